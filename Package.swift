@@ -1,0 +1,105 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// What every target is compiled with: Swift 6, explicit imports, and no warning let through.
+let language: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .treatAllWarnings(as: .error),
+]
+
+/// What ships also marks every unsafe expression.
+let shipping = language + [.strictMemorySafety()]
+
+let package = Package(
+    name: "WriteBehind",
+    products: [
+        .library(name: "WriteBehind", targets: ["WriteBehind"]),
+        .executable(name: "writebehind", targets: ["writebehind"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
+        .package(url: "https://github.com/onevcat/Rainbow", from: "4.2.1"),
+    ],
+    targets: [
+        .systemLibrary(
+            name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
+        .systemLibrary(
+            name: "CXXHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
+        // statfs, which Swift's Glibc module leaves out.
+        .systemLibrary(name: "CLinux"),
+        .target(
+            name: "EventLog", dependencies: ["CZstd", "CXXHash", "CLinux"],
+            swiftSettings: shipping),
+        .target(
+            name: "WriteBehind",
+            dependencies: [
+                "EventLog",
+                .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "GRDBSQLite", package: "GRDB.swift"),
+                .product(name: "DequeModule", package: "swift-collections"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "CoreMetrics", package: "swift-metrics"),
+                .product(name: "Metrics", package: "swift-metrics"),
+            ],
+            swiftSettings: shipping),
+        .executableTarget(
+            name: "writebehind",
+            dependencies: [
+                "WriteBehind", "EventLog",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Rainbow", package: "Rainbow"),
+            ],
+            path: "tools/writebehind", swiftSettings: shipping),
+        .executableTarget(
+            name: "flightboard",
+            dependencies: [
+                "WriteBehind", "EventLog", "CZstd",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            path: "tools/flightboard", resources: [.copy("Resources")],
+            swiftSettings: shipping),
+        .executableTarget(
+            name: "crashtest",
+            dependencies: [
+                "WriteBehind", "EventLog", "TestSupport",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            path: "tools/crashtest", swiftSettings: language),
+        .target(
+            name: "TestSupport", dependencies: ["EventLog"], path: "Tests/TestSupport",
+            swiftSettings: language),
+        .testTarget(
+            name: "EventLogTests", dependencies: ["EventLog", "TestSupport"],
+            // Files of earlier format versions, read as files.
+            exclude: ["Golden"], swiftSettings: language),
+        .testTarget(
+            name: "WriteBehindTests",
+            dependencies: [
+                "WriteBehind", "EventLog", "TestSupport", "crashtest",
+                .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "CoreMetrics", package: "swift-metrics"),
+            ],
+            swiftSettings: language),
+        .testTarget(name: "TidyTests", swiftSettings: language),
+        // Runs the built executable as a process, which it therefore depends on.
+        .testTarget(
+            name: "ToolTests",
+            dependencies: [
+                "writebehind", "WriteBehind", "EventLog",
+                .product(name: "GRDB", package: "GRDB.swift"),
+            ],
+            swiftSettings: language),
+    ]
+)
