@@ -1,0 +1,90 @@
+/// Gathers commits into the payload of one block, then packs it behind its header.
+struct BlockBuilder {
+    private var raw: [UInt8] = []
+    private var firstSequence: UInt64 = 0
+    private var count: UInt32 = 0
+    private var firstTime: UInt64 = 0
+    private var lastTime: UInt64 = 0
+    private var flags: BlockHeader.Flags = []
+
+    var isEmpty: Bool { count == 0 }
+    var rawByteCount: Int { raw.count }
+    var nextSequence: UInt64 { firstSequence + UInt64(count) }
+
+    /// The most that ``append(_:)`` adds to the payload beyond the record bytes: a base time and a
+    /// commit's three varints.
+    static let commitOverhead = 40
+
+    /// Puts the schemas at the start of a segment's first block.
+    mutating func appendPreamble(_ preamble: Preamble) {
+        assert(isEmpty)
+        let records = preamble.records
+        flags.insert(.preamble)
+        raw.append(contentsOf: [Operation.preamble.rawValue, 0, 0])
+        raw.append(varint: UInt64(records.count))
+        raw.append(contentsOf: records)
+    }
+
+    mutating func append(_ frame: StagedFrame) {
+        if isEmpty {
+            firstSequence = frame.firstSequence
+            firstTime = frame.time
+            raw.append(varint: firstTime)
+        }
+        assert(frame.firstSequence == nextSequence)
+        assert(frame.time >= lastTime || count == 0)
+        count += frame.count
+        lastTime = frame.time
+        if frame.flags.contains(.mark) { flags.insert(.mark) }
+        if frame.flags.contains(.define) { flags.insert(.define) }
+        raw.append(varint: UInt64(frame.count))
+        unsafe raw.append(varint: UInt64(frame.records.count))
+        raw.append(varint: frame.time - firstTime)
+        unsafe raw.append(contentsOf: frame.records)
+    }
+
+    /// Appends a commit that was read from another block, and that the log may hold in longer blocks.
+    mutating func append(
+        _ commit: Commit, _ records: Span<UInt8>, flags: BlockHeader.Flags
+    ) {
+        if isEmpty {
+            firstSequence = commit.firstSequence
+            firstTime = commit.time
+            raw.append(varint: firstTime)
+        }
+        assert(commit.firstSequence == nextSequence)
+        assert(commit.time >= lastTime || count == 0)
+        count += commit.count
+        lastTime = commit.time
+        self.flags.formUnion(flags.intersection([.mark, .define]).union(.reblocked))
+        raw.append(varint: UInt64(commit.count))
+        raw.append(varint: UInt64(records.count))
+        raw.append(varint: commit.time - firstTime)
+        unsafe records.withUnsafeBufferPointer { unsafe raw.append(contentsOf: $0) }
+    }
+
+    /// Appends header and frame to `output` and starts over. Returns the header.
+    mutating func pack(
+        chain: UInt64, synced: UInt64, salt: UInt64, using compressor: Compressor,
+        into output: inout [UInt8]
+    ) -> BlockHeader {
+        assert(!isEmpty)
+        let start = output.count
+        output.append(contentsOf: repeatElement(0, count: BlockHeader.byteCount))
+        let length = compressor.append(raw.span, to: &output)
+        let content = Checksum.of(
+            output.span.extracting((start + BlockHeader.byteCount)...), seed: salt)
+        let header = BlockHeader(
+            kind: .block, firstSequence: firstSequence, count: count, flags: flags,
+            undurable: UInt32(clamping: firstSequence - 1 - min(synced, firstSequence - 1)),
+            packedLength: UInt32(length), rawLength: UInt32(raw.count),
+            span: UInt32(clamping: lastTime - firstTime), time: lastTime * 1000,
+            content: content, chain: chain)
+        output.replaceSubrange(
+            start..<start + BlockHeader.byteCount, with: header.encoded(salt: salt))
+        raw.removeAll(keepingCapacity: true)
+        count = 0
+        flags = []
+        return header
+    }
+}

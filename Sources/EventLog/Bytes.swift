@@ -1,0 +1,55 @@
+extension Span<UInt8> {
+    /// Reads a little-endian integer; traps if it would reach past the end.
+    @inlinable
+    package func integer<T>(_ type: T.Type, at offset: Int) -> T
+    where T: FixedWidthInteger & BitwiseCopyable {
+        // The load checks its bounds in release builds too. Only the reinterpretation is unsafe,
+        // and any bytes make a valid fixed-width integer.
+        T(littleEndian: unsafe bytes.unsafeLoadUnaligned(fromByteOffset: offset, as: T.self))
+    }
+}
+
+extension [UInt8] {
+    /// Appends an integer, least significant byte first.
+    @inlinable
+    package mutating func append<T: FixedWidthInteger>(integer value: T) {
+        var rest = value
+        for _ in 0..<MemoryLayout<T>.size {
+            append(UInt8(truncatingIfNeeded: rest))
+            rest >>= 8
+        }
+    }
+
+    /// Overwrites the bytes at `offset` with an integer, least significant byte first.
+    @inlinable
+    package mutating func store<T: FixedWidthInteger>(integer value: T, at offset: Int) {
+        var rest = value
+        for index in offset..<offset + MemoryLayout<T>.size {
+            self[index] = UInt8(truncatingIfNeeded: rest)
+            rest >>= 8
+        }
+    }
+
+    /// Appends an unsigned LEB128.
+    @inlinable
+    package mutating func append(varint value: UInt64) {
+        var rest = value
+        while rest >= 0x80 {
+            append(UInt8(truncatingIfNeeded: rest) | 0x80)
+            rest >>= 7
+        }
+        append(UInt8(truncatingIfNeeded: rest))
+    }
+}
+
+/// Maps a signed integer onto an unsigned one of similar magnitude: 0, -1, 1, -2, … become 0, 1, 2, 3, …
+@inlinable
+package func zigzag(_ value: Int64) -> UInt64 {
+    UInt64(bitPattern: (value << 1) ^ (value >> 63))
+}
+
+/// The inverse of ``zigzag(_:)``.
+@inlinable
+package func unzigzag(_ value: UInt64) -> Int64 {
+    Int64(bitPattern: value >> 1) ^ -Int64(bitPattern: value & 1)
+}

@@ -1,0 +1,247 @@
+import Synchronization
+
+/// Turns staged frames into blocks, writes them to segments and syncs.
+///
+/// Stepped, not running by itself: ``step()`` does one piece of work and says when there may be another.
+/// The order of things, by the writing rules of the format:
+///
+/// - header and frame are written, then synced when due, then the durable sequence is published;
+/// - a new segment: the old one's blocks synced, its footer written and synced, the new one created
+///   exclusively, its header and then its name synced, and only then its first block.
+///
+/// When the disk is full, frames stay in staging and packed blocks in memory, appends are refused, and each
+/// step tries again. After a failed fsync nothing is written any more.
+package final class Flusher: Sendable {
+    /// What to do after a step.
+    package enum Next: Equatable, Sendable {
+        case stepAgain
+        /// Nothing to do before staging's work signal moves, or this much time has passed.
+        case wait(nanoseconds: UInt64?)
+    }
+
+    private struct State {
+        let compressor: Compressor
+        var cursor: Staging.Cursor
+        var builder = BlockBuilder()
+        var chain: Chain
+        /// The chain before the builder's first commit.
+        var startChain: UInt64
+        var writer: SegmentWriter?
+        /// A packed block that has not been written yet, for lack of space.
+        var packed: [UInt8] = []
+        var unwritten: BlockHeader?
+        /// The last sequence that stands in a segment, synced or not.
+        var written: UInt64
+        var previousBase: UInt64
+        /// Frame bytes in segments that are not synced.
+        var unsyncedBytes = 0
+        var syncDeadline: UInt64?
+        var preamble: Preamble
+        var isClosed = false
+    }
+
+    private let state: Mutex<State>
+    private let staging: Staging
+    private let environment: LogEnvironment
+    private let options: LogOptions
+    private let epoch: UInt64
+    /// The highest sequence that somebody waits for.
+    private let requested = Atomic<UInt64>(0)
+
+    init(
+        staging: Staging, environment: LogEnvironment, options: LogOptions, end: LogEnd
+    ) {
+        self.staging = staging
+        self.environment = environment
+        self.options = options
+        epoch = end.epoch + 1
+        state = Mutex(
+            State(
+                compressor: Compressor(level: options.compressionLevel),
+                cursor: Staging.Cursor(nextSequence: end.nextSequence), chain: Chain(end.chain),
+                startChain: end.chain, written: end.nextSequence - 1, previousBase: end.lastBase,
+                preamble: end.preamble))
+    }
+
+    /// Asks for a sync that covers `sequence` as soon as possible; those who ask meanwhile share it.
+    package func request(durable sequence: UInt64) {
+        requested.max(sequence, ordering: .relaxed)
+        staging.work.raise()
+    }
+
+    /// Does one piece of work.
+    package func step() -> Next {
+        state.withLock { state in
+            guard !state.isClosed, !staging.isForked else { return .wait(nanoseconds: nil) }
+            if case .poisoned? = staging.refusal { return .wait(nanoseconds: nil) }
+            do throws(LogError) {
+                let next = try advance(&state)
+                if let refusal = staging.refusal, refusal.isTemporary { admit() }
+                return next
+            } catch {
+                refuse(error)
+                return .wait(nanoseconds: options.syncInterval)
+            }
+        }
+    }
+
+    /// Writes and syncs everything, seals the segment. Appends must have been refused before.
+    func close() throws(LogError) {
+        try state.withLock { (state) throws(LogError) in
+            guard !state.isClosed else { return }
+            if case .poisoned(let error)? = staging.refusal { throw .poisoned(error) }
+            do throws(LogError) {
+                while try writeBlock(&state) {}
+                try synchronize(&state)
+                try seal(&state)
+            } catch {
+                refuse(error)
+                throw error
+            }
+            state.isClosed = true
+        }
+    }
+
+    private func advance(_ state: inout State) throws(LogError) -> Next {
+        let now = environment.time.monotonicNanoseconds()
+        let pending = staging.pendingBytes
+        let isLate = state.unwritten != nil || !state.builder.isEmpty
+        if isLate || pending >= options.blockSize {
+            _ = try writeBlock(&state)
+        }
+        if isSyncDue(state, now: now) {
+            while try writeBlock(&state) {}
+            try synchronize(&state)
+            return .stepAgain
+        }
+        if staging.pendingBytes >= options.blockSize { return .stepAgain }
+        guard pending > 0 || state.unsyncedBytes > 0 else { return .wait(nanoseconds: nil) }
+        let deadline = state.syncDeadline ?? now + options.syncInterval
+        state.syncDeadline = deadline
+        return .wait(nanoseconds: deadline - min(now, deadline))
+    }
+
+    private func isSyncDue(_ state: State, now: UInt64) -> Bool {
+        if requested.load(ordering: .relaxed) > staging.durable,
+            staging.durable + 1 < staging.nextSequence
+        {
+            return true
+        }
+        // Slots are free again only once their frames are synced.
+        if state.unsyncedBytes >= staging.capacity / 2 { return true }
+        guard let deadline = state.syncDeadline else { return false }
+        return now >= deadline
+    }
+
+    /// Writes a block if there are frames for one. Returns whether there were.
+    private func writeBlock(_ state: inout State) throws(LogError) -> Bool {
+        if state.unwritten == nil {
+            guard gather(&state) else { return false }
+            try pack(&state)
+        }
+        guard let block = state.unwritten, let writer = state.writer else { return false }
+        let start = environment.time.monotonicNanoseconds()
+        try writer.append(state.packed.span, block)
+        state.written = block.nextSequence - 1
+        state.unwritten = nil
+        state.packed.removeAll(keepingCapacity: true)
+        let end = environment.time.monotonicNanoseconds()
+        environment.observer?.didWrite(block, nanoseconds: end - start)
+        if writer.end >= options.segmentSize {
+            try synchronize(&state)
+            try seal(&state)
+        }
+        return true
+    }
+
+    /// Fills the builder from staging. Returns whether there is enough for a block.
+    private func gather(_ state: inout State) -> Bool {
+        if state.builder.isEmpty { state.startChain = state.chain.value }
+        var taken = 0
+        while state.builder.rawByteCount < options.blockSize {
+            let before = state.cursor
+            guard let frame = staging.next(&state.cursor) else { break }
+            let room =
+                options.rawBlockBound - BlockBuilder.commitOverhead - state.builder.rawByteCount
+            if !state.builder.isEmpty, unsafe frame.records.count > room {
+                state.cursor = before
+                break
+            }
+            if state.builder.isEmpty, state.writer == nil {
+                state.builder.appendPreamble(state.preamble)
+            }
+            note(frame, &state.preamble)
+            unsafe state.chain.append(timeAndRecords: frame.timeAndRecords)
+            state.builder.append(frame)
+            taken += frame.byteCount
+        }
+        state.unsyncedBytes += taken
+        staging.didTake(taken)
+        return !state.builder.isEmpty
+    }
+
+    private func note(_ frame: StagedFrame, _ preamble: inout Preamble) {
+        do throws(MalformedRecord) {
+            try preamble.note(frame)
+        } catch {
+            // Only ``Log/append(_:)`` makes frames, from records that the store encoded.
+            preconditionFailure("staging holds a malformed define record: \(error)")
+        }
+    }
+
+    /// Packs the builder's commits for the segment, which is created if there is none.
+    private func pack(_ state: inout State) throws(LogError) {
+        let writer = try openSegment(&state)
+        state.unwritten = state.builder.pack(
+            chain: state.chain.value, synced: staging.durable, salt: writer.header.salt,
+            using: state.compressor, into: &state.packed)
+    }
+
+    private func openSegment(_ state: inout State) throws(LogError) -> SegmentWriter {
+        if let writer = state.writer { return writer }
+        let base = state.written + 1
+        let header = environment.segmentHeader(
+            base: base, chain: state.startChain, previousBase: state.previousBase,
+            rawBlockBound: options.rawBlockBound + state.builder.rawByteCount, epoch: epoch)
+        let path = environment.layout.segment(base)
+        let writer = try SegmentWriter(creating: path, header: header, on: environment.disk)
+        state.writer = writer
+        do throws(SystemError) {
+            try environment.disk.synchronizeDirectory(environment.layout.log)
+        } catch {
+            throw .poisoned(error)
+        }
+        return writer
+    }
+
+    private func synchronize(_ state: inout State) throws(LogError) {
+        guard state.written > staging.durable, let writer = state.writer else {
+            state.syncDeadline = nil
+            return
+        }
+        let start = environment.time.monotonicNanoseconds()
+        try writer.synchronize()
+        state.syncDeadline = nil
+        state.unsyncedBytes = 0
+        staging.publish(durable: state.written)
+        let end = environment.time.monotonicNanoseconds()
+        environment.observer?.didSync(through: state.written, nanoseconds: end - start)
+    }
+
+    private func seal(_ state: inout State) throws(LogError) {
+        guard let writer = state.writer else { return }
+        try writer.seal(nextSequence: state.written + 1, chain: state.chain.value)
+        state.previousBase = writer.header.base
+        state.writer = nil
+    }
+
+    private func refuse(_ error: LogError) {
+        staging.refuse(error)
+        environment.observer?.didChangeRefusal(error)
+    }
+
+    private func admit() {
+        staging.refuse(nil)
+        environment.observer?.didChangeRefusal(nil)
+    }
+}

@@ -1,0 +1,14 @@
+/// What segment headers and block headers share: both are zstd skippable frames with a tag of ours
+/// at offset 8 and a checksum at offset 12 that covers all their other bytes.
+package enum Frame {
+    package static let skippableMagic: UInt32 = 0x184D_2A57
+
+    /// The checksum of bytes [0,12) and [16,count).
+    static func check(of bytes: Span<UInt8>, count: Int, seed: UInt64) -> UInt32 {
+        var covered: [UInt8] = []
+        covered.reserveCapacity(count - 4)
+        for index in 0..<12 { covered.append(bytes[index]) }
+        for index in 16..<count { covered.append(bytes[index]) }
+        return Checksum.low(covered.span, seed: seed)
+    }
+}

@@ -1,0 +1,203 @@
+/// The log of one store, opened: recovered, and, unless it is damaged, ready to be appended to.
+///
+///     append ──▶ Staging ──▶ Flusher ──▶ segments ──▶ LogReader
+///
+/// What survives: a commit that ``append(_:count:flags:time:)`` returned for survives the death of the
+/// process where ``survivesProcessDeath`` says so, and power loss once ``durable`` has reached it. What is
+/// found at the next open is a prefix of what was appended, never with a hole.
+package final class Log: Sendable {
+    package let environment: LogEnvironment
+    package let options: LogOptions
+    package let recovery: RecoveryReport
+    /// The schemas as of the recovered end.
+    package let preamble: Preamble
+    /// Where the log ended when it was opened.
+    package let recoveredEnd: LogEnd
+    private let writer: Writer?
+
+    private struct Writer: Sendable {
+        let staging: Staging
+        let flusher: Flusher
+        let survivesProcessDeath: Bool
+    }
+
+    /// Recovers the log and makes it ready to be continued.
+    ///
+    /// The caller holds the store's lock and has created its directories. When the log is damaged, it is
+    /// opened for reading only, up to the damage, and nothing on disk is changed: see ``recovery``.
+    ///
+    /// - Parameters:
+    ///   - witnesses: who holds a state of the log, as evidence of what had been durable.
+    ///   - readFrom: the caller is going to read the log from here on, so damage in any segment that reaches
+    ///     so far is looked for now. The last segment is always looked at.
+    package init(
+        opening environment: LogEnvironment, options: LogOptions, witnesses: [Witness],
+        readFrom: UInt64 = .max
+    ) throws(LogError) {
+        assert(options.slotCount >= 2)
+        self.environment = environment
+        self.options = options
+        var recovery = try Recovery(
+            environment, options: options, witnesses: witnesses, readFrom: readFrom)
+        if recovery.report.corruption == nil {
+            try recovery.repair()
+            let end = recovery.end
+            let (memory, header) = try Self.freshStaging(environment, options: options)
+            let staging = Staging(
+                memory, header: header, nextSequence: end.nextSequence, lastTime: end.lastTime,
+                wakeThreshold: options.blockSize,
+                commitLimit: options.rawBlockBound - BlockBuilder.commitOverhead)
+            staging.publish(durable: end.nextSequence - 1)
+            writer = Writer(
+                staging: staging,
+                flusher: Flusher(
+                    staging: staging, environment: environment, options: options, end: end),
+                survivesProcessDeath: memory.survivesProcessDeath)
+        } else {
+            writer = nil
+        }
+        self.recovery = recovery.report
+        recoveredEnd = recovery.end
+        preamble = recovery.end.preamble
+    }
+
+    /// Whether a commit survives `kill -9` as soon as it is appended: the buffer is a mapped file.
+    package var survivesProcessDeath: Bool { writer?.survivesProcessDeath ?? false }
+
+    /// Everything through this sequence survives power loss.
+    package var durable: UInt64 { writer?.staging.durable ?? recoveredEnd.nextSequence - 1 }
+
+    /// The last sequence that was assigned.
+    package var lastSequence: UInt64 {
+        (writer?.staging.nextSequence ?? recoveredEnd.nextSequence) - 1
+    }
+
+    /// The longest records that one commit may have, in bytes.
+    package var commitLimit: Int { writer?.staging.commitLimit ?? 0 }
+
+    /// What drives the log forward; nil when it is damaged and only read.
+    package var flusher: Flusher? { writer?.flusher }
+
+    /// Raised when the flusher has something to do.
+    package var work: Signal? { writer?.staging.work }
+
+    /// Why appends throw at present; nil when they do not.
+    package var refusal: LogError? {
+        if let corruption = recovery.corruption { return .corrupt(corruption) }
+        return writer?.staging.refusal
+    }
+
+    /// Appends one commit; it waits for nothing.
+    ///
+    /// Call it before the change is made visible, in the same critical section.
+    ///
+    /// - Parameters:
+    ///   - records: encoded records (Record.swift), used only during the call.
+    ///   - count: how many they are.
+    ///   - time: milliseconds since 1970.
+    @inline(__always)
+    @unsafe package func append(
+        _ records: UnsafeRawBufferPointer, count: UInt32, flags: CommitFlags, time: UInt64
+    ) throws(LogError) -> Staging.Outcome {
+        guard let writer else { throw refusal ?? .closed }
+        return try unsafe writer.staging.append(
+            records, count: count, flags: StagedFrame.Flags(rawValue: flags.rawValue), time: time)
+    }
+
+    /// Waits until there may be room again after ``Staging/Outcome/full(ticket:)``. Hold no lock.
+    package func waitForRoom(_ ticket: UInt64, nanoseconds: UInt64? = nil) {
+        writer?.staging.space.wait(after: ticket, nanoseconds: nanoseconds)
+    }
+
+    /// A reader whose first block holds `sequence`.
+    package func reader(from sequence: UInt64) throws(LogError) -> LogReader {
+        try LogReader(environment, from: sequence)
+    }
+
+    /// Refuses further appends, writes and syncs everything, seals the last segment and removes staging,
+    /// which is how the next open knows that the end was clean. After an error that may pass, call it again.
+    package func close() throws(LogError) {
+        guard let writer else { return }
+        guard !writer.staging.isForked else { throw .forked }
+        if case .poisoned(let error)? = writer.staging.refusal { throw .poisoned(error) }
+        writer.staging.refuse(.closed)
+        try writer.flusher.close()
+        try onDisk { () throws(SystemError) in
+            let staging = environment.layout.staging
+            if try environment.disk.exists(staging) { try environment.disk.remove(staging) }
+            try environment.disk.synchronizeDirectory(environment.layout.root)
+        }
+    }
+
+    /// Refuses further appends and leaves the rest to the next open, as a killed process does.
+    package func abandon() {
+        writer?.staging.refuse(.closed)
+    }
+
+    /// The records of the commit that starts with `sequence`; nil if none does.
+    package func commit(at sequence: UInt64) throws(LogError) -> [UInt8]? {
+        let reader = try self.reader(from: sequence)
+        guard try reader.next(through: durable) else { return nil }
+        var commits = try reader.commits()
+        while let commit = try? commits.next(reader.payload.span) {
+            if commit.firstSequence == sequence { return Array(reader.payload[commit.records]) }
+        }
+        return nil
+    }
+
+    /// The chain value after `sequence`, from the blocks; nil if no commit ends there.
+    package func chain(at sequence: UInt64) throws(LogError) -> UInt64? {
+        try LogReader.chain(at: sequence, environment)
+    }
+
+    // MARK: staging
+
+    /// Makes a new staging file in the place of the old one: temporary name, new salt, zeros written, so that no
+    /// page of it is a hole, synced, renamed, directory synced. Only then may sequences be assigned.
+    private static func freshStaging(
+        _ environment: LogEnvironment, options: LogOptions
+    ) throws(LogError) -> (StagingMemory, StagingHeader) {
+        let (disk, layout) = (environment.disk, environment.layout)
+        let isMapped = disk.supportsSharedMapping(layout.root)
+        let header = StagingHeader(
+            storeID: environment.storeID, salt: environment.random(), slotSize: options.slotSize,
+            slotCount: options.slotCount)
+        var marker = header
+        marker.slotCount = 0
+        let temporary = StoreLayout.temporary(layout.staging)
+        return try onDisk { () throws(SystemError) in
+            if try disk.exists(temporary) { try disk.remove(temporary) }
+            let file = try disk.open(temporary, .createExclusively)
+            try file.write((isMapped ? header : marker).encoded().span, at: 0)
+            if isMapped {
+                let zeros = [UInt8](repeating: 0, count: min(options.slotSize, 1 << 20))
+                var offset = StagingHeader.byteCount
+                while offset < header.byteCount {
+                    let count = min(zeros.count, header.byteCount - offset)
+                    try file.write(zeros.span.extracting(..<count), at: offset)
+                    offset += count
+                }
+            }
+            try file.synchronize()
+            try disk.rename(temporary, to: layout.staging)
+            try disk.synchronizeDirectory(layout.root)
+            guard isMapped else {
+                return (StagingMemory(byteCount: header.byteCount, marker: file), header)
+            }
+            let mapping = try disk.map(layout.staging, byteCount: header.byteCount, writable: true)
+            return (StagingMemory(mapping: mapping), header)
+        }
+    }
+}
+
+/// What the log must know about a commit without parsing it.
+package struct CommitFlags: OptionSet, Sendable {
+    package let rawValue: UInt8
+    package init(rawValue: UInt8) { self.rawValue = rawValue }
+    /// Instead of `[]`, which outside this module is made by walking an empty array.
+    package static var plain: CommitFlags { CommitFlags() }
+    /// It holds a mark record.
+    package static let mark = CommitFlags(rawValue: 1)
+    /// It holds a define record.
+    package static let define = CommitFlags(rawValue: 2)
+}

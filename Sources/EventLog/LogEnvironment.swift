@@ -1,0 +1,58 @@
+/// What the parts of a log have in common.
+package struct LogEnvironment: Sendable {
+    package var disk: any Disk
+    package var layout: StoreLayout
+    package var storeID: StoreID
+    package var time: any TimeSource
+    /// Makes salts.
+    package var random: @Sendable () -> UInt64
+    package var observer: (any LogObserver)?
+
+    package init(
+        disk: any Disk, layout: StoreLayout, storeID: StoreID, time: any TimeSource = SystemTime(),
+        random: @escaping @Sendable () -> UInt64 = { .random(in: 1 ... .max) },
+        observer: (any LogObserver)? = nil
+    ) {
+        self.disk = disk
+        self.layout = layout
+        self.storeID = storeID
+        self.time = time
+        self.random = random
+        self.observer = observer
+    }
+
+    /// The header of a new segment.
+    ///
+    /// - Parameter rawBlockBound: the longest payload that its blocks may have.
+    func segmentHeader(
+        base: UInt64, chain: UInt64, previousBase: UInt64, rawBlockBound: Int, epoch: UInt64
+    ) -> SegmentHeader {
+        SegmentHeader(
+            kind: .segment, storeID: storeID, salt: random(), base: base, chain: chain,
+            previousBase: previousBase, created: time.wallMilliseconds() * 1000,
+            rawBlockBound: UInt32(rawBlockBound), epoch: epoch)
+    }
+}
+
+/// Where a log ends, and what the next segment needs to know of it.
+package struct LogEnd: Equatable, Sendable {
+    package var nextSequence: UInt64
+    package var chain: UInt64
+    /// The base of the last segment that has blocks; 0 for an empty log.
+    package var lastBase: UInt64
+    /// The time of the last commit, milliseconds since 1970.
+    package var lastTime: UInt64
+    package var preamble: Preamble
+    /// The writer epoch of the last segment.
+    package var epoch: UInt64
+
+    /// The end of a log that holds nothing.
+    package init(startOf store: StoreID) {
+        nextSequence = 1
+        chain = Chain(startOf: store).value
+        lastBase = 0
+        lastTime = 0
+        preamble = Preamble()
+        epoch = 0
+    }
+}

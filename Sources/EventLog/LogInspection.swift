@@ -1,0 +1,78 @@
+/// How a log stands and what recovery would make of it, found out without the lock and without
+/// changing anything.
+///
+/// For a log that nobody writes. Of one that is being written, ``published(_:)`` says what can be
+/// read; looking at it as if it had ended would take blocks that are half written for torn ones.
+package struct LogInspection: Sendable {
+    /// A commit that staging holds and segments do not: the next open would take it.
+    package struct StagedCommit: Sendable, Equatable {
+        package var firstSequence: UInt64
+        package var count: UInt32
+        /// Milliseconds since 1970.
+        package var time: UInt64
+        package var records: [UInt8]
+
+        /// The commit, as it stands in ``records``.
+        package var commit: Commit {
+            Commit(
+                firstSequence: firstSequence, count: count, time: time,
+                records: 0..<records.count)
+        }
+    }
+
+    /// What recovery would find; ``RecoveryReport/cutOff`` is empty, since nothing was cut.
+    package let plan: RecoveryReport
+    /// The last sequence that segments hold, before any damage.
+    package let written: UInt64
+    package let staged: [StagedCommit]
+    /// The last segment, where its good blocks end, and how long it is.
+    package let tail: Tail?
+
+    package struct Tail: Sendable, Equatable {
+        package var path: String
+        package var goodEnd: Int
+        package var byteCount: Int
+        package var isSealed: Bool
+    }
+
+    /// - Parameter witnesses: who holds a state of the log, as evidence of what had been durable.
+    package init(_ environment: LogEnvironment, witnesses: [Witness]) throws(LogError) {
+        let recovery = try Recovery(environment, options: LogOptions(), witnesses: witnesses)
+        plan = recovery.report
+        // Segments that could not be read to their end are nobody's end but what was found of them.
+        let end = recovery.frames.isEmpty ? recovery.end : recovery.segmentsEnd
+        written = end.nextSequence - 1
+        staged = recovery.frames.map { found in
+            let frame = found.frame
+            return StagedCommit(
+                firstSequence: frame.firstSequence, count: frame.count, time: frame.time,
+                records: unsafe Array(frame.records))
+        }
+        tail = recovery.last.map {
+            Tail(
+                path: $0.segment.path, goodEnd: $0.end, byteCount: $0.fileByteCount,
+                isSealed: $0.isSealed)
+        }
+    }
+
+    /// The sequence that a writer, living or dead, last published as durable; nil where there is no
+    /// staging file (the log was closed cleanly), or none that can be read.
+    package static func published(_ environment: LogEnvironment) throws(LogError) -> UInt64? {
+        let path = environment.layout.staging
+        return try onDisk { () throws(SystemError) in
+            guard try environment.disk.exists(path) else { return nil }
+            let head: [UInt8]
+            do throws(SystemError) {
+                head = try environment.disk.open(path, .read).bytes(StagingHeader.byteCount)
+            } catch {
+                // A writer that closes removes it between the two calls.
+                if error.isMissingFile { return nil }
+                throw error
+            }
+            guard let header = try? StagingHeader(decoding: head.span),
+                header.storeID == environment.storeID
+            else { return nil }
+            return head.span.integer(UInt64.self, at: StagingHeader.durableOffset)
+        }
+    }
+}

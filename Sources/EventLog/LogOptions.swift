@@ -1,0 +1,29 @@
+/// How the log writes. The defaults are the store's.
+package struct LogOptions: Sendable {
+    /// Slots of the staging buffer. At least 2.
+    package var slotCount = 4
+    /// Bytes of one slot.
+    package var slotSize = 8 << 20
+    /// From how many bytes of records on a block is written without waiting for a sync.
+    package var blockSize = 256 << 10
+    /// What one block's payload may not exceed: the bound on a commit and on readers' buffers.
+    package var rawBlockBound = 1 << 20
+    /// The length from which on a segment is sealed and a new one started.
+    package var segmentSize = 64 << 20
+    /// How long a commit waits for being synced when nobody asks for it. Nanoseconds.
+    package var syncInterval: UInt64 = 100_000_000
+    /// zstd's level.
+    package var compressionLevel = 1
+
+    package init() {}
+}
+
+/// What the flusher tells as it works. Called on the flusher's thread.
+package protocol LogObserver: Sendable {
+    /// A block was written, not synced; how long packing and writing it took.
+    func didWrite(_ block: BlockHeader, nanoseconds: UInt64)
+    /// Everything through `sequence` survives power loss. Nanoseconds are those of the fsync.
+    func didSync(through sequence: UInt64, nanoseconds: UInt64)
+    /// Appends are refused from now on, or admitted again.
+    func didChangeRefusal(_ error: LogError?)
+}

@@ -1,0 +1,41 @@
+import Glibc
+
+/// A file's first bytes, mapped shared with the page cache.
+///
+/// The mapping keeps the file itself open, so it outlives the descriptor that made it.
+final class PosixMapping: MappedBytes {
+    private let path: String
+    private let address: Int
+    private let byteCount: Int
+
+    init(_ path: String, byteCount: Int, writable: Bool) throws(SystemError) {
+        let descriptor = try Descriptor(opening: path, writable ? O_RDWR : O_RDONLY)
+        // Touching a page beyond the end of the file would kill the process.
+        guard try byteCount <= Int(descriptor.status(of: path).st_size) else {
+            throw SystemError(call: "mmap", path: path, code: EINVAL)
+        }
+        address = try descriptor.map(path, byteCount: byteCount, writable: writable)
+        self.path = path
+        self.byteCount = byteCount
+    }
+
+    deinit { _ = unsafe munmap(unsafe bytes.baseAddress, byteCount) }
+
+    @unsafe var bytes: UnsafeMutableRawBufferPointer {
+        unsafe UnsafeMutableRawBufferPointer(
+            start: UnsafeMutableRawPointer(bitPattern: address), count: byteCount)
+    }
+
+    func synchronize(_ range: Range<Int>) throws(SystemError) {
+        precondition(range.lowerBound >= 0 && range.upperBound <= byteCount, "beyond the mapping")
+        guard !range.isEmpty else { return }
+        // msync wants the address of a page; the length it rounds up itself. MS_SYNC writes these
+        // pages only and waits for the device, as fdatasync does for the whole file.
+        let start = range.lowerBound & ~(Self.pageSize - 1)
+        try systemCall("msync", on: path) {
+            unsafe msync(bytes.baseAddress?.advanced(by: start), range.upperBound - start, MS_SYNC)
+        }
+    }
+
+    private static let pageSize = sysconf(Int32(_SC_PAGESIZE))
+}

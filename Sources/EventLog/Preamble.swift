@@ -1,0 +1,34 @@
+/// The schemas of all tables, so that each file can be read alone: the latest `define` record of every
+/// table, as it was logged. What stands in them is the tables' affair.
+package struct Preamble: Equatable, Sendable {
+    private var defines: [UInt32: [UInt8]] = [:]
+
+    package init() {}
+
+    /// The define records of all tables, by table number: the body of a preamble record.
+    package var records: [UInt8] {
+        defines.keys.sorted().flatMap { defines[$0] ?? [] }
+    }
+
+    /// Reads the body of a preamble record.
+    package init(decoding bytes: Span<UInt8>) throws(MalformedRecord) {
+        try note(bytes)
+    }
+
+    /// Takes in the define records among the records of a commit.
+    package mutating func note(_ records: Span<UInt8>) throws(MalformedRecord) {
+        var reader = ByteReader(0..<records.count)
+        while !reader.isAtEnd {
+            let start = reader.offset
+            let record = try reader.record(records)
+            guard record.operation == .define else { continue }
+            let bytes = records.extracting(start..<reader.offset)
+            defines[record.table] = unsafe bytes.withUnsafeBufferPointer { unsafe Array($0) }
+        }
+    }
+
+    mutating func note(_ frame: StagedFrame) throws(MalformedRecord) {
+        guard frame.flags.contains(.define) else { return }
+        try note(unsafe frame.records.bindMemory(to: UInt8.self).span)
+    }
+}

@@ -1,0 +1,182 @@
+// Records: what a commit consists of, and the only thing the log knows about rows.
+//
+//   record  := u8(operation) varint(table) varint(length) key body
+//   body    := put: row | patch: varint(count) (varint(column) value)* | delete: empty
+//            | clear: empty, key empty | define: varint(length) UTF-8 JSON of the table's schema
+//            | mark: varint(length) UTF-8 name, table 0, key empty
+//            | preamble: varint(length) define-record*, table 0, key empty
+//            | settle: varint(first sequence of a quarantined commit) varint(length) UTF-8 reason,
+//              table 0, key empty
+//   row     := varint(count) value*              the non-key columns, in schema order
+//   value   := 0 null | 1 zigzag integer | 2 f64 | 3 varint(length) UTF-8 | 4 varint(length) bytes
+//
+// varint is unsigned LEB128 of at most 10 bytes; zigzag maps a signed integer onto one. Operation 0
+// is never written, so zeroes that a crash left behind are no record. A row may hold fewer values
+// than its table has columns today: the missing ones, always the last, are those columns' defaults.
+// Records carry after-values, so applying one twice changes nothing.
+
+/// What a record does to its row.
+package enum Operation: UInt8, Sendable, CaseIterable {
+    case put = 1
+    case patch = 2
+    case delete = 3
+    case clear = 4
+    case define = 5
+    case mark = 6
+    /// Gives up a quarantined commit; the other records of its commit say what its rows are instead.
+    case settle = 7
+    /// The schemas of all tables at the start of a segment or snapshot; takes no sequence number.
+    case preamble = 8
+}
+
+/// The first byte of a value.
+package enum ValueTag: UInt8, Sendable {
+    case null = 0
+    case integer = 1
+    case real = 2
+    case text = 3
+    case blob = 4
+}
+
+/// A record's place in the bytes it was parsed from.
+package struct Record: Sendable, Equatable {
+    package var operation: Operation
+    package var table: UInt32
+    package var key: Range<Int>
+    package var body: Range<Int>
+
+    /// The longest key, in bytes.
+    package static let keyLimit = 65_535
+}
+
+/// Why bytes that passed their checksum are no records.
+package struct MalformedRecord: Error, Equatable, Sendable {
+    package var offset: Int
+    package var reason: String
+
+    package init(offset: Int, reason: String) {
+        self.offset = offset
+        self.reason = reason
+    }
+}
+
+/// Walks bytes from the disk; every step checks that it stays inside them.
+package struct ByteReader: Sendable {
+    package var offset: Int
+    package let end: Int
+
+    package init(_ range: Range<Int>) {
+        offset = range.lowerBound
+        end = range.upperBound
+    }
+
+    package var isAtEnd: Bool { offset >= end }
+
+    package mutating func byte(_ bytes: Span<UInt8>) throws(MalformedRecord) -> UInt8 {
+        guard offset < end else { throw MalformedRecord(offset: offset, reason: "ends early") }
+        defer { offset += 1 }
+        return bytes[offset]
+    }
+
+    @inline(__always)
+    package mutating func varint(_ bytes: Span<UInt8>) throws(MalformedRecord) -> UInt64 {
+        if offset < end {
+            let first = bytes[offset]
+            if first < 0x80 {
+                offset += 1
+                return UInt64(first)
+            }
+        }
+        return try longVarint(bytes)
+    }
+
+    private mutating func longVarint(_ bytes: Span<UInt8>) throws(MalformedRecord) -> UInt64 {
+        var value: UInt64 = 0
+        var shift: UInt64 = 0
+        let start = offset
+        while true {
+            let next = try byte(bytes)
+            let bits = UInt64(next & 0x7F)
+            guard shift < 63 || (shift == 63 && bits <= 1) else {
+                throw MalformedRecord(offset: start, reason: "varint exceeds 64 bits")
+            }
+            value |= bits << shift
+            if next < 0x80 { return value }
+            shift += 7
+        }
+    }
+
+    /// Steps over `count` bytes and returns where they stand.
+    package mutating func take(_ count: UInt64) throws(MalformedRecord) -> Range<Int> {
+        guard count <= UInt64(end - offset) else {
+            throw MalformedRecord(offset: offset, reason: "ends early")
+        }
+        defer { offset += Int(count) }
+        return offset..<offset + Int(count)
+    }
+
+    /// Steps over one value.
+    package mutating func skipValue(_ bytes: Span<UInt8>) throws(MalformedRecord) {
+        let start = offset
+        guard let tag = ValueTag(rawValue: try byte(bytes)) else {
+            throw MalformedRecord(offset: start, reason: "unknown value tag")
+        }
+        switch tag {
+        case .null: break
+        case .integer: _ = try varint(bytes)
+        case .real: _ = try take(8)
+        case .text, .blob: _ = try take(try varint(bytes))
+        }
+    }
+
+    /// Parses the record at the current offset and steps over it.
+    package mutating func record(_ bytes: Span<UInt8>) throws(MalformedRecord) -> Record {
+        let start = offset
+        guard let operation = Operation(rawValue: try byte(bytes)) else {
+            throw MalformedRecord(offset: start, reason: "unknown operation")
+        }
+        guard let table = UInt32(exactly: try varint(bytes)) else {
+            throw MalformedRecord(offset: start, reason: "table number exceeds 32 bits")
+        }
+        let keyLength = try varint(bytes)
+        guard keyLength <= UInt64(Record.keyLimit) else {
+            throw MalformedRecord(offset: start, reason: "key exceeds its limit")
+        }
+        let key = try take(keyLength)
+        let bodyStart = offset
+        try skipBody(of: operation, bytes)
+        return Record(operation: operation, table: table, key: key, body: bodyStart..<offset)
+    }
+
+    private mutating func skipBody(
+        of operation: Operation, _ bytes: Span<UInt8>
+    ) throws(MalformedRecord) {
+        switch operation {
+        case .put:
+            for _ in 0..<(try valueCount(bytes)) { try skipValue(bytes) }
+        case .patch:
+            for _ in 0..<(try valueCount(bytes)) {
+                _ = try varint(bytes)
+                try skipValue(bytes)
+            }
+        case .delete, .clear:
+            break
+        case .settle:
+            _ = try varint(bytes)
+            _ = try take(try varint(bytes))
+        case .define, .mark, .preamble:
+            _ = try take(try varint(bytes))
+        }
+    }
+
+    /// A count of values. Each takes a byte at least, so a count beyond the bytes left is refused
+    /// before anybody loops or allocates by it.
+    package mutating func valueCount(_ bytes: Span<UInt8>) throws(MalformedRecord) -> Int {
+        let start = offset
+        let count = try varint(bytes)
+        guard count <= UInt64(end - offset) else {
+            throw MalformedRecord(offset: start, reason: "more values than bytes")
+        }
+        return Int(count)
+    }
+}

@@ -1,0 +1,122 @@
+// The header of a segment or snapshot: 128 bytes, one zstd skippable frame.
+//
+//      0   4   8   12     16    32    40    48     56       64     72    76    80    84     88    96
+//      +---+---+---+------+-----+-----+-----+------+--------+------+-----+-----+-----+------+-----+----+
+//      | M | L |tag|check |store|salt |base |chain |prev    |made  |vers |inco |comp |bound |epoch| 0  |
+//      +---+---+---+------+-----+-----+-----+------+--------+------+-----+-----+-----+------+-----+----+
+//      '-----------'      '------------------------- covered by check, with the first 12 ------------'
+//
+//      M      u32  0x184D2A57, the magic of a zstd skippable frame: zstd steps over the header
+//      L      u32  120, the length of what follows
+//      tag    u32  "WBS1" segment, "WBN1" snapshot
+//      check  u32  low half of XXH3-64, unseeded, of bytes [0,12) and [16,128)
+//      store  16   the store's UUID: a foreign file is recognised
+//      salt   u64  random per file; seeds every other checksum in it, so that stale or foreign bytes
+//                  never look valid
+//      base   u64  first sequence; equals the file's name
+//      chain  u64  chain value before the first record (Chain.swift)
+//      prev   u64  base of the previous segment; 0 for the first
+//      made   u64  microseconds since 1970
+//      vers   u32  format version: major << 16 + minor
+//      inco   u32  features that a reader must know
+//      comp   u32  features that a reader may ignore
+//      bound  u32  largest raw block: what a reader must be ready to allocate, at most 64 MiB
+//      epoch  u64  how many times the store has been opened for writing
+//
+// Validity is checked as magic, version, checksum, in that order: a file of a newer version is
+// "unsupported", never "corrupt".
+
+/// The decoded header of a segment or snapshot file.
+package struct SegmentHeader: Equatable, Sendable {
+    package static let byteCount = 128
+    package static let version: UInt32 = 1 << 16
+    /// What no block may exceed, whatever its segment says.
+    package static let rawBlockCap: UInt32 = 64 << 20
+
+    package enum Kind: UInt32, Sendable {
+        case segment = 0x3153_4257  // "WBS1"
+        case snapshot = 0x314E_4257  // "WBN1"
+    }
+
+    package var kind: Kind
+    package var storeID: StoreID
+    package var salt: UInt64
+    package var base: UInt64
+    package var chain: UInt64
+    package var previousBase: UInt64
+    package var created: UInt64
+    package var compatibleFeatures: UInt32 = 0
+    package var rawBlockBound: UInt32
+    package var epoch: UInt64
+
+    package init(
+        kind: Kind, storeID: StoreID, salt: UInt64, base: UInt64, chain: UInt64,
+        previousBase: UInt64, created: UInt64, rawBlockBound: UInt32, epoch: UInt64
+    ) {
+        self.kind = kind
+        self.storeID = storeID
+        self.salt = salt
+        self.base = base
+        self.chain = chain
+        self.previousBase = previousBase
+        self.created = created
+        self.rawBlockBound = rawBlockBound
+        self.epoch = epoch
+    }
+
+    package init(decoding bytes: Span<UInt8>) throws(FormatFault) {
+        guard bytes.count >= Self.byteCount else { throw .truncated(byteCount: bytes.count) }
+        let magic = bytes.integer(UInt32.self, at: 0)
+        guard magic == Frame.skippableMagic, bytes.integer(UInt32.self, at: 4) == 120 else {
+            throw .unknownMagic(magic)
+        }
+        let tag = bytes.integer(UInt32.self, at: 8)
+        guard let kind = Kind(rawValue: tag) else { throw .unknownMagic(tag) }
+        let version = bytes.integer(UInt32.self, at: 72)
+        let isIntact =
+            Frame.check(of: bytes, count: Self.byteCount, seed: 0)
+            == bytes.integer(UInt32.self, at: 12)
+        // A newer major version may even have moved the checksum; a damaged version field may not
+        // pass for one, unless the rest of the header is right.
+        guard version >> 16 == Self.version >> 16 else {
+            throw isIntact ? .unsupportedVersion(version) : .checksumMismatch
+        }
+        guard isIntact else { throw .checksumMismatch }
+        guard bytes.integer(UInt32.self, at: 76) == 0 else {
+            throw .unsupportedFeatures(bytes.integer(UInt32.self, at: 76))
+        }
+        self.kind = kind
+        storeID = StoreID(bytes.extracting(16..<32))
+        salt = bytes.integer(UInt64.self, at: 32)
+        base = bytes.integer(UInt64.self, at: 40)
+        chain = bytes.integer(UInt64.self, at: 48)
+        previousBase = bytes.integer(UInt64.self, at: 56)
+        created = bytes.integer(UInt64.self, at: 64)
+        compatibleFeatures = bytes.integer(UInt32.self, at: 80)
+        rawBlockBound = bytes.integer(UInt32.self, at: 84)
+        epoch = bytes.integer(UInt64.self, at: 88)
+        guard base > 0 else { throw .outOfRange(field: "base sequence") }
+        guard rawBlockBound <= Self.rawBlockCap else { throw .outOfRange(field: "raw block bound") }
+    }
+
+    package func encoded() -> [UInt8] {
+        assert(base > 0)
+        assert(rawBlockBound <= Self.rawBlockCap)
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(Self.byteCount)
+        bytes.append(integer: Frame.skippableMagic)
+        bytes.append(integer: UInt32(Self.byteCount - 8))
+        bytes.append(integer: kind.rawValue)
+        bytes.append(integer: UInt32(0))
+        bytes.append(integer: storeID.low)
+        bytes.append(integer: storeID.high)
+        for field in [salt, base, chain, previousBase, created] { bytes.append(integer: field) }
+        for field in [Self.version, 0, compatibleFeatures, rawBlockBound] {
+            bytes.append(integer: field)
+        }
+        bytes.append(integer: epoch)
+        bytes.append(contentsOf: repeatElement(0, count: Self.byteCount - bytes.count))
+        bytes.store(integer: Frame.check(of: bytes.span, count: Self.byteCount, seed: 0), at: 12)
+        return bytes
+    }
+}

@@ -1,0 +1,112 @@
+/// A segment as its two ends describe it.
+package struct SegmentSummary: Equatable, Sendable {
+    package var header: SegmentHeader
+    package var path: String
+    package var byteCount: Int
+    /// nil for a segment without a (whole) footer: the active one, or one that a crash left.
+    package var footer: BlockHeader?
+    /// The sequence behind its last; nil for the last segment while it has no footer.
+    package var nextSequence: UInt64?
+    /// The time of its last block, milliseconds since 1970; of one without a footer the time when the next
+    /// was created.
+    package var lastTime: UInt64?
+
+    package var base: UInt64 { header.base }
+}
+
+/// The segments of a log, and what an interrupted merge left beside them.
+///
+/// Merging (SegmentMerge.swift) puts one long segment in the place of the first of several, then removes
+/// the others. Until then these are leftovers: their sequences stand twice on disk. A leftover is
+/// recognized by evidence, not by its place: it is sealed, it lies wholly within the sequences of the
+/// segment before it, and history is the same in both.
+package struct SegmentList: Sendable {
+    /// In order, without leftovers.
+    package private(set) var segments: [SegmentSummary] = []
+    /// The bases of leftovers.
+    package private(set) var leftovers: [UInt64] = []
+
+    package init(_ environment: LogEnvironment) throws(LogError) {
+        try self.init(environment, bases: try LogReader.segmentBases(environment))
+    }
+
+    /// - Parameter bases: the segments to look at, ascending. Those without a valid header are left out.
+    init(_ environment: LogEnvironment, bases: [UInt64]) throws(LogError) {
+        var last: SegmentReader?
+        for base in bases {
+            let path = environment.layout.segment(base)
+            guard case .opened(let reader) = try SegmentReader.open(path, on: environment.disk),
+                reader.header.base == base, reader.header.kind == .segment,
+                reader.header.storeID == environment.storeID
+            else { continue }
+            let footer = try reader.footer()?.header
+            if let last, let footer, let end = segments.last?.footer?.firstSequence,
+                base < end, try Self.holds(last, reader.header, footer)
+            {
+                leftovers.append(base)
+                continue
+            }
+            close(before: reader.header)
+            segments.append(
+                SegmentSummary(
+                    header: reader.header, path: path, byteCount: try reader.byteCount(),
+                    footer: footer, nextSequence: footer?.firstSequence,
+                    lastTime: footer.map { $0.time / 1000 }))
+            last = reader
+        }
+    }
+
+    /// A segment whose footer cannot be read ends where the next one starts.
+    private mutating func close(before next: SegmentHeader) {
+        guard let index = segments.indices.last, segments[index].nextSequence == nil else { return }
+        segments[index].nextSequence = next.base
+        segments[index].lastTime = next.created / 1000
+    }
+
+    /// Whether a segment holds the whole history of another one, told by its ends.
+    private static func holds(
+        _ segment: SegmentReader, _ header: SegmentHeader, _ footer: BlockHeader
+    ) throws(LogError) -> Bool {
+        let count = try segment.byteCount()
+        var offset = SegmentHeader.byteCount
+        var chain = segment.header.chain
+        var hasStart = false
+        while case .block(let block) = try segment.item(at: offset, fileByteCount: count) {
+            if block.firstSequence == header.base {
+                guard chain == header.chain else { return false }
+                hasStart = true
+            }
+            if block.nextSequence == footer.firstSequence {
+                return hasStart && block.chain == footer.chain
+            }
+            offset += BlockHeader.byteCount + Int(block.packedLength)
+            chain = block.chain
+        }
+        return false
+    }
+
+    /// How many bytes of blocks the log holds behind a sequence.
+    package static func byteCount(
+        after sequence: UInt64, _ environment: LogEnvironment
+    ) throws(LogError) -> Int {
+        let bases = try LogReader.segmentBases(environment)
+        var total = 0
+        for base in bases where base > sequence {
+            total += try onDisk { () throws(SystemError) in
+                try environment.disk.open(environment.layout.segment(base), .read).byteCount()
+            }
+        }
+        guard let base = bases.last(where: { $0 <= sequence }),
+            case .opened(let segment) = try SegmentReader.open(
+                environment.layout.segment(base), on: environment.disk)
+        else { return total }
+        let count = try segment.byteCount()
+        var offset = SegmentHeader.byteCount
+        while case .block(let block) = try segment.item(at: offset, fileByteCount: count) {
+            let length = BlockHeader.byteCount + Int(block.packedLength)
+            if block.nextSequence - 1 > sequence { total += length }
+            offset += length
+        }
+        return total
+    }
+}

@@ -1,0 +1,115 @@
+/// Writes the last segment anew: under a temporary name, synced, read back and verified, then renamed.
+struct SegmentRewrite {
+    private let environment: LogEnvironment
+    private let options: LogOptions
+
+    init(_ environment: LogEnvironment, options: LogOptions) {
+        self.environment = environment
+        self.options = options
+    }
+
+    /// Replaces the last segment by its good blocks and the frames that follow them, sealed. Without
+    /// either it is removed; without a last segment the frames become one. The caller syncs the directory.
+    ///
+    /// - Parameters:
+    ///   - segmentsEnd: where the segments alone end.
+    ///   - end: where the log ends with the frames.
+    func replace(
+        _ last: SegmentScan?, appending frames: [StagingImage.Found], segmentsEnd: LogEnd,
+        end: LogEnd
+    ) throws(LogError) {
+        let old = last?.segment.header
+        if last?.blocks.isEmpty ?? true, frames.isEmpty {
+            guard let last else { return }
+            return try onDisk { () throws(SystemError) in
+                try environment.disk.remove(last.segment.path)
+            }
+        }
+        let header = environment.segmentHeader(
+            base: old?.base ?? segmentsEnd.nextSequence, chain: old?.chain ?? segmentsEnd.chain,
+            previousBase: old?.previousBase ?? segmentsEnd.lastBase,
+            rawBlockBound: max(
+                Int(old?.rawBlockBound ?? 0), rawBlockBound(segmentsEnd, frames)),
+            epoch: end.epoch + 1)
+        let path = environment.layout.segment(header.base)
+        try write(path, header, end: end) { (writer) throws(LogError) in
+            if let last { try copy(last, to: writer) }
+            let needsPreamble = last?.blocks.isEmpty ?? true
+            try append(
+                frames, to: writer, chain: segmentsEnd.chain,
+                preamble: needsPreamble ? segmentsEnd.preamble : nil)
+        }
+    }
+
+    /// Frames were made under the options of their time, which may have allowed more than today's.
+    private func rawBlockBound(_ end: LogEnd, _ frames: [StagingImage.Found]) -> Int {
+        var longest = options.rawBlockBound
+        for found in frames { longest = max(longest, unsafe found.frame.records.count) }
+        return longest + end.preamble.records.count + 2 * BlockBuilder.commitOverhead
+    }
+
+    private func write(
+        _ path: String, _ header: SegmentHeader, end: LogEnd,
+        _ fill: (SegmentWriter) throws(LogError) -> Void
+    ) throws(LogError) {
+        let temporary = StoreLayout.temporary(path)
+        let writer = try SegmentWriter(creating: temporary, header: header, on: environment.disk)
+        try fill(writer)
+        try writer.synchronize()
+        try writer.seal(nextSequence: end.nextSequence, chain: end.chain)
+        try verify(temporary, end: end)
+        try onDisk { () throws(SystemError) in try environment.disk.rename(temporary, to: path) }
+    }
+
+    /// Copies blocks, packed as they are, under the new file's salt.
+    private func copy(_ old: SegmentScan, to writer: SegmentWriter) throws(LogError) {
+        for found in old.blocks {
+            guard let packed = try old.segment.packed(found.header, at: found.offset) else {
+                throw .system(
+                    SystemError(call: "read differently", path: old.segment.path, code: 5))
+            }
+            var header = found.header
+            header.content = Checksum.of(packed.span, seed: writer.header.salt)
+            let bytes = header.encoded(salt: writer.header.salt) + packed
+            try writer.append(bytes.span, header)
+        }
+    }
+
+    private func append(
+        _ frames: [StagingImage.Found], to writer: SegmentWriter, chain start: UInt64,
+        preamble: Preamble?
+    ) throws(LogError) {
+        var builder = BlockBuilder()
+        var chain = Chain(start)
+        let compressor = Compressor(level: options.compressionLevel)
+        func flush() throws(LogError) {
+            var packed: [UInt8] = []
+            let header = builder.pack(
+                chain: chain.value, synced: writer.header.base - 1, salt: writer.header.salt,
+                using: compressor, into: &packed)
+            try writer.append(packed.span, header)
+        }
+        if let preamble, !frames.isEmpty { builder.appendPreamble(preamble) }
+        for found in frames {
+            let room = options.rawBlockBound - BlockBuilder.commitOverhead - builder.rawByteCount
+            if !builder.isEmpty,
+                unsafe builder.rawByteCount >= options.blockSize || found.frame.records.count > room
+            {
+                try flush()
+            }
+            unsafe chain.append(timeAndRecords: found.frame.timeAndRecords)
+            builder.append(found.frame)
+        }
+        if !builder.isEmpty { try flush() }
+    }
+
+    private func verify(_ path: String, end: LogEnd) throws(LogError) {
+        guard case .opened(let segment) = try SegmentReader.open(path, on: environment.disk) else {
+            throw .system(SystemError(call: "verify", path: path, code: 5))
+        }
+        let scan = try SegmentScan(segment)
+        guard scan.isSealed, scan.nextSequence == end.nextSequence, scan.chain == end.chain else {
+            throw .system(SystemError(call: "verify", path: path, code: 5))
+        }
+    }
+}

@@ -1,0 +1,83 @@
+/// Appends blocks to one segment file and seals it.
+final class SegmentWriter {
+    let header: SegmentHeader
+    private let file: any DiskFile
+    /// The end of the last whole block.
+    private(set) var end = SegmentHeader.byteCount
+    private(set) var blockCount: UInt32 = 0
+    private var table = SeekTable()
+    private var lastTime: UInt64
+
+    /// Creates a segment: exclusively, header, fsync. Its name survives power loss once the caller has synced
+    /// the directory.
+    init(creating path: String, header: SegmentHeader, on disk: any Disk) throws(LogError) {
+        self.header = header
+        lastTime = header.created
+        do throws(SystemError) {
+            file = try disk.open(path, .createExclusively)
+        } catch {
+            throw LogError(error)
+        }
+        do throws(SystemError) {
+            try file.write(header.encoded().span, at: 0)
+        } catch {
+            // Without a block in it nothing can be lost with it, and its name must be free again.
+            try? disk.remove(path)
+            throw LogError(error)
+        }
+        table.append(compressed: SegmentHeader.byteCount, decompressed: 0)
+        try synchronize()
+    }
+
+    var path: String { file.path }
+
+    /// Appends a packed block. When that fails, the file ends where it did before, or the error is
+    /// ``LogError/poisoned(_:)``.
+    func append(_ packed: Span<UInt8>, _ block: BlockHeader) throws(LogError) {
+        assert(packed.count == BlockHeader.byteCount + Int(block.packedLength))
+        try write(packed)
+        blockCount += 1
+        lastTime = block.time
+        table.append(compressed: BlockHeader.byteCount, decompressed: 0)
+        table.append(compressed: Int(block.packedLength), decompressed: Int(block.rawLength))
+    }
+
+    /// Writes at the end, or leaves the end where it was.
+    private func write(_ bytes: Span<UInt8>) throws(LogError) {
+        do throws(SystemError) {
+            try file.write(bytes, at: end)
+        } catch {
+            do throws(SystemError) {
+                try file.truncate(to: end)
+            } catch let second {
+                throw .poisoned(second)
+            }
+            throw error.isDiskFull ? .diskFull(error) : .poisoned(error)
+        }
+        end += bytes.count
+    }
+
+    /// Returns once all blocks survive power loss. Never called again after an error.
+    func synchronize() throws(LogError) {
+        do throws(SystemError) {
+            try file.synchronize()
+        } catch {
+            throw .poisoned(error)
+        }
+    }
+
+    /// Ends the segment, whose blocks have been synced, with a footer and the seek table, and syncs them.
+    /// When there is no room for them the segment stays open.
+    func seal(nextSequence: UInt64, chain: UInt64) throws(LogError) {
+        assert(blockCount > 0)
+        var table = self.table
+        table.append(compressed: BlockHeader.byteCount, decompressed: 0)
+        let seek = table.encoded()
+        let footer = BlockHeader(
+            kind: .footer, firstSequence: nextSequence, count: blockCount, flags: .footer,
+            undurable: 0, packedLength: UInt32(seek.count), rawLength: 0, span: 0, time: lastTime,
+            content: Checksum.of(seek.span, seed: header.salt), chain: chain)
+        try write((footer.encoded(salt: header.salt) + seek).span)
+        try synchronize()
+    }
+}

@@ -1,0 +1,71 @@
+import Glibc
+
+/// A counter that threads can wait on: the standard library's `Mutex` has no condition variable.
+///
+/// `@unchecked Sendable`: `count` is read and written only with `mutex` held, and the two pthread objects are
+/// made for being shared and do not move.
+@safe package final class Signal: @unchecked Sendable {
+    private let mutex: UnsafeMutablePointer<pthread_mutex_t>
+    private let condition: UnsafeMutablePointer<pthread_cond_t>
+    private var count: UInt64 = 0
+
+    package init() {
+        unsafe mutex = .allocate(capacity: 1)
+        unsafe condition = .allocate(capacity: 1)
+        unsafe pthread_mutex_init(mutex, nil)
+        var attributes = pthread_condattr_t()
+        unsafe pthread_condattr_init(&attributes)
+        unsafe pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC)
+        unsafe pthread_cond_init(condition, &attributes)
+        unsafe pthread_condattr_destroy(&attributes)
+    }
+
+    deinit {
+        unsafe pthread_cond_destroy(condition)
+        unsafe pthread_mutex_destroy(mutex)
+        unsafe condition.deallocate()
+        unsafe mutex.deallocate()
+    }
+
+    /// How often ``raise()`` has been called; what a waiter passes to ``wait(after:nanoseconds:)``.
+    package var current: UInt64 {
+        unsafe pthread_mutex_lock(mutex)
+        defer { unsafe pthread_mutex_unlock(mutex) }
+        return count
+    }
+
+    /// Wakes everybody who waits.
+    package func raise() {
+        unsafe pthread_mutex_lock(mutex)
+        count += 1
+        unsafe pthread_cond_broadcast(condition)
+        unsafe pthread_mutex_unlock(mutex)
+    }
+
+    /// Returns once the count has moved past `seen`, or the time is up. Returns the count.
+    ///
+    /// - Parameter nanoseconds: how long to wait at most; nil waits for ever.
+    @discardableResult
+    package func wait(after seen: UInt64, nanoseconds: UInt64? = nil) -> UInt64 {
+        unsafe pthread_mutex_lock(mutex)
+        defer { unsafe pthread_mutex_unlock(mutex) }
+        guard let nanoseconds else {
+            while count <= seen { unsafe pthread_cond_wait(condition, mutex) }
+            return count
+        }
+        var deadline = timespec()
+        unsafe clock_gettime(CLOCK_MONOTONIC, &deadline)
+        let (seconds, rest) = min(nanoseconds, 1 << 60).quotientAndRemainder(
+            dividingBy: 1_000_000_000)
+        deadline.tv_sec += Int(seconds)
+        deadline.tv_nsec += Int(rest)
+        if deadline.tv_nsec >= 1_000_000_000 {
+            deadline.tv_nsec -= 1_000_000_000
+            deadline.tv_sec += 1
+        }
+        while count <= seen {
+            if unsafe pthread_cond_timedwait(condition, mutex, &deadline) == ETIMEDOUT { break }
+        }
+        return count
+    }
+}

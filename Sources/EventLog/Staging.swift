@@ -1,0 +1,222 @@
+import Synchronization
+
+/// The write buffer: slots of frames that a killed process leaves behind and recovery picks up.
+///
+/// Writers copy a commit in under one short lock; the flusher reads frames out without it, since the
+/// bytes below a slot's end never change while the slot is in use. Slots are used in turn, and one is
+/// used again only when segments that hold all of its frames have been synced: staging always holds
+/// everything that the segments may still lose.
+///
+/// Order of locks: a shard of the cache view, then this one; never the other way.
+package final class Staging: Sendable {
+    private struct Slot {
+        var generation: UInt64 = 0
+        var end = SlotHeader.byteCount
+        var lastSequence: UInt64 = 0
+    }
+
+    private struct State {
+        /// The slot in use is `generation % slots.count`.
+        var generation: UInt64
+        var slots: [Slot]
+        var nextSequence: UInt64
+        var lastTime: UInt64
+        /// Bytes of frames that the flusher has not taken yet.
+        var pending = 0
+        var refusal: LogError?
+    }
+
+    /// What became of an append.
+    package enum Outcome: Equatable {
+        case appended(firstSequence: UInt64)
+        /// There was no room. Let go of all locks, wait for ``space`` to move past the ticket, try again.
+        case full(ticket: UInt64)
+    }
+
+    private let state: Mutex<State>
+    private let memory: StagingMemory
+    private let durableSequence: Atomic<UInt64>
+    private let isRefusing = Atomic<Bool>(false)
+    private let forks: UInt64
+    private let header: StagingHeader
+    /// Raised when a slot becomes free, and when waiting has become pointless.
+    package let space = Signal()
+    /// Raised when the flusher has something to do.
+    package let work = Signal()
+    /// From how many pending bytes on the flusher is woken.
+    private let wakeThreshold: Int
+    /// The longest records of one commit.
+    package let commitLimit: Int
+
+    init(
+        _ memory: StagingMemory, header: StagingHeader, nextSequence: UInt64, lastTime: UInt64,
+        wakeThreshold: Int, commitLimit: Int
+    ) {
+        self.memory = memory
+        self.header = header
+        self.wakeThreshold = wakeThreshold
+        let room = header.slotSize - SlotHeader.byteCount - StagedFrame.headerByteCount - 8
+        self.commitLimit = min(commitLimit, room)
+        durableSequence = Atomic(nextSequence - 1)
+        forks = ForkGuard.current()
+        // The slot before the first: full and synced, so that the first append opens a slot.
+        var before = Slot()
+        before.end = header.slotSize
+        state = Mutex(
+            State(
+                generation: 0,
+                slots: [before] + Array(repeating: Slot(), count: header.slotCount - 1),
+                nextSequence: nextSequence, lastTime: lastTime))
+    }
+
+    /// Everything through this sequence survives power loss.
+    package var durable: UInt64 { durableSequence.load(ordering: .acquiring) }
+
+    /// Whether this process is a child that shares the buffer with the one that opened it.
+    var isForked: Bool { !ForkGuard.isSame(forks) }
+
+    /// The sequence that the next record gets.
+    package var nextSequence: UInt64 { state.withLock { $0.nextSequence } }
+
+    package var capacity: Int { header.slotSize * header.slotCount }
+
+    package var pendingBytes: Int { state.withLock { $0.pending } }
+
+    /// Appends one commit. Once this returns, the commit survives the death of the process
+    /// (where the buffer is a file: ``Log/survivesProcessDeath``).
+    ///
+    /// - Parameters:
+    ///   - records: the encoded records; valid for the time of the call.
+    ///   - time: milliseconds since 1970; a time before the last commit's counts as that one.
+    @inline(__always)
+    @unsafe func append(
+        _ records: UnsafeRawBufferPointer, count: UInt32, flags: StagedFrame.Flags, time: UInt64
+    ) throws(LogError) -> Outcome {
+        guard ForkGuard.isSame(forks) else { throw .forked }
+        // A frame of length 0 looks like none, and would hide those behind it.
+        let length = records.count
+        precondition(length > 0 && count > 0, "a commit holds at least one record")
+        guard length <= commitLimit, count < 1 << 24 else {
+            throw .commitTooLarge(byteCount: length, limit: commitLimit)
+        }
+        let size = StagedFrame.byteCount(records: length)
+        var wakes = false
+        let outcome = try state.withLock { (state) throws(LogError) -> Outcome in
+            if isRefusing.load(ordering: .relaxed), let refusal = state.refusal { throw refusal }
+            var index = Int(state.generation % UInt64(state.slots.count))
+            if state.slots[index].end + size > header.slotSize {
+                // Read before looking: room that is made from here on raises the count past it.
+                let ticket = space.current
+                guard openSlot(&state) else { return .full(ticket: ticket) }
+                index = Int(state.generation % UInt64(state.slots.count))
+            }
+            let first = state.nextSequence
+            let offset = state.slots[index].end
+            let durable = durableSequence.load(ordering: .relaxed)
+            if time > state.lastTime { state.lastTime = time }
+            unsafe StagedFrame.write(
+                to: memory.slot(index, header) + offset, records: records, count: count,
+                flags: flags, firstSequence: first,
+                undurable: UInt32(clamping: first - 1 - durable), time: state.lastTime,
+                salt: header.salt, generation: state.generation)
+            state.nextSequence = first + UInt64(count)
+            state.slots[index].end = offset + size
+            state.slots[index].lastSequence = first + UInt64(count) - 1
+            let before = state.pending
+            state.pending = before + size
+            wakes = before == 0 || (before < wakeThreshold && before + size >= wakeThreshold)
+            return .appended(firstSequence: first)
+        }
+        if wakes { work.raise() }
+        return outcome
+    }
+
+    /// Turns to the next slot; false while it still holds what segments may lose.
+    private func openSlot(_ state: inout State) -> Bool {
+        let generation = state.generation + 1
+        let index = Int(generation % UInt64(state.slots.count))
+        guard state.slots[index].lastSequence <= durableSequence.load(ordering: .relaxed) else {
+            return false
+        }
+        let slot = SlotHeader(firstSequence: state.nextSequence, generation: generation)
+        memory.write(slot.encoded(salt: header.salt), slot: index, header)
+        state.generation = generation
+        state.slots[index] = Slot(generation: generation)
+        return true
+    }
+
+    /// Publishes that segments hold everything through `sequence`, synced; frees slots.
+    func publish(durable sequence: UInt64) {
+        durableSequence.store(sequence, ordering: .releasing)
+        memory.publish(durable: sequence)
+        space.raise()
+    }
+
+    /// From now on appends throw; nil lets them in again. Wakes those who wait for room. Nothing but a failed
+    /// fsync changes that the log is closed, and nothing at all that one has failed.
+    func refuse(_ error: LogError?) {
+        state.withLock {
+            switch ($0.refusal, error) {
+            case (.poisoned, _): return
+            case (.closed, .poisoned): break
+            case (.closed, _): return
+            default: break
+            }
+            $0.refusal = error
+            isRefusing.store(error != nil, ordering: .relaxed)
+        }
+        space.raise()
+    }
+
+    /// Why appends throw at present.
+    package var refusal: LogError? { state.withLock { $0.refusal } }
+
+    // MARK: the flusher's side
+
+    /// Where the flusher stands.
+    struct Cursor {
+        var generation: UInt64 = 0
+        var offset = SlotHeader.byteCount
+        /// Up to here the frames of the slot are known to be complete.
+        var knownEnd = 0
+        var nextSequence: UInt64
+    }
+
+    /// The next frame, or nil when all have been taken. Its bytes stay until their sequence is published
+    /// as durable. Takes the lock once a run of frames.
+    func next(_ cursor: inout Cursor) -> StagedFrame? {
+        if cursor.offset >= cursor.knownEnd, !refresh(&cursor) { return nil }
+        let index = Int(cursor.generation % UInt64(header.slotCount))
+        let frame = unsafe StagedFrame.trusted(
+            memory.slotBytes(index, header), at: cursor.offset, base: cursor.nextSequence)
+        // Below the end only we write, and nothing is written there twice.
+        precondition(
+            frame.firstSequence == cursor.nextSequence && frame.count > 0,
+            "staging holds a frame that was not appended to it")
+        cursor.offset += frame.byteCount
+        cursor.nextSequence = frame.nextSequence
+        return frame
+    }
+
+    private func refresh(_ cursor: inout Cursor) -> Bool {
+        state.withLock { state in
+            while true {
+                let slot = state.slots[Int(cursor.generation % UInt64(state.slots.count))]
+                if slot.generation == cursor.generation, slot.end > cursor.offset,
+                    cursor.generation > 0
+                {
+                    cursor.knownEnd = slot.end
+                    return true
+                }
+                guard state.generation > cursor.generation else { return false }
+                cursor.generation += 1
+                cursor.offset = SlotHeader.byteCount
+            }
+        }
+    }
+
+    /// The flusher has taken frames of this many bytes.
+    func didTake(_ byteCount: Int) {
+        state.withLock { $0.pending -= byteCount }
+    }
+}

@@ -1,0 +1,71 @@
+/// The names of a store's files; the only place that makes or parses them.
+///
+///     airport/                          the store
+///       LOCK                            held by the one writer
+///       store.json                      format version, store UUID, time of creation
+///       staging                         write buffer
+///       log/00000000000000000001.zst    segment, named by its first sequence
+///       snapshots/00000000000000048000.zst
+///       database.sqlite                 the materialized database
+///       quarantine/                     what recovery cut off
+///
+/// Sequence numbers are padded to 20 digits, so that `ls` sorts them.
+package struct StoreLayout: Sendable, Equatable {
+    package let root: String
+
+    package init(root: String) {
+        self.root = root
+    }
+
+    package var lock: String { root + "/LOCK" }
+    package var identity: String { root + "/store.json" }
+    package var staging: String { root + "/staging" }
+    package var log: String { root + "/log" }
+    package var snapshots: String { root + "/snapshots" }
+    package var database: String { root + "/database.sqlite" }
+    package var quarantine: String { root + "/quarantine" }
+
+    package func segment(_ base: UInt64) -> String { log + "/" + Self.fileName(base) }
+    package func snapshot(_ sequence: UInt64) -> String {
+        snapshots + "/" + Self.fileName(sequence)
+    }
+
+    /// Where a file is written before it is renamed to `path`.
+    package static func temporary(_ path: String) -> String { path + temporarySuffix }
+
+    package static func isTemporary(_ name: String) -> Bool { name.hasSuffix(temporarySuffix) }
+
+    /// A file for bytes that recovery cut off at `sequence`, which nothing has taken yet.
+    package func cutOff(
+        _ what: String, at sequence: UInt64, on disk: any Disk
+    ) throws(SystemError) -> String {
+        var attempt = 0
+        while true {
+            let number = attempt == 0 ? "" : ".\(attempt)"
+            let path = quarantine + "/" + Self.padded(sequence) + "." + what + number
+            if try !disk.exists(path) { return path }
+            attempt += 1
+        }
+    }
+
+    package static func fileName(_ sequence: UInt64) -> String { padded(sequence) + suffix }
+
+    /// The sequence that a segment or snapshot is named after; nil for any other name.
+    package static func sequence(ofFileNamed name: String) -> UInt64? {
+        guard name.utf8.count == digits + suffix.utf8.count, name.hasSuffix(suffix) else {
+            return nil
+        }
+        let number = name.utf8.prefix(digits)
+        guard number.allSatisfy({ (0x30...0x39).contains($0) }) else { return nil }
+        return UInt64(name.prefix(digits))
+    }
+
+    private static let digits = 20
+    private static let suffix = ".zst"
+    private static let temporarySuffix = ".tmp"
+
+    private static func padded(_ sequence: UInt64) -> String {
+        let number = String(sequence)
+        return String(repeating: "0", count: digits - number.utf8.count) + number
+    }
+}

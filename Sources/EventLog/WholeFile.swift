@@ -1,0 +1,24 @@
+extension DiskFile {
+    /// The first `limit` bytes at `offset`, fewer where the file ends: that is looked at before allocating.
+    package func bytes(_ limit: Int, at offset: Int = 0) throws(SystemError) -> [UInt8] {
+        let available = max(0, try byteCount() - offset)
+        var bytes = [UInt8](repeating: 0, count: min(limit, available))
+        var target = bytes.mutableSpan
+        let done = try read(into: &target, at: offset)
+        bytes.removeLast(bytes.count - done)
+        return bytes
+    }
+}
+
+extension Disk {
+    /// Writes a small file so that it is there in full or not at all: temporary name, sync, rename. Its name
+    /// survives power loss once the caller has synced the directory.
+    package func replace(_ path: String, with bytes: [UInt8]) throws(SystemError) {
+        let temporary = StoreLayout.temporary(path)
+        if try exists(temporary) { try remove(temporary) }
+        let file = try open(temporary, .createExclusively)
+        try file.write(bytes.span, at: 0)
+        try file.synchronize()
+        try rename(temporary, to: path)
+    }
+}

@@ -1,0 +1,70 @@
+import CZstd
+
+/// Compresses whole frames; one context, reused.
+@safe final class Compressor {
+    private let context: OpaquePointer
+
+    /// - Parameter level: zstd's, negative ones included; clamped to what zstd knows.
+    init(level: Int) {
+        // zstd fails to make a context, or to set a parameter it documents, only without memory.
+        guard let made = unsafe ZSTD_createCCtx() else { fatalError("out of memory for zstd") }
+        unsafe context = made
+        unsafe ZSTD_CCtx_setParameter(context, ZSTD_c_checksumFlag, 1)
+        unsafe ZSTD_CCtx_setParameter(
+            context, ZSTD_c_compressionLevel,
+            min(max(Int32(clamping: level), ZSTD_minCLevel()), ZSTD_maxCLevel()))
+    }
+
+    deinit {
+        unsafe _ = ZSTD_freeCCtx(context)
+    }
+
+    /// Appends `raw` as one frame with its content size and checksum. Returns the frame's length.
+    func append(_ raw: Span<UInt8>, to output: inout [UInt8]) -> Int {
+        let start = output.count
+        let bound = ZSTD_compressBound(raw.count)
+        output.append(contentsOf: repeatElement(0, count: bound))
+        let length = unsafe output.withUnsafeMutableBytes { target in
+            unsafe raw.withUnsafeBytes { source in
+                unsafe ZSTD_compress2(
+                    context, target.baseAddress! + start, bound, source.baseAddress, source.count)
+            }
+        }
+        // With room for `compressBound` bytes, zstd documents no failure but lack of memory.
+        precondition(ZSTD_isError(length) == 0, "zstd could not compress a block")
+        output.removeLast(bound - length)
+        return length
+    }
+}
+
+/// Decompresses whole frames; one context, reused.
+@safe final class Decompressor {
+    private let context: OpaquePointer
+
+    init() {
+        // As above: fails only without memory.
+        guard let made = unsafe ZSTD_createDCtx() else { fatalError("out of memory for zstd") }
+        unsafe context = made
+    }
+
+    deinit {
+        unsafe _ = ZSTD_freeDCtx(context)
+    }
+
+    /// Replaces `output` by the content of one frame; false if the bytes are not one whole valid frame of
+    /// exactly that length once unpacked.
+    func unpack(_ frame: Span<UInt8>, rawLength: Int, into output: inout [UInt8]) -> Bool {
+        if output.count > rawLength {
+            output.removeLast(output.count - rawLength)
+        } else {
+            output.append(contentsOf: repeatElement(0, count: rawLength - output.count))
+        }
+        let length = unsafe output.withUnsafeMutableBytes { target in
+            unsafe frame.withUnsafeBytes { source in
+                unsafe ZSTD_decompressDCtx(
+                    context, target.baseAddress, target.count, source.baseAddress, source.count)
+            }
+        }
+        return ZSTD_isError(length) == 0 && length == rawLength
+    }
+}
