@@ -1,0 +1,95 @@
+import EventLog
+import TestSupport
+import Testing
+
+@Suite struct LogTests {
+    @Test func whatIsAppendedIsReadBackInOrder() throws {
+        let harness = LogHarness()
+        try harness.open()
+        for _ in 0..<500 {
+            while try !harness.append(count: 2) { harness.flush() }
+        }
+        harness.makeDurable()
+        #expect(harness.log?.durable == 1000)
+        #expect(try harness.fault(mayLoseUnsynced: false) == nil)
+    }
+
+    @Test func aCleanCloseSealsAndLeavesNoStaging() throws {
+        let harness = LogHarness()
+        try harness.open()
+        try harness.append()
+        try harness.close()
+        #expect(harness.disk.readAll("/store/staging") == nil)
+        let log = try harness.open()
+        #expect(log.recovery.wasUnclean == false)
+        #expect(try harness.fault(mayLoseUnsynced: false) == nil)
+    }
+
+    @Test func anAppendedCommitSurvivesTheDeathOfTheProcess() throws {
+        let harness = LogHarness()
+        try harness.open()
+        for _ in 0..<20 { try harness.append() }
+        harness.crash(.process)
+        let log = try harness.open()
+        #expect(log.recovery.commitsFromStaging == 20)
+        #expect(try harness.fault(mayLoseUnsynced: false) == nil)
+    }
+
+    @Test func aDurableCommitSurvivesPowerLoss() throws {
+        let harness = LogHarness()
+        try harness.open()
+        for _ in 0..<20 { try harness.append() }
+        harness.makeDurable()
+        harness.crash(.power)
+        try harness.open()
+        #expect(try harness.fault(mayLoseUnsynced: true) == nil)
+        #expect(harness.appended.count == 20)
+    }
+
+    @Test func appendingGoesOnAfterEveryKindOfEnd() throws {
+        let harness = LogHarness()
+        for kind in [SimulatedDisk.Crash.process, .power, .process, .power] {
+            try harness.open()
+            #expect(
+                try harness.acknowledged == 0
+                    || harness.fault(mayLoseUnsynced: kind == .process) == nil)
+            for _ in 0..<30 { try harness.append() }
+            harness.makeDurable()
+            harness.crash(kind)
+        }
+        try harness.open()
+        #expect(try harness.fault(mayLoseUnsynced: true) == nil)
+        #expect(harness.appended.count == 120)
+    }
+
+    /// Random appends, flushes, closes and crashes, checked after each reopen.
+    @Test(arguments: 0..<300)
+    func nothingAcknowledgedIsLostAndNothingInvented(seed: Int) throws {
+        let harness = LogHarness(seed: UInt64(seed) + 1000)
+        try harness.open()
+        var mayLose = false
+        for _ in 0..<40 {
+            if harness.log == nil {
+                try harness.open()
+                let fault = try harness.fault(mayLoseUnsynced: mayLose)
+                try #require(fault == nil, "seed \(seed): \(fault ?? "")")
+            }
+            switch UInt64.random(in: 0..<20, using: &harness.random) {
+            case 0..<12:
+                let count = UInt32.random(in: 1...4, using: &harness.random)
+                let size = Int.random(in: 0...200, using: &harness.random)
+                if try !harness.append(count: count, byteCount: size) { harness.flush() }
+                harness.time.advance(milliseconds: 7)
+            case 12: harness.makeDurable()
+            case 13..<17: harness.flush(steps: 1)
+            case 17: try harness.close()
+            case 18:
+                harness.crash(.process)
+                mayLose = false
+            default:
+                harness.crash(.power)
+                mayLose = true
+            }
+        }
+    }
+}

@@ -1,0 +1,111 @@
+import EventLog
+import TestSupport
+import Testing
+
+/// Cases in which recovery must look twice.
+@Suite struct RecoveryEvidenceTests {
+    @Test func aCutSeekTableIsRebuiltWhereThereIsNoStagingFile() throws {
+        let harness = LogHarness()
+        try harness.open()
+        try harness.append(commits: 20)
+        try harness.close()
+        let path = try #require(harness.segments.last)
+        let bytes = try #require(harness.disk.readAll(path))
+        try harness.disk.overwrite(path, Array(bytes.dropLast(3)))
+        let log = try harness.open()
+        #expect(log.recovery.wasUnclean)
+        #expect(log.recovery.tornReason != nil)
+        #expect(try harness.fault(mayLoseUnsynced: false) == nil)
+        #expect(harness.disk.readAll(path)?.count == bytes.count)
+    }
+
+    @Test func aDamagedSeekTableOfTheLastSegmentIsNoticedAndRebuilt() throws {
+        let harness = LogHarness()
+        try harness.open()
+        try harness.append(commits: 20)
+        try harness.close()
+        let path = try #require(harness.segments.last)
+        let bytes = try #require(harness.disk.readAll(path))
+        try harness.disk.flip(path, at: bytes.count - 20)
+        let log = try harness.open()
+        #expect(log.recovery.tornReason == "the seek table is damaged")
+        #expect(try harness.fault(mayLoseUnsynced: false) == nil)
+    }
+
+    @Test func aLastFileWithoutHeaderProvesThatTheOneBeforeItWasSealed() throws {
+        let harness = LogHarness()
+        try harness.open()
+        try harness.append(commits: 20)
+        try harness.close()
+        let path = try #require(harness.segments.last)
+        let bytes = try #require(harness.disk.readAll(path))
+        try harness.disk.overwrite(path, Array(bytes.prefix(bytes.count / 2)))
+        try harness.disk.overwrite(LogHarness.layout.segment(21), [])
+        let log = try harness.open()
+        #expect(log.recovery.corruption?.evidence == .sealed)
+        #expect(log.recovery.corruption?.path == path)
+    }
+
+    @Test func schemasAreNotTakenFromADamagedSegment() throws {
+        let harness = LogHarness()
+        try harness.open()
+        try harness.append(commits: 20)
+        try harness.close()
+        try harness.open()
+        try harness.append()
+        harness.makeDurable()
+        let first = try #require(harness.segments.first)
+        let last = try #require(harness.segments.last)
+        #expect(first != last)
+        let bytes = try #require(harness.disk.readAll(last))
+        harness.crash(.process)
+        try harness.disk.overwrite(last, Array(bytes.prefix(SegmentHeader.byteCount)))
+        try harness.disk.erase(LogHarness.layout.staging)
+        try harness.disk.flip(first, at: SegmentHeader.byteCount + BlockHeader.byteCount + 4)
+        let log = try harness.open()
+        #expect(log.recovery.corruption?.path == first)
+        #expect(log.recovery.corruption?.evidence == .sealed)
+    }
+
+    @Test func aDamagedLogIsReadableUpToWhatItsSegmentsHold() throws {
+        let harness = LogHarness()
+        try harness.open()
+        try harness.append(commits: 10)
+        harness.makeDurable()
+        try harness.append(commits: 10)
+        harness.crash(.process)
+        let log = try harness.open(witnesses: [Witness(name: "database", sequence: 99)])
+        #expect(
+            log.recovery.corruption?.evidence == .appliedBy(name: "database", sequence: 99))
+        #expect(log.durable == 10)
+        #expect(try LogHarness.readAll(log) == Array(harness.appended.prefix(10)))
+        #expect(logError { try harness.append() } != nil)
+        #expect(log.flusher == nil)
+    }
+
+    @Test func stagedCommitsSurviveAReopeningWithSmallerBounds() throws {
+        let harness = LogHarness()
+        try harness.open()
+        try harness.append(byteCount: 3000)
+        harness.crash(.process)
+        harness.options.rawBlockBound = 512
+        harness.options.blockSize = 256
+        harness.options.slotSize = 1024
+        let log = try harness.open()
+        #expect(log.recovery.commitsFromStaging == 1)
+        #expect(try harness.fault(mayLoseUnsynced: false) == nil)
+    }
+
+    @Test func framesBehindADamagedOneThatSegmentsHoldAreStillTaken() throws {
+        let harness = LogHarness()
+        try harness.open()
+        try harness.append(commits: 2)
+        harness.makeDurable()
+        try harness.append(commits: 2)
+        harness.crash(.process)
+        try harness.disk.flip(LogHarness.layout.staging, at: 4096 + 4096 + 64 + 30)
+        let log = try harness.open()
+        #expect(log.recovery.commitsFromStaging == 2)
+        #expect(try harness.fault(mayLoseUnsynced: false) == nil)
+    }
+}

@@ -1,0 +1,91 @@
+import EventLog
+import Glibc
+import TestSupport
+import Testing
+
+/// R7: recovery that is itself interrupted, and what earlier lives left in staging.
+@Suite struct RecoveryInterruptedTests {
+    /// Runs recovery up to its `n`-th operation. Returns whether it got through.
+    private func recover(_ harness: LogHarness, upTo n: Int) -> Bool {
+        harness.disk.fail(at: n, with: .errno(EIO), permanently: true)
+        defer { harness.disk.stopFailing() }
+        do {
+            try harness.open()
+            return true
+        } catch {
+            return false
+        }
+    }
+
+    @Test(arguments: [StoreShape.oneBlock, .sealedAndActive, .stagedFrames, .recovered])
+    func recoveryInterruptedThreeTimesFindsWhatOneFinds(shape: StoreShape) throws {
+        let base = try shape.made()
+        var n = 1
+        while true {
+            let first = base.copy(seed: UInt64(n))
+            if recover(first, upTo: n) { break }
+            for seed in 0..<3 as Range<UInt64> {
+                let copy = first.copy(seed: UInt64(n) * 100 + seed)
+                for _ in 0..<2 {
+                    copy.crash(.process)
+                    _ = recover(copy, upTo: Int.random(in: 1...max(n, 12), using: &copy.random))
+                }
+                copy.crash(.process)
+                try copy.open()
+                #expect(try copy.fault(mayLoseUnsynced: false) == nil, "\(n), seed \(seed)")
+            }
+            n += 1
+        }
+        #expect(n > 20)
+    }
+
+    @Test(arguments: [StoreShape.oneBlock, .sealedAndActive, .stagedFrames, .recovered])
+    func powerLossDuringRecoveryTakesNothingDurable(shape: StoreShape) throws {
+        let base = try shape.made()
+        var n = 1
+        while true {
+            let first = base.copy(seed: UInt64(n))
+            if recover(first, upTo: n) { break }
+            for seed in 0..<4 as Range<UInt64> {
+                let copy = first.copy(seed: UInt64(n) * 100 + seed)
+                for _ in 0..<2 {
+                    copy.crash(.power)
+                    _ = recover(copy, upTo: Int.random(in: 1...max(n, 12), using: &copy.random))
+                }
+                copy.crash(.power)
+                try copy.open()
+                #expect(try copy.fault(mayLoseUnsynced: true) == nil, "\(n), seed \(seed)")
+                copy.crash(.power)
+                // What a recovery has published stays.
+                try copy.open()
+                #expect(try copy.fault(mayLoseUnsynced: false) == nil, "\(n), seed \(seed)")
+            }
+            n += 1
+        }
+    }
+
+    @Test(arguments: 0..<40 as Range<UInt64>)
+    func framesOfEarlierLivesNeverComeBack(seed: UInt64) throws {
+        let harness = LogHarness(seed: seed, options: .tiny)
+        for life in 0..<6 {
+            try harness.open()
+            if life > 0 { #expect(try harness.fault(mayLoseUnsynced: true) == nil) }
+            // Many, so that all slots are used several times; then few over the same slots.
+            let commits = life % 2 == 0 ? 40 : 2
+            for _ in 0..<commits {
+                if try !harness.append() {
+                    harness.disk.noteMappedBytes()
+                    harness.makeDurable()
+                }
+            }
+            if life % 2 == 0 {
+                harness.crash(.power)
+            } else {
+                harness.crash(.process)
+                try harness.open()
+                #expect(try harness.fault(mayLoseUnsynced: false) == nil)
+                try harness.close()
+            }
+        }
+    }
+}

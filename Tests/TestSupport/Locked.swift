@@ -1,0 +1,16 @@
+import Synchronization
+
+/// A value behind a lock, for test doubles that several threads use.
+package final class Locked<Value>: @unchecked Sendable {
+    // The value is only reached with the lock held.
+    private let mutex = Mutex(())
+    private var value: Value
+
+    package init(_ value: Value) {
+        self.value = value
+    }
+
+    package func withLock<R>(_ body: (inout Value) throws -> R) rethrows -> R {
+        try mutex.withLock { _ in try body(&value) }
+    }
+}

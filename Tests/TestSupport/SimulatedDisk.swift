@@ -1,0 +1,219 @@
+// A file system in memory that remembers what was synced, crashes and fails on demand.
+//
+// Method
+//
+// A file keeps its bytes twice: as reads see them and as they were at the last sync. In between it
+// keeps, for each 512-byte sector, every content the sector had, in order. A directory keeps its
+// names twice, and every change of names in between. So a power loss can be any of the states that
+// a disk might be in which reorders, tears and drops what nobody synced:
+//
+//   sector     the synced one, the newest, any in between, or garbage; decided by page of 4 KiB or
+//              by sector. Bytes that were synced and not changed since are never touched, since a
+//              sector is the smallest thing a disk writes. Where a sector extends the file, its
+//              synced content is zero.
+//   length     anything between the shortest and the longest since the last sync
+//   names      each creation, renaming and removal since the last sync of its directory kept or
+//              lost. A renaming happens in both names or in neither. Syncing a file does not make
+//              its name durable, nor does syncing a directory that directory's own name.
+//
+// A failed sync is final, as on Linux: reads still see the bytes, but the disk forgets that they
+// were to be written. A later sync succeeds without them; only writing the sector again helps.
+// A failed sync of a directory only leaves its names unsynced.
+//
+// Mapped bytes live in pages that the kernel keeps coherent with read and write here (an unlinked
+// temporary file), so that writers in other threads need no lock, as with a real mapping. The model
+// looks for changed sectors when it needs to know them. What it can't see by itself is a state that
+// was overwritten in between: `noteMappedBytes()` makes it take notice of the present one.
+//
+// A crash starts a new life. Handles, mappings and locks of the old one are dead: they throw EBADF,
+// and storing into an old mapping changes nothing. A process crash keeps all bytes and names,
+// synced or not; what was not synced can still be lost to power in a later life.
+//
+// Everything random comes from the generator handed in or the disk's own seed; nothing depends on
+// the order of a hash table. Not modelled: links, permissions, times, "..", renaming a directory
+// over another. The working directory is the root, which exists and is durable.
+
+package import EventLog
+import Glibc
+import Synchronization
+
+/// A disk for crash tests.
+package final class SimulatedDisk: Disk {
+    package enum Crash: Sendable, CaseIterable {
+        /// The process dies; the page cache lives on.
+        case process
+        /// The machine dies; what was not synced survives in part or not at all.
+        case power
+    }
+
+    let state: Mutex<State>
+
+    /// The seed decides only how much of a short write is written.
+    package init(seed: UInt64 = 0) {
+        state = Mutex(State(random: SeededRandom(seed: seed)))
+    }
+
+    private init(copying copied: State) {
+        state = Mutex(copied)
+    }
+
+    /// Ends this life of the disk's user. What it had open is dead; the disk can be used again.
+    package func crash<R: RandomNumberGenerator>(_ kind: Crash, using random: inout R) {
+        state.withLock { state in
+            switch kind {
+            case .process: state.killProcess()
+            case .power: state.losePower(using: &random)
+            }
+        }
+    }
+
+    /// A second disk in the same state, with nothing open, nothing locked and no failure ahead, so
+    /// that one state can be crashed in many ways.
+    package func snapshot() -> SimulatedDisk {
+        let copied = state.withLock { state in
+            var copied = state
+            copied.killProcess()
+            copied.faults = Faults()
+            return copied
+        }
+        return SimulatedDisk(copying: copied)
+    }
+
+    /// Takes notice of what is in mapped memory now, as when the kernel writes pages back by
+    /// itself: a power loss may bring back this state even after it was overwritten.
+    package func noteMappedBytes() {
+        state.withLock { state in
+            for node in state.files.keys.sorted() { state.files[node]?.absorb() }
+        }
+    }
+
+    /// How many bytes all files together may hold. A write beyond it is cut short with ENOSPC.
+    package var capacity: Int? {
+        get { state.withLock { $0.capacity } }
+        set { state.withLock { $0.capacity = newValue } }
+    }
+
+    /// What ``supportsSharedMapping(_:)`` answers.
+    package var supportsSharedMapping: Bool {
+        get { state.withLock { $0.supportsSharedMapping } }
+        set { state.withLock { $0.supportsSharedMapping = newValue } }
+    }
+}
+
+// MARK: - The disk as a store sees it
+
+extension SimulatedDisk {
+    package func createDirectory(_ path: String) throws(SystemError) {
+        try perform(.createDirectory, path) { state throws(SystemError) in
+            try state.createDirectory(path)
+        }
+    }
+
+    package func list(_ path: String) throws(SystemError) -> [String] {
+        try perform(.list, path) { state throws(SystemError) in try state.list(path) }
+    }
+
+    package func open(_ path: String, _ mode: OpenMode) throws(SystemError) -> any DiskFile {
+        let (node, life) = try perform(.open, path) { state throws(SystemError) in
+            (try state.openFile(path, mode), state.life)
+        }
+        return SimulatedFile(self, path, node: node, life: life, isWritable: mode != .read)
+    }
+
+    package func rename(_ source: String, to target: String) throws(SystemError) {
+        try perform(.rename, source) { state throws(SystemError) in
+            try state.rename(source, to: target)
+        }
+    }
+
+    package func remove(_ path: String) throws(SystemError) {
+        try perform(.remove, path) { state throws(SystemError) in try state.remove(path) }
+    }
+
+    package func exists(_ path: String) throws(SystemError) -> Bool {
+        try perform(.exists, path) { state throws(SystemError) in
+            try state.node(at: path) != nil
+        }
+    }
+
+    package func synchronizeDirectory(_ path: String) throws(SystemError) {
+        try perform(.synchronizeDirectory, path) { state throws(SystemError) in
+            try state.synchronizeDirectory(path)
+        }
+    }
+
+    package func map(
+        _ path: String, byteCount: Int, writable: Bool
+    ) throws(SystemError) -> any MappedBytes {
+        let (node, life, pages) = try perform(.map, path) { state throws(SystemError) in
+            let node = try state.openFile(path, writable ? .readWrite : .read)
+            return (node, state.life, try state.map(node, byteCount: byteCount, path))
+        }
+        return SimulatedMapping(
+            self, path, node: node, life: life, pages, byteCount: byteCount, writable: writable)
+    }
+
+    package func supportsSharedMapping(_ directory: String) -> Bool {
+        supportsSharedMapping
+    }
+
+    package func lock(_ path: String) throws(SystemError) -> (any DiskLock)? {
+        let held = try perform(.lock, path) { state throws(SystemError) -> (Int, Int)? in
+            guard let node = try state.takeLock(path) else { return nil }
+            return (node, state.life)
+        }
+        guard let (node, life) = held else { return nil }
+        return SimulatedLock(self, node: node, life: life)
+    }
+
+    /// Counts and logs an operation, fails it if that is due, and otherwise does it.
+    func perform<T: Sendable>(
+        _ kind: DiskOperation, _ path: String, life: Int? = nil,
+        _ body: (inout State) throws(SystemError) -> T
+    ) throws(SystemError) -> T {
+        try state.withLock { state throws(SystemError) in
+            if let fault = try state.begin(kind, path, life: life) {
+                throw SystemError(call: kind.rawValue, path: path, code: fault.code)
+            }
+            return try body(&state)
+        }
+    }
+}
+
+// MARK: - The disk as a test sees it
+
+extension SimulatedDisk {
+    /// What a read would see; nil when there is no such file. Counts as no operation.
+    package func readAll(_ path: String) -> [UInt8]? {
+        state.withLock { state in
+            guard let node = try? state.node(at: path) else { return nil }
+            state.files[node]?.absorb()
+            return state.files[node]?.current
+        }
+    }
+
+    /// Makes the file hold these bytes, durable with their name, as if it had never been otherwise.
+    /// Handles and mappings that are open keep the old file. The directory must exist.
+    package func overwrite(_ path: String, _ bytes: [UInt8]) throws(SystemError) {
+        try state.withLock { state throws(SystemError) in try state.overwrite(path, bytes) }
+    }
+
+    /// Changes one byte, durably, by exclusive or with `mask`.
+    package func flip(_ path: String, at offset: Int, mask: UInt8 = 0xFF) throws(SystemError) {
+        guard var bytes = readAll(path), bytes.indices.contains(offset) else {
+            throw SystemError(call: "flip", path: path, code: ENOENT)
+        }
+        bytes[offset] ^= mask
+        try overwrite(path, bytes)
+    }
+
+    /// Takes the file away, durably.
+    package func erase(_ path: String) throws(SystemError) {
+        try state.withLock { state throws(SystemError) in try state.erase(path) }
+    }
+
+    /// The paths of all files, from the root, sorted.
+    package var allFiles: [String] {
+        state.withLock { $0.paths(below: State.root, prefix: "").sorted() }
+    }
+}

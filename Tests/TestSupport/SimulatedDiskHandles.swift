@@ -1,0 +1,180 @@
+import EventLog
+import Glibc
+import Synchronization
+
+/// An open file of a simulated disk.
+final class SimulatedFile: DiskFile {
+    let path: String
+    private let disk: SimulatedDisk
+    private let node: Int
+    private let life: Int
+    private let isWritable: Bool
+
+    init(_ disk: SimulatedDisk, _ path: String, node: Int, life: Int, isWritable: Bool) {
+        self.disk = disk
+        self.path = path
+        self.node = node
+        self.life = life
+        self.isWritable = isWritable
+    }
+
+    func byteCount() throws(SystemError) -> Int {
+        try disk.perform(.byteCount, path, life: life) { [node] state in
+            state.files[node]?.current.count ?? 0
+        }
+    }
+
+    func read(into bytes: inout MutableSpan<UInt8>, at offset: Int) throws(SystemError) -> Int {
+        let wanted = bytes.count
+        let found = try disk.perform(.read, path, life: life) { [node] state in
+            state.files[node]?.read(wanted, at: offset) ?? []
+        }
+        bytes.withUnsafeMutableBytes { $0.copyBytes(from: found) }
+        return found.count
+    }
+
+    func write(_ bytes: Span<UInt8>, at offset: Int) throws(SystemError) {
+        let bytes = bytes.withUnsafeBufferPointer { Array($0) }
+        try disk.write(bytes, at: offset, node, path, life: isWritable ? life : -1)
+    }
+
+    func synchronize() throws(SystemError) {
+        try disk.synchronize(.synchronize, nil, node, path, life: life)
+    }
+
+    func truncate(to byteCount: Int) throws(SystemError) {
+        try disk.perform(.truncate, path, life: isWritable ? life : -1) { [node] state in
+            state.files[node]?.truncate(to: byteCount)
+        }
+    }
+}
+
+extension SimulatedDisk {
+    fileprivate func write(
+        _ bytes: [UInt8], at offset: Int, _ node: Int, _ path: String, life: Int
+    ) throws(SystemError) {
+        try state.withLock { state throws(SystemError) in
+            let fault = try state.begin(.write, path, life: life)
+            var count = state.space(for: bytes.count, at: offset, in: node)
+            var code = count < bytes.count ? ENOSPC : 0
+            if let fault {
+                code = fault.code
+                count = 0
+                if case .shortWrite = fault, !bytes.isEmpty {
+                    count = Int.random(in: 0..<bytes.count, using: &state.random)
+                }
+            }
+            state.files[node]?.write(Array(bytes.prefix(count)), at: offset)
+            if code != 0 { throw SystemError(call: "write", path: path, code: code) }
+        }
+    }
+
+    fileprivate func synchronize(
+        _ kind: DiskOperation, _ range: Range<Int>?, _ node: Int, _ path: String, life: Int
+    ) throws(SystemError) {
+        try state.withLock { state throws(SystemError) in
+            if let fault = try state.begin(kind, path, life: life) {
+                state.files[node]?.forget(range)
+                throw SystemError(call: kind.rawValue, path: path, code: fault.code)
+            }
+            state.files[node]?.synchronize(range)
+        }
+    }
+}
+
+/// A file's bytes in memory.
+final class SimulatedMapping: MappedBytes {
+    private let disk: SimulatedDisk
+    private let path: String
+    private let node: Int
+    private let life: Int
+    private let pages: SimulatedPages
+    nonisolated(unsafe) let bytes: UnsafeMutableRawBufferPointer
+
+    init(
+        _ disk: SimulatedDisk, _ path: String, node: Int, life: Int, _ pages: SimulatedPages,
+        byteCount: Int, writable: Bool
+    ) {
+        self.disk = disk
+        self.path = path
+        self.node = node
+        self.life = life
+        self.pages = pages
+        bytes = pages.map(byteCount, writable: writable)
+    }
+
+    deinit { munmap(bytes.baseAddress, bytes.count) }
+
+    func synchronize(_ range: Range<Int>) throws(SystemError) {
+        precondition(range.lowerBound >= 0 && range.upperBound <= bytes.count, "beyond the mapping")
+        guard !range.isEmpty else { return }
+        try disk.synchronize(.synchronizeMapping, range, node, path, life: life)
+    }
+}
+
+/// A held lock.
+final class SimulatedLock: DiskLock {
+    private let disk: SimulatedDisk
+    private let node: Int
+    private let life: Int
+
+    init(_ disk: SimulatedDisk, node: Int, life: Int) {
+        self.disk = disk
+        self.node = node
+        self.life = life
+    }
+
+    deinit {
+        disk.state.withLock { [node, life] state in
+            if state.life == life { state.locked.remove(node) }
+        }
+    }
+}
+
+/// The memory behind the mappings of one file: an unlinked file of the machine, so that the kernel
+/// keeps mappings, reads and writes coherent, and the model may look while other threads store.
+final class SimulatedPages: Sendable {
+    let byteCount: Int
+    private let descriptor: Int32
+
+    init(_ bytes: [UInt8]) {
+        var template = Array("/tmp/simulated-disk-XXXXXX".utf8CString)
+        descriptor = mkstemp(&template)
+        precondition(descriptor >= 0, "the simulation needs a temporary file")
+        unlink(template)
+        byteCount = bytes.count
+        write(bytes, at: 0)
+    }
+
+    deinit { close(descriptor) }
+
+    /// The first `count` bytes.
+    func read(_ count: Int) -> [UInt8] {
+        [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
+            while filled < count {
+                let part = pread(
+                    descriptor, buffer.baseAddress?.advanced(by: filled), count - filled,
+                    off_t(filled))
+                precondition(part > 0, "the simulation's temporary file fails")
+                filled += part
+            }
+        }
+    }
+
+    /// Writes what lies within the memory; the rest belongs to the file alone.
+    func write(_ bytes: [UInt8], at offset: Int) {
+        let count = min(bytes.count, byteCount - offset)
+        guard count > 0 else { return }
+        let written = bytes.withUnsafeBytes {
+            pwrite(descriptor, $0.baseAddress, count, off_t(offset))
+        }
+        precondition(written == count, "the simulation's temporary file fails")
+    }
+
+    func map(_ count: Int, writable: Bool) -> UnsafeMutableRawBufferPointer {
+        let protection = writable ? PROT_READ | PROT_WRITE : PROT_READ
+        let address = mmap(nil, count, protection, MAP_SHARED, descriptor, 0)
+        precondition(address != MAP_FAILED, "the simulation's temporary file fails")
+        return UnsafeMutableRawBufferPointer(start: address, count: count)
+    }
+}

@@ -1,0 +1,234 @@
+import EventLog
+import Glibc
+
+extension SimulatedDisk {
+    /// Everything that is under the disk's lock.
+    struct State: Sendable {
+        static let root = 0
+
+        var random: SeededRandom
+        /// Counts crashes; whoever carries an older number is dead.
+        var life = 0
+        var names = SimulatedNames()
+        /// Contents by node, kept as long as a name could come back, at least until a crash.
+        var files: [Int: SimulatedContents] = [:]
+        var locked: Set<Int> = []
+        var capacity: Int?
+        var supportsSharedMapping = true
+        var faults = Faults()
+        var operations: [LoggedOperation] = []
+        var operationCount = 0
+        var operationCounts: [DiskOperation: Int] = [:]
+        private var lastNode = root
+
+        init(random: SeededRandom) {
+            self.random = random
+        }
+
+        /// Counts and logs an operation; returns the failure that is due for it.
+        mutating func begin(
+            _ kind: DiskOperation, _ path: String, life: Int?
+        ) throws(SystemError) -> Fault? {
+            operationCount += 1
+            operationCounts[kind, default: 0] += 1
+            operations.append(LoggedOperation(kind, path))
+            if let life, life != self.life {
+                throw SystemError(call: kind.rawValue, path: path, code: EBADF)
+            }
+            return faults.next(kind, path)
+        }
+
+        // MARK: Crashes
+
+        mutating func killProcess() {
+            for node in files.keys.sorted() { files[node]?.unmap() }
+            locked = []
+            life += 1
+        }
+
+        mutating func losePower<R: RandomNumberGenerator>(using random: inout R) {
+            killProcess()
+            names.losePower(using: &random)
+            let reachable = names.reachable(from: Self.root)
+            files = files.filter { reachable.contains($0.key) }
+            for node in files.keys.sorted() { files[node]?.losePower(using: &random) }
+        }
+
+        // MARK: Names
+
+        /// The directory that a path's last name is in, which must exist, and that name.
+        private func parent(of path: String) throws(SystemError) -> (directory: Int, name: String) {
+            func failure(_ code: Int32) -> SystemError {
+                SystemError(call: "lookup", path: path, code: code)
+            }
+            guard !path.utf8.contains(0) else { throw failure(EINVAL) }
+            let parts = path.split(separator: "/").filter { $0 != "." }
+            guard let name = parts.last else { throw failure(path.isEmpty ? ENOENT : EINVAL) }
+            guard !parts.contains("..") else { throw failure(EINVAL) }
+            var directory = Self.root
+            for part in parts.dropLast() {
+                guard let next = names.current[directory]?[String(part)] else {
+                    throw failure(ENOENT)
+                }
+                guard names.isDirectory(next) else { throw failure(ENOTDIR) }
+                directory = next
+            }
+            return (directory, String(name))
+        }
+
+        /// What a path names; nil if there is nothing of the last name.
+        func node(at path: String) throws(SystemError) -> Int? {
+            if !path.isEmpty, path.allSatisfy({ $0 == "/" || $0 == "." }) { return Self.root }
+            let (directory, name) = try parent(of: path)
+            return names.current[directory]?[name]
+        }
+
+        private func existing(_ path: String) throws(SystemError) -> Int {
+            guard let node = try node(at: path) else {
+                throw SystemError(call: "lookup", path: path, code: ENOENT)
+            }
+            return node
+        }
+
+        private func directory(_ path: String) throws(SystemError) -> Int {
+            let node = try existing(path)
+            guard names.isDirectory(node) else {
+                throw SystemError(call: "lookup", path: path, code: ENOTDIR)
+            }
+            return node
+        }
+
+        private mutating func makeNode() -> Int {
+            lastNode += 1
+            return lastNode
+        }
+
+        private mutating func makeFile(_ path: String) throws(SystemError) -> Int {
+            let (directory, name) = try parent(of: path)
+            let node = makeNode()
+            files[node] = SimulatedContents()
+            names.change([.init(directory, name, node)])
+            return node
+        }
+
+        mutating func createDirectory(_ path: String) throws(SystemError) {
+            if let node = try node(at: path) {
+                if names.isDirectory(node) { return }
+                throw SystemError(call: "mkdir", path: path, code: EEXIST)
+            }
+            let (directory, name) = try parent(of: path)
+            let node = makeNode()
+            names.makeDirectory(node)
+            names.change([.init(directory, name, node)])
+        }
+
+        func list(_ path: String) throws(SystemError) -> [String] {
+            let node = try directory(path)
+            return names.current[node, default: [:]].keys.sorted()
+        }
+
+        mutating func rename(_ source: String, to target: String) throws(SystemError) {
+            let node = try existing(source)
+            let (sourceDirectory, sourceName) = try parent(of: source)
+            let (targetDirectory, targetName) = try parent(of: target)
+            if let replaced = names.current[targetDirectory]?[targetName] {
+                if replaced == node { return }
+                guard !names.isDirectory(replaced), !names.isDirectory(node) else {
+                    let code = names.isDirectory(node) ? ENOTDIR : EISDIR
+                    throw SystemError(call: "rename", path: source, code: code)
+                }
+            }
+            names.change([
+                .init(sourceDirectory, sourceName, nil), .init(targetDirectory, targetName, node),
+            ])
+        }
+
+        mutating func remove(_ path: String) throws(SystemError) {
+            let node = try existing(path)
+            guard !names.isDirectory(node) else {
+                throw SystemError(call: "unlink", path: path, code: EISDIR)
+            }
+            let (directory, name) = try parent(of: path)
+            names.change([.init(directory, name, nil)])
+        }
+
+        mutating func synchronizeDirectory(_ path: String) throws(SystemError) {
+            names.synchronize(try directory(path))
+        }
+
+        // MARK: Files
+
+        mutating func openFile(_ path: String, _ mode: OpenMode) throws(SystemError) -> Int {
+            guard let node = try node(at: path) else {
+                if mode == .createExclusively { return try makeFile(path) }
+                throw SystemError(call: "open", path: path, code: ENOENT)
+            }
+            if mode == .createExclusively {
+                throw SystemError(call: "open", path: path, code: EEXIST)
+            }
+            guard files[node] != nil else {
+                throw SystemError(call: "open", path: path, code: EISDIR)
+            }
+            return node
+        }
+
+        mutating func map(
+            _ node: Int, byteCount: Int, _ path: String
+        ) throws(SystemError) -> SimulatedPages {
+            guard let pages = files[node]?.map(byteCount: byteCount) else {
+                throw SystemError(call: "mmap", path: path, code: EINVAL)
+            }
+            return pages
+        }
+
+        mutating func takeLock(_ path: String) throws(SystemError) -> Int? {
+            let found = try node(at: path)
+            let node =
+                if found == nil { try makeFile(path) } else { try openFile(path, .readWrite) }
+            return locked.insert(node).inserted ? node : nil
+        }
+
+        /// How many of `byteCount` bytes at `offset` there is space for.
+        func space(for byteCount: Int, at offset: Int, in node: Int) -> Int {
+            guard let capacity else { return byteCount }
+            let linked = names.reachable(from: Self.root)
+            var used = 0
+            for (other, contents) in files where linked.contains(other) || other == node {
+                used += contents.current.count
+            }
+            let end =
+                files[node, default: SimulatedContents()].current.count + max(0, capacity - used)
+            return min(byteCount, max(0, end - offset))
+        }
+
+        // MARK: Tests
+
+        mutating func overwrite(_ path: String, _ bytes: [UInt8]) throws(SystemError) {
+            let (directory, name) = try parent(of: path)
+            if let node = names.current[directory]?[name], names.isDirectory(node) {
+                throw SystemError(call: "overwrite", path: path, code: EISDIR)
+            }
+            let node = makeNode()
+            files[node] = SimulatedContents(durable: bytes)
+            names.change([.init(directory, name, node)], isSynced: true)
+        }
+
+        mutating func erase(_ path: String) throws(SystemError) {
+            _ = try existing(path)
+            let (directory, name) = try parent(of: path)
+            names.change([.init(directory, name, nil)], isSynced: true)
+        }
+
+        func paths(below directory: Int, prefix: String) -> [String] {
+            var paths: [String] = []
+            for (name, node) in names.current[directory, default: [:]] {
+                if names.isDirectory(node) {
+                    paths += self.paths(below: node, prefix: prefix + name + "/")
+                } else {
+                    paths.append(prefix + name)
+                }
+            }
+            return paths
+        }
+    }
+}
