@@ -1,0 +1,76 @@
+package import EventLog
+import Foundation
+import GRDB
+
+/// What a store's database says of itself, read without writing to it.
+package struct DatabaseInspection: Sendable {
+    package enum State: Sendable, Equatable {
+        case missing
+        case readable(Contents)
+        case unreadable(reason: String)
+        /// It is a database, but of another store or of something else.
+        case foreign
+    }
+
+    package struct Contents: Sendable, Equatable {
+        package var watermark: Watermark
+        /// Microseconds since 1970.
+        package var appliedAt: Int64
+        package var tables: [TableDefinition]
+        package var quarantined: [QuarantinedCommit]
+    }
+
+    package let path: String
+    package let state: State
+
+    package init(path: String, storeID: [UInt8]) {
+        self.path = path
+        guard FileManager.default.fileExists(atPath: path) else {
+            state = .missing
+            return
+        }
+        do {
+            state = try Self.open(path).read { db in try Self.read(db, storeID: storeID) }
+        } catch {
+            state = .unreadable(reason: "\(error)")
+        }
+    }
+
+    package var contents: Contents? {
+        if case .readable(let contents) = state { contents } else { nil }
+    }
+
+    /// Whoever holds a state of the log proves that it had been durable.
+    package var witnesses: [Witness] {
+        contents.map { [Witness(name: "the database", sequence: $0.watermark.sequence)] } ?? []
+    }
+
+    /// A connection that cannot write.
+    static func open(_ path: String) throws -> DatabaseQueue {
+        var configuration = Configuration()
+        configuration.readonly = true
+        configuration.busyMode = .timeout(2)
+        configuration.label = "writebehind"
+        return try DatabaseQueue(path: path, configuration: configuration)
+    }
+
+    private static func read(_ db: Database, storeID: [UInt8]) throws -> State {
+        guard try Int.fetchOne(db, sql: "SELECT count(*) FROM sqlite_master") ?? 0 > 0 else {
+            return .missing  // its creator was killed before it made the tables
+        }
+        guard try db.tableExists("_writebehind_watermark"),
+            let row = try Row.fetchOne(
+                db, sql: "SELECT log, sequence, chain, applied_at FROM _writebehind_watermark"),
+            [UInt8](row[0] as Data) == storeID
+        else { return .foreign }
+        let json = try String.fetchAll(db, sql: "SELECT schema FROM _writebehind_table ORDER BY id")
+        let tables = try json.map { try TableDefinition(json: Array($0.utf8).span) }
+        return .readable(
+            Contents(
+                watermark: Watermark(
+                    sequence: UInt64(bitPattern: row[1] as Int64),
+                    chain: UInt64(bitPattern: row[2] as Int64)),
+                appliedAt: row[3], tables: tables,
+                quarantined: try QuarantineTable.load(db).all))
+    }
+}

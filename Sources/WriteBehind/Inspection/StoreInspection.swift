@@ -1,0 +1,88 @@
+package import EventLog
+import Foundation
+
+/// A store as somebody else sees it: read without the lock, whether it is being written, was
+/// closed, or ended badly. Nothing is changed.
+package struct StoreInspection: Sendable {
+    package enum State: Equatable, Sendable {
+        /// A process has it open for writing.
+        case live(process: Int?)
+        /// It was closed cleanly, or nothing was ever written.
+        case closed
+        /// Its last writer ended without closing it; the next open recovers it.
+        case ended
+    }
+
+    package let layout: StoreLayout
+    package let identity: StoreIdentity
+    package let environment: LogEnvironment
+    package let state: State
+    /// How the log ended; nil while it is being written.
+    package let log: LogInspection?
+    /// What the database says of itself.
+    package let database: DatabaseInspection
+    /// The sequence that the last writer had published as durable, if its staging file is there.
+    package let published: UInt64?
+
+    /// - Throws: ``StoreError/notAStore(path:reason:)``; ``LogError`` where files cannot be read.
+    ///
+    /// - Parameter trustsDatabase: whether the database's watermark proves what was durable.
+    package init(
+        path: String, disk: any Disk = PosixDisk(), trustsDatabase: Bool = true
+    ) throws {
+        var path = path
+        while path.count > 1, path.hasSuffix("/") { path.removeLast() }
+        layout = StoreLayout(root: path)
+        guard let identity = try StoreIdentity.read(layout, on: disk) else {
+            let isThere = FileManager.default.fileExists(atPath: path)
+            throw StoreError.notAStore(
+                path: path,
+                reason: isThere ? "it holds no store.json" : "there is no such directory")
+        }
+        self.identity = identity
+        environment = LogEnvironment(disk: disk, layout: layout, storeID: identity.storeID)
+        database = DatabaseInspection(path: layout.database, storeID: identity.storeID.bytes)
+        published = try LogInspection.published(environment)
+        let writer = WriterProbe.find(lock: layout.lock)
+        switch writer {
+        case .process(let process) where published != nil: state = .live(process: process)
+        case .unknown where published != nil: state = .live(process: nil)
+        default: state = published == nil ? .closed : .ended
+        }
+        log =
+            if case .live = state { nil } else {
+                try LogInspection(
+                    environment,
+                    witnesses: (trustsDatabase ? database.witnesses : [])
+                        + (try StoreHistory.witnesses(environment)))
+            }
+    }
+
+    /// The damage that opening the store would find; nil while it is being written.
+    package var damage: Corruption? { log?.plan.corruption }
+
+    /// The last sequence that segments hold and that may be read.
+    package var readable: UInt64 { log?.written ?? published ?? 0 }
+
+    /// The last sequence that survives power loss.
+    package var durable: UInt64 {
+        switch state {
+        case .closed: readable
+        case .live, .ended: min(published ?? 0, max(readable, log?.plan.end ?? 0))
+        }
+    }
+
+    /// The last sequence that the next open would go on from; while live, the durable one.
+    package var end: UInt64 { log?.plan.end ?? durable }
+
+    /// Whether bytes at the end of the log were left half written, and recovery would cut them off.
+    package var isTorn: Bool {
+        guard let log, damage == nil else { return false }
+        return log.plan.tornBytes > 0 || log.plan.tornReason != nil
+    }
+
+    /// The first sequence that the log still holds; 1 for an empty one.
+    package var first: UInt64 {
+        get throws { try LogReader.segmentBases(environment).first ?? 1 }
+    }
+}

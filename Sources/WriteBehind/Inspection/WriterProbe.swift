@@ -1,0 +1,39 @@
+import Foundation
+
+/// Finds the process that has a store open for writing, without touching its lock.
+///
+/// Asking the lock itself would mean to take it, if only for a moment, and a writer that opens in
+/// just that moment would be refused. Linux lists the holders of all locks in `/proc/locks`:
+///
+///     1: FLOCK  ADVISORY  WRITE 4711 fe:01:1837465 0 EOF
+struct WriterProbe {
+    enum Finding: Equatable, Sendable {
+        case nobody
+        case process(Int)
+        /// The list cannot be read: somebody may be writing.
+        case unknown
+    }
+
+    static func find(lock path: String) -> Finding {
+        let attributes = try? FileManager.default.attributesOfItem(atPath: path)
+        guard let inode = attributes?[.systemFileNumber] as? NSNumber else { return .nobody }
+        guard let file = FileHandle(forReadingAtPath: "/proc/locks"),
+            let data = try? file.readToEnd()
+        else { return .unknown }
+        return find(inode: inode.uint64Value, in: String(decoding: data, as: UTF8.self))
+    }
+
+    /// Compares inodes alone: the device that the list names is not always the one that a file
+    /// shows.
+    static func find(inode: UInt64, in list: String) -> Finding {
+        for line in list.split(separator: "\n") {
+            let fields = line.split(separator: " ", omittingEmptySubsequences: true)
+            guard fields.count >= 6, fields[1] == "FLOCK", fields[3] == "WRITE",
+                let place = fields.first(where: { $0.split(separator: ":").count == 3 }),
+                UInt64(place.split(separator: ":")[2]) == inode, let process = Int(fields[4])
+            else { continue }
+            return .process(process)
+        }
+        return .nobody
+    }
+}

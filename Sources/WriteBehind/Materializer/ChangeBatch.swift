@@ -1,0 +1,85 @@
+package import EventLog
+
+/// The log's records of a stretch, coalesced: at most one change a key, sorted for the database.
+///
+/// Coalescing is the fold (``RowTable``): patches merge, a put absorbs what was before it, a delete
+/// wins over it. So a batch leaves the database as its records one by one would.
+package final class ChangeBatch: SortedChanges {
+    private var rows: RowTable
+    package private(set) var through: Watermark
+    /// Records that were folded in.
+    package private(set) var recordCount = 0
+    /// Where the first of them stands.
+    package private(set) var firstSequence: UInt64 = 0
+    private var order: [RowTable.Reference] = []
+
+    package init(after watermark: Watermark) throws(OutOfMemory) {
+        rows = try RowTable()
+        through = watermark
+    }
+
+    package var isEmpty: Bool { recordCount == 0 }
+    /// Changes that are left of the records.
+    package var changeCount: Int { rows.count + rows.clearedAt.count }
+    package var byteCount: Int { rows.bytesInUse }
+    package var cleared: [UInt32] { rows.clearedAt.keys.sorted().map(UInt32.init) }
+
+    /// The values of columns that older rows lack, as ``RowTable/setDefaults(table:_:)`` has it.
+    package func setDefaults(_ definition: TableDefinition) {
+        rows.setDefaults(
+            table: UInt16(definition.id), RowCodec.defaults(definition.schema))
+    }
+
+    /// Folds in a whole block.
+    package func append(
+        _ block: BlockHeader, payload: Span<UInt8>
+    ) throws(MalformedRecord) {
+        if isEmpty { firstSequence = block.firstSequence }
+        var commits = try CommitCursor(block, payload)
+        while let commit = try commits.next(payload) {
+            var reader = ByteReader(commit.records)
+            var sequence = commit.firstSequence
+            while !reader.isAtEnd {
+                let record = try reader.record(payload)
+                try rows.apply(record, in: payload, sequence: sequence)
+                sequence += 1
+            }
+        }
+        recordCount += Int(block.count)
+        through = Watermark(sequence: block.nextSequence - 1, chain: block.chain)
+    }
+
+    /// Brings the changes into the database's order; to be called once all blocks are in.
+    package func sort() {
+        order = rows.sortedReferences()
+    }
+
+    package func forEach(
+        _ body: (
+            _ table: UInt32, _ kind: ChangeKind, _ key: Span<UInt8>, _ body: Span<UInt8>
+        ) throws(SinkError) -> Void
+    ) throws(SinkError) {
+        for reference in order {
+            let kind: ChangeKind =
+                switch rows.state(reference) {
+                case .full: .put
+                case .partial: .patch
+                case .tombstone, .absent: .delete
+                }
+            let table = UInt32(rows.table(reference))
+            try rows.withKey(reference) { (key) throws(SinkError) in
+                try rows.withBody(reference) { (content) throws(SinkError) in
+                    try body(table, kind, key, content)
+                }
+            }
+        }
+    }
+
+    /// Starts over behind `watermark`; keeps the memory.
+    package func reset(after watermark: Watermark) {
+        rows.removeAll()
+        order.removeAll(keepingCapacity: true)
+        recordCount = 0
+        through = watermark
+    }
+}

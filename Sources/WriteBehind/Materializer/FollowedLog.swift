@@ -1,0 +1,12 @@
+package import EventLog
+
+/// A log as its followers need it: this process's own, or one that another process writes.
+package protocol FollowedLog: Sendable {
+    var environment: LogEnvironment { get }
+    /// Everything through this sequence survives power loss.
+    var durable: UInt64 { get }
+    /// A reader whose first block holds `sequence`.
+    func reader(from sequence: UInt64) throws(LogError) -> LogReader
+}
+
+extension Log: FollowedLog {}

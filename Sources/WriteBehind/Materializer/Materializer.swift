@@ -1,0 +1,262 @@
+package import EventLog
+import Synchronization
+
+/// Replays the durable log into a sink, in order, exactly once.
+///
+/// Stepped, not running by itself. A step gathers whole blocks into a batch, coalesces and sorts it, and
+/// applies it with its watermark in one transaction. Under a backlog the batch grows to its limits; when it is
+/// caught up, a step takes what there is.
+///
+/// - On any constraint error the batch is applied again in sequence order, one savepoint a commit, since
+///   coalescing and sorting may have broken a constraint that the original order keeps. What is still
+///   refused goes to quarantine, as a whole commit, and all else flows on.
+/// - Blocks with a `define`, `mark` or `settle` record are applied in sequence order from the start.
+/// - In sequence order, a step takes one block: progress is kept whatever comes next.
+/// - On any other error the same batch is tried again after a ``Backoff``; it is not gathered anew.
+package final class Materializer: Sendable {
+    package enum Next: Equatable, Sendable {
+        case stepAgain
+        /// Nothing to do before more is durable, somebody asks, or this much time has passed.
+        case wait(nanoseconds: UInt64?)
+    }
+
+    package struct Limits: Sendable {
+        package var records: Int
+        package var bytes: Int
+        /// The pause between batches when caught up, nanoseconds.
+        package var interval: UInt64
+        /// The longest pause after an error, nanoseconds.
+        package var retryLimit: UInt64
+    }
+
+    /// Told after every transaction, before the next begins.
+    package protocol Observer: Sendable {
+        /// Commits may have come into quarantine or left it. Called before ``didApply(_:)``: rows that were
+        /// refused must stay in memory.
+        func didChangeQuarantine()
+        func didApply(_ applied: Applied)
+        func didFail(_ error: any Error, attempts: Int)
+    }
+
+    /// What one transaction did.
+    package struct Applied: Sendable, Equatable {
+        package var watermark: Watermark
+        package var records: Int
+        package var changes: Int
+        package var nanoseconds: UInt64
+    }
+
+    private struct State {
+        var watermark: Watermark
+        var reader: LogReader?
+        var batch: ChangeBatch?
+        /// Up to here, commits are applied one by one in sequence order.
+        var orderedThrough: UInt64 = 0
+        var backoff: Backoff
+        var retryAt: UInt64 = 0
+        var lastApplied: UInt64 = 0
+    }
+
+    private let state: Mutex<State>
+    private let log: any FollowedLog
+    private let sink: any Sink
+    private let limits: Limits
+    private let observer: any Observer
+    private let wanted = Atomic<UInt64>(0)
+    /// Raised when there is something to do.
+    package let work = Signal()
+
+    package init(
+        log: any FollowedLog, sink: any Sink, watermark: Watermark, limits: Limits,
+        observer: any Observer
+    ) {
+        self.log = log
+        self.sink = sink
+        self.limits = limits
+        self.observer = observer
+        state = Mutex(State(watermark: watermark, backoff: Backoff(limit: limits.retryLimit)))
+    }
+
+    package var watermark: Watermark { state.withLock { $0.watermark } }
+
+    /// Asks for `sequence` as soon as possible, without regard to the interval.
+    package func request(_ sequence: UInt64) {
+        wanted.max(sequence, ordering: .relaxed)
+        work.raise()
+    }
+
+    /// Runs `body` between two steps: only one at a time may change the sink.
+    package func exclusively<R>(_ body: () throws -> sending R) rethrows -> sending R {
+        try state.withLock { _ in try body() }
+    }
+
+    /// Does one piece of work.
+    package func step() -> Next {
+        state.withLock { state in
+            let now = log.environment.time.monotonicNanoseconds()
+            if now < state.retryAt { return .wait(nanoseconds: state.retryAt - now) }
+            do {
+                let next = try advance(&state, now: now)
+                state.backoff.reset()
+                return next
+            } catch {
+                let random = log.environment.random
+                let pause = state.backoff.next { random() }
+                state.retryAt = now + pause
+                observer.didFail(error, attempts: state.backoff.attempts)
+                return .wait(nanoseconds: pause)
+            }
+        }
+    }
+
+    private func advance(_ state: inout State, now: UInt64) throws -> Next {
+        let durable = log.durable
+        guard state.watermark.sequence < durable else { return .wait(nanoseconds: nil) }
+        let due = state.lastApplied + limits.interval
+        if now < due, wanted.load(ordering: .relaxed) <= state.watermark.sequence,
+            durable - state.watermark.sequence < UInt64(limits.records)
+        {
+            return .wait(nanoseconds: due - now)
+        }
+        if state.orderedThrough > state.watermark.sequence {
+            try applyOneBlockInOrder(&state, durable: durable)
+        } else {
+            let batch = try currentBatch(&state)
+            do {
+                try gather(batch, try currentReader(&state), &state, durable: durable)
+            } catch {
+                // The reader may stand behind a block that the batch has only a part of.
+                state.reader = nil
+                state.batch = nil
+                throw error
+            }
+            if !batch.isEmpty { try apply(batch, &state) }
+        }
+        state.lastApplied = now
+        return .stepAgain
+    }
+
+    private func currentReader(_ state: inout State) throws(LogError) -> LogReader {
+        if let reader = state.reader { return reader }
+        // Behind what an unapplied batch holds, or it would be folded in twice, out of order.
+        let unapplied = state.batch.flatMap { $0.isEmpty ? nil : $0.through }
+        let reader = try log.reader(from: (unapplied ?? state.watermark).sequence + 1)
+        state.reader = reader
+        return reader
+    }
+
+    private func currentBatch(_ state: inout State) throws -> ChangeBatch {
+        if let batch = state.batch { return batch }
+        let batch = try ChangeBatch(after: state.watermark)
+        for table in sink.tables { batch.setDefaults(table) }
+        state.batch = batch
+        return batch
+    }
+
+    /// Reads blocks into the batch until a limit, the durable end, or a block that needs its order kept.
+    private func gather(
+        _ batch: ChangeBatch, _ reader: LogReader, _ state: inout State, durable: UInt64
+    ) throws {
+        while batch.recordCount < limits.records, batch.byteCount < limits.bytes,
+            try reader.next(through: durable), let block = reader.block
+        {
+            // A batch is whole blocks, but the database may come from a log that was cut otherwise.
+            let startsInside = block.firstSequence <= state.watermark.sequence
+            if startsInside || !block.flags.isDisjoint(with: [.mark, .define]) {
+                if batch.isEmpty { state.orderedThrough = block.nextSequence - 1 }
+                state.reader = nil  // it is read again
+                return
+            }
+            try batch.append(block, payload: reader.payload.span)
+        }
+    }
+
+    private func apply(_ batch: ChangeBatch, _ state: inout State) throws {
+        let start = log.environment.time.monotonicNanoseconds()
+        batch.sort()
+        do throws(SinkError) {
+            try sink.apply(batch)
+        } catch {
+            guard error.kind == .constraint else { throw error }
+            state.orderedThrough = batch.through.sequence
+            state.reader = nil
+            state.batch = nil
+            return
+        }
+        finish(
+            &state, batch.through, records: batch.recordCount, changes: batch.changeCount,
+            since: start)
+        batch.reset(after: state.watermark)
+    }
+
+    private func applyOneBlockInOrder(_ state: inout State, durable: UInt64) throws {
+        let start = log.environment.time.monotonicNanoseconds()
+        let reader = try currentReader(&state)
+        guard try reader.next(through: durable), let block = reader.block else { return }
+        state.reader = nil  // read again if something below fails
+        state.batch = nil
+        var ordered: [OrderedCommit] = []
+        var chain = Chain(reader.chainBefore)
+        var through = state.watermark
+        var commits = try reader.commits()
+        while let commit = try commits.next(reader.payload.span) {
+            let records = reader.payload.span.extracting(commit.records)
+            chain.append(time: commit.time, records: records)
+            guard commit.firstSequence > state.watermark.sequence else { continue }
+            let definitions =
+                block.flags.contains(.define) ? try Self.definitions(in: records) : []
+            if !definitions.isEmpty {
+                try apply(&ordered, &state, through, since: start)
+            }
+            through = Watermark(sequence: commit.lastSequence, chain: chain.value)
+            for definition in definitions {
+                try sink.define(definition, through: through)
+                finish(&state, through, records: 1, changes: 0, since: start)
+            }
+            if definitions.isEmpty {
+                ordered.append(
+                    OrderedCommit(
+                        firstSequence: commit.firstSequence, recordCount: Int(commit.count),
+                        records: Array(copying: records)))
+            }
+        }
+        try apply(&ordered, &state, through, since: start)
+        state.reader = reader
+    }
+
+    private func apply(
+        _ ordered: inout [OrderedCommit], _ state: inout State, _ through: Watermark,
+        since start: UInt64
+    ) throws(SinkError) {
+        guard !ordered.isEmpty else { return }
+        _ = try sink.applyInOrder(ordered, through: through)
+        observer.didChangeQuarantine()
+        let records = ordered.reduce(0) { $0 + $1.recordCount }
+        ordered.removeAll()
+        finish(&state, through, records: records, changes: records, since: start)
+    }
+
+    /// The definitions in a commit of define records; none in any other.
+    private static func definitions(in records: Span<UInt8>) throws -> [TableDefinition] {
+        var found: [TableDefinition] = []
+        var reader = ByteReader(0..<records.count)
+        while !reader.isAtEnd {
+            let record = try reader.record(records)
+            guard record.operation == .define else { return [] }
+            var body = ByteReader(record.body)
+            let json = try body.take(try body.varint(records))
+            found.append(try TableDefinition(json: records.extracting(json)))
+        }
+        return found
+    }
+
+    private func finish(
+        _ state: inout State, _ through: Watermark, records: Int, changes: Int, since start: UInt64
+    ) {
+        state.watermark = through
+        let end = log.environment.time.monotonicNanoseconds()
+        observer.didApply(
+            Applied(
+                watermark: through, records: records, changes: changes, nanoseconds: end - start))
+    }
+}

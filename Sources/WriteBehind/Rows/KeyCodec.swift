@@ -1,0 +1,80 @@
+import EventLog
+
+// A key: one component per key column, in the grammar of ValueBytes.swift. Keys compare bytewise
+// as the database orders its primary keys, and are never null.
+
+package enum KeyCodec {
+    /// The key that the values of the key columns make, which are given in schema order.
+    package static func encode(
+        _ values: [Value], _ schema: TableSchema
+    ) throws(RowError) -> [UInt8] {
+        let columns = schema.keyColumns
+        guard values.count == columns.count else {
+            throw RowError(
+                table: schema.name,
+                .wrongColumnCount(expected: columns.count, got: values.count))
+        }
+        var key: [UInt8] = []
+        for (index, value) in values.enumerated() {
+            try schema.check(value, columns[index])
+            key.append(component: value, isLast: index == columns.count - 1)
+        }
+        try schema.check(keyLength: key.count)
+        return key
+    }
+
+    /// The values of the key columns, in schema order.
+    /// - Throws: ``RowError`` for bytes that are no key of this table; any bytes may be given.
+    package static func decode(
+        _ key: Span<UInt8>, _ schema: TableSchema
+    ) throws(RowError) -> [Value] {
+        var reader = ByteReader(0..<key.count)
+        var values: [Value] = []
+        for (index, column) in schema.keyColumns.enumerated() {
+            do throws(Damage) {
+                let isLast = index == schema.keyColumns.count - 1
+                values.append(try reader.component(column.type, isLast: isLast, key))
+            } catch {
+                throw RowError(table: schema.name, column: column.name, error.problem)
+            }
+        }
+        guard reader.isAtEnd else {
+            throw RowError(table: schema.name, .malformed("bytes follow the key"))
+        }
+        return values
+    }
+}
+
+extension [UInt8] {
+    fileprivate mutating func append(component value: Value, isLast: Bool) {
+        switch value {
+        case .null: break
+        case .integer(let value): append(keyInteger: value)
+        case .real(let value): append(keyReal: value)
+        case .text(let value): append(keyText: value, isLast: isLast)
+        case .blob(let value): append(keyBlob: value, isLast: isLast)
+        }
+    }
+}
+
+extension TableSchema {
+    func check(_ value: Value, _ column: Column) throws(RowError) {
+        let problem: RowError.Problem
+        if case .real(let number) = value, number.isNaN {
+            problem = .notANumber
+        } else if let type = value.type {
+            if type == column.type { return }
+            problem = .wrongType(expected: column.type, got: type)
+        } else {
+            if column.isNullable { return }
+            problem = .unexpectedNull
+        }
+        throw RowError(table: name, column: column.name, problem)
+    }
+
+    func check(keyLength: Int) throws(RowError) {
+        guard keyLength <= Record.keyLimit else {
+            throw RowError(table: name, .keyTooLong(bytes: keyLength, limit: Record.keyLimit))
+        }
+    }
+}

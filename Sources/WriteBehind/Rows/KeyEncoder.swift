@@ -1,0 +1,96 @@
+import EventLog
+public import Foundation
+
+/// Writes a key, one value per key column in schema order.
+///
+/// | Swift | column |
+/// |---|---|
+/// | `Int`, `Int64` | integer |
+/// | `Bool` | integer, 0 or 1 |
+/// | `Double` | real |
+/// | `String` | text |
+/// | `Date` | text, `YYYY-MM-DD HH:MM:SS.SSS` in UTC, rounded to the millisecond |
+/// | `[UInt8]` | blob |
+/// | `UUID` | blob of 16 bytes |
+///
+/// Nothing throws here: the first mistake is remembered, and the call that wanted the key throws
+/// it as a ``RowError``.
+public struct KeyEncoder: ~Copyable, Sendable {
+    package let layout: RowLayout
+    /// The layout's, here because reaching them there counts a reference for every value.
+    private let codes: [ColumnCode]
+    /// The encoded key; right once ``encode(key:)`` has returned.
+    package private(set) var key: [UInt8] = []
+    private var index = 0
+    private var failure: RowError?
+
+    package init(_ layout: RowLayout) {
+        self.layout = layout
+        codes = layout.keyCodes
+        key.reserveCapacity(64)
+    }
+
+    /// Encodes a key in place of the one before. Allocates nothing once the buffer has grown.
+    package mutating func encode(key value: some RowKey) throws(RowError) {
+        key.removeAll(keepingCapacity: true)
+        index = 0
+        failure = nil
+        value.encode(to: &self)
+        let expected = codes.count
+        if index != expected {
+            fail(.wrongColumnCount(expected: expected, got: index), at: nil)
+        }
+        if let failure { throw failure }
+        if key.count > Record.keyLimit { try layout.schema.check(keyLength: key.count) }
+    }
+
+    public mutating func encode(_ value: Int) { encode(Int64(value)) }
+
+    public mutating func encode(_ value: Int64) {
+        if next(.integer) != nil { key.append(keyInteger: value) }
+    }
+
+    public mutating func encode(_ value: Bool) { encode(value ? 1 as Int64 : 0) }
+
+    public mutating func encode(_ value: Double) {
+        guard next(.real) != nil else { return }
+        guard !value.isNaN else { return fail(.notANumber, at: index - 1) }
+        key.append(keyReal: value)
+    }
+
+    public mutating func encode(_ value: String) {
+        if let code = next(.text) { key.append(keyText: value, isLast: code.isLastOfKey) }
+    }
+
+    public mutating func encode(_ value: Date) {
+        guard let code = next(.text) else { return }
+        guard let text = DateText(value) else { return fail(.dateOutOfRange, at: index - 1) }
+        key.append(keyDate: text, isLast: code.isLastOfKey)
+    }
+
+    public mutating func encode(_ value: [UInt8]) {
+        if let code = next(.blob) { key.append(keyBlob: value, isLast: code.isLastOfKey) }
+    }
+
+    public mutating func encode(_ value: UUID) {
+        if let code = next(.blob) { key.append(keyUUID: value, isLast: code.isLastOfKey) }
+    }
+
+    /// Steps to the next column; nil if it does not hold this type or does not exist.
+    @inline(__always)
+    private mutating func next(_ tag: ValueTag) -> ColumnCode? {
+        let column = index
+        index += 1
+        guard column < codes.count else { return nil }
+        let code = codes[column]
+        if code.holds(tag) { return code }
+        fail(layout.schema.keyColumns[column].problem(with: tag), at: column)
+        return nil
+    }
+
+    private mutating func fail(_ problem: RowError.Problem, at index: Int?) {
+        guard failure == nil else { return }
+        let column = index.map { layout.schema.keyColumns[$0].name }
+        failure = RowError(table: layout.schema.name, column: column, problem)
+    }
+}

@@ -1,0 +1,25 @@
+/// Bytes under a name: a row of the table `keyvalue`, for stores that need no columns.
+public struct KeyValue: TableRow, Hashable {
+    public typealias Key = String
+
+    public static let schema = TableSchema(
+        "keyvalue", [.key("key", .text), .column("value", .blob)])
+
+    public var key: String
+    public var value: [UInt8]
+
+    public init(key: String, value: [UInt8]) {
+        self.key = key
+        self.value = value
+    }
+
+    public func encode(to encoder: inout RowEncoder) {
+        encoder.encode(key)
+        encoder.encode(value)
+    }
+
+    public init(from decoder: inout RowDecoder) throws {
+        key = try decoder.decode()
+        value = try decoder.decode()
+    }
+}

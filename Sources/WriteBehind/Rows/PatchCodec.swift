@@ -1,0 +1,125 @@
+import EventLog
+
+// Patch bodies, in the grammar of RowCodec.swift. Their column numbers count among the columns
+// outside the key.
+
+/// The new value of one column.
+package struct ColumnChange: Sendable, Hashable {
+    package let column: Int
+    package let value: Value
+
+    package init(column: Int, value: Value) {
+        self.column = column
+        self.value = value
+    }
+}
+
+extension RowCodec {
+    /// The patch body of these changes, which are given in ascending order of their columns.
+    package static func encodePatch(
+        _ changes: [ColumnChange], _ schema: TableSchema
+    ) throws(RowError) -> [UInt8] {
+        var patch: [UInt8] = []
+        patch.append(varint: UInt64(changes.count))
+        var next = 0
+        for change in changes {
+            guard change.column >= next, change.column < schema.valueColumns.count else {
+                throw RowError(table: schema.name, .noSuchColumn)
+            }
+            next = change.column + 1
+            try schema.check(change.value, schema.valueColumns[change.column])
+            patch.append(varint: UInt64(change.column))
+            patch.append(row: change.value)
+        }
+        return patch
+    }
+
+    package static func decodePatch(
+        _ patch: Span<UInt8>, _ schema: TableSchema
+    ) throws(RowError) -> [ColumnChange] {
+        var reader = ByteReader(0..<patch.count)
+        var changes: [ColumnChange] = []
+        for _ in 0..<(try schema.valueCount(&reader, patch)) {
+            let next = (changes.last?.column ?? -1) + 1
+            let column = try schema.patchColumn(&reader, patch, atLeast: next)
+            let value = try schema.value(schema.valueColumns[column], &reader, patch)
+            changes.append(ColumnChange(column: column, value: value))
+        }
+        try schema.checkEnd(reader)
+        return changes
+    }
+
+    /// The patch that makes the row `old` into `new`, or nil if they hold the same values.
+    ///
+    /// Values are compared as bytes and never decoded. Where one row is shorter, its missing
+    /// values are the defaults, as ever.
+    package static func diff(
+        old: Span<UInt8>, new: Span<UInt8>, _ schema: TableSchema
+    ) throws(RowError) -> [UInt8]? {
+        if let completed = try completed(old, schema) {
+            return try diff(old: completed.span, new: new, schema)
+        }
+        if let completed = try completed(new, schema) {
+            return try diff(old: old, new: completed.span, schema)
+        }
+        var changes: [UInt8] = []
+        var changeCount = 0
+        var oldReader = ByteReader(0..<old.count)
+        var newReader = ByteReader(0..<new.count)
+        for column
+            in 0..<min(
+                try schema.valueCount(&oldReader, old), try schema.valueCount(&newReader, new))
+        {
+            let was = old.extracting(try schema.skipValue(&oldReader, old))
+            let now = new.extracting(try schema.skipValue(&newReader, new))
+            if isEqual(was, now) { continue }
+            changes.append(varint: UInt64(column))
+            unsafe now.withUnsafeBufferPointer { unsafe changes.append(contentsOf: $0) }
+            changeCount += 1
+        }
+        try schema.checkEnd(oldReader)
+        try schema.checkEnd(newReader)
+        guard changeCount > 0 else { return nil }
+        var patch: [UInt8] = []
+        patch.append(varint: UInt64(changeCount))
+        return patch + changes
+    }
+
+    private static func isEqual(_ one: Span<UInt8>, _ other: Span<UInt8>) -> Bool {
+        guard one.count == other.count else { return false }
+        for index in one.indices where one[index] != other[index] { return false }
+        return true
+    }
+}
+
+extension TableSchema {
+    fileprivate func patchColumn(
+        _ reader: inout ByteReader, _ patch: Span<UInt8>, atLeast next: Int
+    ) throws(RowError) -> Int {
+        let column: UInt64
+        do throws(MalformedRecord) {
+            column = try reader.varint(patch)
+        } catch {
+            throw RowError(table: name, .malformed(error.reason))
+        }
+        guard column < UInt64(valueColumns.count) else {
+            throw RowError(table: name, .noSuchColumn)
+        }
+        guard Int(column) >= next else {
+            throw RowError(table: name, .malformed("the columns of a patch are out of order"))
+        }
+        return Int(column)
+    }
+
+    fileprivate func skipValue(
+        _ reader: inout ByteReader, _ body: Span<UInt8>
+    ) throws(RowError) -> Range<Int> {
+        let start = reader.offset
+        do throws(MalformedRecord) {
+            try reader.skipValue(body)
+        } catch {
+            throw RowError(table: name, .malformed(error.reason))
+        }
+        return start..<reader.offset
+    }
+}

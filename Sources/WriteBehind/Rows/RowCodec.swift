@@ -1,0 +1,155 @@
+import EventLog
+
+// Row and patch bodies, between bytes and values. The bytes of single values are in
+// ValueBytes.swift.
+//
+//   row    := varint(count) value*                    the columns outside the key, in schema order
+//   patch  := varint(count) (varint(column) value)*   ascending, each column at most once; columns
+//                                                     count among those outside the key
+//
+// A row may hold fewer values than the schema has columns: it was written before they were added,
+// and they are their columns' defaults.
+
+package enum RowCodec {
+    /// The key and row body of a whole row, given as one value per column in schema order.
+    package static func encode(
+        _ values: [Value], _ schema: TableSchema
+    ) throws(RowError) -> (key: [UInt8], row: [UInt8]) {
+        guard values.count == schema.columns.count else {
+            throw RowError(
+                table: schema.name,
+                .wrongColumnCount(expected: schema.columns.count, got: values.count))
+        }
+        var keyValues: [Value] = []
+        var rowValues: [Value] = []
+        for (column, value) in zip(schema.columns, values) {
+            if column.isKey { keyValues.append(value) } else { rowValues.append(value) }
+        }
+        let key = try KeyCodec.encode(keyValues, schema)
+        return (key, try encodeRow(rowValues, schema))
+    }
+
+    /// A whole row, one value per column in schema order, from its key and row body.
+    package static func decode(
+        key: Span<UInt8>, row: Span<UInt8>, _ schema: TableSchema
+    ) throws(RowError) -> [Value] {
+        var keyValues = try KeyCodec.decode(key, schema).makeIterator()
+        var rowValues = try decodeRow(row, schema).makeIterator()
+        var values: [Value] = []
+        for column in schema.columns {
+            // Both decoders return exactly one value per column.
+            values.append((column.isKey ? keyValues.next() : rowValues.next()) ?? .null)
+        }
+        return values
+    }
+
+    /// The row body that the values of the columns outside the key make.
+    package static func encodeRow(
+        _ values: [Value], _ schema: TableSchema
+    ) throws(RowError) -> [UInt8] {
+        let columns = schema.valueColumns
+        guard values.count == columns.count else {
+            throw RowError(
+                table: schema.name, .wrongColumnCount(expected: columns.count, got: values.count))
+        }
+        var row: [UInt8] = []
+        row.append(varint: UInt64(values.count))
+        for (column, value) in zip(columns, values) {
+            try schema.check(value, column)
+            row.append(row: value)
+        }
+        return row
+    }
+
+    /// The values of all columns outside the key, defaults for those that the row lacks.
+    package static func decodeRow(
+        _ row: Span<UInt8>, _ schema: TableSchema
+    ) throws(RowError) -> [Value] {
+        var reader = ByteReader(0..<row.count)
+        let columns = schema.valueColumns
+        let count = try schema.valueCount(&reader, row)
+        var values: [Value] = []
+        values.reserveCapacity(columns.count)
+        for column in columns[..<count] { values.append(try schema.value(column, &reader, row)) }
+        try schema.checkEnd(reader)
+        for column in columns[count...] {
+            try schema.check(column.missingValue, column)
+            values.append(column.missingValue)
+        }
+        return values
+    }
+
+    /// The default of each column outside the key as it stands in a row body.
+    package static func defaults(_ schema: TableSchema) -> [[UInt8]] {
+        schema.valueColumns.map { column in
+            var bytes: [UInt8] = []
+            bytes.append(row: column.missingValue)
+            return bytes
+        }
+    }
+
+    /// The same row with the defaults of the columns that it lacks, or nil if it lacks none.
+    package static func completed(
+        _ row: Span<UInt8>, _ schema: TableSchema
+    ) throws(RowError) -> [UInt8]? {
+        var reader = ByteReader(0..<row.count)
+        let count = try schema.valueCount(&reader, row)
+        guard count < schema.valueColumns.count else { return nil }
+        var bytes: [UInt8] = []
+        bytes.append(varint: UInt64(schema.valueColumns.count))
+        bytes.append(contentsOf: copy(row.extracting(reader.offset...)))
+        for column in schema.valueColumns[count...] {
+            try schema.check(column.missingValue, column)
+            bytes.append(row: column.missingValue)
+        }
+        return bytes
+    }
+}
+
+extension TableSchema {
+    /// Reads the number of values at the start of a row or patch body.
+    func valueCount(
+        _ reader: inout ByteReader, _ body: Span<UInt8>
+    ) throws(RowError) -> Int {
+        let count: Int
+        do throws(Damage) {
+            count = try reader.count(body)
+        } catch {
+            throw RowError(table: name, error.problem)
+        }
+        guard count <= valueColumns.count else {
+            throw RowError(
+                table: name, .wrongColumnCount(expected: valueColumns.count, got: count))
+        }
+        return count
+    }
+
+    func value(
+        _ column: Column, _ reader: inout ByteReader, _ body: Span<UInt8>
+    ) throws(RowError) -> Value {
+        do throws(Damage) {
+            let tag = try reader.tag(body)
+            // Checked by its tag first: a blob of the wrong column is not worth a copy.
+            let isExpected = tag == .null ? column.isNullable : tag == column.type.tag
+            guard isExpected else { throw Damage(column.problem(with: tag)) }
+            return try reader.value(tag, body)
+        } catch {
+            throw RowError(table: name, column: column.name, error.problem)
+        }
+    }
+
+    func checkEnd(_ reader: ByteReader) throws(RowError) {
+        guard reader.isAtEnd else {
+            throw RowError(table: name, .malformed("bytes follow the row"))
+        }
+    }
+}
+
+extension Column {
+    func problem(with tag: ValueTag) -> RowError.Problem {
+        guard let got = ColumnType.allCases.first(where: { $0.tag == tag }) else {
+            return .unexpectedNull
+        }
+        return .wrongType(expected: type, got: got)
+    }
+}

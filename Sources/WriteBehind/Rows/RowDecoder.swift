@@ -1,0 +1,238 @@
+import EventLog
+public import Foundation
+
+/// Reads a row, one value per column in schema order, key columns included.
+///
+/// Which Swift type reads which column is said at ``RowEncoder``. The type may be left to the
+/// property that takes the value, or be named:
+///
+/// ```swift
+/// delay = try decoder.decode()
+/// let delay = try decoder.decode(Int?.self)
+/// ```
+///
+/// - Throws: ``RowError`` where a column is of another type, null but not asked for as an optional,
+///   or damaged. It names table and column.
+@safe public struct RowDecoder: ~Copyable {
+    private let layout: RowLayout
+    /// The layout's, here because reaching them there counts a reference for every value.
+    private let codes: [ColumnCode]
+    // Both outlive this value: only `decode(_:key:row:_:)` makes one, and it can neither be
+    // copied nor made anew to be swapped out.
+    private let keyBytes: UnsafeBufferPointer<UInt8>
+    private let rowBytes: UnsafeBufferPointer<UInt8>
+    private var key: ByteReader
+    private var row: ByteReader
+    private var index = 0
+
+    private init(
+        _ layout: RowLayout, key: UnsafeBufferPointer<UInt8>, row: UnsafeBufferPointer<UInt8>,
+        rowReader: ByteReader
+    ) {
+        self.layout = layout
+        codes = layout.codes
+        unsafe self.keyBytes = unsafe key
+        unsafe self.rowBytes = unsafe row
+        self.key = ByteReader(0..<key.count)
+        self.row = rowReader
+    }
+
+    /// The row that these bytes hold.
+    /// - Throws: ``RowError``, or what the row's own initialiser throws.
+    package static func decode<Row: TableRow>(
+        _ type: Row.Type, key: Span<UInt8>, row: Span<UInt8>, _ layout: RowLayout
+    ) throws -> Row {
+        var reader = ByteReader(0..<row.count)
+        if (try? reader.valueCount(row)) != layout.valueCount {
+            guard let completed = try RowCodec.completed(row, layout.schema) else {
+                throw RowError(table: layout.schema.name, .malformed("no count of values"))
+            }
+            return try decode(type, key: key, row: completed.span, layout)
+        }
+        return unsafe try key.withUnsafeBufferPointer { key in
+            unsafe try row.withUnsafeBufferPointer { row in
+                var decoder = unsafe RowDecoder(layout, key: key, row: row, rowReader: reader)
+                let value = try Row(from: &decoder)
+                if !decoder.isAtEnd { throw decoder.unfinished() }
+                return value
+            }
+        }
+    }
+
+    private var isAtEnd: Bool { index == codes.count && row.isAtEnd && key.isAtEnd }
+
+    private func unfinished() -> RowError {
+        let problem: RowError.Problem =
+            index == codes.count
+            ? .malformed("bytes follow the \(row.isAtEnd ? "key" : "row")")
+            : .wrongColumnCount(expected: codes.count, got: index)
+        return RowError(table: layout.schema.name, problem)
+    }
+
+    // MARK: The next column
+
+    /// Where the next column's value stands, behind its tag.
+    private enum Place {
+        case null
+        case row
+        case key(isLast: Bool)
+    }
+
+    /// Steps to the next column, which must hold this type or null.
+    private mutating func next(_ tag: ValueTag) throws(RowError) -> Place {
+        guard index < codes.count else {
+            throw RowError(
+                table: layout.schema.name,
+                .wrongColumnCount(expected: codes.count, got: index + 1))
+        }
+        let code = codes[index]
+        index += 1
+        guard code.holds(tag) else { throw wrongType(tag) }
+        if code.isKey { return .key(isLast: code.isLastOfKey) }
+        let stored: ValueTag
+        do throws(Damage) {
+            stored = unsafe try row.tag(rowBytes.span)
+        } catch {
+            throw failure(error)
+        }
+        if stored == tag { return .row }
+        guard stored == .null else { throw wrongType(stored) }
+        return .null
+    }
+
+    private func wrongType(_ got: ValueTag) -> RowError {
+        failure(Damage(layout.schema.columns[index - 1].problem(with: got)))
+    }
+
+    /// Names the column that was read last.
+    private func failure(_ damage: Damage) -> RowError {
+        layout.error(at: index - 1, damage.problem)
+    }
+
+    private func required<T>(_ value: T?) throws(RowError) -> T {
+        guard let value else { throw failure(Damage(.unexpectedNull)) }
+        return value
+    }
+}
+
+extension RowDecoder {
+    // MARK: Nullable columns
+
+    public mutating func decode(_: Int64?.Type = Int64?.self) throws(RowError) -> Int64? {
+        let place = try next(.integer)
+        do throws(Damage) {
+            switch place {
+            case .null: return nil
+            case .row: return unsafe try row.rowInteger(rowBytes.span)
+            case .key: return unsafe try key.keyInteger(keyBytes.span)
+            }
+        } catch {
+            throw failure(error)
+        }
+    }
+
+    public mutating func decode(_: Int?.Type = Int?.self) throws(RowError) -> Int? {
+        try decode(Int64?.self).map { Int($0) }
+    }
+
+    /// Any integer but 0 is true.
+    public mutating func decode(_: Bool?.Type = Bool?.self) throws(RowError) -> Bool? {
+        try decode(Int64?.self).map { $0 != 0 }
+    }
+
+    public mutating func decode(_: Double?.Type = Double?.self) throws(RowError) -> Double? {
+        let place = try next(.real)
+        do throws(Damage) {
+            switch place {
+            case .null: return nil
+            case .row: return unsafe try row.rowReal(rowBytes.span)
+            case .key: return unsafe try key.keyReal(keyBytes.span)
+            }
+        } catch {
+            throw failure(error)
+        }
+    }
+
+    public mutating func decode(_: String?.Type = String?.self) throws(RowError) -> String? {
+        try decode(bytesOf: .text) { bytes throws(Damage) in try text(bytes) }
+    }
+
+    /// The formats that GRDB and SQLite write: a date, then optionally a time and fractions.
+    public mutating func decode(_: Date?.Type = Date?.self) throws(RowError) -> Date? {
+        try decode(bytesOf: .text) { bytes throws(Damage) in
+            guard let date = Date(sqliteText: bytes) else {
+                throw Damage(.notConvertible(to: "date"))
+            }
+            return date
+        }
+    }
+
+    public mutating func decode(_: [UInt8]?.Type = [UInt8]?.self) throws(RowError) -> [UInt8]? {
+        try decode(bytesOf: .blob) { bytes in copy(bytes) }
+    }
+
+    public mutating func decode(_: UUID?.Type = UUID?.self) throws(RowError) -> UUID? {
+        try decode(bytesOf: .blob) { bytes throws(Damage) in
+            guard let uuid = UUID(bytes) else { throw Damage(.notConvertible(to: "UUID")) }
+            return uuid
+        }
+    }
+
+    @inline(__always)
+    private mutating func decode<T>(
+        bytesOf tag: ValueTag, _ make: (Span<UInt8>) throws(Damage) -> T
+    ) throws(RowError) -> T? {
+        let place = try next(tag)
+        do throws(Damage) {
+            switch place {
+            case .null:
+                return nil
+            case .row:
+                let range = unsafe try row.rowBytes(rowBytes.span)
+                return unsafe try make(rowBytes.span.extracting(range))
+            case .key(let isLast):
+                let (range, isEscaped) = unsafe try key.keyBytes(keyBytes.span, isLast: isLast)
+                let raw = unsafe keyBytes.span.extracting(range)
+                return isEscaped ? try make(unescaped(raw).span) : try make(raw)
+            }
+        } catch {
+            throw failure(error)
+        }
+    }
+
+    // MARK: Columns that are not null
+
+    public mutating func decode(_: Int64.Type = Int64.self) throws(RowError) -> Int64 {
+        try required(decode(Int64?.self))
+    }
+
+    public mutating func decode(_: Int.Type = Int.self) throws(RowError) -> Int {
+        Int(try required(decode(Int64?.self)))
+    }
+
+    /// Any integer but 0 is true.
+    public mutating func decode(_: Bool.Type = Bool.self) throws(RowError) -> Bool {
+        try required(decode(Int64?.self)) != 0
+    }
+
+    public mutating func decode(_: Double.Type = Double.self) throws(RowError) -> Double {
+        try required(decode(Double?.self))
+    }
+
+    public mutating func decode(_: String.Type = String.self) throws(RowError) -> String {
+        try required(decode(String?.self))
+    }
+
+    /// The formats that GRDB and SQLite write: a date, then optionally a time and fractions.
+    public mutating func decode(_: Date.Type = Date.self) throws(RowError) -> Date {
+        try required(decode(Date?.self))
+    }
+
+    public mutating func decode(_: [UInt8].Type = [UInt8].self) throws(RowError) -> [UInt8] {
+        try required(decode([UInt8]?.self))
+    }
+
+    public mutating func decode(_: UUID.Type = UUID.self) throws(RowError) -> UUID {
+        try required(decode(UUID?.self))
+    }
+}

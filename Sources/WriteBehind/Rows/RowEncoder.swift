@@ -1,0 +1,134 @@
+import EventLog
+public import Foundation
+
+/// Writes a row, one value per column in schema order, key columns included.
+///
+/// | Swift | column |
+/// |---|---|
+/// | `Int`, `Int64` | integer |
+/// | `Bool` | integer, 0 or 1 |
+/// | `Double` | real |
+/// | `String` | text |
+/// | `Date` | text, `YYYY-MM-DD HH:MM:SS.SSS` in UTC, rounded to the millisecond |
+/// | `[UInt8]` | blob |
+/// | `UUID` | blob of 16 bytes |
+///
+/// Each may be optional; nil is null. Nothing throws here: the first mistake is remembered, and the
+/// write that wanted the row throws it as a ``RowError`` before anything is logged.
+public struct RowEncoder: ~Copyable, Sendable {
+    package let layout: RowLayout
+    /// The layout's, here because reaching them there counts a reference for every value.
+    private let codes: [ColumnCode]
+    /// The encoded key and row body; right once ``encode(row:)`` has returned.
+    package private(set) var key: [UInt8] = []
+    package private(set) var row: [UInt8] = []
+    private var index = 0
+    private var failure: RowError?
+
+    package init(_ layout: RowLayout) {
+        self.layout = layout
+        codes = layout.codes
+        key.reserveCapacity(64)
+        row.reserveCapacity(256)
+    }
+
+    /// Encodes a row in place of the one before. Allocates nothing once the buffers have grown.
+    package mutating func encode(row value: some TableRow) throws(RowError) {
+        key.removeAll(keepingCapacity: true)
+        row.removeAll(keepingCapacity: true)
+        row.append(varint: UInt64(layout.valueCount))
+        index = 0
+        failure = nil
+        value.encode(to: &self)
+        let expected = codes.count
+        if index != expected {
+            fail(.wrongColumnCount(expected: expected, got: index), at: nil)
+        }
+        if let failure { throw failure }
+        if key.count > Record.keyLimit { try layout.schema.check(keyLength: key.count) }
+    }
+
+    public mutating func encode(_ value: Int?) { encode(value.map { Int64($0) }) }
+
+    public mutating func encode(_ value: Int64?) {
+        guard let value else { return encodeNull() }
+        guard let code = next(.integer) else { return }
+        if code.isKey { key.append(keyInteger: value) } else { row.append(rowInteger: value) }
+    }
+
+    public mutating func encode(_ value: Bool?) { encode(value.map { $0 ? 1 as Int64 : 0 }) }
+
+    public mutating func encode(_ value: Double?) {
+        guard let value else { return encodeNull() }
+        guard let code = next(.real) else { return }
+        guard !value.isNaN else { return fail(.notANumber, at: index - 1) }
+        if code.isKey { key.append(keyReal: value) } else { row.append(rowReal: value) }
+    }
+
+    public mutating func encode(_ value: String?) {
+        guard let value else { return encodeNull() }
+        guard let code = next(.text) else { return }
+        if code.isKey {
+            key.append(keyText: value, isLast: code.isLastOfKey)
+        } else {
+            row.append(rowText: value)
+        }
+    }
+
+    public mutating func encode(_ value: Date?) {
+        guard let value else { return encodeNull() }
+        guard let code = next(.text) else { return }
+        guard let text = DateText(value) else { return fail(.dateOutOfRange, at: index - 1) }
+        if code.isKey {
+            key.append(keyDate: text, isLast: code.isLastOfKey)
+        } else {
+            row.append(rowDate: text)
+        }
+    }
+
+    public mutating func encode(_ value: [UInt8]?) {
+        guard let value else { return encodeNull() }
+        guard let code = next(.blob) else { return }
+        if code.isKey {
+            key.append(keyBlob: value, isLast: code.isLastOfKey)
+        } else {
+            row.append(rowBlob: value)
+        }
+    }
+
+    public mutating func encode(_ value: UUID?) {
+        guard let value else { return encodeNull() }
+        guard let code = next(.blob) else { return }
+        if code.isKey {
+            key.append(keyUUID: value, isLast: code.isLastOfKey)
+        } else {
+            row.append(rowUUID: value)
+        }
+    }
+
+    /// Writes null, whatever the column's type.
+    public mutating func encodeNull() {
+        defer { index += 1 }
+        guard index < codes.count else { return }
+        guard codes[index].isNullable else { return fail(.unexpectedNull, at: index) }
+        row.append(ValueTag.null.rawValue)
+    }
+
+    /// Steps to the next column; nil if it does not hold this type or does not exist.
+    @inline(__always)
+    private mutating func next(_ tag: ValueTag) -> ColumnCode? {
+        let column = index
+        index += 1
+        guard column < codes.count else { return nil }
+        let code = codes[column]
+        if code.holds(tag) { return code }
+        fail(layout.schema.columns[column].problem(with: tag), at: column)
+        return nil
+    }
+
+    private mutating func fail(_ problem: RowError.Problem, at index: Int?) {
+        guard failure == nil else { return }
+        let column = index.map { layout.schema.columns[$0].name }
+        failure = RowError(table: layout.schema.name, column: column, problem)
+    }
+}

@@ -1,0 +1,56 @@
+/// Why a row or key cannot be written or read. Nothing was written.
+public struct RowError: Error, Hashable, Sendable {
+    public let table: String
+    /// The column at fault, where it is one.
+    public let column: String?
+    public let problem: Problem
+
+    public enum Problem: Hashable, Sendable {
+        case wrongType(expected: ColumnType, got: ColumnType)
+        /// Null in a column that is not nullable, or asked for as a value that cannot be null.
+        case unexpectedNull
+        /// NaN, which the database would turn into null.
+        case notANumber
+        /// Before year 0 or after year 9999, where dates as text no longer sort by time.
+        case dateOutOfRange
+        /// A stored value that is no such thing: a date, a UUID, an integer of the asked size.
+        case notConvertible(to: String)
+        case wrongColumnCount(expected: Int, got: Int)
+        /// An encoded key takes more bytes than a record can hold.
+        case keyTooLong(bytes: Int, limit: Int)
+        case noSuchColumn
+        /// Stored bytes that no writer writes.
+        case malformed(String)
+    }
+
+    package init(table: String, column: String? = nil, _ problem: Problem) {
+        self.table = table
+        self.column = column
+        self.problem = problem
+    }
+}
+
+extension RowError: CustomStringConvertible {
+    public var description: String {
+        let place = column.map { ", column \(Value.text($0))" } ?? ""
+        return "table \(Value.text(table))\(place): \(problem.reason)"
+    }
+}
+
+extension RowError.Problem {
+    fileprivate var reason: String {
+        switch self {
+        case .wrongType(let expected, let got):
+            "expected \(expected.rawValue), got \(got.rawValue)"
+        case .unexpectedNull: "null where a value must be"
+        case .notANumber: "NaN cannot be stored"
+        case .dateOutOfRange: "the date is not within the years 0 to 9999"
+        case .notConvertible(let type): "the stored value is no \(type)"
+        case .wrongColumnCount(let expected, let got): "expected \(expected) columns, got \(got)"
+        case .keyTooLong(let bytes, let limit):
+            "the key takes \(bytes) bytes, more than \(limit)"
+        case .noSuchColumn: "there is no such column outside the key"
+        case .malformed(let reason): "the stored bytes are damaged: \(reason)"
+        }
+    }
+}

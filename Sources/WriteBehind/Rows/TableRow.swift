@@ -1,0 +1,55 @@
+/// A row of a table as a Swift type.
+///
+/// ```swift
+/// struct Flight: TableRow {
+///     typealias Key = Int
+///     static let schema = TableSchema("flight", [
+///         .key("number", .integer), .column("carrier", .text),
+///         .column("delay", .integer, nullable: true),
+///     ])
+///     var number: Int, carrier: String, delay: Int?
+///
+///     func encode(to encoder: inout RowEncoder) {
+///         encoder.encode(number)
+///         encoder.encode(carrier)
+///         encoder.encode(delay)
+///     }
+///     init(from decoder: inout RowDecoder) throws {
+///         number = try decoder.decode()
+///         carrier = try decoder.decode()
+///         delay = try decoder.decode()
+///     }
+/// }
+/// ```
+///
+/// Both methods go through *all* columns in the order of ``schema``, those of the key included. A
+/// mistake (another type than the column's, a column too few) is an error at the first write or
+/// read, naming table and column.
+public protocol TableRow: Sendable {
+    /// What a row is found by: a single value, or a type of yours for a composite key.
+    associatedtype Key: RowKey
+
+    static var schema: TableSchema { get }
+
+    /// Writes every column, in schema order.
+    func encode(to encoder: inout RowEncoder)
+
+    /// Reads every column, in schema order.
+    init(from decoder: inout RowDecoder) throws
+}
+
+/// A row's key. Conform a type of yours for a composite one.
+///
+/// ```swift
+/// struct FlightKey: RowKey {
+///     var day: String, number: Int
+///     func encode(to encoder: inout KeyEncoder) {
+///         encoder.encode(day)
+///         encoder.encode(number)
+///     }
+/// }
+/// ```
+public protocol RowKey: Sendable {
+    /// Writes every key column, in schema order.
+    func encode(to encoder: inout KeyEncoder)
+}

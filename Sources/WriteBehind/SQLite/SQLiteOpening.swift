@@ -1,0 +1,162 @@
+import EventLog
+import Foundation
+import GRDB
+import GRDBSQLite
+
+/// How a database is opened. The defaults suit a store that writes all day on a small machine.
+package struct SQLiteOptions: Sendable {
+    /// How many readers may work at once, users' own queries among them.
+    package var readerCount = 8
+    /// Seconds to wait for somebody else's lock. Short: the materializer waits better than SQLite.
+    package var busyTimeout = 0.05
+    /// KiB of pages that the writing connection keeps in memory.
+    package var writerCache = 32_768
+    /// KiB of pages that each reading connection keeps in memory.
+    package var readerCache = 4_096
+    /// Pages (of 4 KiB) in the WAL after which a commit copies them into the database. A page that
+    /// many batches changed is copied once, so under a backlog few big checkpoints beat many small.
+    package var checkpointPages = 100_000
+    /// The time in microseconds since 1970.
+    package var now: @Sendable () -> Int64
+
+    package init(
+        now: @escaping @Sendable () -> Int64 = {
+            Int64(Date().timeIntervalSince1970 * 1_000_000)
+        }
+    ) {
+        self.now = now
+    }
+
+    var grdb: Configuration {
+        var configuration = Configuration()
+        configuration.maximumReaderCount = readerCount
+        configuration.busyMode = .timeout(busyTimeout)
+        configuration.label = "WriteBehind"
+        configuration.prepareDatabase { [self] db in
+            // No memory-mapped reading: an I/O error would kill the process instead of being one.
+            try db.execute(sql: "PRAGMA mmap_size = 0")
+            guard !db.configuration.readonly else {
+                return try db.execute(sql: "PRAGMA cache_size = -\(readerCache)")
+            }
+            try db.execute(
+                sql: """
+                    PRAGMA cache_size = -\(writerCache);
+                    PRAGMA synchronous = NORMAL;
+                    PRAGMA wal_autocheckpoint = \(checkpointPages);
+                    PRAGMA journal_size_limit = 67108864;
+                    """)
+        }
+        return configuration
+    }
+}
+
+/// What happens before a sink is there: whose database is it, and what does it hold?
+enum SQLiteOpening {
+    /// Makes sure that the database is this store's or empty, changing nothing; creates the file.
+    static func claim(
+        _ path: String, storeID: [UInt8], disk: any Disk
+    ) throws(SinkError) {
+        do throws(SystemError) {
+            guard try disk.exists(path) else {
+                // For its mode: SQLite would leave that to the umask.
+                _ = try disk.open(path, .createExclusively)
+                return
+            }
+            guard try disk.open(path, .read).byteCount() > 0 else { return }
+        } catch {
+            throw SinkError(.gone, "\(error)")
+        }
+        var configuration = Configuration()
+        configuration.readonly = true
+        configuration.busyMode = .timeout(1)
+        try throwingSinkError {
+            let queue = try DatabaseQueue(path: path, configuration: configuration)
+            defer { try? queue.close() }
+            try queue.read { db in try checkOwner(db, path, storeID) }
+        }
+    }
+
+    private static func checkOwner(_ db: Database, _ path: String, _ storeID: [UInt8]) throws {
+        guard try Int.fetchOne(db, sql: "SELECT count(*) FROM sqlite_master") ?? 0 > 0 else {
+            return  // we were killed between creating the file and the tables
+        }
+        guard try db.tableExists("_writebehind_watermark") else {
+            throw SinkError(.foreignDatabase, "\(path) is a database of something else")
+        }
+        let owners = try Data.fetchAll(
+            db, sql: "SELECT log FROM _writebehind_watermark")
+        guard owners == [Data(storeID)] else {
+            throw SinkError(.foreignDatabase, "\(path) is the database of another store")
+        }
+    }
+
+    struct Opened {
+        var writer: SQLiteWriter
+        var state: SQLiteSink.State
+    }
+
+    /// Creates our tables if need be, loads them, and checks the schema.
+    static func prepare(
+        _ pool: DatabasePool, storeID: [UInt8], origin: Watermark, _ options: SQLiteOptions
+    ) throws(SinkError) -> Opened {
+        try throwingSinkError {
+            try pool.writeWithoutTransaction { db in
+                try db.inTransaction(.immediate) {
+                    if try !db.tableExists("_writebehind_watermark") {
+                        try createTables(db, storeID: storeID, origin: origin, options)
+                    }
+                    return .commit
+                }
+                var state = SQLiteSink.State()
+                state.tables = try loadTables(db)
+                state.quarantine = try QuarantineTable.load(db)
+                guard let connection = unsafe db.sqliteConnection,
+                    let row = try Row.fetchOne(
+                        db, sql: "SELECT sequence, chain FROM _writebehind_watermark")
+                else { throw SinkError(.corrupt, "the database has no watermark") }
+                let writer = unsafe try SQLiteWriter(
+                    connection, storeID: storeID,
+                    watermark: Watermark(
+                        sequence: UInt64(bitPattern: row[0] as Int64),
+                        chain: UInt64(bitPattern: row[1] as Int64)))
+                writer.use(state.tables)
+                try writer.check(db)
+                return Opened(writer: writer, state: state)
+            }
+        }
+    }
+
+    private static func createTables(
+        _ db: Database, storeID: [UInt8], origin: Watermark, _ options: SQLiteOptions
+    ) throws {
+        try db.execute(
+            sql: """
+                CREATE TABLE _writebehind_watermark (
+                  log BLOB PRIMARY KEY NOT NULL, sequence INTEGER NOT NULL,
+                  chain INTEGER NOT NULL, applied_at INTEGER NOT NULL
+                ) STRICT, WITHOUT ROWID;
+                CREATE TABLE _writebehind_table (
+                  id INTEGER PRIMARY KEY NOT NULL, name TEXT NOT NULL, schema TEXT NOT NULL
+                ) STRICT;
+                """ + QuarantineTable.schema)
+        try db.execute(
+            sql: "INSERT INTO _writebehind_watermark VALUES (?, ?, ?, ?)",
+            arguments: [
+                Data(storeID), Int64(bitPattern: origin.sequence),
+                Int64(bitPattern: origin.chain), options.now(),
+            ])
+    }
+
+    private static func loadTables(_ db: Database) throws -> [UInt32: TableSQL] {
+        var tables: [UInt32: TableSQL] = [:]
+        for json in try String.fetchAll(db, sql: "SELECT schema FROM _writebehind_table") {
+            do throws(SchemaError) {
+                let definition = try TableDefinition(json: Array(json.utf8).span)
+                tables[definition.id] = TableSQL(definition: definition)
+            } catch {
+                throw SinkError(.corrupt, "_writebehind_table: \(error)")
+            }
+        }
+        return tables
+    }
+}

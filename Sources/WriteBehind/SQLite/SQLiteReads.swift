@@ -1,0 +1,79 @@
+import EventLog
+import GRDB
+import GRDBSQLite
+import Synchronization
+
+// Reads: the row and the watermark come from one snapshot, so a caller knows what it is looking at.
+
+extension [UInt8] {
+    init(copying bytes: Span<UInt8>) {
+        self = unsafe bytes.withUnsafeBufferPointer { unsafe Array($0) }
+    }
+}
+
+extension SQLiteSink {
+    package func holds(_ table: UInt32) -> Bool { state.withLock { $0.tables[table] != nil } }
+
+    package func read(_ table: UInt32, key: Span<UInt8>) throws(SinkError) -> StoredRow {
+        let sql = try openTable(table)
+        return try throwingSinkError {
+            try pool.read { db in try Self.row(sql, [UInt8](copying: key), in: db) }
+        }
+    }
+
+    package func read(_ table: UInt32, key: [UInt8]) async throws(SinkError) -> StoredRow {
+        let sql = try openTable(table)
+        do {
+            return try await pool.read { db in try Self.row(sql, key, in: db) }
+        } catch {
+            throw SinkError(wrapping: error)
+        }
+    }
+
+    package func dueRows(
+        _ table: UInt32, before seconds: Int64, limit: Int
+    ) throws(SinkError) -> [[UInt8]] {
+        let sql = try openTable(table)
+        guard let due = sql.due else { return [] }
+        return try throwingSinkError {
+            try pool.read { db in
+                let statement = try PreparedStatement(cached: due, in: db)
+                try statement.bind(seconds, at: 1)
+                try statement.bind(Int64(limit), at: 2)
+                var keys: [[UInt8]] = []
+                while try statement.step() {
+                    let values = sql.schema.keyColumns.indices.map { statement.value(Int32($0)) }
+                    keys.append(try KeyCodec.encode(values, sql.schema))
+                }
+                return keys
+            }
+        }
+    }
+
+    private static func row(
+        _ sql: TableSQL, _ key: [UInt8], in db: Database
+    ) throws -> StoredRow {
+        let watermark = try PreparedStatement(
+            cached: "SELECT sequence FROM _writebehind_watermark", in: db)
+        guard try watermark.step(), case .integer(let sequence) = watermark.value(0) else {
+            throw SinkError(.corrupt, "the database has no watermark")
+        }
+        let select = try PreparedStatement(cached: sql.select, in: db)
+        let types = sql.schema.keyColumns.map(\.type)
+        let body = try unsafe key.withUnsafeBufferPointer { key throws(SinkError) -> [UInt8]? in
+            unsafe try select.bind(key: key, types)
+            guard try select.step() else { return nil }
+            return select.rowBody(columnCount: sql.schema.valueColumns.count)
+        }
+        return StoredRow(body: body, watermark: UInt64(bitPattern: sequence))
+    }
+
+    private func openTable(_ table: UInt32) throws(SinkError) -> TableSQL {
+        let (isClosed, sql) = state.withLock { ($0.isClosed, $0.tables[table]) }
+        guard !isClosed else { throw SinkError(.gone, "the database is closed") }
+        guard let sql else {
+            throw SinkError(.schema, "table \(table) is not defined in the database")
+        }
+        return sql
+    }
+}

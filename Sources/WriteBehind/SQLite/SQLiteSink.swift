@@ -1,0 +1,171 @@
+package import EventLog
+package import GRDB
+import GRDBSQLite
+import Synchronization
+
+/// The SQLite database that the log is materialized into: real tables with real columns, and four
+/// tables of our own beside them.
+///
+///     _writebehind_watermark(log, sequence, chain, applied_at)   what the tables stand for
+///     _writebehind_table(id, name, schema)                       what was defined, as JSON
+///     _writebehind_quarantine(sequence, …), _writebehind_quarantine_key(sequence, table_id, key)
+///
+/// WAL with `synchronous=NORMAL`: after a crash of the process everything committed is there, after
+/// power loss a prefix of it, each transaction with its watermark. One connection writes and
+/// checkpoints (two at it can damage a database in SQLite up to 3.51.2); readers run beside it.
+package final class SQLiteSink: Sink {
+    struct State {
+        var tables: [UInt32: TableSQL] = [:]
+        var quarantine = QuarantineIndex()
+        var isClosed = false
+        /// Set by the first failed sync. Linux forgets pages it could not write, so a second sync
+        /// would succeed without them: nothing is promised after it until the sink is opened anew.
+        var syncFailure: SinkError?
+    }
+
+    package let path: String
+    let pool: DatabasePool
+    let options: SQLiteOptions
+    let writer: Mutex<SQLiteWriter?>
+    let state: Mutex<State>
+
+    /// The database for its users, for reading only. Observations of it see what the store applies.
+    ///
+    /// Its connections refuse to write, and it cannot be closed while the sink is open.
+    package let reader: any DatabaseReader
+
+    /// Opens the database at `path`, or creates it (mode 0600) with `origin` as its watermark.
+    ///
+    /// Throws `.foreignDatabase`, having touched nothing, where the database is of another store or
+    /// of no store, and `.schema` where it holds what would change rows behind the log's back.
+    package init(
+        path: String, storeID: [UInt8], origin: Watermark, disk: any Disk,
+        options: SQLiteOptions = SQLiteOptions()
+    ) throws(SinkError) {
+        self.path = path
+        self.options = options
+        try SQLiteOpening.claim(path, storeID: storeID, disk: disk)
+        pool = try throwingSinkError { try DatabasePool(path: path, configuration: options.grdb) }
+        reader = AnyDatabaseReader(pool)
+        let opened = try SQLiteOpening.prepare(pool, storeID: storeID, origin: origin, options)
+        writer = Mutex(opened.writer)
+        state = Mutex(opened.state)
+    }
+
+    package var tables: [TableDefinition] {
+        state.withLock { $0.tables.values.map(\.definition) }.sorted { $0.id < $1.id }
+    }
+
+    package func watermark() throws(SinkError) -> Watermark {
+        try withWriter { _, writer in writer.watermark }
+    }
+
+    package func apply(_ batch: some SortedChanges) throws(SinkError) {
+        let quarantine = state.withLock(\.quarantine)
+        try transaction(through: batch.through) { _, writer throws(SinkError) in
+            for table in batch.cleared {
+                try quarantine.refuse(.table(table))
+                try writer.clear(table: table)
+            }
+            func apply(
+                _ table: UInt32, _ kind: ChangeKind, _ key: Span<UInt8>, _ body: Span<UInt8>
+            ) throws(SinkError) {
+                if !quarantine.isEmpty {
+                    try quarantine.refuse(.row(table: table, key: [UInt8](copying: key)))
+                }
+                try writer.apply(kind, table: table, key: key, body: body)
+            }
+            try batch.forEach(apply)
+        }
+    }
+
+    package func applyInOrder(
+        _ commits: [OrderedCommit], through: Watermark
+    ) throws(SinkError) -> [QuarantinedCommit] {
+        try withOrderedApply(through: through) { apply throws(SinkError) in
+            for commit in commits { try apply.apply(commit) }
+            return apply.refused
+        }
+    }
+
+    package func retry(_ commits: [OrderedCommit]) throws(SinkError) -> [UInt64] {
+        try withOrderedApply(through: nil) { apply throws(SinkError) in
+            var succeeded: [UInt64] = []
+            for commit in commits.sorted(by: { $0.firstSequence < $1.firstSequence })
+            where try apply.retry(commit) {
+                succeeded.append(commit.firstSequence)
+            }
+            return succeeded
+        }
+    }
+
+    /// Runs ordered commits in one transaction; what it leaves in quarantine is shown once that is
+    /// committed. A trigger's RAISE(ROLLBACK) takes the whole transaction with it, so then all of
+    /// it runs again, without the commit that caused it.
+    private func withOrderedApply<Result>(
+        through: Watermark?, _ body: (inout OrderedApply) throws(SinkError) -> Result
+    ) throws(SinkError) -> Result {
+        let before = state.withLock(\.quarantine)
+        var destroyers: [UInt64: SinkError] = [:]
+        while true {
+            var apply: OrderedApply?
+            do throws(SinkError) {
+                let result = try transaction(through: through) { db, writer throws(SinkError) in
+                    var new = OrderedApply(
+                        writer: writer, table: try QuarantineTable(db), index: before,
+                        known: destroyers, now: options.now())
+                    defer { apply = new }
+                    return try body(&new)
+                }
+                if let apply { state.withLock { $0.quarantine = apply.index } }
+                return result
+            } catch {
+                guard let destroyer = apply?.destroyer else { throw error }
+                destroyers[destroyer] = error
+            }
+        }
+    }
+
+    package var quarantineIsEmpty: Bool { state.withLock(\.quarantine.isEmpty) }
+
+    package func isQuarantined(_ table: UInt32, key: Span<UInt8>) -> Bool {
+        let quarantine = state.withLock(\.quarantine)
+        guard !quarantine.isEmpty else { return false }
+        return quarantine.blocker(of: [.row(table: table, key: [UInt8](copying: key))]) != nil
+    }
+
+    package func quarantined() -> [QuarantinedCommit] { state.withLock(\.quarantine).all }
+
+    /// Runs `body` in one transaction that holds the write lock from its start, with the watermark.
+    func transaction<Result>(
+        through: Watermark?, _ body: (Database, SQLiteWriter) throws(SinkError) -> Result
+    ) throws(SinkError) -> Result {
+        try withWriter { db, writer in
+            var result: Result?
+            try db.inTransaction(.immediate) {
+                try writer.begin(db)
+                result = try body(db, writer)
+                if let through { try writer.advance(to: through, at: options.now()) }
+                try writer.notify(db)
+                return .commit
+            }
+            writer.didCommit(through)
+            // Without a result `body` threw, and so did the transaction.
+            return result!
+        }
+    }
+
+    /// Runs `body` where the writing connection may be used.
+    func withWriter<Result>(
+        _ body: (Database, SQLiteWriter) throws -> Result
+    ) throws(SinkError) -> Result {
+        try throwingSinkError {
+            try pool.writeWithoutTransaction { db in
+                guard let writer = writer.withLock({ $0 }) else {
+                    throw SinkError(.gone, "the database is closed")
+                }
+                return try body(db, writer)
+            }
+        }
+    }
+}

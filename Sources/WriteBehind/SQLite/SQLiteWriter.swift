@@ -1,0 +1,184 @@
+import EventLog
+import GRDB
+import GRDBSQLite
+
+/// The writing connection's statements, and what must hold between one transaction and the next.
+///
+/// Unchecked, because nothing here is locked: an instance is used only inside the closures that the
+/// pool runs for its one writing connection, and the pool runs these one after the other.
+@safe final class SQLiteWriter: @unchecked Sendable {
+    private let connection: OpaquePointer
+    private let storeID: [UInt8]
+    private var definitions: [UInt32: TableSQL] = [:]
+    private var tables: [UInt32: TableWriter] = [:]
+    private var lastTable: (id: UInt32, writer: TableWriter)?
+    private var touched: Set<UInt32> = []
+    /// What users' triggers write in turn, by table; found by ``SchemaGuard``.
+    private var triggered: [String: Set<String>] = [:]
+    /// The schema that was checked for what must not be there.
+    private var checkedSchema: Int64?
+    /// The watermark of the last transaction: nobody else may have moved it since.
+    private(set) var watermark: Watermark
+
+    private let deferForeignKeys, advance, schemaVersion: PreparedStatement
+    private let savepoint, release, rollBack: PreparedStatement
+
+    @unsafe init(
+        _ connection: OpaquePointer, storeID: [UInt8], watermark: Watermark
+    ) throws(SinkError) {
+        func statement(_ sql: String) throws(SinkError) -> PreparedStatement {
+            unsafe try PreparedStatement(sql, on: connection)
+        }
+        unsafe self.connection = unsafe connection
+        self.storeID = storeID
+        self.watermark = watermark
+        deferForeignKeys = try statement("PRAGMA defer_foreign_keys = ON")
+        schemaVersion = try statement("PRAGMA schema_version")
+        savepoint = try statement("SAVEPOINT writebehind_commit")
+        release = try statement("RELEASE writebehind_commit")
+        rollBack = try statement("ROLLBACK TO writebehind_commit")
+        advance = try statement(
+            """
+            UPDATE _writebehind_watermark SET sequence = ?1, chain = ?2, applied_at = ?6 \
+            WHERE log = ?3 AND sequence = ?4 AND chain = ?5
+            """)
+    }
+
+    /// Begins what every transaction begins with, once it holds the write lock.
+    func begin(_ db: Database) throws(SinkError) {
+        touched.removeAll(keepingCapacity: true)
+        lastTable = nil  // so that the first change to a table is noticed again
+        guard try !fileHasMoved() else {
+            throw SinkError(.gone, "the database file was moved or deleted while it was open")
+        }
+        try deferForeignKeys.run()
+        let version = try currentSchema()
+        guard version != checkedSchema else { return }
+        db.clearSchemaCache()
+        triggered = try SchemaGuard.check(Array(definitions.values), in: db)
+        checkedSchema = version
+    }
+
+    /// Does what ``begin(_:)`` does and changes nothing.
+    func check(_ db: Database) throws {
+        try db.inTransaction(.immediate) {
+            try begin(db)
+            return .rollback
+        }
+    }
+
+    /// Throws where the schema, as it is inside the transaction, does not take our statements.
+    func recompile() throws(SinkError) {
+        for sql in definitions.values { _ = unsafe try TableWriter(sql, on: connection) }
+    }
+
+    /// Stores the watermark, if it is still the one of the last transaction.
+    func advance(to new: Watermark, at now: Int64) throws(SinkError) {
+        try advance.bind(Int64(bitPattern: new.sequence), at: 1)
+        try advance.bind(Int64(bitPattern: new.chain), at: 2)
+        try advance.bind(copying: storeID, asText: false, at: 3)
+        try advance.bind(Int64(bitPattern: watermark.sequence), at: 4)
+        try advance.bind(Int64(bitPattern: watermark.chain), at: 5)
+        try advance.bind(now, at: 6)
+        try advance.run()
+        guard advance.changes == 1 else {
+            throw SinkError(.gone, "somebody else changed the database's watermark")
+        }
+    }
+
+    /// Tells users' observations, which cannot see statements that GRDB did not run.
+    func notify(_ db: Database) throws {
+        var names: Set<String> = []
+        for table in touched {
+            guard let name = definitions[table]?.schema.name else { continue }
+            names.insert(name)
+            names.formUnion(triggered[name] ?? [])
+        }
+        for name in names {
+            // Not `Table(name)`: GRDB does not escape a quote in a name.
+            try db.notifyChanges(in: SQLRequest<Row>(sql: "SELECT * FROM \(quoted(name))"))
+        }
+    }
+
+    func didCommit(_ new: Watermark?) {
+        if let new { watermark = new }
+    }
+
+    /// Uses these tables from now on.
+    func use(_ definitions: [UInt32: TableSQL]) {
+        self.definitions = definitions
+        tables = [:]
+        lastTable = nil
+        checkedSchema = nil
+    }
+
+    @inline(__always)
+    func apply(
+        _ kind: ChangeKind, table: UInt32, key: Span<UInt8>, body: Span<UInt8>
+    ) throws(SinkError) {
+        try writer(for: table).apply(kind, key: key, body: body)
+    }
+
+    func clear(table: UInt32) throws(SinkError) { try writer(for: table).clearRows() }
+
+    @inline(__always)
+    private func writer(for table: UInt32) throws(SinkError) -> TableWriter {
+        if let lastTable, lastTable.id == table { return lastTable.writer }
+        return try otherWriter(for: table)
+    }
+
+    private func otherWriter(for table: UInt32) throws(SinkError) -> TableWriter {
+        guard let definition = definitions[table] else {
+            throw SinkError(.schema, "table \(table) is not defined in the database")
+        }
+        let writer: TableWriter
+        if let known = tables[table] {
+            writer = known
+        } else {
+            writer = unsafe try TableWriter(definition, on: connection)
+            tables[table] = writer
+        }
+        touched.insert(table)
+        lastTable = (table, writer)
+        return writer
+    }
+
+    // One commit of several in a transaction.
+    func beginCommit() throws(SinkError) { try savepoint.run() }
+    func keepCommit() throws(SinkError) { try release.run() }
+    func undoCommit() throws(SinkError) {
+        try rollBack.run()
+        try release.run()
+    }
+
+    /// Whether the transaction is gone, as a trigger's RAISE(ROLLBACK) has it.
+    var transactionIsGone: Bool { unsafe sqlite3_get_autocommit(connection) != 0 }
+
+    /// Whether a foreign key of this transaction points to nothing yet. Undoing a commit takes back
+    /// what it added, so between commits this is false.
+    func hasDanglingForeignKey() -> Bool {
+        var current: Int32 = 0
+        var highest: Int32 = 0
+        _ = unsafe sqlite3_db_status(
+            connection, SQLITE_DBSTATUS_DEFERRED_FKS, &current, &highest, 0)
+        return current != 0
+    }
+
+    private func currentSchema() throws(SinkError) -> Int64 {
+        defer { schemaVersion.reset() }
+        guard try schemaVersion.step(), case .integer(let version) = schemaVersion.value(0) else {
+            throw SinkError(.corrupt, "the database has no schema version")
+        }
+        return version
+    }
+
+    private func fileHasMoved() throws(SinkError) -> Bool {
+        var moved: Int32 = 0
+        let code = unsafe sqlite3_file_control(
+            connection, "main", SQLITE_FCNTL_HAS_MOVED, &moved)
+        guard code == SQLITE_OK else {
+            throw unsafe SinkError(code, on: connection, doing: "looking for the database file")
+        }
+        return moved != 0
+    }
+}

@@ -1,0 +1,122 @@
+import EventLog
+
+// The tables that a log knows at some sequence number.
+//
+// A define record adds the next table or extends one:
+//
+//   u8(5) varint(table) varint(0) varint(length) JSON of the definition
+//
+// A preamble holds the last of each table, so that a segment or snapshot can be read alone.
+
+/// The tables by number and by name, as the define records up to some sequence number left them.
+package struct Catalog: Sendable, Equatable {
+    /// In order of their numbers, which count from 1 without a gap.
+    package private(set) var tables: [TableDefinition] = []
+    private var numbers: [[UInt8]: UInt32] = [:]
+
+    /// The most tables that a store may have; the cache view keeps numbers in 16 bits.
+    package static let tableLimit = Int(UInt16.max)
+
+    package init() {}
+
+    package subscript(id: UInt32) -> TableDefinition? {
+        id > 0 && id <= tables.count ? tables[Int(id) - 1] : nil
+    }
+
+    /// Names compare as in SQLite, without the case of ASCII letters.
+    package subscript(name: String) -> TableDefinition? {
+        numbers[foldedName(name)].flatMap { self[$0] }
+    }
+
+    /// The number that the next table will have.
+    package var nextID: UInt32 { UInt32(tables.count) + 1 }
+
+    /// The definition to log so that a table has this schema, or nil if it has it already.
+    /// - Throws: why the schema is invalid or cannot follow the one that the table has.
+    package func definition(for schema: TableSchema) throws(SchemaError) -> TableDefinition? {
+        try schema.validate()
+        guard let known = self[schema.name] else {
+            guard tables.count < Self.tableLimit else {
+                throw SchemaError(table: schema.name, .tooManyTables)
+            }
+            return TableDefinition(id: nextID, schema: schema)
+        }
+        guard try schema.change(from: known.schema) != .equal else { return nil }
+        return TableDefinition(id: known.id, schema: schema)
+    }
+
+    /// Takes in a definition from the log: the next table, or a known one with more columns.
+    package mutating func define(_ definition: TableDefinition) throws(SchemaError) {
+        let name = definition.schema.name
+        if let known = self[definition.id] {
+            guard foldedName(known.schema.name) == foldedName(name) else {
+                throw SchemaError(table: name, .unreadable("its number is another table's"))
+            }
+            _ = try definition.schema.change(from: known.schema)
+            tables[Int(definition.id) - 1] = definition
+            return
+        }
+        guard definition.id == nextID, tables.count < Self.tableLimit else {
+            throw SchemaError(table: name, .unreadable("its number is out of order"))
+        }
+        guard self[name] == nil else { throw SchemaError(table: name, .duplicateName) }
+        numbers[foldedName(name)] = definition.id
+        tables.append(definition)
+    }
+}
+
+extension Catalog {
+    /// Takes in a define record: its table number and body.
+    package mutating func apply(define table: UInt32, body: Span<UInt8>) throws(SchemaError) {
+        let json = try Self.prefixed(body)
+        let definition = try TableDefinition(json: body.extracting(json))
+        guard definition.id == table else {
+            throw SchemaError(
+                table: definition.schema.name, .unreadable("its number differs from the record's"))
+        }
+        try define(definition)
+    }
+
+    /// The define record of a definition.
+    package static func defineRecord(_ definition: TableDefinition) -> [UInt8] {
+        record(.define, table: definition.id, json: definition.json())
+    }
+
+    /// The tables that define records, one behind the other, leave: what a preamble holds.
+    package init(defineRecords bytes: Span<UInt8>) throws(SchemaError) {
+        self.init()
+        var reader = ByteReader(0..<bytes.count)
+        while !reader.isAtEnd {
+            let record: Record
+            do throws(MalformedRecord) {
+                record = try reader.record(bytes)
+            } catch {
+                throw SchemaError(table: "", .unreadable(error.reason))
+            }
+            try apply(define: record.table, body: bytes.extracting(record.body))
+        }
+    }
+
+    private static func record(_ operation: Operation, table: UInt32, json: [UInt8]) -> [UInt8] {
+        var bytes: [UInt8] = [operation.rawValue]
+        bytes.append(varint: UInt64(table))
+        bytes.append(varint: 0)
+        bytes.append(varint: UInt64(json.count))
+        return bytes + json
+    }
+
+    /// Where the bytes stand that the body is the length and content of.
+    private static func prefixed(_ body: Span<UInt8>) throws(SchemaError) -> Range<Int> {
+        var reader = ByteReader(0..<body.count)
+        let range: Range<Int>
+        do throws(MalformedRecord) {
+            range = try reader.take(try reader.varint(body))
+        } catch {
+            throw SchemaError(table: "", .unreadable(error.reason))
+        }
+        guard reader.isAtEnd else {
+            throw SchemaError(table: "", .unreadable("bytes follow it"))
+        }
+        return range
+    }
+}

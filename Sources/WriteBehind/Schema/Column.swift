@@ -1,0 +1,62 @@
+/// A column of a table: its name, what it holds, and whether it is part of the key.
+public struct Column: Sendable, Hashable {
+    public let name: String
+    public let type: ColumnType
+    /// Whether the column is part of the primary key. Key columns are never null.
+    public let isKey: Bool
+    public let isNullable: Bool
+    /// What rows written before the column was added hold in it; null if there is none.
+    public let defaultValue: Value?
+
+    private init(
+        name: String, type: ColumnType, isKey: Bool, isNullable: Bool, defaultValue: Value?
+    ) {
+        self.name = name
+        self.type = type
+        self.isKey = isKey
+        self.isNullable = isNullable
+        self.defaultValue = defaultValue
+    }
+
+    /// A column of the primary key. Several make a composite key, in the order they are listed.
+    public static func key(_ name: String, _ type: ColumnType) -> Column {
+        Column(name: name, type: type, isKey: true, isNullable: false, defaultValue: nil)
+    }
+
+    /// A column outside the key.
+    ///
+    /// A column that is added to an existing table must be nullable or have a default.
+    /// - Parameter defaultValue: what older rows hold; ``Value/null`` is the same as none.
+    public static func column(
+        _ name: String, _ type: ColumnType, nullable: Bool = false,
+        default defaultValue: Value? = nil
+    ) -> Column {
+        Column(
+            name: name, type: type, isKey: false, isNullable: nullable,
+            defaultValue: defaultValue == .null ? nil : defaultValue)
+    }
+
+    /// A column read from a definition, where a key may claim anything until it is validated.
+    init(_ form: DefinitionForm.ColumnForm) {
+        self.init(
+            name: form.name, type: form.type, isKey: form.key ?? false,
+            isNullable: form.nullable ?? false, defaultValue: form.default?.value)
+    }
+
+    /// What a row that lacks the column holds.
+    package var missingValue: Value { defaultValue ?? .null }
+}
+
+/// Whether SQLite takes two names for the same: ASCII letters compare without case, all else as
+/// bytes.
+package func isSameName(_ one: String, _ other: String) -> Bool {
+    one.utf8.count == other.utf8.count
+        && zip(one.utf8, other.utf8).allSatisfy { foldedCase($0) == foldedCase($1) }
+}
+
+/// A name in the one form that all its spellings share; equal as bytes exactly if the names are.
+package func foldedName(_ name: String) -> [UInt8] { name.utf8.map(foldedCase) }
+
+private func foldedCase(_ byte: UInt8) -> UInt8 {
+    (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte) ? byte | 0x20 : byte
+}

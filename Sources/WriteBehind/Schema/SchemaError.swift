@@ -1,0 +1,100 @@
+/// Why a table's schema is refused. Nothing was written.
+public struct SchemaError: Error, Hashable, Sendable {
+    public let table: String
+    /// The column at fault, where it is one.
+    public let column: String?
+    public let problem: Problem
+
+    public enum Problem: Hashable, Sendable {
+        case emptyName
+        /// A name in UTF-8 exceeds ``TableSchema/nameLimit`` bytes.
+        case nameTooLong(bytes: Int)
+        case nameContainsNUL
+        /// The name starts with `sqlite_` or `_writebehind`.
+        case reservedName
+        /// Another table or column has the name, but for the case of ASCII letters.
+        case duplicateName
+        case noKeyColumn
+        case nullableKey
+        case keyWithDefault
+        case wrongDefaultType(expected: ColumnType, got: ColumnType)
+        case defaultNotFinite
+        /// More than ``TableSchema/columnLimit`` columns.
+        case tooManyColumns(Int)
+        /// More tables than a store may have, 65,535.
+        case tooManyTables
+        case noSuchExpiryColumn
+        /// The expiry column is part of the key or holds no integer.
+        case unfitExpiryColumn
+        /// A column that was added is not null and has no default, so older rows cannot have it.
+        case addedWithoutDefault
+        case addedToKey
+        case removed(ColumnType)
+        /// The column at the same place was called this before: columns keep name and place.
+        case renamedOrReordered(was: String, ColumnType, now: ColumnType)
+        case typeChanged(from: ColumnType, to: ColumnType)
+        case nullabilityChanged(ColumnType, nowNullable: Bool)
+        case keyChanged(ColumnType, nowKey: Bool)
+        case defaultChanged(ColumnType)
+        /// A stored definition is damaged.
+        case unreadable(String)
+    }
+
+    package init(table: String, column: String? = nil, _ problem: Problem) {
+        self.table = table
+        self.column = column
+        self.problem = problem
+    }
+}
+
+extension SchemaError: CustomStringConvertible {
+    public var description: String {
+        let place = column.map { ", column \(Value.text($0))" } ?? ""
+        return "table \(Value.text(table))\(place): \(problem.reason)"
+    }
+}
+
+extension SchemaError.Problem {
+    fileprivate var reason: String {
+        switch self {
+        case .emptyName: "the name is empty"
+        case .nameTooLong(let bytes):
+            "the name takes \(bytes) bytes, more than \(TableSchema.nameLimit)"
+        case .nameContainsNUL: "the name contains NUL"
+        case .reservedName: "names starting with sqlite_ or _writebehind are reserved"
+        case .duplicateName: "the name is taken (names compare without case)"
+        case .noKeyColumn: "there is no key column"
+        case .nullableKey: "a key column cannot be nullable"
+        case .keyWithDefault: "a key column cannot have a default"
+        case .wrongDefaultType(let expected, let got):
+            "the default is \(got.rawValue), the column \(expected.rawValue)"
+        case .defaultNotFinite: "the default is not a finite number"
+        case .tooManyColumns(let count):
+            "there are \(count) columns, more than \(TableSchema.columnLimit)"
+        case .tooManyTables: "the store has all the tables it can hold, \(Catalog.tableLimit)"
+        case .noSuchExpiryColumn: "the expiry column does not exist"
+        case .unfitExpiryColumn: "the expiry column must be an integer outside the key"
+        case .unreadable(let reason): "the stored definition is damaged: \(reason)"
+        default: changeReason
+        }
+    }
+
+    private var changeReason: String {
+        switch self {
+        case .addedWithoutDefault: "an added column must be nullable or have a default"
+        case .addedToKey: "a column cannot be added to the key"
+        case .removed(let type): "the \(type.rawValue) column was removed"
+        case .renamedOrReordered(let name, let old, let new):
+            "this \(new.rawValue) column stands where \(Value.text(name)) (\(old.rawValue)) was; "
+                + "columns keep name and place, new ones come last"
+        case .typeChanged(let old, let new):
+            "the type changed from \(old.rawValue) to \(new.rawValue)"
+        case .nullabilityChanged(let type, let nullable):
+            "the \(type.rawValue) column \(nullable ? "became" : "is no longer") nullable"
+        case .keyChanged(let type, let key):
+            "the \(type.rawValue) column \(key ? "joined" : "left") the key"
+        case .defaultChanged(let type): "the default of the \(type.rawValue) column changed"
+        default: "\(self)"
+        }
+    }
+}

@@ -1,0 +1,123 @@
+// What makes a schema valid, and which schema may follow which.
+
+extension TableSchema {
+    /// The most columns a table may have.
+    public static let columnLimit = 1_000
+    /// The longest name of a table or column, in bytes of UTF-8.
+    public static let nameLimit = 255
+
+    /// Checks the schema by itself; opening a table does it too.
+    /// - Throws: the first fault found, naming table and column.
+    public func validate() throws(SchemaError) {
+        try check(name: name, column: nil)
+        guard columns.count <= Self.columnLimit else {
+            throw SchemaError(table: name, .tooManyColumns(columns.count))
+        }
+        var names: Set<[UInt8]> = []
+        for column in columns {
+            try check(column)
+            guard names.insert(foldedName(column.name)).inserted else {
+                throw SchemaError(table: name, column: column.name, .duplicateName)
+            }
+        }
+        guard !keyColumns.isEmpty else { throw SchemaError(table: name, .noKeyColumn) }
+        try checkExpiry()
+    }
+
+    private func check(_ column: Column) throws(SchemaError) {
+        try check(name: column.name, column: column.name)
+        func refuse(_ problem: SchemaError.Problem) -> SchemaError {
+            SchemaError(table: name, column: column.name, problem)
+        }
+        if column.isKey && column.isNullable { throw refuse(.nullableKey) }
+        guard let value = column.defaultValue, let type = value.type else { return }
+        if column.isKey { throw refuse(.keyWithDefault) }
+        guard type == column.type else {
+            throw refuse(.wrongDefaultType(expected: column.type, got: type))
+        }
+        // Neither JSON nor SQL has a literal for the others.
+        if case .real(let number) = value, !number.isFinite { throw refuse(.defaultNotFinite) }
+    }
+
+    private func check(name: String, column: String?) throws(SchemaError) {
+        let problem: SchemaError.Problem
+        let folded = foldedName(name)
+        if folded.isEmpty {
+            problem = .emptyName
+        } else if folded.count > Self.nameLimit {
+            problem = .nameTooLong(bytes: folded.count)
+        } else if folded.contains(0) {
+            problem = .nameContainsNUL
+        } else if folded.starts(with: "sqlite_".utf8) || folded.starts(with: "_writebehind".utf8) {
+            problem = .reservedName
+        } else {
+            return
+        }
+        throw SchemaError(table: self.name, column: column, problem)
+    }
+
+    private func checkExpiry() throws(SchemaError) {
+        guard let expiry else { return }
+        guard let column = columns.first(where: { isSameName($0.name, expiry) }) else {
+            throw SchemaError(table: name, column: expiry, .noSuchExpiryColumn)
+        }
+        guard column.type == .integer, !column.isKey else {
+            throw SchemaError(table: name, column: expiry, .unfitExpiryColumn)
+        }
+    }
+}
+
+/// How a schema relates to the one that a table has had so far.
+package enum SchemaChange: Sendable, Equatable {
+    case equal
+    /// Rows stay as they are: columns were added at the end, or ``TableSchema/expiry`` changed.
+    case extended(addedColumns: Int)
+}
+
+extension TableSchema {
+    /// What changes from `old` to this schema.
+    /// - Throws: what makes rows written under `old` unreadable, naming column and both types.
+    package func change(from old: TableSchema) throws(SchemaError) -> SchemaChange {
+        for (index, was) in old.columns.enumerated() {
+            guard index < columns.count else {
+                throw SchemaError(table: name, column: was.name, .removed(was.type))
+            }
+            try checkKept(columns[index], was: was)
+        }
+        let added = columns[old.columns.count...]
+        for column in added {
+            let problem: SchemaError.Problem
+            if column.isKey {
+                problem = .addedToKey
+            } else if !column.isNullable && column.defaultValue == nil {
+                problem = .addedWithoutDefault
+            } else {
+                continue
+            }
+            throw SchemaError(table: name, column: column.name, problem)
+        }
+        let isEqual = added.isEmpty && expiryIndex == old.expiryIndex
+        return isEqual ? .equal : .extended(addedColumns: added.count)
+    }
+
+    private func checkKept(_ column: Column, was: Column) throws(SchemaError) {
+        func refuse(_ problem: SchemaError.Problem) -> SchemaError {
+            SchemaError(table: name, column: column.name, problem)
+        }
+        guard column.name.utf8.elementsEqual(was.name.utf8) else {
+            throw refuse(.renamedOrReordered(was: was.name, was.type, now: column.type))
+        }
+        guard column.type == was.type else {
+            throw refuse(.typeChanged(from: was.type, to: column.type))
+        }
+        guard column.isKey == was.isKey else {
+            throw refuse(.keyChanged(column.type, nowKey: column.isKey))
+        }
+        guard column.isNullable == was.isNullable else {
+            throw refuse(.nullabilityChanged(column.type, nowNullable: column.isNullable))
+        }
+        guard column.defaultValue == was.defaultValue else {
+            throw refuse(.defaultChanged(column.type))
+        }
+    }
+}

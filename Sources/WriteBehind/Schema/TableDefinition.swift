@@ -1,0 +1,116 @@
+import Foundation
+
+// What a define record says of a table, as JSON:
+//
+//   {"columns":[{"key":true,"name":"day","type":"text"},
+//               {"name":"delay","nullable":true,"type":"integer"},
+//               {"default":{"text":"?"},"name":"carrier","type":"text"}],
+//    "expiry":"until","id":1,"name":"flight"}
+//
+// Keys are sorted, so one schema has one form. `key`, `nullable`, `default` and `expiry` are left
+// out where they are false or absent. A default names its type; a blob is in hexadecimal. Unknown
+// keys are ignored, so a newer version may add some that older ones can do without.
+
+/// A table's schema with the number that its records carry.
+package struct TableDefinition: Sendable, Hashable {
+    /// Counts from 1 in the order of definition; never used again for another table.
+    package let id: UInt32
+    package let schema: TableSchema
+
+    package init(id: UInt32, schema: TableSchema) {
+        self.id = id
+        self.schema = schema
+    }
+
+    /// - Throws: ``SchemaError`` for anything but the JSON of a valid schema.
+    package init(json: Span<UInt8>) throws(SchemaError) {
+        let form = try DefinitionForm.decode(DefinitionForm.self, json)
+        try self.init(form)
+    }
+
+    package func json() -> [UInt8] { DefinitionForm.encode(DefinitionForm(self)) }
+
+    init(_ form: DefinitionForm) throws(SchemaError) {
+        let schema = TableSchema(form.name, form.columns.map(Column.init), expiry: form.expiry)
+        try schema.validate()
+        for (column, form) in zip(schema.columns, form.columns)
+        where form.default != nil && column.defaultValue == nil {
+            throw SchemaError(
+                table: schema.name, column: column.name, .unreadable("unknown kind of default"))
+        }
+        self.init(id: form.id, schema: schema)
+    }
+}
+
+/// The JSON of a ``TableDefinition``, key by key.
+struct DefinitionForm: Codable {
+    var id: UInt32
+    var name: String
+    var columns: [ColumnForm]
+    var expiry: String?
+
+    struct ColumnForm: Codable {
+        var name: String
+        var type: ColumnType
+        var key: Bool?
+        var nullable: Bool?
+        var `default`: ValueForm?
+    }
+
+    struct ValueForm: Codable {
+        var integer: Int64?
+        var real: Double?
+        var text: String?
+        var blob: String?
+    }
+
+    init(_ definition: TableDefinition) {
+        id = definition.id
+        name = definition.schema.name
+        columns = definition.schema.columns.map { column in
+            ColumnForm(
+                name: column.name, type: column.type, key: column.isKey ? true : nil,
+                nullable: column.isNullable ? true : nil,
+                default: column.defaultValue.map(ValueForm.init))
+        }
+        expiry = definition.schema.expiry
+    }
+
+    static func encode(_ form: some Encodable) -> [UInt8] {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        // Fails only on numbers that are not finite, and validation admits none.
+        return [UInt8](try! encoder.encode(form))
+    }
+
+    static func decode<Form: Decodable>(
+        _ type: Form.Type, _ json: Span<UInt8>
+    ) throws(SchemaError) -> Form {
+        let data = unsafe json.withUnsafeBufferPointer { unsafe Data(buffer: $0) }
+        do {
+            return try JSONDecoder().decode(type, from: data)
+        } catch {
+            throw SchemaError(table: "", .unreadable("\(error)"))
+        }
+    }
+}
+
+extension DefinitionForm.ValueForm {
+    init(_ value: Value) {
+        switch value {
+        case .null: break
+        case .integer(let value): integer = value
+        case .real(let value): real = value == 0 ? 0 : value
+        case .text(let value): text = value
+        case .blob(let value): blob = hexadecimal(value)
+        }
+    }
+
+    /// The value, or nil where this version knows no such kind.
+    var value: Value? {
+        if let integer { return .integer(integer) }
+        if let real { return .real(real) }
+        if let text { return .text(text) }
+        return blob.flatMap(bytes(hexadecimal:)).map { .blob($0) }
+    }
+}

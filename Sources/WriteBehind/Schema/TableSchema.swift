@@ -1,0 +1,43 @@
+/// The shape of a table: its name, its columns, and the column that says when a row expires.
+///
+/// ```swift
+/// TableSchema("flight", [
+///     .key("day", .text), .key("number", .integer),
+///     .column("delay", .integer, nullable: true),
+///     .column("until", .integer, nullable: true),
+/// ], expiry: "until")
+/// ```
+///
+/// It becomes a real SQL table. A schema is checked when a store opens the table, not when it is
+/// written down: see ``validate()``. Later versions may add columns at the end (nullable ones or
+/// with a default) and change ``expiry``; anything else is refused.
+public struct TableSchema: Sendable, Hashable {
+    public let name: String
+    public let columns: [Column]
+    /// The name of the integer column that holds when a row expires, in seconds since 1970; a null
+    /// there means never.
+    public let expiry: String?
+
+    /// The columns of the key, in schema order.
+    package let keyColumns: [Column]
+    /// The other columns, in schema order: what a row body holds.
+    package let valueColumns: [Column]
+
+    public init(_ name: String, _ columns: [Column], expiry: String? = nil) {
+        self.name = name
+        self.columns = columns
+        self.expiry = expiry
+        keyColumns = columns.filter(\.isKey)
+        valueColumns = columns.filter { !$0.isKey }
+    }
+
+    /// The place of a column among those outside the key, which is how a patch names it.
+    ///
+    /// Names compare as in SQLite, without the case of ASCII letters.
+    package func valueIndex(of name: String) -> Int? {
+        valueColumns.firstIndex { isSameName($0.name, name) }
+    }
+
+    /// Where ``expiry`` stands among the columns outside the key.
+    package var expiryIndex: Int? { expiry.flatMap(valueIndex(of:)) }
+}

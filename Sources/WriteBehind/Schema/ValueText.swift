@@ -1,0 +1,76 @@
+// Values as text for people and for tools. No control character of a value reaches a terminal raw,
+// nor one of those that turn the direction of text and so make a line read as something else.
+
+extension Value: CustomStringConvertible {
+    /// Close to a SQL literal: `NULL`, `42`, `1.5`, `"text"` with escapes, `x'00ff'`.
+    public var description: String {
+        switch self {
+        case .null: "NULL"
+        case .integer(let value): "\(value)"
+        case .real(let value): "\(value)"
+        case .text(let value): quoted(value) { "\\u{\(String($0, radix: 16))}" }
+        case .blob(let value): "x'\(hexadecimal(value))'"
+        }
+    }
+
+    /// JSON: null, a number, a string; `{"blob":"00ff"}` and `{"real":"inf"}` for what it lacks.
+    public var json: String {
+        switch self {
+        case .null: "null"
+        case .integer(let value): "\(value)"
+        case .real(let value): value.isFinite ? "\(value)" : "{\"real\":\"\(value)\"}"
+        case .text(let value): quoted(value, escape: jsonEscape)
+        case .blob(let value): "{\"blob\":\"\(hexadecimal(value))\"}"
+        }
+    }
+}
+
+private func quoted(_ text: String, escape: (UInt32) -> String) -> String {
+    var result = "\""
+    for scalar in text.unicodeScalars {
+        switch scalar {
+        case "\"": result += "\\\""
+        case "\\": result += "\\\\"
+        case "\n": result += "\\n"
+        case "\r": result += "\\r"
+        case "\t": result += "\\t"
+        case _ where needsEscape(scalar): result += escape(scalar.value)
+        default: result.unicodeScalars.append(scalar)
+        }
+    }
+    return result + "\""
+}
+
+private func needsEscape(_ scalar: Unicode.Scalar) -> Bool {
+    switch scalar.properties.generalCategory {
+    case .control, .format, .lineSeparator, .paragraphSeparator, .privateUse: true
+    default: false
+    }
+}
+
+private func jsonEscape(_ scalar: UInt32) -> String {
+    let units = String(Unicode.Scalar(scalar).map(Character.init) ?? "?").utf16
+    return units.map { unit in
+        let digits = String(unit, radix: 16)
+        return "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+    }.joined()
+}
+
+/// Bytes as lower-case hexadecimal digits, two each.
+package func hexadecimal(_ bytes: [UInt8]) -> String {
+    let digits = Array("0123456789abcdef".utf8)
+    return String(
+        decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
+}
+
+/// The inverse of ``hexadecimal(_:)``, in either case; nil for anything else.
+package func bytes(hexadecimal text: String) -> [UInt8]? {
+    let digits = text.utf8.map { Character(Unicode.Scalar($0)).hexDigitValue }
+    guard digits.count.isMultiple(of: 2) else { return nil }
+    var bytes: [UInt8] = []
+    for index in stride(from: 0, to: digits.count, by: 2) {
+        guard let high = digits[index], let low = digits[index + 1] else { return nil }
+        bytes.append(UInt8(high << 4 | low))
+    }
+    return bytes
+}

@@ -1,0 +1,143 @@
+import EventLog
+
+/// How far a sink reflects the log: a sequence, and the log's chain value there.
+///
+/// The chain names the history. Two logs that agree on it at a sequence are the same up to there.
+package struct Watermark: Sendable, Hashable {
+    package var sequence: UInt64
+    package var chain: UInt64
+
+    package init(sequence: UInt64, chain: UInt64) {
+        self.sequence = sequence
+        self.chain = chain
+    }
+}
+
+/// What becomes of a row in a batch whose changes were merged.
+package enum ChangeKind: UInt8, Sendable {
+    /// The body is a whole row.
+    case put
+    /// The body is a patch of a row that exists.
+    case patch
+    /// The body is empty.
+    case delete
+}
+
+/// A batch after coalescing: at most one change a key, sorted by table and key.
+package protocol SortedChanges {
+    /// What the sink stands for once the batch is in.
+    var through: Watermark { get }
+    /// Tables to empty before anything else is applied.
+    var cleared: [UInt32] { get }
+    /// Calls `body` for each change in order, and stops at the first error it throws.
+    func forEach(
+        _ body: (
+            _ table: UInt32, _ kind: ChangeKind, _ key: Span<UInt8>, _ body: Span<UInt8>
+        ) throws(SinkError) -> Void
+    ) throws(SinkError)
+}
+
+/// A commit as the log holds it.
+package struct OrderedCommit: Sendable {
+    package var firstSequence: UInt64
+    package var recordCount: Int
+    /// Records, as ``ByteReader`` parses them.
+    package var records: [UInt8]
+
+    package init(firstSequence: UInt64, recordCount: Int, records: [UInt8]) {
+        self.firstSequence = firstSequence
+        self.recordCount = recordCount
+        self.records = records
+    }
+}
+
+/// A row as a sink has it, and what the sink stood for in the snapshot it was read from.
+package struct StoredRow: Sendable, Equatable {
+    /// A row body, or nil where there is no such row.
+    package var body: [UInt8]?
+    package var watermark: UInt64
+
+    package init(body: [UInt8]?, watermark: UInt64) {
+        self.body = body
+        self.watermark = watermark
+    }
+}
+
+/// A database that the log is materialized into.
+///
+/// After each call that changes it, and after a crash inside one, a sink equals the fold of the log
+/// up to the watermark that it stores itself, without the commits that it lists as quarantined.
+/// Only one caller at a time changes it (the materializer); reads may come from anywhere. A caller
+/// gives it nothing that is not durable in the log.
+package protocol Sink: AnyObject, Sendable {
+    /// What the sink reflects. After power loss it may be less than was read before, never more
+    /// than the rows that are there.
+    func watermark() throws(SinkError) -> Watermark
+
+    /// Applies a coalesced batch and its watermark in one transaction, or nothing.
+    ///
+    /// Throws `.constraint` where the database refuses a row or the commit, and also where the
+    /// batch touches a quarantined key: then ``applyInOrder(_:through:)`` is the way.
+    func apply(_ batch: some SortedChanges) throws(SinkError)
+
+    /// Applies commits in sequence order, each as a whole or not at all, in one transaction with
+    /// the watermark.
+    ///
+    /// A commit that breaks a constraint is quarantined, with it every later one that touches its
+    /// keys; the same transaction records that. A `settle` record in a commit first gives up the
+    /// quarantined commit it names and all that depend on it. `mark` records change nothing;
+    /// `define` and `preamble` are refused with `.schema`, since ``define(_:through:)`` is the way.
+    /// - Returns: the commits that this call put into quarantine.
+    func applyInOrder(
+        _ commits: [OrderedCommit], through: Watermark
+    ) throws(SinkError) -> [QuarantinedCommit]
+
+    /// Creates a table, or adds the columns that it lacks, in one transaction with the watermark.
+    /// Defining what is already there changes nothing but the watermark.
+    ///
+    /// Where a user's trigger turns out to write the new table, `.schema` is thrown with the
+    /// definition in place; every later change throws it too until the trigger is gone.
+    func define(_ table: TableDefinition, through: Watermark) throws(SinkError)
+
+    /// The tables that were defined, in the order of their ids.
+    var tables: [TableDefinition] { get }
+
+    /// Whether the table has been defined in the sink; before, it has no rows to read.
+    func holds(_ table: UInt32) -> Bool
+
+    /// Reads a row, waiting on the calling thread.
+    func read(_ table: UInt32, key: Span<UInt8>) throws(SinkError) -> StoredRow
+    /// Reads a row without holding up the calling thread.
+    func read(_ table: UInt32, key: [UInt8]) async throws(SinkError) -> StoredRow
+
+    /// The keys of at most `limit` rows whose expiry column is not null and at most `seconds`
+    /// (since 1970), earliest first.
+    func dueRows(
+        _ table: UInt32, before seconds: Int64, limit: Int
+    ) throws(SinkError) -> [[UInt8]]
+
+    /// Whether nothing is quarantined. Costs a lock.
+    var quarantineIsEmpty: Bool { get }
+    /// Whether a quarantined commit touches this row, so that changes to it must follow it there.
+    func isQuarantined(_ table: UInt32, key: Span<UInt8>) -> Bool
+    /// Everything in quarantine, in sequence order.
+    func quarantined() -> [QuarantinedCommit]
+    /// Tries quarantined commits again, in sequence order, in one transaction.
+    ///
+    /// What succeeds leaves quarantine; the others keep their place and count an attempt. A commit
+    /// that follows one still in quarantine stays too. Commits that are not quarantined are
+    /// ignored.
+    /// - Returns: the first sequences of the commits that succeeded.
+    func retry(_ commits: [OrderedCommit]) throws(SinkError) -> [UInt64]
+
+    /// Makes the users' indices, views and triggers of a database that was put aside.
+    /// - Returns: those that could not be made.
+    func carryOver(_ statements: [String]) throws(SinkError) -> [CarryFailure]
+
+    /// Makes everything applied so far survive power loss.
+    /// - Returns: the watermark that now does; log above it must be kept.
+    func checkpoint() throws(SinkError) -> Watermark
+
+    /// Lets go of the database. Calls after it throw `.gone`; calling it again does nothing.
+    func close() throws(SinkError)
+}

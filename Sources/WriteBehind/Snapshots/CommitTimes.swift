@@ -1,0 +1,31 @@
+/// The times of a stretch of the log's commits, by sequence: one entry for each time that differs from the
+/// one before, of which the clock's tick allows a few hundred a second.
+struct CommitTimes {
+    private var sequences: [UInt64] = []
+    private var times: [UInt64] = []
+
+    var byteCount: Int { sequences.count * 16 }
+
+    /// Takes in a commit behind all others.
+    mutating func append(_ sequence: UInt64, time: UInt64) {
+        guard times.last != time else { return }
+        sequences.append(sequence)
+        times.append(time)
+    }
+
+    /// The time of the commit that holds `sequence`, which must have been taken in.
+    func time(of sequence: UInt64) -> UInt64 {
+        var low = 0
+        var high = sequences.count
+        while low < high {
+            let middle = (low + high) / 2
+            if sequences[middle] <= sequence { low = middle + 1 } else { high = middle }
+        }
+        return low > 0 ? times[low - 1] : 0
+    }
+
+    mutating func removeAll() {
+        sequences.removeAll(keepingCapacity: true)
+        times.removeAll(keepingCapacity: true)
+    }
+}

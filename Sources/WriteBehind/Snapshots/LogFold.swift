@@ -1,0 +1,229 @@
+package import EventLog
+
+/// What a stretch of the log changes, row by row: at most one change a row, by the rules of ``RowTable``.
+///
+/// Memory is bounded: when the changes take more than the limit, they are written, sorted, into a
+/// temporary file (a run), and the next stretch starts empty. ``MergedRows`` puts it all together.
+package final class LogFold {
+    /// Up to where the log is folded in.
+    package private(set) var position: LogPosition
+    /// The schemas there.
+    package private(set) var preamble: Preamble
+    private(set) var clearedAt: [UInt32: UInt64] = [:]
+    /// What was spilled, oldest first.
+    private(set) var runs: [RunFile] = []
+    private var rows: RowTable
+    private var times = CommitTimes()
+    private let start: LogPosition
+    private let tables: Set<UInt32>?
+    private let spilling: Spilling?
+    private var isPlaced = false
+
+    /// Where and when changes are written into files.
+    package struct Spilling: Sendable {
+        var directory: String
+        var memoryLimit: Int
+        var environment: LogEnvironment
+
+        /// - Parameters:
+        ///   - directory: exists; for files of temporary names.
+        ///   - memoryLimit: bytes.
+        package init(directory: String, memoryLimit: Int, environment: LogEnvironment) {
+            self.directory = directory
+            self.memoryLimit = memoryLimit
+            self.environment = environment
+        }
+    }
+
+    /// - Parameters:
+    ///   - preamble: the schemas at `position`.
+    ///   - tables: the tables that matter; nil for all.
+    ///   - spilling: nil keeps everything in memory.
+    init(
+        after position: LogPosition, preamble: Preamble, tables: Set<UInt32>? = nil,
+        spilling: Spilling? = nil
+    ) throws(HistoryError) {
+        self.position = position
+        self.preamble = preamble
+        self.tables = tables
+        self.spilling = spilling
+        start = position
+        do throws(OutOfMemory) {
+            rows = try RowTable()
+        } catch {
+            throw .malformed(sequence: position.sequence, reason: "no address space: \(error)")
+        }
+        try setDefaults()
+    }
+
+    private func setDefaults() throws(HistoryError) {
+        for table in try catalog().tables {
+            rows.setDefaults(table: UInt16(table.id), RowCodec.defaults(table.schema))
+        }
+    }
+
+    /// The tables at ``position``.
+    package func catalog() throws(HistoryError) -> Catalog {
+        do throws(SchemaError) {
+            let records = preamble.records
+            return try Catalog(defineRecords: records.span)
+        } catch {
+            throw .malformed(sequence: position.sequence, reason: "\(error)")
+        }
+    }
+
+    /// Folds in the commits of a block that the limit admits and that are not in yet. Returns whether
+    /// the limit admitted all.
+    func append(
+        _ block: BlockHeader, payload: Span<UInt8>, chainBefore: UInt64, limit: FoldLimit
+    ) throws(HistoryError) -> Bool {
+        let isWhole = block.firstSequence > position.sequence && limit.admits(block)
+        try place(block, chainBefore)
+        var isForeign = false
+        do throws(MalformedRecord) {
+            var chain = Chain(chainBefore)
+            var commits = try CommitCursor(block, payload)
+            while let commit = try commits.next(payload) {
+                guard limit.admits(commit) else { return false }
+                let records = payload.extracting(commit.records)
+                if !isWhole { chain.append(time: commit.time, records: records) }
+                guard commit.firstSequence > position.sequence else {
+                    isForeign = isForeign || !agrees(commit, chain)
+                    continue
+                }
+                try apply(commit, payload)
+                position = LogPosition(
+                    sequence: commit.lastSequence, chain: chain.value, time: commit.time)
+            }
+        } catch {
+            throw .malformed(sequence: block.nextSequence - 1, reason: error.reason)
+        }
+        if isForeign { throw .otherHistory(snapshot: start.sequence) }
+        if isWhole { position.chain = block.chain }
+        if block.flags.contains(.define) { try setDefaults() }
+        try spillIfNeeded()
+        return true
+    }
+
+    /// The first block must continue the very history that the fold starts from.
+    private func place(_ block: BlockHeader, _ chainBefore: UInt64) throws(HistoryError) {
+        guard !isPlaced else { return }
+        isPlaced = true
+        let next = start.sequence + 1
+        guard block.firstSequence <= next else {
+            throw .gone(wanted: "sequence \(next)", oldest: block.firstSequence, refused: [])
+        }
+        if block.firstSequence == next, chainBefore != start.chain {
+            throw .otherHistory(snapshot: start.sequence)
+        }
+    }
+
+    /// Whether a commit that is in already is the same here.
+    private func agrees(_ commit: Commit, _ chain: Chain) -> Bool {
+        guard commit.lastSequence >= start.sequence, start == position else { return true }
+        return commit.lastSequence == start.sequence && chain.value == start.chain
+    }
+
+    private func apply(_ commit: Commit, _ payload: Span<UInt8>) throws(MalformedRecord) {
+        times.append(commit.firstSequence, time: commit.time)
+        var reader = ByteReader(commit.records)
+        var sequence = commit.firstSequence
+        while !reader.isAtEnd {
+            let record = try reader.record(payload)
+            defer { sequence += 1 }
+            if record.operation == .define {
+                try preamble.note(payload.extracting(commit.records))
+                continue
+            }
+            if let tables, !tables.contains(record.table) { continue }
+            try rows.apply(record, in: payload, sequence: sequence)
+        }
+    }
+
+    // MARK: spilling
+
+    private func spillIfNeeded() throws(HistoryError) {
+        guard let spilling, rows.bytesInUse + times.byteCount > spilling.memoryLimit else { return }
+        try spill(spilling)
+    }
+
+    private func spill(_ spilling: Spilling) throws(HistoryError) {
+        noteClears()
+        let environment = spilling.environment
+        let name = "run-" + String(environment.random(), radix: 16)
+        let path = StoreLayout.temporary(spilling.directory + "/" + name)
+        let head = SnapshotHead(
+            sequence: position.sequence, chain: position.chain, time: position.time, created: 0,
+            previous: 0)
+        let order = rows.sortedReferences()
+        try snapshotErrors { () throws(SnapshotError) in
+            let writer = try SnapshotWriter(
+                creating: path, head, preamble: Preamble(), blockSize: 64 << 10,
+                compressionLevel: 1, in: environment)
+            runs.append(RunFile(path, on: environment.disk))
+            for reference in order { try write(reference, to: writer) }
+            try writer.finish(isDurable: false)
+        }
+        rows.removeAll()
+        times.removeAll()
+    }
+
+    private func write(
+        _ reference: RowTable.Reference, to writer: SnapshotWriter
+    ) throws(SnapshotError) {
+        let row = row(reference)
+        try rows.withKey(reference) { (key) throws(SnapshotError) in
+            try rows.withBody(reference) { (body) throws(SnapshotError) in
+                try writer.append(row, key: key, body: body)
+            }
+        }
+    }
+
+    private func row(_ reference: RowTable.Reference) -> SnapshotRow {
+        let operation: Operation =
+            switch rows.state(reference) {
+            case .full: .put
+            case .partial: .patch
+            case .tombstone, .absent: .delete
+            }
+        let sequence = rows.sequence(reference)
+        return SnapshotRow(
+            operation: operation, table: UInt32(rows.table(reference)), sequence: sequence,
+            time: times.time(of: sequence))
+    }
+
+    func noteClears() {
+        for (table, sequence) in rows.clearedAt { clearedAt[UInt32(table)] = sequence }
+    }
+
+    /// What runs are read with.
+    var spillingEnvironment: LogEnvironment? { spilling?.environment }
+
+    // MARK: what is in memory
+
+    func sortedReferences() -> [RowTable.Reference] { rows.sortedReferences() }
+
+    func historyRow(_ reference: RowTable.Reference) -> HistoryRow {
+        HistoryRow(
+            row: row(reference), key: rows.withKey(reference) { Array(copying: $0) },
+            body: rows.withBody(reference) { Array(copying: $0) })
+    }
+}
+
+/// The changes of a fold that are in memory.
+final class MemoryRows: RowSource {
+    private let fold: LogFold
+    private let order: [RowTable.Reference]
+    private var index = 0
+
+    init(_ fold: LogFold) {
+        self.fold = fold
+        order = fold.sortedReferences()
+    }
+
+    func next() throws(HistoryError) -> HistoryRow? {
+        guard index < order.count else { return nil }
+        defer { index += 1 }
+        return fold.historyRow(order[index])
+    }
+}

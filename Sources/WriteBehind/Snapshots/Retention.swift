@@ -1,0 +1,73 @@
+package import EventLog
+
+/// How much of the past is kept beyond what is needed.
+package struct RetentionRule: Sendable, Equatable {
+    /// Good snapshots to keep; two at least.
+    package var snapshots: Int
+    /// Log younger than this is kept. Milliseconds.
+    package var age: UInt64
+    /// Log beyond this many bytes need not be as old.
+    package var bytes: Int
+
+    package init(snapshots: Int, age: UInt64, bytes: Int) {
+        self.snapshots = max(2, snapshots)
+        self.age = age
+        self.bytes = bytes
+    }
+}
+
+/// Decides what may be deleted; deletes nothing.
+///
+/// A segment may go only when its last sequence is at or before each of
+///
+/// - the oldest kept snapshot, and only while there are two good ones;
+/// - the sink's watermark after a checkpoint that was synced;
+/// - the record before the first quarantined one, since quarantine refers to the log;
+///
+/// and when it is older than the rule's age or the log exceeds the rule's bytes. The log's last segment never
+/// goes: it says where the log ends. Segments go oldest first, so what is left has no hole.
+package struct Retention: Sendable {
+    package let rule: RetentionRule
+
+    package init(_ rule: RetentionRule) {
+        self.rule = rule
+    }
+
+    /// The snapshots to keep: the newest that are not known to be bad.
+    ///
+    /// - Parameter sequences: ascending.
+    package func kept(_ sequences: [UInt64], bad: Set<UInt64>) -> [UInt64] {
+        sequences.filter { !bad.contains($0) }.suffix(rule.snapshots)
+    }
+
+    /// The snapshots to delete. Bad ones are kept: nothing is deleted because it looks bad.
+    package func surplus(_ sequences: [UInt64], bad: Set<UInt64>) -> [UInt64] {
+        sequences.filter { !bad.contains($0) }.dropLast(rule.snapshots)
+    }
+
+    /// Up to which sequence the kept snapshots stand for the log; 0 while there are less than two.
+    package func reach(ofKept kept: [UInt64]) -> UInt64 {
+        kept.count >= 2 ? kept[0] : 0
+    }
+
+    /// The segments to delete, oldest first.
+    ///
+    /// - Parameters:
+    ///   - needed: the last sequence that nobody needs from the log.
+    ///   - now: milliseconds since 1970.
+    package func expired(
+        _ segments: [SegmentSummary], through needed: UInt64, now: UInt64
+    ) -> [SegmentSummary] {
+        var bytes = segments.reduce(0) { $0 + $1.byteCount }
+        var expired: [SegmentSummary] = []
+        for segment in segments.dropLast() {
+            guard let next = segment.nextSequence, next - 1 <= needed, let time = segment.lastTime
+            else { break }
+            let isOld = now >= time && now - time >= rule.age
+            guard isOld || bytes > rule.bytes else { break }
+            expired.append(segment)
+            bytes -= segment.byteCount
+        }
+        return expired
+    }
+}

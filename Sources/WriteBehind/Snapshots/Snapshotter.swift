@@ -1,0 +1,278 @@
+package import EventLog
+import Synchronization
+
+/// Makes snapshots from earlier ones and the log, and keeps log and snapshots from growing for ever.
+///
+/// Stepped, not running by itself; a step is a piece of a few milliseconds. It reads what is durable, takes no
+/// lock that a writer takes, and never looks at the database. When nothing is to be made, it tidies up:
+///
+/// 1. reads the snapshots that are to be kept wholly, once in its life, before anything is deleted;
+/// 2. deletes snapshots beyond those, then segments by ``Retention``, oldest first;
+/// 3. merges small segments (SegmentMerge.swift).
+///
+/// After an error it waits longer each time and starts over; a snapshot that turned out bad is left where
+/// it is and not used again.
+package final class Snapshotter: Sendable {
+    package enum Next: Equatable, Sendable {
+        case stepAgain
+        /// Nothing to do before somebody asks or this much time has passed.
+        case wait(nanoseconds: UInt64)
+    }
+
+    package struct Limits: Sendable {
+        /// From how many bytes of log on a snapshot is due; nil for only on request. The bytes of the last
+        /// snapshot, where they are more.
+        package var automaticBytes: Int?
+        /// Memory for changes before they are written into a temporary file.
+        package var memory = 64 << 20
+        package var rule: RetentionRule
+        /// Whether anything is deleted or merged.
+        package var tidies = true
+        /// How often it is looked whether a snapshot is due, nanoseconds.
+        package var checkInterval: UInt64 = 1_000_000_000
+        /// How often it is looked whether something may be deleted, nanoseconds.
+        package var tidyInterval: UInt64 = 60_000_000_000
+        /// Segments below an eighth of the usual size are merged, this many at least.
+        package var mergeCount = 8
+        package var retryLimit: UInt64 = 30_000_000_000
+
+        package init(automaticBytes: Int?, rule: RetentionRule) {
+            self.automaticBytes = automaticBytes
+            self.rule = rule
+        }
+    }
+
+    /// Told what was done, on the snapshotter's thread.
+    package protocol Observer: Sendable {
+        func didTake(_ head: SnapshotHead, rows: UInt64, byteCount: Int, nanoseconds: UInt64)
+        func didDelete(_ path: String, byteCount: Int, reason: String)
+        func didMerge(_ paths: [String])
+        func didFail(_ error: any Error, attempts: Int)
+        /// What had failed succeeds again, and no snapshot is known to be bad.
+        func didRecover()
+    }
+
+    struct State {
+        var job: SnapshotJob?
+        /// A kept snapshot that is being read wholly.
+        var check: SnapshotReader?
+        var isPrepared = false
+        var isTidying = true
+        /// Snapshots that were read wholly in this life.
+        var verified: Set<UInt64> = []
+        var bad: Set<UInt64> = []
+        var newest: (sequence: UInt64, byteCount: Int) = (0, 0)
+        var checkedAt: UInt64 = 0
+        var tidiedAt: UInt64 = 0
+        var retryAt: UInt64 = 0
+        var backoff: Backoff
+        /// A sync of a directory failed while merging: no more of it before the store is opened anew.
+        var mayMerge = true
+    }
+
+    let log: Log
+    let limits: Limits
+    let retention: Retention
+    let observer: any Observer
+    /// The last sequence that sinks and quarantine do not need: cheaply, or after a synced checkpoint.
+    let needed: @Sendable (_ checkpoint: Bool) throws -> UInt64
+    private let state: Mutex<State>
+    private let wanted = Atomic<UInt64>(0)
+    /// Who waits for a snapshot. After a failure another list takes its place.
+    private let taken = Mutex(WaitList(reached: 0))
+    /// Raised when there is something to do.
+    package let work = Signal()
+
+    package init(
+        log: Log, limits: Limits, observer: any Observer,
+        needed: @escaping @Sendable (_ checkpoint: Bool) throws -> UInt64
+    ) {
+        self.log = log
+        self.limits = limits
+        self.observer = observer
+        self.needed = needed
+        retention = Retention(limits.rule)
+        state = Mutex(State(backoff: Backoff(limit: limits.retryLimit)))
+    }
+
+    /// The history as of now.
+    var history: StoreHistory { StoreHistory(log.environment, durable: log.durable) }
+
+    /// Asks for a snapshot of everything through `sequence`, which is durable, as soon as possible.
+    package func request(_ sequence: UInt64) {
+        wanted.max(sequence, ordering: .sequentiallyConsistent)
+        work.raise()
+    }
+
+    /// Suspends until there is a snapshot of everything through `sequence`. Throws when the next try fails.
+    func take(through sequence: UInt64) async throws {
+        // The list first: a failure between the two lines ends this wait, too.
+        let list = taken.withLock { $0 }
+        request(sequence)
+        try await list.wait(for: sequence)
+    }
+
+    /// Ends all waiting and drops what is half done.
+    func abandon(_ error: StoreError) {
+        taken.withLock { $0 }.fail(error)
+        state.withLock { state in
+            state.job = nil
+            state.check = nil
+        }
+    }
+
+    /// Whether a snapshot of `sequence` is there.
+    package func reaches(_ sequence: UInt64) -> Bool {
+        taken.withLock { $0 }.reached >= sequence
+    }
+
+    /// Does one piece of work.
+    package func step() -> Next {
+        state.withLock { state in
+            let now = log.environment.time.monotonicNanoseconds()
+            if now < state.retryAt { return .wait(nanoseconds: state.retryAt - now) }
+            do {
+                return try advance(&state, now)
+            } catch {
+                return fail(&state, error, now)
+            }
+        }
+    }
+
+    private func advance(_ state: inout State, _ now: UInt64) throws -> Next {
+        if !state.isPrepared { try prepare(&state) }
+        if let job = state.job {
+            try step(job, &state)
+            return .stepAgain
+        }
+        if try isDue(&state, now) {
+            try begin(&state)
+            return .stepAgain
+        }
+        if now >= state.tidiedAt + limits.tidyInterval { state.isTidying = true }
+        if state.isTidying, limits.tidies {
+            if try tidy(&state) { return .stepAgain }
+            state.tidiedAt = now
+            state.isTidying = false
+            if state.backoff.attempts > 0 {
+                state.backoff.reset()
+                if state.bad.isEmpty { observer.didRecover() }
+            }
+        }
+        return .wait(nanoseconds: limits.checkInterval)
+    }
+
+    /// Removes what an earlier life left, and looks for the newest snapshot.
+    private func prepare(_ state: inout State) throws {
+        let environment = log.environment
+        for name in try environment.disk.list(environment.layout.snapshots)
+        where StoreLayout.isTemporary(name) {
+            try environment.disk.remove(environment.layout.snapshots + "/" + name)
+        }
+        if let newest = try newest(&state) {
+            state.newest = (newest.head.sequence, newest.byteCount)
+            taken.withLock { $0 }.advance(to: newest.head.sequence)
+        }
+        state.isPrepared = true
+    }
+
+    /// The newest snapshot of this history that can be opened.
+    private func newest(_ state: inout State) throws -> SnapshotReader? {
+        let sequences = try SnapshotReader.sequences(log.environment)
+        for sequence in sequences.reversed()
+        where sequence <= log.durable && !state.bad.contains(sequence) {
+            do throws(SnapshotError) {
+                return try SnapshotReader(of: sequence, in: log.environment)
+            } catch {
+                if case .system(let cause) = error { throw cause }
+                state.bad.insert(sequence)
+                observer.didFail(error, attempts: 1)
+            }
+        }
+        return nil
+    }
+
+    private func isDue(_ state: inout State, _ now: UInt64) throws -> Bool {
+        let durable = log.durable
+        guard durable > state.newest.sequence else { return false }
+        if wanted.load(ordering: .relaxed) > state.newest.sequence { return true }
+        guard let limit = limits.automaticBytes, now >= state.checkedAt + limits.checkInterval
+        else { return false }
+        state.checkedAt = now
+        let bytes = try SegmentList.byteCount(after: state.newest.sequence, log.environment)
+        return bytes > max(limit, state.newest.byteCount)
+    }
+
+    private func begin(_ state: inout State) throws {
+        let base = try newest(&state)
+        if base == nil, let oldest = try LogReader.segmentBases(log.environment).first, oldest > 1 {
+            throw HistoryError.gone(
+                wanted: "sequence 1", oldest: oldest, refused: state.bad.sorted().map { "\($0)" })
+        }
+        state.job = try SnapshotJob(
+            from: base, through: log.durable, memoryLimit: limits.memory, history, log.options)
+    }
+
+    private func step(_ job: SnapshotJob, _ state: inout State) throws {
+        guard let head = try job.step() else { return }
+        if let base = job.base { state.verified.insert(base.head.sequence) }
+        state.verified.insert(head.sequence)
+        state.job = nil
+        state.isTidying = true
+        state.backoff.reset()
+        let reader = try SnapshotReader(of: head.sequence, in: log.environment)
+        state.newest = (head.sequence, reader.byteCount)
+        let now = log.environment.time.monotonicNanoseconds()
+        observer.didTake(
+            head, rows: reader.rowCount, byteCount: reader.byteCount, nanoseconds: now - job.started
+        )
+        taken.withLock { $0 }.advance(to: head.sequence)
+    }
+
+    private func refuseWaiters(_ error: any Error) {
+        guard wanted.exchange(0, ordering: .sequentiallyConsistent) > 0 else { return }
+        let old = taken.withLock { list in
+            let old = list
+            list = WaitList(reached: old.reached)
+            return old
+        }
+        old.fail(.snapshotFailed("\(error)"))
+    }
+
+    private func fail(_ state: inout State, _ error: any Error, _ now: UInt64) -> Next {
+        // A base that turned out damaged is not used again; an older one is.
+        if let base = state.job?.base, (error as? HistoryError)?.blames(base.path) == true {
+            state.bad.insert(base.head.sequence)
+            state.newest = (0, 0)
+        } else {
+            refuseWaiters(error)
+        }
+        if let check = state.check, (error as? SnapshotError)?.isDamage == true {
+            state.bad.insert(check.head.sequence)
+        }
+        state.job = nil
+        state.check = nil
+        let random = log.environment.random
+        let pause = state.backoff.next { random() }
+        state.retryAt = now + pause
+        observer.didFail(error, attempts: state.backoff.attempts)
+        return .wait(nanoseconds: pause)
+    }
+}
+
+extension HistoryError {
+    /// Whether the snapshot at this path is what is wrong.
+    fileprivate func blames(_ path: String) -> Bool {
+        switch self {
+        case .otherHistory: true
+        case .snapshot(.damaged(let damaged, _, _)): damaged == path
+        default: false
+        }
+    }
+}
+
+extension SnapshotError {
+    fileprivate var isDamage: Bool {
+        if case .damaged = self { true } else { false }
+    }
+}

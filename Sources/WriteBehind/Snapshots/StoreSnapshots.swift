@@ -1,0 +1,92 @@
+import EventLog
+public import Foundation
+
+/// A snapshot of a store: all its rows as of one sequence.
+public struct Snapshot: Sendable, Equatable {
+    /// It reflects the log up to here.
+    public let sequence: UInt64
+    /// The time of the last write in it.
+    public let date: Date
+    public let rows: Int
+    /// The length of its file.
+    public let bytes: Int
+    public let path: String
+
+    init(_ reader: SnapshotReader) {
+        sequence = reader.head.sequence
+        date = Date(timeIntervalSince1970: Double(reader.head.time) / 1000)
+        rows = Int(reader.rowCount)
+        bytes = reader.byteCount
+        path = reader.path
+    }
+}
+
+/// A name for a moment in the log.
+public struct Mark: Sendable, Equatable {
+    public let name: String
+    public let sequence: UInt64
+    public let date: Date
+
+    init(_ mark: LogMark) {
+        name = mark.name
+        sequence = mark.sequence
+        date = Date(timeIntervalSince1970: Double(mark.time) / 1000)
+    }
+}
+
+extension Store {
+    /// Makes a snapshot of everything written before this call, from the last snapshot and the log.
+    ///
+    /// Writers go on meanwhile. Returns once the snapshot is synced and was read back.
+    ///
+    /// - Returns: nil for a store in which nothing was ever written.
+    /// - Throws: ``StoreError/snapshotFailed(_:)``, or what ``wait(for:_:timeout:)`` throws.
+    @discardableResult
+    public func snapshot() async throws -> Snapshot? {
+        try open()
+        if let damage = store.damage { throw StoreError.damaged("\(damage)") }
+        let last = engine.log.lastSequence
+        guard last > 0 else { return nil }
+        try await wait(for: .durable, Receipt(firstSequence: last, sequence: last))
+        try await store.snapshotter.take(through: last)
+        return try snapshots().last
+    }
+
+    /// The snapshots there are, oldest first; damaged ones are left out.
+    public func snapshots() throws -> [Snapshot] {
+        let environment = engine.log.environment
+        do throws(SnapshotError) {
+            return try SnapshotReader.sequences(environment).compactMap { sequence in
+                (try? SnapshotReader(of: sequence, in: environment)).map(Snapshot.init)
+            }
+        } catch {
+            throw StoreError.history("\(error)")
+        }
+    }
+
+    /// Names this moment in the log, so that the past can be asked for by it.
+    ///
+    /// A mark is a record like any other. It is gone when its part of the log is deleted.
+    /// - Throws: what any write throws.
+    @discardableResult
+    public func mark(_ name: String) throws(StoreError) -> Receipt {
+        try open()
+        var commit = CommitBuilder()
+        commit.appendMark(name)
+        return try engine.commit(commit)
+    }
+
+    /// The marks that the log still holds and that are durable, oldest first. A name may occur several times.
+    public func marks() throws -> [Mark] {
+        do throws(HistoryError) {
+            return try engine.history.marks().map(Mark.init)
+        } catch {
+            throw StoreError.history("\(error)")
+        }
+    }
+}
+
+extension Engine {
+    /// The store's past, as far as it is durable.
+    var history: StoreHistory { StoreHistory(log.environment, durable: log.durable) }
+}

@@ -1,0 +1,97 @@
+import EventLog
+
+extension Snapshotter {
+    /// Does one piece of tidying up. Returns whether there was any.
+    func tidy(_ state: inout State) throws -> Bool {
+        if let check = state.check { return try go(on: check, &state) }
+        let sequences = try SnapshotReader.sequences(log.environment)
+        let kept = retention.kept(sequences, bad: state.bad)
+        let surplus = retention.surplus(sequences, bad: state.bad)
+        let segments = try SegmentList(log.environment)
+        let expired = retention.expired(
+            segments.segments, through: try reach(kept, checkpoint: false), now: now)
+        if !surplus.isEmpty || !expired.isEmpty {
+            if let unread = kept.first(where: { !state.verified.contains($0) }) {
+                return try startReading(unread, &state)
+            }
+            if let oldest = surplus.first { return try delete(snapshot: oldest) }
+            if try deleteSegments(segments.segments, kept) { return true }
+        }
+        return try merge(segments, &state)
+    }
+
+    private var now: UInt64 { log.environment.time.wallMilliseconds() }
+
+    /// The last sequence that neither snapshots nor sinks nor quarantine need from the log.
+    private func reach(_ kept: [UInt64], checkpoint: Bool) throws -> UInt64 {
+        let reach = retention.reach(ofKept: kept)
+        return reach == 0 ? 0 : min(reach, try needed(checkpoint))
+    }
+
+    // MARK: reading what is to be kept
+
+    private func startReading(_ sequence: UInt64, _ state: inout State) throws -> Bool {
+        do throws(SnapshotError) {
+            state.check = try SnapshotReader(of: sequence, in: log.environment)
+        } catch {
+            if case .system(let cause) = error { throw cause }
+            state.bad.insert(sequence)
+            observer.didFail(error, attempts: 1)
+        }
+        return true
+    }
+
+    private func go(on check: SnapshotReader, _ state: inout State) throws -> Bool {
+        for _ in 0..<4000 {
+            if try !check.next() {
+                state.verified.insert(check.head.sequence)
+                state.check = nil
+                break
+            }
+        }
+        return true
+    }
+
+    // MARK: deleting
+
+    private func delete(snapshot sequence: UInt64) throws -> Bool {
+        let environment = log.environment
+        let path = environment.layout.snapshot(sequence)
+        let bytes = try environment.disk.open(path, .read).byteCount()
+        try environment.disk.remove(path)
+        try environment.disk.synchronizeDirectory(environment.layout.snapshots)
+        observer.didDelete(path, byteCount: bytes, reason: "newer snapshots are kept")
+        return true
+    }
+
+    /// Deletes what may go after a checkpoint. Returns whether anything did.
+    private func deleteSegments(_ segments: [SegmentSummary], _ kept: [UInt64]) throws -> Bool {
+        let reach = try reach(kept, checkpoint: true)
+        let expired = retention.expired(segments, through: reach, now: now)
+        for segment in expired {
+            try SegmentList.delete(segment, log.environment)
+            observer.didDelete(
+                segment.path, byteCount: segment.byteCount,
+                reason: "snapshots and database reflect it through sequence \(reach)")
+        }
+        return !expired.isEmpty
+    }
+
+    // MARK: merging
+
+    private func merge(_ list: SegmentList, _ state: inout State) throws -> Bool {
+        guard state.mayMerge else { return false }
+        let group = SegmentMerge.group(
+            of: list, smallerThan: log.options.segmentSize / 8, limit: log.options.segmentSize,
+            atLeast: limits.mergeCount)
+        guard !group.isEmpty else { return false }
+        do throws(LogError) {
+            try SegmentMerge(log.environment, options: log.options).merge(group)
+        } catch {
+            state.mayMerge = false
+            throw error
+        }
+        observer.didMerge(group.map(\.path))
+        return true
+    }
+}

@@ -1,0 +1,117 @@
+import EventLog
+public import Foundation
+
+/// A moment in a store's past.
+public enum Moment: Sendable, Equatable {
+    /// After the write of this sequence; inside a transaction, before it.
+    case sequence(UInt64)
+    /// After the last write of this time or before.
+    case date(Date)
+    /// Where the last mark of this name was set.
+    case mark(String)
+
+    var point: LogPoint {
+        switch self {
+        case .sequence(let sequence): .sequence(sequence)
+        // Rounded, since a Date made of milliseconds is a little off; before 1970 nothing was.
+        case .date(let date):
+            .time(UInt64(exactly: max(0, date.timeIntervalSince1970 * 1000).rounded()) ?? .max)
+        case .mark(let name): .mark(name)
+        }
+    }
+}
+
+/// One version of a row.
+public struct RowVersion<Row: TableRow>: Sendable {
+    public enum Change: String, Sendable {
+        /// The whole row was written.
+        case put
+        /// Some columns were changed.
+        case update
+        case delete
+        /// All rows of the table were deleted.
+        case clear
+    }
+
+    public let change: Change
+    public let sequence: UInt64
+    public let date: Date
+    /// The row after the change; nil where there was none, or where the log no longer holds what the columns
+    /// were that an update left alone.
+    public let row: Row?
+    /// The values that differ from the version before, by column: of an update those it wrote, of a put all
+    /// that are new. Empty for deletions.
+    public let changes: [String: Value]
+}
+
+extension StoredTable {
+    /// Every version of a row that log and snapshots still tell of, oldest first, as far as they are durable.
+    ///
+    /// Reads the whole log that is kept. See ``StoreConfiguration/logKept``.
+    public func history(of key: Row.Key) throws -> [RowVersion<Row>] {
+        let bytes = try encoded(key)
+        let schema = layout.schema
+        let versions = try past { () throws(HistoryError) in
+            try engine.history.history(
+                of: bytes, in: TableDefinition(id: UInt32(id), schema: schema))
+        }
+        var before: [Value]?
+        return try versions.map { version in
+            let values = try version.row.map { try RowCodec.decodeRow($0.span, schema) }
+            defer { before = values }
+            return RowVersion(
+                change: RowVersion.Change(version.operation), sequence: version.sequence,
+                date: Date(timeIntervalSince1970: Double(version.time) / 1000),
+                row: try version.row.map { try decode(key: bytes, body: $0) },
+                changes: try Self.changes(version, values, before, schema))
+        }
+    }
+
+    private static func changes(
+        _ version: RowVersionBytes, _ values: [Value]?, _ before: [Value]?, _ schema: TableSchema
+    ) throws -> [String: Value] {
+        var changes: [String: Value] = [:]
+        if version.operation == .patch {
+            for change in try RowCodec.decodePatch(version.change.span, schema) {
+                changes[schema.valueColumns[change.column].name] = change.value
+            }
+            return changes
+        }
+        for (index, value) in (values ?? []).enumerated() where before?[index] != value {
+            changes[schema.valueColumns[index].name] = value
+        }
+        return changes
+    }
+
+    /// The row as it was at a moment of the past; nil if there was none.
+    ///
+    /// Reads the newest snapshot before that moment and the log behind it.
+    /// - Throws: ``StoreError/history(_:)`` where the log no longer, or not yet, tells of it.
+    public func get(_ key: Row.Key, asOf moment: Moment) throws -> Row? {
+        let bytes = try encoded(key)
+        let definition = TableDefinition(id: UInt32(id), schema: layout.schema)
+        let found = try past { () throws(HistoryError) in
+            try engine.history.row(of: bytes, in: definition, asOf: moment.point)
+        }
+        return try found.map { try decode(key: bytes, body: $0.body) }
+    }
+
+    private func past<R>(_ body: () throws(HistoryError) -> R) throws(StoreError) -> R {
+        do throws(HistoryError) {
+            return try body()
+        } catch {
+            throw .history("\(error)")
+        }
+    }
+}
+
+extension RowVersion.Change {
+    init(_ operation: EventLog.Operation) {
+        switch operation {
+        case .patch: self = .update
+        case .delete: self = .delete
+        case .clear: self = .clear
+        default: self = .put
+        }
+    }
+}

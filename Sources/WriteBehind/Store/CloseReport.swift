@@ -1,0 +1,9 @@
+/// What ``Store/close(deadline:)`` achieved.
+public struct CloseReport: Sendable, Equatable {
+    /// Everything through this sequence survives power loss.
+    public var durable: UInt64
+    /// Everything through this sequence is in the database.
+    public var materialized: UInt64
+    /// Records that are in the log but not in the database. The next open goes on with them.
+    public var pending: UInt64 { durable - min(materialized, durable) }
+}

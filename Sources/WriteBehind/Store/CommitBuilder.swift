@@ -1,0 +1,126 @@
+import EventLog
+
+/// The records of one commit, encoded one behind the other, and what the view must know of them.
+package struct CommitBuilder: Sendable {
+    struct Change: Sendable {
+        var kind: ChangeKind
+        var table: UInt16
+        var key: Range<Int>
+        var body: Range<Int>
+        var deadline: UInt64?
+    }
+
+    /// What becomes of the view, in order.
+    enum Step: Sendable {
+        case change(Change)
+        case clear(table: UInt16)
+        /// A define, mark or settle record: takes a sequence, changes no row.
+        case other
+    }
+
+    /// The most that a record takes beyond its key and body.
+    static let recordOverhead = 16
+
+    private(set) var bytes: [UInt8] = []
+    private(set) var steps: [Step] = []
+    private(set) var flags: CommitFlags = []
+
+    package init() {}
+
+    init(define definition: TableDefinition) {
+        bytes = Catalog.defineRecord(definition)
+        steps = [.other]
+        flags = .define
+    }
+
+    var count: UInt32 { UInt32(steps.count) }
+    package var isEmpty: Bool { steps.isEmpty }
+
+    package mutating func append(
+        _ kind: ChangeKind, table: UInt16, key: Span<UInt8>, body: Span<UInt8>,
+        deadline: UInt64? = nil
+    ) {
+        bytes.append(kind.operation.rawValue)
+        bytes.append(varint: UInt64(table))
+        bytes.append(varint: UInt64(key.count))
+        let keyStart = bytes.count
+        unsafe key.withUnsafeBufferPointer { unsafe bytes.append(contentsOf: $0) }
+        let bodyStart = bytes.count
+        unsafe body.withUnsafeBufferPointer { unsafe bytes.append(contentsOf: $0) }
+        steps.append(
+            .change(
+                Change(
+                    kind: kind, table: table, key: keyStart..<bodyStart,
+                    body: bodyStart..<bytes.count, deadline: deadline)))
+    }
+
+    package mutating func appendClear(table: UInt16) {
+        bytes.append(Operation.clear.rawValue)
+        bytes.append(varint: UInt64(table))
+        bytes.append(0)
+        steps.append(.clear(table: table))
+    }
+
+    /// A named point in the log.
+    mutating func appendMark(_ name: String) {
+        bytes.append(contentsOf: [Operation.mark.rawValue, 0, 0])
+        appendText(name)
+        steps.append(.other)
+        flags.insert(.mark)
+    }
+
+    /// Gives up a quarantined commit; the changes after it say what its rows are instead.
+    mutating func appendSettle(_ sequence: UInt64, reason: String) {
+        bytes.append(contentsOf: [Operation.settle.rawValue, 0, 0])
+        bytes.append(varint: sequence)
+        appendText(reason)
+        steps.append(.other)
+        flags.insert(.mark)
+    }
+
+    private mutating func appendText(_ text: String) {
+        bytes.append(varint: UInt64(text.utf8.count))
+        bytes.append(contentsOf: text.utf8)
+    }
+
+    /// Writes a single record at the start of `buffer`, which has room for it. Returns its bytes.
+    @inline(__always)
+    @unsafe static func write(
+        _ operation: Operation, table: UInt32, key: Span<UInt8>, body: Span<UInt8>,
+        to buffer: UnsafeMutableRawBufferPointer
+    ) -> UnsafeRawBufferPointer {
+        unsafe buffer.storeBytes(of: operation.rawValue, as: UInt8.self)
+        var offset = 1
+        unsafe put(varint: UInt64(table), into: buffer, at: &offset)
+        unsafe put(varint: UInt64(key.count), into: buffer, at: &offset)
+        unsafe copy(key, into: buffer, at: &offset)
+        unsafe copy(body, into: buffer, at: &offset)
+        return unsafe UnsafeRawBufferPointer(rebasing: buffer[..<offset])
+    }
+
+    @inline(__always)
+    @unsafe private static func put(
+        varint value: UInt64, into buffer: UnsafeMutableRawBufferPointer, at offset: inout Int
+    ) {
+        var rest = value
+        while rest >= 0x80 {
+            unsafe buffer[offset] = UInt8(truncatingIfNeeded: rest) | 0x80
+            offset += 1
+            rest >>= 7
+        }
+        unsafe buffer[offset] = UInt8(truncatingIfNeeded: rest)
+        offset += 1
+    }
+
+    @inline(__always)
+    @unsafe private static func copy(
+        _ bytes: Span<UInt8>, into buffer: UnsafeMutableRawBufferPointer, at offset: inout Int
+    ) {
+        let start = offset
+        unsafe bytes.withUnsafeBytes { source in
+            guard let from = source.baseAddress, let base = buffer.baseAddress else { return }
+            unsafe (base + start).copyMemory(from: from, byteCount: source.count)
+        }
+        offset += bytes.count
+    }
+}

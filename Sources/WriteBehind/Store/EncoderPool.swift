@@ -1,0 +1,62 @@
+import Synchronization
+
+/// The buffers that rows and keys are encoded into, used again and again.
+final class EncoderPool: Sendable {
+    /// One row encoder and one key encoder.
+    struct Encoder: ~Copyable {
+        var row: RowEncoder
+        var key: KeyEncoder
+
+        init(_ layout: RowLayout) {
+            row = RowEncoder(layout)
+            key = KeyEncoder(layout)
+        }
+
+        mutating func encode(_ value: some TableRow) throws(StoreError) {
+            do throws(RowError) {
+                try row.encode(row: value)
+            } catch {
+                throw .row(error)
+            }
+        }
+
+        mutating func encode(_ value: some RowKey) throws(StoreError) {
+            do throws(RowError) {
+                try key.encode(key: value)
+            } catch {
+                throw .row(error)
+            }
+        }
+    }
+
+    /// Locked for as long as its encoder is in use, and never waited for.
+    private final class Slot: Sendable {
+        let encoder: Mutex<Encoder>
+
+        init(_ layout: RowLayout) {
+            encoder = Mutex(Encoder(layout))
+        }
+    }
+
+    private let slots: [Slot]
+    private let layout: RowLayout
+
+    init(_ layout: RowLayout) {
+        self.layout = layout
+        slots = (0..<8).map { _ in Slot(layout) }
+    }
+
+    /// Runs `body` with an encoder of its own: an idle one, else a new one.
+    func withEncoder<R>(
+        _ body: (inout Encoder) throws(StoreError) -> R
+    ) throws(StoreError) -> R {
+        for slot in slots {
+            let result = try slot.encoder.withLockIfAvailable {
+                (encoder) throws(StoreError) -> R in try body(&encoder)
+            }
+            if let result { return result }
+        }
+        var encoder = Encoder(layout)
+        return try body(&encoder)
+    }
+}

@@ -1,0 +1,192 @@
+package import EventLog
+import Synchronization
+
+/// The store without types, threads and tasks: bytes in, bytes out.
+///
+/// Order of locks: the catalog's; then shards of the cache view, ascending; then the log's staging. A
+/// write is appended to the log and applied to the view in one critical section, so that for every key
+/// the order in the view is the order in the log (I1).
+package final class Engine: Sendable {
+    package let log: Log
+    package let view: CacheView
+    package let sink: any Sink
+    package let time: any TimeSource
+    package let backlog: BacklogMeter
+    package let configuration: StoreConfiguration
+    /// Everything that waits for `durable` and for `materialized`.
+    package let durable: WaitList
+    package let materialized: WaitList
+    private let catalog: Mutex<Catalog>
+    /// How a write waits for room in staging. A simulation steps the flusher instead.
+    private let waitForRoom: @Sendable (Log, UInt64) -> Void
+
+    package init(
+        log: Log, view: CacheView, sink: any Sink, catalog: Catalog, watermark: UInt64,
+        backlog: BacklogMeter, durable: WaitList, configuration: StoreConfiguration,
+        waitForRoom: @escaping @Sendable (Log, UInt64) -> Void = { $0.waitForRoom($1) }
+    ) {
+        self.log = log
+        self.view = view
+        self.sink = sink
+        self.catalog = Mutex(catalog)
+        self.backlog = backlog
+        self.durable = durable
+        self.configuration = configuration
+        self.waitForRoom = waitForRoom
+        time = log.environment.time
+        materialized = WaitList(reached: watermark)
+    }
+
+    package var tables: Catalog { catalog.withLock { $0 } }
+
+    /// Milliseconds of the monotonic clock: what a time to live is measured with.
+    package var milliseconds: UInt64 { time.monotonicNanoseconds() / 1_000_000 }
+
+    // MARK: schema
+
+    /// Declares a table: logs its definition if it is new or has more columns than before.
+    package func declare(_ schema: TableSchema) throws(StoreError) -> TableDefinition {
+        try catalog.withLock { (catalog) throws(StoreError) in
+            if let definition = try Self.definition(of: schema, in: catalog) {
+                try commit(CommitBuilder(define: definition))
+                try Self.schemaErrors { () throws(SchemaError) in try catalog.define(definition) }
+                // Before anybody else can have the table: a patch of an older row needs them.
+                setDefaults(definition)
+                return definition
+            }
+            guard let known = catalog[schema.name] else { throw .unknownTable(schema.name) }
+            return known
+        }
+    }
+
+    private static func definition(
+        of schema: TableSchema, in catalog: Catalog
+    ) throws(StoreError) -> TableDefinition? {
+        try schemaErrors { () throws(SchemaError) in try catalog.definition(for: schema) }
+    }
+
+    private static func schemaErrors<R>(
+        _ body: () throws(SchemaError) -> R
+    ) throws(StoreError) -> R {
+        do throws(SchemaError) {
+            return try body()
+        } catch {
+            throw .schema(error)
+        }
+    }
+
+    /// Lets the view complete rows that were written before their newest columns existed.
+    package func setDefaults(_ definition: TableDefinition) {
+        let defaults = RowCodec.defaults(definition.schema)
+        view.forEachShard { $0.setDefaults(table: UInt16(definition.id), defaults) }
+    }
+
+    // MARK: writing one row
+
+    /// Puts or deletes a row: the way of most writes.
+    @inline(__always)
+    package func write(
+        _ change: ChangeKind, table: UInt16, key: Span<UInt8>, body: Span<UInt8>,
+        deadline: UInt64? = nil
+    ) throws(StoreError) -> Receipt {
+        let hash = view.hash(table: table, key: key)
+        let capacity = CommitBuilder.recordOverhead + key.count + body.count
+        return try unsafe withUnsafeTemporaryAllocation(byteCount: capacity, alignment: 8) {
+            (buffer) throws(StoreError) in
+            let record = unsafe CommitBuilder.write(
+                change.operation, table: UInt32(table), key: key, body: body, to: buffer)
+            while true {
+                let outcome = try view.withShard(of: hash) {
+                    (shard) throws(StoreError) -> Staging.Outcome in
+                    try admit(&shard, Shard.cost(keyLength: key.count, bodyLength: body.count))
+                    let outcome = try unsafe append(record, count: 1, flags: .plain)
+                    if case .appended(let sequence) = outcome {
+                        shard.apply(change, hash, table, key, body, sequence, deadline)
+                    }
+                    return outcome
+                }
+                if case .appended(let sequence) = outcome {
+                    return Receipt(firstSequence: sequence, sequence: sequence)
+                }
+                wait(outcome)
+            }
+        }
+    }
+
+    /// Throws when the store is too far behind to take another write.
+    @inline(__always)
+    func admit(_ shard: inout Shard, _ cost: Int) throws(StoreError) {
+        if backlog.isFull {
+            throw .backlogFull(.bytesOnDisk(limit: configuration.backlogLimit))
+        }
+        guard shard.admits(cost, largest: cost) else {
+            throw .backlogFull(.dirtyBytes(limit: configuration.dirtyLimit))
+        }
+    }
+
+    @inline(__always)
+    @unsafe func append(
+        _ records: UnsafeRawBufferPointer, count: UInt32, flags: CommitFlags
+    ) throws(StoreError) -> Staging.Outcome {
+        do throws(LogError) {
+            return try unsafe log.append(
+                records, count: count, flags: flags, time: time.wallMilliseconds())
+        } catch {
+            throw StoreError(error)
+        }
+    }
+
+    func append(
+        _ records: RawSpan, count: UInt32, flags: CommitFlags
+    ) throws(StoreError) -> Staging.Outcome {
+        try unsafe records.withUnsafeBytes { (bytes) throws(StoreError) in
+            try unsafe append(bytes, count: count, flags: flags)
+        }
+    }
+
+    /// Refuses further writes, makes everything durable and seals the log.
+    func closeLog() throws(StoreError) {
+        do throws(LogError) {
+            try log.close()
+        } catch {
+            throw StoreError(error)
+        }
+    }
+
+    /// Waits for room in staging, with no lock of the view held.
+    func wait(_ outcome: Staging.Outcome) {
+        if case .full(let ticket) = outcome { waitForRoom(log, ticket) }
+    }
+}
+
+extension ChangeKind {
+    @inline(__always)
+    var operation: Operation {
+        switch self {
+        case .put: .put
+        case .patch: .patch
+        case .delete: .delete
+        }
+    }
+}
+
+extension Shard {
+    /// Applies one change that was appended to the log in the same critical section.
+    @inline(__always)
+    mutating func apply(
+        _ change: ChangeKind, _ hash: UInt64, _ table: UInt16, _ key: Span<UInt8>,
+        _ body: Span<UInt8>, _ sequence: UInt64, _ deadline: UInt64?
+    ) {
+        switch change {
+        case .put: put(hash, table, key, body, sequence: sequence, deadline: deadline)
+        case .delete: delete(hash, table, key, sequence: sequence)
+        case .patch:
+            do throws(MalformedRecord) {
+                try patch(hash, table, key, body, sequence: sequence)
+            } catch {
+                // Patches come from our own codec, and rows are checked on their way into memory.
+                preconditionFailure("a row in memory is malformed: \(error.reason)")
+            }
+        }
+    }
+}

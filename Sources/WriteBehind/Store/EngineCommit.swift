@@ -1,0 +1,142 @@
+import EventLog
+
+/// What a commit has read and relies on: checked again, under the locks, before it is appended.
+package struct ReadVersion: Sendable {
+    package enum Version: Sendable, Equatable {
+        /// The row in the view, or its tombstone, that has this sequence.
+        case resident(sequence: UInt64)
+        /// What the database held at this watermark; the view had nothing.
+        case stored(watermark: UInt64)
+    }
+
+    var table: UInt16
+    var key: [UInt8]
+    var version: Version
+
+    package init(table: UInt16, key: [UInt8], version: Version) {
+        self.table = table
+        self.key = key
+        self.version = version
+    }
+}
+
+extension Engine {
+    /// Appends a commit and applies it to the view, whole.
+    @discardableResult
+    package func commit(_ commit: CommitBuilder) throws(StoreError) -> Receipt {
+        // Without reads there is nothing that can conflict.
+        guard let receipt = try self.commit(commit, reads: []) else {
+            preconditionFailure("a commit without reads conflicted")
+        }
+        return receipt
+    }
+
+    /// Appends a commit and applies it to the view, whole; nil if what it relied on has changed.
+    package func commit(_ commit: CommitBuilder, reads: [ReadVersion]) throws(StoreError)
+        -> Receipt?
+    {
+        assert(!commit.isEmpty)
+        let hashes = commit.hashes(in: view)
+        let readHashes = reads.map { view.hash(table: $0.table, key: $0.key.span) }
+        while true {
+            let outcome = try lock(commit, hashes + readHashes) {
+                (shards) throws(StoreError) -> Staging.Outcome? in
+                guard areCurrent(reads, readHashes, shards) else { return nil }
+                try admit(commit, hashes, shards)
+                let outcome = try unsafe append(
+                    commit.bytes.span.bytes, count: commit.count, flags: commit.flags)
+                if case .appended(let first) = outcome { apply(commit, hashes, shards, first) }
+                return outcome
+            }
+            guard let outcome else { return nil }
+            if case .appended(let first) = outcome {
+                return Receipt(firstSequence: first, sequence: first + UInt64(commit.count) - 1)
+            }
+            wait(outcome)
+        }
+    }
+
+    private func areCurrent(
+        _ reads: [ReadVersion], _ hashes: [UInt64], _ shards: borrowing LockedShards
+    ) -> Bool {
+        for (read, hash) in zip(reads, hashes) {
+            let isCurrent = shards.withShard(of: hash) { read.isCurrent(in: &$0, hash) }
+            if !isCurrent { return false }
+        }
+        return true
+    }
+
+    private func lock<R>(
+        _ commit: CommitBuilder, _ hashes: [UInt64],
+        _ body: (borrowing LockedShards) throws(StoreError) -> R
+    ) throws(StoreError) -> R {
+        if commit.clearsTable { return try view.withAllShards(body) }
+        return try view.withShards(of: hashes.span, body)
+    }
+
+    private func admit(
+        _ commit: CommitBuilder, _ hashes: [UInt64], _ shards: borrowing LockedShards
+    ) throws(StoreError) {
+        for (step, hash) in zip(commit.steps, hashes) {
+            guard case .change(let change) = step else { continue }
+            try shards.withShard(of: hash) { (shard) throws(StoreError) in
+                // Each on its own: a commit may pass a shard's limit by the size of the commit.
+                try admit(
+                    &shard,
+                    Shard.cost(keyLength: change.key.count, bodyLength: change.body.count))
+            }
+        }
+    }
+
+    private func apply(
+        _ commit: CommitBuilder, _ hashes: [UInt64], _ shards: borrowing LockedShards,
+        _ first: UInt64
+    ) {
+        for (index, step) in commit.steps.enumerated() {
+            let sequence = first + UInt64(index)
+            switch step {
+            case .other: break
+            case .clear(let table):
+                for number in 0..<view.shardCount {
+                    shards.withShard(number: number) { $0.clear(table, sequence: sequence) }
+                }
+            case .change(let change):
+                let bytes = commit.bytes.span
+                shards.withShard(of: hashes[index]) {
+                    $0.apply(
+                        change.kind, hashes[index], change.table, bytes.extracting(change.key),
+                        bytes.extracting(change.body), sequence, change.deadline)
+                }
+            }
+        }
+    }
+}
+
+extension CommitBuilder {
+    /// One hash a step; meaningless for steps that concern no row.
+    fileprivate func hashes(in view: CacheView) -> [UInt64] {
+        steps.map { step in
+            guard case .change(let change) = step else { return 0 }
+            return view.hash(table: change.table, key: bytes.span.extracting(change.key))
+        }
+    }
+
+    fileprivate var clearsTable: Bool {
+        steps.contains {
+            if case .clear = $0 { true } else { false }
+        }
+    }
+}
+
+extension ReadVersion {
+    fileprivate func isCurrent(in shard: inout Shard, _ hash: UInt64) -> Bool {
+        let found = shard.peek(hash, table, key.span)
+        switch version {
+        case .resident(let sequence):
+            return (found.state == .full || found.state == .tombstone)
+                && found.sequence == sequence
+        case .stored(let watermark):
+            return found.state == .absent && shard.isCurrent(table, asOf: watermark)
+        }
+    }
+}

@@ -1,0 +1,127 @@
+import EventLog
+
+extension Engine {
+    /// A row as it is now, and what to check when a commit relies on it.
+    package struct Fetched: Sendable {
+        /// nil: there is no such row.
+        package var body: [UInt8]?
+        package var version: ReadVersion.Version
+    }
+
+    /// What memory knows of a row, without asking the database.
+    enum Resident: Sendable {
+        case known(Fetched)
+        /// Only the database can tell.
+        case unknown
+    }
+
+    /// Looks a row up in memory.
+    func resident(_ table: UInt16, _ key: Span<UInt8>) -> Resident {
+        let hash = view.hash(table: table, key: key)
+        return view.withShard(of: hash) { shard in
+            let found = shard.lookup(hash, table, key, now: milliseconds)
+            switch found.state {
+            case .full:
+                let body = shard.withBody(found.reference) { Array(copying: $0) }
+                return .known(Fetched(body: body, version: .resident(sequence: found.sequence)))
+            case .tombstone:
+                return .known(Fetched(body: nil, version: .resident(sequence: found.sequence)))
+            case .absent, .partial:
+                return .unknown
+            }
+        }
+    }
+
+    /// Hands out the bytes of a whole row that is in memory, with its shard locked.
+    @inline(__always)
+    func withResident(
+        _ table: UInt16, _ key: Span<UInt8>, _ body: (Span<UInt8>) throws -> Void
+    ) rethrows {
+        let hash = view.hash(table: table, key: key)
+        try view.withShard(of: hash) { shard in
+            let found = shard.lookup(hash, table, key, now: milliseconds)
+            if found.state == .full { try shard.withBody(found.reference, body) }
+        }
+    }
+
+    /// The row as of the last acknowledged write (I5), from memory or else from the database, which
+    /// then fills the view.
+    func fetch(
+        _ table: UInt16, _ key: [UInt8], deadline: UInt64? = nil
+    ) async throws(StoreError) -> Fetched {
+        while true {
+            if case .known(let fetched) = resident(table, key.span) { return fetched }
+            let stored = try await read(table, key)
+            if let fetched = try fill(table, key, stored, deadline) { return fetched }
+        }
+    }
+
+    /// ``fetch(_:_:deadline:)`` for the store's own threads, which may block.
+    package func fetchBlocking(_ table: UInt16, _ key: [UInt8]) throws(StoreError) -> Fetched? {
+        while true {
+            if case .known(let fetched) = resident(table, key.span) { return fetched }
+            var stored = notDefinedYet
+            do throws(SinkError) {
+                if sink.holds(UInt32(table)) {
+                    stored = try sink.read(UInt32(table), key: key.span)
+                }
+            } catch {
+                throw StoreError(error)
+            }
+            if let fetched = try fill(table, key, stored, nil) { return fetched }
+        }
+    }
+
+    private func read(_ table: UInt16, _ key: [UInt8]) async throws(StoreError) -> StoredRow {
+        let undefined = notDefinedYet
+        guard sink.holds(UInt32(table)) else { return undefined }
+        do throws(SinkError) {
+            return try await sink.read(UInt32(table), key: key)
+        } catch {
+            throw StoreError(error)
+        }
+    }
+
+    /// What the database says of a table whose definition it has not reached yet. To be asked before the
+    /// database is: it may reach the definition, and rows, at any moment.
+    private var notDefinedYet: StoredRow {
+        StoredRow(body: nil, watermark: materialized.reached)
+    }
+
+    /// Gives the view what the database held; nil when the view knows better, or a newer snapshot is
+    /// needed.
+    private func fill(
+        _ table: UInt16, _ key: [UInt8], _ stored: StoredRow, _ deadline: UInt64?
+    ) throws(StoreError) -> Fetched? {
+        let hash = view.hash(table: table, key: key.span)
+        let (filled, isPartial) = view.withShard(of: hash) { shard -> (Shard.Fill?, Bool) in
+            let isPartial = shard.peek(hash, table, key.span).state == .partial
+            if let body = stored.body {
+                let filled = try? shard.fill(
+                    hash, table, key.span, row: body.span, asOf: stored.watermark,
+                    deadline: deadline)
+                return (filled, isPartial)
+            }
+            let filled = try? shard.fill(hash, table, key.span, row: nil, asOf: stored.watermark)
+            return (filled, isPartial)
+        }
+        switch filled {
+        case .filled where !isPartial:
+            // Not looked up again: its time to live may be over already.
+            return Fetched(body: stored.body, version: .resident(sequence: stored.watermark))
+        case .filled, .present, .lookAgain: return nil
+        case .absent where isPartial:
+            throw .database("a row that the log changes is missing; run `writebehind verify`")
+        case .unkept, .absent:
+            return Fetched(body: stored.body, version: .stored(watermark: stored.watermark))
+        case nil: throw .database("a row cannot be decoded")
+        }
+    }
+
+    /// Drops the cached copy of a row, unless the database does not hold its last change yet.
+    @discardableResult
+    package func evict(_ table: UInt16, _ key: Span<UInt8>) -> Bool {
+        let hash = view.hash(table: table, key: key)
+        return view.withShard(of: hash) { $0.evict(hash, table, key) }
+    }
+}

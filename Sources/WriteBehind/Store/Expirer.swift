@@ -1,0 +1,73 @@
+import EventLog
+
+/// Deletes rows whose expiry column says that they are due, by ordinary logged deletes, so that replay is
+/// deterministic.
+final class Expirer: Sendable {
+    private let engine: Engine
+    /// The most rows that one step takes from the database, a table.
+    private static let batch = 1000
+
+    init(engine: Engine) {
+        self.engine = engine
+    }
+
+    /// Deletes what is due now. Returns how many rows were.
+    @discardableResult
+    func step() throws(StoreError) -> Int {
+        let now = Int64(engine.time.wallMilliseconds() / 1000)
+        var deleted = 0
+        for table in engine.tables.tables {
+            guard let column = table.schema.expiryIndex else { continue }
+            var keys = Set(dueInView(table, column, now))
+            keys.formUnion(try dueInDatabase(table, now))
+            for key in keys where try delete(key, of: table, column, ifDueAt: now) { deleted += 1 }
+        }
+        return deleted
+    }
+
+    private func dueInDatabase(
+        _ table: TableDefinition, _ now: Int64
+    ) throws(StoreError) -> [[UInt8]] {
+        guard engine.sink.holds(table.id) else { return [] }
+        do throws(SinkError) {
+            return try engine.sink.dueRows(table.id, before: now, limit: Self.batch)
+        } catch {
+            throw StoreError(error)
+        }
+    }
+
+    private func dueInView(
+        _ table: TableDefinition, _ column: Int, _ now: Int64
+    ) -> [[UInt8]] {
+        var keys: [[UInt8]] = []
+        engine.view.forEachShard { shard in
+            shard.forEachFullRow(of: UInt16(table.id)) { key, body in
+                if Self.isDue(body, column, table.schema, now) { keys.append(Array(copying: key)) }
+            }
+        }
+        return keys
+    }
+
+    /// Deletes the row if it is still due under its shard's lock.
+    private func delete(
+        _ key: [UInt8], of table: TableDefinition, _ column: Int, ifDueAt now: Int64
+    ) throws(StoreError) -> Bool {
+        let id = UInt16(table.id)
+        guard let row = try engine.fetchBlocking(id, key), let body = row.body,
+            Self.isDue(body.span, column, table.schema, now)
+        else { return false }
+        var commit = CommitBuilder()
+        commit.append(.delete, table: id, key: key.span, body: [UInt8]().span)
+        let read = ReadVersion(table: id, key: key, version: row.version)
+        return try engine.commit(commit, reads: [read]) != nil
+    }
+
+    private static func isDue(
+        _ body: Span<UInt8>, _ column: Int, _ schema: TableSchema, _ now: Int64
+    ) -> Bool {
+        guard let values = try? RowCodec.decodeRow(body, schema), column < values.count,
+            case .integer(let due) = values[column]
+        else { return false }
+        return due <= now
+    }
+}

@@ -1,0 +1,40 @@
+/// What the store thinks of itself.
+public struct Health: Sendable {
+    public enum Verdict: String, Sendable, Comparable, CaseIterable {
+        case healthy
+        /// It works, but something is wrong or late: the cause says what.
+        case degraded
+        /// The database has not advanced for long although there is work. Writes go on until a backlog limit.
+        case stalled
+        /// Writes are refused until the store is reopened.
+        case failed
+
+        public static func < (left: Verdict, right: Verdict) -> Bool {
+            allCases.firstIndex(of: left)! < allCases.firstIndex(of: right)!  // all cases are there
+        }
+    }
+
+    public var verdict: Verdict
+    /// Why it is not `healthy`, in words for an operator.
+    public var causes: [String]
+    /// Whether a write survives `kill -9` as soon as it returns: the write buffer is a mapped file. Where the
+    /// file system does not allow that, a killed process loses what was not yet flushed.
+    public var survivesKill: Bool
+    public var lag: Lag
+    /// Commits that the database refused.
+    public var quarantined: Int
+
+    /// How far the database is behind the last write.
+    public struct Lag: Sendable, Equatable {
+        /// The last sequence that was assigned, synced, and applied to the database.
+        public var staged: UInt64
+        public var durable: UInt64
+        public var materialized: UInt64
+        /// Log that the database does not reflect, as it stands on disk.
+        public var bytes: Int
+        /// The age of the oldest write that is not in the database.
+        public var seconds: Double
+
+        public var records: UInt64 { staged - min(materialized, staged) }
+    }
+}

@@ -1,0 +1,81 @@
+import EventLog
+
+/// Bytes under a name without an array or a string a call: the way for many small writes and reads.
+///
+/// The same rows as through ``KeyValue``: what one way writes, the other reads.
+extension StoredTable<KeyValue> {
+    /// Writes a value, in the place of the one with its key if there is one.
+    ///
+    /// - Parameter key: UTF-8, as the column it becomes is text.
+    @discardableResult
+    public func put(
+        _ value: Span<UInt8>, for key: Span<UInt8>
+    ) throws(StoreError) -> Receipt {
+        try check(key)
+        // One value, its tag, its length in at most ten bytes, and its bytes: a row
+        // (RowCodec.swift).
+        return try unsafe withUnsafeTemporaryAllocation(
+            of: UInt8.self, capacity: value.count + 12
+        ) { (buffer) throws(StoreError) in
+            var row = unsafe OutputSpan(buffer: buffer, initializedCount: 0)
+            row.append(1)
+            row.append(ValueTag.blob.rawValue)
+            row.append(varint: UInt64(value.count))
+            row.append(bytes: value)
+            return try engine.write(.put, table: id, key: key, body: row.span)
+        }
+    }
+
+    /// Hands out the value under this key if it is in memory; nil says nothing about whether it
+    /// exists.
+    ///
+    /// - Parameter body: runs with a part of the store locked. It must be short and not use the
+    /// store.
+    @inlinable
+    public func withCached<R>(
+        _ key: Span<UInt8>, _ body: (Span<UInt8>) throws -> R
+    ) throws -> R? {
+        var result: R?
+        try readCached(key) { result = try body($0) }
+        return result
+    }
+
+    /// Not generic: a result of a type known only to the caller costs a look-up of that type a call.
+    @usableFromInline
+    func readCached(_ key: Span<UInt8>, _ body: (Span<UInt8>) throws -> Void) throws {
+        try engine.withResident(id, key) { row in
+            // A blob in a row that was checked on its way in: count, tag, length, bytes.
+            var reader = ByteReader(2..<row.count)
+            try body(row.extracting(try reader.take(try reader.varint(row))))
+        }
+    }
+
+    private func check(_ key: Span<UInt8>) throws(StoreError) {
+        do throws(UTF8.ValidationError) {
+            _ = try UTF8Span(validating: key)
+        } catch {
+            throw .row(RowError(table: name, column: "key", .notConvertible(to: "text")))
+        }
+        if key.count > Record.keyLimit {
+            try rowErrors { () throws(RowError) in
+                try layout.schema.check(keyLength: key.count)
+            }
+        }
+    }
+}
+
+extension OutputSpan<UInt8> {
+    @inline(__always)
+    fileprivate mutating func append(bytes: Span<UInt8>) {
+        unsafe withUnsafeMutableBufferPointer { buffer, count in
+            unsafe bytes.withUnsafeBufferPointer { source in
+                guard let start = source.baseAddress, let target = buffer.baseAddress else {
+                    return
+                }
+                precondition(count + source.count <= buffer.count, "the row exceeds its buffer")
+                unsafe (target + count).initialize(from: start, count: source.count)
+                count += source.count
+            }
+        }
+    }
+}

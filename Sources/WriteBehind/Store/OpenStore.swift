@@ -1,0 +1,112 @@
+package import EventLog
+import Logging
+import Synchronization
+
+/// A store that has been opened and recovered, and nothing that moves by itself.
+///
+/// Opening: lock; identity; the database's watermark; the log, with the watermark as a witness; is the
+/// database of this history?; replay of the log above the watermark into the view, and of what is in
+/// quarantine.
+package final class OpenStore: Sendable {
+    package let layout: StoreLayout
+    package let identity: StoreIdentity
+    package let engine: Engine
+    package let materializer: Materializer
+    package let snapshotter: Snapshotter
+    package let pins: Pins
+    let expirer: Expirer
+    let status: Status
+    let metrics: StoreMetrics
+    private let lock: Mutex<(any DiskLock)?>
+
+    package init(
+        path: String, configuration: StoreConfiguration, environment: StoreEnvironment
+    ) throws(StoreError) {
+        var path = path
+        while path.count > 1, path.hasSuffix("/") { path.removeLast() }
+        layout = StoreLayout(root: path)
+        lock = Mutex(try Self.lock(layout, environment))
+        identity = try Self.identify(layout, environment)
+        status = Status(now: environment.time.monotonicNanoseconds())
+        metrics = StoreMetrics()
+        var opening = try StoreOpening(
+            layout, identity.storeID, configuration, environment, status, metrics)
+        engine = opening.engine
+        pins = opening.pins
+        materializer = opening.materializer
+        snapshotter = opening.snapshotter
+        expirer = Expirer(engine: engine)
+        try opening.replay()
+        try opening.carryOver()
+    }
+
+    /// Takes the writer's lock, creating the directory first.
+    private static func lock(
+        _ layout: StoreLayout, _ environment: StoreEnvironment
+    ) throws(StoreError) -> any DiskLock {
+        do throws(SystemError) {
+            try environment.disk.createDirectory(layout.root)
+            if let lock = try environment.disk.lock(layout.lock) { return lock }
+        } catch {
+            throw .notAStore(path: layout.root, reason: "\(error)")
+        }
+        throw .locked(path: layout.lock)
+    }
+
+    /// Reads who the store is, or makes a new one in an empty directory.
+    private static func identify(
+        _ layout: StoreLayout, _ environment: StoreEnvironment
+    ) throws(StoreError) -> StoreIdentity {
+        let disk = environment.disk
+        let identity: StoreIdentity
+        if let known = try StoreIdentity.read(layout, on: disk) {
+            identity = known
+        } else {
+            try refuseRemains(layout, disk)
+            identity = StoreIdentity(
+                random: (environment.random(), environment.random()),
+                created: environment.time.wallMilliseconds())
+            try identity.write(layout, on: disk)
+        }
+        do throws(SystemError) {
+            for directory in [layout.log, layout.snapshots, layout.quarantine] {
+                try disk.createDirectory(directory)
+            }
+            try disk.synchronizeDirectory(layout.root)
+            try disk.synchronizeDirectory(parent(of: layout.root))
+        } catch {
+            throw .notAStore(path: layout.root, reason: "\(error)")
+        }
+        return identity
+    }
+
+    /// A directory without a store.json may become a store, unless it holds a log: then its identity is lost, and
+    /// making up another would make all of it foreign.
+    private static func refuseRemains(
+        _ layout: StoreLayout, _ disk: any Disk
+    ) throws(StoreError) {
+        let hasLog: Bool
+        do throws(SystemError) {
+            hasLog = try disk.exists(layout.log) ? try !disk.list(layout.log).isEmpty : false
+        } catch {
+            throw .notAStore(path: layout.root, reason: "\(error)")
+        }
+        if hasLog {
+            throw .notAStore(
+                path: layout.root, reason: "it holds a log, but its store.json is missing")
+        }
+    }
+
+    private static func parent(of path: String) -> String {
+        guard let slash = path.lastIndex(of: "/") else { return "." }
+        return slash == path.startIndex ? "/" : String(path[..<slash])
+    }
+
+    /// Lets another process, or another store of this one, have the directory.
+    package func unlock() {
+        lock.withLock { $0 = nil }
+    }
+
+    /// Why the store can only be read; nil when it can be written.
+    package var damage: Corruption? { engine.log.recovery.corruption }
+}

@@ -1,0 +1,57 @@
+import Synchronization
+
+/// Keeps the rows of quarantined commits in memory: the database does not hold what was acknowledged.
+package final class Pins: Sendable {
+    private struct State {
+        var keys: Set<QuarantinedKey> = []
+        var commitCount = 0
+    }
+
+    private let state = Mutex(State())
+    private let view: CacheView
+
+    package init(view: CacheView) {
+        self.view = view
+    }
+
+    /// Pins what is in quarantine and lets go of what has left it.
+    ///
+    /// All of it, not only what is new: a clear removes pinned rows, and what is written to their keys
+    /// after it follows into quarantine too.
+    package func follow(_ commits: [QuarantinedCommit]) {
+        let wanted = Set(commits.flatMap(\.keys))
+        state.withLock { state in
+            for key in state.keys.subtracting(wanted) { set(key, false) }
+            for key in wanted { set(key, true) }
+            state.keys = wanted
+            state.commitCount = commits.count
+        }
+    }
+
+    /// Pins a row that has just come into memory, if it is in quarantine.
+    func pinIfQuarantined(table: UInt32, key: [UInt8]) {
+        let key = QuarantinedKey.row(table: table, key: key)
+        state.withLock { state in
+            if state.keys.contains(key) { set(key, true) }
+        }
+    }
+
+    /// How many commits were in quarantine when it was last followed.
+    var commitCount: Int { state.withLock { $0.commitCount } }
+
+    private func set(_ key: QuarantinedKey, _ isPinned: Bool) {
+        switch key {
+        case .table(let table):
+            view.forEachShard { $0.pinClear(UInt16(table), isPinned) }
+        case .row(let table, let bytes):
+            let hash = view.hash(table: UInt16(table), key: bytes.span)
+            view.withShard(of: hash) { shard in
+                if isPinned {
+                    _ = shard.pin(hash, UInt16(table), bytes.span)
+                } else {
+                    shard.unpin(hash, UInt16(table), bytes.span)
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,27 @@
+/// What a write returns: its place in the one order of all writes.
+public struct Receipt: Sendable, Hashable, Comparable {
+    /// The sequence number of the commit's first record.
+    public let firstSequence: UInt64
+    /// The sequence number of its last: what ``Store/wait(for:_:timeout:)`` waits for.
+    public let sequence: UInt64
+
+    package init(firstSequence: UInt64, sequence: UInt64) {
+        self.firstSequence = firstSequence
+        self.sequence = sequence
+    }
+
+    public static func < (left: Receipt, right: Receipt) -> Bool {
+        left.sequence < right.sequence
+    }
+}
+
+/// How far a write has come.
+public enum Stage: String, Sendable, CaseIterable {
+    /// In the log's buffer and visible to every read. It survives `kill -9`, where ``Health/survivesKill``
+    /// says that the buffer is a mapped file. Every write that returned is here.
+    case staged
+    /// Synced: it survives power loss.
+    case durable
+    /// In the database, together with the watermark that says so.
+    case materialized
+}

@@ -1,0 +1,32 @@
+import EventLog
+import Synchronization
+
+/// What went wrong lately in the background, for ``Health``.
+final class Status: Sendable {
+    struct State {
+        /// Why the log refuses writes.
+        var refusal: LogError?
+        var sinkError: String?
+        var sinkAttempts = 0
+        /// When the watermark last moved, or had no reason to; monotonic nanoseconds.
+        var lastProgress: UInt64
+        /// Workers that died, by name, and why.
+        var deaths: [String: String] = [:]
+        /// Why the last snapshot, or tidying up after it, failed.
+        var snapshotError: String?
+        /// Why the store is read-only, if it is.
+        var damage: String?
+    }
+
+    private let state: Mutex<State>
+
+    init(now: UInt64) {
+        state = Mutex(State(lastProgress: now))
+    }
+
+    var current: State { state.withLock { $0 } }
+
+    func update(_ body: (inout State) -> Void) {
+        state.withLock { body(&$0) }
+    }
+}

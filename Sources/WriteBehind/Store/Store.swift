@@ -1,0 +1,313 @@
+import EventLog
+public import GRDB
+import Logging
+import Synchronization
+
+/// A write-behind store: writes at memory speed, safe in a log, in a SQLite database soon after.
+///
+/// ```swift
+/// let store = try Store(at: "airport")
+/// let flights = try store.table(Flight.self)
+///
+/// let receipt = try flights.put(flight)              // returns at once; survives kill -9
+/// try await store.wait(for: .durable, receipt)       // … and power loss
+/// try await store.wait(for: .materialized, receipt)  // … and is in airport/database.sqlite
+/// let same = try await flights.get(flight.id)        // from memory, else from the database
+/// ```
+///
+/// What a write has reached, it never loses: see ``Stage``. One process at a time writes to a store; the
+/// `writebehind` tool and others may read it meanwhile. All methods may be called from any thread or task.
+public final class Store: Sendable {
+    let store: OpenStore
+    private let workers: [Worker]
+    private let watchdog: Watchdog
+    private let watchdogWorker: Worker
+    private let isClosed = Atomic<Bool>(false)
+
+    var engine: Engine { store.engine }
+
+    /// Opens the store in a directory, or creates it there.
+    ///
+    /// After an unclean end (a killed process, a power failure) the log is made whole first: everything
+    /// that was acknowledged is there again. What the database lacks of it is applied in the background.
+    ///
+    /// - Parameter path: a directory; its parent must exist. Made with mode 0700, its files with 0600.
+    /// - Throws: ``StoreError/locked(path:)``, ``StoreError/notAStore(path:reason:)``,
+    ///   ``StoreError/foreignDatabase(path:reason:)``, ``StoreError/database(_:)`` or
+    ///   ``StoreError/logFailed(_:)``. A damaged log is no error: the store opens read-only, and
+    ///   ``health`` and every write name the damage.
+    public convenience init(
+        at path: String, configuration: StoreConfiguration = StoreConfiguration()
+    ) throws(StoreError) {
+        try self.init(
+            at: path, configuration: configuration,
+            environment: .machine(readers: configuration.readers))
+    }
+
+    package init(
+        at path: String, configuration: StoreConfiguration, environment: StoreEnvironment
+    ) throws(StoreError) {
+        store = try OpenStore(path: path, configuration: configuration, environment: environment)
+        let isWritable = store.damage == nil
+        workers = isWritable ? Self.makeWorkers(store) : []
+        watchdog = Watchdog(store, workers: workers)
+        watchdogWorker = Worker("watchdog", signal: Signal()) { [watchdog] in watchdog.step() }
+        for worker in workers + [watchdogWorker] { worker.start() }
+    }
+
+    private static func makeWorkers(_ store: OpenStore) -> [Worker] {
+        guard let flusher = store.engine.log.flusher, let work = store.engine.log.work else {
+            return []
+        }
+        let materializer = store.materializer
+        let expirer = store.expirer
+        let snapshotter = store.snapshotter
+        let logger = store.engine.configuration.logger
+        let pause = store.engine.configuration.expiryInterval.nanoseconds
+        return [
+            Worker("flusher", signal: work) {
+                let before = store.engine.log.durable
+                let next = flusher.step()
+                if store.engine.log.durable > before { materializer.work.raise() }
+                switch next {
+                case .stepAgain: return .stepAgain
+                case .wait(let nanoseconds): return .wait(nanoseconds: nanoseconds)
+                }
+            },
+            Worker("materializer", signal: materializer.work) {
+                switch materializer.step() {
+                case .stepAgain: return .stepAgain
+                case .wait(let nanoseconds): return .wait(nanoseconds: nanoseconds)
+                }
+            },
+            Worker("snapshotter", signal: snapshotter.work, isBackground: true) {
+                switch snapshotter.step() {
+                case .stepAgain: return .stepAgain
+                case .wait(let nanoseconds): return .wait(nanoseconds: nanoseconds)
+                }
+            },
+            Worker("expirer", signal: Signal()) {
+                do throws(StoreError) {
+                    try expirer.step()
+                } catch {
+                    // The database's and the log's troubles are told, and waited for, by their own workers.
+                    logger.debug("rows could not expire", metadata: ["cause": "\(error)"])
+                }
+                return .wait(nanoseconds: pause)
+            },
+        ]
+    }
+
+    deinit {
+        // A store that nobody closed ends like a killed process: nothing acknowledged is lost. Handles of its
+        // tables that are still around must not write into a log that another store may recover by now.
+        engine.log.abandon()
+        for worker in workers + [watchdogWorker] { worker.stop() }
+    }
+
+    // MARK: tables
+
+    /// Declares a table and returns the handle to work with it.
+    ///
+    /// A table is created in the database when the log is applied to it. Declaring it again with more columns,
+    /// nullable or with a default, at the end, adds them; declaring it otherwise than it was throws.
+    ///
+    /// - Throws: ``StoreError/schema(_:)``, naming the column and both types, and what any write throws.
+    public func table<Row: TableRow>(_ type: Row.Type) throws(StoreError) -> StoredTable<Row> {
+        let definition = try engine.declare(Row.schema)
+        return StoredTable(engine: engine, id: UInt16(definition.id), layout: RowLayout(Row.schema))
+    }
+
+    /// The built-in table `keyvalue`: bytes under a name.
+    public func keyValues() throws(StoreError) -> StoredTable<KeyValue> {
+        try table(KeyValue.self)
+    }
+
+    /// Makes several changes, in any tables, one commit: all of it survives, shows and is applied to the
+    /// database, or nothing.
+    ///
+    /// Nothing is written if `body` throws. The transaction cannot read; see ``readingTransaction(_:)``.
+    @discardableResult
+    public func transaction(
+        _ body: (inout Transaction) throws -> Void
+    ) throws -> Receipt {
+        try open()
+        var transaction = Transaction(engine: engine)
+        try body(&transaction)
+        guard !transaction.commit.isEmpty else { return lastReceipt }
+        return try engine.commit(transaction.commit)
+    }
+
+    /// Reads rows and makes changes that depend on them, as one commit.
+    ///
+    /// `body` runs again from the start when a row that it read was changed by somebody else meanwhile, so it
+    /// should do nothing but read and write the store.
+    @discardableResult
+    public func readingTransaction(
+        _ body: (ReadingTransaction) async throws -> Void
+    ) async throws -> Receipt {
+        while true {
+            try open()
+            try Task.checkCancellation()
+            let transaction = ReadingTransaction(engine: engine)
+            try await body(transaction)
+            guard !transaction.changes.commit.isEmpty else { return lastReceipt }
+            if let receipt = try engine.commit(
+                transaction.changes.commit, reads: transaction.reads)
+            {
+                return receipt
+            }
+        }
+    }
+
+    func open() throws(StoreError) {
+        if isClosed.load(ordering: .relaxed) { throw .closed("the store is closed") }
+    }
+
+    /// A receipt for nothing new: what was last written.
+    private var lastReceipt: Receipt {
+        let last = engine.log.lastSequence
+        return Receipt(firstSequence: last, sequence: last)
+    }
+
+    // MARK: waiting
+
+    /// Suspends until a write has reached a stage.
+    ///
+    /// Asking for `.durable` syncs at once; all who ask at the same time share one sync. Thousands of tasks
+    /// may wait.
+    ///
+    /// - Throws: ``StoreError/timedOut(_:)``; ``StoreError/logFailed(_:)`` when syncing failed and whether the
+    ///   write survives is unknown; ``StoreError/quarantined(sequence:reason:)`` when the database refused it;
+    ///   `CancellationError`.
+    public func wait(
+        for stage: Stage, _ receipt: Receipt, timeout: Duration? = nil
+    ) async throws {
+        guard let timeout else { return try await wait(stage, receipt) }
+        try await withThrowingTaskGroup(of: Bool.self) { group in
+            group.addTask {
+                try await self.wait(stage, receipt)
+                return true
+            }
+            group.addTask {
+                try await Task.sleep(for: timeout)
+                return false
+            }
+            defer { group.cancelAll() }
+            guard try await group.next() == true else { throw StoreError.timedOut(stage) }
+        }
+    }
+
+    private func wait(_ stage: Stage, _ receipt: Receipt) async throws {
+        guard stage != .staged else { return }
+        if engine.log.durable < receipt.sequence {
+            engine.log.flusher?.request(durable: receipt.sequence)
+            try await engine.durable.wait(for: receipt.sequence)
+        }
+        guard stage == .materialized else { return }
+        if engine.materialized.reached < receipt.sequence {
+            store.materializer.request(receipt.sequence)
+            try await engine.materialized.wait(for: receipt.sequence)
+        }
+        guard !engine.sink.quarantineIsEmpty else { return }
+        for commit in engine.sink.quarantined() where commit.firstSequence == receipt.firstSequence
+        {
+            throw StoreError.quarantined(
+                sequence: commit.firstSequence, reason: commit.error.message)
+        }
+    }
+
+    /// Suspends until everything written before this call has reached a stage: a barrier.
+    ///
+    /// What the database refused counts as done; ``quarantine`` lists it.
+    public func waitForAll(_ stage: Stage, timeout: Duration? = nil) async throws {
+        // Of no commit, so of none in quarantine: a barrier is passed, whatever became of single writes.
+        let barrier = Receipt(firstSequence: 0, sequence: engine.log.lastSequence)
+        try await wait(for: stage, barrier, timeout: timeout)
+    }
+
+    // MARK: looking
+
+    /// The database, for reading: queries, GRDB records and observations of yours.
+    ///
+    /// It shows the store as of some sequence number, always whole commits, usually a tenth of a second old.
+    /// nil when the store's database is not SQLite.
+    public var database: (any DatabaseReader)? { (engine.sink as? SQLiteSink)?.reader }
+
+    /// How the store is, how far the database is behind, and why.
+    public var health: Health { watchdog.health }
+
+    /// What the database refused, and what can be done about it.
+    public var quarantine: Quarantine {
+        Quarantine(engine: engine, materializer: store.materializer, pins: store.pins)
+    }
+
+    // MARK: closing
+
+    /// Ends the work: refuses further writes, makes everything durable, brings the database up to date until
+    /// the deadline, and lets go of the store.
+    ///
+    /// What the database does not hold by then is no loss: the next open goes on with it.
+    ///
+    /// - Parameter deadline: how long bringing the database up to date may take.
+    /// - Throws: ``StoreError/logFailed(_:)`` when the log could not be synced. The store is closed even so.
+    @discardableResult
+    public func close(deadline: Duration = .seconds(30)) async throws -> CloseReport {
+        guard !isClosed.exchange(true, ordering: .relaxed) else { return report }
+        return try await withCheckedThrowingContinuation { continuation in
+            // Not on a task's thread: this waits for threads and disks.
+            let closer = Worker("closer", signal: Signal()) {
+                continuation.resume(with: Result { try self.closeBlocking(deadline) })
+                throw StoreError.closed("the closer has done its work")
+            }
+            closer.start()
+        }
+    }
+
+    private var report: CloseReport {
+        CloseReport(durable: engine.log.durable, materialized: engine.materialized.reached)
+    }
+
+    private func closeBlocking(_ deadline: Duration) throws -> CloseReport {
+        let isWritable = store.damage == nil
+        for worker in workers where worker.name != "materializer" { worker.stop() }
+        defer { release() }
+        if isWritable { try engine.closeLog() }
+        let end = engine.time.monotonicNanoseconds() + deadline.nanoseconds
+        while isWritable, engine.materialized.reached < engine.log.durable,
+            engine.time.monotonicNanoseconds() < end
+        {
+            store.materializer.request(engine.log.durable)
+            Signal().wait(after: 0, nanoseconds: 2_000_000)
+        }
+        if isWritable, engine.configuration.snapshotAtClose { snapshotBlocking(until: end) }
+        return report
+    }
+
+    /// Makes a snapshot of everything, if there is time.
+    private func snapshotBlocking(until end: UInt64) {
+        let snapshotter = store.snapshotter
+        snapshotter.request(engine.log.durable)
+        while !snapshotter.reaches(engine.log.durable), engine.time.monotonicNanoseconds() < end {
+            if case .wait(let nanoseconds) = snapshotter.step() {
+                Signal().wait(after: 0, nanoseconds: min(nanoseconds, 2_000_000))
+            }
+        }
+    }
+
+    private func release() {
+        for worker in workers + [watchdogWorker] { worker.stop() }
+        let closed = StoreError.closed("the store was closed")
+        store.snapshotter.abandon(closed)
+        engine.durable.fail(closed)
+        engine.materialized.fail(closed)
+        do throws(SinkError) {
+            try engine.sink.close()
+        } catch {
+            engine.configuration.logger.error(
+                "the database did not close cleanly; nothing is lost",
+                metadata: ["cause": "\(error)"])
+        }
+        store.unlock()
+    }
+}

@@ -1,0 +1,67 @@
+public import Logging
+
+/// How a store works. Every value has a default that suits a server; all sizes are in bytes.
+public struct StoreConfiguration: Sendable {
+    /// Memory for cached rows, dirty ones included. Clean rows are evicted to keep to it. At least 8 MiB.
+    public var cacheLimit = 256 << 20
+    /// How much of ``cacheLimit`` rows may take that the database does not hold yet; at most three quarters
+    /// of it. Writes beyond it throw ``StoreError/backlogFull(_:)``.
+    public var dirtyLimit = 192 << 20
+    /// How much log, as it stands on disk, the database may be behind. Writes beyond it throw
+    /// ``StoreError/backlogFull(_:)``.
+    public var backlogLimit = 16 << 30
+
+    /// How long a write that nobody waits for may take until it survives power loss. What a power failure
+    /// can cost is this much, never more, and never anything that was waited for.
+    public var syncInterval: Duration = .milliseconds(100)
+    /// How often the database is brought up to date when it is caught up: its usual lag.
+    public var materializeInterval: Duration = .milliseconds(100)
+    /// The most log records that go into one database transaction.
+    public var batchRecords = 200_000
+    /// The most memory that one batch takes before it is applied.
+    public var batchBytes = 64 << 20
+
+    /// How many buffers of ``stagingSlotSize`` take writes before they are compressed. At least 2.
+    public var stagingSlots = 4
+    /// The size of one such buffer. A commit must fit into one.
+    public var stagingSlotSize = 8 << 20
+    /// From how many bytes on records are compressed into a block.
+    public var blockSize = 256 << 10
+    /// The length at which a segment file is sealed and the next one started.
+    public var segmentSize = 64 << 20
+    /// zstd's compression level. Negative levels are faster.
+    public var compressionLevel = 1
+
+    /// The longest pause between two tries of a database that refuses. The first is 10 ms.
+    public var retryLimit: Duration = .seconds(30)
+    /// How long a worker may make no progress while it has work until health is `degraded`; ten times that
+    /// and it is `stalled`.
+    public var stallAfter: Duration = .seconds(5)
+    /// How often rows past their expiry column are looked for.
+    public var expiryInterval: Duration = .seconds(1)
+    /// Connections that read the database for `get` and for the user.
+    public var readers = 4
+
+    /// From how many bytes of log on a snapshot is made by itself, or from as many as the last snapshot has
+    /// where they are more; nil makes them only on request. A snapshot is what a lost database is rebuilt
+    /// from, and what lets old log be deleted.
+    public var snapshotAfter: Int? = 64 << 20
+    /// Memory for making a snapshot; what exceeds it goes through temporary files in `snapshots/`.
+    public var snapshotMemory = 64 << 20
+    /// How many good snapshots are kept. At least 2: one may turn out bad.
+    public var snapshotsKept = 2
+    /// Whether ``Store/close(deadline:)`` makes a snapshot, as far as its deadline allows.
+    public var snapshotAtClose = false
+    /// How long log is kept that neither the kept snapshots nor the database nor quarantine need: how far
+    /// back ``StoredTable/history(of:)`` and reading as of a past moment reach. Beyond it, and beyond
+    /// ``logBytesKept``, segments are deleted, oldest first.
+    public var logKept: Duration = .seconds(7 * 24 * 3600)
+    /// How many bytes of log are kept at most, however young, where nothing needs them. `Int.max` leaves it to
+    /// ``logKept``.
+    public var logBytesKept = 16 << 30
+
+    /// Where the store tells what no caller can be thrown.
+    public var logger = Logger(label: "writebehind")
+
+    public init() {}
+}

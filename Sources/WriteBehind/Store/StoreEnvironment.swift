@@ -1,0 +1,49 @@
+package import EventLog
+import Foundation
+
+/// What a store takes from the machine; tests put their own in its place.
+package struct StoreEnvironment: Sendable {
+    package var disk: any Disk
+    package var time: any TimeSource
+    /// Makes salts and jitter.
+    package var random: @Sendable () -> UInt64
+    /// Opens or creates the database of a store.
+    package var openSink:
+        @Sendable (_ path: String, _ store: StoreID, _ origin: Watermark) throws(SinkError) ->
+            any Sink
+    /// Moves a database out of the way.
+    package var setAside:
+        @Sendable (_ path: String, _ reason: String) throws(SinkError) -> AsideDatabase
+    /// How a write waits for room in staging.
+    package var waitForRoom: @Sendable (Log, UInt64) -> Void = { $0.waitForRoom($1) }
+
+    package init(
+        disk: any Disk, time: any TimeSource, random: @escaping @Sendable () -> UInt64,
+        openSink:
+            @escaping @Sendable (String, StoreID, Watermark) throws(SinkError) -> any Sink,
+        setAside: @escaping @Sendable (String, String) throws(SinkError) -> AsideDatabase
+    ) {
+        self.disk = disk
+        self.time = time
+        self.random = random
+        self.openSink = openSink
+        self.setAside = setAside
+    }
+
+    /// The real machine, with a database in SQLite.
+    package static func machine(readers: Int) -> StoreEnvironment {
+        let disk = PosixDisk()
+        return StoreEnvironment(
+            disk: disk, time: SystemTime(), random: { .random(in: 1 ... .max) },
+            openSink: { (path, store, origin) throws(SinkError) in
+                var options = SQLiteOptions()
+                options.readerCount = max(1, readers)
+                return try SQLiteSink(
+                    path: path, storeID: store.bytes, origin: origin, disk: disk,
+                    options: options)
+            },
+            setAside: { (path, reason) throws(SinkError) in
+                try SQLiteSink.setAside(path: path, reason: reason, disk: disk)
+            })
+    }
+}

@@ -1,0 +1,113 @@
+package import EventLog
+
+/// Why the store refused a call. Unless a case says otherwise, nothing was changed.
+public enum StoreError: Error, Sendable {
+    /// Another process has the store open for writing. `path` is its lock file.
+    case locked(path: String)
+    /// The directory holds something, but no store, or one that cannot be read by this version.
+    case notAStore(path: String, reason: String)
+    /// The log is damaged where it had been durable: the store can be read up to the damage, and not be
+    /// written. `writebehind recover` shows what can be done.
+    case damaged(String)
+    /// Writing or syncing the log failed. Whether the last commits that were not yet durable survive power
+    /// loss is unknown; reads go on; reopening the store recovers what there is.
+    case logFailed(String)
+    /// There is no space for the log. Writes succeed again when there is.
+    case diskFull(String)
+    /// A backlog limit is reached: the database is too far behind. Writes succeed again when it has caught
+    /// up; reads go on.
+    case backlogFull(Backlog)
+    /// One commit exceeds what a block of the log may hold.
+    case commitTooLarge(bytes: Int, limit: Int)
+    /// A row or key does not fit its table.
+    case row(RowError)
+    /// A table's schema is invalid or cannot follow the one that the store knows.
+    case schema(SchemaError)
+    /// The table was not declared by ``Store/table(_:)`` of this store, or is another type's.
+    case unknownTable(String)
+    /// An `update` gave the row another key. Delete the row and put the new one instead.
+    case keyChanged(table: String)
+    /// An `increment` would exceed 64 bits, or its column holds no number.
+    case cannotIncrement(table: String, column: String, reason: String)
+    /// The database could not be read or opened.
+    case database(String)
+    /// The database holds a state that this store's log never had.
+    case foreignDatabase(path: String, reason: String)
+    /// The database refused the commit for good; it is in quarantine, by this sequence.
+    case quarantined(sequence: UInt64, reason: String)
+    /// No commit with this first sequence is in quarantine.
+    case notInQuarantine(sequence: UInt64)
+    /// A snapshot could not be made. The store goes on without it.
+    case snapshotFailed(String)
+    /// The past that was asked for cannot be read: it was deleted, is damaged, or has not happened yet.
+    case history(String)
+    /// The time given for waiting is over. The write itself stands.
+    case timedOut(Stage)
+    /// The store has been closed, or the process is a child made by `fork()`.
+    case closed(String)
+
+    /// Which backlog limit was reached.
+    public enum Backlog: Sendable, Equatable {
+        /// Bytes of log that the database does not reflect: ``StoreConfiguration/backlogLimit``.
+        case bytesOnDisk(limit: Int)
+        /// Bytes of rows in memory that the database does not hold: ``StoreConfiguration/dirtyLimit``.
+        case dirtyBytes(limit: Int)
+    }
+}
+
+extension StoreError: CustomStringConvertible {
+    public var description: String {
+        switch self {
+        case .locked(let path):
+            "another process has the store open for writing (it holds \(path)); "
+                + "close it there first; what only reads works meanwhile"
+        case .notAStore(let path, let reason): "\(path) is not a store: \(reason)"
+        case .damaged(let what): "the log is damaged, so the store is read-only: \(what)"
+        case .logFailed(let what): "the log can no longer be written: \(what)"
+        case .diskFull(let what): "no space for the log: \(what)"
+        case .backlogFull(.bytesOnDisk(let limit)):
+            "the database is \(limit) bytes of log behind, which is the limit (backlogLimit)"
+        case .backlogFull(.dirtyBytes(let limit)):
+            "rows that the database does not hold yet take \(limit) bytes of memory, "
+                + "which is the limit (dirtyLimit)"
+        case .commitTooLarge(let bytes, let limit):
+            "the commit takes \(bytes) bytes, more than the limit of \(limit)"
+        case .row(let error): "\(error)"
+        case .schema(let error): "\(error)"
+        case .unknownTable(let name): "table \(Value.text(name)) was not declared with this store"
+        case .keyChanged(let table):
+            "table \(Value.text(table)): an update may not change a row's key; "
+                + "delete the row and put the new one"
+        case .cannotIncrement(let table, let column, let reason):
+            "table \(Value.text(table)), column \(Value.text(column)): cannot increment: \(reason)"
+        case .database(let what): "the database: \(what)"
+        case .foreignDatabase(let path, let reason):
+            "\(path) is not this store's database: \(reason)"
+        case .quarantined(let sequence, let reason):
+            "commit \(sequence) is in quarantine: \(reason)"
+        case .notInQuarantine(let sequence): "no commit \(sequence) is in quarantine"
+        case .snapshotFailed(let why): "no snapshot could be made: \(why)"
+        case .history(let why): "the past cannot be read: \(why)"
+        case .timedOut(let stage): "the wait for `\(stage)` timed out; the write itself stands"
+        case .closed(let why): why
+        }
+    }
+}
+
+extension StoreError {
+    package init(_ error: LogError) {
+        switch error {
+        case .corrupt(let corruption): self = .damaged("\(corruption)")
+        case .diskFull(let cause): self = .diskFull("\(cause)")
+        case .commitTooLarge(let bytes, let limit):
+            self = .commitTooLarge(bytes: bytes, limit: limit)
+        case .closed: self = .closed("the store is closed")
+        case .forked: self = .closed("\(error)")
+        case .system, .poisoned, .unsupported, .deleted: self = .logFailed("\(error)")
+        }
+    }
+
+    package init(_ error: SinkError) {
+        self = .database("\(error)")
+    }
+}

@@ -1,0 +1,181 @@
+import EventLog
+
+/// A table of a store, and everything that is done to its rows.
+///
+/// A handle is cheap; keep it. Writes return when they are ``Stage/staged``: in the log's buffer and visible to
+/// every read. Reads never return a row older than the last write that returned.
+///
+/// Writes throw what ``StoreError`` says; a write that throws has changed nothing.
+public struct StoredTable<Row: TableRow>: Sendable {
+    let engine: Engine
+    let id: UInt16
+    let layout: RowLayout
+    private let encoders: EncoderPool
+
+    init(engine: Engine, id: UInt16, layout: RowLayout) {
+        self.engine = engine
+        self.id = id
+        self.layout = layout
+        encoders = EncoderPool(layout)
+    }
+
+    var name: String { layout.schema.name }
+
+    // MARK: writing without reading
+
+    /// Writes a whole row, in the place of the one with its key if there is one.
+    ///
+    /// - Parameter ttl: how long the cached copy may serve reads once the database holds the row. The row
+    ///   itself stays; to have it deleted, give its table an expiry column.
+    @discardableResult
+    public func put(_ row: Row, ttl: Duration? = nil) throws(StoreError) -> Receipt {
+        let until = ttl.map { deadline(after: $0) }
+        return try encoders.withEncoder { (encoder) throws(StoreError) in
+            try encoder.encode(row)
+            return try engine.write(
+                .put, table: id, key: encoder.row.key.span, body: encoder.row.row.span,
+                deadline: until)
+        }
+    }
+
+    /// Deletes the row with this key, if there is one.
+    @discardableResult
+    public func delete(_ key: Row.Key) throws(StoreError) -> Receipt {
+        try encoders.withEncoder { (encoder) throws(StoreError) in
+            try encoder.encode(key)
+            return try engine.write(
+                .delete, table: id, key: encoder.key.key.span, body: Span())
+        }
+    }
+
+    /// Deletes all rows.
+    @discardableResult
+    public func clear() throws(StoreError) -> Receipt {
+        var commit = CommitBuilder()
+        commit.appendClear(table: id)
+        return try engine.commit(commit)
+    }
+
+    // MARK: reading
+
+    /// The row with this key, as of the last write: from memory, else from the database.
+    ///
+    /// - Parameter ttl: how long a copy that this call brings into memory may serve reads.
+    public func get(_ key: Row.Key, ttl: Duration? = nil) async throws -> Row? {
+        let bytes = try encoded(key)
+        let fetched = try await engine.fetch(id, bytes, deadline: ttl.map { deadline(after: $0) })
+        return try fetched.body.map { try decode(key: bytes, body: $0) }
+    }
+
+    /// The row with this key if it is in memory; nil says nothing about whether it exists.
+    public func cached(_ key: Row.Key) throws -> Row? {
+        let bytes = try encoded(key)
+        guard case .known(let fetched) = engine.resident(id, bytes.span) else { return nil }
+        return try fetched.body.map { try decode(key: bytes, body: $0) }
+    }
+
+    /// Drops the copy in memory, never the row. Does nothing while the database does not hold the row's last
+    /// change.
+    ///
+    /// - Returns: whether the row is out of memory now.
+    @discardableResult
+    public func evict(_ key: Row.Key) throws(StoreError) -> Bool {
+        let bytes = try encoded(key)
+        return engine.evict(id, bytes.span)
+    }
+
+    // MARK: writing after reading
+
+    /// Changes a row. Only the columns that differ afterwards are logged, and become `UPDATE … SET` of just
+    /// these.
+    ///
+    /// `change` runs again if somebody else changed the row meanwhile.
+    ///
+    /// - Returns: nil, and logs nothing, if there is no such row.
+    @discardableResult
+    public func update(
+        _ key: Row.Key, _ change: (inout Row) throws -> Void
+    ) async throws -> Receipt? {
+        let bytes = try encoded(key)
+        while true {
+            var transaction = Transaction(engine: engine)
+            let fetched = try await engine.fetch(id, bytes)
+            guard let body = fetched.body else { return nil }
+            var row = try decode(key: bytes, body: body)
+            try change(&row)
+            guard try transaction.patch(self, key: bytes, from: body, to: row) else {
+                return fetched.receipt
+            }
+            let read = ReadVersion(table: id, key: bytes, version: fetched.version)
+            if let receipt = try engine.commit(transaction.commit, reads: [read]) {
+                return receipt
+            }
+        }
+    }
+
+    /// Adds to an integer column of a row, atomically.
+    ///
+    /// - Parameters:
+    ///   - column: the column's name.
+    ///   - amount: what to add; may be negative.
+    ///   - initial: the row to put if there is none yet, its column being the new value.
+    /// - Returns: the new value and the receipt; nil, having logged nothing, if there is no row and no
+    ///   `initial`.
+    /// - Throws: ``StoreError/cannotIncrement(table:column:reason:)`` on overflow, null, or another type.
+    @discardableResult
+    public func increment(
+        _ key: Row.Key, _ column: String, by amount: Int = 1, orPut initial: Row? = nil
+    ) async throws -> (value: Int, receipt: Receipt)? {
+        let bytes = try encoded(key)
+        while true {
+            let fetched = try await engine.fetch(id, bytes)
+            var transaction = Transaction(engine: engine)
+            guard
+                let value = try transaction.increment(
+                    self, key: bytes, body: fetched.body, column, by: amount, orPut: initial)
+            else { return nil }
+            let read = ReadVersion(table: id, key: bytes, version: fetched.version)
+            if let receipt = try engine.commit(transaction.commit, reads: [read]) {
+                return (value, receipt)
+            }
+        }
+    }
+
+    // MARK: bytes
+
+    func encoded(_ key: Row.Key) throws(StoreError) -> [UInt8] {
+        try encoders.withEncoder { (encoder) throws(StoreError) in
+            try encoder.encode(key)
+            return encoder.key.key
+        }
+    }
+
+    func encoded(_ row: Row) throws(StoreError) -> (key: [UInt8], body: [UInt8]) {
+        try encoders.withEncoder { (encoder) throws(StoreError) in
+            try encoder.encode(row)
+            return (encoder.row.key, encoder.row.row)
+        }
+    }
+
+    func decode(key: [UInt8], body: [UInt8]) throws -> Row {
+        do {
+            return try RowDecoder.decode(Row.self, key: key.span, row: body.span, layout)
+        } catch let error as RowError {
+            throw StoreError.row(error)
+        }
+    }
+
+    private func deadline(after ttl: Duration) -> UInt64 {
+        engine.milliseconds + ttl.nanoseconds / 1_000_000
+    }
+}
+
+extension Engine.Fetched {
+    /// A receipt for the row as it was found.
+    var receipt: Receipt {
+        switch version {
+        case .resident(let sequence), .stored(let sequence):
+            Receipt(firstSequence: sequence, sequence: sequence)
+        }
+    }
+}

@@ -1,0 +1,113 @@
+import DequeModule
+import Synchronization
+
+/// Tasks that wait for a sequence to be reached, thousands of them at once.
+///
+/// Reaching is monotonic: who waits for something already reached does not wait. A cancelled task leaves
+/// at once; its place in the order stays behind empty for a while.
+package final class WaitList: Sendable {
+    private struct Waiter {
+        var sequence: UInt64
+        var id: UInt64
+    }
+
+    private struct State {
+        var reached: UInt64
+        var failure: StoreError?
+        var nextID: UInt64 = 0
+        /// Ascending by sequence.
+        var order: Deque<Waiter> = []
+        var continuations: [UInt64: CheckedContinuation<Void, any Error>] = [:]
+
+        /// Once they are most: who waits with a timeout, again and again, must not fill the memory.
+        mutating func dropEmptyPlaces() {
+            guard order.count > 2 * continuations.count + 1024 else { return }
+            order.removeAll { continuations[$0.id] == nil }
+        }
+    }
+
+    private let state: Mutex<State>
+
+    package init(reached: UInt64) {
+        state = Mutex(State(reached: reached))
+    }
+
+    package var reached: UInt64 { state.withLock { $0.reached } }
+
+    /// How many wait.
+    package var count: Int { state.withLock { $0.continuations.count } }
+
+    /// Suspends until `sequence` is reached, the list fails or the task is cancelled.
+    package func wait(for sequence: UInt64) async throws {
+        let id = state.withLock { state in
+            state.nextID += 1
+            return state.nextID
+        }
+        try await withTaskCancellationHandler {
+            try await withCheckedThrowingContinuation { continuation in
+                enter(continuation, id: id, sequence: sequence)
+            }
+        } onCancel: {
+            let continuation = state.withLock { state in
+                let continuation = state.continuations.removeValue(forKey: id)
+                state.dropEmptyPlaces()
+                return continuation
+            }
+            continuation?.resume(throwing: CancellationError())
+        }
+    }
+
+    private func enter(
+        _ continuation: CheckedContinuation<Void, any Error>, id: UInt64, sequence: UInt64
+    ) {
+        enum Outcome {
+            case waits, reached
+            case failed(any Error)
+        }
+        let outcome = state.withLock { state -> Outcome in
+            if state.reached >= sequence { return .reached }
+            if let failure = state.failure { return .failed(failure) }
+            // A cancellation before this point found no continuation to resume.
+            if Task.isCancelled { return .failed(CancellationError()) }
+            state.continuations[id] = continuation
+            let waiter = Waiter(sequence: sequence, id: id)
+            var index = state.order.count
+            while index > 0, state.order[index - 1].sequence > sequence { index -= 1 }
+            state.order.insert(waiter, at: index)
+            return .waits
+        }
+        switch outcome {
+        case .waits: break
+        case .reached: continuation.resume()
+        case .failed(let error): continuation.resume(throwing: error)
+        }
+    }
+
+    /// Everything through `sequence` is reached: resumes who waits for it.
+    package func advance(to sequence: UInt64) {
+        let ready = state.withLock { state -> [CheckedContinuation<Void, any Error>] in
+            guard sequence > state.reached else { return [] }
+            state.reached = sequence
+            var ready: [CheckedContinuation<Void, any Error>] = []
+            while let first = state.order.first, first.sequence <= sequence {
+                state.order.removeFirst()
+                if let waiter = state.continuations.removeValue(forKey: first.id) {
+                    ready.append(waiter)
+                }
+            }
+            return ready
+        }
+        for continuation in ready { continuation.resume() }
+    }
+
+    /// Nothing more will be reached: everybody who waits, and will, gets the error.
+    package func fail(_ error: StoreError) {
+        let waiting = state.withLock { state in
+            state.failure = error
+            state.order.removeAll()
+            defer { state.continuations.removeAll() }
+            return Array(state.continuations.values)
+        }
+        for continuation in waiting { continuation.resume(throwing: error) }
+    }
+}

@@ -1,0 +1,174 @@
+import CoreMetrics
+import EventLog
+import Logging
+import Synchronization
+
+/// Looks after the workers: starts again the ones that died, notices the ones that hang, publishes metrics, and judges the store's health.
+package final class Watchdog: Sendable {
+    private struct State {
+        var statistics = CacheStatistics()
+        var restarts: [String: Backoff] = [:]
+        var restartAt: [String: UInt64] = [:]
+        /// Each worker's last step, and when it was first seen in it.
+        var steps: [String: (beat: UInt64, since: UInt64)] = [:]
+    }
+
+    private let engine: Engine
+    private let status: Status
+    private let metrics: StoreMetrics
+    private let workers: [Worker]
+    private let state = Mutex(State())
+
+    /// How often it looks, nanoseconds.
+    static let interval: UInt64 = 250_000_000
+
+    package init(_ store: OpenStore, workers: [Worker]) {
+        engine = store.engine
+        status = store.status
+        metrics = store.metrics
+        self.workers = workers
+    }
+
+    package func step() -> Worker.Next {
+        let now = engine.time.monotonicNanoseconds()
+        noteProgress(now)
+        noteSteps(now)
+        restartTheDead(now)
+        state.withLock { state in
+            let statistics = engine.view.statistics()
+            metrics.publish(statistics, since: state.statistics)
+            state.statistics = statistics
+        }
+        metrics.publish(lag)
+        return .wait(nanoseconds: Self.interval)
+    }
+
+    private func noteProgress(_ now: UInt64) {
+        // Nothing to do is not being stuck.
+        guard engine.materialized.reached >= engine.log.durable else { return }
+        status.update { $0.lastProgress = now }
+    }
+
+    private func noteSteps(_ now: UInt64) {
+        state.withLock { state in
+            for worker in workers {
+                let (beat, isStepping) = worker.heartbeat
+                guard isStepping else {
+                    state.steps[worker.name] = nil
+                    continue
+                }
+                guard state.steps[worker.name]?.beat != beat else { continue }
+                state.steps[worker.name] = (beat, now)
+            }
+        }
+    }
+
+    private func restartTheDead(_ now: UInt64) {
+        for worker in workers {
+            guard let death = worker.death else {
+                // Started again, and alive a whole interval later.
+                status.update { $0.deaths[worker.name] = nil }
+                continue
+            }
+            let due = state.withLock { state -> Bool in
+                if let at = state.restartAt[worker.name] {
+                    guard now >= at else { return false }
+                    state.restartAt[worker.name] = nil
+                    return true
+                }
+                var backoff = state.restarts[worker.name] ?? Backoff(limit: 30_000_000_000)
+                let random = engine.log.environment.random
+                state.restartAt[worker.name] = now + backoff.next { random() }
+                state.restarts[worker.name] = backoff
+                return false
+            }
+            status.update { $0.deaths[worker.name] = death }
+            guard due else { continue }
+            engine.configuration.logger.error(
+                "a worker died and is started again",
+                metadata: ["worker": "\(worker.name)", "cause": "\(death)"])
+            worker.start()
+        }
+    }
+
+    var lag: Health.Lag {
+        let now = engine.time.wallMilliseconds()
+        let backlog = engine.backlog.lag
+        return Health.Lag(
+            staged: engine.log.lastSequence, durable: engine.log.durable,
+            materialized: engine.materialized.reached, bytes: backlog.byteCount,
+            seconds: backlog.oldestTime.map { Double(now - min(now, $0)) / 1000 } ?? 0)
+    }
+
+    package var health: Health {
+        let state = status.current
+        let lag = self.lag
+        var health = Health(
+            verdict: .healthy, causes: [], survivesKill: engine.log.survivesProcessDeath, lag: lag,
+            quarantined: engine.sink.quarantined().count)
+        func raise(_ verdict: Health.Verdict, _ cause: String) {
+            health.verdict = max(health.verdict, verdict)
+            health.causes.append(cause)
+        }
+        if let damage = state.damage { raise(.failed, damage) }
+        switch state.refusal {
+        case .poisoned(let error)?: raise(.failed, "syncing the log failed: \(error)")
+        case let refusal?: raise(.degraded, "the log refuses writes: \(refusal)")
+        case nil: break
+        }
+        if let error = state.sinkError {
+            raise(.degraded, "the database refuses (\(state.sinkAttempts) tries): \(error)")
+        }
+        if health.quarantined > 0 {
+            raise(.degraded, "\(health.quarantined) commits are in quarantine")
+        }
+        if let error = state.snapshotError { raise(.degraded, "snapshots fail: \(error)") }
+        for (name, death) in state.deaths { raise(.degraded, "worker \(name) died: \(death)") }
+        if !health.survivesKill, state.damage == nil {
+            raise(.degraded, "writes do not survive a kill on this file system until flushed")
+        }
+        judgeProgress(state, lag, raise)
+        judgeSteps(raise)
+        return health
+    }
+
+    private func judgeProgress(
+        _ state: Status.State, _ lag: Health.Lag, _ raise: (Health.Verdict, String) -> Void
+    ) {
+        guard lag.durable > lag.materialized else { return }
+        let now = engine.time.monotonicNanoseconds()
+        let idle = Double(now - min(now, state.lastProgress)) / 1e9
+        let limit = engine.configuration.stallAfter.seconds
+        guard idle > limit else { return }
+        raise(
+            idle > limit * 10 ? .stalled : .degraded,
+            "the database has not advanced past sequence \(lag.materialized) "
+                + "for \(Int(idle)) s; \(lag.records) records are waiting")
+    }
+}
+
+extension Watchdog {
+    /// A worker that is in one step for long hangs in a call that does not return, such as one to a dead disk.
+    private func judgeSteps(_ raise: (Health.Verdict, String) -> Void) {
+        let now = engine.time.monotonicNanoseconds()
+        let limit = engine.configuration.stallAfter.seconds
+        for (name, step) in state.withLock(\.steps).sorted(by: { $0.key < $1.key }) {
+            let age = Double(now - min(now, step.since)) / 1e9
+            guard age > limit else { continue }
+            raise(
+                age > limit * 10 ? .stalled : .degraded,
+                "worker \(name) has been in one step for \(Int(age)) s")
+        }
+    }
+}
+
+extension Duration {
+    var seconds: Double {
+        Double(components.seconds) + Double(components.attoseconds) / 1e18
+    }
+
+    var nanoseconds: UInt64 {
+        UInt64(max(0, components.seconds)) * 1_000_000_000
+            + UInt64(max(0, components.attoseconds / 1_000_000_000))
+    }
+}

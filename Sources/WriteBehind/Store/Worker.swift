@@ -1,0 +1,100 @@
+package import EventLog
+import Foundation
+import Synchronization
+
+/// A thread that drives steps. Threads exist here and nowhere else; what they drive also runs under a
+/// simulation, without them.
+///
+/// A step that throws ends the run: the worker has died. The ``Watchdog`` starts it again.
+package final class Worker: Sendable {
+    package enum Next: Sendable {
+        case stepAgain
+        case wait(nanoseconds: UInt64?)
+    }
+
+    private struct State {
+        var isRunning = false
+        var shouldStop = false
+        var death: String?
+    }
+
+    let name: String
+    private let signal: Signal
+    private let isBackground: Bool
+    private let step: @Sendable () throws -> Next
+    private let state = Mutex(State())
+    private let finished = Signal()
+    /// Steps begun: what does not move while there is work hangs.
+    private let beats = Atomic<UInt64>(0)
+    private let isStepping = Atomic<Bool>(false)
+
+    /// - Parameter signal: raised when there may be something to do.
+    /// - Parameter isBackground: whether all others go first where they compete for a processor.
+    package init(
+        _ name: String, signal: Signal, isBackground: Bool = false,
+        step: @escaping @Sendable () throws -> Next
+    ) {
+        self.name = name
+        self.isBackground = isBackground
+        self.signal = signal
+        self.step = step
+    }
+
+    var heartbeat: (beats: UInt64, isStepping: Bool) {
+        (beats.load(ordering: .relaxed), isStepping.load(ordering: .relaxed))
+    }
+
+    /// Why the worker ended without having been stopped.
+    var death: String? { state.withLock { $0.death } }
+
+    /// Starts the thread, if none is running.
+    package func start() {
+        let mayStart = state.withLock { state in
+            guard !state.isRunning, !state.shouldStop else { return false }
+            state.isRunning = true
+            state.death = nil
+            return true
+        }
+        guard mayStart else { return }
+        let thread = Thread { self.run() }
+        thread.name = "wb-\(name)"
+        thread.start()
+    }
+
+    private func run() {
+        // On Linux this is the thread's own. It lowers its share of the disk as well.
+        if isBackground { setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, 10) }
+        var death: String?
+        do {
+            while !state.withLock({ $0.shouldStop }) {
+                let ticket = signal.current
+                beats.add(1, ordering: .relaxed)
+                isStepping.store(true, ordering: .relaxed)
+                let next = try step()
+                isStepping.store(false, ordering: .relaxed)
+                if case .wait(let nanoseconds) = next {
+                    signal.wait(after: ticket, nanoseconds: nanoseconds)
+                }
+            }
+        } catch {
+            isStepping.store(false, ordering: .relaxed)
+            death = "\(error)"
+        }
+        state.withLock {
+            $0.isRunning = false
+            $0.death = death
+        }
+        finished.raise()
+    }
+
+    /// Ends the thread after its current step and waits for it.
+    package func stop() {
+        let ticket = finished.current
+        let isRunning = state.withLock { state in
+            state.shouldStop = true
+            return state.isRunning
+        }
+        signal.raise()
+        if isRunning { finished.wait(after: ticket) }
+    }
+}

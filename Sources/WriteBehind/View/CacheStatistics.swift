@@ -1,0 +1,27 @@
+/// What a cache view holds and did.
+package struct CacheStatistics: Equatable, Sendable {
+    /// Lookups that memory answered, tombstones included.
+    package internal(set) var hits = 0
+    /// Lookups that the database has to answer, or to complete.
+    package internal(set) var misses = 0
+    /// Rows dropped to make room.
+    package internal(set) var evictions = 0
+    /// Rows that came from the database.
+    package internal(set) var fills = 0
+    /// Rows, partial rows and tombstones in memory.
+    package internal(set) var rows = 0
+    /// Bytes of rows that the database does not hold yet.
+    package internal(set) var dirtyBytes = 0
+    /// Bytes of memory, by the chunks that it is taken and returned in.
+    package internal(set) var residentBytes = 0
+
+    static func += (left: inout Self, right: Self) {
+        left.hits += right.hits
+        left.misses += right.misses
+        left.evictions += right.evictions
+        left.fills += right.fills
+        left.rows += right.rows
+        left.dirtyBytes += right.dirtyBytes
+        left.residentBytes += right.residentBytes
+    }
+}

@@ -1,0 +1,104 @@
+import Synchronization
+
+/// The rows in memory, current to the last write, in shards of one lock each.
+///
+/// Order of locks: shards ascending (``withShards(of:_:)`` takes them so), then the log's staging. The
+/// staging lock may be taken inside a shard's lock, never the other way around.
+///
+/// Memory is bounded by `limit`: each shard keeps to its share by evicting clean rows, and refuses
+/// (``Shard/admits(_:largest:)``) when dirty rows leave no room. It may pass its share by what one
+/// admitted commit takes beyond what was estimated for it, at most one chunk (PagePool.swift) more than the commit itself.
+@safe package final class CacheView: Sendable {
+    /// A shard's lock and rows, and what keeps them off the cache lines of the next shard.
+    private struct Slot: ~Copyable {
+        let shard: Mutex<Shard>
+        let padding = InlineArray<16, UInt64>(repeating: 0)
+
+        init(_ shard: consuming sending Shard) {
+            self.shard = Mutex(shard)
+        }
+    }
+
+    /// A set of shards; there are at most 64.
+    private typealias ShardSet = UInt64
+
+    /// Smaller limits are taken as this: a shard needs pages for many sizes of rows.
+    package static let smallestLimit = 8 << 20
+    /// A shard of less than this would lose much of it to pages of sizes that are rare.
+    private static let smallestShare = 16 << 20
+
+    // Written in init and freed in deinit only; what they point to is behind mutexes.
+    private nonisolated(unsafe) let slots: UnsafeMutablePointer<Slot>
+    package let shardCount: Int
+    private let seed: UInt64
+
+    /// An empty view. `limit` bounds its memory in bytes, `dirtyLimit` the part of it that rows may
+    /// take which the database does not hold yet (at most three quarters of `limit`).
+    package init(
+        limit: Int, dirtyLimit: Int, watermark: UInt64,
+        seed: UInt64 = .random(in: .min ... .max)
+    ) throws(OutOfMemory) {
+        let limit = max(limit, Self.smallestLimit)
+        var count = 1
+        while count < 64, limit / (count * 2) >= Self.smallestShare { count *= 2 }
+        shardCount = count
+        self.seed = seed
+        unsafe slots = .allocate(capacity: count)
+        let share = limit / count
+        let dirtyShare = min(dirtyLimit, limit / 4 * 3) / count
+        var made = 0
+        do throws(OutOfMemory) {
+            while made < count {
+                let shard = try Shard(
+                    limit: share, dirtyLimit: dirtyShare, watermark: watermark, seed: seed)
+                unsafe (slots + made).initialize(to: Slot(shard))
+                made += 1
+            }
+        } catch {
+            unsafe slots.deinitialize(count: made)
+            unsafe slots.deallocate()
+            throw error
+        }
+    }
+
+    deinit {
+        unsafe slots.deinitialize(count: shardCount)
+        unsafe slots.deallocate()
+    }
+
+    /// The hash that chooses the shard and that all of a shard's methods take.
+    @inline(__always)
+    package func hash(table: UInt16, key: Span<UInt8>) -> UInt64 {
+        RowTable.hash(table: table, key: key, seed: seed)
+    }
+
+    @inline(__always)
+    package func shardNumber(of hash: UInt64) -> Int {
+        Self.shardNumber(of: hash, among: shardCount)
+    }
+
+    @inline(__always)
+    static func shardNumber(of hash: UInt64, among shardCount: Int) -> Int {
+        // The highest bits; a row's place inside its shard comes from the lowest.
+        Int(hash >> 58) & (shardCount - 1)
+    }
+
+    /// Runs `body` with the shard of a hash locked.
+    @inline(__always)
+    package func withShard<R, E: Error>(
+        of hash: UInt64, _ body: (inout Shard) throws(E) -> R
+    ) throws(E) -> R {
+        try withShard(number: shardNumber(of: hash), body)
+    }
+
+    @inline(__always)
+    func withShard<R, E: Error>(
+        number: Int, _ body: (inout Shard) throws(E) -> R
+    ) throws(E) -> R {
+        let slot = unsafe slots + number
+        return unsafe try slot.pointee.shard.withLock {
+            (shard: inout sending Shard) throws(E) -> R in
+            try body(&shard)
+        }
+    }
+}

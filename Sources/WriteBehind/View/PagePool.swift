@@ -1,0 +1,183 @@
+import Glibc
+
+// Pages of 64 KiB, in chunks:
+//
+//      reservation  := chunk*            address space only, until a page of it is used
+//      chunk        := page{1 or 32}     resident as a whole, or not at all
+//      page         := one size class of blocks, or part of a run that holds one big block
+//
+// Memory is counted, bounded and given back by the chunk. A chunk of 32 pages (2 MiB) is one huge
+// page where the kernel has one: counting smaller units then would promise a bound that it does not
+// keep (khugepaged fills the holes again). A chunk of one page is for tables of which there are many.
+// Pages are taken lowest first from resident chunks, so the chunks at the end of the reservation
+// drain and are given back.
+
+/// The address space of an ``Arena`` and which of its pages are in use.
+@safe struct PagePool: ~Copyable, @unchecked Sendable {  // sole owner of its memory
+    static let pageBytes = 64 << 10
+    /// The size of a huge page, which every reservation is a multiple of.
+    static let hugeBytes = 2 << 20
+
+    private struct Chunk {
+        /// Bit i is set while page i is in use.
+        var used: UInt32 = 0
+        var isResident = false
+    }
+
+    private let mapping: UnsafeMutableRawPointer
+    private let mappedBytes: Int
+    /// The first byte of page 0, aligned to a chunk.
+    @unsafe let base: UnsafeMutableRawPointer
+    let pageCount: Int
+    private let pagesPerChunk: Int
+    private let fullChunk: UInt32
+    private var chunks: [Chunk]
+    /// No chunk below this one is resident with a free page.
+    private var firstWithRoom = 0
+    /// No chunk below this one is without memory.
+    private var firstAbsent = 0
+    private var residentChunks = 0
+    private var emptyResidentChunks = 0
+    /// Free pages that cost no further memory.
+    private(set) var freeResidentPages = 0
+
+    var residentBytes: Int { residentChunks * chunkBytes }
+
+    private var chunkBytes: Int { pagesPerChunk * Self.pageBytes }
+
+    /// Reserves address space; memory is taken chunk by chunk when pages are.
+    init(reserving byteCount: Int, hugePages: Bool) throws(OutOfMemory) {
+        let length = max(1, (byteCount + Self.hugeBytes - 1) / Self.hugeBytes) * Self.hugeBytes
+        mappedBytes = length + Self.hugeBytes  // one more, to align within
+        let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE
+        let start = unsafe mmap(nil, mappedBytes, PROT_READ | PROT_WRITE, flags, -1, 0)
+        guard let start = unsafe start, unsafe start != MAP_FAILED else {
+            throw OutOfMemory(byteCount: byteCount)
+        }
+        unsafe mapping = start
+        unsafe base = start.alignedUp(toMultipleOf: Self.hugeBytes)
+        pageCount = length / Self.pageBytes
+        pagesPerChunk = hugePages ? 32 : 1
+        fullChunk = hugePages ? .max : 1
+        chunks = Array(repeating: Chunk(), count: pageCount / pagesPerChunk)
+        // Advice only: if it is not taken everything works all the same.
+        _ = unsafe madvise(base, length, hugePages ? MADV_HUGEPAGE : MADV_NOHUGEPAGE)
+    }
+
+    deinit {
+        _ = unsafe munmap(mapping, mappedBytes)
+    }
+
+    /// Whether `count` adjacent pages can be had while at most `residentLimit` bytes are resident.
+    func hasRoom(pages count: Int, residentLimit: Int) -> Bool {
+        if count == 1, freeResidentPages > 0 { return true }
+        let newChunks = (count + pagesPerChunk - 1) / pagesPerChunk
+        if residentBytes + newChunks * chunkBytes <= residentLimit { return true }
+        return freeResidentPages >= count && findRun(count, residentOnly: true) != nil
+    }
+
+    /// Takes one page; nil when the reservation is used up.
+    mutating func takePage() -> Int? {
+        if freeResidentPages > 0 {
+            while chunks[firstWithRoom].used == fullChunk || !chunks[firstWithRoom].isResident {
+                firstWithRoom += 1
+            }
+            let page =
+                firstWithRoom * pagesPerChunk
+                + (~chunks[firstWithRoom].used).trailingZeroBitCount
+            markUsed(page)
+            return page
+        }
+        while firstAbsent < chunks.count, chunks[firstAbsent].isResident { firstAbsent += 1 }
+        guard firstAbsent < chunks.count else { return nil }
+        let page = firstAbsent * pagesPerChunk
+        markUsed(page)
+        return page
+    }
+
+    /// Takes `count` adjacent pages; nil when the reservation has no such run.
+    mutating func takeRun(_ count: Int) -> Int? {
+        let found = findRun(count, residentOnly: true) ?? findRun(count, residentOnly: false)
+        guard let found else { return nil }
+        for page in found..<found + count { markUsed(page) }
+        return found
+    }
+
+    /// Gives pages back. Of chunks without used pages one is kept, the others' memory is returned.
+    mutating func release(_ pages: Range<Int>) {
+        for page in pages {
+            let index = page / pagesPerChunk
+            chunks[index].used &= ~(1 << UInt32(page % pagesPerChunk))
+            freeResidentPages += 1
+            firstWithRoom = min(firstWithRoom, index)
+            guard chunks[index].used == 0 else { continue }
+            if emptyResidentChunks == 0 {
+                emptyResidentChunks = 1
+            } else {
+                returnMemory(of: index)
+            }
+        }
+    }
+
+    /// Returns the memory of chunks without used pages.
+    mutating func trim() {
+        guard emptyResidentChunks > 0 else { return }
+        for index in chunks.indices where chunks[index].isResident && chunks[index].used == 0 {
+            returnMemory(of: index)
+        }
+        emptyResidentChunks = 0
+    }
+
+    private mutating func returnMemory(of index: Int) {
+        let start = unsafe base + index * chunkBytes
+        _ = unsafe madvise(start, chunkBytes, MADV_DONTNEED)
+        chunks[index].isResident = false
+        residentChunks -= 1
+        freeResidentPages -= pagesPerChunk
+        firstAbsent = min(firstAbsent, index)
+    }
+
+    private mutating func markUsed(_ page: Int) {
+        let index = page / pagesPerChunk
+        if !chunks[index].isResident {
+            chunks[index].isResident = true
+            faultIn(index)
+            residentChunks += 1
+            freeResidentPages += pagesPerChunk
+            firstWithRoom = min(firstWithRoom, index)
+        } else if chunks[index].used == 0 {
+            emptyResidentChunks -= 1
+        }
+        chunks[index].used |= 1 << UInt32(page % pagesPerChunk)
+        freeResidentPages -= 1
+    }
+
+    /// Has the kernel back a chunk at once: one by one, the 16 faults of a small chunk cost more than
+    /// all else that a put does. Advice only; a huge page is one fault anyway.
+    private func faultIn(_ index: Int) {
+        guard pagesPerChunk == 1 else { return }
+        _ = unsafe madvise(base + index * chunkBytes, chunkBytes, MADV_POPULATE_WRITE)
+    }
+
+    /// The first run of free pages. Linear in the chunks, which is fair for a block of many pages.
+    private func findRun(_ count: Int, residentOnly: Bool) -> Int? {
+        var length = 0
+        for index in chunks.indices {
+            let chunk = chunks[index]
+            if chunk.used == fullChunk || (residentOnly && !chunk.isResident) {
+                length = 0
+                continue
+            }
+            for bit in 0..<pagesPerChunk {
+                length = chunk.used >> UInt32(bit) & 1 == 0 ? length + 1 : 0
+                if length == count { return index * pagesPerChunk + bit + 1 - count }
+            }
+        }
+        return nil
+    }
+}
+
+/// Address space could not be reserved: a limit of the process or of the machine.
+package struct OutOfMemory: Error, Equatable, Sendable {
+    package var byteCount: Int
+}

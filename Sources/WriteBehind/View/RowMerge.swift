@@ -1,0 +1,157 @@
+package import EventLog
+
+// Merging of bodies, byte by byte, without making values of them:
+//
+//      row + patch   -> row      the patched columns replaced; columns that the row does not hold
+//                                yet (added later) are the table's defaults
+//      patch + patch -> patch    the columns of both, the newer value where both have one
+//
+// The grammar is that of Record.swift. A patch's columns ascend, each at most once.
+
+/// How a patch changes a row, and how it changes an earlier patch.
+package enum RowMerge {
+    /// Columns beyond this are refused: no table has them, and a row is filled up to the highest.
+    static let columnLimit: UInt64 = 32_768
+
+    /// Appends the row that `patch` makes of `row`. `defaults` are the table's encoded default values
+    /// by column, asked for only if the row is shorter than the patch reaches.
+    package static func row(
+        _ row: Span<UInt8>, patch: Span<UInt8>, defaults: @autoclosure () -> [[UInt8]],
+        into output: inout [UInt8]
+    ) throws(MalformedRecord) {
+        var reader = ByteReader(0..<row.count)
+        let rowCount = UInt64(try reader.valueCount(row))
+        var changes = PatchReader(patch)
+        let count = max(rowCount, try PatchReader.columnEnd(patch))
+        let fallback = count > rowCount ? defaults() : []
+        output.append(varint: count)
+        try changes.advance(patch)
+        var kept = reader.offset
+        for column in 0..<count {
+            let start = reader.offset
+            if column < rowCount { try reader.skipValue(row) }
+            if changes.column == column {
+                append(row, kept..<start, to: &output)
+                append(patch, changes.value, to: &output)
+                kept = reader.offset
+                try changes.advance(patch)
+            } else if column >= rowCount {
+                append(row, kept..<start, to: &output)
+                kept = reader.offset
+                appendDefault(fallback, Int(column), to: &output)
+            }
+        }
+        append(row, kept..<reader.offset, to: &output)
+    }
+
+    /// Appends the patch that does what `older` and then `newer` do.
+    package static func patch(
+        _ older: Span<UInt8>, _ newer: Span<UInt8>, into output: inout [UInt8]
+    ) throws(MalformedRecord) {
+        var count: UInt64 = 0
+        try forEachColumn(older, newer) { _, _ in count += 1 }
+        output.append(varint: count)
+        try forEachColumn(older, newer) { column, side in
+            output.append(varint: column)
+            switch side {
+            case .older(let value): append(older, value, to: &output)
+            case .newer(let value): append(newer, value, to: &output)
+            }
+        }
+    }
+
+    /// Throws unless `patch` is a patch.
+    static func check(_ patch: Span<UInt8>) throws(MalformedRecord) {
+        _ = try PatchReader.columnEnd(patch)
+    }
+
+    private enum Side {
+        case older(Range<Int>)
+        case newer(Range<Int>)
+    }
+
+    @inline(__always)
+    private static func forEachColumn(
+        _ older: Span<UInt8>, _ newer: Span<UInt8>, _ body: (UInt64, Side) -> Void
+    ) throws(MalformedRecord) {
+        var left = PatchReader(older)
+        var right = PatchReader(newer)
+        try left.advance(older)
+        try right.advance(newer)
+        while left.column != PatchReader.end || right.column != PatchReader.end {
+            if left.column < right.column {
+                body(left.column, .older(left.value))
+                try left.advance(older)
+                continue
+            }
+            body(right.column, .newer(right.value))
+            if left.column == right.column { try left.advance(older) }
+            try right.advance(newer)
+        }
+    }
+
+    private static func appendDefault(
+        _ defaults: [[UInt8]], _ column: Int, to output: inout [UInt8]
+    ) {
+        if column < defaults.count {
+            output.append(contentsOf: defaults[column])
+        } else {
+            output.append(ValueTag.null.rawValue)
+        }
+    }
+
+    @inline(__always)
+    private static func append(
+        _ bytes: Span<UInt8>, _ range: Range<Int>, to output: inout [UInt8]
+    ) {
+        let part = bytes.extracting(range)
+        unsafe part.withUnsafeBufferPointer { unsafe output.append(contentsOf: $0) }
+    }
+}
+
+/// Walks the columns of a patch.
+private struct PatchReader {
+    /// ``column`` behind the last one.
+    static let end = UInt64.max
+
+    private(set) var column: UInt64 = 0
+    private(set) var value = 0..<0
+    private var reader: ByteReader
+    private var left: Int?
+
+    init(_ patch: Span<UInt8>) {
+        reader = ByteReader(0..<patch.count)
+    }
+
+    @inline(__always)
+    mutating func advance(_ patch: Span<UInt8>) throws(MalformedRecord) {
+        let isFirst = left == nil
+        let count: Int
+        if let left { count = left } else { count = try reader.valueCount(patch) }
+        guard count > 0 else {
+            column = Self.end
+            left = 0
+            return
+        }
+        left = count - 1
+        let next = try reader.varint(patch)
+        guard next < RowMerge.columnLimit, isFirst || next > column else {
+            throw MalformedRecord(offset: reader.offset, reason: "columns do not ascend")
+        }
+        column = next
+        let start = reader.offset
+        try reader.skipValue(patch)
+        value = start..<reader.offset
+    }
+
+    /// One behind the highest column; 0 for an empty patch.
+    static func columnEnd(_ patch: Span<UInt8>) throws(MalformedRecord) -> UInt64 {
+        var reader = PatchReader(patch)
+        var end: UInt64 = 0
+        while true {
+            try reader.advance(patch)
+            if reader.column == Self.end { return end }
+            end = reader.column + 1
+        }
+    }
+}

@@ -1,0 +1,271 @@
+package import EventLog
+
+/// Rows by table and key, with the fold of records into them.
+///
+/// The fold is here and nowhere else: the cache view, the materializer's batches, snapshots and time
+/// travel all go through it, so they agree.
+///
+/// | record | on absent   | on full      | on partial     | on tombstone |
+/// |--------|-------------|--------------|----------------|--------------|
+/// | put    | full        | full         | full           | full         |
+/// | patch  | partial     | merged full  | merged partial | partial      |
+/// | delete | tombstone*  | tombstone*   | tombstone*     | tombstone*   |
+/// | clear  | every row of the table is removed; ``clearedAt`` remembers the sequence              |
+///
+/// \* or nothing, where the caller has no use for tombstones.
+///
+/// Nothing here survives a crash; it is all made again from the log. Not for several threads.
+package struct RowTable: ~Copyable, Sendable {
+    /// Names a row until it is changed or removed; 0 names none.
+    package typealias Reference = UInt32
+
+    var arena: Arena
+    var index: RowIndex
+    /// Mixed into every hash. Secret and random, so that nobody can choose keys that collide.
+    let seed: UInt64
+    /// The sequence of each table's last clear.
+    package internal(set) var clearedAt: [UInt16: UInt64] = [:]
+    private var defaults: [UInt16: [[UInt8]]] = [:]
+    private var scratch: [UInt8] = []
+
+    /// An empty table that may grow to `byteCount` bytes of blocks (32 GiB at most). That is address
+    /// space; memory is taken as needed, with huge pages (the faster) in steps of 2 MiB, else of
+    /// 64 KiB.
+    package init(
+        reserving byteCount: Int = Arena.largestReservation,
+        hugePages: Bool = true, seed: UInt64 = .random(in: .min ... .max)
+    ) throws(OutOfMemory) {
+        var arena = try Arena(reserving: byteCount, hugePages: hugePages)
+        index = RowIndex(in: &arena)
+        self.arena = arena
+        self.seed = seed
+    }
+
+    /// Rows, tombstones and partial rows.
+    package var count: Int { index.count }
+    /// Bytes of the rows, with their headers and what their blocks round up to.
+    package var bytesInUse: Int { arena.bytesInUse }
+    /// Bytes of memory behind all of it, the index included.
+    package var bytesResident: Int { arena.bytesResident }
+
+    /// The values of columns that rows written before these columns existed do not hold: one encoded
+    /// value for each non-key column in schema order. Without them they are null.
+    package mutating func setDefaults(table: UInt16, _ values: [[UInt8]]) {
+        defaults[table] = values
+    }
+
+    /// The hash that all other methods take; the same for every table with the same seed.
+    @inline(__always)
+    package static func hash(table: UInt16, key: Span<UInt8>, seed: UInt64) -> UInt64 {
+        Checksum.of(key, seed: seed ^ (UInt64(table) &* 0x9E37_79B9_7F4A_7C15))
+    }
+
+    package func hash(table: UInt16, key: Span<UInt8>) -> UInt64 {
+        Self.hash(table: table, key: key, seed: seed)
+    }
+
+    /// Where a row stands, or where it would.
+    package struct Place {
+        package var slot: Int
+        package var reference: Reference
+    }
+
+    /// What a change did: enough to keep accounts of bytes and sequences.
+    package struct Change {
+        package var reference: Reference
+        /// The entry's word before, 0 if there was none.
+        package var oldWord: UInt64
+        package var oldBytes: Int
+        package var newBytes: Int
+    }
+
+    @inline(__always)
+    package func find(_ hash: UInt64, _ table: UInt16, _ key: Span<UInt8>) -> Place {
+        let tag = UInt32(truncatingIfNeeded: hash)
+        var slot = index.home(tag)
+        while true {
+            let reference = index.search(tag, from: &slot)
+            if reference == 0 || entry(reference).matches(table: table, key: key) {
+                return Place(slot: slot, reference: reference)
+            }
+            slot += 1
+        }
+    }
+
+    /// The fields of a row. Only for a reference that is in use, which every caller has from a
+    /// search or a walk within the same operation.
+    @inline(__always)
+    func entry(_ reference: Reference) -> Entry { unsafe Entry(at: arena.address(reference)) }
+
+    // MARK: The fold
+
+    /// Applies a put; a deadline makes it a row with a time to live.
+    @inline(__always)
+    package mutating func put(
+        _ hash: UInt64, _ table: UInt16, _ key: Span<UInt8>, _ row: Span<UInt8>,
+        sequence: UInt64, deadline: UInt64? = nil
+    ) -> Change {
+        let place = find(hash, table, key)
+        return store(
+            NewEntry(table: table, state: .full, sequence: sequence, deadline: deadline),
+            key, row, hash: hash, at: place)
+    }
+
+    /// Applies a patch; the row keeps its deadline. Throws, with nothing changed, if the patch or the
+    /// row is no bytes that a codec wrote.
+    package mutating func patch(
+        _ hash: UInt64, _ table: UInt16, _ key: Span<UInt8>, _ patch: Span<UInt8>,
+        sequence: UInt64
+    ) throws(MalformedRecord) -> Change {
+        let place = find(hash, table, key)
+        let state = place.reference == 0 ? .absent : entry(place.reference).state
+        var row = NewEntry(table: table, state: .partial, sequence: sequence)
+        guard state == .full || state == .partial else {
+            try RowMerge.check(patch)
+            return store(row, key, patch, hash: hash, at: place)
+        }
+        row.state = state
+        row.deadline = entry(place.reference).deadline
+        var merged: [UInt8] = []
+        swap(&merged, &scratch)
+        defer { swap(&merged, &scratch) }
+        merged.removeAll(keepingCapacity: true)
+        let body = unsafe entry(place.reference).body.bindMemory(to: UInt8.self).span
+        if state == .full {
+            try RowMerge.row(body, patch: patch, defaults: defaults[table] ?? [], into: &merged)
+        } else {
+            try RowMerge.patch(body, patch, into: &merged)
+        }
+        return store(row, key, merged.span, hash: hash, at: place)
+    }
+
+    /// Applies a delete, leaving a tombstone.
+    package mutating func delete(
+        _ hash: UInt64, _ table: UInt16, _ key: Span<UInt8>, sequence: UInt64
+    ) -> Change {
+        let place = find(hash, table, key)
+        let row = NewEntry(table: table, state: .tombstone, sequence: sequence)
+        return store(row, key, key.extracting(0..<0), hash: hash, at: place)
+    }
+
+    /// Applies a clear; `removing` is told the word and the block's length of each row that goes.
+    package mutating func clear(
+        _ table: UInt16, sequence: UInt64, removing: (UInt64, Int) -> Void = { _, _ in }
+    ) {
+        var cursor = Arena.Cursor()
+        while case let reference = arena.next(&cursor), reference != 0 {
+            guard entry(reference).table == table else { continue }
+            removing(entry(reference).word, arena.blockBytes(reference))
+            remove(reference)
+        }
+        clearedAt[table] = sequence
+    }
+
+    /// Makes a partial row full: the patch that it holds over `base`. It keeps its sequence, flags
+    /// and deadline. Throws, with nothing changed, if the bytes are none that a codec wrote.
+    mutating func complete(
+        _ hash: UInt64, _ table: UInt16, _ key: Span<UInt8>, base: Span<UInt8>, at place: Place
+    ) throws(MalformedRecord) -> Change {
+        let old = entry(place.reference)
+        let row = NewEntry(
+            table: table, state: .full, sequence: old.sequence, deadline: old.deadline)
+        var merged: [UInt8] = []
+        swap(&merged, &scratch)
+        defer { swap(&merged, &scratch) }
+        merged.removeAll(keepingCapacity: true)
+        let patch = unsafe old.body.bindMemory(to: UInt8.self).span
+        try RowMerge.row(base, patch: patch, defaults: defaults[table] ?? [], into: &merged)
+        return store(row, key, merged.span, hash: hash, at: place)
+    }
+}
+
+extension RowTable {
+    // MARK: Blocks
+
+    /// Writes the entry: over the old block if the new one would be of the same length.
+    @inline(__always)
+    mutating func store(
+        _ row: NewEntry, _ key: Span<UInt8>, _ body: Span<UInt8>, hash: UInt64, at place: Place
+    ) -> Change {
+        let shape = EntryShape(
+            table: row.table, keyLength: key.count, bodyLength: body.count,
+            hasDeadline: row.deadline != nil)
+        if place.reference != 0 { return replace(row, shape, key, body, at: place) }
+        let reference = take(shape.byteCount)
+        entry(reference).write(row, shape: shape, key: key, body: body)
+        index.insert(
+            reference, tag: UInt32(truncatingIfNeeded: hash), at: place.slot, arena: &arena)
+        return Change(
+            reference: reference, oldWord: 0, oldBytes: 0, newBytes: arena.blockBytes(reference))
+    }
+
+    @inline(__always)
+    private mutating func replace(
+        _ row: NewEntry, _ shape: EntryShape, _ key: Span<UInt8>, _ body: Span<UInt8>,
+        at place: Place
+    ) -> Change {
+        let old = entry(place.reference)
+        let oldWord = old.word
+        var row = row
+        row.flags.formUnion(old.flags.intersection(.pinned))
+        row.flags.insert(.visited)
+        let oldBytes = arena.blockBytes(place.reference)
+        if arena.fits(shape.byteCount, place.reference) {
+            old.write(row, shape: shape, key: key, body: body)
+            return Change(
+                reference: place.reference, oldWord: oldWord, oldBytes: oldBytes,
+                newBytes: oldBytes)
+        }
+        let reference = take(shape.byteCount)
+        entry(reference).write(row, shape: shape, key: key, body: body)
+        index.replace(reference, at: place.slot)
+        arena.free(place.reference)
+        return Change(
+            reference: reference, oldWord: oldWord, oldBytes: oldBytes,
+            newBytes: arena.blockBytes(reference))
+    }
+
+    @inline(__always)
+    private mutating func take(_ byteCount: Int) -> Reference {
+        let reference = arena.allocate(byteCount)
+        // Callers that bound their memory reserve several times their bound, the others reserve all
+        // that references reach: memory is used up long before.
+        precondition(reference != 0, "the rows' address space is used up")
+        return reference
+    }
+
+    @inline(__always)
+    package mutating func remove(_ place: Place) {
+        index.remove(at: place.slot)
+        arena.free(place.reference)
+    }
+
+    /// Removes a row that was found by walking over memory.
+    mutating func remove(_ reference: Reference) {
+        remove(place(of: reference))
+    }
+
+    /// Where a row stands in the index.
+    func place(of reference: Reference) -> Place {
+        let entry = entry(reference)
+        let key = unsafe entry.key.bindMemory(to: UInt8.self).span
+        let tag = UInt32(truncatingIfNeeded: hash(table: entry.table, key: key))
+        var slot = index.home(tag)
+        while index.search(tag, from: &slot) != reference { slot += 1 }
+        return Place(slot: slot, reference: reference)
+    }
+
+    /// Moves what is left in a page of the arena into other pages that have room for it, so that the
+    /// page can serve another class. References into it change.
+    mutating func evacuate(page: Int) {
+        var cursor = Arena.Cursor(page: page)
+        while case let old = arena.next(&cursor), old != 0, Arena.page(of: old) == page {
+            let new = arena.allocateElsewhere(than: old)
+            guard new != 0 else { return }
+            let place = place(of: old)
+            arena.copyBlock(from: old, to: new)
+            index.replace(new, at: place.slot)
+            arena.free(old)
+        }
+    }
+}

@@ -1,0 +1,311 @@
+import DequeModule
+package import EventLog
+
+/// The part of the cache view under one lock: rows whose hashes begin alike.
+///
+/// Every method is called with the shard's lock held (``CacheView``), and takes the hash of table and
+/// key that chose the shard. Records are applied in the critical section in which they were appended
+/// to the log, so that a key's order in the view is its order in the log (I1).
+package struct Shard: ~Copyable, Sendable {
+    package internal(set) var rows: RowTable
+    /// Rows at or below this sequence, if not pinned, are clean.
+    package private(set) var watermark: UInt64
+    /// The highest sequence of any row that left without a newer record of its key: by eviction,
+    /// time to live, or as a tombstone that became clean.
+    package private(set) var droppedThrough: UInt64
+    let limit: Int
+    let dirtyLimit: Int
+    private var dirty: DirtyBytes
+    private var pinnedBytes = 0
+    /// Tables whose clear is quarantined: their rows are gone, though the database still shows them.
+    private var pinnedClears: Set<UInt16> = []
+    /// Tombstones by ascending sequence; some are gone by now.
+    private var tombstones: Deque<Tombstone> = []
+    var hand = Arena.Cursor()
+    /// A full walk found nothing to evict, and nothing became clean since.
+    var isExhausted = false
+    var counters = CacheStatistics()
+
+    /// From here on the 2 MiB that are lost to rounding in a shard do not matter; below, they would
+    /// cost more memory than huge pages gain time (a tenth on random keys).
+    private static let hugePagesLimit = 256 << 20
+
+    private struct Tombstone {
+        var sequence: UInt64
+        var hash: UInt64
+    }
+
+    /// What ``lookup(_:_:_:now:)`` found. The reference is good until the shard changes or its lock
+    /// is let go, and 0 if there is no entry.
+    package struct Lookup {
+        package var state: RowState
+        package var sequence: UInt64
+        package var reference: RowTable.Reference
+    }
+
+    /// What became of a row that was read from the database.
+    package enum Fill: Equatable, Sendable {
+        /// Resident now; ``lookup(_:_:_:now:)`` finds it. A partial row was completed with it.
+        case filled
+        /// Current, but there is no room to keep it.
+        case unkept
+        /// The database has no such row, nor has the view.
+        case absent
+        /// The view holds something of its own: look it up.
+        case present
+        /// It may be older than an acknowledged write: read the database again.
+        case lookAgain
+    }
+
+    init(limit: Int, dirtyLimit: Int, watermark: UInt64, seed: UInt64) throws(OutOfMemory) {
+        // Four times, so that a run of pages is found among scattered ones; the rest for a commit of
+        // the largest size that was admitted in one piece.
+        rows = try RowTable(
+            reserving: 4 * limit + (512 << 20), hugePages: limit >= Self.hugePagesLimit, seed: seed)
+        self.limit = limit
+        self.dirtyLimit = dirtyLimit
+        self.watermark = watermark
+        droppedThrough = watermark
+        dirty = DirtyBytes(watermark: watermark)
+    }
+
+    /// Bytes of rows that the database does not hold yet, blocks rounded up.
+    package var dirtyBytes: Int { dirty.total + pinnedBytes }
+
+    var statistics: CacheStatistics {
+        var result = counters
+        result.rows = rows.count
+        result.dirtyBytes = dirtyBytes
+        result.residentBytes = rows.bytesResident
+        return result
+    }
+
+    func isClean(_ entry: Entry) -> Bool {
+        entry.sequence <= watermark && !entry.flags.contains(.pinned)
+    }
+
+    // MARK: Reading
+
+    /// What the view knows of a key. Marks the row as used. `now` is asked for only if the row has a
+    /// time to live (milliseconds of a monotonic clock).
+    ///
+    /// A key of a table whose clear is not materialized yet, and that was not written since, is a
+    /// tombstone: the database would still show the row.
+    @inline(__always)
+    package mutating func lookup(
+        _ hash: UInt64, _ table: UInt16, _ key: Span<UInt8>, now: @autoclosure () -> UInt64
+    ) -> Lookup {
+        let place = rows.find(hash, table, key)
+        guard place.reference != 0 else { return lookupAbsent(table) }
+        let entry = rows.entry(place.reference)
+        let flags = entry.flags
+        if flags.contains(.hasDeadline), isExpired(entry, now: now()) {
+            drop(place)
+            return lookupAbsent(table)
+        }
+        if !flags.contains(.visited) { entry.set(.visited) }
+        let state = entry.state
+        if state == .partial { counters.misses += 1 } else { counters.hits += 1 }
+        return Lookup(state: state, sequence: entry.sequence, reference: place.reference)
+    }
+
+    private mutating func lookupAbsent(_ table: UInt16) -> Lookup {
+        if let cleared = pendingClear(of: table) {
+            counters.hits += 1
+            return Lookup(state: .tombstone, sequence: cleared, reference: 0)
+        }
+        counters.misses += 1
+        return Lookup(state: .absent, sequence: 0, reference: 0)
+    }
+
+    /// The sequence of a table's clear that the database has not seen.
+    func pendingClear(of table: UInt16) -> UInt64? {
+        guard let cleared = rows.clearedAt[table] else { return nil }
+        return cleared > watermark || pinnedClears.contains(table) ? cleared : nil
+    }
+
+    private func isExpired(_ entry: Entry, now: UInt64) -> Bool {
+        guard let deadline = entry.deadline else { return false }
+        return now >= deadline && isClean(entry)
+    }
+
+    /// Hands out the bytes of what a lookup found: a row, or of a partial row its patch.
+    @inline(__always)
+    package func withBody<R, E: Error>(
+        _ reference: RowTable.Reference, _ body: (Span<UInt8>) throws(E) -> R
+    ) throws(E) -> R {
+        try rows.withBody(reference, body)
+    }
+
+    // MARK: Writing
+
+    /// Applies a put; the cached copy counts as absent once it is clean and past the deadline.
+    @inline(__always)
+    package mutating func put(
+        _ hash: UInt64, _ table: UInt16, _ key: Span<UInt8>, _ row: Span<UInt8>,
+        sequence: UInt64, deadline: UInt64? = nil
+    ) {
+        account(
+            rows.put(hash, table, key, row, sequence: sequence, deadline: deadline), sequence)
+    }
+
+    /// Applies a patch. Throws, with nothing changed, only on bytes that no codec wrote.
+    package mutating func patch(
+        _ hash: UInt64, _ table: UInt16, _ key: Span<UInt8>, _ patch: Span<UInt8>,
+        sequence: UInt64
+    ) throws(MalformedRecord) {
+        account(try rows.patch(hash, table, key, patch, sequence: sequence), sequence)
+    }
+
+    /// Applies a delete: a tombstone until it is clean.
+    package mutating func delete(
+        _ hash: UInt64, _ table: UInt16, _ key: Span<UInt8>, sequence: UInt64
+    ) {
+        account(rows.delete(hash, table, key, sequence: sequence), sequence)
+        tombstones.append(Tombstone(sequence: sequence, hash: hash))
+    }
+
+    /// Applies a clear. Every shard gets it, with the same sequence.
+    package mutating func clear(_ table: UInt16, sequence: UInt64) {
+        var removed: [(word: UInt64, bytes: Int)] = []
+        rows.clear(table, sequence: sequence) { removed.append(($0, $1)) }
+        for row in removed { discount(row.word, row.bytes) }
+    }
+
+    /// Keeps the accounts after a change.
+    @inline(__always)
+    private mutating func account(_ change: RowTable.Change, _ sequence: UInt64) {
+        let flags = EntryFlags(rawValue: UInt8(truncatingIfNeeded: change.oldWord))
+        if change.oldWord != 0 { discount(change.oldWord, change.oldBytes) }
+        if flags.contains(.pinned) {
+            pinnedBytes += change.newBytes
+        } else {
+            dirty.add(change.newBytes, sequence: sequence)
+        }
+    }
+
+    /// Takes an entry out of the accounts.
+    @inline(__always)
+    private mutating func discount(_ word: UInt64, _ bytes: Int) {
+        let flags = EntryFlags(rawValue: UInt8(truncatingIfNeeded: word))
+        if flags.contains(.pinned) {
+            pinnedBytes -= bytes
+        } else if !flags.contains(.filled) {
+            dirty.remove(bytes, sequence: word >> 8)
+        }
+    }
+
+    // MARK: Filling
+
+    /// Takes in what the database held at `watermark`; nil is no row.
+    ///
+    /// Allowed only if nothing newer than that watermark was ever dropped here and the table was not
+    /// cleared since: otherwise the row could be older than an acknowledged write (I5).
+    package mutating func fill(
+        _ hash: UInt64, _ table: UInt16, _ key: Span<UInt8>, row: Span<UInt8>?,
+        asOf watermark: UInt64, deadline: UInt64? = nil
+    ) throws(MalformedRecord) -> Fill {
+        let found = rows.find(hash, table, key)
+        let state = found.reference == 0 ? .absent : rows.entry(found.reference).state
+        if state == .full || state == .tombstone { return .present }
+        guard watermark >= droppedThrough, watermark >= rows.clearedAt[table] ?? 0 else {
+            return .lookAgain
+        }
+        guard let row else { return .absent }
+        counters.fills += 1
+        if state == .partial {
+            // It is resident already, and what completes it is one row: no question of room.
+            let sequence = rows.entry(found.reference).sequence
+            account(try rows.complete(hash, table, key, base: row, at: found), sequence)
+            return .filled
+        }
+        guard makeRoom(Self.cost(keyLength: key.count, bodyLength: row.count)),
+            watermark >= droppedThrough  // making room may have dropped a row that is newer
+        else { return .unkept }
+        let entry = NewEntry(
+            table: table, state: .full, sequence: watermark, flags: .filled, deadline: deadline)
+        // Found again: making room may have moved the place.
+        _ = rows.store(entry, key, row, hash: hash, at: rows.find(hash, table, key))
+        return .filled
+    }
+
+    // MARK: Leaving
+
+    /// Drops the cached copy of a row; false if it is dirty, and stays (I6).
+    @discardableResult
+    package mutating func evict(_ hash: UInt64, _ table: UInt16, _ key: Span<UInt8>) -> Bool {
+        let place = rows.find(hash, table, key)
+        guard place.reference != 0 else { return true }
+        guard isClean(rows.entry(place.reference)) else { return false }
+        drop(place)
+        return true
+    }
+
+    /// Removes a clean row and remembers that something of its sequence is gone.
+    mutating func drop(_ place: RowTable.Place) {
+        let entry = rows.entry(place.reference)
+        droppedThrough = max(droppedThrough, entry.sequence)
+        discount(entry.word, rows.arena.blockBytes(place.reference))
+        rows.remove(place)
+    }
+
+    /// The sink reflects the log up to `watermark`: what is not above it becomes clean.
+    package mutating func advance(to watermark: UInt64) {
+        guard watermark > self.watermark else { return }
+        self.watermark = watermark
+        dirty.advance(to: watermark)
+        isExhausted = false
+        while let first = tombstones.first, first.sequence <= watermark {
+            tombstones.removeFirst()
+            dropTombstone(first)
+        }
+    }
+
+    private mutating func dropTombstone(_ tombstone: Tombstone) {
+        let tag = UInt32(truncatingIfNeeded: tombstone.hash)
+        var slot = rows.index.home(tag)
+        while case let reference = rows.index.search(tag, from: &slot), reference != 0 {
+            let entry = rows.entry(reference)
+            // Sequences are unique: it is this tombstone, or the key was written again.
+            if entry.sequence == tombstone.sequence {
+                guard entry.state == .tombstone, isClean(entry) else { return }
+                return drop(RowTable.Place(slot: slot, reference: reference))
+            }
+            slot += 1
+        }
+    }
+
+    // MARK: Quarantine
+
+    /// Makes a row count as dirty whatever its sequence; false if there is no entry.
+    package mutating func pin(_ hash: UInt64, _ table: UInt16, _ key: Span<UInt8>) -> Bool {
+        let place = rows.find(hash, table, key)
+        guard place.reference != 0 else { return false }
+        let entry = rows.entry(place.reference)
+        guard !entry.flags.contains(.pinned) else { return true }
+        let bytes = rows.arena.blockBytes(place.reference)
+        discount(entry.word, bytes)
+        pinnedBytes += bytes
+        entry.set(.pinned)
+        return true
+    }
+
+    /// Makes the rows that a clear removed count as deleted although the clear is at or below the watermark.
+    mutating func pinClear(_ table: UInt16, _ isPinned: Bool) {
+        if isPinned { pinnedClears.insert(table) } else { pinnedClears.remove(table) }
+    }
+
+    /// Ends what ``pin(_:_:_:)`` began; a tombstone that is clean goes.
+    package mutating func unpin(_ hash: UInt64, _ table: UInt16, _ key: Span<UInt8>) {
+        let place = rows.find(hash, table, key)
+        guard place.reference != 0 else { return }
+        let entry = rows.entry(place.reference)
+        guard entry.flags.contains(.pinned) else { return }
+        let bytes = rows.arena.blockBytes(place.reference)
+        pinnedBytes -= bytes
+        entry.clear(.pinned)
+        if !entry.flags.contains(.filled) { dirty.add(bytes, sequence: entry.sequence) }
+        isExhausted = false
+        if entry.state == .tombstone, isClean(entry) { drop(place) }
+    }
+}

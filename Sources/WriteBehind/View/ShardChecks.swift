@@ -1,0 +1,81 @@
+import EventLog
+
+extension Shard {
+    /// Like ``lookup(_:_:_:now:)``, for a commit that checks what it has read: counts as no use.
+    mutating func peek(_ hash: UInt64, _ table: UInt16, _ key: Span<UInt8>) -> Lookup {
+        let place = rows.find(hash, table, key)
+        guard place.reference != 0 else {
+            if let cleared = pendingClear(of: table) {
+                return Lookup(state: .tombstone, sequence: cleared, reference: 0)
+            }
+            return Lookup(state: .absent, sequence: 0, reference: 0)
+        }
+        let entry = rows.entry(place.reference)
+        return Lookup(state: entry.state, sequence: entry.sequence, reference: place.reference)
+    }
+
+    /// Whether what the database held at `watermark` still holds for keys that the view knows nothing of.
+    func isCurrent(_ table: UInt16, asOf watermark: UInt64) -> Bool {
+        watermark >= droppedThrough && watermark >= rows.clearedAt[table] ?? 0
+    }
+
+    /// See ``RowTable/setDefaults(table:_:)``.
+    mutating func setDefaults(table: UInt16, _ values: [[UInt8]]) {
+        rows.setDefaults(table: table, values)
+    }
+}
+
+extension Shard {
+    /// Hands out key and body of every whole row of a table.
+    func forEachFullRow<E: Error>(
+        of table: UInt16, _ body: (Span<UInt8>, Span<UInt8>) throws(E) -> Void
+    ) throws(E) {
+        for reference in rows.references() {
+            guard rows.table(reference) == table, rows.state(reference) == .full else { continue }
+            try rows.withKey(reference) { (key) throws(E) in
+                try rows.withBody(reference) { (row) throws(E) in try body(key, row) }
+            }
+        }
+    }
+}
+
+extension CacheView {
+    /// Applies a record that was read back from the log.
+    func replay(
+        _ record: Record, in bytes: Span<UInt8>, sequence: UInt64
+    ) throws(MalformedRecord) {
+        guard let table = UInt16(exactly: record.table) else {
+            throw MalformedRecord(offset: record.key.lowerBound, reason: "no such table")
+        }
+        let key = bytes.extracting(record.key)
+        let body = bytes.extracting(record.body)
+        let hash = hash(table: table, key: key)
+        switch record.operation {
+        case .put:
+            withShard(of: hash) { $0.put(hash, table, key, body, sequence: sequence) }
+        case .patch:
+            try withShard(of: hash) { (shard) throws(MalformedRecord) in
+                try shard.patch(hash, table, key, body, sequence: sequence)
+            }
+        case .delete:
+            withShard(of: hash) { $0.delete(hash, table, key, sequence: sequence) }
+        case .clear:
+            forEachShard { $0.clear(table, sequence: sequence) }
+        case .define, .mark, .settle, .preamble:
+            break
+        }
+    }
+
+    /// Whether there is room for what a record leaves in memory, counting dirty rows.
+    func admits(_ record: Record, in bytes: Span<UInt8>) -> Bool {
+        switch record.operation {
+        case .put, .patch, .delete: break
+        case .clear, .define, .mark, .settle, .preamble: return true
+        }
+        let key = bytes.extracting(record.key)
+        let cost = Shard.cost(keyLength: key.count, bodyLength: record.body.count)
+        return withShard(of: hash(table: UInt16(truncatingIfNeeded: record.table), key: key)) {
+            $0.admits(cost, largest: cost)
+        }
+    }
+}
