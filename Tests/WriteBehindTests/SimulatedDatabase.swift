@@ -1,0 +1,132 @@
+import EventLog
+import TestSupport
+import WriteBehind
+
+/// A row of any table.
+struct RowID: Hashable {
+    var table: UInt32
+    var key: [UInt8]
+}
+
+/// A database in memory that outlives the sinks that are opened on it, as a file does.
+///
+/// Like SQLite with `synchronous=NORMAL`: a transaction is whole or not there; the death of the process
+/// loses none, power loss any number of the last ones since the last checkpoint.
+final class SimulatedDatabase: Sendable {
+    /// What one committed transaction left.
+    struct Content {
+        var watermark: Watermark
+        var tables: [UInt32: TableDefinition] = [:]
+        var rows: [RowID: [UInt8]] = [:]
+        var quarantine: [UInt64: QuarantinedCommit] = [:]
+    }
+
+    struct State {
+        /// Every state since the last checkpoint, the present one last; empty: there is no file.
+        var history: [Content] = []
+        /// Rows that may not be written, only deleted.
+        var refused: Set<RowID> = []
+        /// What the next transactions fail with.
+        var failures: [SinkError] = []
+        /// Runs between a read's snapshot and its return: whatever else may happen meanwhile.
+        var whileReading: (() -> Void)?
+    }
+
+    private let state = Locked(State())
+
+    func withState<R>(_ body: (inout State) throws -> R) rethrows -> R {
+        try state.withLock(body)
+    }
+
+    var content: Content? { withState { $0.history.last } }
+
+    /// Opens it as a sink, making it first if need be.
+    func open(origin: Watermark) -> SimulatedSink {
+        withState { if $0.history.isEmpty { $0.history = [Content(watermark: origin)] } }
+        return SimulatedSink(self)
+    }
+
+    /// Loses what power loss may cost.
+    func losePower(using random: inout SeededRandom) {
+        withState { state in
+            guard !state.history.isEmpty else { return }
+            let kept = Int.random(in: 1...state.history.count, using: &random)
+            state.history = [state.history[kept - 1]]
+        }
+    }
+
+    /// Somebody deletes the file, or puts another in its place.
+    func replace(with content: Content?) {
+        withState { $0.history = content.map { [$0] } ?? [] }
+    }
+}
+
+extension SimulatedDatabase.Content {
+    /// The latest commit in quarantine before `sequence` that shares a key with these.
+    func blocker(of keys: [QuarantinedKey], before sequence: UInt64 = .max) -> UInt64? {
+        quarantine.values
+            .filter { $0.firstSequence < sequence && $0.touches(keys) }
+            .map(\.firstSequence).max()
+    }
+
+    /// Removes a commit from quarantine, and all that follow it.
+    mutating func release(_ sequence: UInt64) {
+        guard let first = quarantine.removeValue(forKey: sequence) else { return }
+        var keys = first.keys
+        for commit in quarantine.values.sorted(by: { $0.firstSequence < $1.firstSequence })
+        where commit.firstSequence > sequence && commit.touches(keys) {
+            quarantine[commit.firstSequence] = nil
+            keys += commit.keys
+        }
+    }
+
+    mutating func clear(_ table: UInt32) {
+        rows = rows.filter { $0.key.table != table }
+    }
+
+    mutating func apply(
+        _ kind: ChangeKind, _ row: RowID, _ body: Span<UInt8>, refusing refused: Set<RowID>
+    ) throws(SinkError) {
+        guard let table = tables[row.table] else { throw SinkError(.schema, "no such table") }
+        guard kind == .delete || !refused.contains(row) else {
+            throw SinkError(.constraint, "the row is refused")
+        }
+        switch kind {
+        case .put: rows[row] = Array(copying: body)
+        case .delete: rows[row] = nil
+        case .patch:
+            guard let old = rows[row] else { throw SinkError(.corrupt, "a patch of no row") }
+            var merged: [UInt8] = []
+            let defaults = RowCodec.defaults(table.schema)
+            do throws(MalformedRecord) {
+                try RowMerge.row(old.span, patch: body, defaults: defaults, into: &merged)
+            } catch {
+                throw SinkError(.corrupt, error.reason)
+            }
+            rows[row] = merged
+        }
+    }
+}
+
+extension QuarantinedCommit {
+    /// Whether it shares a row with the keys; a clear shares all rows of its table.
+    func touches(_ others: [QuarantinedKey]) -> Bool {
+        keys.contains { mine in
+            others.contains { other in
+                switch (mine, other) {
+                case (.row, .row): mine == other
+                case (.table(let table), .row(let other, _)),
+                    (.row(let other, _), .table(let table)),
+                    (.table(let table), .table(let other)):
+                    table == other
+                }
+            }
+        }
+    }
+}
+
+extension [UInt8] {
+    init(copying bytes: Span<UInt8>) {
+        self = (0..<bytes.count).map { bytes[$0] }
+    }
+}

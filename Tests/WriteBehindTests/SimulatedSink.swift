@@ -1,0 +1,216 @@
+import EventLog
+import TestSupport
+import WriteBehind
+
+/// A sink over a ``SimulatedDatabase``, written from the protocol's words alone.
+final class SimulatedSink: Sink {
+    private typealias Content = SimulatedDatabase.Content
+
+    private let database: SimulatedDatabase
+    private let isClosed = Locked(false)
+
+    init(_ database: SimulatedDatabase) {
+        self.database = database
+    }
+
+    private func content() throws(SinkError) -> Content {
+        guard !isClosed.withLock({ $0 }), let content = database.content else {
+            throw SinkError(.gone, "the database is closed or deleted")
+        }
+        return content
+    }
+
+    /// Runs `body` on a copy, which becomes the present state if nothing throws.
+    private func transaction<R>(
+        _ body: (inout Content, Set<RowID>) throws(SinkError) -> R
+    ) throws(SinkError) -> R {
+        var content = try content()
+        let (failure, refused) = database.withState { state in
+            (state.failures.isEmpty ? nil : state.failures.removeFirst(), state.refused)
+        }
+        let result = try body(&content, refused)
+        if let failure { throw failure }
+        database.withState { $0.history.append(content) }
+        return result
+    }
+
+    func watermark() throws(SinkError) -> Watermark { try content().watermark }
+
+    func apply(_ batch: some SortedChanges) throws(SinkError) {
+        try transaction { (content, refused) throws(SinkError) in
+            func check(_ key: QuarantinedKey) throws(SinkError) {
+                guard content.blocker(of: [key]) == nil else {
+                    throw SinkError(.constraint, "quarantine comes first")
+                }
+            }
+            for table in batch.cleared {
+                try check(.table(table))
+                content.clear(table)
+            }
+            func apply(
+                _ table: UInt32, _ kind: ChangeKind, _ key: Span<UInt8>, _ body: Span<UInt8>
+            ) throws(SinkError) {
+                let row = RowID(table: table, key: Array(copying: key))
+                try check(.row(table: row.table, key: row.key))
+                try content.apply(kind, row, body, refusing: refused)
+            }
+            try batch.forEach(apply)
+            content.watermark = batch.through
+        }
+    }
+
+    func applyInOrder(
+        _ commits: [OrderedCommit], through: Watermark
+    ) throws(SinkError) -> [QuarantinedCommit] {
+        try transaction { (content, refused) throws(SinkError) in
+            var added: [QuarantinedCommit] = []
+            for commit in commits {
+                guard let error = try Self.attempt(commit, &content, refused) else { continue }
+                let quarantined = QuarantinedCommit(
+                    firstSequence: commit.firstSequence, recordCount: commit.recordCount,
+                    error: error, refusedAt: 0, attempts: 1, dependsOn: nil,
+                    keys: commit.contents.keys)
+                content.quarantine[commit.firstSequence] = quarantined
+                added.append(quarantined)
+            }
+            content.watermark = through
+            return added
+        }
+    }
+
+    func retry(_ commits: [OrderedCommit]) throws(SinkError) -> [UInt64] {
+        try transaction { (content, refused) throws(SinkError) in
+            var taken: [UInt64] = []
+            for commit in commits.sorted(by: { $0.firstSequence < $1.firstSequence })
+            where content.quarantine[commit.firstSequence] != nil {
+                guard try Self.attempt(commit, &content, refused) == nil else { continue }
+                content.quarantine[commit.firstSequence] = nil
+                taken.append(commit.firstSequence)
+            }
+            return taken
+        }
+    }
+
+    /// Applies a commit or, returning why not, nothing of it.
+    private static func attempt(
+        _ commit: OrderedCommit, _ content: inout Content, _ refused: Set<RowID>
+    ) throws(SinkError) -> SinkError? {
+        var copy = content
+        let contents = commit.contents
+        for settled in contents.settles { copy.release(settled) }
+        guard copy.blocker(of: contents.keys, before: commit.firstSequence) == nil else {
+            return SinkError(.constraint, "follows a commit in quarantine")
+        }
+        do throws(SinkError) {
+            try commit.walk { (record, key, body) throws(SinkError) in
+                let row = RowID(table: record.table, key: Array(copying: key))
+                switch record.operation {
+                case .put: try copy.apply(.put, row, body, refusing: refused)
+                case .patch: try copy.apply(.patch, row, body, refusing: refused)
+                case .delete: try copy.apply(.delete, row, body, refusing: refused)
+                case .clear: copy.clear(record.table)
+                case .mark, .settle: break
+                case .define, .preamble: throw SinkError(.schema, "a schema among changes")
+                }
+            }
+        } catch {
+            guard error.kind == .constraint else { throw error }
+            return error
+        }
+        content = copy
+        return nil
+    }
+
+    func define(_ table: TableDefinition, through: Watermark) throws(SinkError) {
+        try transaction { (content, _) throws(SinkError) in
+            content.tables[table.id] = table
+            content.watermark = through
+        }
+    }
+
+    var tables: [TableDefinition] {
+        (database.content?.tables.values).map { $0.sorted { $0.id < $1.id } } ?? []
+    }
+
+    func holds(_ table: UInt32) -> Bool { database.content?.tables[table] != nil }
+
+    func read(_ table: UInt32, key: Span<UInt8>) throws(SinkError) -> StoredRow {
+        try stored(RowID(table: table, key: Array(copying: key)))
+    }
+
+    func read(_ table: UInt32, key: [UInt8]) async throws(SinkError) -> StoredRow {
+        try stored(RowID(table: table, key: key))
+    }
+
+    private func stored(_ row: RowID) throws(SinkError) -> StoredRow {
+        let content = try content()
+        let meanwhile = database.withState { state in
+            defer { state.whileReading = nil }
+            return state.whileReading
+        }
+        meanwhile?()
+        return StoredRow(body: content.rows[row], watermark: content.watermark.sequence)
+    }
+
+    func dueRows(
+        _ table: UInt32, before seconds: Int64, limit: Int
+    ) throws(SinkError) -> [[UInt8]] { [] }
+
+    var quarantineIsEmpty: Bool { database.content?.quarantine.isEmpty ?? true }
+
+    func isQuarantined(_ table: UInt32, key: Span<UInt8>) -> Bool {
+        database.content?.blocker(of: [.row(table: table, key: Array(copying: key))]) != nil
+    }
+
+    func quarantined() -> [QuarantinedCommit] {
+        (database.content?.quarantine.values).map {
+            $0.sorted { $0.firstSequence < $1.firstSequence }
+        } ?? []
+    }
+
+    func carryOver(_ statements: [String]) throws(SinkError) -> [CarryFailure] { [] }
+
+    func checkpoint() throws(SinkError) -> Watermark {
+        let content = try content()
+        database.replace(with: content)
+        return content.watermark
+    }
+
+    func close() throws(SinkError) { isClosed.withLock { $0 = true } }
+}
+
+extension OrderedCommit {
+    var contents: (keys: [QuarantinedKey], settles: [UInt64]) {
+        var keys: [QuarantinedKey] = []
+        var settles: [UInt64] = []
+        // The sink throws nothing here.
+        try? walk { (record, key, body) throws(SinkError) in
+            switch record.operation {
+            case .put, .patch, .delete:
+                keys.append(.row(table: record.table, key: Array(copying: key)))
+            case .clear: keys.append(.table(record.table))
+            case .settle:
+                var reader = ByteReader(0..<body.count)
+                if let sequence = try? reader.varint(body) { settles.append(sequence) }
+            case .define, .mark, .preamble: break
+            }
+        }
+        return (keys, settles)
+    }
+
+    func walk(
+        _ body: (Record, Span<UInt8>, Span<UInt8>) throws(SinkError) -> Void
+    ) throws(SinkError) {
+        let bytes = records.span
+        var reader = ByteReader(0..<bytes.count)
+        while !reader.isAtEnd {
+            let record: Record
+            do throws(MalformedRecord) {
+                record = try reader.record(bytes)
+            } catch {
+                throw SinkError(.corrupt, error.reason)
+            }
+            try body(record, bytes.extracting(record.key), bytes.extracting(record.body))
+        }
+    }
+}

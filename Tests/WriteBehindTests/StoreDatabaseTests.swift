@@ -1,0 +1,110 @@
+import EventLog
+import Foundation
+import GRDB
+import Testing
+import WriteBehind
+
+/// What may become of the database file while the store is closed (its log is whole).
+@Suite struct StoreDatabaseTests {
+    private func write(_ directory: TemporaryStore, _ ids: Range<Int>) async throws {
+        let store = try directory.open()
+        let players = try store.table(Player.self)
+        for id in ids { try players.put(Player(id: id, name: "p\(id)", score: id)) }
+        try await store.waitForAll(.materialized, timeout: .seconds(10))
+        try await store.close()
+    }
+
+    /// Opens the store and compares memory and database with what was written.
+    private func check(_ directory: TemporaryStore, _ ids: Range<Int>) async throws {
+        let store = try directory.open()
+        let players = try store.table(Player.self)
+        for id in ids { #expect(try await players.get(id)?.score == id) }
+        #expect(try await players.get(ids.upperBound) == nil)
+        try await store.waitForAll(.materialized, timeout: .seconds(10))
+        let found = try await store.database?.read {
+            try Int.fetchAll($0, sql: "SELECT score FROM player ORDER BY id")
+        }
+        #expect(found == Array(ids))
+        #expect(store.health.verdict == .healthy)
+        try await store.close()
+    }
+
+    private func copyDatabase(from source: String, to target: String) throws {
+        for suffix in ["", "-wal", "-shm"] {
+            try? FileManager.default.removeItem(atPath: target + suffix)
+            guard FileManager.default.fileExists(atPath: source + suffix) else { continue }
+            try FileManager.default.copyItem(atPath: source + suffix, toPath: target + suffix)
+        }
+    }
+
+    @Test func anOlderCopyIsRolledForward() async throws {
+        let directory = TemporaryStore()
+        let backup = directory.path + "-backup"
+        defer { for suffix in ["", "-wal", "-shm"] { unlink(backup + suffix) } }
+        try await write(directory, 0..<100)
+        try copyDatabase(from: directory.database, to: backup)
+        try await write(directory, 100..<200)
+        try copyDatabase(from: backup, to: directory.database)
+        try await check(directory, 0..<200)
+    }
+
+    @Test func aDeletedOneIsRebuilt() async throws {
+        let directory = TemporaryStore()
+        try await write(directory, 0..<100)
+        try FileManager.default.removeItem(atPath: directory.database)
+        try await check(directory, 0..<100)
+    }
+
+    @Test func aDamagedOneIsKeptAsideAndRebuilt() async throws {
+        let directory = TemporaryStore()
+        try await write(directory, 0..<100)
+        try Data(repeating: 0x55, count: 8192).write(to: URL(filePath: directory.database))
+        try await check(directory, 0..<100)
+        let aside = directory.database + ".damaged.aside"
+        #expect(FileManager.default.fileExists(atPath: aside))
+    }
+
+    @Test func oneOfAnotherStoreIsRefusedUntouched() async throws {
+        let (directory, other) = (TemporaryStore(), TemporaryStore())
+        try await write(directory, 0..<10)
+        try await write(other, 0..<20)
+        try copyDatabase(from: other.database, to: directory.database)
+        let before = try Data(contentsOf: URL(filePath: directory.database))
+        let error = await storeError { try await directory.open().close() }
+        guard case .foreignDatabase(path: directory.database, _)? = error else {
+            Issue.record("\(String(describing: error))")
+            return
+        }
+        #expect(try Data(contentsOf: URL(filePath: directory.database)) == before)
+    }
+
+    /// Two copies of a store went on by themselves; then one gets the other's database.
+    @Test func oneOfAnotherHistoryIsKeptAsideWithWhatItsUserMade() async throws {
+        let (directory, fork) = (TemporaryStore(), TemporaryStore())
+        try await write(directory, 0..<10)
+        try FileManager.default.copyItem(atPath: directory.path, toPath: fork.path)
+        try await write(fork, 500..<505)
+        try fork.user(
+            """
+            CREATE INDEX mine ON player (score);
+            CREATE VIEW best AS SELECT name FROM player WHERE score > 5;
+            CREATE TABLE audit (id INTEGER);
+            CREATE TRIGGER log AFTER DELETE ON audit BEGIN DELETE FROM audit; END;
+            """)
+        try await write(directory, 10..<100)
+        try copyDatabase(from: fork.database, to: directory.database)
+        try await check(directory, 0..<100)
+        let aside = directory.database + ".other-history.aside"
+        #expect(FileManager.default.fileExists(atPath: aside))
+        let store = try directory.open()
+        let names = try await store.database?.read {
+            try String.fetchAll(
+                $0,
+                sql:
+                    "SELECT name FROM sqlite_master WHERE name IN ('mine', 'best', 'log') ORDER BY 1"
+            )
+        }
+        #expect(names == ["best", "mine"], "the trigger's table was the user's own")
+        try await store.close()
+    }
+}

@@ -1,0 +1,93 @@
+import EventLog
+import Foundation
+import GRDB
+import TestSupport
+import Testing
+import WriteBehind
+
+/// A row that is deleted when its time has come.
+struct Session: TableRow, Equatable {
+    typealias Key = String
+    static let schema = WriteBehind.TableSchema(
+        "session",
+        [.key("id", .text), .column("until", .integer, nullable: true)], expiry: "until")
+    var id: String
+    var until: Int?
+
+    init(id: String, until: Int?) {
+        (self.id, self.until) = (id, until)
+    }
+
+    func encode(to encoder: inout RowEncoder) {
+        encoder.encode(id)
+        encoder.encode(until)
+    }
+
+    init(from decoder: inout RowDecoder) throws {
+        id = try decoder.decode()
+        until = try decoder.decode()
+    }
+}
+
+/// The machine's time, with a wall clock that is put forward.
+private final class ShiftedTime: TimeSource {
+    private let shift = Locked<UInt64>(0)
+
+    func monotonicNanoseconds() -> UInt64 { SystemTime().monotonicNanoseconds() }
+    func wallMilliseconds() -> UInt64 { SystemTime().wallMilliseconds() + shift.withLock { $0 } }
+    func putForward(seconds: UInt64) { shift.withLock { $0 += seconds * 1000 } }
+}
+
+@Suite struct StoreExpiryTests {
+    private var now: Int { Int(Date().timeIntervalSince1970) }
+
+    @Test func dueRowsAreDeletedFromMemoryAndDatabaseAndProlongedOnesStay() async throws {
+        let directory = TemporaryStore()
+        let time = ShiftedTime()
+        var environment = StoreEnvironment.machine(readers: 2)
+        environment.time = time
+        var configuration = StoreConfiguration()
+        configuration.expiryInterval = .milliseconds(20)
+        let store = try Store(
+            at: directory.path, configuration: configuration, environment: environment)
+        let sessions = try store.table(Session.self)
+        try sessions.put(Session(id: "always", until: nil))
+        for id in ["cached", "evicted", "prolonged"] {
+            try sessions.put(Session(id: id, until: now + 1000))
+        }
+        try await store.waitForAll(.materialized, timeout: .seconds(30))
+        #expect(try sessions.evict("evicted"), "only the database has it now")
+        let later = now + 9000
+        _ = try await sessions.update("prolonged") { $0.until = later }
+        time.putForward(seconds: 2000)
+        #expect(
+            try await eventually(within: 60) {
+                try await store.waitForAll(.materialized, timeout: .seconds(30))
+                let ids = try await store.database?.read {
+                    try String.fetchAll($0, sql: "SELECT id FROM session ORDER BY id")
+                }
+                return ids == ["always", "prolonged"]
+            })
+        #expect(try await sessions.get("cached") == nil)
+        #expect(try await sessions.get("evicted") == nil)
+        #expect(try await sessions.get("prolonged")?.until == later)
+        #expect(store.health.verdict == .healthy)
+        try await store.close()
+        #expect(try directory.records().filter { $0.operation == .delete }.count == 2)
+    }
+
+    @Test func aTableThatTheDatabaseDoesNotHaveYetExpiresFromMemory() async throws {
+        let directory = TemporaryStore()
+        let failing = Failing()
+        failing.now = SinkError(.busy, "injected")
+        let store = try directory.open(failing: failing) { $0.expiryInterval = .milliseconds(5) }
+        let sessions = try store.table(Session.self)
+        try sessions.put(Session(id: "past", until: now - 1))
+        #expect(try await eventually { try sessions.cached("past") == nil })
+        #expect(!store.health.causes.contains { $0.contains("died") })
+        failing.now = nil
+        try await store.waitForAll(.materialized, timeout: .seconds(10))
+        #expect(await eventually { store.health.verdict == .healthy })
+        try await store.close()
+    }
+}

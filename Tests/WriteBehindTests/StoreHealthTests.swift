@@ -1,0 +1,155 @@
+import CoreMetrics
+import EventLog
+import Foundation
+import GRDB
+import Logging
+import TestSupport
+import Testing
+import WriteBehind
+
+@Suite struct StoreHealthTests {
+    @Test func aFailingDatabaseDegradesThenStallsAndHeals() async throws {
+        let directory = TemporaryStore()
+        let failing = Failing()
+        let lines = Locked<[String]>([])
+        let store = try directory.open(failing: failing) {
+            $0.stallAfter = .milliseconds(200)
+            $0.logger = Logger(label: "test") { _ in CapturingLog(lines) }
+        }
+        let players = try store.table(Player.self)
+        try await store.waitForAll(.materialized, timeout: .seconds(10))
+        #expect(store.health.verdict == .healthy)
+        failing.now = SinkError(.diskFull, "no space left for tests")
+        try players.put(Player(id: 1, name: "Ada"))
+        #expect(await eventually { store.health.verdict >= .degraded })
+        #expect(store.health.causes.contains { $0.contains("no space left for tests") })
+        #expect(await eventually { store.health.verdict == .stalled })
+        let lag = store.health.lag
+        #expect(lag.records == 1 && lag.bytes > 0 && lag.seconds > 0)
+        try players.put(Player(id: 2, name: "Bo"))  // writes go on
+        failing.now = nil
+        #expect(await eventually { store.health.verdict == .healthy })
+        #expect(await eventually { store.health.lag.records == 0 })
+        #expect(lines.withLock { $0.contains { $0.contains("no space left for tests") } })
+        try await store.close()
+    }
+
+    @Test func aDatabaseThatWasDeletedIsToldAndRebuiltByReopening() async throws {
+        let directory = TemporaryStore()
+        var store = try directory.open()
+        var players = try store.table(Player.self)
+        for id in 0..<100 { try players.put(Player(id: id, name: "p\(id)")) }
+        try await store.waitForAll(.materialized, timeout: .seconds(10))
+        try FileManager.default.removeItem(atPath: directory.database)
+        try players.put(Player(id: 100, name: "later"))
+        #expect(await eventually { store.health.verdict >= .degraded })
+        #expect(store.health.causes.contains { $0.contains("reopening") })
+        #expect(try await players.get(100)?.name == "later")
+        try await store.close(deadline: .milliseconds(50))
+
+        store = try directory.open()
+        players = try store.table(Player.self)
+        try await store.waitForAll(.materialized, timeout: .seconds(10))
+        #expect(store.health.verdict == .healthy)
+        for id in 0...100 { try players.evict(id) }
+        #expect(try await players.get(50)?.name == "p50")
+        #expect(try await players.get(100)?.name == "later")
+        try await store.close()
+    }
+
+    @Test func aWorkerThatDiesIsStartedAgainAndOneThatHangsIsTold() async throws {
+        let directory = TemporaryStore()
+        let lines = Locked<[String]>([])
+        var configuration = StoreConfiguration()
+        configuration.stallAfter = .milliseconds(300)
+        configuration.logger = Logger(label: "test") { _ in CapturingLog(lines) }
+        let store = try OpenStore(
+            path: directory.path, configuration: configuration, environment: .machine(readers: 1))
+        let isDying = Locked(true)
+        let isHanging = Locked(true)
+        let dying = Worker("dying", signal: Signal()) {
+            if isDying.withLock({ $0 }) { throw SinkError(.io, "a step fails") }
+            return .wait(nanoseconds: 10_000_000)
+        }
+        let hanging = Worker("hanging", signal: Signal()) {
+            while isHanging.withLock({ $0 }) { usleep(1000) }
+            return .wait(nanoseconds: 10_000_000)
+        }
+        let watchdog = Watchdog(store, workers: [dying, hanging])
+        let looking = Worker("watchdog", signal: Signal()) { watchdog.step() }
+        for worker in [dying, hanging, looking] { worker.start() }
+        for cause in ["worker dying died: io: a step fails", "worker hanging has been"] {
+            #expect(await eventually { watchdog.health.causes.contains { $0.contains(cause) } })
+        }
+        #expect(
+            await eventually {
+                lines.withLock { $0.filter { $0.contains("started again") }.count >= 2 }
+            })
+        isDying.withLock { $0 = false }
+        isHanging.withLock { $0 = false }
+        #expect(await eventually { watchdog.health.verdict == .healthy })
+        for worker in [looking, dying, hanging] { worker.stop() }
+    }
+
+    @Test func metricsArrive() async throws {
+        let factory = TestMetrics.bootstrapped
+        let directory = TemporaryStore()
+        let store = try directory.open()
+        let players = try store.table(Player.self)
+        for id in 0..<50 { try players.put(Player(id: id, name: "p")) }
+        try await store.waitForAll(.materialized, timeout: .seconds(10))
+        #expect(await eventually { factory.names.contains("writebehind_cache_bytes") })
+        for name in ["writes", "raw_bytes", "sync_time", "batch_records", "lag_seconds"] {
+            #expect(factory.names.contains("writebehind_" + name))
+        }
+        #expect(factory.sum("writebehind_writes") >= 51)
+        try await store.close()
+    }
+}
+
+/// Keeps what was measured, by the metric's name.
+final class TestMetrics: MetricsFactory {
+    /// The process has one metrics system, so the tests share this.
+    static let bootstrapped: TestMetrics = {
+        let factory = TestMetrics()
+        MetricsSystem.bootstrap(factory)
+        return factory
+    }()
+
+    private let values = Locked<[String: Double]>([:])
+
+    var names: Set<String> { values.withLock { Set($0.keys) } }
+    func sum(_ name: String) -> Double { values.withLock { $0[name] ?? 0 } }
+
+    private final class Handler: CounterHandler, RecorderHandler, TimerHandler {
+        let label: String
+        let values: Locked<[String: Double]>
+
+        init(_ label: String, _ values: Locked<[String: Double]>) {
+            self.label = label
+            self.values = values
+        }
+
+        private func add(_ value: Double) { values.withLock { $0[label, default: 0] += value } }
+        func increment(by amount: Int64) { add(Double(amount)) }
+        func reset() {}
+        func record(_ value: Int64) { add(Double(value)) }
+        func record(_ value: Double) { add(value) }
+        func recordNanoseconds(_ duration: Int64) { add(Double(duration)) }
+    }
+
+    func makeCounter(label: String, dimensions: [(String, String)]) -> any CounterHandler {
+        Handler(label, values)
+    }
+    func makeRecorder(
+        label: String, dimensions: [(String, String)], aggregate: Bool
+    ) -> any RecorderHandler {
+        Handler(label, values)
+    }
+    func makeTimer(label: String, dimensions: [(String, String)]) -> any TimerHandler {
+        Handler(label, values)
+    }
+    func destroyCounter(_ handler: any CounterHandler) {}
+    func destroyRecorder(_ handler: any RecorderHandler) {}
+    func destroyTimer(_ handler: any TimerHandler) {}
+}

@@ -1,0 +1,166 @@
+import EventLog
+import GRDB
+import Testing
+import WriteBehind
+
+/// What the database refuses for good, seen from the store.
+@Suite struct StoreQuarantineTests {
+    /// A store whose user lets no two players have one name, with a player named `poison`.
+    private func storeWithUniqueNames(_ directory: TemporaryStore) async throws -> Store {
+        let store = try directory.open()
+        let players = try store.table(Player.self)
+        try players.put(Player(id: 0, name: "poison"))
+        try await store.waitForAll(.materialized, timeout: .seconds(10))
+        try directory.user("CREATE UNIQUE INDEX unique_name ON player (name)")
+        return store
+    }
+
+    private func count(_ store: Store) async throws -> Int? {
+        try await store.database?.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM player") }
+    }
+
+    /// Puts a row that the database refuses, and waits until it has.
+    private func poison(
+        _ store: Store, _ players: StoredTable<Player>, id: Int
+    ) async throws -> Receipt {
+        let receipt = try players.put(Player(id: id, name: "poison", score: id))
+        let error = await storeError {
+            try await store.wait(for: .materialized, receipt, timeout: .seconds(10))
+        }
+        guard case .quarantined(receipt.sequence, let reason)? = error else {
+            Issue.record("\(String(describing: error))")
+            return receipt
+        }
+        #expect(reason.contains("UNIQUE"))
+        return receipt
+    }
+
+    @Test func onePoisonRowOfTenThousandDelaysNoOther() async throws {
+        let directory = TemporaryStore()
+        var store = try await storeWithUniqueNames(directory)
+        var players = try store.table(Player.self)
+        for id in 1...10_000 {
+            try players.put(Player(id: id, name: id == 5000 ? "poison" : "p\(id)", score: id))
+        }
+        try await store.waitForAll(.materialized, timeout: .seconds(5))
+        #expect(try await count(store) == 10_000)
+        #expect(store.quarantine.list().map(\.rows) == [["player[5000]"]])
+        #expect(store.health.verdict == .degraded && store.health.quarantined == 1)
+        #expect(try players.evict(5000) == false, "only memory and log have it")
+        #expect(try await players.get(5000)?.score == 5000)
+        try await store.close()
+
+        store = try directory.open()
+        players = try store.table(Player.self)
+        #expect(try players.evict(5000) == false)
+        #expect(try await players.get(5000)?.score == 5000)
+        try directory.user("DROP INDEX unique_name")
+        #expect(try store.quarantine.retry().count == 1)
+        #expect(store.quarantine.list().isEmpty)
+        #expect(store.health.verdict == .healthy)
+        #expect(try players.evict(5000))
+        #expect(try await players.get(5000)?.score == 5000)
+        try await store.close()
+    }
+
+    @Test func whatIsWrittenAfterAClearInQuarantineStaysInMemory() async throws {
+        let directory = TemporaryStore()
+        var store = try await storeWithUniqueNames(directory)
+        var players = try store.table(Player.self)
+        _ = try await poison(store, players, id: 1)
+        try players.clear()  // follows the poison row
+        try players.put(Player(id: 1, name: "after", score: 9))
+        try await store.waitForAll(.materialized, timeout: .seconds(10))
+        #expect(store.quarantine.list().count == 3)
+        #expect(try players.evict(1) == false)
+        #expect(try await players.get(1)?.score == 9)
+        #expect(try await players.get(0) == nil, "cleared, though the database still has it")
+        try await store.close()
+
+        store = try directory.open()
+        players = try store.table(Player.self)
+        #expect(try players.evict(1) == false)
+        #expect(try await players.get(1)?.score == 9)
+        #expect(try await players.get(0) == nil)
+        try directory.user("DROP INDEX unique_name")
+        #expect(try store.quarantine.retry().count == 3)
+        #expect(try players.evict(1))
+        #expect(try await players.get(1)?.score == 9)
+        #expect(try await players.get(0) == nil)
+        #expect(try await count(store) == 1)
+        try await store.close()
+    }
+
+    @Test func skippingGivesTheRowBackToTheDatabase() async throws {
+        let directory = TemporaryStore()
+        let store = try await storeWithUniqueNames(directory)
+        let players = try store.table(Player.self)
+        let receipt = try await poison(store, players, id: 1)
+        try players.put(Player(id: 1, name: "later"))
+        try await store.waitForAll(.materialized, timeout: .seconds(10))
+        #expect(store.quarantine.list().map(\.dependsOn) == [nil, receipt.sequence])
+        let skipped = try await store.quarantine.skip(receipt.sequence, reason: "a test")
+        try await store.wait(for: .materialized, skipped, timeout: .seconds(10))
+        #expect(store.quarantine.list().isEmpty)
+        #expect(try await players.get(1) == nil)
+        #expect(try players.evict(1))
+        #expect(try await players.get(1) == nil)
+        let error = await storeError {
+            _ = try await store.quarantine.skip(receipt.sequence, reason: "again")
+        }
+        guard case .notInQuarantine(receipt.sequence)? = error else {
+            Issue.record("\(String(describing: error))")
+            return
+        }
+        try await store.close()
+    }
+
+    /// The later commit shares one row with the poison one, and has another for itself.
+    @Test func whatFollowsAGivenUpCommitIsGivenUpWhole() async throws {
+        let directory = TemporaryStore()
+        try await storeWithUniqueNames(directory).close()
+        let failing = Failing()
+        let store = try directory.open(failing: failing)
+        let players = try store.table(Player.self)
+        let receipt = try await poison(store, players, id: 1)
+        failing.now = SinkError(.busy, "injected")
+        try store.transaction {
+            try $0.put(Player(id: 1, name: "one"), in: players)
+            try $0.put(Player(id: 2, name: "two"), in: players)
+        }
+        let skipping = Task { try await store.quarantine.skip(receipt.sequence, reason: "a test") }
+        try await Task.sleep(for: .milliseconds(50))
+        failing.now = nil
+        let skipped = try await skipping.value
+        try await store.wait(for: .materialized, skipped, timeout: .seconds(10))
+        #expect(store.quarantine.list().isEmpty)
+        let before = try await players.get(2)
+        #expect(try players.evict(2))
+        #expect(try await players.get(2) == before, "memory and database agree")
+        try await store.close()
+    }
+
+    @Test func patchingPutsACorrectedRow() async throws {
+        let directory = TemporaryStore()
+        let store = try await storeWithUniqueNames(directory)
+        let players = try store.table(Player.self)
+        let receipt = try await poison(store, players, id: 1)
+        let corrected = Player(id: 1, name: "corrected", score: 1)
+        let patched = try await store.quarantine.patch(
+            receipt.sequence, with: corrected, in: players, reason: "a test")
+        try await store.wait(for: .materialized, patched, timeout: .seconds(10))
+        #expect(store.quarantine.list().isEmpty)
+        #expect(try players.evict(1))
+        #expect(try await players.get(1) == corrected)
+        try await store.close()
+    }
+
+    @Test func aBarrierDoesNotFailForWhatIsInQuarantine() async throws {
+        let directory = TemporaryStore()
+        let store = try await storeWithUniqueNames(directory)
+        let players = try store.table(Player.self)
+        _ = try await poison(store, players, id: 1)
+        try await store.waitForAll(.materialized, timeout: .seconds(10))
+        try await store.close()
+    }
+}

@@ -1,0 +1,174 @@
+import EventLog
+import Foundation
+import GRDB
+import Logging
+import TestSupport
+import WriteBehind
+
+/// What a throwing call threw, as the store's error.
+func storeError(_ body: () async throws -> Void) async -> StoreError? {
+    do {
+        try await body()
+        return nil
+    } catch {
+        return error as? StoreError
+    }
+}
+
+/// Looks every few milliseconds until something holds; false after the time given.
+func eventually(
+    within seconds: Double = 60, _ holds: () async throws -> Bool
+) async rethrows -> Bool {
+    let end = Date(timeIntervalSinceNow: seconds)
+    while Date() < end {
+        if try await holds() { return true }
+        try? await Task.sleep(for: .milliseconds(5))
+    }
+    return try await holds()
+}
+
+extension TemporaryStore {
+    var database: String { path + "/database.sqlite" }
+
+    /// What somebody else does to the database.
+    func user(_ sql: String) throws {
+        let queue = try DatabaseQueue(path: database)
+        try queue.writeWithoutTransaction { db in
+            try db.execute(sql: "PRAGMA busy_timeout = 5000; " + sql)
+        }
+        try queue.close()
+    }
+
+    /// Opens a store whose database can be made to fail.
+    func open(
+        failing: Failing, _ configure: (inout StoreConfiguration) -> Void = { _ in }
+    ) throws -> Store {
+        var configuration = StoreConfiguration()
+        configuration.stagingSlotSize = 1 << 20
+        configuration.cacheLimit = 16 << 20
+        configuration.retryLimit = .milliseconds(50)
+        configuration.logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+        configure(&configuration)
+        var environment = StoreEnvironment.machine(readers: 2)
+        let openSink = environment.openSink
+        environment.openSink = { (path, store, origin) throws(SinkError) in
+            FailingSink(try openSink(path, store, origin), failing)
+        }
+        return try Store(at: path, configuration: configuration, environment: environment)
+    }
+
+    /// The records of the log, in order.
+    func records() throws -> [(operation: EventLog.Operation, body: [UInt8])] {
+        let layout = StoreLayout(root: path)
+        let identity = try StoreIdentity.read(layout, on: PosixDisk())
+        let environment = LogEnvironment(
+            disk: PosixDisk(), layout: layout,
+            storeID: identity?.storeID ?? StoreID(low: 0, high: 0))
+        var found: [(operation: EventLog.Operation, body: [UInt8])] = []
+        let reader = try LogReader(environment, from: 1)
+        // Past the end, a closed log has no next segment.
+        while (try? reader.next(through: .max)) == true {
+            let payload = reader.payload
+            var commits = try reader.commits()
+            while let commit = try commits.next(payload.span) {
+                var records = ByteReader(commit.records)
+                while !records.isAtEnd {
+                    let record = try records.record(payload.span)
+                    found.append((record.operation, Array(payload[record.body])))
+                }
+            }
+        }
+        return found
+    }
+}
+
+/// What a database's transactions fail with, while it is set.
+final class Failing: Sendable {
+    private let error = Locked<SinkError?>(nil)
+
+    var now: SinkError? {
+        get { error.withLock { $0 } }
+        set { error.withLock { $0 = newValue } }
+    }
+
+    func check() throws(SinkError) {
+        if let now { throw now }
+    }
+}
+
+/// A sink that refuses every change while it is told to.
+final class FailingSink: Sink {
+    private let sink: any Sink
+    private let failing: Failing
+
+    init(_ sink: any Sink, _ failing: Failing) {
+        self.sink = sink
+        self.failing = failing
+    }
+
+    func watermark() throws(SinkError) -> Watermark { try sink.watermark() }
+
+    func apply(_ batch: some SortedChanges) throws(SinkError) {
+        try failing.check()
+        try sink.apply(batch)
+    }
+
+    func applyInOrder(
+        _ commits: [OrderedCommit], through: Watermark
+    ) throws(SinkError) -> [QuarantinedCommit] {
+        try failing.check()
+        return try sink.applyInOrder(commits, through: through)
+    }
+
+    func define(_ table: TableDefinition, through: Watermark) throws(SinkError) {
+        try failing.check()
+        try sink.define(table, through: through)
+    }
+
+    func retry(_ commits: [OrderedCommit]) throws(SinkError) -> [UInt64] {
+        try failing.check()
+        return try sink.retry(commits)
+    }
+
+    var tables: [TableDefinition] { sink.tables }
+    func holds(_ table: UInt32) -> Bool { sink.holds(table) }
+    func read(_ table: UInt32, key: Span<UInt8>) throws(SinkError) -> StoredRow {
+        try sink.read(table, key: key)
+    }
+    func read(_ table: UInt32, key: [UInt8]) async throws(SinkError) -> StoredRow {
+        try await sink.read(table, key: key)
+    }
+    func dueRows(
+        _ table: UInt32, before seconds: Int64, limit: Int
+    ) throws(SinkError) -> [[UInt8]] {
+        try sink.dueRows(table, before: seconds, limit: limit)
+    }
+    var quarantineIsEmpty: Bool { sink.quarantineIsEmpty }
+    func isQuarantined(_ table: UInt32, key: Span<UInt8>) -> Bool {
+        sink.isQuarantined(table, key: key)
+    }
+    func quarantined() -> [QuarantinedCommit] { sink.quarantined() }
+    func carryOver(_ statements: [String]) throws(SinkError) -> [CarryFailure] {
+        try sink.carryOver(statements)
+    }
+    func checkpoint() throws(SinkError) -> Watermark { try sink.checkpoint() }
+    func close() throws(SinkError) { try sink.close() }
+}
+
+/// Keeps what is logged.
+struct CapturingLog: LogHandler {
+    let lines: Locked<[String]>
+    var metadata: Logger.Metadata = [:]
+    var logLevel: Logger.Level = .trace
+
+    init(_ lines: Locked<[String]>) { self.lines = lines }
+
+    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+        get { metadata[key] }
+        set { metadata[key] = newValue }
+    }
+
+    func log(event: LogEvent) {
+        lines.withLock { $0.append("\(event.level): \(event.message) \(event.metadata ?? [:])") }
+    }
+}

@@ -1,0 +1,143 @@
+import Foundation
+import GRDB
+import Logging
+import Testing
+import WriteBehind
+
+struct Player: TableRow, Equatable {
+    typealias Key = Int
+    static let schema = WriteBehind.TableSchema(
+        "player",
+        [
+            .key("id", .integer), .column("name", .text),
+            .column("score", .integer), .column("team", .text, nullable: true),
+        ])
+    var id: Int
+    var name: String
+    var score: Int
+    var team: String?
+
+    init(id: Int, name: String, score: Int = 0, team: String? = nil) {
+        (self.id, self.name, self.score, self.team) = (id, name, score, team)
+    }
+
+    func encode(to encoder: inout RowEncoder) {
+        encoder.encode(id)
+        encoder.encode(name)
+        encoder.encode(score)
+        encoder.encode(team)
+    }
+
+    init(from decoder: inout RowDecoder) throws {
+        id = try decoder.decode()
+        name = try decoder.decode()
+        score = try decoder.decode()
+        team = try decoder.decode()
+    }
+}
+
+/// A directory that is gone after the test.
+final class TemporaryStore {
+    let path: String
+
+    init() {
+        path = FileManager.default.temporaryDirectory.path + "/wb-" + UUID().uuidString
+    }
+
+    deinit { try? FileManager.default.removeItem(atPath: path) }
+
+    func open(_ configure: (inout StoreConfiguration) -> Void = { _ in }) throws -> Store {
+        var configuration = StoreConfiguration()
+        configuration.stagingSlotSize = 1 << 20
+        configuration.cacheLimit = 16 << 20
+        configuration.logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+        configure(&configuration)
+        return try Store(at: path, configuration: configuration)
+    }
+}
+
+@Suite struct StoreTests {
+    @Test func aWriteGoesFromPutToSQL() async throws {
+        let directory = TemporaryStore()
+        let store = try directory.open()
+        let players = try store.table(Player.self)
+        let receipt = try players.put(Player(id: 1, name: "Ada", score: 10))
+        #expect(try await players.get(1) == Player(id: 1, name: "Ada", score: 10))
+        try await store.wait(for: .materialized, receipt, timeout: .seconds(10))
+        let database = try #require(store.database)
+        let name = try await database.read {
+            try String.fetchOne($0, sql: "SELECT name FROM player")
+        }
+        #expect(name == "Ada")
+        let report = try await store.close()
+        #expect(report.pending == 0)
+    }
+
+    @Test func whatIsNotInMemoryIsReadFromTheDatabase() async throws {
+        let directory = TemporaryStore()
+        let store = try directory.open()
+        let players = try store.table(Player.self)
+        try players.put(Player(id: 1, name: "Ada"))
+        #expect(try players.evict(1) == false, "a dirty row stays")
+        try await store.waitForAll(.materialized, timeout: .seconds(10))
+        #expect(try players.evict(1))
+        #expect(try players.cached(1) == nil)
+        #expect(try await players.get(1)?.name == "Ada")
+        #expect(try players.cached(1)?.name == "Ada")
+        #expect(try await players.get(2) == nil)
+        try await store.close()
+    }
+
+    @Test func whatWasWrittenIsThereAfterReopening() async throws {
+        let directory = TemporaryStore()
+        do {
+            let store = try directory.open()
+            let players = try store.table(Player.self)
+            for id in 0..<1000 { try players.put(Player(id: id, name: "p\(id)", score: id)) }
+            _ = try await players.update(5) { $0.team = "red" }
+            _ = try await players.increment(6, "score", by: 100)
+            try players.delete(7)
+            try await store.close()
+        }
+        let store = try directory.open()
+        let players = try store.table(Player.self)
+        #expect(try await players.get(5) == Player(id: 5, name: "p5", score: 5, team: "red"))
+        #expect(try await players.get(6)?.score == 106)
+        #expect(try await players.get(7) == nil)
+        #expect(store.health.verdict == .healthy)
+        try await store.close()
+    }
+
+    @Test func aSecondWriterIsRefusedWithThePath() async throws {
+        let directory = TemporaryStore()
+        let store = try directory.open()
+        #expect {
+            _ = try directory.open()
+        } throws: { error in
+            guard case StoreError.locked(let path) = error else { return false }
+            return path == directory.path + "/LOCK"
+        }
+        try await store.close()
+        try await directory.open().close()
+    }
+
+    @Test func aTransactionOverTablesIsOneCommit() async throws {
+        let directory = TemporaryStore()
+        let store = try directory.open()
+        let players = try store.table(Player.self)
+        let values = try store.keyValues()
+        let receipt = try store.transaction {
+            try $0.put(Player(id: 1, name: "Ada"), in: players)
+            try $0.put(KeyValue(key: "a", value: [1]), in: values)
+        }
+        #expect(receipt.sequence == receipt.firstSequence + 1)
+        try await store.readingTransaction { tx in
+            let ada = try await tx.get(1, from: players)
+            try tx.put(KeyValue(key: "b", value: Array((ada?.name ?? "").utf8)), in: values)
+            try await tx.update(1, in: players) { $0.score += 5 }
+        }
+        #expect(try await values.get("b")?.value == Array("Ada".utf8))
+        #expect(try await players.get(1)?.score == 5)
+        try await store.close()
+    }
+}

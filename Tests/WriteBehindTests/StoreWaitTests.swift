@@ -1,0 +1,97 @@
+import EventLog
+import GRDB
+import Testing
+import WriteBehind
+
+@Suite struct StoreWaitTests {
+    @Test func aThousandTasksWaitAtOnce() async throws {
+        let directory = TemporaryStore()
+        let store = try directory.open()
+        let players = try store.table(Player.self)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for id in 0..<1000 {
+                group.addTask {
+                    let receipt = try players.put(Player(id: id, name: "p"))
+                    let stage: Stage = id % 2 == 0 ? .durable : .materialized
+                    try await store.wait(for: stage, receipt, timeout: .seconds(30))
+                    let lag = store.health.lag
+                    #expect(lag.durable >= receipt.sequence)
+                    if stage == .materialized { #expect(lag.materialized >= receipt.sequence) }
+                }
+            }
+            try await group.waitForAll()
+        }
+        try await store.close()
+    }
+
+    @Test func aWaitEndsWhenItsTimeIsOverOrItsTaskCancelled() async throws {
+        let directory = TemporaryStore()
+        let failing = Failing()
+        failing.now = SinkError(.busy, "injected")
+        let store = try directory.open(failing: failing)
+        let players = try store.table(Player.self)
+        let receipt = try players.put(Player(id: 1, name: "Ada"))
+        try await store.wait(for: .durable, receipt, timeout: .seconds(10))
+        for _ in 0..<5 {
+            let error = await storeError {
+                try await store.wait(for: .materialized, receipt, timeout: .milliseconds(5))
+            }
+            guard case .timedOut(.materialized)? = error else {
+                Issue.record("\(String(describing: error))")
+                return
+            }
+        }
+        let waiting = Task { try await store.wait(for: .materialized, receipt) }
+        try await Task.sleep(for: .milliseconds(20))
+        waiting.cancel()
+        await #expect(throws: CancellationError.self) { try await waiting.value }
+        failing.now = nil
+        try await store.wait(for: .materialized, receipt, timeout: .seconds(10))
+        try await store.close()
+    }
+
+    @Test func closingAtOnceLeavesTheRestToTheNextOpen() async throws {
+        let directory = TemporaryStore()
+        let failing = Failing()
+        failing.now = SinkError(.busy, "injected")
+        let closing = try directory.open(failing: failing)
+        let late = try closing.table(Player.self)
+        for id in 0..<100 { try late.put(Player(id: id, name: "p")) }
+        let waiting = Task { try await closing.waitForAll(.materialized) }
+        try await Task.sleep(for: .milliseconds(20))
+        let report = try await closing.close(deadline: .zero)
+        #expect(report.durable == 101)
+        #expect(report.pending == 101 - report.materialized && report.pending > 0)
+        let outcome = await storeError { try await waiting.value }
+        guard case .closed? = outcome else {
+            Issue.record("\(String(describing: outcome))")
+            return
+        }
+        let refused = await storeError { try late.put(Player(id: 1, name: "late")) }
+        guard case .closed? = refused else {
+            Issue.record("\(String(describing: refused))")
+            return
+        }
+
+        let store = try directory.open()
+        _ = try store.table(Player.self)
+        try await store.waitForAll(.materialized, timeout: .seconds(10))
+        let count = try await store.database?.read {
+            try Int.fetchOne($0, sql: "SELECT count(*) FROM player")
+        }
+        #expect(count == 100)
+        #expect(try await store.close().pending == 0)
+    }
+
+    @Test func whoWaitsWithATimeoutAgainAndAgainFillsNoMemory() async throws {
+        let list = WaitList(reached: 0)
+        for _ in 0..<5000 {
+            let task = Task { try await list.wait(for: 1) }
+            task.cancel()
+            _ = await task.result
+        }
+        #expect(list.count == 0)
+        list.advance(to: 1)
+        try await list.wait(for: 1)
+    }
+}

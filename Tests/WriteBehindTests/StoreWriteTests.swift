@@ -1,0 +1,215 @@
+import EventLog
+import GRDB
+import Testing
+import WriteBehind
+
+/// The same table, as a later version of a program has it.
+struct PlayerWithRank: TableRow, Equatable {
+    typealias Key = Int
+    static let schema = WriteBehind.TableSchema(
+        "player", Player.schema.columns + [.column("rank", .integer, default: .integer(7))])
+    var id: Int
+    var name: String
+    var score: Int
+    var team: String?
+    var rank: Int
+
+    func encode(to encoder: inout RowEncoder) {
+        encoder.encode(id)
+        encoder.encode(name)
+        encoder.encode(score)
+        encoder.encode(team)
+        encoder.encode(rank)
+    }
+
+    init(from decoder: inout RowDecoder) throws {
+        id = try decoder.decode()
+        name = try decoder.decode()
+        score = try decoder.decode()
+        team = try decoder.decode()
+        rank = try decoder.decode()
+    }
+}
+
+/// The same table, changed in a way that rows cannot follow.
+struct PlayerWithTextScore: TableRow {
+    typealias Key = Int
+    static let schema = WriteBehind.TableSchema(
+        "player",
+        [
+            .key("id", .integer), .column("name", .text), .column("score", .text),
+            .column("team", .text, nullable: true),
+        ])
+    func encode(to encoder: inout RowEncoder) {}
+    init(from decoder: inout RowDecoder) throws { throw StoreError.unknownTable("never read") }
+}
+
+@Suite struct StoreWriteTests {
+    @Test func anUpdateLogsOnlyTheColumnsThatDiffer() async throws {
+        let directory = TemporaryStore()
+        let store = try directory.open()
+        let players = try store.table(Player.self)
+        try players.put(Player(id: 1, name: "Ada", score: 1, team: "red"))
+        let receipt = try await players.update(1) { $0.score = 2 }
+        #expect(receipt?.sequence == 3)
+        let unchanged = try await players.update(1) { $0.score = 2 }
+        #expect(unchanged == receipt, "nothing is logged where nothing differs")
+        #expect(try await players.update(9) { $0.score = 2 } == nil)
+        try await store.close()
+        let records = try directory.records()
+        #expect(records.map(\.operation) == [.define, .put, .patch])
+        let body = try #require(records.last).body
+        let changes = try RowCodec.decodePatch(body.span, Player.schema)
+        #expect(changes == [ColumnChange(column: 1, value: .integer(2))])
+    }
+
+    @Test func anUpdateMayNotChangeTheKey() async throws {
+        let directory = TemporaryStore()
+        let store = try directory.open()
+        let players = try store.table(Player.self)
+        try players.put(Player(id: 1, name: "Ada"))
+        let error = await storeError { try await players.update(1) { $0.id = 2 } }
+        guard case .keyChanged(table: "player")? = error else {
+            Issue.record("\(String(describing: error))")
+            return
+        }
+        #expect(try await players.get(1)?.name == "Ada")
+        try await store.close()
+    }
+
+    @Test func incrementAddsPutsAndRefuses() async throws {
+        let directory = TemporaryStore()
+        let store = try directory.open()
+        let players = try store.table(Player.self)
+        #expect(try await players.increment(1, "score") == nil)
+        let first = Player(id: 1, name: "Ada", score: 5)
+        #expect(try await players.increment(1, "score", orPut: first)?.value == 5)
+        #expect(try await players.increment(1, "score", by: -7, orPut: first)?.value == -2)
+        #expect(try await players.increment(1, "score", by: .max)?.value == .max - 2)
+        for (column, amount) in [("score", 3), ("team", 1), ("id", 1), ("nothing", 1)] {
+            let error = await storeError { _ = try await players.increment(1, column, by: amount) }
+            guard case .cannotIncrement(table: "player", column: column, _)? = error else {
+                Issue.record("\(column): \(String(describing: error))")
+                continue
+            }
+        }
+        #expect(try await players.get(1)?.score == .max - 2)
+        try await store.close()
+    }
+
+    @Test func aTableOfAnotherStoreIsRefused() async throws {
+        let (one, other) = (TemporaryStore(), TemporaryStore())
+        let (store, foreign) = (try one.open(), try other.open())
+        let (mine, theirs) = (try store.table(Player.self), try foreign.table(Player.self))
+        let error = await storeError {
+            try store.transaction {
+                try $0.put(Player(id: 1, name: "Ada"), in: mine)
+                try $0.put(Player(id: 1, name: "Ada"), in: theirs)
+            }
+        }
+        guard case .unknownTable("player")? = error else {
+            Issue.record("\(String(describing: error))")
+            return
+        }
+        #expect(try await mine.get(1) == nil, "a transaction that throws writes nothing")
+        try mine.put(Player(id: 1, name: "Ada"))
+        #expect(try await theirs.get(1) == nil, "two stores in a process share nothing")
+        try await store.close()
+        try theirs.put(Player(id: 1, name: "Bo"))
+        try await foreign.close()
+    }
+
+    @Test func readingTransactionsThatMeetRunAgain() async throws {
+        let directory = TemporaryStore()
+        let store = try directory.open()
+        let players = try store.table(Player.self)
+        try players.put(Player(id: 1, name: "Ada"))
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for _ in 0..<2 {
+                group.addTask {
+                    for _ in 0..<200 {
+                        try await store.readingTransaction { tx in
+                            let score = try await tx.get(1, from: players)?.score ?? 0
+                            await Task.yield()
+                            try tx.put(Player(id: 1, name: "Ada", score: score + 1), in: players)
+                        }
+                    }
+                }
+            }
+            try await group.waitForAll()
+        }
+        #expect(try await players.get(1)?.score == 400)
+        try await store.close()
+    }
+
+    @Test func aColumnAddedLaterShowsItsDefaultInOldRows() async throws {
+        let directory = TemporaryStore()
+        var store = try directory.open()
+        var old = try store.table(Player.self)
+        for id in 1...3 { try old.put(Player(id: id, name: "p\(id)")) }
+        try await store.waitForAll(.materialized, timeout: .seconds(10))
+        try await store.close()
+
+        store = try directory.open()
+        old = try store.table(Player.self)
+        #expect(try await old.get(1)?.name == "p1", "in memory from before the column")
+        try old.put(Player(id: 4, name: "p4"))
+        let players = try store.table(PlayerWithRank.self)
+        #expect(try await players.get(1)?.rank == 7)
+        #expect(try await players.get(2)?.rank == 7)
+        #expect(try await players.get(4)?.rank == 7)
+        _ = try await players.update(4) { $0.rank = 8 }
+        _ = try await players.update(3) { $0.score = 1 }
+        try await store.waitForAll(.materialized, timeout: .seconds(10))
+        let ranks = try await store.database?.read {
+            try Int.fetchAll($0, sql: "SELECT rank FROM player ORDER BY id")
+        }
+        #expect(ranks == [7, 7, 7, 8])
+        #expect(try await players.get(3)?.rank == 7)
+        try await store.close()
+        store = try directory.open()
+        #expect(try await store.table(PlayerWithRank.self).get(4)?.rank == 8)
+        try await store.close()
+    }
+
+    @Test func anIncompatibleSchemaIsRefusedByColumnAndTypes() async throws {
+        let directory = TemporaryStore()
+        let store = try directory.open()
+        _ = try store.table(Player.self)
+        _ = try store.table(Player.self)  // declared twice is once
+        let error = await storeError { _ = try store.table(PlayerWithTextScore.self) }
+        let text = "\(try #require(error))"
+        #expect(text.contains("score") && text.contains("integer") && text.contains("text"))
+        try await store.close()
+        #expect(try directory.records().map(\.operation) == [.define])
+    }
+
+    @Test func aTableCanBeReadBeforeTheDatabaseHasIt() async throws {
+        let directory = TemporaryStore()
+        let failing = Failing()
+        failing.now = SinkError(.busy, "injected")
+        let store = try directory.open(failing: failing)
+        let players = try store.table(Player.self)
+        #expect(try await players.get(1) == nil)
+        try players.put(Player(id: 1, name: "Ada"))
+        #expect(try await players.update(1) { $0.score = 3 } != nil)
+        #expect(try await players.get(1)?.score == 3)
+        failing.now = nil
+        try await store.waitForAll(.materialized, timeout: .seconds(10))
+        #expect(try players.evict(1))
+        #expect(try await players.get(1)?.score == 3)
+        try await store.close()
+    }
+
+    @Test(arguments: [Duration.zero, .milliseconds(1)])
+    func aCopyThatLivesShorterThanItsReadingIsStillReturned(_ ttl: Duration) async throws {
+        let directory = TemporaryStore()
+        let store = try directory.open()
+        let players = try store.table(Player.self)
+        try players.put(Player(id: 1, name: "Ada"))
+        try await store.waitForAll(.materialized, timeout: .seconds(10))
+        #expect(try players.evict(1))
+        for _ in 0..<20 { #expect(try await players.get(1, ttl: ttl)?.name == "Ada") }
+        try await store.close()
+    }
+}

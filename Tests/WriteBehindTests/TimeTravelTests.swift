@@ -1,0 +1,166 @@
+import Foundation
+import GRDB
+import Testing
+import WriteBehind
+
+/// Snapshots and the past through the store's own API, on real files.
+@Suite struct TimeTravelTests {
+    @Test func thePastIsReadByMarkSequenceAndDate() async throws {
+        let directory = TemporaryStore()
+        let store = try directory.open()
+        let players = try store.table(Player.self)
+        let first = try players.put(Player(id: 1, name: "Ada", score: 1))
+        try store.mark("before deploy")
+        _ = try await players.update(1) { $0.score = 2 }
+        try await store.snapshot()
+        try players.delete(1)
+        try await store.waitForAll(.durable)
+        #expect(try players.get(1, asOf: .mark("before deploy"))?.score == 1)
+        #expect(try players.get(1, asOf: .sequence(first.sequence))?.score == 1)
+        #expect(try players.get(1, asOf: .sequence(first.sequence + 2))?.score == 2)
+        #expect(try players.get(1, asOf: .date(.distantFuture)) == nil)
+        #expect(try players.get(1, asOf: .date(.distantPast)) == nil)
+        #expect(try store.marks().map(\.name) == ["before deploy"])
+        #expect(throws: StoreError.self) { try players.get(1, asOf: .mark("never")) }
+        #expect(throws: StoreError.self) { try players.get(1, asOf: .sequence(1_000_000)) }
+        try await store.close()
+    }
+
+    @Test func historyTellsWhatEachWriteChanged() async throws {
+        let directory = TemporaryStore()
+        let store = try directory.open()
+        let players = try store.table(Player.self)
+        try players.put(Player(id: 1, name: "Ada", score: 1))
+        try players.put(Player(id: 2, name: "Bob"))
+        _ = try await players.update(1) { $0.team = "red" }
+        try players.put(Player(id: 1, name: "Ada", score: 5, team: "red"))
+        try players.delete(1)
+        try await store.waitForAll(.durable)
+        let versions = try players.history(of: 1)
+        #expect(versions.map(\.change) == [.put, .update, .put, .delete])
+        #expect(versions[1].changes == ["team": .text("red")])
+        #expect(versions[2].changes == ["score": .integer(5)])
+        #expect(versions[3].row == nil)
+        #expect(versions.compactMap(\.row).map(\.score) == [1, 1, 5])
+        try await store.close()
+    }
+
+    @Test func aSnapshotHoldsEverythingWrittenBeforeTheCall() async throws {
+        let directory = TemporaryStore()
+        let store = try directory.open()
+        #expect(try await store.snapshot() == nil)
+        let players = try store.table(Player.self)
+        for id in 0..<500 { try players.put(Player(id: id, name: "p\(id)")) }
+        let snapshot = try #require(try await store.snapshot())
+        #expect(snapshot.rows == 500 && snapshot.sequence == 501)
+        #expect(try await store.snapshot() == snapshot, "nothing was written since")
+        try await store.close()
+    }
+
+    /// A store of three snapshots whose log's head is gone.
+    private func trimmed(_ directory: TemporaryStore) async throws {
+        for round in 0..<4 {
+            let store = try directory.open {
+                $0.logKept = .zero
+                $0.snapshotAtClose = round < 3
+            }
+            let players = try store.table(Player.self)
+            for id in 0..<100 {
+                try players.put(Player(id: id + round, name: "p\(id)", score: round))
+            }
+            try players.delete(round)
+            if round == 3 {
+                try await store.waitForAll(.materialized)
+                try await store.snapshot()
+                for _ in 0..<200
+                where FileManager.default.fileExists(atPath: directory.firstSegment) {
+                    try await Task.sleep(for: .milliseconds(20))
+                }
+            }
+            try await store.close()
+        }
+        #expect(!FileManager.default.fileExists(atPath: directory.firstSegment))
+    }
+
+    private func rows(_ store: Store) async throws -> [String] {
+        try await store.waitForAll(.materialized, timeout: .seconds(20))
+        return try await #require(store.database).read {
+            try Row.fetchAll($0, sql: "SELECT * FROM player ORDER BY id").map(\.description)
+        }
+    }
+
+    @Test func aLostDatabaseIsRebuiltFromSnapshotAndLog() async throws {
+        let directory = TemporaryStore()
+        try await trimmed(directory)
+        var store = try directory.open()
+        let before = try await rows(store)
+        #expect(before.count == 99)
+        try await store.close()
+        for suffix in ["", "-wal", "-shm"] {
+            try? FileManager.default.removeItem(atPath: directory.database + suffix)
+        }
+        store = try directory.open()
+        #expect(try await rows(store) == before)
+        #expect(store.health.verdict == .healthy)
+        try await store.close()
+    }
+
+    @Test func anOutdatedDatabaseIsPutAsideAndRebuiltWithItsIndices() async throws {
+        let directory = TemporaryStore()
+        do {
+            let store = try directory.open()
+            try store.table(Player.self).put(Player(id: 1, name: "Ada"))
+            try await store.waitForAll(.materialized)
+            try await store.close()
+        }
+        let old = directory.path + "-old.sqlite"
+        defer { try? FileManager.default.removeItem(atPath: old) }
+        try await DatabaseQueue(path: directory.database).write {
+            try $0.execute(sql: "CREATE INDEX by_name ON player(name)")
+        }
+        try FileManager.default.copyItem(atPath: directory.database, toPath: old)
+        try await trimmed(directory)
+        var store = try directory.open()
+        let before = try await rows(store)
+        try await store.close()
+        try FileManager.default.removeItem(atPath: directory.database)
+        try FileManager.default.copyItem(atPath: old, toPath: directory.database)
+        store = try directory.open()
+        #expect(try await rows(store) == before)
+        let index = try await #require(store.database).read {
+            try String.fetchOne($0, sql: "SELECT name FROM sqlite_master WHERE name = 'by_name'")
+        }
+        #expect(index == "by_name")
+        try await store.close()
+        let names = try FileManager.default.contentsOfDirectory(atPath: directory.path)
+        #expect(names.contains("database.sqlite.outdated.aside"))
+    }
+
+    @Test func snapshotsAreTakenAsTheLogGrowsAndOldLogGoes() async throws {
+        let directory = TemporaryStore()
+        let store = try directory.open {
+            $0.snapshotAfter = 20_000
+            $0.logKept = .zero
+            $0.segmentSize = 64 << 10
+        }
+        let players = try store.table(Player.self)
+        let deadline = ContinuousClock.now + .seconds(120)
+        var id = 0
+        repeat {
+            for _ in 0..<300 {
+                id += 1
+                try players.put(Player(id: id % 200, name: UUID().uuidString, score: id))
+            }
+            try await store.waitForAll(.materialized)
+        } while FileManager.default.fileExists(atPath: directory.firstSegment)
+            && ContinuousClock.now < deadline
+        #expect(try store.snapshots().count >= 2)
+        #expect(!FileManager.default.fileExists(atPath: directory.firstSegment))
+        try await store.close()
+        try await directory.open().close()
+    }
+}
+
+extension TemporaryStore {
+    var firstSegment: String { path + "/log/00000000000000000001.zst" }
+}
