@@ -1,0 +1,164 @@
+import Foundation
+import Testing
+import WriteBehind
+
+@Suite struct LogCommandTests {
+    @Test func aLineReadsLikeASentence() async throws {
+        let fixture = try await Fixture.closed()
+        let before = try fixture.contents()
+        let result = try Tool.run("log", fixture.path)
+        #expect(result.status == 0, "\(result.errors)")
+        #expect(result.lines.count == 13)
+        #expect(result.lines[0].contains(" flight define (number integer key, carrier text"))
+        #expect(result.lines[0].hasPrefix("#1  20"), "the first line has the date")
+        #expect(result.lines[11].hasSuffix(" flight[3] update delay=100"))
+        #expect(result.lines[12].hasSuffix(" flight[4] delete"))
+        #expect(try fixture.contents() == before, "reading changes nothing")
+    }
+
+    @Test func conditionsAreAllHeld() async throws {
+        let fixture = try await Fixture.closed()
+        func sequences(_ arguments: String...) throws -> [String] {
+            let (process, output, _) = Tool.process(["log", fixture.path] + arguments)
+            try process.run()
+            let data = output.fileHandleForReading.readDataToEndOfFile()
+            process.waitUntilExit()
+            return String(decoding: data, as: UTF8.self).split(separator: "\n")
+                .map { String($0.prefix { $0 != " " }) }
+        }
+        #expect(try sequences("--from", "12") == ["#12", "#13"])
+        #expect(try sequences("--from", "3", "--to", "4") == ["#3", "#4"])
+        #expect(try sequences("--key", "3") == ["#5", "#12"])
+        #expect(try sequences("--operation", "delete") == ["#13"])
+        #expect(try sequences("--where", "carrier=UA", "--limit", "2") == ["#2", "#4"])
+        #expect(try sequences("--table", "FLIGHT", "--reverse", "--limit", "2") == ["#13", "#12"])
+        #expect(try sequences("--since", "1h").count == 13)
+        #expect(try sequences("--until", "1h") == [])
+        #expect(try sequences("--from", "100") == [])
+    }
+
+    @Test func jsonAndCSVAreForPrograms() async throws {
+        let fixture = try await Fixture.closed()
+        let json = try Tool.run(
+            "log", fixture.path, "--json", "--key", "3", "--operation", "update")
+        let object =
+            try JSONSerialization.jsonObject(with: Data(json.output.utf8)) as? [String: Any]
+        #expect(object?["v"] as? Int == 1)
+        #expect(object?["sequence"] as? Int == 12)
+        #expect((object?["key"] as? [String: Int]) == ["number": 3])
+        #expect((object?["values"] as? [String: Int]) == ["delay": 100])
+        #expect(object?["durable"] as? Bool == true)
+        let csv = try Tool.run("log", fixture.path, "--format", "csv", "--from", "13")
+        #expect(csv.lines.count == 2)
+        #expect(csv.lines[1].hasSuffix(#",13,delete,flight,"{""number"":4}",,true"#))
+    }
+
+    @Test func controlCharactersNeverReachTheTerminal() async throws {
+        let fixture = Fixture()
+        let store = try fixture.open()
+        try store.table(Flight.self).put(Flight(1, "\u{1B}[2J\u{7}", note: "\u{202E}evil"))
+        try await store.close()
+        let result = try Tool.run("log", fixture.path)
+        #expect(result.output.contains(#"carrier="\u{1b}[2J\u{7}""#))
+        #expect(!result.output.utf8.contains(0x1B))
+        #expect(!result.output.unicodeScalars.contains("\u{202E}"))
+    }
+
+    @Test func ofALiveStoreWhatIsDurableIsPrinted() async throws {
+        let fixture = try await Fixture.live()
+        let result = try Tool.run("log", fixture.path)
+        #expect(result.status == 0, "\(result.errors)")
+        #expect(result.lines.count == 13)
+        try await fixture.close()
+    }
+
+    @Test func followShowsWhatIsWrittenMeanwhile() async throws {
+        let fixture = Fixture()
+        let store = try fixture.open()
+        let flights = try store.table(Flight.self)
+        try await store.waitForAll(.durable)
+        let (process, output, _) = Tool.process(["log", fixture.path, "--follow", "--limit", "31"])
+        try process.run()
+        for number in 0..<30 {
+            try flights.put(Flight(number, "UA"))
+            try await Task.sleep(for: .milliseconds(10))
+        }
+        try await store.close()
+        let text = String(
+            decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+        process.waitUntilExit()
+        #expect(process.terminationStatus == 0)
+        #expect(text.split(separator: "\n").count == 31)
+    }
+
+    @Test func followGoesOnAcrossSegments() async throws {
+        let fixture = Fixture()
+        let store = try fixture.open { $0.segmentSize = 64 << 10 }
+        let flights = try store.table(Flight.self)
+        try await store.waitForAll(.durable)
+        let (process, output, _) = Tool.process([
+            "log", fixture.path, "--follow", "--limit", "301", "--json",
+        ])
+        try process.run()
+        var random = SystemRandomNumberGenerator()
+        for number in 0..<300 {
+            let noise = (0..<400).map { _ in String(random.next(), radix: 36) }.joined()
+            try flights.put(Flight(number, "UA", note: noise))
+            if number % 10 == 0 { try await store.waitForAll(.durable) }
+        }
+        let text = String(
+            decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+        process.waitUntilExit()
+        #expect(process.terminationStatus == 0)
+        #expect(text.split(separator: "\n").count == 301)
+        #expect(fixture.segments.count > 2)
+        try await fixture.close()
+    }
+
+    @Test func whatADeadWriterLeftIsShown() async throws {
+        let fixture = try await Fixture.killed()
+        let result = try Tool.run("log", fixture.path)
+        #expect(result.status == 0, "\(result.errors)")
+        #expect(result.lines.count == 13)
+    }
+
+    @Test func aTornLogIsPrintedAndNamed() async throws {
+        let fixture = try await Fixture.torn()
+        let before = try fixture.contents()
+        let result = try Tool.run("log", fixture.path)
+        #expect(result.status == 4)
+        #expect(result.lines.count == 13)
+        #expect(result.errors.contains("torn after #13"))
+        #expect(try fixture.contents() == before)
+    }
+
+    @Test func damageIsNamedAndNotSteppedOver() async throws {
+        let fixture = try await Fixture.corrupt()
+        let result = try Tool.run("log", fixture.path)
+        #expect(result.status == 5)
+        #expect(result.output.isEmpty)
+        #expect(result.errors.contains(fixture.segments[0]))
+        #expect(result.errors.contains("sequence 1 is lost"))
+    }
+
+    @Test(arguments: [
+        ["log"], ["log", "STORE", "--since", "yesterday"], ["log", "STORE", "--operation", "fly"],
+        ["log", "STORE", "--table", "plane"], ["log", "STORE", "--follow", "--reverse"], ["fly"],
+    ])
+    func wrongUsageEndsWithTwo(arguments: [String]) async throws {
+        let fixture = try await Fixture.closed()
+        let (process, output, errors) = Tool.process(
+            arguments.map { $0 == "STORE" ? fixture.path : $0 })
+        try process.run()
+        process.waitUntilExit()
+        #expect(process.terminationStatus == 2)
+        #expect(output.fileHandleForReading.readDataToEndOfFile().isEmpty)
+        #expect(!errors.fileHandleForReading.readDataToEndOfFile().isEmpty)
+    }
+
+    @Test func whatIsNoStoreIsAnError() throws {
+        let result = try Tool.run("log", "/nonexistent/airport")
+        #expect(result.status == 1)
+        #expect(result.errors.contains("there is no such directory"))
+    }
+}

@@ -1,0 +1,108 @@
+import Foundation
+import GRDB
+import Testing
+import WriteBehind
+
+@Suite struct RecoverTests {
+    private func rows(_ path: String) throws -> Int {
+        let queue = try DatabaseQueue(path: path)
+        defer { try? queue.close() }
+        return try queue.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM flight") ?? -1 }
+    }
+
+    @Test func aGoodStoreNeedsNothing() async throws {
+        let fixture = try await Fixture.closed()
+        let before = try fixture.contents()
+        let result = try Tool.run("recover", fixture.path)
+        #expect(result.status == 0, "\(result.output)\(result.errors)")
+        #expect(result.output.contains("nothing to do"))
+        #expect(try fixture.contents() == before)
+    }
+
+    @Test func aLiveStoreIsLeftAlone() async throws {
+        let fixture = try await Fixture.live()
+        let result = try Tool.run("recover", fixture.path, "--apply")
+        #expect(result.status == 7)
+        try await fixture.close()
+    }
+
+    @Test func aTornLogIsPlannedThenCut() async throws {
+        let fixture = try await Fixture.torn()
+        let before = try fixture.contents()
+        let plan = try Tool.run("recover", fixture.path)
+        #expect(plan.status == 4, "\(plan.output)\(plan.errors)")
+        #expect(plan.output.contains("cut 100 B off"))
+        #expect(try fixture.contents() == before, "a plan changes nothing")
+        let done = try Tool.run("recover", fixture.path, "--apply")
+        #expect(done.status == 3, "\(done.output)\(done.errors)")
+        #expect(done.output.contains("verified"))
+        #expect(try Tool.run("verify", fixture.path, "--database").status == 0)
+        let kept = try FileManager.default.contentsOfDirectory(atPath: fixture.path + "/quarantine")
+        #expect(kept.count == 1)
+    }
+
+    @Test func aLostDatabaseIsRebuilt() async throws {
+        let fixture = try await Fixture.closed()
+        try FileManager.default.removeItem(atPath: fixture.path + "/database.sqlite")
+        #expect(try Tool.run("recover", fixture.path).output.contains("rebuild the database"))
+        let result = try Tool.run("recover", fixture.path, "--apply")
+        #expect(result.status == 0, "\(result.output)\(result.errors)")
+        #expect(try rows(fixture.path + "/database.sqlite") == 9)
+    }
+
+    @Test func aDriftedDatabaseIsPutAsideAndRebuilt() async throws {
+        let fixture = try await Fixture.closed()
+        let queue = try DatabaseQueue(path: fixture.path + "/database.sqlite")
+        try await queue.write { try $0.execute(sql: "DELETE FROM flight WHERE number > 5") }
+        try queue.close()
+        let plan = try Tool.run("recover", fixture.path)
+        #expect(plan.status == 5)
+        #expect(plan.output.contains("4 rows of the database differ"))
+        let result = try Tool.run("recover", fixture.path, "--apply")
+        #expect(result.status == 0, "\(result.output)\(result.errors)")
+        #expect(try rows(fixture.path + "/database.sqlite") == 9)
+        #expect(
+            FileManager.default.fileExists(
+                atPath: fixture.path + "/database.sqlite.recover.aside"))
+    }
+
+    @Test func aDamagedLogIsSalvagedIntoANewStore() async throws {
+        let fixture = try await Fixture.corrupt()
+        #expect(try Tool.run("recover", fixture.path, "--apply").status == 5)
+        let target = fixture.path + "-new"
+        defer { try? FileManager.default.removeItem(atPath: target) }
+        let before = try fixture.contents()
+        let result = try Tool.run("recover", fixture.path, "--salvage", target)
+        #expect(result.status == 3, "\(result.output)\(result.errors)")
+        #expect(result.output.contains("#1 to #13"))
+        #expect(try fixture.contents() == before)
+        #expect(try Tool.run("verify", target, "--database").status == 0)
+        #expect(try rows(target + "/database.sqlite") == 1)
+    }
+
+    @Test func aSnapshotSavesWhatTheLogLost() async throws {
+        let fixture = try await Fixture.closed()
+        #expect(try Tool.run("snapshot", "take", fixture.path).status == 0)
+        try fixture.flip(byte: 250, of: fixture.segments[0])
+        let target = fixture.path + "-new"
+        defer { try? FileManager.default.removeItem(atPath: target) }
+        let result = try Tool.run("recover", fixture.path, "--salvage", target)
+        #expect(result.status == 0, "\(result.output)\(result.errors)")
+        #expect(try rows(target + "/database.sqlite") == 9)
+    }
+
+    @Test func aDatabaseAheadOfTheLogIsEvidenceAndCanBeDetached() async throws {
+        let fixture = try await Fixture.closed()
+        let store = try fixture.open()
+        try store.table(Flight.self).put(Flight(50, "AA"))
+        try await fixture.close()
+        try FileManager.default.removeItem(atPath: fixture.segments[1])
+        let result = try Tool.run("verify", fixture.path)
+        #expect(result.status == 5)
+        #expect(result.output.contains("E3"))
+        #expect(try Tool.run("recover", fixture.path, "--apply").status == 5)
+        let detached = try Tool.run("recover", fixture.path, "--apply", "--detach")
+        #expect(detached.status == 0, "\(detached.output)\(detached.errors)")
+        #expect(try rows(fixture.path + "/database.sqlite") == 9)
+    }
+}

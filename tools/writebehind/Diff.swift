@@ -1,0 +1,93 @@
+import ArgumentParser
+import EventLog
+import Foundation
+import Rainbow
+import WriteBehind
+
+/// `writebehind diff`: what two moments of the store have not in common.
+struct Diff: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Show the rows that differ between two sequences, times or marks.",
+        discussion: """
+            A point is a sequence (1042), a time (10:15, 2013-01-01T10:15, 5m ago as
+            5m), the name of a mark (before-deploy, or mark:NAME where it looks like
+            something else), or end.
+
+            Examples:
+              writebehind diff airport before-deploy end
+              writebehind diff airport 48000 49000 --table flight
+              writebehind diff airport 1h end --json | jq -r .row
+            """)
+
+    @OptionGroup var store: StoreArgument
+    @Argument(help: "The earlier point.")
+    var before: String
+    @Argument(help: "The later point.")
+    var after: String
+    @Option(help: "Only this table; may be given several times.")
+    var table: [String] = []
+    @OptionGroup var json: JSONOption
+    @Flag(help: "Read times as UTC.")
+    var utc = false
+
+    func run() throws {
+        let inspection = try store.inspect()
+        let clock = Clock(isUTC: utc)
+        let tables =
+            table.isEmpty ? nil : Set(try table.map { try inspection.definition(named: $0).id })
+        let difference = try StateDifference(
+            inspection.history(), from: PointText.parse(before, clock),
+            to: PointText.parse(after, clock), tables: tables)
+        var output = Output()
+        var counts = (added: 0, removed: 0, changed: 0)
+        try difference.read { schema, key, change in
+            switch change {
+            case .added: counts.added += 1
+            case .removed: counts.removed += 1
+            case .changed: counts.changed += 1
+            }
+            let row = RowName.text(schema, key)
+            output.line(json.json ? Self.json(row, change).text : Self.line(row, change))
+        }
+        output.flush()
+        if !json.json {
+            note(
+                "#\(difference.before.sequence) to #\(difference.after.sequence): "
+                    + "\(counts.added) added, "
+                    + "\(counts.removed) removed, \(counts.changed) changed")
+        }
+        try ExitStatus(inspection).check()
+    }
+
+    private static func line(_ row: String, _ change: StateDifference.Change) -> String {
+        switch change {
+        case .added(let fields):
+            "+ ".green + row.bold + fields.map { " \(plain($0.name))=\($0.value)" }.joined()
+        case .removed(let fields):
+            "- ".red + row.bold + fields.map { " \(plain($0.name))=\($0.value)" }.joined()
+        case .changed(let columns):
+            "~ ".yellow + row.bold
+                + columns.map { " \(plain($0.name))=\($0.before)→\($0.after)" }.joined()
+        }
+    }
+
+    private static func json(_ row: String, _ change: StateDifference.Change) -> JSON {
+        func object(_ fields: [DecodedRecord.Field]) -> JSON {
+            .object(fields.map { ($0.name, .value($0.value)) })
+        }
+        var fields: [(String, JSON)] = [("v", .number(1)), ("row", .string(row))]
+        switch change {
+        case .added(let values):
+            fields += [("change", .string("added")), ("after", object(values))]
+        case .removed(let values):
+            fields += [("change", .string("removed")), ("before", object(values))]
+        case .changed(let columns):
+            fields += [
+                ("change", .string("changed")),
+                ("before", .object(columns.map { ($0.name, .value($0.before)) })),
+                ("after", .object(columns.map { ($0.name, .value($0.after)) })),
+            ]
+        }
+        return .object(fields)
+    }
+}

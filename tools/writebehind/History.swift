@@ -1,0 +1,109 @@
+import ArgumentParser
+import EventLog
+import Foundation
+import Rainbow
+import WriteBehind
+
+/// `writebehind history`: every version of one row.
+struct History: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Show every version of one row, and what changed each time.",
+        discussion: """
+            As far as log and snapshots reach back.
+
+            Examples:
+              writebehind history airport flight 123
+              writebehind history airport flight 2013-01-01,UA,1545,EWR
+              writebehind history airport flight 123 --json | jq .row
+            """)
+
+    @OptionGroup var store: StoreArgument
+    @Argument(help: "The table.")
+    var table: String
+    @Argument(help: "The row's key; several key columns as a,b,c or as a JSON array.")
+    var key: String
+    @OptionGroup var json: JSONOption
+    @Flag(help: "Times in UTC, each with its date.")
+    var utc = false
+
+    func run() throws {
+        let inspection = try store.inspect()
+        let definition = try inspection.definition(named: table)
+        let key = try KeyText.encode(key, definition.schema)
+        let versions = try inspection.history().history(of: key, in: definition)
+        var output = Output()
+        var report = HistoryReport(definition.schema, key, clock: Clock(isUTC: utc))
+        for version in versions {
+            output.line(json.json ? try report.json(version).text : try report.line(version))
+        }
+        output.flush()
+        if versions.isEmpty {
+            note("note: \(RowName.text(definition.schema, key)) was never written")
+        }
+        if inspection.end > inspection.readable {
+            note(
+                "note: commits after #\(inspection.readable) are in the write buffer only; "
+                    + "see `log`"
+            )
+        }
+        try ExitStatus(inspection).check()
+    }
+}
+
+/// Versions as lines: what changed, and what it was before.
+struct HistoryReport {
+    private let schema: TableSchema
+    private let key: [UInt8]
+    private let clock: Clock
+    private var before: [Value]?
+
+    init(_ schema: TableSchema, _ key: [UInt8], clock: Clock) {
+        self.schema = schema
+        self.key = key
+        self.clock = clock
+    }
+
+    mutating func line(_ version: RowVersionBytes) throws -> String {
+        let after = try version.row.map { try RowCodec.decodeRow($0.span, schema) }
+        defer { before = after }
+        let head =
+            "#\(version.sequence)".lightBlack + " " + clock.full(version.time) + " "
+            + version.operation.word
+        if version.operation == .patch, !version.isComplete {
+            let changes = try RowCodec.decodePatch(version.change.span, schema).map {
+                "\(plain(schema.valueColumns[$0.column].name))=\($0.value)"
+            }
+            return ([head] + changes).joined(separator: " ") + " (the row before is gone)".yellow
+        }
+        guard let after else { return head }
+        let changes = schema.valueColumns.indices.compactMap { index -> String? in
+            let column = plain(schema.valueColumns[index].name)
+            guard let before else { return "\(column)=\(after[index])" }
+            guard before[index] != after[index] else { return nil }
+            return "\(column)=\(after[index])" + " (was \(before[index]))".lightBlack
+        }
+        let origin = version.isFromSnapshot ? " (from a snapshot)".yellow : ""
+        let text = changes.isEmpty ? "(nothing changed)" : changes.joined(separator: " ")
+        return head + " " + text + origin
+    }
+
+    mutating func json(_ version: RowVersionBytes) throws -> JSON {
+        let after = try version.row.map { try RowCodec.decodeRow($0.span, schema) }
+        defer { before = after }
+        let names = schema.valueColumns.map(\.name)
+        var changed: [(String, JSON)] = []
+        if let after {
+            for index in names.indices where before?[index] != after[index] {
+                changed.append((names[index], .value(after[index])))
+            }
+        }
+        return .object([
+            ("v", .number(1)), ("sequence", .number(version.sequence)),
+            ("time", .time(version.time)), ("operation", .string(version.operation.word)),
+            ("changed", .object(changed)),
+            ("row", .optional(after) { .object(zip(names, $0).map { ($0, .value($1)) }) }),
+            ("complete", .bool(version.isComplete)),
+            ("fromSnapshot", .bool(version.isFromSnapshot)),
+        ])
+    }
+}

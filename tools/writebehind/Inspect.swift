@@ -1,0 +1,49 @@
+import ArgumentParser
+import EventLog
+import Foundation
+import Rainbow
+import WriteBehind
+
+/// `writebehind inspect`: segments and blocks, as they stand on disk.
+struct Inspect: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Show the log's segments and blocks, and what shows that they are durable.",
+        discussion: """
+            Checksums of headers are checked, contents are not: that is what `verify`
+            does. With --blocks, `synced` is the last sequence that was known to be
+            synced when the block was built: the evidence by which recovery tells damage
+            from a torn end.
+
+            Examples:
+              writebehind inspect airport
+              writebehind inspect airport --blocks --from 48000 --to 49000
+              writebehind inspect airport --json | jq '.segments[] | select(.sealed | not)'
+            """)
+
+    @OptionGroup var store: StoreArgument
+    @Flag(help: "List the blocks of each segment.")
+    var blocks = false
+    @Option(help: "Only segments and blocks that end at this sequence or later.")
+    var from: UInt64 = 0
+    @Option(help: "Only segments and blocks that start at this sequence or before.")
+    var to: UInt64 = .max
+    @OptionGroup var json: JSONOption
+    @Flag(help: "Times in UTC.")
+    var utc = false
+
+    func run() throws {
+        let inspection = try store.inspect()
+        let report = try SegmentReport(
+            inspection, range: from <= to ? from...to : from...from, clock: Clock(isUTC: utc))
+        var output = Output()
+        if json.json {
+            output.line(report.json(blocks: blocks).text)
+        } else {
+            for line in report.lines(blocks: blocks) { output.line(line) }
+        }
+        output.flush()
+        if let damage = inspection.damage { note("error: \(damage)") }
+        try ExitStatus(inspection).check()
+        if report.hasGap { throw ExitStatus.corrupt }
+    }
+}

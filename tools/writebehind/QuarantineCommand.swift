@@ -1,0 +1,226 @@
+import ArgumentParser
+import EventLog
+import Foundation
+import Rainbow
+import WriteBehind
+
+/// `writebehind quarantine`: what the database refused, and what to do about it.
+struct QuarantineCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "quarantine",
+        abstract: "List what the database refused; try it again, give it up or correct it.",
+        discussion: """
+            list and show read; retry, skip and patch open the store for writing, so
+            nobody else may. A running service does the same through its store's
+            `quarantine`.
+
+            Examples:
+              writebehind quarantine list airport
+              writebehind quarantine show airport 1042
+              writebehind quarantine retry airport
+              writebehind quarantine skip airport 1042 --reason 'duplicate of 1040'
+            """,
+        subcommands: [List.self, Show.self, Retry.self, Skip.self, Patch.self],
+        defaultSubcommand: List.self)
+
+    /// What is in quarantine, read from the database.
+    static func commits(_ store: StoreInspection) throws -> [QuarantinedCommit] {
+        switch store.database.state {
+        case .missing: return []
+        case .readable(let contents): return contents.quarantined
+        case .unreadable(let reason): throw SinkError(.io, reason)
+        case .foreign: throw SinkError(.foreignDatabase, "it belongs to another store")
+        }
+    }
+
+    static func json(_ commit: QuarantinedCommit, _ catalog: Catalog) -> JSON {
+        .object([
+            ("v", .number(1)), ("sequence", .number(commit.firstSequence)),
+            ("records", .number(commit.recordCount)), ("reason", .string(commit.error.message)),
+            ("refusedAt", .time(UInt64(max(0, commit.refusedAt)) / 1000)),
+            ("attempts", .number(commit.attempts)),
+            ("dependsOn", .optional(commit.dependsOn) { .number($0) }),
+            ("rows", .array(commit.keys.map { .string($0.text(catalog)) })),
+        ])
+    }
+
+    struct List: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "List the commits in quarantine.",
+            discussion: """
+                Ends with 3 when there are any.
+
+                Example:
+                  writebehind quarantine list airport
+                """)
+
+        @OptionGroup var store: StoreArgument
+        @OptionGroup var json: JSONOption
+        @Flag(help: "Times in UTC.")
+        var utc = false
+
+        func run() throws {
+            let inspection = try store.inspect()
+            let commits = try QuarantineCommand.commits(inspection)
+            let catalog = try inspection.fullCatalog()
+            var output = Output()
+            for commit in commits {
+                output.line(
+                    json.json ? QuarantineCommand.json(commit, catalog).text : line(commit, catalog)
+                )
+            }
+            if commits.isEmpty, !json.json { output.line("nothing is in quarantine") }
+            output.flush()
+            if !commits.isEmpty { throw ExitStatus.warnings }
+        }
+
+        private func line(_ commit: QuarantinedCommit, _ catalog: Catalog) -> String {
+            let rows = commit.keys.prefix(3).map { $0.text(catalog) }.joined(separator: ", ")
+            let more = commit.keys.count > 3 ? " and \(commit.keys.count - 3) more" : ""
+            let why =
+                commit.dependsOn.map { "follows #\($0)" }
+                ?? Value.text(commit.error.message).description
+            let time = Clock(isUTC: utc).full(UInt64(max(0, commit.refusedAt)) / 1000)
+            return "#\(commit.firstSequence)".bold + " \(time) \(rows)\(more): \(why)"
+                + (commit.attempts > 1 ? " (\(commit.attempts) attempts)" : "")
+        }
+    }
+
+    struct Show: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Show the records of a commit in quarantine.",
+            discussion: """
+                Example:
+                  writebehind quarantine show airport 1042
+                """)
+
+        @OptionGroup var store: StoreArgument
+        @Argument(help: "The sequence that list names.")
+        var sequence: UInt64
+        @OptionGroup var json: JSONOption
+
+        func run() throws {
+            let inspection = try store.inspect()
+            let catalog = try inspection.fullCatalog()
+            let all = try QuarantineCommand.commits(inspection)
+            guard let commit = all.first(where: { $0.firstSequence == sequence }) else {
+                throw StoreError.notInQuarantine(sequence: sequence)
+            }
+            var output = Output()
+            if json.json {
+                output.line(QuarantineCommand.json(commit, catalog).text)
+            } else {
+                output.line("reason     \(Value.text(commit.error.message))")
+                output.line("attempts   \(commit.attempts)")
+                if let other = commit.dependsOn { output.line("follows    #\(other)") }
+                output.line(
+                    "rows       \(commit.keys.map { $0.text(catalog) }.joined(separator: ", "))")
+            }
+            output.flush()
+            var filter = RecordFilter()
+            filter.from = sequence
+            filter.through = sequence + UInt64(commit.recordCount) - 1
+            var printer = try LogPrinter(
+                inspection, filter: filter, form: json.json ? .json : .text,
+                clock: Clock(isUTC: false), limit: nil)
+            defer { printer.finish() }
+            try printer.printForward(from: sequence, follow: false)
+        }
+    }
+
+    struct Retry: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Try all of quarantine again, in order.",
+            discussion: """
+                Ends with 3 when something stays in quarantine.
+
+                Example:
+                  writebehind quarantine retry airport
+                """)
+
+        @OptionGroup var store: StoreArgument
+        @OptionGroup var json: JSONOption
+
+        func run() async throws {
+            _ = try store.inspect()
+            let desk = try QuarantineDesk(store: store.store)
+            let taken = try desk.retry()
+            let left = desk.list().count
+            try await desk.close()
+            var output = Output()
+            output.line(
+                json.json
+                    ? JSON.object([
+                        ("v", .number(1)), ("taken", .array(taken.map { .number($0) })),
+                        ("left", .number(left)),
+                    ]).text : "the database took \(taken.count), \(left) stay in quarantine")
+            output.flush()
+            if left > 0 { throw ExitStatus.warnings }
+        }
+    }
+
+    struct Skip: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Give a commit up, with all that share rows with it.",
+            discussion: """
+                Its rows become again what the database holds. That is logged with the
+                reason.
+
+                Example:
+                  writebehind quarantine skip airport 1042 --reason 'duplicate of 1040'
+                """)
+
+        @OptionGroup var store: StoreArgument
+        @Argument(help: "The sequence that list names.")
+        var sequence: UInt64
+        @Option(help: "Why; it is kept in the log.")
+        var reason: String
+
+        func run() async throws {
+            _ = try store.inspect()
+            let desk = try QuarantineDesk(store: store.store)
+            do {
+                try await desk.skip(sequence, reason: reason)
+            } catch {
+                try? await desk.close()
+                throw error
+            }
+            try await desk.close()
+            print("#\(sequence) was given up")
+        }
+    }
+
+    struct Patch: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Put a corrected row in the place of a commit's.",
+            discussion: """
+                Example:
+                  writebehind quarantine patch airport 1042 --table flight \\
+                    --row '{"number":123,"carrier":"UA","delay":5}' --reason 'typing error'
+                """)
+
+        @OptionGroup var store: StoreArgument
+        @Argument(help: "The sequence that list names.")
+        var sequence: UInt64
+        @Option(help: "The table of the row.")
+        var table: String
+        @Option(help: "The whole row, as a JSON object.")
+        var row: String
+        @Option(help: "Why; it is kept in the log.")
+        var reason: String
+
+        func run() async throws {
+            let definition = try store.inspect().definition(named: table)
+            let values = try RowFile(text: row, schema: definition.schema).onlyRow()
+            let desk = try QuarantineDesk(store: store.store)
+            do {
+                try await desk.patch(sequence, table: definition, values: values, reason: reason)
+            } catch {
+                try? await desk.close()
+                throw error
+            }
+            try await desk.close()
+            print("#\(sequence) was corrected")
+        }
+    }
+}

@@ -1,0 +1,125 @@
+import ArgumentParser
+import EventLog
+import Foundation
+import Rainbow
+import WriteBehind
+
+/// `writebehind recover`: the one to run after a disaster.
+struct Recover: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Say what is damaged and what would make it good; with --apply, do it.",
+        discussion: """
+            Without --apply nothing is changed. --apply cuts off a torn end (and keeps
+            it in quarantine/), takes what the write buffer holds, puts a database that
+            cannot serve aside, rebuilds it from snapshot and log, and verifies all of
+            it. No bytes are ever deleted.
+
+            A log that is damaged where it had been durable cannot be made whole again:
+            --salvage writes what can be read into a new store and lists what is lost.
+
+            Ends with 0 when all is good, 3 when something was lost or cut off, 4 or 5
+            when a plan has something to do (torn, or corrupt and drifted), 7 when
+            somebody has the store open.
+
+            Examples:
+              writebehind recover airport
+              writebehind recover airport --apply
+              writebehind recover airport --salvage airport-2
+            """)
+
+    @OptionGroup var store: StoreArgument
+    @Flag(help: "Carry the plan out.")
+    var apply = false
+    @Option(help: "Write what can be read into a new store, in a directory that is not there yet.")
+    var salvage: String?
+    @Flag(help: "Put a database aside that is ahead of the log, and believe the log.")
+    var detach = false
+    @Option(help: "How many segments to read at once.")
+    var jobs = ProcessInfo.processInfo.activeProcessorCount
+    @OptionGroup var json: JSONOption
+    @OptionGroup var progress: ProgressOption
+
+    func validate() throws {
+        guard jobs > 0 else { throw ValidationError("--jobs must be at least 1.") }
+        if apply, salvage != nil {
+            throw ValidationError("--apply repairs in place, --salvage writes elsewhere: choose.")
+        }
+    }
+
+    func run() async throws {
+        let inspection = try StoreInspection(path: store.store, trustsDatabase: !detach)
+        if case .live(let process) = inspection.state {
+            let who = process.map { " (process \($0))" } ?? ""
+            note("error: the store is open for writing\(who); nothing needs to be recovered")
+            throw ExitStatus.locked
+        }
+        var report = RecoverReport(isJSON: json.json)
+        defer { report.finish() }
+        if let salvage { return try await save(inspection, into: salvage, &report) }
+        let plan = try makePlan(inspection, &report)
+        report.tell(plan)
+        guard apply, plan.isNeeded else {
+            try report.planStatus(plan).check()
+            return
+        }
+        guard plan.isRepairable else { throw ExitStatus.corrupt }
+        let bar = progress.bar("database", total: Int(inspection.end), unit: .records)
+        let aside = try await plan.apply { bar.advance(to: Int($0)) }
+        bar.finish()
+        try verify(&report, plan, aside)
+    }
+
+    private func makePlan(
+        _ inspection: StoreInspection, _ report: inout RecoverReport
+    ) throws -> RecoveryPlan {
+        let bytes = try StoreSummary(inspection).segments.bytes
+        let bar = progress.bar("log", total: bytes, unit: .bytes)
+        defer { bar.finish() }
+        return try RecoveryPlan(inspection, jobs: jobs) {
+            bar.advance(by: $0)
+        } differs: { row, _ in
+            report.note(differing: row)
+        }
+    }
+
+    /// What was done is believed only once all of it was read back.
+    private func verify(
+        _ report: inout RecoverReport, _ plan: RecoveryPlan, _ aside: String?
+    ) throws {
+        let after = try StoreInspection(path: store.store)
+        let log = try LogVerification(after, jobs: jobs)
+        let database = try DatabaseVerification(after, report: { _, _ in })
+        let isGood = log.worst == nil && database.fault == nil && database.differenceCount == 0
+        report.tellDone(after, aside: aside, isGood: isGood, rows: database.rowCount)
+        report.finish()
+        guard isGood else { throw ExitStatus.corrupt }
+        if plan.cutsOff { throw ExitStatus.warnings }
+    }
+
+    private func save(
+        _ inspection: StoreInspection, into path: String, _ report: inout RecoverReport
+    ) async throws {
+        // Under another name until it is whole: whatever interrupts this, nobody takes a part for all.
+        let partial = path + ".partial"
+        for name in [path, partial] { try NewFile.refuseExisting(name) }
+        let bytes = try StoreSummary(inspection).segments.bytes
+        let bar = progress.bar("salvage", total: bytes, unit: .bytes)
+        let target = try NewStore(at: partial)
+        let result = try Salvage.run(inspection, into: target) { bar.advance(by: $0) }
+        try await target.close()
+        try FileManager.default.moveItem(atPath: partial, toPath: path)
+        bar.finish()
+        report.tell(result, path)
+        report.finish()
+        if !result.lost.isEmpty || result.orphans > 0 || !result.unreadable.isEmpty {
+            throw ExitStatus.warnings
+        }
+    }
+}
+
+extension RecoveryPlan {
+    /// Whether bytes leave the log.
+    var cutsOff: Bool {
+        steps.contains { if case .cutTail = $0 { true } else { false } }
+    }
+}

@@ -1,0 +1,178 @@
+import ArgumentParser
+import EventLog
+import Foundation
+import WriteBehind
+
+/// `writebehind replay`: snapshot and log into something new.
+struct ReplayCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "replay",
+        abstract: "Write the store as of a point into a new database or a new store.",
+        discussion: """
+            Starts from the newest good snapshot before the point and folds the log
+            after it; the store and its database are not touched. Without a point:
+            everything that is durable.
+
+            Examples:
+              writebehind replay airport --into before.sqlite --to-time 2013-01-15T12:00
+              writebehind replay airport --into-store copy --to-mark before-deploy --exclusive
+              writebehind replay airport --into second.sqlite --follow
+              writebehind replay airport --into x.sqlite --dry-run
+            """)
+
+    @OptionGroup var store: StoreArgument
+    @Option(help: "A database file that is not there yet.", completion: .file())
+    var into: String?
+    @Option(help: "A directory that is not there yet.", completion: .directory)
+    var intoStore: String?
+    @Option(help: "Up to the last commit that ends at or before this sequence.")
+    var toSequence: UInt64?
+    @Option(help: "Up to the last commit of this time or before.")
+    var toTime: String?
+    @Option(help: "Up to the last mark of this name.")
+    var toMark: String?
+    @Flag(help: "Stop right before the point.")
+    var exclusive = false
+    @Option(help: "Only these tables, separated by commas.")
+    var tables: String?
+    @Flag(help: "Say what would be done and how long it may take.")
+    var dryRun = false
+    @Flag(help: "Print the SQL.")
+    var explain = false
+    @Flag(name: [.short, .long], help: "Then keep the new database current, until interrupted.")
+    var follow = false
+    @OptionGroup var json: JSONOption
+    @Flag(help: "Read and show times as UTC.")
+    var utc = false
+    @OptionGroup var progress: ProgressOption
+
+    private var clock: Clock { Clock(isUTC: utc) }
+
+    func validate() throws {
+        let points: [Any?] = [toSequence, toTime, toMark]
+        guard points.compactMap(\.self).count <= 1 else {
+            throw ValidationError("Give one of --to-sequence, --to-time, --to-mark.")
+        }
+        guard into == nil || intoStore == nil else {
+            throw ValidationError("Give one of --into and --into-store.")
+        }
+        guard into != nil || intoStore != nil || dryRun || explain else {
+            throw ValidationError("Say where to: --into FILE.sqlite or --into-store DIRECTORY.")
+        }
+        if follow, into == nil || tables != nil || point != .end || exclusive {
+            throw ValidationError("--follow goes with --into alone: all tables, up to the end.")
+        }
+        if let toTime, clock.parse(toTime) == nil {
+            throw ValidationError("--to-time: \(WriteBehindText.quoted(toTime)) is no time.")
+        }
+    }
+
+    private var point: LogPoint {
+        if let toSequence { return .sequence(toSequence) }
+        if let time = toTime.flatMap({ clock.parse($0) }) { return .time(time) }
+        return toMark.map { .mark($0) } ?? .end
+    }
+
+    func run() async throws {
+        for target in [into, intoStore].compactMap(\.self) { try NewFile.refuseExisting(target) }
+        let inspection = try store.inspect()
+        var wanted: Set<UInt32>?
+        if let tables {
+            let names = tables.split(separator: ",").map(String.init)
+            wanted = Set(try names.map { try inspection.definition(named: $0).id })
+        }
+        if dryRun || explain {
+            return try tellPlan(inspection, wanted)
+        }
+        let replay = try Replay(inspection, to: point, exclusive: exclusive, tables: wanted)
+        let bar = progress.bar("rows", total: 0, unit: .rows)
+        let rows: Int
+        if let into {
+            rows = try write(replay, into, bar)
+        } else {
+            rows = try await StoreReplay(replay).write(intoStore ?? "", bar)
+        }
+        bar.finish()
+        tell(replay, rows)
+        if follow, let into { return try followStore(inspection, into) }
+        try ExitStatus(inspection).check()
+    }
+
+    private func write(_ replay: Replay, _ path: String, _ bar: ProgressBar) throws -> Int {
+        let interrupts = Interrupts()
+        let written = try replay.write(
+            database: path, progress: { bar.advance(to: $0) },
+            goesOn: { !interrupts.wasInterrupted })
+        guard let written else {
+            bar.finish()
+            throw Interrupted()
+        }
+        return written
+    }
+
+    private func tell(_ replay: Replay, _ rows: Int) {
+        var output = Output()
+        let target = into ?? intoStore ?? ""
+        if json.json {
+            output.line(
+                JSON.object([
+                    ("v", .number(1)), ("into", .string(target)),
+                    ("sequence", .number(replay.position.sequence)),
+                    ("time", .time(replay.position.time)), ("rows", .number(rows)),
+                    ("snapshot", .number(replay.snapshot)),
+                ]).text)
+        } else {
+            let from = replay.snapshot == 0 ? "the log" : "snapshot #\(replay.snapshot) and the log"
+            output.line(
+                "\(RowName.path(target)): \(WriteBehindText.counted(rows, "row")) of "
+                    + WriteBehindText.counted(replay.tables.count, "table")
+                    + " as of #\(replay.position.sequence), "
+                    + "\(clock.full(replay.position.time)), from \(from)")
+        }
+        output.flush()
+    }
+
+    private func followStore(_ inspection: StoreInspection, _ path: String) throws {
+        let follower = try DatabaseFollower(inspection, database: path)
+        let interrupts = Interrupts()
+        while !interrupts.wasInterrupted {
+            if try follower.step(), isatty(STDERR_FILENO) == 1 {
+                FileHandle.standardError.write(Data("\r\u{1B}[K#\(follower.watermark)".utf8))
+            }
+            Thread.sleep(forTimeInterval: 0.1)
+        }
+        try follower.close()
+    }
+
+    // MARK: the plan
+
+    private func tellPlan(_ inspection: StoreInspection, _ wanted: Set<UInt32>?) throws {
+        var output = Output()
+        let plan = try ReplayPlan(
+            inspection, to: point, exclusive: exclusive, needsStatements: explain, tables: wanted)
+        if explain {
+            for statement in plan.statements { output.line(statement) }
+        } else if json.json {
+            output.line(
+                JSON.object([
+                    ("v", .number(1)), ("from", .number(plan.snapshot)),
+                    ("through", .number(plan.through)), ("records", .number(plan.records)),
+                    ("logBytes", .number(plan.logBytes)), ("seconds", .number(plan.seconds)),
+                ]).text)
+        } else {
+            let start =
+                plan.snapshot == 0
+                ? "from the log's beginning" : "from snapshot #\(plan.snapshot)"
+            output.line(
+                "would fold \(WriteBehindText.count(plan.records)) records "
+                    + "(\(WriteBehindText.bytes(plan.logBytes)) of log) "
+                    + "\(start) to #\(plan.through)"
+            )
+            output.line(
+                "and write the rows into \(RowName.path(into ?? intoStore ?? "(nothing named)"))")
+            output.line("takes about \(WriteBehindText.duration(seconds: plan.seconds))")
+        }
+        output.flush()
+        try ExitStatus(inspection).check()
+    }
+}

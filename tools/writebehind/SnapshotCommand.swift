@@ -1,0 +1,136 @@
+import ArgumentParser
+import EventLog
+import Foundation
+import Rainbow
+import WriteBehind
+
+/// `writebehind snapshot`: take, list and verify snapshots.
+struct SnapshotCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "snapshot", abstract: "Take, list and verify snapshots.",
+        discussion: """
+            Examples:
+              writebehind snapshot list airport
+              writebehind snapshot verify airport
+              writebehind snapshot take airport
+            """,
+        subcommands: [List.self, Check.self, Take.self], defaultSubcommand: List.self)
+
+    struct List: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "List the snapshots by their headers.",
+            discussion: """
+                Example:
+                  writebehind snapshot list airport
+                """)
+
+        @OptionGroup var store: StoreArgument
+        @OptionGroup var json: JSONOption
+        @Flag(help: "Times in UTC.")
+        var utc = false
+
+        func run() throws {
+            try SnapshotReport(isJSON: json.json, clock: Clock(isUTC: utc)).tell(
+                try SnapshotVerification(try store.inspect().environment, isWhole: false))
+        }
+    }
+
+    struct Check: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "verify", abstract: "Read the snapshots wholly.",
+            discussion: """
+                Ends with 5 when one is damaged.
+
+                Example:
+                  writebehind snapshot verify airport
+                """)
+
+        @OptionGroup var store: StoreArgument
+        @OptionGroup var json: JSONOption
+        @Flag(help: "Times in UTC.")
+        var utc = false
+
+        func run() throws {
+            try SnapshotReport(isJSON: json.json, clock: Clock(isUTC: utc)).tell(
+                try SnapshotVerification(try store.inspect().environment))
+        }
+    }
+
+    struct Take: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Make a snapshot of everything, from the last one and the log.",
+            discussion: """
+                Opens the store for writing, so nobody else may; a running service takes its
+                own.
+
+                Example:
+                  writebehind snapshot take airport
+                """)
+
+        @OptionGroup var store: StoreArgument
+        @OptionGroup var json: JSONOption
+        @Flag(help: "Times in UTC.")
+        var utc = false
+
+        func run() async throws {
+            let inspection = try store.inspect()
+            let opened = try Store(at: store.store, configuration: .forTools)
+            do {
+                try await opened.snapshot()
+            } catch {
+                _ = try? await opened.close()
+                throw error
+            }
+            try await opened.close()
+            try SnapshotReport(isJSON: json.json, clock: Clock(isUTC: utc)).tell(
+                try SnapshotVerification(inspection.environment, isWhole: false))
+        }
+    }
+}
+
+/// Snapshots as a table or as JSON, one object a line.
+struct SnapshotReport {
+    let isJSON: Bool
+    let clock: Clock
+
+    func tell(_ verification: SnapshotVerification) throws {
+        var output = Output()
+        let snapshots = verification.snapshots
+        if isJSON {
+            for snapshot in snapshots { output.line(json(snapshot).text) }
+        } else if snapshots.isEmpty {
+            output.line("there are no snapshots")
+        } else {
+            for line in table(snapshots).lines { output.line(line) }
+        }
+        for snapshot in snapshots {
+            if let fault = snapshot.fault, !isJSON { output.line("corrupt ".red.bold + fault) }
+        }
+        output.flush()
+        if snapshots.contains(where: { $0.fault != nil }) { throw ExitStatus.corrupt }
+    }
+
+    private func table(_ snapshots: [SnapshotVerification.Snapshot]) -> TextTable {
+        var table = TextTable([
+            .init(title: "sequence"), .init(title: "rows"), .init(title: "size"),
+            .init(title: "reflects", isNumber: false),
+        ])
+        for snapshot in snapshots {
+            table.append([
+                "\(snapshot.sequence)", WriteBehindText.count(snapshot.rowCount),
+                WriteBehindText.bytes(snapshot.byteCount),
+                snapshot.head.map { clock.full($0.time) } ?? "damaged",
+            ])
+        }
+        return table
+    }
+
+    private func json(_ snapshot: SnapshotVerification.Snapshot) -> JSON {
+        .object([
+            ("v", .number(1)), ("sequence", .number(snapshot.sequence)),
+            ("rows", .number(snapshot.rowCount)), ("bytes", .number(snapshot.byteCount)),
+            ("time", .optional(snapshot.head) { .time($0.time) }),
+            ("fault", .optional(snapshot.fault) { .string($0) }),
+        ])
+    }
+}

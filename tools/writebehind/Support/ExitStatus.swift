@@ -1,0 +1,75 @@
+import EventLog
+import WriteBehind
+
+/// What the tool's exit codes mean; scripts rely on them.
+enum ExitStatus: Int32, Error {
+    case done = 0
+    case error = 1
+    case usage = 2
+    /// Done, but something was lost, left out or is worth a look.
+    case warnings = 3
+    /// The end of the log was left half written; the next open cuts it off.
+    case torn = 4
+    /// Something that had been durable is damaged, or the database differs from the log.
+    case corrupt = 5
+    /// The log does not reach the sequence, time or mark that was asked for.
+    case targetNotReached = 6
+    /// Another process has the store open for writing.
+    case locked = 7
+    /// A file was written by a newer version.
+    case unsupported = 8
+
+    init(_ error: any Error) {
+        self =
+            switch error {
+            case let error as LogError: Self(error)
+            case let error as StoreError: Self(error)
+            case let error as HistoryError: Self(error)
+            case is SnapshotError: .corrupt
+            case let error as SinkError: error.kind == .corrupt ? .corrupt : .error
+            case is Corruption, is MalformedRecord: .corrupt
+            default: .error
+            }
+    }
+
+    private init(_ error: LogError) {
+        switch error {
+        case .corrupt: self = .corrupt
+        case .unsupported: self = .unsupported
+        case .deleted: self = .targetNotReached
+        default: self = .error
+        }
+    }
+
+    private init(_ error: StoreError) {
+        switch error {
+        case .locked: self = .locked
+        case .damaged: self = .corrupt
+        case .notAStore(_, let reason) where reason.hasPrefix("its format is"):
+            self = .unsupported
+        default: self = .error
+        }
+    }
+
+    private init(_ error: HistoryError) {
+        switch error {
+        case .log(let error): self.init(error)
+        case .snapshot, .malformed, .otherHistory: self = .corrupt
+        case .gone, .unknownMark, .notReached: self = .targetNotReached
+        }
+    }
+
+    /// How a store stands, as a code: what scripts that only look at it want to know.
+    init(_ store: StoreInspection) {
+        if store.damage != nil {
+            self = .corrupt
+        } else {
+            self = store.isTorn ? .torn : .done
+        }
+    }
+
+    /// Ends the command with this code, unless all is well.
+    func check() throws {
+        if self != .done { throw self }
+    }
+}

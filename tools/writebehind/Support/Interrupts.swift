@@ -1,0 +1,20 @@
+import Foundation
+import Synchronization
+
+/// Ctrl-C and `kill`, noticed between two steps, for commands that clean up behind themselves.
+struct Interrupts {
+    private static let flag = Atomic<Bool>(false)
+
+    init() {
+        // Made before a handler runs: making it there would not be safe.
+        Self.flag.store(false, ordering: .relaxed)
+        for number in [SIGINT, SIGTERM] {
+            signal(number) { _ in Interrupts.flag.store(true, ordering: .relaxed) }
+        }
+    }
+
+    var wasInterrupted: Bool { Self.flag.load(ordering: .relaxed) }
+}
+
+/// The command was interrupted and has left nothing half done.
+struct Interrupted: Error {}

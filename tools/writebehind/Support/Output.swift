@@ -1,0 +1,53 @@
+import Foundation
+import WriteBehind
+
+/// Standard output, written in large pieces. A reader that goes away (`| head`) ends the tool
+/// quietly, by SIGPIPE.
+struct Output {
+    private var buffer: [UInt8] = []
+    /// Whether somebody watches.
+    let isTerminal = isatty(STDOUT_FILENO) == 1
+
+    mutating func line(_ text: String) {
+        buffer.append(contentsOf: text.utf8)
+        buffer.append(UInt8(ascii: "\n"))
+        if buffer.count >= 1 << 16 { flush() }
+    }
+
+    /// Writes as it is, for control sequences of a terminal.
+    mutating func raw(_ text: String) { buffer.append(contentsOf: text.utf8) }
+
+    mutating func flush() {
+        guard !buffer.isEmpty else { return }
+        do {
+            try FileHandle.standardOutput.write(contentsOf: Data(buffer))
+        } catch {
+            // A full disk or a closed descriptor: what was asked for cannot be handed out.
+            note("error: cannot write the output: \(error)")
+            exit(ExitStatus.error.rawValue)
+        }
+        buffer.removeAll(keepingCapacity: true)
+    }
+
+    /// Columns of the terminal; 80 where nobody watches.
+    var width: Int {
+        var size = winsize()
+        guard isTerminal, unsafe ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0
+        else { return 80 }
+        return Int(size.ws_col)
+    }
+}
+
+/// Says something on stderr, where it does not disturb what is piped on.
+func note(_ text: String) {
+    FileHandle.standardError.write(Data((text + "\n").utf8))
+}
+
+/// A name as it may stand in a line.
+func plain(_ name: String) -> String { RowName.plain(name) }
+
+/// Pads with blanks; counts characters, which is what a terminal shows.
+func padded(_ text: String, _ width: Int, right: Bool = false) -> String {
+    let blanks = String(repeating: " ", count: max(0, width - text.count))
+    return right ? blanks + text : text + blanks
+}

@@ -1,0 +1,148 @@
+import EventLog
+import Rainbow
+import WriteBehind
+
+/// Records as lines: for people, as NDJSON, as CSV.
+struct RecordText {
+    enum Form { case text, json, csv }
+
+    let form: Form
+    let clock: Clock
+    private var lastDate = ""
+    private var sequenceWidth: Int
+
+    /// - Parameter last: the last sequence that is expected, by which lines are aligned.
+    init(_ form: Form, clock: Clock, last: UInt64) {
+        self.form = form
+        self.clock = clock
+        sequenceWidth = "#\(last)".count
+    }
+
+    static let csvHeader = "sequence,time,commit,operation,table,key,values,durable"
+
+    mutating func line(_ record: DecodedRecord, isDurable: Bool) -> String {
+        switch form {
+        case .text: text(record, isDurable: isDurable)
+        case .json: Self.json(record, isDurable: isDurable)
+        case .csv: Self.csv(record, isDurable: isDurable)
+        }
+    }
+
+    // MARK: for people
+
+    /// `#1042 12:01:05.123 flight[123] update departure="10:15"`
+    private mutating func text(_ decoded: DecodedRecord, isDurable: Bool) -> String {
+        let record = decoded.record
+        let sequence = "#\(record.sequence)"
+        sequenceWidth = max(sequenceWidth, sequence.count)
+        var parts = [padded(sequence, sequenceWidth).lightBlack, time(record.time)]
+        if let subject = Self.subject(decoded) { parts.append(subject) }
+        parts.append(Self.coloured(record.operation))
+        parts.append(contentsOf: Self.details(decoded))
+        if !isDurable { parts.append("(not yet durable)".yellow) }
+        return parts.joined(separator: " ")
+    }
+
+    /// The time; with the date where that changes.
+    private mutating func time(_ milliseconds: UInt64) -> String {
+        let full = clock.full(milliseconds)
+        if clock.isUTC { return full }
+        let date = String(full.prefix(10))
+        guard date == lastDate else {
+            lastDate = date
+            return full
+        }
+        return String(full.dropFirst(11))
+    }
+
+    static func subject(_ decoded: DecodedRecord) -> String? {
+        let record = decoded.record
+        guard decoded.table != nil || record.table != 0 else { return nil }
+        let name = plain(decoded.table ?? "table \(record.table)").bold
+        if record.operation == .clear || record.operation == .define { return name }
+        guard decoded.problem == nil else { return name }
+        return name + "[" + decoded.key.map(\.value.description).joined(separator: ", ") + "]"
+    }
+
+    private static func coloured(_ operation: EventLog.Operation) -> String {
+        switch operation {
+        case .put: operation.word.green
+        case .patch: operation.word.cyan
+        case .delete, .clear: operation.word.red
+        case .define, .mark, .settle, .preamble: operation.word.magenta
+        }
+    }
+
+    private static func details(_ decoded: DecodedRecord) -> [String] {
+        if let problem = decoded.problem { return ["(cannot be decoded: \(problem))".red] }
+        var parts = decoded.values.map { "\(plain($0.name))=\($0.value)" }
+        if let settles = decoded.settles { parts.append("#\(settles)") }
+        if let text = decoded.text { parts.append(WriteBehindText.quoted(text)) }
+        if let definition = decoded.definition { parts.append(Self.columns(definition.schema)) }
+        return parts
+    }
+
+    /// `(day text key, delay integer null)`
+    static func columns(_ schema: TableSchema) -> String {
+        let columns = schema.columns.map { column in
+            var words = [plain(column.name), column.type.rawValue]
+            if column.isKey { words.append("key") }
+            if column.isNullable { words.append("null") }
+            if let value = column.defaultValue { words.append("default \(value)") }
+            return words.joined(separator: " ")
+        }
+        let expiry = schema.expiry.map { " expires by \(plain($0))" } ?? ""
+        return "(" + columns.joined(separator: ", ") + ")" + expiry
+    }
+
+    // MARK: for programs
+
+    /// One object a line. `v` changes when a field changes its meaning; new fields may come at any
+    /// time.
+    private static func json(_ decoded: DecodedRecord, isDurable: Bool) -> String {
+        let record = decoded.record
+        var fields: [(String, JSON)] = [
+            ("v", .number(1)), ("sequence", .number(record.sequence)),
+            ("time", .time(record.time)), ("commit", .number(record.commit)),
+            ("operation", .string(record.operation.word)),
+        ]
+        if let table = decoded.table { fields.append(("table", .string(table))) }
+        if !decoded.key.isEmpty { fields.append(("key", object(decoded.key))) }
+        if !decoded.values.isEmpty { fields.append(("values", object(decoded.values))) }
+        if let settles = decoded.settles { fields.append(("settles", .number(settles))) }
+        if let text = decoded.text { fields.append(("text", .string(text))) }
+        if let definition = decoded.definition {
+            fields.append(("schema", .raw(String(decoding: definition.json(), as: UTF8.self))))
+        }
+        if let problem = decoded.problem { fields.append(("problem", .string(problem))) }
+        fields.append(("durable", .bool(isDurable)))
+        return JSON.object(fields).text
+    }
+
+    private static func object(_ fields: [DecodedRecord.Field]) -> JSON {
+        .object(fields.map { ($0.name, .value($0.value)) })
+    }
+
+    private static func csv(_ decoded: DecodedRecord, isDurable: Bool) -> String {
+        let record = decoded.record
+        let key = decoded.key.isEmpty ? "" : object(decoded.key).text
+        var values = decoded.values.isEmpty ? "" : object(decoded.values).text
+        if let text = decoded.text { values = JSON.string(text).text }
+        if let definition = decoded.definition {
+            values = String(decoding: definition.json(), as: UTF8.self)
+        }
+        return [
+            "\(record.sequence)", MomentText.iso(milliseconds: record.time), "\(record.commit)",
+            record.operation.word, field(decoded.table ?? ""), field(key), field(values),
+            isDurable ? "true" : "false",
+        ].joined(separator: ",")
+    }
+
+    /// A field as RFC 4180 has it.
+    private static func field(_ text: String) -> String {
+        guard text.utf8.contains(where: { [0x22, 0x2C, 0x0A, 0x0D].contains($0) }) else {
+            return text
+        }
+        return "\"" + text.replacing("\"", with: "\"\"") + "\""
+    }
+}

@@ -1,0 +1,160 @@
+import EventLog
+import Foundation
+import Rainbow
+import WriteBehind
+
+/// What `recover` says: what it found, what is lost, what it would do, what it did.
+struct RecoverReport {
+    private let isJSON: Bool
+    private var output = Output()
+    private var fields: [(String, JSON)] = [("v", .number(1))]
+    private var differing: [String] = []
+    private var isFinished = false
+
+    init(isJSON: Bool) {
+        self.isJSON = isJSON
+    }
+
+    mutating func note(differing row: String) {
+        if differing.count < 10 { differing.append(row) }
+    }
+
+    func planStatus(_ plan: RecoveryPlan) -> ExitStatus {
+        if !plan.isRepairable { return .corrupt }
+        switch plan.database {
+        case .drifted, .unusable: return .corrupt
+        case .missing, .good, .behind:
+            return plan.cutsOff || plan.log.worst == .torn ? .torn : .done
+        }
+    }
+
+    // MARK: the plan
+
+    mutating func tell(_ plan: RecoveryPlan) {
+        head("found")
+        for finding in plan.log.findings { item(VerifyReport.text(finding)) }
+        if plan.log.findings.isEmpty { item("the log is good: \(Self.size(plan.log))") }
+        item(database(plan))
+        for row in differing { item("  \(row)") }
+        head("lost")
+        if plan.lost.isEmpty { item("nothing that had been durable") }
+        for range in plan.lost { item("#\(range.lowerBound) to #\(range.upperBound)".red) }
+        head(plan.isNeeded ? "to do" : "nothing to do")
+        if plan.isRepairable {
+            for step in plan.steps { item(text(step)) }
+            if !plan.steps.isEmpty {
+                item("verify all of it")
+                item("takes about \(WriteBehindText.duration(seconds: plan.seconds + 1))")
+            }
+        } else {
+            item("--salvage DIRECTORY writes what can be read into a new store")
+        }
+        fields += [
+            ("verdict", .string(plan.log.worst?.rawValue ?? "good")),
+            ("database", .string(database(plan))), ("repairable", .bool(plan.isRepairable)),
+            ("findings", .array(plan.log.findings.map(VerifyReport.json))),
+            ("lost", .array(plan.lost.map(Self.json))),
+            ("steps", .array(plan.steps.map { .string(text($0)) })),
+            ("seconds", .number(plan.seconds)),
+        ]
+    }
+
+    private static func size(_ log: LogVerification) -> String {
+        "\(WriteBehindText.count(log.recordCount)) records, \(WriteBehindText.bytes(log.byteCount))"
+    }
+
+    private func database(_ plan: RecoveryPlan) -> String {
+        switch plan.database {
+        case .missing: "there is no database"
+        case .good: "the database agrees with the log"
+        case .behind(let records):
+            "the database agrees with the log and is "
+                + WriteBehindText.counted(Int(records), "record") + " behind"
+        case .drifted(let rows):
+            "\(WriteBehindText.count(rows)) rows of the database differ from the log"
+        case .unusable(let reason): "the database cannot serve: \(Value.text(reason))"
+        }
+    }
+
+    private func text(_ step: RecoveryPlan.Step) -> String {
+        switch step {
+        case .cutTail(let path, let offset, let bytes):
+            "cut \(WriteBehindText.bytes(bytes)) off \(RowName.path(path)) at offset \(offset) "
+                + "and keep them in quarantine/"
+        case .takeStaged(let commits, let through):
+            "take \(WriteBehindText.counted(commits, "commit")), through #\(through), "
+                + "from the write buffer"
+        case .setDatabaseAside(let reason):
+            "keep the database under another name (\(Value.text(reason)))"
+        case .rebuildDatabase(let snapshot, let records):
+            "rebuild the database from "
+                + (snapshot == 0 ? "the log" : "snapshot #\(snapshot) and the log")
+                + ": " + WriteBehindText.counted(Int(records), "record")
+        case .rollForward(let records):
+            "bring the database up to date: " + WriteBehindText.counted(Int(records), "record")
+        }
+    }
+
+    private static func json(_ range: ClosedRange<UInt64>) -> JSON {
+        .array([.number(range.lowerBound), .number(range.upperBound)])
+    }
+
+    // MARK: what was done
+
+    mutating func tellDone(
+        _ store: StoreInspection, aside: String?, isGood: Bool, rows: UInt64
+    ) {
+        head("done")
+        if let aside { item("the old database is \(RowName.path(aside))") }
+        item("the log ends at #\(store.end)")
+        item(
+            isGood
+                ? "verified: the log is good and all \(WriteBehindText.count(rows)) rows agree"
+                    .green
+                : "verification failed; see `writebehind verify --database`".red)
+        fields += [
+            ("end", .number(store.end)), ("aside", .optional(aside) { .string($0) }),
+            ("good", .bool(isGood)),
+        ]
+    }
+
+    mutating func tell(_ result: Salvage.Result, _ path: String) {
+        head("salvaged into \(RowName.path(path))")
+        if result.snapshot > 0 {
+            item("\(WriteBehindText.count(result.rows)) rows of snapshot #\(result.snapshot)")
+        }
+        item("\(WriteBehindText.count(result.records)) records of the log")
+        head("lost")
+        if result.lost.isEmpty { item("nothing") }
+        for range in result.lost { item("#\(range.lowerBound) to #\(range.upperBound)".red) }
+        for segment in result.unreadable { item("all of \(RowName.path(segment))".red) }
+        if result.orphans > 0 {
+            item(
+                "\(WriteBehindText.count(result.orphans)) changes of rows ".red
+                    + "whose earlier versions are lost".red)
+        }
+        fields += [
+            ("into", .string(path)), ("snapshot", .number(result.snapshot)),
+            ("rows", .number(result.rows)), ("records", .number(result.records)),
+            ("lost", .array(result.lost.map(Self.json))), ("orphans", .number(result.orphans)),
+            ("unreadable", .array(result.unreadable.map { .string($0) })),
+        ]
+    }
+
+    // MARK: output
+
+    private mutating func head(_ text: String) {
+        if !isJSON { output.line(text.bold) }
+    }
+
+    private mutating func item(_ text: String) {
+        if !isJSON { output.line("  " + text) }
+    }
+
+    mutating func finish() {
+        guard !isFinished else { return }
+        isFinished = true
+        if isJSON { output.line(JSON.object(fields).text) }
+        output.flush()
+    }
+}

@@ -1,0 +1,201 @@
+import ArgumentParser
+import Foundation
+import WriteBehind
+
+/// A row of a file that does not fit its table.
+struct RowFault: Error, CustomStringConvertible {
+    var line: Int
+    var reason: String
+
+    var description: String { "line \(line): \(reason)" }
+}
+
+/// Rows of a table in a CSV or NDJSON file.
+struct RowFile {
+    private let data: Data
+    private let format: Import.Format
+    private let schema: TableSchema
+
+    var byteCount: Int { data.count }
+
+    init(_ path: String, format: Import.Format, schema: TableSchema) throws {
+        data = try Data(contentsOf: URL(fileURLWithPath: path), options: .mappedIfSafe)
+        self.format = format
+        self.schema = schema
+    }
+
+    /// A single row as a JSON object.
+    init(text: String, schema: TableSchema) {
+        data = Data(text.utf8)
+        format = .ndjson
+        self.schema = schema
+    }
+
+    func onlyRow() throws -> [Value] {
+        var rows = reader()
+        guard let values = try rows.next(), try rows.next() == nil else {
+            throw ValidationError("Give exactly one row, as a JSON object.")
+        }
+        return values
+    }
+
+    /// Calls back with the values of each row, in schema order, and how far in the file it ends.
+    @discardableResult
+    func read(_ body: ([Value], Int) throws -> Void) throws -> Int {
+        var rows = reader()
+        var count = 0
+        while let values = try rows.next() {
+            try naming(rows.line) { try body(values, rows.offset) }
+            count += 1
+        }
+        return count
+    }
+
+    /// As ``read(_:)``, for a body that suspends.
+    func write(_ body: ([Value], Int) async throws -> Void) async throws {
+        var rows = reader()
+        while let values = try rows.next() { try await body(values, rows.offset) }
+    }
+
+    private func naming(_ line: Int, _ body: () throws -> Void) throws {
+        do {
+            try body()
+        } catch let error as RowError {
+            throw RowFault(line: line, reason: "\(error)")
+        }
+    }
+
+    private func reader() -> Reader { Reader(data: data, format: format, schema: schema) }
+
+    private struct Reader {
+        private let schema: TableSchema
+        private let format: Import.Format
+        private var records: CSVRecords
+        private var places: [Int?]?
+        var line: Int { records.line }
+        var offset: Int { records.offset }
+
+        init(data: Data, format: Import.Format, schema: TableSchema) {
+            self.schema = schema
+            self.format = format
+            records = CSVRecords(data)
+        }
+
+        mutating func next() throws -> [Value]? {
+            switch format {
+            case .csv: try nextCSV()
+            case .ndjson: try nextJSON()
+            }
+        }
+
+        private mutating func nextCSV() throws -> [Value]? {
+            if places == nil {
+                guard let titles = try records.next() else { return nil }
+                places = try places(of: titles.map(\.text))
+            }
+            guard let fields = try records.next(), let places else { return nil }
+            return try zip(schema.columns, places).map { column, place in
+                guard let place else { return column.missingValue }
+                guard place < fields.count else {
+                    throw RowFault(line: line, reason: "the line has only \(fields.count) fields")
+                }
+                let field = fields[place]
+                if field.text.isEmpty, !field.isQuoted, column.isNullable { return .null }
+                guard let value = Value(field.text, as: column.type) else {
+                    throw RowFault(
+                        line: line,
+                        reason:
+                            "\(WriteBehindText.quoted(field.text)) is no \(column.type.rawValue) "
+                            + "(\(plain(column.name)))")
+                }
+                return value
+            }
+        }
+
+        private func places(of titles: [String]) throws -> [Int?] {
+            for title in titles
+            where !schema.columns.contains(where: { isSameName($0.name, title) }) {
+                throw RowFault(
+                    line: 1,
+                    reason: "\(plain(schema.name)) has no column \(WriteBehindText.quoted(title))")
+            }
+            return try schema.columns.map { column in
+                let place = titles.firstIndex { isSameName($0, column.name) }
+                guard place != nil || column.isNullable || column.defaultValue != nil else {
+                    throw RowFault(line: 1, reason: "column \(plain(column.name)) is missing")
+                }
+                return place
+            }
+        }
+
+        private mutating func nextJSON() throws -> [Value]? {
+            var text = Data()
+            repeat {
+                guard let found = records.nextLine() else { return nil }
+                text = found
+            } while text.allSatisfy { $0 == 0x20 || $0 == 0x0D }
+            let object: [String: JSONField]
+            do {
+                object = try JSONDecoder().decode([String: JSONField].self, from: text)
+            } catch {
+                throw RowFault(line: line, reason: "not a JSON object of values")
+            }
+            for name in object.keys
+            where !schema.columns.contains(where: { isSameName($0.name, name) }) {
+                throw RowFault(
+                    line: line,
+                    reason: "\(plain(schema.name)) has no column \(WriteBehindText.quoted(name))")
+            }
+            return schema.columns.map { column in
+                let field = object.first { isSameName($0.key, column.name) }?.value
+                return field.map { $0.value(as: column.type) } ?? column.missingValue
+            }
+        }
+    }
+}
+
+/// A value as JSON has it, in the forms that ``Value`` writes.
+struct JSONField: Decodable {
+    private enum Form {
+        case null
+        case bool(Bool)
+        case integer(Int64)
+        case real(Double)
+        case text(String)
+        case object([String: String])
+    }
+
+    private let form: Form
+
+    init(from decoder: any Decoder) throws {
+        let container = try decoder.singleValueContainer()
+        if container.decodeNil() {
+            form = .null
+        } else if let value = try? container.decode(Bool.self) {
+            form = .bool(value)
+        } else if let value = try? container.decode(Int64.self) {
+            form = .integer(value)
+        } else if let value = try? container.decode(Double.self) {
+            form = .real(value)
+        } else if let value = try? container.decode(String.self) {
+            form = .text(value)
+        } else {
+            form = .object(try container.decode([String: String].self))
+        }
+    }
+
+    /// A value that fits no column is left to whoever encodes the row to refuse.
+    func value(as type: ColumnType) -> Value {
+        switch form {
+        case .null: return .null
+        case .bool(let value): return .integer(value ? 1 : 0)
+        case .integer(let value): return type == .real ? .real(Double(value)) : .integer(value)
+        case .real(let value): return .real(value)
+        case .text(let value): return .text(value)
+        case .object(let fields):
+            if let digits = fields["blob"], let value = Value(digits, as: .blob) { return value }
+            if let number = fields["real"], let value = Double(number) { return .real(value) }
+            return .null
+        }
+    }
+}

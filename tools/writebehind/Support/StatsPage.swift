@@ -1,0 +1,142 @@
+import EventLog
+import Foundation
+import WriteBehind
+
+// The page of `stats --html`: one file, no script, nothing loaded from anywhere.
+
+extension StatsReport {
+    var html: String {
+        let name = RowName.path(store.layout.root)
+        return """
+            <!doctype html>
+            <html lang="en"><head><meta charset="utf-8">
+            <meta name="viewport" content="width=device-width, initial-scale=1">
+            <title>\(Self.escaped(name)): statistics</title>
+            <style>\(Self.style)</style></head><body>
+            <h1>\(Self.escaped(name))</h1>
+            <p class="sub">\(Self.escaped(subtitle))</p>
+            <section class="tiles">\(tiles)</section>
+            <h2>Records over time</h2>\(ratePlot)
+            <h2>By table and operation</h2>\(tablePlot)
+            <h2>Hottest rows</h2>\(hottestPlot)
+            <h2>What merging by row saves the database</h2>\(savingPlot)
+            </body></html>
+
+            """
+    }
+
+    private static let style = """
+        body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;\
+        color:#1b2430;background:#fff}h1{font-size:1.5rem;margin:0;overflow-wrap:anywhere}\
+        h2{font-size:1.05rem;margin:2.2rem 0 .6rem}.sub{color:#64707d;margin:.2rem 0 1.4rem}\
+        .tiles{display:flex;flex-wrap:wrap;gap:.8rem}.tile{flex:1 1 9rem;background:#f3f6f9;\
+        border-radius:.5rem;padding:.7rem 1rem}.tile b{display:block;font-size:1.35rem;\
+        font-variant-numeric:tabular-nums}.tile span{color:#64707d}svg{width:100%;height:auto;\
+        display:block}svg text{font:12px system-ui,sans-serif;fill:#64707d}table{width:100%;\
+        border-collapse:collapse;font-variant-numeric:tabular-nums}td{padding:.25rem .5rem;\
+        border-bottom:1px solid #e8edf2}td.n{text-align:right;white-space:nowrap}\
+        td.row{overflow-wrap:anywhere}td.bar{width:40%}\
+        .fill{height:.8rem;border-radius:.2rem;background:#2f7ed8;min-width:2px}\
+        @media(prefers-color-scheme:dark){body{background:#11161c;color:#e3e9ef}\
+        .tile{background:#1b232c}td{border-color:#26313c}}
+        """
+
+    private static func escaped(_ text: String) -> String {
+        text.replacing("&", with: "&amp;").replacing("<", with: "&lt;")
+            .replacing(">", with: "&gt;").replacing("\"", with: "&quot;")
+    }
+
+    private var subtitle: String {
+        guard let first = statistics.firstTime else { return "no records" }
+        return "\(clock.full(first)) to \(clock.full(statistics.lastTime))"
+    }
+
+    private var tiles: String {
+        let total = statistics.total
+        let seconds = Double(statistics.lastTime - (statistics.firstTime ?? 0)) / 1000
+        let rate = statistics.firstTime != nil && seconds > 0 ? Double(total.records) / seconds : 0
+        let packed = total.bytes / max(1, total.records)
+        return [
+            (WriteBehindText.count(total.records), "records"),
+            (WriteBehindText.count(statistics.commits), "commits"),
+            (WriteBehindText.bytes(Int(total.bytes)), "raw, \(packed) B a record"),
+            (WriteBehindText.count(Int(rate)), "records a second"),
+        ].map { "<div class=\"tile\"><b>\($0)</b><span>\($1)</span></div>" }.joined()
+    }
+
+    private var ratePlot: String {
+        let rate = statistics.rate(steps: 240)
+        guard let peak = rate.counts.max(), peak > 0 else { return "<p>none</p>" }
+        let (width, height, left, bottom) = (960.0, 240.0, 70.0, 24.0)
+        let plotHeight = height - bottom - 14
+        let step = (width - left) / Double(rate.counts.count)
+        let bars = rate.counts.enumerated().filter { $0.element > 0 }.map { index, count in
+            let bar = max(1, plotHeight * Double(count) / Double(peak))
+            return "<rect x=\"\(Self.number(left + Double(index) * step))\" "
+                + "y=\"\(Self.number(height - bottom - bar))\" "
+                + "width=\"\(Self.number(max(0.5, step * 0.9)))\" height=\"\(Self.number(bar))\">"
+                + "<title>"
+                + Self.escaped(clock.full(rate.start + UInt64(index) * rate.stepMilliseconds))
+                + ": \(WriteBehindText.count(count)) records</title></rect>"
+        }
+        let perSecond = 1000 / Double(rate.stepMilliseconds)
+        let lines = [1.0, 0.5].map { share in
+            let y = height - bottom - plotHeight * share
+            let label = WriteBehindText.count(Int(Double(peak) * perSecond * share))
+            return "<line x1=\"\(left)\" x2=\"\(width)\" y1=\"\(y)\" y2=\"\(y)\"/>"
+                + "<text x=\"\(left - 8)\" y=\"\(y + 4)\" text-anchor=\"end\">\(label)/s</text>"
+        }
+        let end = rate.start + UInt64(rate.counts.count) * rate.stepMilliseconds
+        return """
+            <svg viewBox="0 0 \(width) \(height)" role="img" aria-label="records over time">\
+            <g stroke="#8894a0" stroke-opacity=".35">\(lines.joined())</g>\
+            <g fill="#2f7ed8">\(bars.joined())</g>\
+            <text x="\(left)" y="\(height - 6)">\(Self.escaped(clock.full(rate.start)))</text>\
+            <text x="\(width)" y="\(height - 6)" text-anchor="end">\
+            \(Self.escaped(clock.full(end)))</text></svg>
+            """
+    }
+
+    private static func number(_ value: Double) -> String { WriteBehindText.fixed(value, 2) }
+
+    private var tablePlot: String {
+        let lines = statistics.lines
+        let most = lines.map(\.pile.records).max() ?? 1
+        return Self.table(
+            lines.map { line in
+                let name =
+                    line.table.isEmpty ? line.operation : "\(plain(line.table)) \(line.operation)"
+                return (
+                    name, WriteBehindText.bytes(Int(line.pile.bytes)), line.pile.records,
+                    Double(line.pile.records) / Double(max(1, most))
+                )
+            })
+    }
+
+    private var hottestPlot: String {
+        let rows = statistics.hottest(max(1, hottest))
+        guard let most = rows.first?.records else { return "<p>none</p>" }
+        return Self.table(
+            rows.map { ($0.row, "", $0.records, Double($0.records) / Double(max(1, most))) })
+    }
+
+    private var savingPlot: String {
+        Self.table(
+            statistics.windows.map { window in
+                let share = Double(window.records - window.changes) / Double(max(1, window.records))
+                return (
+                    "merged \(window.name)", WriteBehindText.fixed(100 * share, 1) + " % saved",
+                    window.changes, share
+                )
+            })
+    }
+
+    private static func table(_ rows: [(String, String, UInt64, Double)]) -> String {
+        let cells = rows.map { name, note, count, share in
+            "<tr><td class=\"row\">\(escaped(name))</td><td class=\"n\">\(note)</td>"
+                + "<td class=\"n\">\(WriteBehindText.count(count))</td><td class=\"bar\">"
+                + "<div class=\"fill\" style=\"width:\(number(100 * share))%\"></div></td></tr>"
+        }
+        return "<table>\(cells.joined())</table>"
+    }
+}

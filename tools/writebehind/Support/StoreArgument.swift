@@ -1,0 +1,27 @@
+import ArgumentParser
+import WriteBehind
+
+/// The store that a command looks at.
+struct StoreArgument: ParsableArguments {
+    @Argument(help: "The store's directory.", completion: .directory)
+    var store: String
+
+    func inspect() throws -> StoreInspection { try StoreInspection(path: store) }
+}
+
+/// `--json`, wherever there is output.
+struct JSONOption: ParsableArguments {
+    @Flag(name: .long, help: "Print JSON instead of text.")
+    var json = false
+}
+
+extension StoreInspection {
+    /// The table of this name. One that the store does not know is a slip of the fingers.
+    func definition(named name: String) throws -> TableDefinition {
+        let catalog = try fullCatalog()
+        if let definition = catalog[name] { return definition }
+        let known = catalog.tables.map { plain($0.schema.name) }.joined(separator: ", ")
+        throw ValidationError(
+            "There is no table \(WriteBehindText.quoted(name)); there are: \(known).")
+    }
+}

@@ -1,0 +1,198 @@
+import EventLog
+import Foundation
+import Rainbow
+import WriteBehind
+
+/// What `verify` says: a line for each part, the findings, and at the end one word.
+struct VerifyReport {
+    private let isJSON: Bool
+    private let limit: Int
+    private var output = Output()
+    private var fields: [(String, JSON)] = [("v", .number(1))]
+    private var differences: [JSON] = []
+    private var worst = Finding.Severity?.none
+    private var findingCount = 0
+    private var isFinished = false
+
+    init(isJSON: Bool, limit: Int) {
+        self.isJSON = isJSON
+        self.limit = limit
+    }
+
+    var status: ExitStatus {
+        switch worst {
+        case nil: .done
+        case .warning: .warnings
+        case .torn: .torn
+        case .corrupt: .corrupt
+        }
+    }
+
+    // MARK: the log
+
+    mutating func tell(_ log: LogVerification, _ store: StoreInspection) {
+        let count = log.segments.count
+        line(
+            "log",
+            WriteBehindText.counted(count, "segment") + ", "
+                + "\(WriteBehindText.count(log.recordCount)) records, "
+                + WriteBehindText.bytes(log.byteCount))
+        fields.append(("segments", .number(count)))
+        fields.append(("records", .number(log.recordCount)))
+        fields.append(("bytes", .number(log.byteCount)))
+        if let staged = store.log?.staged, !staged.isEmpty {
+            line(
+                "",
+                "and " + WriteBehindText.counted(staged.count, "commit")
+                    + " in staging, which the next open takes"
+            )
+        }
+        fields.append(("staged", .number(store.log?.staged.count ?? 0)))
+        for finding in log.findings { tell(finding) }
+        fields.append(("findings", .array(log.findings.map(Self.json))))
+    }
+
+    private mutating func tell(_ finding: Finding) {
+        note(finding.severity)
+        let text = Self.text(finding)
+        let word = finding.severity.rawValue
+        line(finding.severity == .corrupt ? word.red.bold : word.yellow, text, width: word.count)
+    }
+
+    static func text(_ finding: Finding) -> String {
+        var text = "\(RowName.path(finding.path))"
+        if let offset = finding.offset { text += " at offset \(offset)" }
+        text += ": \(finding.reason)"
+        if let lost = finding.lost {
+            text +=
+                lost.count == 1
+                ? "; #\(lost.lowerBound) is lost"
+                : "; #\(lost.lowerBound) to #\(lost.upperBound) are lost"
+        }
+        if let evidence = finding.evidence { text += " (\(evidence))" }
+        return text
+    }
+
+    static func json(_ finding: Finding) -> JSON {
+        .object([
+            ("severity", .string(finding.severity.rawValue)), ("path", .string(finding.path)),
+            ("offset", .optional(finding.offset) { .number($0) }),
+            (
+                "lost",
+                .optional(finding.lost) {
+                    .array([.number($0.lowerBound), .number($0.upperBound)])
+                }
+            ),
+            ("reason", .string(finding.reason)),
+            ("evidence", .optional(finding.evidence) { .string($0) }),
+        ])
+    }
+
+    private mutating func note(_ severity: Finding.Severity) {
+        findingCount += 1
+        worst = worst.map { max($0, severity) } ?? severity
+    }
+
+    // MARK: snapshots
+
+    mutating func tell(_ snapshots: SnapshotVerification, _ log: LogVerification) {
+        let rows = snapshots.snapshots
+        line("snapshots", rows.isEmpty ? "none" : "\(rows.count)")
+        for snapshot in rows {
+            guard let fault = snapshot.fault else { continue }
+            note(.corrupt)
+            line("corrupt".red.bold, "snapshot #\(snapshot.sequence): \(fault)", width: 7)
+        }
+        fields.append(
+            (
+                "snapshots",
+                .array(
+                    rows.map {
+                        .object([
+                            ("sequence", .number($0.sequence)), ("rows", .number($0.rowCount)),
+                            ("fault", .optional($0.fault) { .string($0) }),
+                        ])
+                    })
+            ))
+    }
+
+    // MARK: the database
+
+    mutating func tellDatabase(_ text: String, isFault: Bool) {
+        if isFault { note(.corrupt) }
+        line("database", isFault ? text.red : text)
+        fields.append(("database", .object([("fault", isFault ? .string(text) : .null)])))
+    }
+
+    /// A row that differs, as soon as it is found.
+    mutating func tell(_ row: String, _ difference: DatabaseVerification.Difference) {
+        note(.corrupt)
+        guard differences.count < limit else { return }
+        let text: String =
+            switch difference {
+            case .missing: "missing in the database"
+            case .extra: "in the database, not in the log"
+            case .malformed(let reason): reason
+            case .columns(let columns):
+                columns.map {
+                    "\(plain($0.name)) is \($0.database) in the database, \($0.log) in the log"
+                }.joined(separator: "; ")
+            }
+        line("differs".red.bold, "\(row): \(text)", width: 7)
+        differences.append(.object([("row", .string(row)), ("difference", .string(text))]))
+    }
+
+    /// - Parameter end: where the log ends; the database may be behind.
+    mutating func tell(_ result: DatabaseVerification, end: UInt64) {
+        if let fault = result.fault { return tellDatabase(fault, isFault: true) }
+        let more = Int(result.differenceCount) - differences.count
+        if more > 0 { line("", "and \(WriteBehindText.count(more)) more rows") }
+        var text =
+            WriteBehindText.counted(Int(result.rowCount), "row") + " of "
+            + WriteBehindText.counted(result.tableCount, "table")
+            + " compared at #\(result.watermark): "
+        text +=
+            result.differenceCount == 0
+            ? "all agree" : "\(WriteBehindText.count(result.differenceCount)) differ".red
+        if result.skipped > 0 { text += "; \(result.skipped) in quarantine left out" }
+        let behind = end - min(end, result.watermark)
+        if behind > 0 {
+            text += "; " + WriteBehindText.counted(Int(behind), "record") + " not applied yet"
+        }
+        line("database", text)
+        fields.append(
+            (
+                "database",
+                .object([
+                    ("watermark", .number(result.watermark)), ("behind", .number(behind)),
+                    ("rows", .number(result.rowCount)),
+                    ("tables", .number(result.tableCount)),
+                    ("differing", .number(result.differenceCount)),
+                    ("quarantined", .number(result.skipped)), ("fault", .null),
+                ])
+            ))
+    }
+
+    // MARK: output
+
+    private mutating func line(_ head: String, _ text: String, width: Int? = nil) {
+        guard !isJSON else { return }
+        let blanks = String(repeating: " ", count: max(1, 11 - (width ?? head.count)))
+        output.line((width == nil ? head.lightBlack : head) + blanks + text)
+    }
+
+    mutating func finish() {
+        guard !isFinished else { return }
+        isFinished = true
+        if isJSON {
+            fields.append(("differences", .array(differences)))
+            fields.append(("verdict", .string(worst?.rawValue ?? "good")))
+            output.line(JSON.object(fields).text)
+        } else if findingCount == 0 {
+            output.line("OK".green.bold)
+        } else {
+            output.line("\(findingCount) \(findingCount == 1 ? "finding" : "findings")".bold)
+        }
+        output.flush()
+    }
+}

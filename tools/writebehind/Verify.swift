@@ -1,0 +1,78 @@
+import ArgumentParser
+import EventLog
+import Foundation
+import Rainbow
+import WriteBehind
+
+/// `writebehind verify`: is everything what it was when it was written?
+struct Verify: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract:
+            "Check the log and the snapshots; with --database, prove that it agrees with them.",
+        discussion: """
+            Reads every byte of the log and the snapshots: checksums, the chain that
+            runs through all records, sequences without a gap, footers. With --database,
+            snapshot and log are folded up to the database's watermark and every row is
+            compared; rows in quarantine are left out.
+
+            Ends with 0 when all is good, 3 with warnings, 4 when the log's end is torn,
+            5 when something is damaged or a row differs.
+
+            Examples:
+              writebehind verify airport
+              writebehind verify airport --database --jobs 4
+              writebehind verify airport --database --json | jq '.differences[]'
+            """)
+
+    @OptionGroup var store: StoreArgument
+    @Flag(help: "Compare every table with the database at its watermark.")
+    var database = false
+    @Option(help: "How many segments to read at once.")
+    var jobs = ProcessInfo.processInfo.activeProcessorCount
+    @Option(help: "Name at most this many rows that differ.")
+    var limit = 100
+    @OptionGroup var json: JSONOption
+    @OptionGroup var progress: ProgressOption
+
+    func validate() throws {
+        guard jobs > 0 else { throw ValidationError("--jobs must be at least 1.") }
+        guard limit >= 0 else { throw ValidationError("--limit must not be negative.") }
+    }
+
+    func run() throws {
+        let inspection = try store.inspect()
+        var report = VerifyReport(isJSON: json.json, limit: limit)
+        defer { report.finish() }
+        let bytes = try StoreSummary(inspection).segments.bytes
+        let bar = progress.bar("log", total: bytes, unit: .bytes)
+        let log = try LogVerification(inspection, jobs: jobs) { bar.advance(by: $0) }
+        bar.finish()
+        report.tell(log, inspection)
+        report.tell(try SnapshotVerification(inspection.environment), log)
+        if database { try compare(inspection, &report) }
+        report.finish()
+        try report.status.check()
+    }
+
+    private func compare(_ inspection: StoreInspection, _ report: inout VerifyReport) throws {
+        switch inspection.database.state {
+        case .missing: return report.tellDatabase("there is none yet", isFault: false)
+        case .foreign: return report.tellDatabase("it belongs to another store", isFault: true)
+        case .unreadable(let reason): return report.tellDatabase(reason, isFault: true)
+        case .readable: break
+        }
+        let bar = progress.bar("rows", total: 0, unit: .rows)
+        defer { bar.finish() }
+        do {
+            let result = try DatabaseVerification(inspection) {
+                bar.advance(to: Int($0))
+            } report: {
+                report.tell($0, $1)
+            }
+            bar.finish()
+            report.tell(result, end: inspection.end)
+        } catch let error as HistoryError {
+            report.tellDatabase("it cannot be compared: \(error)", isFault: true)
+        }
+    }
+}

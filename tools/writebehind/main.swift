@@ -1,0 +1,38 @@
+import ArgumentParser
+import EventLog
+import Foundation
+import WriteBehind
+
+/// Runs the command that the arguments name and ends with the tool's own exit codes.
+func run() async -> Int32 {
+    do {
+        var command = try WriteBehindTool.parseAsRoot()
+        if var command = command as? any AsyncParsableCommand {
+            try await command.run()
+        } else {
+            try command.run()
+        }
+        return ExitStatus.done.rawValue
+    } catch let status as ExitStatus {
+        return status.rawValue
+    } catch is Interrupted {
+        return 130  // as a shell reports an end by SIGINT
+    } catch {
+        return report(error)
+    }
+}
+
+/// Says on stderr what went wrong, or on stdout what was asked for (help, version).
+func report(_ error: any Error) -> Int32 {
+    let parserCode = WriteBehindTool.exitCode(for: error)
+    if parserCode.isSuccess || parserCode == .validationFailure {
+        let text = WriteBehindTool.fullMessage(for: error) + "\n"
+        let target: FileHandle = parserCode.isSuccess ? .standardOutput : .standardError
+        target.write(Data(text.utf8))
+        return parserCode.isSuccess ? ExitStatus.done.rawValue : ExitStatus.usage.rawValue
+    }
+    note("error: \(error)")
+    return ExitStatus(error).rawValue
+}
+
+exit(await run())
