@@ -1,0 +1,160 @@
+import Foundation
+import GRDB
+import Logging
+import WriteBehind
+
+/// Runs the load in a child process, kills it with `kill -9` in the middle, and looks at what is left.
+struct KilledLoad {
+    let directory: String
+    /// The arguments that make the child play the same.
+    let load: [String]
+    let timetable: Timetable
+    let screen: Screen
+
+    /// What one child did.
+    struct Round {
+        /// Events acknowledged by this child and those before it.
+        var acknowledged: Int
+        /// The sequence of the last write that was acknowledged.
+        var sequence: UInt64 = 0
+        var wasKilled = false
+    }
+
+    /// What the store held when it was opened again.
+    struct Survival {
+        var reopening: Double
+        /// Events that the store shows: those acknowledged, and one more if it was on its way.
+        var shown: Int
+        /// Rows that are not as they must be after that many events.
+        var wrong: Int
+        var hasLastSequence: Bool
+    }
+
+    /// - Parameter limit: the child is killed when so many events are acknowledged; nil lets it finish.
+    func round(from first: Int, until limit: Int?) throws -> Round {
+        let child = Process()
+        // What runs now, wherever it was started from.
+        let link = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
+        child.executableURL = URL(fileURLWithPath: link)
+        child.arguments = load + ["--directory", directory, "--child-from", "\(first)"]
+        let pipe = Pipe()
+        child.standardOutput = pipe
+        try child.run()
+        var round = Round(acknowledged: first)
+        var receipts = Receipts()
+        while true {
+            let bytes = pipe.fileHandleForReading.availableData
+            guard !bytes.isEmpty else { break }
+            receipts.read(bytes)
+            round.acknowledged = first + receipts.count
+            if let limit, round.acknowledged >= limit, !round.wasKilled {
+                kill(child.processIdentifier, SIGKILL)
+                // What it had told before is still in the pipe, and counts.
+                round.wasKilled = true
+            }
+            screen.progress(
+                "child", Double(round.acknowledged) / Double(timetable.events.count),
+                round.wasKilled ? "kill -9" : "\(Text.count(round.acknowledged)) acknowledged")
+        }
+        child.waitUntilExit()
+        screen.progress("", nil)
+        round.sequence = receipts.last
+        round.wasKilled = child.terminationReason == .uncaughtSignal
+        return round
+    }
+
+    /// Opens the store again and compares every row with what it must be.
+    func inspect(_ round: Round) async throws -> Survival {
+        let start = ContinuousClock.now
+        let store = try Store(at: directory, configuration: .quiet)
+        let reopening = start.duration(to: .now).seconds
+        let board = try Board(store)
+        let staged = store.health.lag.staged
+        let shown = try await countShown(board, atLeast: round.acknowledged)
+        let wrong = try await countWrong(board, after: shown)
+        try await store.close()
+        return Survival(
+            reopening: reopening, shown: shown, wrong: wrong,
+            hasLastSequence: staged >= round.sequence)
+    }
+
+    /// One event more than was acknowledged may be there: written, but killed before it could tell.
+    private func countShown(_ board: Board, atLeast acknowledged: Int) async throws -> Int {
+        guard acknowledged < timetable.events.count else { return acknowledged }
+        let event = timetable.events[acknowledged]
+        let expected = Expectation(timetable, after: acknowledged + 1).flights[event.flight]
+        let row = try await board.flights.get(timetable.key(event))
+        return row == expected ? acknowledged + 1 : acknowledged
+    }
+
+    private func countWrong(_ board: Board, after count: Int) async throws -> Int {
+        let expected = Expectation(timetable, after: count)
+        var wrong = 0
+        // What the last events touched, as the store answers right after opening: it may be on its way
+        // to the database still.
+        let last = Set(timetable.events.prefix(count).suffix(10_000).map(\.flight))
+        for index in last
+        where try await board.flights.get(timetable.flights[index].key) != expected.flights[index] {
+            wrong += 1
+        }
+        for (carrier, row) in expected.carriers
+        where try await board.carriers.get(carrier) != row { wrong += 1 }
+        for (airport, row) in expected.airports
+        where try await board.airports.get(airport) != row { wrong += 1 }
+        return try await wrong + countWrongInDatabase(board, expected)
+    }
+
+    /// Every flight, in the database, and no row besides.
+    private func countWrongInDatabase(_ board: Board, _ expected: Expectation) async throws -> Int {
+        try await board.store.waitForAll(.materialized, timeout: .seconds(600))
+        guard let database = board.store.database else { return 1 }
+        let (stored, counters) = try await database.read { db in
+            let rows = try Row.fetchCursor(db, sql: "SELECT * FROM flight").map(Flight.init(row:))
+            return (try rows.byKey(), try Int.fetchOne(db, sql: Self.countCounters) ?? 0)
+        }
+        let flights = expected.flights.compactMap(\.self)
+        let wrong = flights.count { stored[$0.key] != $0 }
+        let extra = stored.count - (flights.count - flights.count { stored[$0.key] == nil })
+        return wrong + extra
+            + abs(counters - expected.carriers.count - expected.airports.count)
+    }
+
+    private static let countCounters = """
+        SELECT (SELECT count(*) FROM carrier) + (SELECT count(*) FROM airport)
+        """
+}
+
+extension Cursor where Element == Flight {
+    fileprivate func byKey() throws -> [Flight.Key: Flight] {
+        var flights: [Flight.Key: Flight] = [:]
+        while let flight = try next() { flights[flight.key] = flight }
+        return flights
+    }
+}
+
+/// Sequence numbers as they come through the pipe, eight bytes each, cut anywhere.
+private struct Receipts {
+    private(set) var count = 0
+    private(set) var last: UInt64 = 0
+    private var current: UInt64 = 0
+    private var byteCount = 0
+
+    mutating func read(_ bytes: Data) {
+        for byte in bytes {
+            current |= UInt64(byte) << UInt64(8 * byteCount)
+            byteCount += 1
+            guard byteCount == 8 else { continue }
+            (last, current, byteCount) = (current, 0, 0)
+            count += 1
+        }
+    }
+}
+
+extension StoreConfiguration {
+    /// Without the notice that the last end was unclean: that is what the demo is after.
+    static var quiet: StoreConfiguration {
+        var configuration = StoreConfiguration()
+        configuration.logger.logLevel = .warning
+        return configuration
+    }
+}

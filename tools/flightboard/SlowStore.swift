@@ -1,0 +1,25 @@
+import EventLog
+import Foundation
+import WriteBehind
+
+/// A store whose database takes its time.
+enum SlowStore {
+    /// Opens a store whose database takes so many seconds more for every transaction.
+    ///
+    /// No user needs this, so the public API has nothing for it.
+    static func open(at path: String, delay: Double) throws -> Store {
+        let configuration = StoreConfiguration()
+        var environment = StoreEnvironment.machine(readers: configuration.readers)
+        let disk = environment.disk
+        environment.openSink = { (path, store, origin) throws(SinkError) in
+            // It asks for the time once a transaction: a place to dawdle inside it.
+            let options = SQLiteOptions {
+                Thread.sleep(forTimeInterval: delay)
+                return Int64(Date().timeIntervalSince1970 * 1_000_000)
+            }
+            return try SQLiteSink(
+                path: path, storeID: store.bytes, origin: origin, disk: disk, options: options)
+        }
+        return try Store(at: path, configuration: configuration, environment: environment)
+    }
+}
