@@ -1,0 +1,44 @@
+/// What is measured. Each run has a process of its own, so that memory and CPU are the contender's.
+struct Workload: Sendable {
+    /// Where and how large one run is.
+    struct Setting: Codable {
+        var directory: String
+        /// Records of the full run.
+        var count: Int
+        /// Seconds after which a slow contender may stop.
+        var seconds: Double
+        /// Threads or tasks.
+        var width: Int
+    }
+
+    var id: String
+    var title: String
+    var contenders: [Contender]
+    /// Numbers of threads or tasks to run with.
+    var widths = [1]
+    /// What an operation survives that has returned; nil: what the contender offers without
+    /// syncing.
+    var survives: String?
+    /// The unit of ``Measurement/perSecond``, or the name of a figure of ``Measurement/more`` that
+    /// is the
+    /// result instead.
+    var result = Result.rate
+
+    enum Result: Sendable, Equatable {
+        case rate
+        /// A figure by name, with its unit; the smaller the better.
+        case figure(String, String)
+    }
+
+    var run: @Sendable (Contender, Setting) async throws -> Measurement
+
+    static let all: [Workload] =
+        [
+            .puts("P1", "put, distinct keys, one thread", hot: false),
+            .puts("P1h", "put, hot keys, one thread", hot: true),
+            .puts(
+                "P1t", "put, distinct keys, several threads", hot: false, widths: [1, 2, 4, 8],
+                [.writebehind, .rocksdb, .leveldb, .lmdb]),
+        ] + [.typedRows, .durable, .gets, .recovery, .materialize, .materializeHot]
+        + [.logSize, .logSizeJSON, .memory, .soak]
+}

@@ -1,0 +1,75 @@
+import CPeers
+import Foundation
+import WriteBehind
+
+extension Workload {
+    /// P5: how fast a backlog reaches SQL, against a bare loop over the same rows in the same
+    /// order.
+    static let materialize = Workload(
+        id: "P5", title: "backlog into SQLite, distinct keys",
+        contenders: [.writebehind, .upserts],
+        survives: "-"
+    ) { contender, setting in
+        try await measureMaterializing(contender, setting, hot: false)
+    }
+
+    /// P5h: log records a second where most of them overwrite each other.
+    static let materializeHot = Workload(
+        id: "P5h", title: "backlog into SQLite, hot keys (log records)",
+        contenders: [.writebehind, .upserts], survives: "-"
+    ) { contender, setting in
+        try await measureMaterializing(contender, setting, hot: true)
+    }
+
+    private static func measureMaterializing(
+        _ contender: Contender, _ setting: Setting, hot: Bool
+    ) async throws -> Measurement {
+        let dataset = Dataset(count: setting.count)
+        let order = dataset.order(hot: hot)
+        if contender == .upserts { return try upsert(dataset, order, setting) }
+        let loading = try StorePeer(setting.directory)
+        let session = loading.session(durable: false)
+        for (index, number) in order.enumerated() {
+            try session.put(dataset.key(Int(number)), dataset.value(index))
+        }
+        try await loading.close()
+        let peer = try StorePeer(setting.directory, materializes: true)
+        let before = peer.store.health.lag.materialized
+        let clock = Stopwatch()
+        try await peer.store.waitForAll(.materialized)
+        let after = peer.store.health.lag.staged
+        let result = clock.stop(operations: Int(after - min(before, after)))
+        try await peer.close()
+        return result.with(diskIn: setting.directory)
+    }
+
+    /// One prepared upsert a row, sorted within transactions of 200,000, as the store makes them.
+    private static func upsert(
+        _ dataset: Dataset, _ order: [Int32], _ setting: Setting
+    ) throws -> Measurement {
+        let peer = try SQLite(setting.directory, .normal)
+        let session = try SQLiteSession(peer)
+        var batches: [[(key: Int32, value: Int)]] = []
+        for start in stride(from: 0, to: order.count, by: 200_000) {
+            let end = min(order.count, start + 200_000)
+            var last: [Int32: Int] = [:]
+            for index in start..<end { last[order[index]] = index }
+            let sorted = last.map { (key: $0.key, value: $0.value) }
+                .sorted {
+                    dataset.key(Int($0.key)).lexicographicallyPrecedes(dataset.key(Int($1.key)))
+                }
+            batches.append(sorted)
+        }
+        let clock = Stopwatch()
+        for batch in batches {
+            try peer.execute("BEGIN IMMEDIATE")
+            for row in batch {
+                try session.put(dataset.key(Int(row.key)), dataset.value(row.value))
+            }
+            try peer.execute("COMMIT")
+        }
+        let result = clock.stop(operations: order.count)
+        peer.close()
+        return result.with(diskIn: setting.directory)
+    }
+}

@@ -1,0 +1,171 @@
+import Foundation
+import Synchronization
+import WriteBehind
+
+extension Workload {
+    /// P1: writes that survive a killed process once they return.
+    static func puts(
+        _ id: String, _ title: String, hot: Bool, widths: [Int] = [1],
+        _ contenders: [Contender] = [
+            .writebehind, .writebehindLive, .rocksdb, .rocksdbZstd, .leveldb, .lmdb, .sqlite,
+            .redis, .redisPipeline, .staging, .zstd,
+        ]
+    ) -> Workload {
+        Workload(id: id, title: title, contenders: contenders, widths: widths) {
+            contender, setting in
+            let dataset = Dataset(count: setting.count)
+            let order = dataset.order(hot: hot)
+            let peer = try contender.open(setting.directory, durable: false)
+            let result = measurePuts(peer, dataset, order, setting)
+            try await peer.close()
+            return result.with(diskIn: setting.directory)
+        }
+    }
+
+    /// P1r: a row of six columns through the typed interface.
+    static let typedRows = Workload(
+        id: "P1r", title: "put, typed row of six columns, distinct keys",
+        contenders: [.writebehind, .writebehindLive]
+    ) { contender, setting in
+        let store = try Store(
+            at: setting.directory + "/store",
+            configuration: StorePeer.configuration(contender == .writebehindLive))
+        let players = try store.table(Player.self)
+        let numbers = (0..<setting.count).shuffled()
+        let clock = Stopwatch()
+        var latencies = Latencies()
+        for (index, number) in numbers.enumerated() {
+            try latencies.time(index) { try players.put(Player(number)) }
+        }
+        let result = clock.stop(operations: numbers.count, latencies: latencies.all)
+        try await store.close(deadline: .zero)
+        return result.with(diskIn: setting.directory)
+    }
+}
+
+/// Puts from `setting.width` threads, each its share of the operations.
+func measurePuts(
+    _ peer: any Peer, _ dataset: Dataset, _ order: [Int32], _ setting: Workload.Setting,
+    durable: Bool = false
+) -> Measurement {
+    let gathered = Mutex<(latencies: [UInt32], operations: Int)>(([], 0))
+    let share = order.count / setting.width
+    let clock = Stopwatch()
+    concurrently(setting.width) { number in
+        let range = number * share..<(number + 1) * share
+        do {
+            let session = try peer.session(durable: durable)
+            let (latencies, operations) = try putAll(
+                session, dataset, order[range], setting, every: durable ? 1 : 16)
+            gathered.withLock {
+                $0.latencies += latencies
+                $0.operations += operations
+            }
+        } catch {
+            end(error)
+        }
+    }
+    return gathered.withLock {
+        clock.stop(operations: $0.operations, latencies: $0.latencies)
+    }
+}
+
+private func putAll(
+    _ session: any Session, _ dataset: Dataset, _ order: ArraySlice<Int32>,
+    _ setting: Workload.Setting, every: Int
+) throws -> ([UInt32], Int) {
+    var latencies = Latencies(every: every)
+    let end = nanoseconds() + UInt64(setting.seconds * 1e9)
+    var operations = 0
+    for number in order {
+        let key = dataset.key(Int(number))
+        let value = dataset.value(operations % dataset.count)
+        let now = try latencies.time(operations) { try session.put(key, value) }
+        operations += 1
+        if now > end { break }
+    }
+    try session.finish()
+    return (latencies.all, operations)
+}
+
+/// How long single operations take: every so many, since asking the clock takes as long as some of
+/// them.
+struct Latencies {
+    private(set) var all: [UInt32] = []
+    private let every: Int
+
+    init(every: Int = 16) {
+        self.every = every
+        all.reserveCapacity(1 << 17)
+    }
+
+    /// Returns the time after the operation; 0 where it was not timed.
+    @inline(__always)
+    @discardableResult
+    mutating func time<R>(_ index: Int, _ body: () throws -> R) rethrows -> UInt64 {
+        guard index % every == 0 else {
+            _ = try body()
+            return 0
+        }
+        let start = nanoseconds()
+        _ = try body()
+        let end = nanoseconds()
+        all.append(UInt32(clamping: end - start))
+        return end
+    }
+}
+
+extension Measurement {
+    func with(diskIn directory: String) -> Measurement {
+        var result = self
+        result.diskBytes = Usage.disk(directory)
+        return result
+    }
+}
+
+/// Six columns of several types.
+struct Player: TableRow {
+    typealias Key = Int
+
+    static let schema = TableSchema(
+        "player",
+        [
+            .key("id", .integer), .column("name", .text), .column("score", .integer),
+            .column("team", .text, nullable: true), .column("rating", .real),
+            .column("seen", .integer),
+        ])
+
+    var id: Int
+    var name: String
+    var score: Int
+    var team: String?
+    var rating: Double
+    var seen: Int
+
+    init(_ number: Int) {
+        id = number
+        name = "player number"
+        score = number % 100_000
+        team = "red"
+        rating = 1.5
+        seen = 1_700_000_000 + number
+    }
+
+    init(from decoder: inout RowDecoder) throws {
+        id = try decoder.decode()
+        name = try decoder.decode()
+        score = try decoder.decode()
+        team = try decoder.decode()
+        rating = try decoder.decode()
+        seen = try decoder.decode()
+    }
+
+    func encode(to encoder: inout RowEncoder) {
+        encoder.encode(id)
+        encoder.encode(name)
+        encoder.encode(score)
+        encoder.encode(team)
+        encoder.encode(rating)
+        encoder.encode(seen)
+    }
+}

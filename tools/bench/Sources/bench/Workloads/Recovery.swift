@@ -1,0 +1,71 @@
+import Foundation
+import WriteBehind
+
+extension Workload {
+    /// P4: opening after `kill -9` with all records in the log.
+    static let recovery = Workload(
+        id: "P4", title: "open after kill -9, all records in the log",
+        contenders: [.writebehind, .rocksdb, .leveldb, .redis]
+    ) { contender, setting in
+        if contender == .redis { return try await measureRedis(setting) }
+        if ProcessInfo.processInfo.environment["BENCH_LOADS"] != nil {
+            try load(open(contender, setting), setting)
+            kill(getpid(), SIGKILL)
+        }
+        try loadInChild(contender, setting)
+        let clock = Stopwatch()
+        let peer = try open(contender, setting)
+        let result = clock.stop(operations: setting.count)
+        try check(peer, setting)
+        try await peer.close()
+        return result
+    }
+
+    /// With memtables that nothing is written from before the end, so that all records are in the
+    /// log.
+    private static func open(_ contender: Contender, _ setting: Setting) throws -> any Peer {
+        switch contender {
+        case .rocksdb: try RocksDB(setting.directory, RocksDB.Options(memtable: 4 << 30))
+        case .leveldb: try LevelDB(setting.directory, memtable: 1 << 30)
+        default: try contender.open(setting.directory, durable: false)
+        }
+    }
+
+    private static func load(_ peer: any Peer, _ setting: Setting) throws {
+        let dataset = Dataset(count: setting.count)
+        let session = try peer.session(durable: false)
+        for index in 0..<dataset.count { try session.put(dataset.key(index), dataset.value(index)) }
+        try session.finish()
+    }
+
+    private static func check(_ peer: any Peer, _ setting: Setting) throws {
+        let dataset = Dataset(count: setting.count)
+        let session = try peer.session(durable: false)
+        for index in stride(from: 0, to: dataset.count, by: 997) {
+            guard try session.get(dataset.key(index)) == 100 else {
+                throw PeerError("recovery", "record \(index) is lost")
+            }
+        }
+    }
+
+    private static func loadInChild(_ contender: Contender, _ setting: Setting) throws {
+        let child = try ChildRun(
+            workload: "P4", contender, setting, environment: ["BENCH_LOADS": "1"])
+        guard child.wait() == SIGKILL else {
+            throw PeerError(contender.rawValue, "was not killed while loading")
+        }
+    }
+
+    /// Redis is a server: it is killed and started again, until it answers.
+    private static func measureRedis(_ setting: Setting) async throws -> Measurement {
+        let first = try Redis(setting.directory, .everySecond, pipeline: 32)
+        try load(first, setting)
+        first.kill()
+        let clock = Stopwatch()
+        let second = try Redis(setting.directory, .everySecond)
+        let result = clock.stop(operations: setting.count)
+        try check(second, setting)
+        second.close()
+        return result
+    }
+}
