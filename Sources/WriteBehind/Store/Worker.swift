@@ -40,7 +40,7 @@ package final class Worker: Sendable {
         self.step = step
     }
 
-    var heartbeat: (beats: UInt64, isStepping: Bool) {
+    package var heartbeat: (beats: UInt64, isStepping: Bool) {
         (beats.load(ordering: .relaxed), isStepping.load(ordering: .relaxed))
     }
 
@@ -66,8 +66,10 @@ package final class Worker: Sendable {
         if isBackground { setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, 10) }
         var death: String?
         do {
-            while !state.withLock({ $0.shouldStop }) {
+            while true {
+                // Taken before the orders are looked at: a stop after that look raises the signal past it.
                 let ticket = signal.current
+                if state.withLock({ $0.shouldStop }) { break }
                 beats.add(1, ordering: .relaxed)
                 isStepping.store(true, ordering: .relaxed)
                 let next = try step()
