@@ -70,7 +70,7 @@ let package = Package(
         .executableTarget(
             name: "crashtest",
             dependencies: [
-                "WriteBehind", "EventLog", "TestSupport",
+                "WriteBehind", "EventLog", "TestSupport", "StoreSimulation",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "Logging", package: "swift-log"),
@@ -79,6 +79,14 @@ let package = Package(
         .target(
             name: "TestSupport", dependencies: ["EventLog"], path: "Tests/TestSupport",
             swiftSettings: language),
+        // The store in a simulation, for the tests and for `crashtest simulate`.
+        .target(
+            name: "StoreSimulation",
+            dependencies: [
+                "WriteBehind", "EventLog", "TestSupport",
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            path: "Tests/StoreSimulation", swiftSettings: language),
         .testTarget(
             name: "EventLogTests", dependencies: ["EventLog", "TestSupport"],
             // Files of earlier format versions, read as files.
@@ -86,7 +94,7 @@ let package = Package(
         .testTarget(
             name: "WriteBehindTests",
             dependencies: [
-                "WriteBehind", "EventLog", "TestSupport", "crashtest",
+                "WriteBehind", "EventLog", "TestSupport", "StoreSimulation", "crashtest",
                 .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "CoreMetrics", package: "swift-metrics"),

@@ -93,6 +93,12 @@ package final class SimulatedDisk: Disk {
         set { state.withLock { $0.capacity = newValue } }
     }
 
+    /// Whether ``operations`` are kept.
+    package var keepsTrace: Bool {
+        get { state.withLock { $0.keepsTrace } }
+        set { state.withLock { $0.keepsTrace = newValue } }
+    }
+
     /// What ``supportsSharedMapping(_:)`` answers.
     package var supportsSharedMapping: Bool {
         get { state.withLock { $0.supportsSharedMapping } }

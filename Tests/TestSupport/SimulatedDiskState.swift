@@ -16,6 +16,7 @@ extension SimulatedDisk {
         var capacity: Int?
         var supportsSharedMapping = true
         var faults = Faults()
+        var keepsTrace = true
         var operations: [LoggedOperation] = []
         var operationCount = 0
         var operationCounts: [DiskOperation: Int] = [:]
@@ -31,7 +32,7 @@ extension SimulatedDisk {
         ) throws(SystemError) -> Fault? {
             operationCount += 1
             operationCounts[kind, default: 0] += 1
-            operations.append(LoggedOperation(kind, path))
+            if keepsTrace { operations.append(LoggedOperation(kind, path)) }
             if let life, life != self.life {
                 throw SystemError(call: kind.rawValue, path: path, code: EBADF)
             }

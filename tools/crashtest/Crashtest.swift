@@ -19,7 +19,7 @@ struct Crashtest: AsyncParsableCommand {
               crashtest --rounds 10000 --seed 7          the long form; a seed repeats what is written
               crashtest --seconds 600 --directory /mnt/disk/crash
             """,
-        subcommands: [Child.self])
+        subcommands: [Child.self, Simulate.self])
 
     @Option(help: "How many kills.")
     var rounds = 50

@@ -14,7 +14,7 @@ package final class OpenStore: Sendable {
     package let materializer: Materializer
     package let snapshotter: Snapshotter
     package let pins: Pins
-    let expirer: Expirer
+    package let expirer: Expirer
     let status: Status
     let metrics: StoreMetrics
     private let lock: Mutex<(any DiskLock)?>

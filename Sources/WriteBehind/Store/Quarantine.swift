@@ -137,7 +137,8 @@ public struct Quarantine: Sendable {
     }
 
     private func rows(of group: [QuarantinedCommit]) throws -> [(table: UInt16, key: [UInt8])] {
-        try Set(group.flatMap(\.keys)).map { key in
+        var seen: Set<QuarantinedKey> = []
+        return try group.flatMap(\.keys).filter { seen.insert($0).inserted }.map { key in
             guard case .row(let table, let bytes) = key else {
                 throw StoreError.database("a clear in quarantine can only be retried, not given up")
             }
