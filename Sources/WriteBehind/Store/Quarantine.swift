@@ -146,20 +146,18 @@ public struct Quarantine: Sendable {
         }
     }
 
-    /// A commit in quarantine and all that are connected with it by rows.
+    /// A commit in quarantine and all that are connected with it by rows; a clear has all rows of its table.
     private func group(of sequence: UInt64) throws -> [QuarantinedCommit] {
         var rest = engine.sink.quarantined()
         guard let start = rest.firstIndex(where: { $0.firstSequence == sequence }) else {
             throw StoreError.notInQuarantine(sequence: sequence)
         }
-        var group = [rest.remove(at: start)]
-        var keys = Set(group[0].keys)
-        while let next = rest.firstIndex(where: { !keys.isDisjoint(with: $0.keys) }) {
-            let commit = rest.remove(at: next)
-            keys.formUnion(commit.keys)
-            group.append(commit)
+        var group = QuarantineIndex()
+        group.insert(rest.remove(at: start))
+        while let next = rest.firstIndex(where: { group.blocker(of: $0.keys) != nil }) {
+            group.insert(rest.remove(at: next))
         }
-        return group.sorted { $0.firstSequence < $1.firstSequence }
+        return group.all
     }
 }
 
