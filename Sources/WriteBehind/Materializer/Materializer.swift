@@ -147,7 +147,7 @@ package final class Materializer: Sendable {
 
     private func currentBatch(_ state: inout State) throws -> ChangeBatch {
         if let batch = state.batch { return batch }
-        let batch = try ChangeBatch(after: state.watermark)
+        let batch = try ChangeBatch(after: state.watermark, memory: limits.bytes)
         for table in sink.tables { batch.setDefaults(table) }
         state.batch = batch
         return batch

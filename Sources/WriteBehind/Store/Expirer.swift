@@ -20,8 +20,10 @@ package final class Expirer: Sendable {
             guard let column = table.schema.expiryIndex else { continue }
             var keys = Set(dueInView(table, column, now))
             keys.formUnion(try dueInDatabase(table, now))
-            let ordered = keys.sorted { $0.lexicographicallyPrecedes($1) }
-            for key in ordered where try delete(key, of: table, column, ifDueAt: now) { deleted += 1 }
+            for key in keys.sorted(by: { $0.lexicographicallyPrecedes($1) })
+            where try delete(key, of: table, column, ifDueAt: now) {
+                deleted += 1
+            }
         }
         return deleted
     }
