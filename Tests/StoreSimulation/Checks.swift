@@ -139,7 +139,11 @@ extension SimulatedStore {
         let point = model.commits[max(0, count - 1 - commits)].receipt.sequence
         var found: [Row: [UInt8]] = [:]
         do {
-            let history = StoreHistory(log.environment, durable: log.durable)
+            let spilling = LogFold.Spilling(
+                directory: log.environment.layout.snapshots, memoryLimit: 1 << 20,
+                environment: log.environment)
+            let history = StoreHistory(
+                log.environment, durable: log.durable, spilling: spilling)
             let rows = try history.fold(to: .sequence(point))
             while let row = try rows.next() {
                 found[try Tables.row(row.table, row.key.span)] = row.body

@@ -101,7 +101,9 @@ extension SimulatedStore {
             return note("the row has changed")
         }
         let present = completed(model.rows[row], row.table)
-        if present != old { fail("lost update", "\(row) was \(old), and changed to \(present ?? [])") }
+        if present != old {
+            fail("lost update", "\(row) was \(old), and changed to \(present ?? [])")
+        }
         wrote(receipt, [.patch(row, column: column, new)])
     }
 

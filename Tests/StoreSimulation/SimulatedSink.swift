@@ -133,11 +133,9 @@ final class SimulatedSink: Sink {
         }
     }
 
-    var tables: [TableDefinition] {
-        (database.content?.tables.values).map { $0.sorted { $0.id < $1.id } } ?? []
-    }
+    var tables: [TableDefinition] { lastContent.tables.values.sorted { $0.id < $1.id } }
 
-    func holds(_ table: UInt32) -> Bool { database.content?.tables[table] != nil }
+    func holds(_ table: UInt32) -> Bool { lastContent.tables[table] != nil }
 
     func read(_ table: UInt32, key: Span<UInt8>) throws(SinkError) -> StoredRow {
         try stored(try Tables.row(table, key))

@@ -114,6 +114,8 @@ package final class SimulatedStore {
         configuration.blockSize = 256
         configuration.segmentSize = 4 << 10
         configuration.batchRecords = end.batchRecords
+        configuration.batchBytes = 1 << 20
+        configuration.snapshotMemory = 1 << 20
         configuration.snapshotAfter = end.snapshotAfter
         configuration.logKept = .milliseconds(200)
         configuration.logBytesKept = 8 << 10

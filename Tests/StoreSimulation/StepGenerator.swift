@@ -12,14 +12,14 @@ package struct StepGenerator {
 
     private init(seed: UInt64) {
         random = SeededRandom(seed: seed)
-        crashes = [4, 8, 12, 20].randomElement(using: &random) ?? 8
+        crashes = [6, 12, 20, 30].randomElement(using: &random) ?? 12
         trouble = [0, 0, 3, 8].randomElement(using: &random) ?? 0
         work = [15, 30, 45].randomElement(using: &random) ?? 30
     }
 
     package static func steps(seed: UInt64) -> [Step] {
         var generator = StepGenerator(seed: seed)
-        let count = generator.number(20...140)
+        let count = generator.number(20...200)
         return (0..<count).map { _ in generator.step() }
     }
 
@@ -29,7 +29,8 @@ package struct StepGenerator {
         if isChosen(work) { return someWork() }
         switch number(0...99) {
         case 0..<48: return someWrite()
-        case 48..<56: return .patch(someRow(), column: number(0...2), someInteger(), meanwhile: beside())
+        case 48..<56:
+            return .patch(someRow(), column: number(0...2), someInteger(), meanwhile: beside())
         case 56..<64: return .increment(someRow(), by: Int64(number(-9...9)), meanwhile: beside())
         case 64..<70: return .transaction(someChanges())
         case 70..<73: return .clear(someTable())

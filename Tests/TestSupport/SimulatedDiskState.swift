@@ -63,7 +63,9 @@ extension SimulatedDisk {
                 SystemError(call: "lookup", path: path, code: code)
             }
             guard !path.utf8.contains(0) else { throw failure(EINVAL) }
-            let parts = path.split(separator: "/").filter { $0 != "." }
+            // As bytes: paths are parsed more often than anything else here is done.
+            let parts = path.utf8.split(separator: UInt8(ascii: "/")).map { Substring($0) }
+                .filter { $0 != "." }
             guard let name = parts.last else { throw failure(path.isEmpty ? ENOENT : EINVAL) }
             guard !parts.contains("..") else { throw failure(EINVAL) }
             var directory = Self.root

@@ -7,7 +7,7 @@ struct Simulate: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Crash a simulated store between any two steps, and inside them.",
         discussion: """
-            Each seed stands for up to 140 steps of callers, workers, clock, disk, database and operator on a
+            Each seed stands for up to 200 steps of callers, workers, clock, disk, database and operator on a
             store in memory, with crashes among them, and is checked against a model after each. When a promise
             is broken, the seed and the shortest steps that break it are printed, and the exit code is 1.
 
@@ -30,7 +30,8 @@ struct Simulate: ParsableCommand {
         let start = Date()
         var crashes = 0
         var seeds = 0
-        while seeds < count, crashtest.seconds.map({ Date().timeIntervalSince(start) < $0 }) ?? true {
+        while seeds < count, crashtest.seconds.map({ Date().timeIntervalSince(start) < $0 }) ?? true
+        {
             let outcome = Simulation.run(seed: seed &+ UInt64(seeds))
             crashes += outcome.crashes
             seeds += 1
