@@ -192,9 +192,18 @@ package final class Flusher: Sendable {
     /// Packs the builder's commits for the segment, which is created if there is none.
     private func pack(_ state: inout State) throws(LogError) {
         let writer = try openSegment(&state)
+        state.compressor.level = level
         state.unwritten = state.builder.pack(
             chain: state.chain.value, synced: staging.durable, salt: writer.header.salt,
             using: state.compressor, into: &state.packed)
+    }
+
+    /// How hard to compress: less the more blocks wait, since whoever writes waits when staging is full.
+    private var level: Int {
+        let waiting = staging.pendingBytes / options.blockSize
+        if waiting >= 64 { return min(options.compressionLevel, -5) }
+        if waiting >= 32 { return min(options.compressionLevel, -1) }
+        return options.compressionLevel
     }
 
     private func openSegment(_ state: inout State) throws(LogError) -> SegmentWriter {
