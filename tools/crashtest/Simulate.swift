@@ -39,9 +39,9 @@ struct Simulate: ParsableCommand {
                 print(failure)
                 throw ExitCode.failure
             }
-            if seeds % 10_000 == 0 { report(seeds, crashes, since: start) }
+            if seeds % 1000 == 0 { report(seeds, crashes, since: start) }
         }
-        if seeds % 10_000 != 0 { report(seeds, crashes, since: start) }
+        if seeds % 1000 != 0 { report(seeds, crashes, since: start) }
     }
 
     private func report(_ seeds: Int, _ crashes: Int, since start: Date) {
