@@ -86,10 +86,8 @@ private final class FailpointFile: DiskFile {
     func write(_ bytes: Span<UInt8>, at offset: Int) throws(SystemError) {
         try Armed.around(
             .write, area,
-            half: { try? file.write(bytes.extracting(first: bytes.count / 2), at: offset) }
-        ) { () throws(SystemError) in
-            try file.write(bytes, at: offset)
-        }
+            half: { try? file.write(bytes.extracting(first: bytes.count / 2), at: offset) },
+            { () throws(SystemError) in try file.write(bytes, at: offset) })
     }
 
     func synchronize() throws(SystemError) {

@@ -13,9 +13,8 @@ enum SQLiteCalls {
         }
         let write: Write = { descriptor, bytes, count, offset in
             let area = SQLiteCalls.area(of: descriptor)
-            return Armed.around(
-                .write, area, half: { _ = pwrite(descriptor, bytes, count / 2, offset) }
-            ) {
+            let half: () -> Void = { _ = pwrite(descriptor, bytes, count / 2, offset) }
+            return Armed.around(.write, area, half: half) {
                 pwrite(descriptor, bytes, count, offset)
             }
         }
