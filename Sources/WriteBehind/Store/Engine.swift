@@ -9,7 +9,6 @@ import Synchronization
 package final class Engine: Sendable {
     package let log: Log
     package let view: CacheView
-    package let sink: any Sink
     package let time: any TimeSource
     package let backlog: BacklogMeter
     package let configuration: StoreConfiguration
@@ -17,6 +16,9 @@ package final class Engine: Sendable {
     package let durable: WaitList
     package let materialized: WaitList
     private let catalog: Mutex<Catalog>
+    let current: Mutex<CurrentSink>
+    /// What a read met that calls for another database; taken by who looks after the workers.
+    let sinkFailure = Mutex<(sink: any Sink, error: SinkError)?>(nil)
     /// How a write waits for room in staging. A simulation steps the flusher instead.
     private let waitForRoom: @Sendable (Log, UInt64) -> Void
 
@@ -27,7 +29,7 @@ package final class Engine: Sendable {
     ) {
         self.log = log
         self.view = view
-        self.sink = sink
+        current = Mutex(CurrentSink(sink: sink))
         self.catalog = Mutex(catalog)
         self.backlog = backlog
         self.durable = durable
