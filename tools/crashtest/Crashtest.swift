@@ -27,7 +27,7 @@ struct Crashtest: AsyncParsableCommand {
               crashtest --seconds 600 --directory /mnt/disk/crash
               crashtest --power --rounds 100  as root: ext4, xfs and btrfs
             """,
-        subcommands: [Child.self])
+        subcommands: [Child.self, Memory.self])
 
     @Option(help: "How many rounds. With --power, on each file system.")
     var rounds = 50
@@ -124,6 +124,6 @@ struct Crashtest: AsyncParsableCommand {
 }
 
 /// At once, also into a pipe or a file.
-private func say(_ text: String) {
+func say(_ text: String) {
     FileHandle.standardOutput.write(Data((text + "\n").utf8))
 }
