@@ -12,7 +12,7 @@ package struct LogOptions: Sendable {
     package var segmentSize = 64 << 20
     /// How long a commit waits for being synced when nobody asks for it. Nanoseconds.
     package var syncInterval: UInt64 = 100_000_000
-    /// zstd's level.
+    /// zstd's level, where the flusher keeps up.
     package var compressionLevel = 1
 
     package init() {}

@@ -68,12 +68,12 @@ package final class Materializer: Sendable {
         var lastApplied: UInt64 = 0
     }
 
-    private let state: Mutex<State>
+    private let state: Lock<State>
     private let log: any FollowedLog
     private let replacement: Replacement?
     private let limits: Limits
     private let observer: any Observer
-    private let reported = Mutex<(sink: any Sink, error: SinkError)?>(nil)
+    private let reported = Lock<(sink: any Sink, error: SinkError)?>(nil)
     private let wanted = Atomic<UInt64>(0)
     /// Raised when there is something to do.
     package let work = Signal()
@@ -86,7 +86,7 @@ package final class Materializer: Sendable {
         self.replacement = replacement
         self.limits = limits
         self.observer = observer
-        state = Mutex(
+        state = Lock(
             State(
                 sink: sink, watermark: watermark, backoff: Backoff(limit: limits.retryLimit)))
     }

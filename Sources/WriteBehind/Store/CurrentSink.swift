@@ -1,5 +1,4 @@
 import EventLog
-import Synchronization
 
 /// The database that reads use. It may have been put in the place of one that was lost.
 struct CurrentSink {

@@ -1,5 +1,4 @@
 package import EventLog
-import Synchronization
 
 /// The store without types, threads and tasks: bytes in, bytes out.
 ///
@@ -15,10 +14,10 @@ package final class Engine: Sendable {
     /// Everything that waits for `durable` and for `materialized`.
     package let durable: WaitList
     package let materialized: WaitList
-    private let catalog: Mutex<Catalog>
-    let current: Mutex<CurrentSink>
+    private let catalog: Lock<Catalog>
+    let current: Lock<CurrentSink>
     /// What a read met that calls for another database; taken by who looks after the workers.
-    let sinkFailure = Mutex<(sink: any Sink, error: SinkError)?>(nil)
+    let sinkFailure = Lock<(sink: any Sink, error: SinkError)?>(nil)
     /// How a write waits for room in staging. A simulation steps the flusher instead.
     private let waitForRoom: @Sendable (Log, UInt64) -> Void
 
@@ -29,8 +28,8 @@ package final class Engine: Sendable {
     ) {
         self.log = log
         self.view = view
-        current = Mutex(CurrentSink(sink: sink))
-        self.catalog = Mutex(catalog)
+        current = Lock(CurrentSink(sink: sink))
+        self.catalog = Lock(catalog)
         self.backlog = backlog
         self.durable = durable
         self.configuration = configuration

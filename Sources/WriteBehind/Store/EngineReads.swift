@@ -1,5 +1,4 @@
 import EventLog
-import Synchronization
 
 extension Engine {
     /// A row as it is now, and what to check when a commit relies on it.
@@ -81,6 +80,7 @@ extension Engine {
         do throws(SinkError) {
             return try await sink.read(UInt32(table), key: key)
         } catch {
+            if case .closed? = log.refusal { throw StoreError(LogError.closed) }
             throw refused(error, by: sink)
         }
     }

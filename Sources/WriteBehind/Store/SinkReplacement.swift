@@ -1,6 +1,5 @@
 import EventLog
 import Logging
-import Synchronization
 
 /// Puts a database in the place of one that was lost while the store is open: the one that stands under its
 /// name now, or one that is rebuilt. Opening decides which in the same way.
@@ -17,7 +16,7 @@ final class SinkReplacement: Sendable {
     private let origin: Watermark
     private let environment: StoreEnvironment
     private let engine: Engine
-    private let state = Mutex(State())
+    private let state = Lock(State())
     private var logger: Logger { engine.configuration.logger }
 
     init(
