@@ -8,7 +8,6 @@ package import EventLog
 package final class Engine: Sendable {
     package let log: Log
     package let view: CacheView
-    package let sink: any Sink
     package let time: any TimeSource
     package let backlog: BacklogMeter
     package let configuration: StoreConfiguration
@@ -16,6 +15,9 @@ package final class Engine: Sendable {
     package let durable: WaitList
     package let materialized: WaitList
     private let catalog: Lock<Catalog>
+    let current: Lock<CurrentSink>
+    /// What a read met that calls for another database; taken by who looks after the workers.
+    let sinkFailure = Lock<(sink: any Sink, error: SinkError)?>(nil)
     /// How a write waits for room in staging. A simulation steps the flusher instead.
     private let waitForRoom: @Sendable (Log, UInt64) -> Void
 
@@ -26,7 +28,7 @@ package final class Engine: Sendable {
     ) {
         self.log = log
         self.view = view
-        self.sink = sink
+        current = Lock(CurrentSink(sink: sink))
         self.catalog = Lock(catalog)
         self.backlog = backlog
         self.durable = durable

@@ -130,7 +130,7 @@ public struct Quarantine: Sendable {
     private func restore(
         _ row: (table: UInt16, key: [UInt8]), in transaction: inout Transaction
     ) async throws {
-        let stored = try await engine.sink.read(UInt32(row.table), key: row.key)
+        let stored = try await engine.readableSink().read(UInt32(row.table), key: row.key)
         let kind: ChangeKind = stored.body == nil ? .delete : .put
         let body = stored.body ?? []
         transaction.commit.append(kind, table: row.table, key: row.key.span, body: body.span)

@@ -53,10 +53,14 @@ struct StoreOpening {
             configuration: configuration, waitForRoom: environment.waitForRoom)
         for table in engine.tables.tables { engine.setDefaults(table) }
         pins = Pins(view: view)
+        let replacement = SinkReplacement(layout, origin, environment, engine)
         materializer = Materializer(
             log: log, sink: engine.sink, watermark: self.watermark,
             limits: Materializer.Limits(configuration),
-            observer: SinkMonitor(engine: engine, pins: pins, status: status, metrics: metrics))
+            observer: SinkMonitor(
+                engine: engine, pins: pins, status: status, metrics: metrics,
+                replacement: replacement),
+            replacement: { try replacement.replace(after: $0) })
         snapshotter = Snapshotter(
             engine: engine, materializer: materializer, status: status, metrics: metrics)
     }
@@ -234,11 +238,7 @@ struct StoreOpening {
             }
         }
         do throws(SinkError) {
-            for failure in try engine.sink.carryOver(aside.statements) {
-                logger.error(
-                    "could not be carried over to the rebuilt database",
-                    metadata: ["sql": "\(failure.statement)", "cause": "\(failure.reason)"])
-            }
+            try aside.carryOver(to: engine.sink, logger)
         } catch {
             throw StoreError(error)
         }

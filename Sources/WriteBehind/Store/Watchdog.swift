@@ -13,6 +13,7 @@ package final class Watchdog: Sendable {
     }
 
     private let engine: Engine
+    private let materializer: Materializer
     private let status: Status
     private let metrics: StoreMetrics
     private let workers: [Worker]
@@ -23,6 +24,7 @@ package final class Watchdog: Sendable {
 
     package init(_ store: OpenStore, workers: [Worker]) {
         engine = store.engine
+        materializer = store.materializer
         status = store.status
         metrics = store.metrics
         self.workers = workers
@@ -32,6 +34,9 @@ package final class Watchdog: Sendable {
         let now = engine.time.monotonicNanoseconds()
         noteProgress(now)
         noteSteps(now)
+        if let failure = engine.sinkFailure.withLock({ $0.take() }) {
+            materializer.replace(failure.sink, after: failure.error)
+        }
         restartTheDead(now)
         state.withLock { state in
             let statistics = engine.view.statistics()
@@ -117,6 +122,12 @@ package final class Watchdog: Sendable {
         }
         if let error = state.sinkError {
             raise(.degraded, "the database refuses (\(state.sinkAttempts) tries): \(error)")
+        }
+        if engine.sinkIsBehind {
+            raise(
+                .degraded,
+                "the database was lost and is being rebuilt; rows that are not in memory "
+                    + "cannot be read meanwhile")
         }
         if health.quarantined > 0 {
             raise(.degraded, "\(health.quarantined) commits are in quarantine")
