@@ -83,7 +83,7 @@ final class SimulatedStore {
     }
 
     func noteDurable() {
-        if let engine { durable = max(durable, engine.log.durable) }
+        if let engine { durable = max(durable, engine.log.synced) }
     }
 
     // MARK: values and bytes

@@ -123,8 +123,12 @@ extension SimulatedStore {
     // MARK: the store's own work
 
     private func flush() {
-        if Bool.random(using: &random), let log = engine?.log {
-            log.flusher?.request(durable: log.lastSequence)
+        if let log = engine?.log {
+            switch Int.random(in: 0..<4, using: &random) {
+            case 0: log.flusher?.request(durable: log.lastSequence)
+            case 1: log.flusher?.request(synced: log.lastSequence)
+            default: break
+            }
         }
         _ = engine?.log.flusher?.step()
         noteDurable()

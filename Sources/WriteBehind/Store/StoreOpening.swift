@@ -7,6 +7,8 @@ struct StoreOpening {
     let pins: Pins
     let materializer: Materializer
     let snapshotter: Snapshotter
+    /// Everything that waits for surviving power loss.
+    let synced = WaitList(reached: 0)
     private let layout: StoreLayout
     private let configuration: StoreConfiguration
     private let status: Status
@@ -29,7 +31,8 @@ struct StoreOpening {
         let durable = WaitList(reached: 0)
         let backlog = BacklogMeter(watermark: 0, limit: configuration.backlogLimit)
         let monitor = LogMonitor(
-            durable: durable, backlog: backlog, status: status, metrics: metrics, logger: logger)
+            synced: synced, durable: durable, backlog: backlog, status: status, metrics: metrics,
+            logger: logger)
         let log = try Self.openLog(
             LogEnvironment(
                 disk: environment.disk, layout: layout, storeID: store, time: environment.time,
@@ -44,6 +47,7 @@ struct StoreOpening {
         }
         self.watermark = try database.watermark()
         aside = database.aside
+        synced.advance(to: log.durable)
         durable.advance(to: log.durable)
         backlog.advance(to: self.watermark.sequence)
         let view = try Self.makeView(configuration, self.watermark)
