@@ -66,6 +66,10 @@ final class SimulatedStore {
             log.flusher?.request(durable: log.lastSequence)
             _ = log.flusher?.step()
         }
+        environment.alongside = { (other, body) throws(SinkError) in
+            other()
+            try body()
+        }
         let store = try OpenStore(
             path: "/store", configuration: configuration, environment: environment)
         self.store = store

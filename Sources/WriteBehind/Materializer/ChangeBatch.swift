@@ -7,15 +7,19 @@ package import EventLog
 package final class ChangeBatch: SortedChanges {
     private var rows: RowTable
     package private(set) var through: Watermark
+    /// What it starts behind.
+    private(set) var start: Watermark
     /// Records that were folded in.
     package private(set) var recordCount = 0
     /// Where the first of them stands.
     package private(set) var firstSequence: UInt64 = 0
     private var order: [RowTable.Reference] = []
+    private var isSorted = false
 
     package init(after watermark: Watermark) throws(OutOfMemory) {
         rows = try RowTable()
         through = watermark
+        start = watermark
     }
 
     package var isEmpty: Bool { recordCount == 0 }
@@ -34,6 +38,7 @@ package final class ChangeBatch: SortedChanges {
     package func append(
         _ block: BlockHeader, payload: Span<UInt8>
     ) throws(MalformedRecord) {
+        isSorted = false
         if isEmpty { firstSequence = block.firstSequence }
         var commits = try CommitCursor(block, payload)
         while let commit = try commits.next(payload) {
@@ -51,7 +56,9 @@ package final class ChangeBatch: SortedChanges {
 
     /// Brings the changes into the database's order; to be called once all blocks are in.
     package func sort() {
+        guard !isSorted else { return }
         order = rows.sortedReferences()
+        isSorted = true
     }
 
     package func forEach(
@@ -79,7 +86,9 @@ package final class ChangeBatch: SortedChanges {
     package func reset(after watermark: Watermark) {
         rows.removeAll()
         order.removeAll(keepingCapacity: true)
+        isSorted = false
         recordCount = 0
         through = watermark
+        start = watermark
     }
 }

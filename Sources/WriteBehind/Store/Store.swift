@@ -41,7 +41,8 @@ public final class Store: Sendable {
     ) throws(StoreError) {
         try self.init(
             at: path, configuration: configuration,
-            environment: .machine(readers: configuration.readers))
+            environment: .machine(
+                readers: configuration.readers, pageMemory: configuration.cacheLimit / 4))
     }
 
     package init(

@@ -60,7 +60,8 @@ struct StoreOpening {
         materializer = Materializer(
             log: log, sink: engine.sink, watermark: self.watermark,
             limits: Materializer.Limits(configuration),
-            observer: SinkMonitor(engine: engine, pins: pins, status: status, metrics: metrics))
+            observer: SinkMonitor(engine: engine, pins: pins, status: status, metrics: metrics),
+            alongside: environment.alongside)
         snapshotter = Snapshotter(
             engine: engine, materializer: materializer, status: status, metrics: metrics)
     }

@@ -100,3 +100,20 @@ package final class Worker: Sendable {
         if isRunning { finished.wait(after: ticket) }
     }
 }
+
+extension Worker {
+    /// Runs `other` on a thread of its own while `body` runs here.
+    @Sendable package static func alongside<E: Error>(
+        _ other: @escaping @Sendable () -> Void, _ body: () throws(E) -> Void
+    ) throws(E) {
+        let done = Signal()
+        let thread = Thread {
+            other()
+            done.raise()
+        }
+        thread.name = "wb-ahead"
+        thread.start()
+        defer { done.wait(after: 0) }
+        try body()
+    }
+}

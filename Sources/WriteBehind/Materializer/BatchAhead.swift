@@ -1,0 +1,55 @@
+import EventLog
+
+/// Reads blocks of the log into a batch.
+struct Gathering: Sendable {
+    let limits: Materializer.Limits
+    /// The batch's records come after this sequence.
+    let after: UInt64
+    let durable: UInt64
+
+    /// Reads until a limit, the durable end, or a block that needs its order kept: that one is returned.
+    func fill(_ batch: ChangeBatch, _ reader: LogReader) throws -> BlockHeader? {
+        while batch.recordCount < limits.records, batch.byteCount < limits.bytes,
+            try reader.next(through: durable), let block = reader.block
+        {
+            // A batch is whole blocks, but the database may come from a log that was cut otherwise.
+            let startsInside = block.firstSequence <= after
+            if startsInside || !block.flags.isDisjoint(with: [.mark, .define]) { return block }
+            try batch.append(block, payload: reader.payload.span)
+        }
+        return nil
+    }
+}
+
+/// Runs one thing while another runs, and returns when both have ended.
+package typealias Alongside =
+    @Sendable (_ other: @escaping @Sendable () -> Void, _ body: () throws(SinkError) -> Void)
+    throws(SinkError) -> Void
+
+/// The batch after the one that the database is taking.
+///
+/// Unchecked, because nothing is locked: ``fill()`` uses it alone, and whoever started that waits for its end
+/// before looking.
+final class BatchAhead: @unchecked Sendable {
+    let batch: ChangeBatch
+    /// Whether the reader stands right behind the batch.
+    private(set) var isComplete = false
+    private let reader: LogReader
+    private let gathering: Gathering
+
+    init(_ batch: ChangeBatch, _ reader: LogReader, _ gathering: Gathering) {
+        self.batch = batch
+        self.reader = reader
+        self.gathering = gathering
+    }
+
+    @Sendable func fill() {
+        do {
+            isComplete = try gathering.fill(batch, reader) == nil
+        } catch {
+            // A block of which a part may be in: all is read again, and whoever does meets the error.
+            batch.reset(after: batch.start)
+        }
+        batch.sort()
+    }
+}
