@@ -66,9 +66,9 @@ final class SimulatedStore {
             log.flusher?.request(durable: log.lastSequence)
             _ = log.flusher?.step()
         }
-        environment.alongside = { (other, body) throws(SinkError) in
+        environment.alongside = { other, body in
             other()
-            try body()
+            body()
         }
         let store = try OpenStore(
             path: "/store", configuration: configuration, environment: environment)

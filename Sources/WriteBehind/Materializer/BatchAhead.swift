@@ -21,11 +21,6 @@ struct Gathering: Sendable {
     }
 }
 
-/// Runs one thing while another runs, and returns when both have ended.
-package typealias Alongside =
-    @Sendable (_ other: @escaping @Sendable () -> Void, _ body: () throws(SinkError) -> Void)
-    throws(SinkError) -> Void
-
 /// The batch after the one that the database is taking.
 ///
 /// Unchecked, because nothing is locked: ``fill()`` uses it alone, and whoever started that waits for its end

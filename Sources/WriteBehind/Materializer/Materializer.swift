@@ -179,12 +179,13 @@ package final class Materializer: Sendable {
         let start = log.environment.time.monotonicNanoseconds()
         batch.sort()
         let ahead = try batchAhead(of: batch, &state, durable: durable)
+        var outcome = Result<Void, SinkError>.success(())
+        func applyBatch() {
+            outcome = Result { () throws(SinkError) in try sink.apply(batch) }
+        }
+        if let ahead { alongside(ahead.fill, applyBatch) } else { applyBatch() }
         do throws(SinkError) {
-            if let ahead {
-                try alongside(ahead.fill) { () throws(SinkError) in try sink.apply(batch) }
-            } else {
-                try sink.apply(batch)
-            }
+            try outcome.get()
         } catch {
             state.reader = nil  // it may stand behind the batch ahead
             state.spare = nil

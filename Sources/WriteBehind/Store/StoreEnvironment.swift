@@ -16,7 +16,7 @@ package struct StoreEnvironment: Sendable {
         @Sendable (_ path: String, _ reason: String) throws(SinkError) -> AsideDatabase
     /// How a write waits for room in staging.
     package var waitForRoom: @Sendable (Log, UInt64) -> Void = { $0.waitForRoom($1) }
-    /// How the database's next batch is read while it takes one.
+    /// How the log is read on while what was read before is worked on.
     package var alongside: Alongside = Worker.alongside
 
     package init(

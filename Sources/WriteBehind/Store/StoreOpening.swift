@@ -13,6 +13,9 @@ struct StoreOpening {
     private let configuration: StoreConfiguration
     private let status: Status
     private var watermark: Watermark
+    private let alongside: Alongside
+    /// The database was brought forward since it was opened.
+    private var hasMadeRoom = false
     /// What users had made of a database that was put aside.
     private var aside: AsideDatabase?
 
@@ -23,6 +26,7 @@ struct StoreOpening {
         self.layout = layout
         self.configuration = configuration
         self.status = status
+        alongside = environment.alongside
         let logger = configuration.logger
         let origin = Watermark(sequence: 0, chain: Chain(startOf: store).value)
         var database = Database(layout, store, origin, environment)
@@ -137,25 +141,32 @@ struct StoreOpening {
         } catch {
             throw StoreError(error)
         }
-        while try next(reader) {
-            guard let block = reader.block else { return }
+        let durable = engine.log.durable
+        var (run, next) = (
+            BlockRun(reader, through: durable), BlockRun(reader, through: durable)
+        )
+        run.fill()
+        while !run.isEmpty {
+            var outcome = Result<Void, StoreError>.success(())
+            alongside(next.fill) { outcome = Result { () throws(StoreError) in try replay(run) } }
+            try outcome.get()
+            swap(&run, &next)
+        }
+    }
+
+    private mutating func replay(_ run: BlockRun) throws(StoreError) {
+        for (block, payload) in zip(run.headers, run.payloads) {
             engine.backlog.didWrite(block)
-            try replay(block, reader)
+            try replay(block, payload.span)
         }
+        if let failure = run.failure { throw StoreError(failure) }
     }
 
-    private func next(_ reader: LogReader) throws(StoreError) -> Bool {
-        do throws(LogError) {
-            return try reader.next(through: engine.log.durable)
-        } catch {
-            throw StoreError(error)
-        }
-    }
-
-    private func replay(_ block: BlockHeader, _ reader: LogReader) throws(StoreError) {
+    private mutating func replay(
+        _ block: BlockHeader, _ payload: Span<UInt8>
+    ) throws(StoreError) {
         do {
-            let payload = reader.payload.span
-            var commits = try reader.commits()
+            var commits = try CommitCursor(block, payload)
             while let commit = try commits.next(payload) {
                 guard commit.lastSequence > watermark.sequence else { continue }
                 try apply(commit, payload)
@@ -167,7 +178,7 @@ struct StoreOpening {
         }
     }
 
-    private func apply(_ commit: Commit, _ payload: Span<UInt8>) throws {
+    private mutating func apply(_ commit: Commit, _ payload: Span<UInt8>) throws {
         var records = ByteReader(commit.records)
         var sequence = commit.firstSequence
         while !records.isAtEnd {
@@ -175,7 +186,9 @@ struct StoreOpening {
             try makeRoom(for: record, payload)
             try engine.view.replay(record, in: payload, sequence: sequence)
             // Making room may have brought the database past this record, and the record into quarantine.
-            if sequence <= engine.materialized.reached, !engine.sink.quarantineIsEmpty {
+            if hasMadeRoom, sequence <= engine.materialized.reached,
+                !engine.sink.quarantineIsEmpty
+            {
                 pins.pinIfQuarantined(
                     table: record.table, key: Array(copying: payload.extracting(record.key)))
             }
@@ -185,8 +198,11 @@ struct StoreOpening {
 
     /// Memory stays bounded while opening, too: when what the database does not hold does not fit, the
     /// database is brought forward first.
-    private func makeRoom(for record: Record, _ payload: Span<UInt8>) throws(StoreError) {
+    private mutating func makeRoom(
+        for record: Record, _ payload: Span<UInt8>
+    ) throws(StoreError) {
         while !engine.view.admits(record, in: payload) {
+            hasMadeRoom = true
             guard advanceDatabase() else {
                 throw .database(
                     "opening needs the database to take the backlog first, since it exceeds the "

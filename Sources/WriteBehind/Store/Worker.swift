@@ -101,11 +101,15 @@ package final class Worker: Sendable {
     }
 }
 
+/// Runs one thing while another runs, and returns when both have ended.
+package typealias Alongside =
+    @Sendable (_ other: @escaping @Sendable () -> Void, _ body: () -> Void) -> Void
+
 extension Worker {
     /// Runs `other` on a thread of its own while `body` runs here.
-    @Sendable package static func alongside<E: Error>(
-        _ other: @escaping @Sendable () -> Void, _ body: () throws(E) -> Void
-    ) throws(E) {
+    @Sendable package static func alongside(
+        _ other: @escaping @Sendable () -> Void, _ body: () -> Void
+    ) {
         let done = Signal()
         let thread = Thread {
             other()
@@ -113,7 +117,7 @@ extension Worker {
         }
         thread.name = "wb-ahead"
         thread.start()
-        defer { done.wait(after: 0) }
-        try body()
+        body()
+        done.wait(after: 0)
     }
 }
