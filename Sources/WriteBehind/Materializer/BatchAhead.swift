@@ -29,21 +29,27 @@ final class BatchAhead: @unchecked Sendable {
     let batch: ChangeBatch
     /// Whether the reader stands right behind the batch.
     private(set) var isComplete = false
+    private let start: Watermark
     private let reader: LogReader
     private let gathering: Gathering
 
-    init(_ batch: ChangeBatch, _ reader: LogReader, _ gathering: Gathering) {
+    /// - Parameter batch: what it holds is done with.
+    init(
+        _ batch: ChangeBatch, after start: Watermark, _ reader: LogReader, _ gathering: Gathering
+    ) {
         self.batch = batch
+        self.start = start
         self.reader = reader
         self.gathering = gathering
     }
 
     @Sendable func fill() {
+        batch.reset(after: start)
         do {
             isComplete = try gathering.fill(batch, reader) == nil
         } catch {
             // A block of which a part may be in: all is read again, and whoever does meets the error.
-            batch.reset(after: batch.start)
+            batch.reset(after: start)
         }
         batch.sort()
     }

@@ -7,8 +7,6 @@ package import EventLog
 package final class ChangeBatch: SortedChanges {
     private var rows: RowTable
     package private(set) var through: Watermark
-    /// What it starts behind.
-    private(set) var start: Watermark
     /// Records that were folded in.
     package private(set) var recordCount = 0
     /// Where the first of them stands.
@@ -19,7 +17,6 @@ package final class ChangeBatch: SortedChanges {
     package init(after watermark: Watermark) throws(OutOfMemory) {
         rows = try RowTable()
         through = watermark
-        start = watermark
     }
 
     package var isEmpty: Bool { recordCount == 0 }
@@ -89,6 +86,5 @@ package final class ChangeBatch: SortedChanges {
         isSorted = false
         recordCount = 0
         through = watermark
-        start = watermark
     }
 }

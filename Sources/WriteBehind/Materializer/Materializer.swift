@@ -51,7 +51,7 @@ package final class Materializer: Sendable {
         var watermark: Watermark
         var reader: LogReader?
         var batch: ChangeBatch?
-        /// An empty one, whose memory the batch after this one takes.
+        /// One that was applied, whose memory the batch after this one takes.
         var spare: ChangeBatch?
         /// Up to here, commits are applied one by one in sequence order.
         var orderedThrough: UInt64 = 0
@@ -197,8 +197,11 @@ package final class Materializer: Sendable {
         finish(
             &state, batch.through, records: batch.recordCount, changes: batch.changeCount,
             since: start)
-        batch.reset(after: state.watermark)
-        guard let ahead else { return }
+        guard let ahead else {
+            batch.reset(after: state.watermark)
+            state.spare = nil
+            return
+        }
         state.spare = batch
         state.batch = ahead.batch
         if !ahead.isComplete { state.reader = nil }
@@ -213,9 +216,8 @@ package final class Materializer: Sendable {
         else { return nil }
         let next = try state.spare ?? makeBatch(after: batch.through)
         state.spare = nil
-        next.reset(after: batch.through)
         return BatchAhead(
-            next, reader,
+            next, after: batch.through, reader,
             Gathering(limits: limits, after: batch.through.sequence, durable: durable))
     }
 
