@@ -45,7 +45,7 @@ package final class Flusher: Sendable {
         var isClosed = false
     }
 
-    private let state: Mutex<State>
+    private let state: Lock<State>
     private let staging: Staging
     private let environment: LogEnvironment
     private let options: LogOptions
@@ -64,7 +64,7 @@ package final class Flusher: Sendable {
         self.options = options
         epoch = end.epoch + 1
         syncedSequence = Atomic(end.nextSequence - 1)
-        state = Mutex(
+        state = Lock(
             State(
                 compressor: Compressor(level: options.compressionLevel),
                 cursor: Staging.Cursor(nextSequence: end.nextSequence), chain: Chain(end.chain),
@@ -241,9 +241,18 @@ package final class Flusher: Sendable {
     /// Packs the builder's commits for the segment, which is created if there is none.
     private func pack(_ state: inout State) throws(LogError) {
         let writer = try openSegment(&state)
+        state.compressor.level = level
         state.unwritten = state.builder.pack(
             chain: state.chain.value, synced: staging.durable, salt: writer.header.salt,
             using: state.compressor, into: &state.packed)
+    }
+
+    /// How hard to compress: less the more blocks wait, since whoever writes waits when staging is full.
+    private var level: Int {
+        let waiting = staging.pendingBytes / options.blockSize
+        if waiting >= 64 { return min(options.compressionLevel, -5) }
+        if waiting >= 32 { return min(options.compressionLevel, -1) }
+        return options.compressionLevel
     }
 
     private func openSegment(_ state: inout State) throws(LogError) -> SegmentWriter {

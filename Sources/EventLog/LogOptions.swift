@@ -15,7 +15,7 @@ package struct LogOptions: Sendable {
     /// Up to how many bytes a sync that somebody waits for writes staging's pages instead of a block. They
     /// stand on the disk already, so no length and no extents change with them.
     package var stagingSyncLimit = 64 << 10
-    /// zstd's level.
+    /// zstd's level, where the flusher keeps up.
     package var compressionLevel = 1
 
     package init() {}

@@ -33,7 +33,7 @@ package final class Staging: Sendable {
         case full(ticket: UInt64)
     }
 
-    private let state: Mutex<State>
+    private let state: Lock<State>
     private let memory: StagingMemory
     private let durableSequence: Atomic<UInt64>
     private let isRefusing = Atomic<Bool>(false)
@@ -62,7 +62,7 @@ package final class Staging: Sendable {
         // The slot before the first: full and synced, so that the first append opens a slot.
         var before = Slot()
         before.end = header.slotSize
-        state = Mutex(
+        state = Lock(
             State(
                 generation: 0,
                 slots: [before] + Array(repeating: Slot(), count: header.slotCount - 1),

@@ -3,13 +3,21 @@ import CZstd
 /// Compresses whole frames; one context, reused.
 @safe final class Compressor {
     private let context: OpaquePointer
+    /// The level of the frames to come, zstd's, negative ones included; clamped to what zstd knows.
+    var level: Int {
+        didSet { if level != oldValue { use(level) } }
+    }
 
-    /// - Parameter level: zstd's, negative ones included; clamped to what zstd knows.
     init(level: Int) {
         // zstd fails to make a context, or to set a parameter it documents, only without memory.
         guard let made = unsafe ZSTD_createCCtx() else { fatalError("out of memory for zstd") }
         unsafe context = made
+        self.level = level
         unsafe ZSTD_CCtx_setParameter(context, ZSTD_c_checksumFlag, 1)
+        use(level)
+    }
+
+    private func use(_ level: Int) {
         unsafe ZSTD_CCtx_setParameter(
             context, ZSTD_c_compressionLevel,
             min(max(Int32(clamping: level), ZSTD_minCLevel()), ZSTD_maxCLevel()))

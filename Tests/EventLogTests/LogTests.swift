@@ -14,6 +14,25 @@ import Testing
         #expect(try harness.fault(mayLoseUnsynced: false) == nil)
     }
 
+    /// Whoever writes waits when staging is full, so what has piled up is compressed in a hurry.
+    @Test func theMoreBlocksWaitTheLessTheyAreCompressed() throws {
+        var options = LogOptions()
+        options.slotSize = 64 << 10
+        options.blockSize = 2 << 10
+        let harness = LogHarness(options: options)
+        let log = try harness.open()
+        while try harness.append(byteCount: 200) {}
+        harness.makeDurable()
+        let reader = try log.reader(from: 1)
+        var ratios: [Double] = []
+        while try reader.next(through: log.durable) {
+            let block = try #require(reader.block)
+            ratios.append(Double(block.packedLength) / Double(block.rawLength))
+        }
+        #expect(try #require(ratios.first) > #require(ratios.last) * 1.1)
+        #expect(try harness.fault(mayLoseUnsynced: false) == nil)
+    }
+
     @Test func aCleanCloseSealsAndLeavesNoStaging() throws {
         let harness = LogHarness()
         try harness.open()

@@ -50,6 +50,22 @@ import WriteBehind
         try await store.close()
     }
 
+    @Test func whoeverClosesTheStoreIsClosedAfterwards() async throws {
+        let directory = TemporaryStore()
+        let store = try directory.open()
+        let players = try store.table(Player.self)
+        for id in 0..<100 { try players.put(Player(id: id, name: "p")) }
+        async let other = store.close()
+        #expect(try await store.close().pending == 0)
+        try await directory.open().close()
+        #expect(try await other.pending == 0)
+        let error = await storeError { _ = try await players.get(1000) }
+        guard case .closed? = error else {
+            Issue.record("\(String(describing: error))")
+            return
+        }
+    }
+
     @Test func closingAtOnceLeavesTheRestToTheNextOpen() async throws {
         let directory = TemporaryStore()
         let failing = Failing()

@@ -1,5 +1,4 @@
 import EventLog
-import Synchronization
 
 /// Keeps a second database current with a store that another process writes.
 package final class DatabaseFollower: Sendable {
@@ -35,7 +34,7 @@ package final class DatabaseFollower: Sendable {
     package func close() throws { try sink.close() }
 
     private final class Observer: Materializer.Observer {
-        let failure = Mutex<(any Error)?>(nil)
+        let failure = Lock<(any Error)?>(nil)
 
         func didChangeQuarantine() {}
         func didApply(_ applied: Materializer.Applied) { failure.withLock { $0 = nil } }

@@ -60,7 +60,7 @@ package final class Materializer: Sendable {
         var lastApplied: UInt64 = 0
     }
 
-    private let state: Mutex<State>
+    private let state: Lock<State>
     private let log: any FollowedLog
     private let sink: any Sink
     private let limits: Limits
@@ -80,7 +80,7 @@ package final class Materializer: Sendable {
         self.sink = sink
         self.limits = limits
         self.observer = observer
-        state = Mutex(State(watermark: watermark, backoff: Backoff(limit: limits.retryLimit)))
+        state = Lock(State(watermark: watermark, backoff: Backoff(limit: limits.retryLimit)))
     }
 
     package var watermark: Watermark { state.withLock { $0.watermark } }

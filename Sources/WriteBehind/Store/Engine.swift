@@ -1,5 +1,4 @@
 package import EventLog
-import Synchronization
 
 /// The store without types, threads and tasks: bytes in, bytes out.
 ///
@@ -16,7 +15,7 @@ package final class Engine: Sendable {
     /// Everything that waits for `durable` and for `materialized`.
     package let durable: WaitList
     package let materialized: WaitList
-    private let catalog: Mutex<Catalog>
+    private let catalog: Lock<Catalog>
     /// How a write waits for room in staging. A simulation steps the flusher instead.
     private let waitForRoom: @Sendable (Log, UInt64) -> Void
 
@@ -28,7 +27,7 @@ package final class Engine: Sendable {
         self.log = log
         self.view = view
         self.sink = sink
-        self.catalog = Mutex(catalog)
+        self.catalog = Lock(catalog)
         self.backlog = backlog
         self.durable = durable
         self.configuration = configuration

@@ -78,6 +78,7 @@ extension Engine {
         do throws(SinkError) {
             return try await sink.read(UInt32(table), key: key)
         } catch {
+            if case .closed? = log.refusal { throw StoreError(LogError.closed) }
             throw StoreError(error)
         }
     }

@@ -23,6 +23,8 @@ public final class Store: Sendable {
     private let watchdog: Watchdog
     private let watchdogWorker: Worker
     private let isClosed = Atomic<Bool>(false)
+    /// Reaches 1 when the store is closed: what a second `close` waits for.
+    private let closing = WaitList(reached: 0)
 
     var engine: Engine { store.engine }
 
@@ -260,13 +262,17 @@ public final class Store: Sendable {
     /// Ends the work: refuses further writes, makes everything durable, brings the database up to date until
     /// the deadline, and lets go of the store.
     ///
-    /// What the database does not hold by then is no loss: the next open goes on with it.
+    /// What the database does not hold by then is no loss: the next open goes on with it. Closing again
+    /// waits until the store is closed.
     ///
     /// - Parameter deadline: how long bringing the database up to date may take.
     /// - Throws: ``StoreError/logFailed(_:)`` when the log could not be synced. The store is closed even so.
     @discardableResult
     public func close(deadline: Duration = .seconds(30)) async throws -> CloseReport {
-        guard !isClosed.exchange(true, ordering: .relaxed) else { return report }
+        guard !isClosed.exchange(true, ordering: .relaxed) else {
+            try await closing.wait(for: 1)
+            return report
+        }
         return try await withCheckedThrowingContinuation { continuation in
             // Not on a task's thread: this waits for threads and disks.
             let closer = Worker("closer", signal: Signal()) {
@@ -323,5 +329,6 @@ public final class Store: Sendable {
                 metadata: ["cause": "\(error)"])
         }
         store.unlock()
+        closing.advance(to: 1)
     }
 }

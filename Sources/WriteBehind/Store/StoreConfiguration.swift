@@ -30,7 +30,8 @@ public struct StoreConfiguration: Sendable {
     public var blockSize = 256 << 10
     /// The length at which a segment file is sealed and the next one started.
     public var segmentSize = 64 << 20
-    /// zstd's compression level. Negative levels are faster.
+    /// zstd's compression level. Negative levels are faster; while writes come faster than this level can
+    /// take, -1 and then -5 are used.
     public var compressionLevel = 1
 
     /// The longest pause between two tries of a database that refuses. The first is 10 ms.

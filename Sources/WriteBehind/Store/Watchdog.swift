@@ -1,7 +1,6 @@
 import CoreMetrics
 import EventLog
 import Logging
-import Synchronization
 
 /// Looks after the workers: starts again the ones that died, notices the ones that hang, publishes metrics, and judges the store's health.
 package final class Watchdog: Sendable {
@@ -17,7 +16,7 @@ package final class Watchdog: Sendable {
     private let status: Status
     private let metrics: StoreMetrics
     private let workers: [Worker]
-    private let state = Mutex(State())
+    private let state = Lock(State())
 
     /// How often it looks, nanoseconds.
     static let interval: UInt64 = 250_000_000

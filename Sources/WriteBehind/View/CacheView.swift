@@ -1,4 +1,4 @@
-import Synchronization
+import EventLog
 
 /// The rows in memory, current to the last write, in shards of one lock each.
 ///
@@ -9,16 +9,6 @@ import Synchronization
 /// (``Shard/admits(_:largest:)``) when dirty rows leave no room. It may pass its share by what one
 /// admitted commit takes beyond what was estimated for it, at most one chunk (PagePool.swift) more than the commit itself.
 @safe package final class CacheView: Sendable {
-    /// A shard's lock and rows, and what keeps them off the cache lines of the next shard.
-    private struct Slot: ~Copyable {
-        let shard: Mutex<Shard>
-        let padding = InlineArray<16, UInt64>(repeating: 0)
-
-        init(_ shard: consuming sending Shard) {
-            self.shard = Mutex(shard)
-        }
-    }
-
     /// A set of shards; there are at most 64.
     private typealias ShardSet = UInt64
 
@@ -28,7 +18,7 @@ import Synchronization
     private static let smallestShare = 16 << 20
 
     // Written in init and freed in deinit only; what they point to is behind mutexes.
-    private nonisolated(unsafe) let slots: UnsafeMutablePointer<Slot>
+    private nonisolated(unsafe) let slots: UnsafeMutablePointer<Lock<Shard>>
     package let shardCount: Int
     private let seed: UInt64
 
@@ -51,7 +41,7 @@ import Synchronization
             while made < count {
                 let shard = try Shard(
                     limit: share, dirtyLimit: dirtyShare, watermark: watermark, seed: seed)
-                unsafe (slots + made).initialize(to: Slot(shard))
+                unsafe (slots + made).initialize(to: Lock(shard))
                 made += 1
             }
         } catch {
@@ -95,9 +85,7 @@ import Synchronization
     func withShard<R, E: Error>(
         number: Int, _ body: (inout Shard) throws(E) -> R
     ) throws(E) -> R {
-        let slot = unsafe slots + number
-        return unsafe try slot.pointee.shard.withLock {
-            (shard: inout sending Shard) throws(E) -> R in
+        try unsafe slots[number].withLock { (shard: inout sending Shard) throws(E) -> R in
             try body(&shard)
         }
     }
