@@ -9,6 +9,9 @@ import Synchronization
 /// - a new segment: the old one's blocks synced, its footer written and synced, the new one created
 ///   exclusively, its header and then its name synced, and only then its first block.
 ///
+/// Where somebody waits for a little, staging itself is synced instead: its pages stand on the disk already,
+/// so nothing but them has to be written. The block follows when it is due.
+///
 /// When the disk is full, frames stay in staging and packed blocks in memory, appends are refused, and each
 /// step tries again. After a failed fsync nothing is written any more.
 package final class Flusher: Sendable {
@@ -33,6 +36,8 @@ package final class Flusher: Sendable {
         /// The last sequence that stands in a segment, synced or not.
         var written: UInt64
         var previousBase: UInt64
+        /// Up to here staging, or segments, survive power loss.
+        var syncedPlace = Staging.SyncedPlace()
         /// Frame bytes in segments that are not synced.
         var unsyncedBytes = 0
         var syncDeadline: UInt64?
@@ -45,8 +50,11 @@ package final class Flusher: Sendable {
     private let environment: LogEnvironment
     private let options: LogOptions
     private let epoch: UInt64
-    /// The highest sequence that somebody waits for.
+    /// The highest sequence that somebody wants to read from segments.
     private let requested = Atomic<UInt64>(0)
+    /// The highest sequence that somebody wants to survive power loss.
+    private let requestedSynced = Atomic<UInt64>(0)
+    private let syncedSequence: Atomic<UInt64>
 
     init(
         staging: Staging, environment: LogEnvironment, options: LogOptions, end: LogEnd
@@ -55,6 +63,7 @@ package final class Flusher: Sendable {
         self.environment = environment
         self.options = options
         epoch = end.epoch + 1
+        syncedSequence = Atomic(end.nextSequence - 1)
         state = Lock(
             State(
                 compressor: Compressor(level: options.compressionLevel),
@@ -63,9 +72,18 @@ package final class Flusher: Sendable {
                 preamble: end.preamble))
     }
 
-    /// Asks for a sync that covers `sequence` as soon as possible; those who ask meanwhile share it.
+    /// Everything through this sequence survives power loss, in segments or in staging.
+    var synced: UInt64 { syncedSequence.load(ordering: .acquiring) }
+
+    /// Asks for a sync of segments that covers `sequence` as soon as possible; those who ask meanwhile share it.
     package func request(durable sequence: UInt64) {
         requested.max(sequence, ordering: .relaxed)
+        staging.work.raise()
+    }
+
+    /// Asks for `sequence` to survive power loss as soon as possible, wherever that costs less.
+    package func request(synced sequence: UInt64) {
+        requestedSynced.max(sequence, ordering: .relaxed)
         staging.work.raise()
     }
 
@@ -109,7 +127,12 @@ package final class Flusher: Sendable {
         if isLate || pending >= options.blockSize {
             _ = try writeBlock(&state)
         }
-        if isSyncDue(state, now: now) {
+        let isDue = isSyncDue(state, now: now)
+        if !isDue, isStagingSyncWanted, try synchronizeStaging(&state) {
+            if state.syncDeadline == nil { state.syncDeadline = now + options.syncInterval }
+            return .stepAgain
+        }
+        if isDue || isStagingSyncWanted {
             while try writeBlock(&state) {}
             try synchronize(&state)
             return .stepAgain
@@ -131,6 +154,32 @@ package final class Flusher: Sendable {
         if state.unsyncedBytes >= staging.capacity / 2 { return true }
         guard let deadline = state.syncDeadline else { return false }
         return now >= deadline
+    }
+
+    private var isStagingSyncWanted: Bool {
+        requestedSynced.load(ordering: .relaxed) > synced && synced + 1 < staging.nextSequence
+    }
+
+    /// Syncs staging up to its end, if that is little enough.
+    private func synchronizeStaging(_ state: inout State) throws(LogError) -> Bool {
+        guard let unsynced = staging.unsynced(after: state.syncedPlace),
+            unsynced.byteCount <= options.stagingSyncLimit
+        else { return false }
+        let start = environment.time.monotonicNanoseconds()
+        do throws(SystemError) {
+            try staging.synchronize(unsynced, &state.syncedPlace)
+        } catch {
+            throw .poisoned(error)
+        }
+        didSync(through: unsynced.lastSequence, isReadable: false, since: start)
+        return true
+    }
+
+    private func didSync(through sequence: UInt64, isReadable: Bool, since start: UInt64) {
+        syncedSequence.max(sequence, ordering: .releasing)
+        let end = environment.time.monotonicNanoseconds()
+        environment.observer?.didSync(
+            through: sequence, isReadable: isReadable, nanoseconds: end - start)
     }
 
     /// Writes a block if there are frames for one. Returns whether there were.
@@ -232,9 +281,12 @@ package final class Flusher: Sendable {
         try writer.synchronize()
         state.syncDeadline = nil
         state.unsyncedBytes = 0
+        // Unless the flusher has taken more than it could write.
+        if state.unwritten == nil, state.builder.isEmpty {
+            state.syncedPlace.advance(to: state.cursor)
+        }
         staging.publish(durable: state.written)
-        let end = environment.time.monotonicNanoseconds()
-        environment.observer?.didSync(through: state.written, nanoseconds: end - start)
+        didSync(through: state.written, isReadable: true, since: start)
     }
 
     private func seal(_ state: inout State) throws(LogError) {

@@ -64,8 +64,11 @@ package final class Log: Sendable {
     /// Whether a commit survives `kill -9` as soon as it is appended: the buffer is a mapped file.
     package var survivesProcessDeath: Bool { writer?.survivesProcessDeath ?? false }
 
-    /// Everything through this sequence survives power loss.
+    /// Everything through this sequence stands in segments, synced: it survives power loss, and readers find it.
     package var durable: UInt64 { writer?.staging.durable ?? recoveredEnd.nextSequence - 1 }
+
+    /// Everything through this sequence survives power loss; what is above ``durable`` stands in staging.
+    package var synced: UInt64 { writer?.flusher.synced ?? durable }
 
     /// The last sequence that was assigned.
     package var lastSequence: UInt64 {

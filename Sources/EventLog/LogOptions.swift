@@ -12,6 +12,9 @@ package struct LogOptions: Sendable {
     package var segmentSize = 64 << 20
     /// How long a commit waits for being synced when nobody asks for it. Nanoseconds.
     package var syncInterval: UInt64 = 100_000_000
+    /// Up to how many bytes a sync that somebody waits for writes staging's pages instead of a block. They
+    /// stand on the disk already, so no length and no extents change with them.
+    package var stagingSyncLimit = 64 << 10
     /// zstd's level, where the flusher keeps up.
     package var compressionLevel = 1
 
@@ -22,8 +25,10 @@ package struct LogOptions: Sendable {
 package protocol LogObserver: Sendable {
     /// A block was written, not synced; how long packing and writing it took.
     func didWrite(_ block: BlockHeader, nanoseconds: UInt64)
-    /// Everything through `sequence` survives power loss. Nanoseconds are those of the fsync.
-    func didSync(through sequence: UInt64, nanoseconds: UInt64)
+    /// Everything through `sequence` survives power loss. Nanoseconds are those of the sync.
+    ///
+    /// - Parameter isReadable: it stands in segments; otherwise only staging was synced so far.
+    func didSync(through sequence: UInt64, isReadable: Bool, nanoseconds: UInt64)
     /// Appends are refused from now on, or admitted again.
     func didChangeRefusal(_ error: LogError?)
 }

@@ -64,6 +64,9 @@ package final class LogReader {
     /// The payload of the current block: what ``commits()`` and its records refer to.
     package var payload: [UInt8] { loader.payload }
 
+    /// Hands out the payload of the current block, and takes memory for the next one.
+    package func exchangePayload(_ memory: inout [UInt8]) { loader.exchangePayload(&memory) }
+
     /// A walk over the current block's commits.
     package func commits() throws(LogError) -> CommitCursor {
         guard let block else { throw .closed }

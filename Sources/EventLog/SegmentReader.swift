@@ -104,6 +104,8 @@ package struct BlockLoader {
 
     package init() {}
 
+    mutating func exchangePayload(_ memory: inout [UInt8]) { swap(&payload, &memory) }
+
     /// Loads a block into ``payload``. Returns nil when it is good, else what is wrong with it.
     ///
     /// - Parameter chainBefore: the chain value before the block's first record; nil where damage before it

@@ -215,8 +215,68 @@ package final class Staging: Sendable {
         }
     }
 
+    /// A place between two frames, up to which all of them survive power loss, here or in segments.
+    struct SyncedPlace {
+        fileprivate var generation: UInt64 = 0
+        fileprivate var offset = 0
+        /// The head of its slot survives as well. Without it, frames of the slot are none.
+        fileprivate var hasSlotHeader = false
+
+        /// Segments hold everything that the flusher has taken.
+        mutating func advance(to cursor: Cursor) {
+            guard (cursor.generation, cursor.offset) > (generation, offset) else { return }
+            if cursor.generation > generation { hasSlotHeader = false }
+            generation = cursor.generation
+            offset = cursor.offset
+        }
+    }
+
+    /// What a sync of the buffer itself has to write, for everything appended so far to survive.
+    struct Unsynced {
+        fileprivate(set) var byteCount = 0
+        fileprivate(set) var lastSequence: UInt64
+        fileprivate var ranges: [Range<Int>] = []
+        fileprivate var end: SyncedPlace
+    }
+
+    /// nil where the buffer is plain memory.
+    func unsynced(after place: SyncedPlace) -> Unsynced? {
+        guard memory.survivesProcessDeath else { return nil }
+        return state.withLock { state in
+            var result = Unsynced(lastSequence: state.nextSequence - 1, end: place)
+            // Slots that were used again since are in segments, synced.
+            for slot in state.slots.sorted(by: { $0.generation < $1.generation })
+            where slot.generation > 0 && slot.generation >= place.generation {
+                result.add(slot.generation, end: slot.end, header)
+            }
+            return result
+        }
+    }
+
+    /// Makes everything survive power loss that `unsynced` was computed for.
+    func synchronize(_ unsynced: Unsynced, _ place: inout SyncedPlace) throws(SystemError) {
+        for range in unsynced.ranges { try memory.synchronize(range) }
+        place = unsynced.end
+    }
+
     /// The flusher has taken frames of this many bytes.
     func didTake(_ byteCount: Int) {
         state.withLock { $0.pending -= byteCount }
+    }
+}
+
+extension Staging.Unsynced {
+    /// Adds what a slot holds behind the place reached so far.
+    fileprivate mutating func add(_ generation: UInt64, end slotEnd: Int, _ header: StagingHeader) {
+        if generation > end.generation {
+            end = Staging.SyncedPlace(generation: generation, offset: SlotHeader.byteCount)
+        }
+        guard slotEnd > end.offset else { return }
+        let start = header.slotRange(Int(generation % UInt64(header.slotCount))).lowerBound
+        ranges.append(start + end.offset..<start + slotEnd)
+        if !end.hasSlotHeader { ranges.append(start..<start + SlotHeader.byteCount) }
+        byteCount += slotEnd - end.offset
+        end.offset = slotEnd
+        end.hasSlotHeader = true
     }
 }

@@ -42,6 +42,12 @@
         }
     }
 
+    /// Returns once these bytes survive power loss. Plain memory never does.
+    func synchronize(_ range: Range<Int>) throws(SystemError) {
+        guard let mapping else { preconditionFailure("plain memory cannot be synced") }
+        try mapping.synchronize(range)
+    }
+
     /// Shows followers in other processes how far they may read. An aligned store of eight bytes is never
     /// seen half-done. The marker file's error is ignored: a follower that sees too little only waits.
     func publish(durable sequence: UInt64) {

@@ -22,7 +22,7 @@ import Testing
                 try step(harness)
                 harness.flush(steps: 2)
                 try step(harness)
-                if index % 2 == round { harness.makeDurable() }
+                if index % 2 == round { harness.makeDurable() } else { harness.makeSynced() }
                 try step(harness)
             }
             harness.makeDurable()

@@ -23,7 +23,7 @@ extension SimulatedStore {
         case .evict(let row): _ = engine?.evict(UInt16(row.table), Tables.key(row.id).span)
         case .follow(let blocks): try follow(blocks: blocks)
         case .lookBack(let commits): try lookBack(commits)
-        case .flush, .materialize, .snapshot, .expire: try work(step)
+        case .flush, .sync, .materialize, .snapshot, .expire: try work(step)
         case .wait, .setClock, .writeBack, .failDisk, .fillDisk, .freeDisk: surround(step)
         case .failTransactions, .failRead, .refuse, .admitAll, .backUp, .deleteDatabase:
             disturbDatabase(step)
@@ -165,6 +165,11 @@ extension SimulatedStore {
         switch step {
         case .flush(let urgent):
             if urgent { engine.log.flusher?.request(durable: engine.log.lastSequence) }
+            _ = engine.log.flusher?.step()
+            noteDurable()
+            note("durable through \(durable)")
+        case .sync:
+            engine.log.flusher?.request(synced: engine.log.lastSequence)
             _ = engine.log.flusher?.step()
             noteDurable()
             note("durable through \(durable)")

@@ -100,7 +100,7 @@ package final class SimulatedStore {
     var engine: Engine? { store?.engine }
 
     func noteDurable() {
-        if let engine { durable = max(durable, engine.log.durable) }
+        if let engine { durable = max(durable, engine.log.synced) }
     }
 
     // MARK: - lives
@@ -133,6 +133,10 @@ package final class SimulatedStore {
         environment.waitForRoom = { log, _ in
             log.flusher?.request(durable: log.lastSequence)
             _ = log.flusher?.step()
+        }
+        environment.alongside = { other, body in
+            other()
+            body()
         }
         let store = try OpenStore(
             path: "/store", configuration: configuration, environment: environment)

@@ -27,6 +27,8 @@ package enum Step: Equatable, Sendable {
 
     // The store's own work.
     case flush(urgent: Bool)
+    /// Somebody waits for power loss to be survived, be it in staging.
+    case sync
     case materialize(urgent: Bool)
     case snapshot(urgent: Bool, pieces: Int)
     case expire
@@ -144,6 +146,7 @@ extension Step: CustomStringConvertible {
         case .read(let row, let steps): "read \(row)" + Self.meanwhile(steps)
         case .evict(let row): "evict \(row)"
         case .flush(let urgent): "flush" + (urgent ? ", somebody waits" : "")
+        case .sync: "flush, somebody waits for durable"
         case .materialize(let urgent): "materialize" + (urgent ? ", somebody waits" : "")
         case .snapshot(let urgent, let pieces):
             "\(pieces) pieces of snapshots and tidying" + (urgent ? ", somebody waits" : "")

@@ -54,7 +54,8 @@ package struct StepGenerator {
 
     private mutating func someWork() -> Step {
         switch number(0...99) {
-        case 0..<36: .flush(urgent: isChosen(50))
+        case 0..<24: .flush(urgent: isChosen(50))
+        case 24..<36: .sync
         case 36..<66: .materialize(urgent: isChosen(60))
         case 66..<82: .snapshot(urgent: isChosen(40), pieces: number(1...8))
         case 82..<86: .expire

@@ -1,5 +1,13 @@
 // swift-tools-version: 6.2
+import Foundation
 import PackageDescription
+
+/// The C interfaces of what the store is measured against. `setup` installs them; what is not here is left out,
+/// and the bench says so.
+let peers = [
+    ("CRocksDB", "rocksdb/c.h"), ("CLevelDB", "leveldb/c.h"), ("CLMDB", "lmdb.h"),
+    ("CHiredis", "hiredis/hiredis.h"),
+].filter { FileManager.default.fileExists(atPath: "/usr/include/" + $0.1) }.map(\.0)
 
 let package = Package(
     name: "bench",
@@ -7,13 +15,13 @@ let package = Package(
         .package(name: "WriteBehind", path: "../.."),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     ],
-    targets: [
-        // The C interfaces of what the store is measured against; `setup` installs them.
-        .systemLibrary(name: "CPeers"),
+    targets: peers.map { Target.systemLibrary(name: $0) } + [
+        .systemLibrary(name: "CBase"),
+        .target(name: "CAllocations"),
         .executableTarget(
             name: "bench",
-            dependencies: [
-                "CPeers",
+            dependencies: peers.map { Target.Dependency(stringLiteral: $0) } + [
+                "CBase", "CAllocations",
                 .product(name: "WriteBehind", package: "WriteBehind"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],

@@ -12,6 +12,7 @@ package final class ChangeBatch: SortedChanges {
     /// Where the first of them stands.
     package private(set) var firstSequence: UInt64 = 0
     private var order: [RowTable.Reference] = []
+    private var isSorted = false
 
     /// - Parameter memory: about how many bytes it may come to hold.
     package init(after watermark: Watermark, memory: Int = .max) throws(OutOfMemory) {
@@ -35,6 +36,7 @@ package final class ChangeBatch: SortedChanges {
     package func append(
         _ block: BlockHeader, payload: Span<UInt8>
     ) throws(MalformedRecord) {
+        isSorted = false
         if isEmpty { firstSequence = block.firstSequence }
         var commits = try CommitCursor(block, payload)
         while let commit = try commits.next(payload) {
@@ -52,7 +54,9 @@ package final class ChangeBatch: SortedChanges {
 
     /// Brings the changes into the database's order; to be called once all blocks are in.
     package func sort() {
+        guard !isSorted else { return }
         order = rows.sortedReferences()
+        isSorted = true
     }
 
     package func forEach(
@@ -80,6 +84,7 @@ package final class ChangeBatch: SortedChanges {
     package func reset(after watermark: Watermark) {
         rows.removeAll()
         order.removeAll(keepingCapacity: true)
+        isSorted = false
         recordCount = 0
         through = watermark
     }

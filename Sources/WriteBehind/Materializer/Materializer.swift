@@ -5,7 +5,8 @@ import Synchronization
 ///
 /// Stepped, not running by itself. A step gathers whole blocks into a batch, coalesces and sorts it, and
 /// applies it with its watermark in one transaction. Under a backlog the batch grows to its limits; when it is
-/// caught up, a step takes what there is.
+/// caught up, a step takes what there is. While the database takes a batch of a backlog, the one after it is
+/// read and folded on another processor.
 ///
 /// - On any constraint error the batch is applied again in sequence order, one savepoint a commit, since
 ///   coalescing and sorting may have broken a constraint that the original order keeps. What is still
@@ -61,6 +62,8 @@ package final class Materializer: Sendable {
         var lost: SinkError?
         var reader: LogReader?
         var batch: ChangeBatch?
+        /// One that was applied, whose memory the batch after this one takes.
+        var spare: ChangeBatch?
         /// Up to here, commits are applied one by one in sequence order.
         var orderedThrough: UInt64 = 0
         var backoff: Backoff
@@ -74,14 +77,18 @@ package final class Materializer: Sendable {
     private let limits: Limits
     private let observer: any Observer
     private let reported = Lock<(sink: any Sink, error: SinkError)?>(nil)
+    /// Runs its first argument while the second runs. A simulation runs one before the other.
+    private let alongside: Alongside
     private let wanted = Atomic<UInt64>(0)
     /// Raised when there is something to do.
     package let work = Signal()
 
     package init(
         log: any FollowedLog, sink: any Sink, watermark: Watermark, limits: Limits,
-        observer: any Observer, replacement: Replacement? = nil
+        observer: any Observer, replacement: Replacement? = nil,
+        alongside: @escaping Alongside = Worker.alongside
     ) {
+        self.alongside = alongside
         self.log = log
         self.replacement = replacement
         self.limits = limits
@@ -141,8 +148,7 @@ package final class Materializer: Sendable {
         guard let lost = state.lost, let replacement else { return }
         (state.sink, state.watermark) = try replacement(lost)
         state.lost = nil
-        state.reader = nil
-        state.batch = nil
+        forget(&state)
         state.orderedThrough = 0
         observer.didReplaceSink(state.watermark)
     }
@@ -161,14 +167,18 @@ package final class Materializer: Sendable {
         } else {
             let batch = try currentBatch(&state)
             do {
-                try gather(batch, try currentReader(&state), &state, durable: durable)
+                let gathering = Gathering(
+                    limits: limits, after: state.watermark.sequence, durable: durable)
+                if let block = try gathering.fill(batch, try currentReader(&state)) {
+                    if batch.isEmpty { state.orderedThrough = block.nextSequence - 1 }
+                    state.reader = nil  // the block is read again
+                }
             } catch {
                 // The reader may stand behind a block that the batch has only a part of.
-                state.reader = nil
-                state.batch = nil
+                forget(&state)
                 throw error
             }
-            if !batch.isEmpty { try apply(batch, &state) }
+            if !batch.isEmpty { try apply(batch, &state, durable: durable) }
         }
         state.lastApplied = now
         return .stepAgain
@@ -185,54 +195,78 @@ package final class Materializer: Sendable {
 
     private func currentBatch(_ state: inout State) throws -> ChangeBatch {
         if let batch = state.batch { return batch }
-        let batch = try ChangeBatch(after: state.watermark, memory: limits.bytes)
-        for table in state.sink.tables { batch.setDefaults(table) }
+        let batch = try makeBatch(after: state.watermark, for: state.sink)
         state.batch = batch
         return batch
     }
 
-    /// Reads blocks into the batch until a limit, the durable end, or a block that needs its order kept.
-    private func gather(
-        _ batch: ChangeBatch, _ reader: LogReader, _ state: inout State, durable: UInt64
-    ) throws {
-        while batch.recordCount < limits.records, batch.byteCount < limits.bytes,
-            try reader.next(through: durable), let block = reader.block
-        {
-            // A batch is whole blocks, but the database may come from a log that was cut otherwise.
-            let startsInside = block.firstSequence <= state.watermark.sequence
-            if startsInside || !block.flags.isDisjoint(with: [.mark, .define]) {
-                if batch.isEmpty { state.orderedThrough = block.nextSequence - 1 }
-                state.reader = nil  // it is read again
-                return
-            }
-            try batch.append(block, payload: reader.payload.span)
-        }
+    private func makeBatch(
+        after watermark: Watermark, for sink: any Sink
+    ) throws -> ChangeBatch {
+        let batch = try ChangeBatch(after: watermark, memory: limits.bytes)
+        for table in sink.tables { batch.setDefaults(table) }
+        return batch
     }
 
-    private func apply(_ batch: ChangeBatch, _ state: inout State) throws {
+    /// Drops what was read and not applied; it is read again.
+    private func forget(_ state: inout State) {
+        state.reader = nil
+        state.batch = nil
+        state.spare = nil
+    }
+
+    private func apply(_ batch: ChangeBatch, _ state: inout State, durable: UInt64) throws {
         let start = log.environment.time.monotonicNanoseconds()
         batch.sort()
+        let ahead = try batchAhead(of: batch, &state, durable: durable)
+        let sink = state.sink
+        var outcome = Result<Void, SinkError>.success(())
+        func applyBatch() {
+            outcome = Result { () throws(SinkError) in try sink.apply(batch) }
+        }
+        if let ahead { alongside(ahead.fill, applyBatch) } else { applyBatch() }
         do throws(SinkError) {
-            try state.sink.apply(batch)
+            try outcome.get()
         } catch {
+            state.reader = nil  // it may stand behind the batch ahead
+            state.spare = nil
             guard error.kind == .constraint else { throw error }
             state.orderedThrough = batch.through.sequence
-            state.reader = nil
             state.batch = nil
             return
         }
         finish(
             &state, batch.through, records: batch.recordCount, changes: batch.changeCount,
             since: start)
-        batch.reset(after: state.watermark)
+        guard let ahead else {
+            batch.reset(after: state.watermark)
+            state.spare = nil
+            return
+        }
+        state.spare = batch
+        state.batch = ahead.batch
+        if !ahead.isComplete { state.reader = nil }
+    }
+
+    /// What is filled while the database takes a full batch, if there is more in the log.
+    private func batchAhead(
+        of batch: ChangeBatch, _ state: inout State, durable: UInt64
+    ) throws -> BatchAhead? {
+        guard let reader = state.reader, batch.through.sequence < durable,
+            batch.recordCount >= limits.records || batch.byteCount >= limits.bytes
+        else { return nil }
+        let next = try state.spare ?? makeBatch(after: batch.through, for: state.sink)
+        state.spare = nil
+        return BatchAhead(
+            next, after: batch.through, reader,
+            Gathering(limits: limits, after: batch.through.sequence, durable: durable))
     }
 
     private func applyOneBlockInOrder(_ state: inout State, durable: UInt64) throws {
         let start = log.environment.time.monotonicNanoseconds()
         let reader = try currentReader(&state)
         guard try reader.next(through: durable), let block = reader.block else { return }
-        state.reader = nil  // read again if something below fails
-        state.batch = nil
+        forget(&state)  // read again if something below fails
         var ordered: [OrderedCommit] = []
         var chain = Chain(reader.chainBefore)
         var through = state.watermark

@@ -47,7 +47,7 @@ extension Store {
         if let damage = store.damage { throw StoreError.damaged("\(damage)") }
         let last = engine.log.lastSequence
         guard last > 0 else { return nil }
-        try await wait(for: .durable, Receipt(firstSequence: last, sequence: last))
+        try await waitUntilReadable(last)
         try await store.snapshotter.take(through: last)
         return try snapshots().last
     }

@@ -2,8 +2,9 @@ import CoreMetrics
 import EventLog
 import Logging
 
-/// Hears from the flusher: wakes who waits for `durable`, counts, and says when writes are refused.
+/// Hears from the flusher: wakes who waits for it, counts, and says when writes are refused.
 final class LogMonitor: LogObserver {
+    private let synced: WaitList
     private let durable: WaitList
     private let backlog: BacklogMeter
     private let status: Status
@@ -11,9 +12,10 @@ final class LogMonitor: LogObserver {
     private let logger: Logger
 
     init(
-        durable: WaitList, backlog: BacklogMeter, status: Status, metrics: StoreMetrics,
-        logger: Logger
+        synced: WaitList, durable: WaitList, backlog: BacklogMeter, status: Status,
+        metrics: StoreMetrics, logger: Logger
     ) {
+        self.synced = synced
         self.durable = durable
         self.backlog = backlog
         self.status = status
@@ -30,9 +32,10 @@ final class LogMonitor: LogObserver {
         metrics.flushTime.recordNanoseconds(Int64(clamping: nanoseconds))
     }
 
-    func didSync(through sequence: UInt64, nanoseconds: UInt64) {
+    func didSync(through sequence: UInt64, isReadable: Bool, nanoseconds: UInt64) {
         metrics.syncTime.recordNanoseconds(Int64(clamping: nanoseconds))
-        durable.advance(to: sequence)
+        synced.advance(to: sequence)
+        if isReadable { durable.advance(to: sequence) }
     }
 
     func didChangeRefusal(_ error: LogError?) {
@@ -42,7 +45,10 @@ final class LogMonitor: LogObserver {
         }
         logger.error("the log refuses writes", metadata: ["cause": "\(error)"])
         if case .poisoned = error {
-            durable.fail(.logFailed("\(error); whether the write survives power loss is unknown"))
+            let failure = StoreError.logFailed(
+                "\(error); whether the write survives power loss is unknown")
+            synced.fail(failure)
+            durable.fail(failure)
         }
     }
 }

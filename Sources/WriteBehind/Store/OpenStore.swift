@@ -13,6 +13,8 @@ package final class OpenStore: Sendable {
     package let materializer: Materializer
     package let snapshotter: Snapshotter
     package let pins: Pins
+    /// Everything that waits for surviving power loss, be it in staging alone.
+    let synced: WaitList
     package let expirer: Expirer
     let status: Status
     let metrics: StoreMetrics
@@ -32,6 +34,7 @@ package final class OpenStore: Sendable {
             layout, identity.storeID, configuration, environment, status, metrics)
         engine = opening.engine
         pins = opening.pins
+        synced = opening.synced
         materializer = opening.materializer
         snapshotter = opening.snapshotter
         expirer = Expirer(engine: engine)

@@ -43,7 +43,8 @@ public final class Store: Sendable {
     ) throws(StoreError) {
         try self.init(
             at: path, configuration: configuration,
-            environment: .machine(readers: configuration.readers))
+            environment: .machine(
+                readers: configuration.readers, pageMemory: configuration.cacheLimit / 4))
     }
 
     package init(
@@ -201,12 +202,11 @@ public final class Store: Sendable {
     }
 
     private func wait(_ stage: Stage, _ receipt: Receipt) async throws {
-        guard stage != .staged else { return }
-        if engine.log.durable < receipt.sequence {
-            engine.log.flusher?.request(durable: receipt.sequence)
-            try await engine.durable.wait(for: receipt.sequence)
+        switch stage {
+        case .staged: return
+        case .durable: return try await waitUntilSynced(receipt.sequence)
+        case .materialized: try await waitUntilReadable(receipt.sequence)
         }
-        guard stage == .materialized else { return }
         if engine.materialized.reached < receipt.sequence {
             store.materializer.request(receipt.sequence)
             try await engine.materialized.wait(for: receipt.sequence)
@@ -217,6 +217,19 @@ public final class Store: Sendable {
             throw StoreError.quarantined(
                 sequence: commit.firstSequence, reason: commit.error.message)
         }
+    }
+
+    private func waitUntilSynced(_ sequence: UInt64) async throws {
+        guard store.synced.reached < sequence else { return }
+        engine.log.flusher?.request(synced: sequence)
+        try await store.synced.wait(for: sequence)
+    }
+
+    /// Suspends until the log's followers find a record: until it is durable in segments.
+    func waitUntilReadable(_ sequence: UInt64) async throws {
+        guard engine.log.durable < sequence else { return }
+        engine.log.flusher?.request(durable: sequence)
+        try await engine.durable.wait(for: sequence)
     }
 
     /// Suspends until everything written before this call has reached a stage: a barrier.
@@ -307,6 +320,7 @@ public final class Store: Sendable {
         for worker in workers + [watchdogWorker] { worker.stop() }
         let closed = StoreError.closed("the store was closed")
         store.snapshotter.abandon(closed)
+        store.synced.fail(closed)
         engine.durable.fail(closed)
         engine.materialized.fail(closed)
         do throws(SinkError) {

@@ -3,6 +3,7 @@ public import Logging
 /// How a store works. Every value has a default that suits a server; all sizes are in bytes.
 public struct StoreConfiguration: Sendable {
     /// Memory for cached rows, dirty ones included. Clean rows are evicted to keep to it. At least 8 MiB.
+    /// SQLite takes up to a quarter as much besides, for pages that it writes.
     public var cacheLimit = 256 << 20
     /// How much of ``cacheLimit`` rows may take that the database does not hold yet; at most three quarters
     /// of it. Writes beyond it throw ``StoreError/backlogFull(_:)``.
@@ -18,7 +19,7 @@ public struct StoreConfiguration: Sendable {
     public var materializeInterval: Duration = .milliseconds(100)
     /// The most log records that go into one database transaction.
     public var batchRecords = 200_000
-    /// The most memory that one batch takes before it is applied.
+    /// The most memory that one batch takes before it is applied; under a backlog the next one is made meanwhile.
     public var batchBytes = 64 << 20
 
     /// How many buffers of ``stagingSlotSize`` take writes before they are compressed. At least 2.

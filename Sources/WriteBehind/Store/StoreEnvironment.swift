@@ -16,6 +16,8 @@ package struct StoreEnvironment: Sendable {
         @Sendable (_ path: String, _ reason: String) throws(SinkError) -> AsideDatabase
     /// How a write waits for room in staging.
     package var waitForRoom: @Sendable (Log, UInt64) -> Void = { $0.waitForRoom($1) }
+    /// How the log is read on while what was read before is worked on.
+    package var alongside: Alongside = Worker.alongside
 
     package init(
         disk: any Disk, time: any TimeSource, random: @escaping @Sendable () -> UInt64,
@@ -31,13 +33,16 @@ package struct StoreEnvironment: Sendable {
     }
 
     /// The real machine, with a database in SQLite.
-    package static func machine(readers: Int) -> StoreEnvironment {
+    ///
+    /// - Parameter pageMemory: what the connection that writes the database may take.
+    package static func machine(readers: Int, pageMemory: Int? = nil) -> StoreEnvironment {
         let disk = PosixDisk()
         return StoreEnvironment(
             disk: disk, time: SystemTime(), random: { .random(in: 1 ... .max) },
             openSink: { (path, store, origin) throws(SinkError) in
                 var options = SQLiteOptions()
                 options.readerCount = max(1, readers)
+                if let pageMemory { options.writerCache = max(1024, pageMemory >> 10) }
                 return try SQLiteSink(
                     path: path, storeID: store.bytes, origin: origin, disk: disk,
                     options: options)

@@ -7,10 +7,15 @@ struct StoreOpening {
     let pins: Pins
     let materializer: Materializer
     let snapshotter: Snapshotter
+    /// Everything that waits for surviving power loss.
+    let synced = WaitList(reached: 0)
     private let layout: StoreLayout
     private let configuration: StoreConfiguration
     private let status: Status
     private var watermark: Watermark
+    private let alongside: Alongside
+    /// The database was brought forward since it was opened.
+    private var hasMadeRoom = false
     /// What users had made of a database that was put aside.
     private var aside: AsideDatabase?
 
@@ -21,6 +26,7 @@ struct StoreOpening {
         self.layout = layout
         self.configuration = configuration
         self.status = status
+        alongside = environment.alongside
         let logger = configuration.logger
         let origin = Watermark(sequence: 0, chain: Chain(startOf: store).value)
         var database = Database(layout, store, origin, environment)
@@ -29,7 +35,8 @@ struct StoreOpening {
         let durable = WaitList(reached: 0)
         let backlog = BacklogMeter(watermark: 0, limit: configuration.backlogLimit)
         let monitor = LogMonitor(
-            durable: durable, backlog: backlog, status: status, metrics: metrics, logger: logger)
+            synced: synced, durable: durable, backlog: backlog, status: status, metrics: metrics,
+            logger: logger)
         let log = try Self.openLog(
             LogEnvironment(
                 disk: environment.disk, layout: layout, storeID: store, time: environment.time,
@@ -44,6 +51,7 @@ struct StoreOpening {
         }
         self.watermark = try database.watermark()
         aside = database.aside
+        synced.advance(to: log.durable)
         durable.advance(to: log.durable)
         backlog.advance(to: self.watermark.sequence)
         let view = try Self.makeView(configuration, self.watermark, seed: environment.random())
@@ -60,7 +68,8 @@ struct StoreOpening {
             observer: SinkMonitor(
                 engine: engine, pins: pins, status: status, metrics: metrics,
                 replacement: replacement),
-            replacement: { try replacement.replace(after: $0) })
+            replacement: { try replacement.replace(after: $0) },
+            alongside: environment.alongside)
         snapshotter = Snapshotter(
             engine: engine, materializer: materializer, status: status, metrics: metrics)
     }
@@ -136,25 +145,32 @@ struct StoreOpening {
         } catch {
             throw StoreError(error)
         }
-        while try next(reader) {
-            guard let block = reader.block else { return }
+        let durable = engine.log.durable
+        var (run, next) = (
+            BlockRun(reader, through: durable), BlockRun(reader, through: durable)
+        )
+        run.fill()
+        while !run.isEmpty {
+            var outcome = Result<Void, StoreError>.success(())
+            alongside(next.fill) { outcome = Result { () throws(StoreError) in try replay(run) } }
+            try outcome.get()
+            swap(&run, &next)
+        }
+    }
+
+    private mutating func replay(_ run: BlockRun) throws(StoreError) {
+        for (block, payload) in zip(run.headers, run.payloads) {
             engine.backlog.didWrite(block)
-            try replay(block, reader)
+            try replay(block, payload.span)
         }
+        if let failure = run.failure { throw StoreError(failure) }
     }
 
-    private func next(_ reader: LogReader) throws(StoreError) -> Bool {
-        do throws(LogError) {
-            return try reader.next(through: engine.log.durable)
-        } catch {
-            throw StoreError(error)
-        }
-    }
-
-    private func replay(_ block: BlockHeader, _ reader: LogReader) throws(StoreError) {
+    private mutating func replay(
+        _ block: BlockHeader, _ payload: Span<UInt8>
+    ) throws(StoreError) {
         do {
-            let payload = reader.payload.span
-            var commits = try reader.commits()
+            var commits = try CommitCursor(block, payload)
             while let commit = try commits.next(payload) {
                 guard commit.lastSequence > watermark.sequence else { continue }
                 try apply(commit, payload)
@@ -166,7 +182,7 @@ struct StoreOpening {
         }
     }
 
-    private func apply(_ commit: Commit, _ payload: Span<UInt8>) throws {
+    private mutating func apply(_ commit: Commit, _ payload: Span<UInt8>) throws {
         var records = ByteReader(commit.records)
         var sequence = commit.firstSequence
         while !records.isAtEnd {
@@ -174,7 +190,9 @@ struct StoreOpening {
             try makeRoom(for: record, payload)
             try engine.view.replay(record, in: payload, sequence: sequence)
             // Making room may have brought the database past this record, and the record into quarantine.
-            if sequence <= engine.materialized.reached, !engine.sink.quarantineIsEmpty {
+            if hasMadeRoom, sequence <= engine.materialized.reached,
+                !engine.sink.quarantineIsEmpty
+            {
                 pins.pinIfQuarantined(
                     table: record.table, key: Array(copying: payload.extracting(record.key)))
             }
@@ -184,8 +202,11 @@ struct StoreOpening {
 
     /// Memory stays bounded while opening, too: when what the database does not hold does not fit, the
     /// database is brought forward first.
-    private func makeRoom(for record: Record, _ payload: Span<UInt8>) throws(StoreError) {
+    private mutating func makeRoom(
+        for record: Record, _ payload: Span<UInt8>
+    ) throws(StoreError) {
         while !engine.view.admits(record, in: payload) {
+            hasMadeRoom = true
             guard advanceDatabase() else {
                 throw .database(
                     "opening needs the database to take the backlog first, since it exceeds the "

@@ -100,3 +100,24 @@ package final class Worker: Sendable {
         if isRunning { finished.wait(after: ticket) }
     }
 }
+
+/// Runs one thing while another runs, and returns when both have ended.
+package typealias Alongside =
+    @Sendable (_ other: @escaping @Sendable () -> Void, _ body: () -> Void) -> Void
+
+extension Worker {
+    /// Runs `other` on a thread of its own while `body` runs here.
+    @Sendable package static func alongside(
+        _ other: @escaping @Sendable () -> Void, _ body: () -> Void
+    ) {
+        let done = Signal()
+        let thread = Thread {
+            other()
+            done.raise()
+        }
+        thread.name = "wb-ahead"
+        thread.start()
+        body()
+        done.wait(after: 0)
+    }
+}

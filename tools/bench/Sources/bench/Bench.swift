@@ -7,7 +7,7 @@ struct Bench: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench",
         abstract: "Measures WriteBehind and its peers in turn; prints tables of ratios.",
-        subcommands: [Compare.self, Measure.self], defaultSubcommand: Compare.self)
+        subcommands: [Compare.self, Growth.self, Measure.self], defaultSubcommand: Compare.self)
 }
 
 /// Runs workloads, every contender in each round, and reports.
@@ -38,6 +38,10 @@ struct Compare: AsyncParsableCommand {
 
     func run() async throws {
         var series: [Series] = []
+        let missing = Contender.allCases.filter { !$0.isInstalled }.map(\.rawValue)
+        if !missing.isEmpty {
+            print("not installed here, so left out: \(missing.joined(separator: ", "))")
+        }
         let wanted = only.map { $0.split(separator: ",").map { $0.lowercased() } }
         for workload in Workload.all {
             if let wanted, !wanted.contains(workload.id.lowercased()) { continue }
@@ -68,6 +72,7 @@ struct Compare: AsyncParsableCommand {
     }
 
     private func isWanted(_ contender: Contender) -> Bool {
+        guard contender.isInstalled else { return false }
         guard let contenders else { return true }
         return contenders.split(separator: ",").contains { contender.rawValue.hasPrefix($0) }
     }
@@ -78,8 +83,8 @@ struct Compare: AsyncParsableCommand {
             atPath: directory, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(atPath: directory) }
         let setting = Workload.Setting(
-            directory: directory, count: count ?? (quick ? 200_000 : 1_000_000),
-            seconds: seconds ?? (quick ? 1 : 10), width: series.width)
+            directory: directory, count: count ?? (quick ? 50_000 : 1_000_000),
+            seconds: seconds ?? (quick ? 0.3 : 10), width: series.width)
         return try ChildRun(workload: workload.id, series.contender, setting).measurement()
     }
 }

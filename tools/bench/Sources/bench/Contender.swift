@@ -1,3 +1,5 @@
+import Foundation
+
 /// Who runs a workload: the store, a peer, or a bare loop that nothing could beat.
 enum Contender: String, Codable, CaseIterable {
     case writebehind
@@ -14,6 +16,8 @@ enum Contender: String, Codable, CaseIterable {
     case upserts = "limit: bare upserts"
     case append = "limit: append+fdatasync"
     case overwrite = "limit: overwrite+fdatasync"
+    case writeThrough = "write-through"
+    case cacheAside = "cache-aside"
 
     var isLimit: Bool { rawValue.hasPrefix("limit") }
 
@@ -25,23 +29,66 @@ enum Contender: String, Codable, CaseIterable {
         }
     }
 
-    /// Opens it in a directory of its own.
-    func open(_ directory: String, durable: Bool) throws -> any Peer {
+    /// Whether it was there when the bench was built.
+    var isInstalled: Bool {
         switch self {
-        case .writebehind: try StorePeer(directory)
-        case .writebehindLive: try StorePeer(directory, materializes: true)
-        case .rocksdb: try RocksDB(directory)
-        case .rocksdbZstd: try RocksDB(directory, RocksDB.Options(packsLog: true))
-        case .leveldb: try LevelDB(directory)
-        case .lmdb: try LMDB(directory, durable: durable)
-        case .sqlite: try SQLite(directory, durable ? .full : .normal)
-        case .redis: try Redis(directory, durable ? .always : .everySecond)
-        case .redisPipeline: try Redis(directory, .everySecond, pipeline: 32)
-        case .staging: try StagingLimit(directory)
-        case .zstd: ZstdLimit()
-        case .append: try SyncLimit(directory, overwrites: false)
-        case .overwrite: try SyncLimit(directory, overwrites: true)
-        case .upserts: throw PeerError(rawValue, "is no key-value store")
+        #if !canImport(CRocksDB)
+            case .rocksdb, .rocksdbZstd: false
+        #endif
+        #if !canImport(CLevelDB)
+            case .leveldb: false
+        #endif
+        #if !canImport(CLMDB)
+            case .lmdb: false
+        #endif
+        case .redis, .redisPipeline: Self.hasRedis
+        default: true
+        }
+    }
+
+    private static var hasRedis: Bool {
+        #if canImport(CHiredis)
+            FileManager.default.isExecutableFile(atPath: "/usr/bin/redis-server")
+        #else
+            false
+        #endif
+    }
+
+    /// Opens it in a directory of its own.
+    ///
+    /// - Parameters:
+    ///   - keys: how many keys a store is to have room for.
+    ///   - keepsLog: nothing is written from memtables before the end, so that all records are in the log.
+    func open(
+        _ directory: String, durable: Bool, keys: Int = 0, keepsLog: Bool = false
+    ) throws -> any Peer {
+        switch self {
+        case .writebehind: return try StorePeer(directory, keys: keys)
+        case .writebehindLive: return try StorePeer(directory, materializes: true, keys: keys)
+        #if canImport(CRocksDB)
+            case .rocksdb, .rocksdbZstd:
+                return try RocksDB(
+                    directory,
+                    RocksDB.Options(
+                        memtable: keepsLog ? 4 << 30 : nil, packsLog: self == .rocksdbZstd))
+        #endif
+        #if canImport(CLevelDB)
+            case .leveldb where keepsLog: return try LevelDB(directory, memtable: 1 << 30)
+            case .leveldb: return try LevelDB(directory)
+        #endif
+        #if canImport(CLMDB)
+            case .lmdb: return try LMDB(directory, durable: durable)
+        #endif
+        case .sqlite: return try SQLite(directory, durable ? .full : .normal)
+        #if canImport(CHiredis)
+            case .redis: return try Redis(directory, durable ? .always : .everySecond)
+            case .redisPipeline: return try Redis(directory, .everySecond, pipeline: 32)
+        #endif
+        case .staging: return try StagingLimit(directory)
+        case .zstd: return ZstdLimit()
+        case .append: return try SyncLimit(directory, overwrites: false)
+        case .overwrite: return try SyncLimit(directory, overwrites: true)
+        default: throw PeerError(rawValue, "is not installed, or no key-value store")
         }
     }
 }

@@ -16,6 +16,9 @@ final class Dataset: @unchecked Sendable {
     static let keyLength = 16
     static let hotKeys = 10_000
 
+    /// Beyond these, values repeat.
+    private static let valueLimit = 1_000_000
+
     let count: Int
     private let keys: UnsafeMutablePointer<UInt8>
     private let values: UnsafeMutablePointer<UInt8>
@@ -24,16 +27,18 @@ final class Dataset: @unchecked Sendable {
     init(count: Int, values kind: Values = .halfCompressible) {
         self.count = count
         keys = .allocate(capacity: count * Self.keyLength)
-        values = .allocate(capacity: count * 128)
+        let valueCount = min(count, Self.valueLimit)
+        values = .allocate(capacity: valueCount * 128)
         var random = SplitMix(state: 42)
         var starts = [0]
-        starts.reserveCapacity(count + 1)
+        starts.reserveCapacity(valueCount + 1)
         let digits = Array("0123456789abcdef".utf8)
         for index in 0..<count {
             let name = SplitMix.mix(UInt64(index) &+ 1)
             for digit in 0..<16 {
                 keys[index * 16 + digit] = digits[Int(name >> UInt64(4 * digit) & 15)]
             }
+            guard index < valueCount else { continue }
             let target = values + (starts.last ?? 0)
             switch kind {
             case .halfCompressible: starts.append((starts.last ?? 0) + Self.half(target, &random))
@@ -53,11 +58,14 @@ final class Dataset: @unchecked Sendable {
     }
 
     func value(_ index: Int) -> Bytes {
-        Bytes(start: values + starts[index], count: starts[index + 1] - starts[index])
+        let index = index % (starts.count - 1)
+        return Bytes(start: values + starts[index], count: starts[index + 1] - starts[index])
     }
 
     /// Bytes of all keys and values.
-    var byteCount: Int { count * Self.keyLength + (starts.last ?? 0) }
+    var byteCount: Int {
+        count * Self.keyLength + count * (starts.last ?? 0) / (starts.count - 1)
+    }
 
     /// Which key each operation takes: `hot` draws from few keys by Zipf's law, else each once.
     func order(hot: Bool) -> [Int32] {

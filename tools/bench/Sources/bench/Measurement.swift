@@ -16,8 +16,17 @@ struct Measurement: Codable {
     var diskBytes: Int?
     /// What only this workload measures.
     var more: [String: Double] = [:]
+    /// How it went, where a run is long enough to tell.
+    var samples: [Sample]?
 
     var perSecond: Double { seconds > 0 ? Double(operations) / seconds : 0 }
+}
+
+/// A moment of a run: how many records the database was behind, and the memory in bytes.
+struct Sample: Codable {
+    var seconds: Double
+    var lag: Double
+    var memory: Double
 }
 
 /// Runs a clock, and takes the process's own figures with it.

@@ -1,4 +1,4 @@
-/// Bars of all workloads with a rate, longest first, as an SVG file.
+/// Bars of all workloads with a rate, longest first, and curves of long runs, as an SVG file.
 struct Plot {
     let svg: String
 
@@ -22,6 +22,11 @@ struct Plot {
                 body += Self.bars(series, &y)
                 y += Self.barHeight
             }
+        }
+        for series in report.series {
+            guard let samples = series.runs.last?.samples, samples.count > 1 else { continue }
+            body += Self.curve("lag, records", samples, \.lag, &y)
+            body += Self.curve("memory, bytes", samples, \.memory, &y)
         }
         body += Self.text(10, y, "\(report.machine)", bold: false)
         svg = """
@@ -49,6 +54,25 @@ struct Plot {
             result += text(nameWidth + length + 6, y, rate.short, bold: false)
             y += barHeight
         }
+        return result
+    }
+
+    /// A figure over the time of a run.
+    private static func curve(
+        _ name: String, _ samples: [Sample], _ figure: (Sample) -> Double, _ y: inout Int
+    ) -> String {
+        let (width, height) = (700.0, 120.0)
+        let most = max(samples.map(figure).max() ?? 1, 1)
+        let end = max(samples.last?.seconds ?? 1, 1)
+        let points = samples.map { sample in
+            let x = 20 + sample.seconds / end * width
+            let down = Double(y) + 10 + height - figure(sample) / most * height
+            return "\(Int(x)),\(Int(down))"
+        }
+        let title = "P9: \(name), at most \(most.short), over \(end.short) s"
+        let line = "<polyline points=\"\(points.joined(separator: " "))\""
+        let result = text(10, y, title, bold: true) + line + " fill=\"none\" stroke=\"#d9480f\"/>\n"
+        y += Int(height) + 2 * barHeight
         return result
     }
 

@@ -1,4 +1,4 @@
-import CPeers
+import CBase
 import Foundation
 
 /// What staging costs at least: records copied into a mapped file that was written before.

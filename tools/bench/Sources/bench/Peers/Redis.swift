@@ -1,134 +1,138 @@
-import CPeers
-import Foundation
+#if canImport(CHiredis)
+    import CHiredis
+    import Foundation
 
-/// A Redis server of our own on a unix socket, with an append-only file.
-///
-/// `@unchecked Sendable`: the fields are set once.
-final class Redis: Peer, @unchecked Sendable {
-    enum Sync: String {
-        case everySecond = "everysec"
-        case always
-    }
-
-    private let server = Process()
-    private let socket: String
-    private let pipeline: Int
-
-    /// - Parameter pipeline: how many puts are sent before their answers are read.
-    init(_ directory: String, _ sync: Sync, pipeline: Int = 1) throws {
-        socket = directory + "/redis.sock"
-        self.pipeline = pipeline
-        server.executableURL = URL(fileURLWithPath: "/usr/bin/redis-server")
-        server.arguments = [
-            "--port", "0", "--unixsocket", socket, "--dir", directory, "--save", "",
-            "--appendonly", "yes", "--appendfsync", sync.rawValue,
-            "--auto-aof-rewrite-percentage", "0",
-        ]
-        server.standardOutput = FileHandle.nullDevice
-        try server.run()
-        while !isReady { usleep(200) }
-    }
-
-    /// Whether it answers, its file loaded.
-    private var isReady: Bool {
-        guard let context = redisConnectUnix(socket) else { return false }
-        defer { redisFree(context) }
-        guard context.pointee.err == 0, let answer = ask(context, ["PING"]) else { return false }
-        defer { freeReplyObject(answer) }
-        return answer.pointee.type == REDIS_REPLY_STATUS
-    }
-
-    private func ask(
-        _ context: UnsafeMutablePointer<redisContext>, _ words: [String]
-    ) -> UnsafeMutablePointer<redisReply>? {
-        var words: [UnsafePointer<CChar>?] = words.map { UnsafePointer(strdup($0)) }
-        defer { for word in words { free(UnsafeMutablePointer(mutating: word)) } }
-        return redisCommandArgv(context, Int32(words.count), &words, nil)?
-            .assumingMemoryBound(to: redisReply.self)
-    }
-
-    func session(durable: Bool) throws -> any Session {
-        try RedisSession(socket, pipeline: pipeline)
-    }
-
-    func kill() {
-        Foundation.kill(server.processIdentifier, SIGKILL)
-        server.waitUntilExit()
-    }
-
-    /// Killed: started from a thread that blocks signals, it does not hear a gentler one.
-    func close() { kill() }
-}
-
-private final class RedisSession: Session {
-    private let context: UnsafeMutablePointer<redisContext>
-    private let pipeline: Int
-    private var pending = 0
-    private let setCommand = strdup("SET")
-    private let getCommand = strdup("GET")
-
-    init(_ socket: String, pipeline: Int) throws {
-        guard let context = redisConnectUnix(socket), context.pointee.err == 0 else {
-            throw PeerError("redis", "no connection")
+    /// A Redis server of our own on a unix socket, with an append-only file.
+    ///
+    /// `@unchecked Sendable`: the fields are set once.
+    final class Redis: Peer, @unchecked Sendable {
+        enum Sync: String {
+            case everySecond = "everysec"
+            case always
         }
-        self.context = context
-        self.pipeline = pipeline
-    }
 
-    deinit {
-        redisFree(context)
-        free(setCommand)
-        free(getCommand)
-    }
+        private let server = Process()
+        private let socket: String
+        private let pipeline: Int
 
-    func put(_ key: Bytes, _ value: Bytes) throws {
-        send([setCommand.map { Bytes(start: UnsafePointer($0), count: 3) }, key, value])
-        pending += 1
-        if pending >= pipeline { try finish() }
-    }
-
-    func get(_ key: Bytes) throws -> Int? {
-        send([getCommand.map { Bytes(start: UnsafePointer($0), count: 3) }, key])
-        let answer = try receive()
-        defer { freeReplyObject(answer) }
-        return answer.pointee.type == REDIS_REPLY_NIL ? nil : answer.pointee.len
-    }
-
-    func finish() throws {
-        while pending > 0 {
-            pending -= 1
-            freeReplyObject(try receive())
+        /// - Parameter pipeline: how many puts are sent before their answers are read.
+        init(_ directory: String, _ sync: Sync, pipeline: Int = 1) throws {
+            socket = directory + "/redis.sock"
+            self.pipeline = pipeline
+            server.executableURL = URL(fileURLWithPath: "/usr/bin/redis-server")
+            server.arguments = [
+                "--port", "0", "--unixsocket", socket, "--dir", directory, "--save", "",
+                "--appendonly", "yes", "--appendfsync", sync.rawValue,
+                "--auto-aof-rewrite-percentage", "0",
+            ]
+            server.standardOutput = FileHandle.nullDevice
+            try server.run()
+            while !isReady { usleep(200) }
         }
+
+        /// Whether it answers, its file loaded.
+        private var isReady: Bool {
+            guard let context = redisConnectUnix(socket) else { return false }
+            defer { redisFree(context) }
+            guard context.pointee.err == 0, let answer = ask(context, ["PING"]) else {
+                return false
+            }
+            defer { freeReplyObject(answer) }
+            return answer.pointee.type == REDIS_REPLY_STATUS
+        }
+
+        private func ask(
+            _ context: UnsafeMutablePointer<redisContext>, _ words: [String]
+        ) -> UnsafeMutablePointer<redisReply>? {
+            var words: [UnsafePointer<CChar>?] = words.map { UnsafePointer(strdup($0)) }
+            defer { for word in words { free(UnsafeMutablePointer(mutating: word)) } }
+            return redisCommandArgv(context, Int32(words.count), &words, nil)?
+                .assumingMemoryBound(to: redisReply.self)
+        }
+
+        func session(durable: Bool) throws -> any Session {
+            try RedisSession(socket, pipeline: pipeline)
+        }
+
+        func kill() {
+            Foundation.kill(server.processIdentifier, SIGKILL)
+            server.waitUntilExit()
+        }
+
+        /// Killed: started from a thread that blocks signals, it does not hear a gentler one.
+        func close() { kill() }
     }
 
-    private func send(_ words: [Bytes?]) {
-        withUnsafeTemporaryAllocation(of: UnsafePointer<CChar>?.self, capacity: 3) { starts in
-            withUnsafeTemporaryAllocation(of: Int.self, capacity: 3) { lengths in
-                for (index, word) in words.enumerated() {
-                    starts[index] = word?.baseAddress.map { UnsafeRawPointer($0) }?
-                        .assumingMemoryBound(to: CChar.self)
-                    lengths[index] = word?.count ?? 0
-                }
-                redisAppendCommandArgv(
-                    context, Int32(words.count), starts.baseAddress, lengths.baseAddress)
+    private final class RedisSession: Session {
+        private let context: UnsafeMutablePointer<redisContext>
+        private let pipeline: Int
+        private var pending = 0
+        private let setCommand = strdup("SET")
+        private let getCommand = strdup("GET")
+
+        init(_ socket: String, pipeline: Int) throws {
+            guard let context = redisConnectUnix(socket), context.pointee.err == 0 else {
+                throw PeerError("redis", "no connection")
+            }
+            self.context = context
+            self.pipeline = pipeline
+        }
+
+        deinit {
+            redisFree(context)
+            free(setCommand)
+            free(getCommand)
+        }
+
+        func put(_ key: Bytes, _ value: Bytes) throws {
+            send([setCommand.map { Bytes(start: UnsafePointer($0), count: 3) }, key, value])
+            pending += 1
+            if pending >= pipeline { try finish() }
+        }
+
+        func get(_ key: Bytes) throws -> Int? {
+            send([getCommand.map { Bytes(start: UnsafePointer($0), count: 3) }, key])
+            let answer = try receive()
+            defer { freeReplyObject(answer) }
+            return answer.pointee.type == REDIS_REPLY_NIL ? nil : answer.pointee.len
+        }
+
+        func finish() throws {
+            while pending > 0 {
+                pending -= 1
+                freeReplyObject(try receive())
             }
         }
-    }
 
-    private func receive() throws -> UnsafeMutablePointer<redisReply> {
-        var answer: UnsafeMutableRawPointer?
-        guard redisGetReply(context, &answer) == REDIS_OK, let answer else {
-            throw PeerError("redis", "no answer")
+        private func send(_ words: [Bytes?]) {
+            withUnsafeTemporaryAllocation(of: UnsafePointer<CChar>?.self, capacity: 3) { starts in
+                withUnsafeTemporaryAllocation(of: Int.self, capacity: 3) { lengths in
+                    for (index, word) in words.enumerated() {
+                        starts[index] = word?.baseAddress.map { UnsafeRawPointer($0) }?
+                            .assumingMemoryBound(to: CChar.self)
+                        lengths[index] = word?.count ?? 0
+                    }
+                    redisAppendCommandArgv(
+                        context, Int32(words.count), starts.baseAddress, lengths.baseAddress)
+                }
+            }
         }
-        let reply = answer.assumingMemoryBound(to: redisReply.self)
-        guard reply.pointee.type != REDIS_REPLY_ERROR else { throw PeerError("redis", "error") }
-        return reply
-    }
-}
 
-extension Bytes {
-    fileprivate init(start: UnsafePointer<CChar>, count: Int) {
-        self.init(
-            start: UnsafeRawPointer(start).assumingMemoryBound(to: UInt8.self), count: count)
+        private func receive() throws -> UnsafeMutablePointer<redisReply> {
+            var answer: UnsafeMutableRawPointer?
+            guard redisGetReply(context, &answer) == REDIS_OK, let answer else {
+                throw PeerError("redis", "no answer")
+            }
+            let reply = answer.assumingMemoryBound(to: redisReply.self)
+            guard reply.pointee.type != REDIS_REPLY_ERROR else { throw PeerError("redis", "error") }
+            return reply
+        }
     }
-}
+
+    extension Bytes {
+        fileprivate init(start: UnsafePointer<CChar>, count: Int) {
+            self.init(
+                start: UnsafeRawPointer(start).assumingMemoryBound(to: UInt8.self), count: count)
+        }
+    }
+#endif

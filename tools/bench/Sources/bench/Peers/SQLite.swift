@@ -1,4 +1,4 @@
-import CPeers
+import CBase
 import Foundation
 
 /// A key-value table in SQLite, WAL, prepared upserts.
@@ -28,6 +28,16 @@ final class SQLite: Peer, @unchecked Sendable {
             CREATE TABLE IF NOT EXISTS keyvalue
             (key TEXT NOT NULL PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID
             """)
+    }
+
+    /// Another connection to a database that is there.
+    init(opening path: String) throws {
+        var opened: OpaquePointer?
+        let flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_FULLMUTEX
+        guard sqlite3_open_v2(path, &opened, flags, nil) == SQLITE_OK, let opened else {
+            throw PeerError("sqlite", "did not open")
+        }
+        connection = opened
     }
 
     func execute(_ sql: String) throws {

@@ -12,17 +12,17 @@ final class StorePeer: Peer {
         table = try store.keyValues()
     }
 
-    convenience init(_ directory: String, materializes: Bool = false) throws {
-        try self.init(directory, Self.configuration(materializes))
+    convenience init(_ directory: String, materializes: Bool = false, keys: Int = 0) throws {
+        try self.init(directory, Self.configuration(materializes, keys: keys))
     }
 
     /// The defaults, with memory for all rows of the bench, as the peers have it.
     ///
     /// - Parameter materializes: whether the database follows; otherwise the log alone is measured.
-    static func configuration(_ materializes: Bool) -> StoreConfiguration {
+    static func configuration(_ materializes: Bool, keys: Int = 0) -> StoreConfiguration {
         var configuration = StoreConfiguration()
-        configuration.cacheLimit = 4 << 30
-        configuration.dirtyLimit = 3 << 30
+        configuration.cacheLimit = max(4 << 30, keys * 280)
+        configuration.dirtyLimit = configuration.cacheLimit / 4 * 3
         configuration.logger.logLevel = .critical
         if !materializes {
             configuration.materializeInterval = .seconds(86_400)

@@ -59,7 +59,7 @@ private func waitForEach(
 }
 
 /// Apart, since a span may not live across a suspension.
-private func put(_ peer: StorePeer, _ dataset: Dataset, _ index: Int) throws -> Receipt {
+func put(_ peer: StorePeer, _ dataset: Dataset, _ index: Int) throws -> Receipt {
     let (key, value) = (dataset.key(index), dataset.value(index))
     return try peer.table.put(value.span, for: key.span)
 }

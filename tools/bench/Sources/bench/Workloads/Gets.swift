@@ -9,7 +9,7 @@ extension Workload {
         widths: [1, 2]
     ) { contender, setting in
         let dataset = Dataset(count: setting.count)
-        let peer = try contender.open(setting.directory, durable: false)
+        let peer = try contender.open(setting.directory, durable: false, keys: setting.count)
         let loading = try peer.session(durable: false)
         for index in 0..<dataset.count { try loading.put(dataset.key(index), dataset.value(index)) }
         try loading.finish()

@@ -1,4 +1,4 @@
-import CPeers
+import CBase
 import Foundation
 import WriteBehind
 
@@ -44,7 +44,7 @@ extension Workload {
     }
 
     /// One prepared upsert a row, sorted within transactions of 200,000, as the store makes them.
-    private static func upsert(
+    static func upsert(
         _ dataset: Dataset, _ order: [Int32], _ setting: Setting
     ) throws -> Measurement {
         let peer = try SQLite(setting.directory, .normal)

@@ -15,7 +15,7 @@ extension Workload {
             contender, setting in
             let dataset = Dataset(count: setting.count)
             let order = dataset.order(hot: hot)
-            let peer = try contender.open(setting.directory, durable: false)
+            let peer = try contender.open(setting.directory, durable: false, keys: setting.count)
             let result = measurePuts(peer, dataset, order, setting)
             try await peer.close()
             return result.with(diskIn: setting.directory)
@@ -46,7 +46,7 @@ extension Workload {
 /// Puts from `setting.width` threads, each its share of the operations.
 func measurePuts(
     _ peer: any Peer, _ dataset: Dataset, _ order: [Int32], _ setting: Workload.Setting,
-    durable: Bool = false
+    durable: Bool = false, every: Int = 16
 ) -> Measurement {
     let gathered = Mutex<(latencies: [UInt32], operations: Int)>(([], 0))
     let share = order.count / setting.width
@@ -56,7 +56,7 @@ func measurePuts(
         do {
             let session = try peer.session(durable: durable)
             let (latencies, operations) = try putAll(
-                session, dataset, order[range], setting, every: durable ? 1 : 16)
+                session, dataset, order[range], setting, every: durable ? 1 : every)
             gathered.withLock {
                 $0.latencies += latencies
                 $0.operations += operations

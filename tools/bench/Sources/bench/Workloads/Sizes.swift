@@ -11,14 +11,7 @@ extension Workload {
             result: .figure("log bytes a record", "B")
         ) { contender, setting in
             let dataset = Dataset(count: setting.count, values: values)
-            let peer: any Peer =
-                switch contender {
-                case .writebehind: try StorePeer(setting.directory)
-                default:
-                    try RocksDB(
-                        setting.directory,
-                        RocksDB.Options(memtable: 4 << 30, packsLog: contender == .rocksdbZstd))
-                }
+            let peer = try contender.open(setting.directory, durable: false, keepsLog: true)
             var result = measurePuts(peer, dataset, dataset.order(hot: false), setting)
             let isStore = contender == .writebehind
             if isStore { try await peer.close() }

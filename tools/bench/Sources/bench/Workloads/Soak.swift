@@ -17,6 +17,7 @@ extension Workload {
         let written = Mutex<(latencies: [UInt32], operations: Int, refused: Int)>(([], 0, 0))
         let samples = Mutex<[Sample]>([])
         let clock = Stopwatch()
+        let start = nanoseconds()
         concurrently(3) { number in
             switch number {
             case 0:
@@ -31,7 +32,11 @@ extension Workload {
                 }
             default:
                 while !isOver.load(ordering: .relaxed) {
-                    samples.withLock { $0.append(Sample(peer.store.health)) }
+                    let sample = Sample(
+                        seconds: Double(nanoseconds() - start) / 1e9,
+                        lag: Double(peer.store.health.lag.records),
+                        memory: Double(Usage.memory("RssAnon")))
+                    samples.withLock { $0.append(sample) }
                     usleep(200_000)
                 }
             }
@@ -44,21 +49,12 @@ extension Workload {
         result.more["refused"] = Double(refused)
         result.more["reads"] = Double(reads.load(ordering: .relaxed))
         samples.withLock { samples in
+            result.samples = samples
             result.more["lag, most records"] = samples.map(\.lag).max()
             result.more["memory, most MB"] = (samples.map(\.memory).max() ?? 0) / 1e6
         }
         try await peer.close()
         return result.with(diskIn: setting.directory)
-    }
-
-    private struct Sample {
-        var lag: Double
-        var memory: Double
-
-        init(_ health: Health) {
-            lag = Double(health.lag.records)
-            memory = Double(Usage.memory("RssAnon"))
-        }
     }
 
     private static func write(
