@@ -79,6 +79,10 @@ let package = Package(
         .target(
             name: "TestSupport", dependencies: ["EventLog"], path: "Tests/TestSupport",
             swiftSettings: language),
+        // What tests and fuzzer feed to every decoder.
+        .target(
+            name: "Fuzzing", dependencies: ["WriteBehind", "EventLog", "TestSupport", "CZstd"],
+            path: "Tests/Fuzzing", swiftSettings: language),
         .testTarget(
             name: "EventLogTests", dependencies: ["EventLog", "TestSupport"],
             // Files of earlier format versions, read as files.
@@ -86,12 +90,13 @@ let package = Package(
         .testTarget(
             name: "WriteBehindTests",
             dependencies: [
-                "WriteBehind", "EventLog", "TestSupport", "crashtest",
+                "WriteBehind", "EventLog", "TestSupport", "Fuzzing", "crashtest",
                 .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "CoreMetrics", package: "swift-metrics"),
             ],
-            swiftSettings: language),
+            // Bytes that a fuzzer found, read as files.
+            exclude: ["Fuzzed"], swiftSettings: language),
         .testTarget(name: "TidyTests", swiftSettings: language),
         // Runs the built executable as a process, which it therefore depends on.
         .testTarget(
@@ -103,3 +108,11 @@ let package = Package(
             swiftSettings: language),
     ]
 )
+
+// Linked with libFuzzer, which only `tools/fuzz/run` asks for.
+if Context.environment["WRITEBEHIND_FUZZ"] != nil {
+    package.targets.append(
+        .executableTarget(
+            name: "fuzz", dependencies: ["Fuzzing"], path: "tools/fuzz", exclude: ["run"],
+            swiftSettings: language))
+}
