@@ -70,9 +70,9 @@ let package = Package(
         .executableTarget(
             name: "crashtest",
             dependencies: [
-                "WriteBehind", "EventLog", "TestSupport",
+                "WriteBehind", "EventLog", "TestSupport", "StoreSimulation",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
-                .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "GRDBSQLite", package: "GRDB.swift"),
                 .product(name: "Logging", package: "swift-log"),
             ],
             path: "tools/crashtest", swiftSettings: language),
@@ -83,6 +83,14 @@ let package = Package(
         .target(
             name: "Fuzzing", dependencies: ["WriteBehind", "EventLog", "TestSupport", "CZstd"],
             path: "Tests/Fuzzing", swiftSettings: language),
+        // The store in a simulation, for the tests and for `crashtest simulate`.
+        .target(
+            name: "StoreSimulation",
+            dependencies: [
+                "WriteBehind", "EventLog", "TestSupport",
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            path: "Tests/StoreSimulation", swiftSettings: language),
         .testTarget(
             name: "EventLogTests", dependencies: ["EventLog", "TestSupport"],
             // Files of earlier format versions, read as files.
@@ -90,7 +98,8 @@ let package = Package(
         .testTarget(
             name: "WriteBehindTests",
             dependencies: [
-                "WriteBehind", "EventLog", "TestSupport", "Fuzzing", "crashtest",
+                "WriteBehind", "EventLog", "TestSupport", "Fuzzing", "StoreSimulation",
+                "crashtest",
                 .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "CoreMetrics", package: "swift-metrics"),

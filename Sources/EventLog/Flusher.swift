@@ -40,7 +40,7 @@ package final class Flusher: Sendable {
         var isClosed = false
     }
 
-    private let state: Mutex<State>
+    private let state: Lock<State>
     private let staging: Staging
     private let environment: LogEnvironment
     private let options: LogOptions
@@ -55,7 +55,7 @@ package final class Flusher: Sendable {
         self.environment = environment
         self.options = options
         epoch = end.epoch + 1
-        state = Mutex(
+        state = Lock(
             State(
                 compressor: Compressor(level: options.compressionLevel),
                 cursor: Staging.Cursor(nextSequence: end.nextSequence), chain: Chain(end.chain),

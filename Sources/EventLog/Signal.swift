@@ -1,6 +1,6 @@
 import Glibc
 
-/// A counter that threads can wait on: the standard library's `Mutex` has no condition variable.
+/// A counter that threads can wait on: ``Lock`` has no condition variable.
 ///
 /// `@unchecked Sendable`: `count` is read and written only with `mutex` held, and the two pthread objects are
 /// made for being shared and do not move.

@@ -1,9 +1,9 @@
-import Synchronization
+import EventLog
 
 /// A value behind a lock, for test doubles that several threads use.
 package final class Locked<Value>: @unchecked Sendable {
     // The value is only reached with the lock held.
-    private let mutex = Mutex(())
+    private let mutex = Lock(())
     private var value: Value
 
     package init(_ value: Value) {

@@ -35,7 +35,6 @@
 
 package import EventLog
 import Glibc
-import Synchronization
 
 /// A disk for crash tests.
 package final class SimulatedDisk: Disk {
@@ -46,15 +45,15 @@ package final class SimulatedDisk: Disk {
         case power
     }
 
-    let state: Mutex<State>
+    let state: Lock<State>
 
     /// The seed decides only how much of a short write is written.
     package init(seed: UInt64 = 0) {
-        state = Mutex(State(random: SeededRandom(seed: seed)))
+        state = Lock(State(random: SeededRandom(seed: seed)))
     }
 
     private init(copying copied: State) {
-        state = Mutex(copied)
+        state = Lock(copied)
     }
 
     /// Ends this life of the disk's user. What it had open is dead; the disk can be used again.
@@ -91,6 +90,12 @@ package final class SimulatedDisk: Disk {
     package var capacity: Int? {
         get { state.withLock { $0.capacity } }
         set { state.withLock { $0.capacity = newValue } }
+    }
+
+    /// Whether ``operations`` are kept.
+    package var keepsTrace: Bool {
+        get { state.withLock { $0.keepsTrace } }
+        set { state.withLock { $0.keepsTrace = newValue } }
     }
 
     /// What ``supportsSharedMapping(_:)`` answers.

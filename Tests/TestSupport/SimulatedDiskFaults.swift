@@ -58,6 +58,9 @@ extension SimulatedDisk {
         state.withLock { $0.faults = Faults() }
     }
 
+    /// Whether the disk has begun to fail for good.
+    package var hasStopped: Bool { state.withLock { $0.faults.hasStopped } }
+
     /// How many operations there were, failed ones included; crashes do not reset it.
     package var operationCount: Int { state.withLock { $0.operationCount } }
 
@@ -103,6 +106,7 @@ extension SimulatedDisk {
 
         var counted: Counted?
         var named: [Named] = []
+        private(set) var hasStopped = false
 
         /// The failure due for the operation that begins now.
         mutating func next(_ kind: DiskOperation, _ path: String) -> Fault? {
@@ -124,7 +128,7 @@ extension SimulatedDisk {
                 counted = next
                 return nil
             }
-            if !next.isPermanent { counted = nil }
+            if next.isPermanent { hasStopped = true } else { counted = nil }
             return next.fault
         }
     }

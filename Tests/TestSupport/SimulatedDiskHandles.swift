@@ -136,9 +136,11 @@ final class SimulatedLock: DiskLock {
 final class SimulatedPages: Sendable {
     let byteCount: Int
     private let descriptor: Int32
+    /// Where files are memory and cost no disk's time, if there is such a place.
+    private static let directory = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp"
 
     init(_ bytes: [UInt8]) {
-        var template = Array("/tmp/simulated-disk-XXXXXX".utf8CString)
+        var template = Array((Self.directory + "/simulated-disk-XXXXXX").utf8CString)
         descriptor = mkstemp(&template)
         precondition(descriptor >= 0, "the simulation needs a temporary file")
         unlink(template)

@@ -16,6 +16,7 @@ extension SimulatedDisk {
         var capacity: Int?
         var supportsSharedMapping = true
         var faults = Faults()
+        var keepsTrace = true
         var operations: [LoggedOperation] = []
         var operationCount = 0
         var operationCounts: [DiskOperation: Int] = [:]
@@ -31,7 +32,7 @@ extension SimulatedDisk {
         ) throws(SystemError) -> Fault? {
             operationCount += 1
             operationCounts[kind, default: 0] += 1
-            operations.append(LoggedOperation(kind, path))
+            if keepsTrace { operations.append(LoggedOperation(kind, path)) }
             if let life, life != self.life {
                 throw SystemError(call: kind.rawValue, path: path, code: EBADF)
             }
@@ -62,7 +63,9 @@ extension SimulatedDisk {
                 SystemError(call: "lookup", path: path, code: code)
             }
             guard !path.utf8.contains(0) else { throw failure(EINVAL) }
-            let parts = path.split(separator: "/").filter { $0 != "." }
+            // As bytes: paths are parsed more often than anything else here is done.
+            let parts = path.utf8.split(separator: UInt8(ascii: "/")).map { Substring($0) }
+                .filter { $0 != "." }
             guard let name = parts.last else { throw failure(path.isEmpty ? ENOENT : EINVAL) }
             guard !parts.contains("..") else { throw failure(EINVAL) }
             var directory = Self.root

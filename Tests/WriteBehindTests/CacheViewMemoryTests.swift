@@ -1,12 +1,11 @@
 import EventLog
-import Synchronization
 import TestSupport
 import Testing
 import WriteBehind
 
 /// The last sequence that was given out.
 private final class Sequencer: Sendable {
-    private let last = Mutex<UInt64>(0)
+    private let last = Lock<UInt64>(0)
     var value: UInt64 { last.withLock { $0 } }
 
     func take(_ count: UInt64) -> UInt64 {

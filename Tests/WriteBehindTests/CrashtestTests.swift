@@ -10,10 +10,10 @@ import Testing
         return URL(fileURLWithPath: bundle).deletingLastPathComponent().appending(path: name)
     }
 
-    @Test func nothingAcknowledgedIsLostByTenKills() throws {
+    private func run(_ arguments: String...) throws {
         let process = Process()
         process.executableURL = try Self.product("crashtest")
-        process.arguments = ["--rounds", "10"]
+        process.arguments = arguments
         let pipe = Pipe()
         process.standardOutput = pipe
         process.standardError = pipe
@@ -21,5 +21,16 @@ import Testing
         let output = try pipe.fileHandleForReading.readToEnd() ?? Data()
         process.waitUntilExit()
         #expect(process.terminationStatus == 0, "\(String(decoding: output, as: UTF8.self))")
+    }
+
+    @Test func nothingAcknowledgedIsLostByTenRoundsOfKills() throws {
+        try run("--rounds", "10")
+    }
+
+    @Test(arguments: ["hot", "distinct"])
+    func memoryStaysBoundedWhileTheDatabaseIsLockedAndAfterReopening(keys: String) throws {
+        let directory = TemporaryStore()
+        try run("memory", directory.path, "--keys", keys)
+        try run("memory", directory.path, "--reopening")
     }
 }

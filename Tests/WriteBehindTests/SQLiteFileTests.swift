@@ -57,6 +57,27 @@ import WriteBehind
         #expect(refusal { _ = try SinkFixture.open(fixture.path) } == .corrupt)
     }
 
+    /// A new database becomes one with a WAL through a rollback journal. A kill just then leaves a
+    /// journal that only a connection that may write can roll back.
+    @Test func aKillWhileTheDatabaseIsMadeIsRolledBackByOpening() throws {
+        let fixture = try SinkFixture()
+        try fixture.sink.close()
+        let path = fixture.path + ".killed"
+        let page = try Data(contentsOf: URL(fileURLWithPath: fixture.path)).prefix(4096)
+        // No page is saved in it yet, and the file was empty before.
+        var journal = Data([0xD9, 0xD5, 0x05, 0xF9, 0x20, 0xA1, 0x63, 0xD7])
+        for field in [0, 1, 0, 512, 4096] as [UInt32] {
+            withUnsafeBytes(of: field.bigEndian) { journal.append(contentsOf: $0) }
+        }
+        journal.append(Data(repeating: 0, count: 512 - journal.count))
+        try page.write(to: URL(fileURLWithPath: path))
+        try journal.write(to: URL(fileURLWithPath: path + "-journal"))
+        let sink = try SinkFixture.open(path)
+        #expect(try sink.watermark() == SinkFixture.origin)
+        try sink.close()
+        #expect(!FileManager.default.fileExists(atPath: path + "-journal"))
+    }
+
     @Test(arguments: ["remove", "rename"])
     func aFileTakenAwayIsNoticedBeforeTheNextCommit(how: String) throws {
         let fixture = try SinkFixture()
@@ -69,12 +90,12 @@ import WriteBehind
         #expect(refusal { try fixture.apply(changes) } == .gone)
     }
 
-    @Test(.enabled(if: geteuid() != 0, "root writes to any file"))
+    @Test(.enabled(if: WriteProtection.isPossible, "root writes to any file here"))
     func aDatabaseThatMayNotBeWrittenIsReadOnly() throws {
         let fixture = try SinkFixture()
         try fixture.sink.close()
-        try FileManager.default.setAttributes(
-            [.posixPermissions: 0o400], ofItemAtPath: fixture.path)
+        try WriteProtection.set(fixture.path, true)
+        defer { try? WriteProtection.set(fixture.path, false) }
         #expect(refusal { try SinkFixture.open(fixture.path).close() } == .readOnly)
     }
 

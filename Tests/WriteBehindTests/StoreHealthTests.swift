@@ -34,29 +34,6 @@ import WriteBehind
         try await store.close()
     }
 
-    @Test func aDatabaseThatWasDeletedIsToldAndRebuiltByReopening() async throws {
-        let directory = TemporaryStore()
-        var store = try directory.open()
-        var players = try store.table(Player.self)
-        for id in 0..<100 { try players.put(Player(id: id, name: "p\(id)")) }
-        try await store.waitForAll(.materialized, timeout: .seconds(10))
-        try FileManager.default.removeItem(atPath: directory.database)
-        try players.put(Player(id: 100, name: "later"))
-        #expect(await eventually { store.health.verdict >= .degraded })
-        #expect(store.health.causes.contains { $0.contains("reopening") })
-        #expect(try await players.get(100)?.name == "later")
-        try await store.close(deadline: .milliseconds(50))
-
-        store = try directory.open()
-        players = try store.table(Player.self)
-        try await store.waitForAll(.materialized, timeout: .seconds(10))
-        #expect(store.health.verdict == .healthy)
-        for id in 0...100 { try players.evict(id) }
-        #expect(try await players.get(50)?.name == "p50")
-        #expect(try await players.get(100)?.name == "later")
-        try await store.close()
-    }
-
     @Test func aWorkerThatDiesIsStartedAgainAndOneThatHangsIsTold() async throws {
         let directory = TemporaryStore()
         let lines = Locked<[String]>([])

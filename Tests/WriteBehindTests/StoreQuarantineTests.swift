@@ -140,6 +140,27 @@ import WriteBehind
         try await store.close()
     }
 
+    /// A clear shares all rows of its table, so what follows it is connected with it.
+    @Test func whatFollowsAClearInQuarantineIsNotGivenUpWithoutIt() async throws {
+        let directory = TemporaryStore()
+        let store = try await storeWithUniqueNames(directory)
+        let players = try store.table(Player.self)
+        _ = try await poison(store, players, id: 1)
+        try players.clear()
+        let last = try players.put(Player(id: 2, name: "after"))
+        try await store.waitForAll(.materialized, timeout: .seconds(10))
+        let error = await storeError {
+            _ = try await store.quarantine.skip(last.sequence, reason: "a test")
+        }
+        guard case .database(let reason)? = error else {
+            Issue.record("\(String(describing: error))")
+            return
+        }
+        #expect(reason.contains("clear"))
+        #expect(store.quarantine.list().count == 3)
+        try await store.close()
+    }
+
     @Test func patchingPutsACorrectedRow() async throws {
         let directory = TemporaryStore()
         let store = try await storeWithUniqueNames(directory)

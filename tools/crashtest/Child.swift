@@ -3,7 +3,7 @@ import Foundation
 import TestSupport
 import WriteBehind
 
-/// The process that is killed: writes until then, and says what was acknowledged.
+/// The process that is killed, or kills itself: writes until then, and says what was acknowledged.
 struct Child: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "child", abstract: "Write until killed.", shouldDisplay: false)
@@ -11,23 +11,52 @@ struct Child: AsyncParsableCommand {
     @Argument var directory: String
     @Argument var seed: UInt64
     @Argument var round: Int
+    @Option var failpoint: String?
+    /// Opens the store, which recovers it, and dies at the latest when that is done.
+    @Flag var reopening = false
 
     func run() async throws {
-        let tables = try Tables(at: directory)
+        if let failpoint {
+            guard SQLiteCalls.intercept() else { throw ValidationError("SQLite cannot be watched") }
+            guard let failpoint = Failpoint(failpoint) else {
+                throw ValidationError("no failpoint: \(failpoint)")
+            }
+            Armed.set(failpoint)
+        }
+        let tables = try Tables(
+            at: directory, environment: .watched(directory, Tables.configuration))
+        if reopening {
+            kill(getpid(), SIGKILL)
+            while true { pause() }
+        }
         let (seed, round) = (seed, round)
         try await withThrowingTaskGroup(of: Void.self) { group in
             for thread in 0..<Load.threadCount {
-                group.addTask {
-                    var load = Load(seed: seed, round: round, thread: thread)
-                    while true {
-                        let sequence = try await tables.apply(load.next())
-                        // One write of less than a pipe's page: lines of threads do not mix.
-                        let line = "\(thread) \(sequence)\n"
-                        try FileHandle.standardOutput.write(contentsOf: Data(line.utf8))
-                    }
-                }
+                group.addTask { try await Self.write(tables, seed, round, thread) }
             }
             try await group.waitForAll()
         }
+    }
+
+    /// A line for every acknowledged write: `THREAD SEQUENCE`, and with ` durable` where that was waited for.
+    private static func write(
+        _ tables: Tables, _ seed: UInt64, _ round: Int, _ thread: Int
+    ) async throws {
+        var load = Load(seed: seed, round: round, thread: thread)
+        while true {
+            let change = load.next()
+            let receipt = try await tables.apply(change)
+            let sequence = receipt?.sequence ?? 0
+            try Armed.around(.append, .staging) { try say("\(thread) \(sequence)") }
+            if load.waitsForDurable, let receipt {
+                try await tables.store.wait(for: .durable, receipt)
+                try say("\(thread) \(sequence) durable")
+            }
+        }
+    }
+
+    private static func say(_ line: String) throws {
+        // One write of less than a pipe's page: lines of threads do not mix.
+        try FileHandle.standardOutput.write(contentsOf: Data((line + "\n").utf8))
     }
 }

@@ -6,55 +6,124 @@ import TestSupport
 struct Crashtest: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "crashtest",
-        abstract:
-            "Kill a process that writes to a store, again and again, and look for what was lost.",
+        abstract: "Kill a process that writes to a store, and look for what was lost.",
         discussion: """
-            Each round starts a child that writes with several tasks and reports every write that was
-            acknowledged, kills it with SIGKILL at a random moment, opens the store and checks that
-            every acknowledged write is there, that no transaction is there in part, and that the
-            database is the fold of the log up to its watermark.
+            Each round starts a child that writes with several tasks and reports every
+            write that was acknowledged. It dies by SIGKILL: at a random moment, or by
+            its own hand before, in the middle of or after some operation on its files,
+            SQLite's among them; then, every other round, up to three times more while
+            it recovers. Then the store is opened and checked: every acknowledged write
+            is there, no transaction is there in part, and log, snapshots and database
+            verify.
+
+            With --power, the child works on a file system of its own, whose disk is
+            copied in one instant, as power loss would leave it: what only the kernel's
+            memory held is not there. The copy is mounted and checked; then the next
+            round goes on with it.
 
             EXAMPLES
-              crashtest                                  50 rounds in a temporary directory
-              crashtest --rounds 10000 --seed 7          the long form; a seed repeats what is written
+              crashtest                       50 rounds in a temporary directory
+              crashtest --rounds 10000 --seed 7
               crashtest --seconds 600 --directory /mnt/disk/crash
+              crashtest --power --rounds 100  as root: ext4, xfs and btrfs
             """,
-        subcommands: [Child.self])
+        subcommands: [Child.self, Memory.self, Simulate.self])
 
-    @Option(help: "How many kills.")
+    @Option(help: "How many rounds. With --power, on each file system.")
     var rounds = 50
 
     @Option(help: "Stop after this many seconds, whatever the number of rounds.")
     var seconds: Double?
 
-    @Option(help: "Chooses what is written and when it is killed.")
+    @Option(help: "Chooses what is written and where it is killed.")
     var seed: UInt64 = .random(in: 0..<1_000_000)
 
-    @Option(help: "Where the stores are; it must not exist yet. The last store is kept.")
+    @Option(help: "Where the stores are; it must not exist yet. Is kept.")
     var directory: String?
 
+    @Flag(help: "Lose power instead. Needs root and loop devices.")
+    var power = false
+
+    @Option(help: "With --power: only this one of ext4, xfs and btrfs.")
+    var fileSystem: FileSystem?
+
+    func validate() throws {
+        guard rounds > 0 else { throw ValidationError("--rounds must be at least 1.") }
+        guard power || fileSystem == nil else {
+            throw ValidationError("--file-system goes with --power.")
+        }
+    }
+
     func run() async throws {
-        print("crashtest: seed \(seed)")
+        say("crashtest: seed \(seed)")
         let path = directory ?? NSTemporaryDirectory() + "/crashtest-\(UUID().uuidString)"
         guard !FileManager.default.fileExists(atPath: path) else {
             throw ValidationError("\(path) exists already")
         }
         let end = seconds.map { Date(timeIntervalSinceNow: $0) } ?? .distantFuture
+        if power { try PowerParent.checkMachine() }
         try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+        if power { try await losePower(path, until: end) } else { try await kill(path, until: end) }
+        if directory == nil { try FileManager.default.removeItem(atPath: path) }
+    }
+
+    private func kill(_ path: String, until end: Date) async throws {
         var parent = Parent(root: path, seed: seed)
         while parent.round < rounds, Date() < end {
             do {
                 try await parent.playRound()
             } catch {
-                print(
-                    "round \(parent.round), seed \(seed): \(error)\nThe store is in \(parent.directory)"
-                )
-                throw ExitCode.failure
+                throw failed(parent.round, error, parent.directory)
+            }
+            if parent.round.isMultiple(of: 100) {
+                say("\(parent.round) rounds, \(parent.kills) kills: nothing lost so far")
             }
         }
-        print(
-            "\(parent.round) kills, \(parent.acknowledged) acknowledged writes, none lost; "
-                + "\(parent.surplus) unacknowledged ones survived")
-        if directory == nil { try FileManager.default.removeItem(atPath: path) }
+        for (place, count) in parent.places.sorted(by: { $0.key < $1.key }) {
+            say("  \(place)".padding(toLength: 40, withPad: " ", startingAt: 0) + "\(count)")
+        }
+        say(
+            "\(parent.round) rounds, \(parent.kills) kills, "
+                + "\(parent.ledger.acknowledged) acknowledged writes, none lost;\n"
+                + "\(parent.ledger.surplus) unacknowledged ones survived")
     }
+
+    private func losePower(_ path: String, until end: Date) async throws {
+        for kind in fileSystem.map({ [$0] }) ?? FileSystem.here {
+            var parent = PowerParent(root: "\(path)/\(kind)", seed: seed, kind)
+            do {
+                try parent.begin()
+                while parent.round < rounds, Date() < end { try await parent.playRound() }
+                try parent.end()
+            } catch {
+                parent.abandon()
+                throw failed(parent.round, error, parent.root)
+            }
+            say(
+                "\(kind): \(parent.round) power failures, "
+                    + "\(parent.ledger.acknowledged) writes survived,\n"
+                    + "  \(parent.durable) of them waited for and none of these lost; "
+                    + "\(parent.lost) others lost")
+        }
+    }
+
+    /// Says what failed where, in lines that fit a terminal, and leaves the store.
+    private func failed(_ round: Int, _ error: any Error, _ directory: String) -> ExitCode {
+        say("FAILED in round \(round) of seed \(seed):")
+        var line = ""
+        for word in "\(error)".split(separator: " ") {
+            if line.count + word.count > 76 {
+                say("  \(line)")
+                line = ""
+            }
+            line += line.isEmpty ? word : " \(word)"
+        }
+        say("  \(line)\nKept: \(directory)")
+        return .failure
+    }
+}
+
+/// At once, also into a pipe or a file.
+func say(_ text: String) {
+    FileHandle.standardOutput.write(Data((text + "\n").utf8))
 }

@@ -1,3 +1,4 @@
+import EventLog
 import Logging
 import TestSupport
 import WriteBehind
@@ -29,22 +30,55 @@ struct Item: TableRow, Equatable {
     }
 }
 
+/// A row of the table that is cleared now and then; thread 0's.
+struct Visit: TableRow, Equatable {
+    typealias Key = Int
+    static let schema = WriteBehind.TableSchema(
+        "visit", [.key("id", .integer), .column("place", .text)])
+    var id: Int
+    var place: String
+
+    init(id: Int, place: String) { (self.id, self.place) = (id, place) }
+
+    func encode(to encoder: inout RowEncoder) {
+        encoder.encode(id)
+        encoder.encode(place)
+    }
+
+    init(from decoder: inout RowDecoder) throws {
+        id = try decoder.decode()
+        place = try decoder.decode()
+    }
+}
+
 /// What a thread writes, by its seed: the child does it, and the parent knows it without being told.
 struct Load {
     static let threadCount = 4
     static let rowsOfThread = 40
+    static let visitCount = 30
 
     enum Change {
-        case put(Item)
+        /// With a cached copy that goes at once, or stays.
+        case put(Item, isShortLived: Bool)
         case update(Int, note: String)
         case increment(Int, by: Int)
         case delete(Int)
         /// Two rows, a row that goes, and a row of another table: one commit.
         case transaction([Item], deleting: Int, KeyValue)
+        /// From one row to another, where both are there: a transaction that reads.
+        case move(Int, Int, by: Int)
+        case visit(Visit)
+        case clearVisits
+        /// All go and one comes, as one commit.
+        case restartVisits(Visit)
     }
 
     private let thread: Int
     private var random: SeededRandom
+    private var count = 0
+
+    /// Whether the write is waited for until it is durable.
+    var waitsForDurable: Bool { count.isMultiple(of: 16) }
 
     init(seed: UInt64, round: Int, thread: Int) {
         self.thread = thread
@@ -57,7 +91,9 @@ struct Load {
     }
 
     private mutating func someNote() -> String {
-        String(repeating: "x", count: .random(in: 0...300, using: &random))
+        // Nothing that compresses well: segments have to fill up.
+        (0..<Int.random(in: 0...25, using: &random)).map { _ in String(random.next(), radix: 36) }
+            .joined()
     }
 
     private mutating func someItem() -> Item {
@@ -67,15 +103,27 @@ struct Load {
     }
 
     mutating func next() -> Change {
-        switch Int.random(in: 0..<10, using: &random) {
-        case 0..<4: .put(someItem())
-        case 4..<6: .update(someID(), note: someNote())
-        case 6..<8: .increment(someID(), by: .random(in: -9...9, using: &random))
-        case 8: .delete(someID())
+        count += 1
+        return switch Int.random(in: 0..<12, using: &random) {
+        case 0..<4: .put(someItem(), isShortLived: Bool.random(using: &random))
+        case 4: .update(someID(), note: someNote())
+        case 5..<7: .increment(someID(), by: .random(in: -9...9, using: &random))
+        case 7: .delete(someID())
+        case 8: .move(someID(), someID(), by: .random(in: 1...9, using: &random))
+        case 9 where thread == 0: someVisiting()
         default:
             .transaction(
                 [someItem(), someItem()], deleting: someID(),
                 KeyValue(key: "thread \(thread)", value: [UInt8(random.next() & 0xFF)]))
+        }
+    }
+
+    private mutating func someVisiting() -> Change {
+        let visit = Visit(id: .random(in: 0..<Self.visitCount, using: &random), place: someNote())
+        return switch Int.random(in: 0..<20, using: &random) {
+        case 0: .clearVisits
+        case 1: .restartVisits(visit)
+        default: .visit(visit)
         }
     }
 }
@@ -84,10 +132,11 @@ struct Load {
 struct Model: Equatable {
     var items: [Int: Item] = [:]
     var labels: [String: [UInt8]] = [:]
+    var visits: [Int: Visit] = [:]
 
     mutating func apply(_ change: Load.Change) {
         switch change {
-        case .put(let item): items[item.id] = item
+        case .put(let item, _): items[item.id] = item
         case .update(let id, let note): items[id]?.note = note
         case .increment(let id, let amount): items[id]?.value += amount
         case .delete(let id): items[id] = nil
@@ -95,6 +144,13 @@ struct Model: Equatable {
             for item in new { items[item.id] = item }
             items[deleted] = nil
             labels[label.key] = label.value
+        case .move(let from, let to, let amount):
+            guard from != to, items[from] != nil, items[to] != nil else { return }
+            items[from]?.value -= amount
+            items[to]?.value += amount
+        case .visit(let visit): visits[visit.id] = visit
+        case .clearVisits: visits = [:]
+        case .restartVisits(let visit): visits = [visit.id: visit]
         }
     }
 
@@ -102,7 +158,22 @@ struct Model: Equatable {
     func part(of thread: Int) -> Model {
         Model(
             items: items.filter { $0.key % Load.threadCount == thread },
-            labels: labels.filter { $0.key == "thread \(thread)" })
+            labels: labels.filter { $0.key == "thread \(thread)" },
+            visits: thread == 0 ? visits : [:])
+    }
+
+    func difference(from expected: Model) -> String {
+        func rows<Key: Comparable, Row: Equatable>(
+            _ name: String, _ found: [Key: Row], _ expected: [Key: Row]
+        ) -> [String] {
+            Set(found.keys).union(expected.keys).sorted().filter { found[$0] != expected[$0] }.map {
+                func text(_ row: Row?) -> String { row.map { "\($0)" } ?? "absent" }
+                return "\(name) \($0) is \(text(found[$0])), not \(text(expected[$0]))"
+            }
+        }
+        return
+            (rows("item", items, expected.items) + rows("label", labels, expected.labels)
+            + rows("visit", visits, expected.visits)).joined(separator: "; ")
     }
 }
 
@@ -111,11 +182,14 @@ struct Tables {
     let store: Store
     let items: StoredTable<Item>
     let labels: StoredTable<KeyValue>
+    let visits: StoredTable<Visit>
 
-    init(at path: String) throws {
-        store = try Store(at: path, configuration: Self.configuration)
+    init(at path: String, environment: StoreEnvironment = .machine(readers: 2)) throws {
+        store = try Store(
+            at: path, configuration: Self.configuration, environment: environment)
         items = try store.table(Item.self)
         labels = try store.keyValues()
+        visits = try store.table(Visit.self)
     }
 
     /// Small buffers and short pauses, so that a kill finds everything in the middle of something.
@@ -124,28 +198,52 @@ struct Tables {
         configuration.cacheLimit = 8 << 20
         configuration.stagingSlotSize = 64 << 10
         configuration.blockSize = 8 << 10
-        configuration.segmentSize = 256 << 10
+        configuration.segmentSize = 64 << 10
         configuration.syncInterval = .milliseconds(15)
         configuration.materializeInterval = .milliseconds(10)
+        configuration.snapshotAfter = 128 << 10
+        configuration.logKept = .zero
+        configuration.logBytesKept = 64 << 10
         configuration.logger.logLevel = .critical
         return configuration
     }
 
-    /// The sequence that was acknowledged; 0 where there was nothing to change.
-    func apply(_ change: Load.Change) async throws -> UInt64 {
+    /// The receipt of what was acknowledged; nil where there was nothing to change.
+    func apply(_ change: Load.Change) async throws -> Receipt? {
         switch change {
-        case .put(let item): return try items.put(item).sequence
-        case .update(let id, let note):
-            return try await items.update(id) { $0.note = note }?.sequence ?? 0
+        case .put(let item, let isShortLived):
+            return try items.put(item, ttl: isShortLived ? .milliseconds(1) : nil)
+        case .update(let id, let note): return try await items.update(id) { $0.note = note }
         case .increment(let id, let amount):
-            return try await items.increment(id, "value", by: amount)?.receipt.sequence ?? 0
-        case .delete(let id): return try items.delete(id).sequence
+            return try await items.increment(id, "value", by: amount)?.receipt
+        case .delete(let id): return try items.delete(id)
         case .transaction(let new, let deleted, let label):
             return try store.transaction { transaction in
                 for item in new { try transaction.put(item, in: items) }
                 try transaction.delete(deleted, from: items)
                 try transaction.put(label, in: labels)
-            }.sequence
+            }
+        case .move(let from, let to, let amount): return try await move(from, to, amount)
+        case .visit(let visit): return try visits.put(visit)
+        case .clearVisits: return try visits.clear()
+        case .restartVisits(let visit):
+            return try store.transaction { transaction in
+                try transaction.clear(visits)
+                try transaction.put(visit, in: visits)
+            }
+        }
+    }
+
+    private func move(_ from: Int, _ to: Int, _ amount: Int) async throws -> Receipt? {
+        guard from != to else { return nil }
+        return try await store.readingTransaction { transaction in
+            guard var source = try await transaction.get(from, from: items),
+                var target = try await transaction.get(to, from: items)
+            else { return }
+            source.value -= amount
+            target.value += amount
+            try transaction.put(source, in: items)
+            try transaction.put(target, in: items)
         }
     }
 
@@ -159,6 +257,26 @@ struct Tables {
             let key = "thread \(thread)"
             model.labels[key] = try await labels.get(key)?.value
         }
+        for id in 0..<Load.visitCount { model.visits[id] = try await visits.get(id) }
         return model
+    }
+}
+
+extension StoreEnvironment {
+    /// The machine with a failpoint, and with checkpoints often enough to be hit by one.
+    static func watched(
+        _ directory: String, _ configuration: StoreConfiguration
+    ) -> StoreEnvironment {
+        let disk = FailpointDisk(root: directory)
+        var environment = StoreEnvironment.machine(readers: 2)
+        environment.disk = disk
+        environment.openSink = { (path, store, origin) throws(SinkError) in
+            var options = SQLiteOptions()
+            options.readerCount = 2
+            options.checkpointPages = 40
+            return try SQLiteSink(
+                path: path, storeID: store.bytes, origin: origin, disk: disk, options: options)
+        }
+        return environment
     }
 }

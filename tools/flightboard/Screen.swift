@@ -1,5 +1,5 @@
+import EventLog
 import Foundation
-import Synchronization
 
 /// What the user sees: lines on standard output, a progress bar on standard error.
 ///
@@ -8,7 +8,7 @@ final class Screen: Sendable {
     private let isColoured: Bool
     private let showsProgress: Bool
     /// When the progress bar was last drawn.
-    private let drawn = Mutex(ContinuousClock.now - .seconds(1))
+    private let drawn = Lock(ContinuousClock.now - .seconds(1))
 
     init() {
         let environment = ProcessInfo.processInfo.environment

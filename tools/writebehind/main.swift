@@ -26,7 +26,7 @@ func run() async -> Int32 {
 func report(_ error: any Error) -> Int32 {
     let parserCode = WriteBehindTool.exitCode(for: error)
     if parserCode.isSuccess || parserCode == .validationFailure {
-        let text = WriteBehindTool.fullMessage(for: error) + "\n"
+        let text = escapingControls(WriteBehindTool.fullMessage(for: error)) + "\n"
         let target: FileHandle = parserCode.isSuccess ? .standardOutput : .standardError
         target.write(Data(text.utf8))
         return parserCode.isSuccess ? ExitStatus.done.rawValue : ExitStatus.usage.rawValue

@@ -1,5 +1,4 @@
 import EventLog
-import Synchronization
 
 /// Keeps a second database current with a store that another process writes.
 package final class DatabaseFollower: Sendable {
@@ -35,10 +34,11 @@ package final class DatabaseFollower: Sendable {
     package func close() throws { try sink.close() }
 
     private final class Observer: Materializer.Observer {
-        let failure = Mutex<(any Error)?>(nil)
+        let failure = Lock<(any Error)?>(nil)
 
         func didChangeQuarantine() {}
         func didApply(_ applied: Materializer.Applied) { failure.withLock { $0 = nil } }
+        func didReplaceSink(_ watermark: Watermark) {}
         /// A busy database is tried again; what no second try helps is told.
         func didFail(_ error: any Error, attempts: Int) {
             if let error = error as? SinkError, error.isTransient, attempts < 20 { return }

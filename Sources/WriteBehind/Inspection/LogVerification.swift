@@ -47,7 +47,7 @@ package struct LogVerification: Sendable {
         _ progress: @Sendable (Int) -> Void
     ) throws -> [SegmentCheck] {
         let next = Atomic<Int>(0)
-        let results = Mutex<[Int: Result<SegmentCheck, LogError>]>([:])
+        let results = Lock<[Int: Result<SegmentCheck, LogError>]>([:])
         DispatchQueue.concurrentPerform(iterations: max(1, min(jobs, bases.count))) { _ in
             while true {
                 let index = next.wrappingAdd(1, ordering: .relaxed).oldValue

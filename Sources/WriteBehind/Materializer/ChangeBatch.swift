@@ -13,8 +13,9 @@ package final class ChangeBatch: SortedChanges {
     package private(set) var firstSequence: UInt64 = 0
     private var order: [RowTable.Reference] = []
 
-    package init(after watermark: Watermark) throws(OutOfMemory) {
-        rows = try RowTable()
+    /// - Parameter memory: about how many bytes it may come to hold.
+    package init(after watermark: Watermark, memory: Int = .max) throws(OutOfMemory) {
+        rows = try RowTable(memory: memory)
         through = watermark
     }
 

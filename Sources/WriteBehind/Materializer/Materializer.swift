@@ -12,6 +12,8 @@ import Synchronization
 ///   refused goes to quarantine, as a whole commit, and all else flows on.
 /// - Blocks with a `define`, `mark` or `settle` record are applied in sequence order from the start.
 /// - In sequence order, a step takes one block: progress is kept whatever comes next.
+/// - When the database is gone or damaged, another is opened or built in its place, and the log is
+///   applied to that from its own watermark on.
 /// - On any other error the same batch is tried again after a ``Backoff``; it is not gathered anew.
 package final class Materializer: Sendable {
     package enum Next: Equatable, Sendable {
@@ -35,6 +37,8 @@ package final class Materializer: Sendable {
         /// refused must stay in memory.
         func didChangeQuarantine()
         func didApply(_ applied: Applied)
+        /// Another sink is in place, at its own watermark: perhaps behind what was applied before.
+        func didReplaceSink(_ watermark: Watermark)
         func didFail(_ error: any Error, attempts: Int)
     }
 
@@ -46,8 +50,15 @@ package final class Materializer: Sendable {
         package var nanoseconds: UInt64
     }
 
+    /// Opens or makes a sink in the place of the one that failed so; throws where none can be.
+    package typealias Replacement =
+        @Sendable (SinkError) throws -> (sink: any Sink, watermark: Watermark)
+
     private struct State {
+        var sink: any Sink
         var watermark: Watermark
+        /// Why the sink has to be replaced before anything else.
+        var lost: SinkError?
         var reader: LogReader?
         var batch: ChangeBatch?
         /// Up to here, commits are applied one by one in sequence order.
@@ -57,24 +68,27 @@ package final class Materializer: Sendable {
         var lastApplied: UInt64 = 0
     }
 
-    private let state: Mutex<State>
+    private let state: Lock<State>
     private let log: any FollowedLog
-    private let sink: any Sink
+    private let replacement: Replacement?
     private let limits: Limits
     private let observer: any Observer
+    private let reported = Lock<(sink: any Sink, error: SinkError)?>(nil)
     private let wanted = Atomic<UInt64>(0)
     /// Raised when there is something to do.
     package let work = Signal()
 
     package init(
         log: any FollowedLog, sink: any Sink, watermark: Watermark, limits: Limits,
-        observer: any Observer
+        observer: any Observer, replacement: Replacement? = nil
     ) {
         self.log = log
-        self.sink = sink
+        self.replacement = replacement
         self.limits = limits
         self.observer = observer
-        state = Mutex(State(watermark: watermark, backoff: Backoff(limit: limits.retryLimit)))
+        state = Lock(
+            State(
+                sink: sink, watermark: watermark, backoff: Backoff(limit: limits.retryLimit)))
     }
 
     package var watermark: Watermark { state.withLock { $0.watermark } }
@@ -90,16 +104,26 @@ package final class Materializer: Sendable {
         try state.withLock { _ in try body() }
     }
 
+    /// Has a sink replaced that failed somebody who read. Does not wait for a step to end.
+    package func replace(_ sink: any Sink, after error: SinkError) {
+        reported.withLock { $0 = (sink, error) }
+        work.raise()
+    }
+
     /// Does one piece of work.
     package func step() -> Next {
         state.withLock { state in
             let now = log.environment.time.monotonicNanoseconds()
             if now < state.retryAt { return .wait(nanoseconds: state.retryAt - now) }
             do {
+                try replaceLostSink(&state)
                 let next = try advance(&state, now: now)
                 state.backoff.reset()
                 return next
             } catch {
+                if let error = error as? SinkError, error.callsForReplacement {
+                    state.lost = error
+                }
                 let random = log.environment.random
                 let pause = state.backoff.next { random() }
                 state.retryAt = now + pause
@@ -107,6 +131,20 @@ package final class Materializer: Sendable {
                 return .wait(nanoseconds: pause)
             }
         }
+    }
+
+    private func replaceLostSink(_ state: inout State) throws {
+        if let (sink, error) = reported.withLock({ $0.take() }), sink === state.sink {
+            state.lost = error
+            observer.didFail(error, attempts: 1)
+        }
+        guard let lost = state.lost, let replacement else { return }
+        (state.sink, state.watermark) = try replacement(lost)
+        state.lost = nil
+        state.reader = nil
+        state.batch = nil
+        state.orderedThrough = 0
+        observer.didReplaceSink(state.watermark)
     }
 
     private func advance(_ state: inout State, now: UInt64) throws -> Next {
@@ -147,8 +185,8 @@ package final class Materializer: Sendable {
 
     private func currentBatch(_ state: inout State) throws -> ChangeBatch {
         if let batch = state.batch { return batch }
-        let batch = try ChangeBatch(after: state.watermark)
-        for table in sink.tables { batch.setDefaults(table) }
+        let batch = try ChangeBatch(after: state.watermark, memory: limits.bytes)
+        for table in state.sink.tables { batch.setDefaults(table) }
         state.batch = batch
         return batch
     }
@@ -175,7 +213,7 @@ package final class Materializer: Sendable {
         let start = log.environment.time.monotonicNanoseconds()
         batch.sort()
         do throws(SinkError) {
-            try sink.apply(batch)
+            try state.sink.apply(batch)
         } catch {
             guard error.kind == .constraint else { throw error }
             state.orderedThrough = batch.through.sequence
@@ -210,7 +248,7 @@ package final class Materializer: Sendable {
             }
             through = Watermark(sequence: commit.lastSequence, chain: chain.value)
             for definition in definitions {
-                try sink.define(definition, through: through)
+                try state.sink.define(definition, through: through)
                 finish(&state, through, records: 1, changes: 0, since: start)
             }
             if definitions.isEmpty {
@@ -229,7 +267,7 @@ package final class Materializer: Sendable {
         since start: UInt64
     ) throws(SinkError) {
         guard !ordered.isEmpty else { return }
-        _ = try sink.applyInOrder(ordered, through: through)
+        _ = try state.sink.applyInOrder(ordered, through: through)
         observer.didChangeQuarantine()
         let records = ordered.reduce(0) { $0 + $1.recordCount }
         ordered.removeAll()

@@ -1,3 +1,4 @@
+import EventLog
 import GRDB
 import GRDBSQLite
 import Synchronization

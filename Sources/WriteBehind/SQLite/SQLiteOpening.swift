@@ -52,7 +52,7 @@ package struct SQLiteOptions: Sendable {
 
 /// What happens before a sink is there: whose database is it, and what does it hold?
 enum SQLiteOpening {
-    /// Makes sure that the database is this store's or empty, changing nothing; creates the file.
+    /// Makes sure that the database is this store's or empty; creates the file. Changes nothing in another.
     static func claim(
         _ path: String, storeID: [UInt8], disk: any Disk
     ) throws(SinkError) {
@@ -66,8 +66,21 @@ enum SQLiteOpening {
         } catch {
             throw SinkError(.gone, "\(error)")
         }
+        do throws(SinkError) {
+            try checkOwner(path, storeID, readonly: true)
+        } catch {
+            // Whoever made it was killed before it had a WAL. Rolling that back takes a connection that may
+            // write, and is what any program does that opens it.
+            guard error.code == SQLITE_READONLY | 3 << 8 else { throw error }  // …_ROLLBACK
+            try checkOwner(path, storeID, readonly: false)
+        }
+    }
+
+    private static func checkOwner(
+        _ path: String, _ storeID: [UInt8], readonly: Bool
+    ) throws(SinkError) {
         var configuration = Configuration()
-        configuration.readonly = true
+        configuration.readonly = readonly
         configuration.busyMode = .timeout(1)
         try throwingSinkError {
             let queue = try DatabaseQueue(path: path, configuration: configuration)

@@ -1,7 +1,6 @@
 package import EventLog
 package import GRDB
 import GRDBSQLite
-import Synchronization
 
 /// The SQLite database that the log is materialized into: real tables with real columns, and four
 /// tables of our own beside them.
@@ -26,8 +25,8 @@ package final class SQLiteSink: Sink {
     package let path: String
     let pool: DatabasePool
     let options: SQLiteOptions
-    let writer: Mutex<SQLiteWriter?>
-    let state: Mutex<State>
+    let writer: Lock<SQLiteWriter?>
+    let state: Lock<State>
 
     /// The database for its users, for reading only. Observations of it see what the store applies.
     ///
@@ -48,8 +47,8 @@ package final class SQLiteSink: Sink {
         pool = try throwingSinkError { try DatabasePool(path: path, configuration: options.grdb) }
         reader = AnyDatabaseReader(pool)
         let opened = try SQLiteOpening.prepare(pool, storeID: storeID, origin: origin, options)
-        writer = Mutex(opened.writer)
-        state = Mutex(opened.state)
+        writer = Lock(opened.writer)
+        state = Lock(opened.state)
     }
 
     package var tables: [TableDefinition] {

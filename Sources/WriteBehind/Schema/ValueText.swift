@@ -41,6 +41,29 @@ private func quoted(_ text: String, escape: (UInt32) -> String) -> String {
     return result + "\""
 }
 
+/// A message as it may stand on a terminal, lines and tabs kept. It may quote what it was given: paths,
+/// arguments, messages of the database.
+package func escapingControls(_ message: String) -> String {
+    escapingControls(message) { "\\u{\(String($0, radix: 16))}" }
+}
+
+/// JSON that means the same.
+package func escapingControls(json: String) -> String {
+    escapingControls(json, jsonEscape)
+}
+
+private func escapingControls(_ message: String, _ escape: (UInt32) -> String) -> String {
+    var result = ""
+    for scalar in message.unicodeScalars {
+        if scalar != "\n", scalar != "\t", needsEscape(scalar) {
+            result += escape(scalar.value)
+        } else {
+            result.unicodeScalars.append(scalar)
+        }
+    }
+    return result
+}
+
 private func needsEscape(_ scalar: Unicode.Scalar) -> Bool {
     switch scalar.properties.generalCategory {
     case .control, .format, .lineSeparator, .paragraphSeparator, .privateUse: true

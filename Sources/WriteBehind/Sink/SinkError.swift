@@ -42,6 +42,10 @@ package struct SinkError: Error, Sendable, Hashable, CustomStringConvertible {
         }
     }
 
+    /// Whether this sink is of no use any more, but one opened or built in its place would be. A damage that
+    /// is not the database's own word is in what it was given, and would only come again.
+    package var callsForReplacement: Bool { kind == .gone || kind == .corrupt && code != 0 }
+
     package var description: String {
         code == 0 ? "\(kind.rawValue): \(message)" : "\(kind.rawValue) (code \(code)): \(message)"
     }

@@ -49,7 +49,7 @@ package final class LogFold {
         self.spilling = spilling
         start = position
         do throws(OutOfMemory) {
-            rows = try RowTable()
+            rows = try RowTable(memory: spilling?.memoryLimit ?? .max)
         } catch {
             throw .malformed(sequence: position.sequence, reason: "no address space: \(error)")
         }

@@ -76,10 +76,10 @@ package final class Snapshotter: Sendable {
     let observer: any Observer
     /// The last sequence that sinks and quarantine do not need: cheaply, or after a synced checkpoint.
     let needed: @Sendable (_ checkpoint: Bool) throws -> UInt64
-    private let state: Mutex<State>
+    private let state: Lock<State>
     private let wanted = Atomic<UInt64>(0)
     /// Who waits for a snapshot. After a failure another list takes its place.
-    private let taken = Mutex(WaitList(reached: 0))
+    private let taken = Lock(WaitList(reached: 0))
     /// Raised when there is something to do.
     package let work = Signal()
 
@@ -92,7 +92,7 @@ package final class Snapshotter: Sendable {
         self.observer = observer
         self.needed = needed
         retention = Retention(limits.rule)
-        state = Mutex(State(backoff: Backoff(limit: limits.retryLimit)))
+        state = Lock(State(backoff: Backoff(limit: limits.retryLimit)))
     }
 
     /// The history as of now.

@@ -24,12 +24,12 @@ package final class BacklogMeter: Sendable {
         package var oldestTime: UInt64?
     }
 
-    private let state: Mutex<State>
+    private let state: Lock<State>
     private let limit: Int
     private let isOver = Atomic<Bool>(false)
 
     package init(watermark: UInt64, limit: Int) {
-        state = Mutex(State(watermark: watermark))
+        state = Lock(State(watermark: watermark))
         self.limit = limit
     }
 

@@ -62,7 +62,7 @@ package struct CommitBuilder: Sendable {
     }
 
     /// A named point in the log.
-    mutating func appendMark(_ name: String) {
+    package mutating func appendMark(_ name: String) {
         bytes.append(contentsOf: [Operation.mark.rawValue, 0, 0])
         appendText(name)
         steps.append(.other)

@@ -35,6 +35,15 @@ extension StoreOpening {
             }
         }
 
+        /// Puts one aside whose damage was found while it was in use.
+        mutating func replaceDamaged() throws(StoreError) {
+            do throws(SinkError) {
+                try replace(reason: "damaged")
+            } catch {
+                throw StoreError(error)
+            }
+        }
+
         /// Puts the database aside and makes an empty one.
         private mutating func replace(reason: String) throws(SinkError) {
             aside = try environment.setAside(path, reason)

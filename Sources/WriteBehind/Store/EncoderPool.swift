@@ -1,4 +1,4 @@
-import Synchronization
+import EventLog
 
 /// The buffers that rows and keys are encoded into, used again and again.
 final class EncoderPool: Sendable {
@@ -31,10 +31,10 @@ final class EncoderPool: Sendable {
 
     /// Locked for as long as its encoder is in use, and never waited for.
     private final class Slot: Sendable {
-        let encoder: Mutex<Encoder>
+        let encoder: Lock<Encoder>
 
         init(_ layout: RowLayout) {
-            encoder = Mutex(Encoder(layout))
+            encoder = Lock(Encoder(layout))
         }
     }
 

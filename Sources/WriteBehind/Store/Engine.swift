@@ -1,5 +1,4 @@
 package import EventLog
-import Synchronization
 
 /// The store without types, threads and tasks: bytes in, bytes out.
 ///
@@ -9,14 +8,16 @@ import Synchronization
 package final class Engine: Sendable {
     package let log: Log
     package let view: CacheView
-    package let sink: any Sink
     package let time: any TimeSource
     package let backlog: BacklogMeter
     package let configuration: StoreConfiguration
     /// Everything that waits for `durable` and for `materialized`.
     package let durable: WaitList
     package let materialized: WaitList
-    private let catalog: Mutex<Catalog>
+    private let catalog: Lock<Catalog>
+    let current: Lock<CurrentSink>
+    /// What a read met that calls for another database; taken by who looks after the workers.
+    let sinkFailure = Lock<(sink: any Sink, error: SinkError)?>(nil)
     /// How a write waits for room in staging. A simulation steps the flusher instead.
     private let waitForRoom: @Sendable (Log, UInt64) -> Void
 
@@ -27,8 +28,8 @@ package final class Engine: Sendable {
     ) {
         self.log = log
         self.view = view
-        self.sink = sink
-        self.catalog = Mutex(catalog)
+        current = Lock(CurrentSink(sink: sink))
+        self.catalog = Lock(catalog)
         self.backlog = backlog
         self.durable = durable
         self.configuration = configuration

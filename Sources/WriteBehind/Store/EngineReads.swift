@@ -61,12 +61,13 @@ extension Engine {
         while true {
             if case .known(let fetched) = resident(table, key.span) { return fetched }
             var stored = notDefinedYet
+            let sink = try readableSink()
             do throws(SinkError) {
                 if sink.holds(UInt32(table)) {
                     stored = try sink.read(UInt32(table), key: key.span)
                 }
             } catch {
-                throw StoreError(error)
+                throw refused(error, by: sink)
             }
             if let fetched = try fill(table, key, stored, nil) { return fetched }
         }
@@ -74,13 +75,22 @@ extension Engine {
 
     private func read(_ table: UInt16, _ key: [UInt8]) async throws(StoreError) -> StoredRow {
         let undefined = notDefinedYet
+        let sink = try readableSink()
         guard sink.holds(UInt32(table)) else { return undefined }
         do throws(SinkError) {
             return try await sink.read(UInt32(table), key: key)
         } catch {
             if case .closed? = log.refusal { throw StoreError(LogError.closed) }
-            throw StoreError(error)
+            throw refused(error, by: sink)
         }
+    }
+
+    /// A damage may be met by a read long before a write meets it.
+    private func refused(_ error: SinkError, by sink: any Sink) -> StoreError {
+        if error.kind == .corrupt, error.callsForReplacement {
+            sinkFailure.withLock { $0 = (sink, error) }
+        }
+        return StoreError(error)
     }
 
     /// What the database says of a table whose definition it has not reached yet. To be asked before the

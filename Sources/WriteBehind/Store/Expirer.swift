@@ -2,7 +2,7 @@ import EventLog
 
 /// Deletes rows whose expiry column says that they are due, by ordinary logged deletes, so that replay is
 /// deterministic.
-final class Expirer: Sendable {
+package final class Expirer: Sendable {
     private let engine: Engine
     /// The most rows that one step takes from the database, a table.
     private static let batch = 1000
@@ -11,16 +11,19 @@ final class Expirer: Sendable {
         self.engine = engine
     }
 
-    /// Deletes what is due now. Returns how many rows were.
+    /// Deletes what is due now, in the order of tables and keys. Returns how many rows were.
     @discardableResult
-    func step() throws(StoreError) -> Int {
+    package func step() throws(StoreError) -> Int {
         let now = Int64(engine.time.wallMilliseconds() / 1000)
         var deleted = 0
         for table in engine.tables.tables {
             guard let column = table.schema.expiryIndex else { continue }
             var keys = Set(dueInView(table, column, now))
             keys.formUnion(try dueInDatabase(table, now))
-            for key in keys where try delete(key, of: table, column, ifDueAt: now) { deleted += 1 }
+            for key in keys.sorted(by: { $0.lexicographicallyPrecedes($1) })
+            where try delete(key, of: table, column, ifDueAt: now) {
+                deleted += 1
+            }
         }
         return deleted
     }

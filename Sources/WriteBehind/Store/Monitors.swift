@@ -54,9 +54,14 @@ final class SinkMonitor: Materializer.Observer {
     private let status: Status
     private let metrics: StoreMetrics
     private let logger: Logger
+    private let replacement: SinkReplacement
 
-    init(engine: Engine, pins: Pins, status: Status, metrics: StoreMetrics) {
+    init(
+        engine: Engine, pins: Pins, status: Status, metrics: StoreMetrics,
+        replacement: SinkReplacement
+    ) {
         self.engine = engine
+        self.replacement = replacement
         self.pins = pins
         self.status = status
         self.metrics = metrics
@@ -64,6 +69,8 @@ final class SinkMonitor: Materializer.Observer {
     }
 
     func didChangeQuarantine() {
+        // One that is behind has not refused again yet what stays in memory for its predecessor.
+        guard !engine.sinkIsBehind else { return }
         let before = pins.commitCount
         let commits = engine.sink.quarantined()
         pins.follow(commits)
@@ -79,6 +86,7 @@ final class SinkMonitor: Materializer.Observer {
 
     func didApply(_ applied: Materializer.Applied) {
         let sequence = applied.watermark.sequence
+        catchUp(sequence)
         engine.view.advance(to: sequence)
         engine.backlog.advance(to: sequence)
         engine.materialized.advance(to: sequence)
@@ -87,6 +95,23 @@ final class SinkMonitor: Materializer.Observer {
         if applied.changes > 0 {
             metrics.coalescing.record(Double(applied.records) / Double(applied.changes))
         }
+        noteProgress()
+    }
+
+    func didReplaceSink(_ watermark: Watermark) {
+        noteProgress()
+        catchUp(watermark.sequence)
+    }
+
+    /// Once a new database holds what the one before it did, reads may rest on it.
+    private func catchUp(_ sequence: UInt64) {
+        guard engine.sinkIsBehind, sequence >= engine.materialized.reached else { return }
+        replacement.carryOver()
+        engine.sinkDidCatchUp()
+        didChangeQuarantine()
+    }
+
+    private func noteProgress() {
         let now = engine.time.monotonicNanoseconds()
         status.update {
             $0.sinkError = nil
@@ -97,10 +122,7 @@ final class SinkMonitor: Materializer.Observer {
 
     func didFail(_ error: any Error, attempts: Int) {
         metrics.retries.increment()
-        var cause = "\(error)"
-        if let error = error as? SinkError, error.kind == .gone {
-            cause += "; reopening the store brings it back or rebuilds it"
-        }
+        let cause = "\(error)"
         status.update {
             $0.sinkError = cause
             $0.sinkAttempts = attempts

@@ -1,6 +1,5 @@
 package import EventLog
 import Logging
-import Synchronization
 
 /// A store that has been opened and recovered, and nothing that moves by itself.
 ///
@@ -14,10 +13,10 @@ package final class OpenStore: Sendable {
     package let materializer: Materializer
     package let snapshotter: Snapshotter
     package let pins: Pins
-    let expirer: Expirer
+    package let expirer: Expirer
     let status: Status
     let metrics: StoreMetrics
-    private let lock: Mutex<(any DiskLock)?>
+    private let lock: Lock<(any DiskLock)?>
 
     package init(
         path: String, configuration: StoreConfiguration, environment: StoreEnvironment
@@ -25,7 +24,7 @@ package final class OpenStore: Sendable {
         var path = path
         while path.count > 1, path.hasSuffix("/") { path.removeLast() }
         layout = StoreLayout(root: path)
-        lock = Mutex(try Self.lock(layout, environment))
+        lock = Lock(try Self.lock(layout, environment))
         identity = try Self.identify(layout, environment)
         status = Status(now: environment.time.monotonicNanoseconds())
         metrics = StoreMetrics()

@@ -1,4 +1,4 @@
-import Synchronization
+import EventLog
 
 /// Keeps the rows of quarantined commits in memory: the database does not hold what was acknowledged.
 package final class Pins: Sendable {
@@ -7,7 +7,7 @@ package final class Pins: Sendable {
         var commitCount = 0
     }
 
-    private let state = Mutex(State())
+    private let state = Lock(State())
     private let view: CacheView
 
     package init(view: CacheView) {

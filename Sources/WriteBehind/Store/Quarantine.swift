@@ -130,14 +130,15 @@ public struct Quarantine: Sendable {
     private func restore(
         _ row: (table: UInt16, key: [UInt8]), in transaction: inout Transaction
     ) async throws {
-        let stored = try await engine.sink.read(UInt32(row.table), key: row.key)
+        let stored = try await engine.readableSink().read(UInt32(row.table), key: row.key)
         let kind: ChangeKind = stored.body == nil ? .delete : .put
         let body = stored.body ?? []
         transaction.commit.append(kind, table: row.table, key: row.key.span, body: body.span)
     }
 
     private func rows(of group: [QuarantinedCommit]) throws -> [(table: UInt16, key: [UInt8])] {
-        try Set(group.flatMap(\.keys)).map { key in
+        var seen: Set<QuarantinedKey> = []
+        return try group.flatMap(\.keys).filter { seen.insert($0).inserted }.map { key in
             guard case .row(let table, let bytes) = key else {
                 throw StoreError.database("a clear in quarantine can only be retried, not given up")
             }
@@ -145,20 +146,18 @@ public struct Quarantine: Sendable {
         }
     }
 
-    /// A commit in quarantine and all that are connected with it by rows.
+    /// A commit in quarantine and all that are connected with it by rows; a clear has all rows of its table.
     private func group(of sequence: UInt64) throws -> [QuarantinedCommit] {
         var rest = engine.sink.quarantined()
         guard let start = rest.firstIndex(where: { $0.firstSequence == sequence }) else {
             throw StoreError.notInQuarantine(sequence: sequence)
         }
-        var group = [rest.remove(at: start)]
-        var keys = Set(group[0].keys)
-        while let next = rest.firstIndex(where: { !keys.isDisjoint(with: $0.keys) }) {
-            let commit = rest.remove(at: next)
-            keys.formUnion(commit.keys)
-            group.append(commit)
+        var group = QuarantineIndex()
+        group.insert(rest.remove(at: start))
+        while let next = rest.firstIndex(where: { group.blocker(of: $0.keys) != nil }) {
+            group.insert(rest.remove(at: next))
         }
-        return group.sorted { $0.firstSequence < $1.firstSequence }
+        return group.all
     }
 }
 

@@ -1,5 +1,4 @@
 import EventLog
-import Synchronization
 
 /// What went wrong lately in the background, for ``Health``.
 final class Status: Sendable {
@@ -18,10 +17,10 @@ final class Status: Sendable {
         var damage: String?
     }
 
-    private let state: Mutex<State>
+    private let state: Lock<State>
 
     init(now: UInt64) {
-        state = Mutex(State(lastProgress: now))
+        state = Lock(State(lastProgress: now))
     }
 
     var current: State { state.withLock { $0 } }

@@ -233,7 +233,9 @@ public final class Store: Sendable {
     /// The database, for reading: queries, GRDB records and observations of yours.
     ///
     /// It shows the store as of some sequence number, always whole commits, usually a tenth of a second old.
-    /// nil when the store's database is not SQLite.
+    /// nil when the store's database is not SQLite. Where the database was lost and another put in its place,
+    /// this is the new one, and readers and observations of the old one end with an error: keep the store,
+    /// not the reader.
     public var database: (any DatabaseReader)? { (engine.sink as? SQLiteSink)?.reader }
 
     /// How the store is, how far the database is behind, and why.

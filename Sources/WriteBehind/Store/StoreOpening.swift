@@ -46,17 +46,21 @@ struct StoreOpening {
         aside = database.aside
         durable.advance(to: log.durable)
         backlog.advance(to: self.watermark.sequence)
-        let view = try Self.makeView(configuration, self.watermark)
+        let view = try Self.makeView(configuration, self.watermark, seed: environment.random())
         engine = Engine(
             log: log, view: view, sink: try database.get(), catalog: try Self.catalog(log),
             watermark: self.watermark.sequence, backlog: backlog, durable: durable,
             configuration: configuration, waitForRoom: environment.waitForRoom)
         for table in engine.tables.tables { engine.setDefaults(table) }
         pins = Pins(view: view)
+        let replacement = SinkReplacement(layout, origin, environment, engine)
         materializer = Materializer(
             log: log, sink: engine.sink, watermark: self.watermark,
             limits: Materializer.Limits(configuration),
-            observer: SinkMonitor(engine: engine, pins: pins, status: status, metrics: metrics))
+            observer: SinkMonitor(
+                engine: engine, pins: pins, status: status, metrics: metrics,
+                replacement: replacement),
+            replacement: { try replacement.replace(after: $0) })
         snapshotter = Snapshotter(
             engine: engine, materializer: materializer, status: status, metrics: metrics)
     }
@@ -96,12 +100,12 @@ struct StoreOpening {
     }
 
     private static func makeView(
-        _ configuration: StoreConfiguration, _ watermark: Watermark
+        _ configuration: StoreConfiguration, _ watermark: Watermark, seed: UInt64
     ) throws(StoreError) -> CacheView {
         do throws(OutOfMemory) {
             return try CacheView(
                 limit: configuration.cacheLimit, dirtyLimit: configuration.dirtyLimit,
-                watermark: watermark.sequence)
+                watermark: watermark.sequence, seed: seed)
         } catch {
             throw .closed("no address space for the cache: \(error)")
         }
@@ -234,11 +238,7 @@ struct StoreOpening {
             }
         }
         do throws(SinkError) {
-            for failure in try engine.sink.carryOver(aside.statements) {
-                logger.error(
-                    "could not be carried over to the rebuilt database",
-                    metadata: ["sql": "\(failure.statement)", "cause": "\(failure.reason)"])
-            }
+            try aside.carryOver(to: engine.sink, logger)
         } catch {
             throw StoreError(error)
         }
@@ -258,9 +258,9 @@ extension LogOptions {
     init(_ configuration: StoreConfiguration) {
         self.init()
         slotCount = max(2, configuration.stagingSlots)
-        slotSize = max(64 << 10, configuration.stagingSlotSize)
+        slotSize = max(4 << 10, configuration.stagingSlotSize)
         blockSize = max(1, configuration.blockSize)
-        segmentSize = max(64 << 10, configuration.segmentSize)
+        segmentSize = max(4 << 10, configuration.segmentSize)
         syncInterval = configuration.syncInterval.nanoseconds
         compressionLevel = configuration.compressionLevel
     }

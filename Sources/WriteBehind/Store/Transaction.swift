@@ -3,7 +3,7 @@ import EventLog
 /// Changes that become one commit. They are seen by nobody until it is written.
 public struct Transaction: Sendable {
     private let engine: Engine
-    var commit = CommitBuilder()
+    package var commit = CommitBuilder()
 
     init(engine: Engine) {
         self.engine = engine

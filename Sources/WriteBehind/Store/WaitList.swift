@@ -1,5 +1,5 @@
 import DequeModule
-import Synchronization
+import EventLog
 
 /// Tasks that wait for a sequence to be reached, thousands of them at once.
 ///
@@ -26,10 +26,10 @@ package final class WaitList: Sendable {
         }
     }
 
-    private let state: Mutex<State>
+    private let state: Lock<State>
 
     package init(reached: UInt64) {
-        state = Mutex(State(reached: reached))
+        state = Lock(State(reached: reached))
     }
 
     package var reached: UInt64 { state.withLock { $0.reached } }

@@ -1,7 +1,6 @@
 import CoreMetrics
 import EventLog
 import Logging
-import Synchronization
 
 /// Looks after the workers: starts again the ones that died, notices the ones that hang, publishes metrics, and judges the store's health.
 package final class Watchdog: Sendable {
@@ -14,16 +13,18 @@ package final class Watchdog: Sendable {
     }
 
     private let engine: Engine
+    private let materializer: Materializer
     private let status: Status
     private let metrics: StoreMetrics
     private let workers: [Worker]
-    private let state = Mutex(State())
+    private let state = Lock(State())
 
     /// How often it looks, nanoseconds.
     static let interval: UInt64 = 250_000_000
 
     package init(_ store: OpenStore, workers: [Worker]) {
         engine = store.engine
+        materializer = store.materializer
         status = store.status
         metrics = store.metrics
         self.workers = workers
@@ -33,6 +34,9 @@ package final class Watchdog: Sendable {
         let now = engine.time.monotonicNanoseconds()
         noteProgress(now)
         noteSteps(now)
+        if let failure = engine.sinkFailure.withLock({ $0.take() }) {
+            materializer.replace(failure.sink, after: failure.error)
+        }
         restartTheDead(now)
         state.withLock { state in
             let statistics = engine.view.statistics()
@@ -118,6 +122,12 @@ package final class Watchdog: Sendable {
         }
         if let error = state.sinkError {
             raise(.degraded, "the database refuses (\(state.sinkAttempts) tries): \(error)")
+        }
+        if engine.sinkIsBehind {
+            raise(
+                .degraded,
+                "the database was lost and is being rebuilt; rows that are not in memory "
+                    + "cannot be read meanwhile")
         }
         if health.quarantined > 0 {
             raise(.degraded, "\(health.quarantined) commits are in quarantine")

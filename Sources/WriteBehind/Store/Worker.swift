@@ -22,7 +22,7 @@ package final class Worker: Sendable {
     private let signal: Signal
     private let isBackground: Bool
     private let step: @Sendable () throws -> Next
-    private let state = Mutex(State())
+    private let state = Lock(State())
     private let finished = Signal()
     /// Steps begun: what does not move while there is work hangs.
     private let beats = Atomic<UInt64>(0)

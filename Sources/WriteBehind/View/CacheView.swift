@@ -85,6 +85,8 @@ import EventLog
     func withShard<R, E: Error>(
         number: Int, _ body: (inout Shard) throws(E) -> R
     ) throws(E) -> R {
-        try unsafe slots[number].withLock(body)
+        try unsafe slots[number].withLock { (shard: inout sending Shard) throws(E) -> R in
+            try body(&shard)
+        }
     }
 }

@@ -41,6 +41,15 @@ package struct RowTable: ~Copyable, Sendable {
         self.seed = seed
     }
 
+    /// An empty table for about `memory` bytes of rows. A small one is made and freed at little cost.
+    init(memory: Int) throws(OutOfMemory) {
+        guard memory < 16 << 20 else {
+            try self.init()
+            return
+        }
+        try self.init(reserving: 4 * memory + (512 << 20), hugePages: false)
+    }
+
     /// Rows, tombstones and partial rows.
     package var count: Int { index.count }
     /// Bytes of the rows, with their headers and what their blocks round up to.

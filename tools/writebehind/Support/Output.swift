@@ -40,7 +40,7 @@ struct Output {
 
 /// Says something on stderr, where it does not disturb what is piped on.
 func note(_ text: String) {
-    FileHandle.standardError.write(Data((text + "\n").utf8))
+    FileHandle.standardError.write(Data((escapingControls(text) + "\n").utf8))
 }
 
 /// A name as it may stand in a line.

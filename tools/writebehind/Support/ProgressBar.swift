@@ -1,6 +1,6 @@
 import ArgumentParser
+import EventLog
 import Foundation
-import Synchronization
 
 /// `--progress`, for commands that may take a while.
 struct ProgressOption: ParsableArguments {
@@ -31,7 +31,7 @@ final class ProgressBar: Sendable {
     private let unit: Unit
     private let form: ProgressOption.Form
     private let start = ContinuousClock.now
-    private let state = Mutex(State())
+    private let state = Lock(State())
 
     init(_ what: String, total: Int, unit: Unit, form: ProgressOption.Form) {
         self.what = what

@@ -112,7 +112,11 @@ struct RecordText {
         if let settles = decoded.settles { fields.append(("settles", .number(settles))) }
         if let text = decoded.text { fields.append(("text", .string(text))) }
         if let definition = decoded.definition {
-            fields.append(("schema", .raw(String(decoding: definition.json(), as: UTF8.self))))
+            fields.append(
+                (
+                    "schema",
+                    .raw(escapingControls(json: String(decoding: definition.json(), as: UTF8.self)))
+                ))
         }
         if let problem = decoded.problem { fields.append(("problem", .string(problem))) }
         fields.append(("durable", .bool(isDurable)))

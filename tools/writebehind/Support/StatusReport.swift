@@ -21,7 +21,9 @@ enum StatusReport {
         rows.append(("database", database(summary)))
         rows.append(("snapshots", snapshots(summary)))
         rows.append(("quarantine", quarantine(summary)))
-        if let error = lastError(summary) { rows.append(("last error", error.red)) }
+        if let error = lastError(summary) {
+            rows.append(("last error", escapingControls(error).red))
+        }
         return rows.map { padded($0, 11).lightBlack + $1 }
     }
 

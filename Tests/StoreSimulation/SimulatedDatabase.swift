@@ -2,12 +2,6 @@ import EventLog
 import TestSupport
 import WriteBehind
 
-/// A row of any table.
-struct RowID: Hashable {
-    var table: UInt32
-    var key: [UInt8]
-}
-
 /// A database in memory that outlives the sinks that are opened on it, as a file does.
 ///
 /// Like SQLite with `synchronous=NORMAL`: a transaction is whole or not there; the death of the process
@@ -17,17 +11,18 @@ final class SimulatedDatabase: Sendable {
     struct Content {
         var watermark: Watermark
         var tables: [UInt32: TableDefinition] = [:]
-        var rows: [RowID: [UInt8]] = [:]
+        var rows: [Row: [UInt8]] = [:]
         var quarantine: [UInt64: QuarantinedCommit] = [:]
+        /// Rows that may not be written, only deleted: the user's constraints.
+        var refused: Set<Row> = []
     }
 
     struct State {
         /// Every state since the last checkpoint, the present one last; empty: there is no file.
         var history: [Content] = []
-        /// Rows that may not be written, only deleted.
-        var refused: Set<RowID> = []
         /// What the next transactions fail with.
         var failures: [SinkError] = []
+        var nextReadFails = false
         /// Runs between a read's snapshot and its return: whatever else may happen meanwhile.
         var whileReading: (() -> Void)?
     }
@@ -42,8 +37,12 @@ final class SimulatedDatabase: Sendable {
 
     /// Opens it as a sink, making it first if need be.
     func open(origin: Watermark) -> SimulatedSink {
-        withState { if $0.history.isEmpty { $0.history = [Content(watermark: origin)] } }
-        return SimulatedSink(self)
+        let content = withState { state in
+            let content = state.history.last ?? Content(watermark: origin)
+            if state.history.isEmpty { state.history = [content] }
+            return content
+        }
+        return SimulatedSink(self, content)
     }
 
     /// Loses what power loss may cost.
@@ -52,6 +51,15 @@ final class SimulatedDatabase: Sendable {
             guard !state.history.isEmpty else { return }
             let kept = Int.random(in: 1...state.history.count, using: &random)
             state.history = [state.history[kept - 1]]
+        }
+    }
+
+    /// The user changes his constraints.
+    func refuse(_ change: (inout Set<Row>) -> Void) {
+        withState { state in
+            guard var content = state.history.last else { return }
+            change(&content.refused)
+            state.history.append(content)
         }
     }
 
@@ -85,7 +93,7 @@ extension SimulatedDatabase.Content {
     }
 
     mutating func apply(
-        _ kind: ChangeKind, _ row: RowID, _ body: Span<UInt8>, refusing refused: Set<RowID>
+        _ kind: ChangeKind, _ row: Row, _ body: Span<UInt8>
     ) throws(SinkError) {
         guard let table = tables[row.table] else { throw SinkError(.schema, "no such table") }
         guard kind == .delete || !refused.contains(row) else {

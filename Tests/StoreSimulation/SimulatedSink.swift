@@ -8,9 +8,11 @@ final class SimulatedSink: Sink {
 
     private let database: SimulatedDatabase
     private let isClosed = Locked(false)
+    private let known: Locked<Content>
 
-    init(_ database: SimulatedDatabase) {
+    init(_ database: SimulatedDatabase, _ content: SimulatedDatabase.Content) {
         self.database = database
+        known = Locked(content)
     }
 
     private func content() throws(SinkError) -> Content {
@@ -22,13 +24,13 @@ final class SimulatedSink: Sink {
 
     /// Runs `body` on a copy, which becomes the present state if nothing throws.
     private func transaction<R>(
-        _ body: (inout Content, Set<RowID>) throws(SinkError) -> R
+        _ body: (inout Content) throws(SinkError) -> R
     ) throws(SinkError) -> R {
         var content = try content()
-        let (failure, refused) = database.withState { state in
-            (state.failures.isEmpty ? nil : state.failures.removeFirst(), state.refused)
+        let failure = database.withState { state in
+            state.failures.isEmpty ? nil : state.failures.removeFirst()
         }
-        let result = try body(&content, refused)
+        let result = try body(&content)
         if let failure { throw failure }
         database.withState { $0.history.append(content) }
         return result
@@ -37,7 +39,7 @@ final class SimulatedSink: Sink {
     func watermark() throws(SinkError) -> Watermark { try content().watermark }
 
     func apply(_ batch: some SortedChanges) throws(SinkError) {
-        try transaction { (content, refused) throws(SinkError) in
+        try transaction { (content) throws(SinkError) in
             func check(_ key: QuarantinedKey) throws(SinkError) {
                 guard content.blocker(of: [key]) == nil else {
                     throw SinkError(.constraint, "quarantine comes first")
@@ -50,9 +52,9 @@ final class SimulatedSink: Sink {
             func apply(
                 _ table: UInt32, _ kind: ChangeKind, _ key: Span<UInt8>, _ body: Span<UInt8>
             ) throws(SinkError) {
-                let row = RowID(table: table, key: Array(copying: key))
-                try check(.row(table: row.table, key: row.key))
-                try content.apply(kind, row, body, refusing: refused)
+                let row = try Tables.row(table, key)
+                try check(.row(table: table, key: Array(copying: key)))
+                try content.apply(kind, row, body)
             }
             try batch.forEach(apply)
             content.watermark = batch.through
@@ -62,10 +64,10 @@ final class SimulatedSink: Sink {
     func applyInOrder(
         _ commits: [OrderedCommit], through: Watermark
     ) throws(SinkError) -> [QuarantinedCommit] {
-        try transaction { (content, refused) throws(SinkError) in
+        try transaction { (content) throws(SinkError) in
             var added: [QuarantinedCommit] = []
             for commit in commits {
-                guard let error = try Self.attempt(commit, &content, refused) else { continue }
+                guard let error = try Self.attempt(commit, &content) else { continue }
                 let quarantined = QuarantinedCommit(
                     firstSequence: commit.firstSequence, recordCount: commit.recordCount,
                     error: error, refusedAt: 0, attempts: 1, dependsOn: nil,
@@ -79,11 +81,11 @@ final class SimulatedSink: Sink {
     }
 
     func retry(_ commits: [OrderedCommit]) throws(SinkError) -> [UInt64] {
-        try transaction { (content, refused) throws(SinkError) in
+        try transaction { (content) throws(SinkError) in
             var taken: [UInt64] = []
             for commit in commits.sorted(by: { $0.firstSequence < $1.firstSequence })
             where content.quarantine[commit.firstSequence] != nil {
-                guard try Self.attempt(commit, &content, refused) == nil else { continue }
+                guard try Self.attempt(commit, &content) == nil else { continue }
                 content.quarantine[commit.firstSequence] = nil
                 taken.append(commit.firstSequence)
             }
@@ -93,7 +95,7 @@ final class SimulatedSink: Sink {
 
     /// Applies a commit or, returning why not, nothing of it.
     private static func attempt(
-        _ commit: OrderedCommit, _ content: inout Content, _ refused: Set<RowID>
+        _ commit: OrderedCommit, _ content: inout Content
     ) throws(SinkError) -> SinkError? {
         var copy = content
         let contents = commit.contents
@@ -103,11 +105,14 @@ final class SimulatedSink: Sink {
         }
         do throws(SinkError) {
             try commit.walk { (record, key, body) throws(SinkError) in
-                let row = RowID(table: record.table, key: Array(copying: key))
+                func apply(_ kind: ChangeKind) throws(SinkError) {
+                    let row = try Tables.row(record.table, key)
+                    try copy.apply(kind, row, body)
+                }
                 switch record.operation {
-                case .put: try copy.apply(.put, row, body, refusing: refused)
-                case .patch: try copy.apply(.patch, row, body, refusing: refused)
-                case .delete: try copy.apply(.delete, row, body, refusing: refused)
+                case .put: try apply(.put)
+                case .patch: try apply(.patch)
+                case .delete: try apply(.delete)
                 case .clear: copy.clear(record.table)
                 case .mark, .settle: break
                 case .define, .preamble: throw SinkError(.schema, "a schema among changes")
@@ -122,50 +127,74 @@ final class SimulatedSink: Sink {
     }
 
     func define(_ table: TableDefinition, through: Watermark) throws(SinkError) {
-        try transaction { (content, _) throws(SinkError) in
+        try transaction { (content) throws(SinkError) in
             content.tables[table.id] = table
             content.watermark = through
         }
     }
 
-    var tables: [TableDefinition] {
-        (database.content?.tables.values).map { $0.sorted { $0.id < $1.id } } ?? []
-    }
+    var tables: [TableDefinition] { lastContent.tables.values.sorted { $0.id < $1.id } }
 
-    func holds(_ table: UInt32) -> Bool { database.content?.tables[table] != nil }
+    func holds(_ table: UInt32) -> Bool { lastContent.tables[table] != nil }
 
     func read(_ table: UInt32, key: Span<UInt8>) throws(SinkError) -> StoredRow {
-        try stored(RowID(table: table, key: Array(copying: key)))
+        try stored(try Tables.row(table, key))
     }
 
     func read(_ table: UInt32, key: [UInt8]) async throws(SinkError) -> StoredRow {
-        try stored(RowID(table: table, key: key))
+        try stored(try Tables.row(table, key.span))
     }
 
-    private func stored(_ row: RowID) throws(SinkError) -> StoredRow {
+    private func stored(_ row: Row) throws(SinkError) -> StoredRow {
         let content = try content()
-        let meanwhile = database.withState { state in
-            defer { state.whileReading = nil }
-            return state.whileReading
+        let (fails, meanwhile) = database.withState { state in
+            defer { (state.nextReadFails, state.whileReading) = (false, nil) }
+            return (state.nextReadFails, state.whileReading)
         }
+        if fails { throw SinkError(.busy, "injected") }
         meanwhile?()
         return StoredRow(body: content.rows[row], watermark: content.watermark.sequence)
     }
 
     func dueRows(
         _ table: UInt32, before seconds: Int64, limit: Int
-    ) throws(SinkError) -> [[UInt8]] { [] }
+    ) throws(SinkError) -> [[UInt8]] {
+        let content = try content()
+        guard let schema = content.tables[table]?.schema, let column = schema.expiryIndex else {
+            return []
+        }
+        var due: [(moment: Int64, key: [UInt8])] = []
+        for (row, body) in content.rows where row.table == table {
+            guard let values = try? RowCodec.decodeRow(body.span, schema) else {
+                throw SinkError(.corrupt, "a malformed row")
+            }
+            if case .integer(let moment) = values[column], moment <= seconds {
+                due.append((moment, Tables.key(row.id)))
+            }
+        }
+        due.sort { ($0.moment, $0.key[$0.key.count - 1]) < ($1.moment, $1.key[$1.key.count - 1]) }
+        return due.prefix(limit).map(\.key)
+    }
 
-    var quarantineIsEmpty: Bool { database.content?.quarantine.isEmpty ?? true }
+    var quarantineIsEmpty: Bool { quarantine.isEmpty }
 
     func isQuarantined(_ table: UInt32, key: Span<UInt8>) -> Bool {
-        database.content?.blocker(of: [.row(table: table, key: Array(copying: key))]) != nil
+        guard !quarantineIsEmpty else { return false }
+        return lastContent.blocker(of: [.row(table: table, key: Array(copying: key))]) != nil
     }
 
     func quarantined() -> [QuarantinedCommit] {
-        (database.content?.quarantine.values).map {
-            $0.sorted { $0.firstSequence < $1.firstSequence }
-        } ?? []
+        quarantine.values.sorted { $0.firstSequence < $1.firstSequence }
+    }
+
+    private var quarantine: [UInt64: QuarantinedCommit] { lastContent.quarantine }
+
+    /// What the sink knows in memory, also of a database that was deleted under it.
+    private var lastContent: Content {
+        known.withLock { known in
+            if let content = database.content { known = content }
+            return known
+        }
     }
 
     func carryOver(_ statements: [String]) throws(SinkError) -> [CarryFailure] { [] }

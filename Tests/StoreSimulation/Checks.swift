@@ -1,0 +1,184 @@
+import EventLog
+import TestSupport
+import WriteBehind
+
+// What must hold. I1 to I10 are the invariants of the architecture.
+
+extension SimulatedStore {
+    // MARK: values and bytes
+
+    func schema(_ table: UInt32) -> TableSchema {
+        engine?.tables[table]?.schema ?? Tables.schemas[Int(table) - 1]
+    }
+
+    /// A body's values, with the defaults of columns that it was written without.
+    func values(_ body: [UInt8], _ table: UInt32) throws -> [Value] {
+        try RowCodec.decodeRow(body.span, schema(table))
+    }
+
+    func completed(_ values: [Value]?, _ table: UInt32) -> [Value]? {
+        guard var values, table == 1 else { return values }
+        let count = schema(table).valueColumns.count
+        while values.count < count { values.append(Tables.addedDefault) }
+        return values
+    }
+
+    // MARK: the log
+
+    /// I2, I10: what was acknowledged is there, the rest is a prefix of what was written, and all of it is whole.
+    func checkWhatSurvived() {
+        guard let store, let engine else { return }
+        if let damage = store.damage { return fail("damage", "\(damage)") }
+        let end = engine.log.recoveredEnd.nextSequence - 1
+        if end < durable { fail("durable", "the log ends at \(end), \(durable) was durable") }
+        if !mayLose, end < model.lastSequence {
+            fail("staged", "the log ends at \(end), \(model.lastSequence) was acknowledged")
+        }
+        if end > model.lastSequence {
+            fail("invented", "the log ends at \(end), only \(model.lastSequence) was written")
+        }
+        model.cut(after: end)
+        if model.lastSequence != end { fail("atomic", "a commit was cut at \(end)") }
+        if follower.position > end {
+            fail("follower", "it saw \(follower.position) as durable, and the log ends at \(end)")
+        }
+        note("the log ends at \(end)")
+        mayLose = false
+        durable = end
+        checkDatabase()
+    }
+
+    // MARK: the database
+
+    /// I1, I3, I4: the database is the fold up to its watermark, but for what it lists as quarantined.
+    func checkDatabase() {
+        guard fault == nil, let engine, let content = database.content else { return }
+        noteDurable()
+        let watermark = content.watermark.sequence
+        if watermark > engine.log.durable {
+            return fail("ahead", "the database is at \(watermark), ahead of the durable log")
+        }
+        let count = model.count(through: watermark)
+        if watermark > 0, count == 0 || model.commits[count - 1].receipt.sequence != watermark {
+            return fail("database", "its watermark \(watermark) is inside a commit")
+        }
+        let expected = model.fold(through: watermark, without: Set(content.quarantine.keys))
+        guard let wrong = difference(content.rows, expected) else { return }
+        fail("database", "at \(watermark): \(wrong)")
+    }
+
+    /// The first row in which bodies are not what the model has; nil if they are the same.
+    private func difference(_ found: [Row: [UInt8]], _ expected: StoreModel.Rows) -> String? {
+        for (row, body) in found {
+            let values = try? values(body, row.table)
+            let right = completed(expected[row], row.table)
+            if values == nil || values != right { return Self.difference(row, values, right) }
+        }
+        guard found.count != expected.count else { return nil }
+        let missing = expected.keys.filter { found[$0] == nil }
+            .min { ($0.table, $0.id) < ($1.table, $1.id) }
+        return missing.map { Self.difference($0, nil, expected[$0]) }
+    }
+
+    private static func difference(_ row: Row, _ found: [Value]?, _ right: [Value]?) -> String {
+        "\(row) is \(found.map { "\($0)" } ?? "not there"), "
+            + "and should be \(right.map { "\($0)" } ?? "absent")"
+    }
+
+    // MARK: reads
+
+    /// I5, I6, I7, I9: every row reads as the model has it.
+    func checkReads() {
+        for table in 1...Tables.count {
+            for id in 0..<Tables.keyCount {
+                guard fault == nil else { return }
+                checkRead(Row(table: table, id: id))
+            }
+        }
+    }
+
+    private func checkRead(_ row: Row) {
+        check {
+            let found = try read(row)
+            let right = completed(model.rows[row], row.table)
+            if found != right { fail("read", Self.difference(row, found, right)) }
+        }
+    }
+
+    func read(_ row: Row) throws -> [Value]? {
+        try engine?.fetchBlocking(UInt16(row.table), Tables.key(row.id))?.body.map {
+            try values($0, row.table)
+        }
+    }
+
+    /// I5 against others at work: a read shows a state of its own time.
+    func read(_ row: Row, meanwhile steps: [Step]) throws {
+        let before = model.rows[row]
+        let count = model.commits.count
+        let found = try whileReading(steps) { try read(row) }
+        var state: StoreModel.Rows = [:]
+        state[row] = before
+        var allowed = [completed(before, row.table)]
+        for commit in model.commits[count...] {
+            for change in commit.changes where change.concerns(row) {
+                StoreModel.apply(change, to: &state)
+            }
+            allowed.append(completed(state[row], row.table))
+        }
+        if !allowed.contains(found) {
+            fail("read", "\(row) read as \(found.map { "\($0)" } ?? "absent"), none of \(allowed)")
+        }
+    }
+
+    // MARK: the past
+
+    /// I9: newest snapshot and log behind it make the rows as of a commit, counted from the last durable one.
+    func lookBack(_ commits: Int) throws {
+        guard let log = engine?.log, log.durable > 0 else { return }
+        let count = model.count(through: log.durable)
+        let point = model.commits[max(0, count - 1 - commits)].receipt.sequence
+        var found: [Row: [UInt8]] = [:]
+        do {
+            let spilling = LogFold.Spilling(
+                directory: log.environment.layout.snapshots, memoryLimit: 1 << 20,
+                environment: log.environment)
+            let history = StoreHistory(
+                log.environment, durable: log.durable, spilling: spilling)
+            let rows = try history.fold(to: .sequence(point))
+            while let row = try rows.next() {
+                found[try Tables.row(row.table, row.key.span)] = row.body
+            }
+        } catch let error as HistoryError {
+            // What was deleted is gone, but never the present.
+            if case .gone = error, commits > 0 { return note("\(error)") }
+            throw error
+        }
+        let expected = model.fold(through: point)
+        if let wrong = difference(found, expected) { fail("history", "as of \(point): \(wrong)") }
+    }
+
+    // MARK: expiry
+
+    /// The rows that are due now, in the order in which they are deleted.
+    var dueRows: [Row] {
+        let now = Int64(time.wallMilliseconds() / 1000)
+        return model.rows.filter { row, values in
+            guard row.table == 3, case .integer(let until) = values[1] else { return false }
+            return until <= now
+        }.keys.sorted { $0.id < $1.id }
+    }
+
+    func checkNothingIsDue() {
+        guard fault == nil, let left = dueRows.first else { return }
+        fail("expiry", "\(left) is still there")
+    }
+}
+
+extension StoreModel.Change {
+    func concerns(_ row: Row) -> Bool {
+        switch self {
+        case .put(let other, _), .patch(let other, _, _), .delete(let other): other == row
+        case .clear(let table): table == row.table
+        }
+    }
+}

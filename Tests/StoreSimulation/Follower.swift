@@ -1,0 +1,98 @@
+import EventLog
+import WriteBehind
+
+/// Somebody who follows the log through all lives: he misses nothing and sees nothing twice.
+struct Follower {
+    /// The last sequence he has seen.
+    private(set) var position: UInt64 = 0
+    private var reader: LogReader?
+
+    /// His process ended with the store's.
+    mutating func reopen() { reader = nil }
+
+    /// Goes on by some blocks. Returns what is wrong, or nil.
+    mutating func follow(
+        _ log: Log, blocks: Int, _ body: (StoreModel.Commit) throws -> String?
+    ) throws -> String? {
+        do {
+            let reader = try reader ?? log.reader(from: position + 1)
+            self.reader = reader
+            for _ in 0..<blocks {
+                guard try reader.next(through: log.durable) else { break }
+                let payload = reader.payload
+                var commits = try reader.commits()
+                while let commit = try commits.next(payload.span) {
+                    if let wrong = try see(commit, payload, body) { return wrong }
+                }
+            }
+            return nil
+        } catch {
+            reader = nil
+            guard case LogError.deleted(_, let oldest) = error else { throw error }
+            guard let oldest, oldest > position + 1 else {
+                return "\(position + 1) is gone, and the log starts at \(oldest ?? 0)"
+            }
+            position = oldest - 1
+            return nil
+        }
+    }
+
+    private mutating func see(
+        _ commit: Commit, _ payload: [UInt8], _ body: (StoreModel.Commit) throws -> String?
+    ) throws -> String? {
+        // A reader starts with the whole block that holds the sequence it was asked for.
+        guard commit.lastSequence > position else { return nil }
+        guard commit.firstSequence == position + 1 else {
+            return "commit \(commit.firstSequence) comes after \(position)"
+        }
+        position = commit.lastSequence
+        let receipt = Receipt(firstSequence: commit.firstSequence, sequence: commit.lastSequence)
+        var seen = StoreModel.Commit(receipt: receipt)
+        var records = ByteReader(commit.records)
+        while !records.isAtEnd {
+            let record = try records.record(payload.span)
+            let key = payload.span.extracting(record.key)
+            let bytes = payload.span.extracting(record.body)
+            switch record.operation {
+            case .put:
+                let row = try Tables.row(record.table, key)
+                let values = try RowCodec.decodeRow(bytes, Tables.latest(record.table))
+                seen.changes.append(.put(row, values))
+            case .delete: seen.changes.append(.delete(try Tables.row(record.table, key)))
+            case .clear: seen.changes.append(.clear(record.table))
+            case .patch:
+                let row = try Tables.row(record.table, key)
+                for change in try RowCodec.decodePatch(bytes, Tables.latest(record.table)) {
+                    seen.changes.append(.patch(row, column: change.column, change.value))
+                }
+            case .define, .mark, .settle, .preamble: break
+            }
+        }
+        return try body(seen)
+    }
+}
+
+extension SimulatedStore {
+    func follow(blocks: Int) throws {
+        guard let log = engine?.log else { return }
+        let wrong = try follower.follow(log, blocks: blocks) { seen in
+            let index = model.count(through: seen.receipt.sequence) - 1
+            guard model.commits.indices.contains(index) else { return "nobody wrote \(seen)" }
+            let written = model.commits[index]
+            guard written.receipt == seen.receipt else { return "\(written) came as \(seen)" }
+            let same = written.changes.map(\.completed) == seen.changes.map(\.completed)
+            return same ? nil : "\(written) came as \(seen)"
+        }
+        if let wrong { fail("follower", wrong) }
+    }
+}
+
+extension StoreModel.Change {
+    /// With the defaults of all columns there may ever be.
+    fileprivate var completed: StoreModel.Change {
+        guard case .put(let row, var values) = self else { return self }
+        let count = Tables.latest(row.table).valueColumns.count
+        while values.count < count { values.append(Tables.addedDefault) }
+        return .put(row, values)
+    }
+}

@@ -1,0 +1,358 @@
+import Dispatch
+import EventLog
+import TestSupport
+import WriteBehind
+
+extension SimulatedStore {
+    func perform(_ step: Step) throws {
+        switch step {
+        case .put(let row, let values, let life): try put(row, values, life)
+        case .delete(let row): try delete(row)
+        case .patch(let row, let column, let value, let meanwhile):
+            try patch(row, column, meanwhile) { _ in value }
+        case .increment(let row, let amount, let meanwhile):
+            try patch(row, 0, meanwhile) { old in
+                guard case .integer(let number) = old else { return old }
+                return .integer(number + amount)
+            }
+        case .transaction(let changes): try transaction(changes)
+        case .clear(let table): try clear(table)
+        case .addColumn: try addColumn()
+        case .mark: try mark()
+        case .read(let row, let meanwhile): try read(row, meanwhile: meanwhile)
+        case .evict(let row): _ = engine?.evict(UInt16(row.table), Tables.key(row.id).span)
+        case .follow(let blocks): try follow(blocks: blocks)
+        case .lookBack(let commits): try lookBack(commits)
+        case .flush, .materialize, .snapshot, .expire: try work(step)
+        case .wait, .setClock, .writeBack, .failDisk, .fillDisk, .freeDisk: surround(step)
+        case .failTransactions, .failRead, .refuse, .admitAll, .backUp, .deleteDatabase:
+            disturbDatabase(step)
+        case .retry: try retryQuarantine()
+        case .skip(let index): try settle(index, with: nil)
+        case .correct(let index, let values): try settle(index, with: values)
+        case .end(let end): self.end(end)
+        }
+    }
+
+    private func end(_ end: End) {
+        pendingEnd = nil
+        guard end.operation > 0 else { return finish(end) }
+        isTroubled = true
+        pendingEnd = end
+        disk.fail(at: end.operation, with: .errno(5), permanently: true)
+    }
+
+    // MARK: - callers
+
+    /// Notes a commit that was acknowledged.
+    private func wrote(_ receipt: Receipt, _ changes: [StoreModel.Change]) {
+        if receipt.firstSequence != model.lastSequence + 1 {
+            fail("sequence", "\(receipt) follows \(model.lastSequence)")
+        }
+        model.append(.init(receipt: receipt, changes: changes))
+        note("it is \(receipt.sequence)")
+    }
+
+    /// What a table has at present of all the values that it may have.
+    private func present(_ values: [Value], _ table: UInt32) -> [Value]? {
+        guard let schema = engine?.tables[table]?.schema else { return nil }
+        return Array(values.prefix(schema.valueColumns.count))
+    }
+
+    private func put(_ row: Row, _ values: [Value], _ timeToLive: UInt64?) throws {
+        guard let engine, let values = present(values, row.table) else { return }
+        let body = try RowCodec.encodeRow(values, schema(row.table))
+        let receipt = try engine.write(
+            .put, table: UInt16(row.table), key: Tables.key(row.id).span, body: body.span,
+            deadline: timeToLive.map { engine.milliseconds + $0 })
+        wrote(receipt, [.put(row, values)])
+    }
+
+    private func delete(_ row: Row) throws {
+        guard let engine, engine.tables[row.table] != nil else { return }
+        let receipt = try engine.write(
+            .delete, table: UInt16(row.table), key: Tables.key(row.id).span, body: Span())
+        wrote(receipt, [.delete(row)])
+    }
+
+    /// Reads a row and changes a column; half of what happens meanwhile does so while the database is read.
+    private func patch(
+        _ row: Row, _ column: Int, _ meanwhile: [Step], _ change: (Value) -> Value
+    ) throws {
+        guard let engine, let table = engine.tables[row.table] else { return }
+        let half = meanwhile.count / 2
+        let fetched = try whileReading(Array(meanwhile[..<half])) {
+            try engine.fetchBlocking(UInt16(row.table), Tables.key(row.id))
+        }
+        guard let fetched, let body = fetched.body else { return }
+        let old = try values(body, row.table)
+        guard old.indices.contains(column) else { return }
+        let new = change(old[column])
+        guard table.schema.valueColumns[column].type == .integer else { return }
+        let key = Tables.key(row.id)
+        let patch = try RowCodec.encodePatch(
+            [ColumnChange(column: column, value: new)], table.schema)
+        for step in meanwhile[half...] { playInside(step) }
+        guard fault == nil else { return }
+        var commit = CommitBuilder()
+        commit.append(.patch, table: UInt16(row.table), key: key.span, body: patch.span)
+        let read = ReadVersion(table: UInt16(row.table), key: key, version: fetched.version)
+        guard let receipt = try engine.commit(commit, reads: [read]) else {
+            return note("the row has changed")
+        }
+        let present = completed(model.rows[row], row.table)
+        if present != old {
+            fail("lost update", "\(row) was \(old), and changed to \(present ?? [])")
+        }
+        wrote(receipt, [.patch(row, column: column, new)])
+    }
+
+    private func transaction(_ changes: [Step.Change]) throws {
+        guard let engine else { return }
+        var commit = CommitBuilder()
+        var applied: [StoreModel.Change] = []
+        for change in changes {
+            let row = change.row
+            let (table, key) = (UInt16(row.table), Tables.key(row.id))
+            guard engine.tables[row.table] != nil else { return }
+            if let values = change.values.flatMap({ present($0, row.table) }) {
+                let body = try RowCodec.encodeRow(values, schema(row.table))
+                commit.append(.put, table: table, key: key.span, body: body.span)
+                applied.append(.put(row, values))
+            } else {
+                commit.append(.delete, table: table, key: key.span, body: Span())
+                applied.append(.delete(row))
+            }
+        }
+        guard !commit.isEmpty else { return }
+        wrote(try engine.commit(commit), applied)
+    }
+
+    private func clear(_ table: UInt32) throws {
+        guard let engine, engine.tables[table] != nil else { return }
+        var commit = CommitBuilder()
+        commit.appendClear(table: UInt16(table))
+        wrote(try engine.commit(commit), [.clear(table)])
+    }
+
+    private func addColumn() throws {
+        guard let known = engine?.tables[1], known.schema.valueColumns.count == 2 else { return }
+        try declare(Tables.extended)
+    }
+
+    private func mark() throws {
+        guard let engine else { return }
+        var commit = CommitBuilder()
+        commit.appendMark("a moment")
+        wrote(try engine.commit(commit), [])
+    }
+
+    /// Lets other things happen while the database is read, if it is.
+    func whileReading<R>(_ steps: [Step], _ body: () throws -> R) rethrows -> R {
+        database.withState { state in
+            state.whileReading = { [unowned self] in
+                for step in steps where fault == nil { playInside(step) }
+            }
+        }
+        defer { database.withState { $0.whileReading = nil } }
+        return try body()
+    }
+
+    // MARK: - the store's own work
+
+    private func work(_ step: Step) throws {
+        guard let store, let engine else { return }
+        switch step {
+        case .flush(let urgent):
+            if urgent { engine.log.flusher?.request(durable: engine.log.lastSequence) }
+            _ = engine.log.flusher?.step()
+            noteDurable()
+            note("durable through \(durable)")
+        case .materialize(let urgent):
+            if urgent { store.materializer.request(engine.log.durable) }
+            _ = store.materializer.step()
+            note("materialized through \(store.materializer.watermark.sequence)")
+            checkDatabase()
+        case .snapshot(let urgent, let pieces):
+            if urgent { store.snapshotter.request(engine.log.durable) }
+            for _ in 0..<pieces {
+                guard case .stepAgain = store.snapshotter.step() else { break }
+            }
+        default: try expire()
+        }
+    }
+
+    /// Some of what is due is deleted, and nothing else.
+    func expire() throws {
+        guard let store, let engine else { return }
+        let due = dueRows
+        let before = engine.log.lastSequence
+        let result = Result { try store.expirer.step() }
+        let count = Int(engine.log.lastSequence - before)
+        guard count <= due.count else { return fail("expiry", "\(count) deleted, due was \(due)") }
+        var deleted = due
+        if count < due.count {
+            deleted = try due.filter { try read($0) == nil }
+            guard deleted.count == count else {
+                return fail("expiry", "\(count) deleted, and of those due \(deleted)")
+            }
+        }
+        for (index, row) in deleted.enumerated() {
+            let sequence = before + UInt64(index) + 1
+            wrote(Receipt(firstSequence: sequence, sequence: sequence), [.delete(row)])
+        }
+        _ = try result.get()
+    }
+
+    // MARK: - clock, disk and database
+
+    private func surround(_ step: Step) {
+        switch step {
+        case .wait(let milliseconds): time.advance(milliseconds: milliseconds)
+        case .setClock(let seconds):
+            time.jump(toWall: UInt64(Int64(Tables.start) + seconds * 1000))
+        case .writeBack: disk.noteMappedBytes()
+        case .failDisk(let operation, let fault):
+            guard pendingEnd == nil else { return }
+            isTroubled = true
+            disk.fail(at: operation, with: fault)
+        case .fillDisk(let spare):
+            isTroubled = true
+            let used = disk.allFiles.reduce(0) { $0 + (disk.readAll($1)?.count ?? 0) }
+            disk.capacity = used + spare
+        default: disk.capacity = nil
+        }
+    }
+
+    private func disturbDatabase(_ step: Step) {
+        switch step {
+        case .failTransactions(let kind, let count):
+            isTroubled = true
+            database.withState { state in
+                state.failures += (0..<count).map { _ in SinkError(kind, "injected") }
+            }
+        case .failRead:
+            isTroubled = true
+            database.withState { $0.nextReadFails = true }
+        case .refuse(let row):
+            // A constraint needs its table.
+            guard database.content?.tables[row.table] != nil else { return }
+            database.refuse { $0.insert(row) }
+        case .admitAll: database.refuse { $0 = [] }
+        case .backUp: backup = database.content ?? backup
+        default:
+            isTroubled = true
+            database.replace(with: nil)
+        }
+    }
+
+    // MARK: - the operator
+
+    func retryQuarantine() throws {
+        guard let store else { return }
+        let quarantine = Quarantine(
+            engine: store.engine, materializer: store.materializer, pins: store.pins)
+        let taken = try quarantine.retry()
+        note("\(taken) left quarantine")
+        checkDatabase()
+    }
+
+    /// Gives a commit in quarantine up, or puts other values in the place of its first row. It waits for what was
+    /// written before, so that has to succeed.
+    private func settle(_ index: Int, with values: [Value]?) throws {
+        guard let store, let engine, !isTroubled else { return }
+        catchUp()
+        let quarantined = engine.sink.quarantined()
+        guard fault == nil, !quarantined.isEmpty else { return }
+        let commit = quarantined[index % quarantined.count]
+        let correction = values.flatMap { self.correction(of: commit, $0) }
+        let stored = database.content?.rows ?? [:]
+        let quarantine = Quarantine(
+            engine: engine, materializer: store.materializer, pins: store.pins)
+        let sequence = commit.firstSequence
+        let result: Result<Receipt, any Error> = Self.waiting { () async throws -> Receipt in
+            try await quarantine.settle(sequence, reason: "simulated") {
+                (transaction: inout Transaction) in
+                guard let correction else { return }
+                transaction.commit.append(
+                    .put, table: UInt16(correction.row.table),
+                    key: Tables.key(correction.row.id).span, body: correction.body.span)
+            }
+        }
+        let receipt: Receipt
+        do {
+            receipt = try result.get()
+        } catch StoreError.database(let reason) where reason.contains("only be retried") {
+            return note(reason)
+        }
+        var changes: [StoreModel.Change] = []
+        for case .row(let table, let key) in Self.keys(connectedWith: commit, in: quarantined) {
+            let row = try Tables.row(table, key.span)
+            let body = stored[row]
+            changes.append(try body.map { .put(row, try self.values($0, table)) } ?? .delete(row))
+        }
+        if let correction { changes.append(.put(correction.row, correction.values)) }
+        wrote(receipt, changes)
+        catchUp()
+        let isRefused = changes.contains { change in
+            guard case .put(let row, _) = change else { return false }
+            return database.content?.refused.contains(row) ?? true
+        }
+        if !isRefused, engine.sink.quarantined().contains(where: { $0.firstSequence == sequence }) {
+            fail("settled", "commit \(sequence) is still in quarantine")
+        }
+    }
+
+    /// The keys of a commit, and of all that share rows with it, directly or through others, in order.
+    private static func keys(
+        connectedWith commit: QuarantinedCommit, in all: [QuarantinedCommit]
+    ) -> [QuarantinedKey] {
+        var group = [commit]
+        var rest = all.filter { $0.firstSequence != commit.firstSequence }
+        while let next = rest.firstIndex(where: { $0.touches(group.flatMap(\.keys)) }) {
+            group.append(rest.remove(at: next))
+        }
+        var seen: Set<QuarantinedKey> = []
+        return group.sorted { $0.firstSequence < $1.firstSequence }.flatMap(\.keys)
+            .filter { seen.insert($0).inserted }
+    }
+
+    private struct Correction: Sendable {
+        var row: Row
+        var values: [Value]
+        var body: [UInt8]
+    }
+
+    private func correction(of commit: QuarantinedCommit, _ values: [Value]) -> Correction? {
+        for case .row(let table, let key) in commit.keys {
+            guard let row = try? Tables.row(table, key.span) else { continue }
+            // They were made for the first table, and fit the others in part.
+            let fitting = table == 3 ? [values[0], Value.null] : values
+            guard let present = present(fitting, table),
+                let body = try? RowCodec.encodeRow(present, schema(table))
+            else { continue }
+            return Correction(row: row, values: present, body: body)
+        }
+        return nil
+    }
+
+    /// Runs what suspends for nothing, since all that it waits for has happened.
+    private static func waiting<R: Sendable>(
+        _ body: @escaping @Sendable () async throws -> R
+    ) -> Result<R, any Error> {
+        let result = Locked<Result<R, any Error>?>(nil)
+        let isDone = DispatchSemaphore(value: 0)
+        Task {
+            do {
+                let value = try await body()
+                result.withLock { $0 = .success(value) }
+            } catch {
+                result.withLock { $0 = .failure(error) }
+            }
+            isDone.signal()
+        }
+        isDone.wait()
+        guard let result = result.withLock({ $0 }) else { preconditionFailure("no result") }
+        return result
+    }
+}

@@ -1,0 +1,187 @@
+package import TestSupport
+package import WriteBehind
+
+/// A row of the simulated store.
+package struct Row: Hashable, Sendable {
+    package var table: UInt32
+    package var id: Int64
+}
+
+/// One thing that happens to a store. A run is a list of them, and nothing else decides what it does: a step
+/// can be taken out, and the others still mean the same.
+package enum Step: Equatable, Sendable {
+    // Callers.
+    /// The values of all columns outside the key that the table may ever have.
+    case put(Row, [Value], timeToLive: UInt64?)
+    case delete(Row)
+    /// Reads a row, and writes a column of it if nobody changed the row meanwhile.
+    case patch(Row, column: Int, Value, meanwhile: [Step])
+    case increment(Row, by: Int64, meanwhile: [Step])
+    /// Puts and deletes that are one commit; a row without values is deleted.
+    case transaction([Change])
+    case clear(UInt32)
+    case addColumn
+    case mark
+    case read(Row, meanwhile: [Step])
+    case evict(Row)
+
+    // The store's own work.
+    case flush(urgent: Bool)
+    case materialize(urgent: Bool)
+    case snapshot(urgent: Bool, pieces: Int)
+    case expire
+    /// Somebody follows the log, some blocks further.
+    case follow(blocks: Int)
+    /// The whole past: the newest snapshot and the log behind it; as of a commit, counted from the last.
+    case lookBack(commits: Int)
+
+    // The clock and the disk.
+    case wait(milliseconds: UInt64)
+    /// An administrator sets the wall clock, in seconds after the start.
+    case setClock(Int64)
+    /// The kernel writes back mapped pages by itself.
+    case writeBack
+    /// An operation of the disk fails, counted from now.
+    case failDisk(at: Int, Fault)
+    case fillDisk(spare: Int)
+    case freeDisk
+
+    // The database and its operator.
+    case failTransactions(SinkError.Kind, Int)
+    case failRead
+    case refuse(Row)
+    case admitAll
+    case retry
+    case skip(Int)
+    case correct(Int, [Value])
+    case backUp
+    case deleteDatabase
+
+    /// The store ends, and is opened again.
+    case end(End)
+
+    package struct Change: Equatable, Sendable {
+        var row: Row
+        var values: [Value]?
+    }
+}
+
+/// How one life of a store ends and how the next begins.
+package struct End: Equatable, Sendable {
+    package enum Kind: String, Equatable, Sendable {
+        case kill = "the process is killed"
+        case powerLoss = "power is lost"
+        case close = "closed"
+        case restore = "closed, and the database's backup restored"
+        case loseDatabase = "closed, and the database deleted"
+    }
+
+    package var kind: Kind
+    /// The end comes inside this operation of the disk, counted from now; 0 is at once.
+    var operation = 0
+    /// Chooses what power loss leaves, and the next life's salts.
+    var salt: UInt64
+    /// Recovery itself is ended by crashes inside these operations, one after the other.
+    var inRecovery: [Int] = []
+    /// Every row is read afterwards, which makes it resident.
+    var readsAll = true
+    var batchRecords = 10
+    /// From how many bytes of log on a snapshot is made by itself.
+    var snapshotAfter: Int?
+
+    package var isCrash: Bool { kind == .kill || kind == .powerLoss }
+}
+
+extension Step {
+    /// The steps inside this one.
+    package var nested: [Step] {
+        get {
+            switch self {
+            case .patch(_, _, _, let steps), .increment(_, _, let steps), .read(_, let steps): steps
+            default: []
+            }
+        }
+        set {
+            switch self {
+            case .patch(let row, let column, let value, _):
+                self = .patch(row, column: column, value, meanwhile: newValue)
+            case .increment(let row, let amount, _):
+                self = .increment(row, by: amount, meanwhile: newValue)
+            case .read(let row, _): self = .read(row, meanwhile: newValue)
+            default: break
+            }
+        }
+    }
+}
+
+// MARK: - in words
+
+extension Row: CustomStringConvertible {
+    package var description: String { "\(Tables.names[Int(table) - 1])[\(id)]" }
+}
+
+extension Step.Change: CustomStringConvertible {
+    package var description: String {
+        values.map { "put \(row) \($0)" } ?? "delete \(row)"
+    }
+}
+
+extension Step: CustomStringConvertible {
+    package var description: String {
+        switch self {
+        case .put(let row, let values, let timeToLive):
+            "put \(row) \(values)" + (timeToLive.map { ", cached for \($0) ms" } ?? "")
+        case .delete(let row): "delete \(row)"
+        case .patch(let row, let column, let value, let steps):
+            "set column \(column) of \(row) to \(value)" + Self.meanwhile(steps)
+        case .increment(let row, let amount, let steps):
+            "add \(amount) to \(row)" + Self.meanwhile(steps)
+        case .transaction(let changes):
+            "as one: " + changes.map(\.description).joined(separator: ", ")
+        case .clear(let table): "clear \(Tables.names[Int(table) - 1])"
+        case .addColumn: "add a column to \(Tables.names[0])"
+        case .mark: "mark this moment"
+        case .read(let row, let steps): "read \(row)" + Self.meanwhile(steps)
+        case .evict(let row): "evict \(row)"
+        case .flush(let urgent): "flush" + (urgent ? ", somebody waits" : "")
+        case .materialize(let urgent): "materialize" + (urgent ? ", somebody waits" : "")
+        case .snapshot(let urgent, let pieces):
+            "\(pieces) pieces of snapshots and tidying" + (urgent ? ", somebody waits" : "")
+        case .expire: "delete what is due"
+        case .follow(let blocks): "follow the log for \(blocks) blocks"
+        case .lookBack(let commits): "look back \(commits) commits"
+        case .wait(let milliseconds): "\(milliseconds) ms pass"
+        case .setClock(let seconds): "the wall clock is set to \(seconds) s after the start"
+        case .writeBack: "the kernel writes mapped pages back"
+        case .failDisk(let n, let fault): "disk operation \(n) from now fails: \(fault)"
+        case .fillDisk(let spare): "the disk has \(spare) bytes left"
+        case .freeDisk: "the disk has space again"
+        case .failTransactions(let kind, let count):
+            "the next \(count) database transactions fail: \(kind.rawValue)"
+        case .failRead: "the next read of the database fails"
+        case .refuse(let row): "the database refuses \(row) from now on"
+        case .admitAll: "the database refuses nothing any more"
+        case .retry: "retry quarantine"
+        case .skip(let index): "skip quarantined commit \(index)"
+        case .correct(let index, let values): "correct quarantined commit \(index) to \(values)"
+        case .backUp: "back the database up"
+        case .deleteDatabase: "the database is deleted under the store"
+        case .end(let end): end.description
+        }
+    }
+
+    private static func meanwhile(_ steps: [Step]) -> String {
+        steps.isEmpty
+            ? "" : "; meanwhile: " + steps.map(\.description).joined(separator: "; ")
+    }
+}
+
+extension End: CustomStringConvertible {
+    package var description: String {
+        kind.rawValue + (operation > 0 ? " inside disk operation \(operation) from now" : "")
+            + inRecovery.map { ", again inside operation \($0) of recovery" }.joined()
+            + " (salt \(salt), batches of \(batchRecords)"
+            + (snapshotAfter.map { ", snapshots after \($0) bytes" } ?? "")
+            + (readsAll ? ", all rows are read)" : ")")
+    }
+}

@@ -1,0 +1,162 @@
+import Glibc
+import TestSupport
+import WriteBehind
+
+/// The steps that a seed stands for.
+package struct StepGenerator {
+    private var random: SeededRandom
+    /// What this seed does more often than others, so that seeds differ in kind.
+    private let crashes: Int
+    private let trouble: Int
+    private let work: Int
+
+    private init(seed: UInt64) {
+        random = SeededRandom(seed: seed)
+        crashes = [6, 12, 20, 30].randomElement(using: &random) ?? 12
+        trouble = [0, 0, 3, 8].randomElement(using: &random) ?? 0
+        work = [15, 30, 45].randomElement(using: &random) ?? 30
+    }
+
+    package static func steps(seed: UInt64) -> [Step] {
+        var generator = StepGenerator(seed: seed)
+        let count = generator.number(20...200)
+        return (0..<count).map { _ in generator.step() }
+    }
+
+    private mutating func step() -> Step {
+        if isChosen(crashes) { return .end(someEnd()) }
+        if isChosen(trouble) { return someTrouble() }
+        if isChosen(work) { return someWork() }
+        switch number(0...99) {
+        case 0..<48: return someWrite()
+        case 48..<56:
+            return .patch(someRow(), column: number(0...2), someInteger(), meanwhile: beside())
+        case 56..<64: return .increment(someRow(), by: Int64(number(-9...9)), meanwhile: beside())
+        case 64..<70: return .transaction(someChanges())
+        case 70..<73: return .clear(someTable())
+        case 73: return .addColumn
+        case 74: return .mark
+        case 75..<83: return .read(someRow(), meanwhile: beside())
+        case 83..<90: return .evict(someRow())
+        case 90..<95: return .wait(milliseconds: UInt64(number(0...300)))
+        case 95: return .wait(milliseconds: 61_000)
+        case 96: return .setClock(Int64(number(-200...200)))
+        default: return someOperation()
+        }
+    }
+
+    private mutating func someWrite() -> Step {
+        let row = someRow()
+        if isChosen(22) { return .delete(row) }
+        return .put(
+            row, someValues(row.table), timeToLive: isChosen(15) ? UInt64(number(0...200)) : nil)
+    }
+
+    private mutating func someWork() -> Step {
+        switch number(0...99) {
+        case 0..<36: .flush(urgent: isChosen(50))
+        case 36..<66: .materialize(urgent: isChosen(60))
+        case 66..<82: .snapshot(urgent: isChosen(40), pieces: number(1...8))
+        case 82..<86: .expire
+        case 86..<94: .follow(blocks: number(1...4))
+        case 94..<97: .lookBack(commits: number(0...10))
+        default: .writeBack
+        }
+    }
+
+    private mutating func someTrouble() -> Step {
+        switch number(0...9) {
+        case 0..<3:
+            let kinds: [SinkError.Kind] = [.busy, .diskFull, .io, .readOnly, .gone]
+            return .failTransactions(kinds.randomElement(using: &random) ?? .busy, number(1...3))
+        case 3: return .failRead
+        case 4..<7: return .refuse(someRow())
+        case 7, 8:
+            let codes = [EIO, ENOSPC, EINTR, EMFILE]
+            let code = codes.randomElement(using: &random) ?? EIO
+            return .failDisk(at: number(1...25), isChosen(30) ? .shortWrite(code) : .errno(code))
+        default: return isChosen(60) ? .fillDisk(spare: number(0...2000)) : .freeDisk
+        }
+    }
+
+    private mutating func someOperation() -> Step {
+        switch number(0...7) {
+        case 0: .admitAll
+        case 1, 2: .retry
+        case 3: .skip(number(0...3))
+        case 4: .correct(number(0...3), someValues(1))
+        case 5, 6: .backUp
+        default: .deleteDatabase
+        }
+    }
+
+    private mutating func someEnd() -> End {
+        let kind: End.Kind =
+            switch number(0...99) {
+            case 0..<42: .kill
+            case 42..<86: .powerLoss
+            case 86..<92: .close
+            case 92..<97: .restore
+            default: .loseDatabase
+            }
+        var end = End(kind: kind, salt: random.next())
+        if end.isCrash {
+            if isChosen(40) { end.operation = number(1...40) }
+            while end.inRecovery.count < 3, isChosen(18) { end.inRecovery.append(number(1...45)) }
+        }
+        end.readsAll = isChosen(50)
+        end.batchRecords = number(1...30)
+        if isChosen(50) { end.snapshotAfter = number(200...4000) }
+        return end
+    }
+
+    /// What may happen while a read of the database is under way.
+    private mutating func beside() -> [Step] {
+        (0..<number(0...4)).map { _ in
+            switch number(0...7) {
+            case 0..<3: someWrite()
+            case 3: .flush(urgent: isChosen(50))
+            case 4..<6: .materialize(urgent: true)
+            case 6: .evict(someRow())
+            default: isChosen(20) ? .clear(someTable()) : .wait(milliseconds: 50)
+            }
+        }
+    }
+
+    private mutating func someChanges() -> [Step.Change] {
+        (0..<number(2...5)).map { _ in
+            let row = someRow()
+            return Step.Change(row: row, values: isChosen(60) ? someValues(row.table) : nil)
+        }
+    }
+
+    // MARK: values
+
+    private mutating func number(_ range: ClosedRange<Int>) -> Int {
+        Int.random(in: range, using: &random)
+    }
+
+    private mutating func isChosen(_ percent: Int) -> Bool { number(0...99) < percent }
+
+    private mutating func someTable() -> UInt32 { UInt32(number(1...Int(Tables.count))) }
+
+    private mutating func someRow() -> Row {
+        Row(table: someTable(), id: Int64(number(0...Int(Tables.keyCount) - 1)))
+    }
+
+    private mutating func someInteger() -> Value { .integer(Int64(number(-1000...1000))) }
+
+    private mutating func someValues(_ table: UInt32) -> [Value] {
+        switch table {
+        case 1:
+            let name: Value =
+                isChosen(40)
+                ? .null : .text(String(repeating: "n", count: number(0...3) * number(0...20)))
+            return [someInteger(), name, someInteger()]
+        case 2: return [someInteger()]
+        default:
+            let until = Int64(Tables.start / 1000) + Int64(number(-50...150))
+            return [someInteger(), isChosen(40) ? .null : .integer(until)]
+        }
+    }
+}

@@ -1,0 +1,198 @@
+import EventLog
+import Foundation
+import GRDB
+import Logging
+import TestSupport
+import Testing
+import WriteBehind
+
+/// What may become of the database file while the store is open.
+@Suite struct StoreDatabaseLossTests {
+    /// Rows of some length, so that the table has pages of its own.
+    private func put(_ players: StoredTable<Player>, _ ids: Range<Int>) throws {
+        for id in ids {
+            try players.put(Player(id: id, name: String(repeating: "n", count: 100), score: id))
+        }
+    }
+
+    /// Everything is there: through the store, from the database, and by what verifies them.
+    private func check(
+        _ directory: TemporaryStore, _ store: Store, _ players: StoredTable<Player>,
+        _ ids: Range<Int>
+    ) async throws {
+        try await store.waitForAll(.materialized, timeout: .seconds(20))
+        #expect(await eventually { store.health.verdict == .healthy }, "\(store.health.causes)")
+        for id in ids { try players.evict(id) }
+        for id in ids { #expect(try await players.get(id)?.score == id) }
+        try await store.close()
+        let inspection = try StoreInspection(path: directory.path)
+        var differing: [String] = []
+        let database = try DatabaseVerification(inspection) { row, _ in differing.append(row) }
+        #expect(database.fault == nil && differing.isEmpty, "\(differing)")
+        #expect(database.rowCount == ids.count)
+        #expect(try LogVerification(inspection).findings.isEmpty)
+    }
+
+    private func removeDatabase(_ directory: TemporaryStore) throws {
+        for suffix in ["", "-wal", "-shm"] {
+            try FileManager.default.removeItem(atPath: directory.database + suffix)
+        }
+    }
+
+    @Test(arguments: ["file", "file and WAL"])
+    func aDeletedOneIsRebuiltWithoutReopening(what: String) async throws {
+        let directory = TemporaryStore()
+        let store = try directory.open()
+        let players = try store.table(Player.self)
+        try put(players, 0..<100)
+        try await store.waitForAll(.materialized, timeout: .seconds(10))
+        if what == "file" {
+            try FileManager.default.removeItem(atPath: directory.database)
+        } else {
+            try removeDatabase(directory)
+        }
+        try put(players, 100..<110)
+        try await check(directory, store, players, 0..<110)
+    }
+
+    @Test func aDeletedOneIsRebuiltFromASnapshotWhereTheLogIsDeleted() async throws {
+        let directory = TemporaryStore()
+        let store = try directory.open {
+            $0.segmentSize = 64 << 10
+            $0.snapshotAfter = 64 << 10
+            $0.logKept = .zero
+            $0.logBytesKept = 0
+        }
+        let players = try store.table(Player.self)
+        let first = StoreLayout(root: directory.path).segment(1)
+        var count = 0
+        while FileManager.default.fileExists(atPath: first), count < 200_000 {
+            for id in count..<count + 500 {
+                try players.put(Player(id: id, name: UUID().uuidString, score: id))
+            }
+            count += 500
+            try await store.waitForAll(.materialized, timeout: .seconds(10))
+        }
+        try #require(!FileManager.default.fileExists(atPath: first), "the log's start is deleted")
+        try FileManager.default.removeItem(atPath: directory.database)
+        try put(players, count..<count + 1)
+        try await check(directory, store, players, 0..<count + 1)
+    }
+
+    @Test func anOlderCopyPutInItsPlaceIsRolledForward() async throws {
+        let directory = TemporaryStore()
+        let copy = directory.path + "-copy"
+        defer { unlink(copy) }
+        let store = try directory.open()
+        let players = try store.table(Player.self)
+        try put(players, 0..<100)
+        try await store.waitForAll(.materialized, timeout: .seconds(10))
+        let backup = try DatabaseQueue(path: copy)
+        try #require(store.database).backup(to: backup)
+        try backup.close()
+        try put(players, 100..<200)
+        try await store.waitForAll(.materialized, timeout: .seconds(10))
+        try removeDatabase(directory)
+        try FileManager.default.moveItem(atPath: copy, toPath: directory.database)
+        try put(players, 200..<210)
+        try await check(directory, store, players, 0..<210)
+    }
+
+    @Test func oneOfAnotherStoreIsNotTouchedAndTold() async throws {
+        let (directory, other) = (TemporaryStore(), TemporaryStore())
+        try await other.open().close()
+        let store = try directory.open { $0.retryLimit = .milliseconds(50) }
+        let players = try store.table(Player.self)
+        try put(players, 0..<100)
+        try await store.waitForAll(.materialized, timeout: .seconds(10))
+        try removeDatabase(directory)
+        try FileManager.default.copyItem(atPath: other.database, toPath: directory.database)
+        let foreign = try Data(contentsOf: URL(filePath: directory.database))
+        try put(players, 100..<110)
+        let isTold = await eventually {
+            store.health.causes.contains { $0.contains("another store") }
+        }
+        #expect(isTold, "\(store.health.causes)")
+        #expect(try Data(contentsOf: URL(filePath: directory.database)) == foreign)
+        #expect(try await players.get(109)?.score == 109, "what is in memory can be read")
+        try FileManager.default.removeItem(atPath: directory.database)
+        try await check(directory, store, players, 0..<110)
+    }
+
+    @Test func untilItIsBackNoRowIsReadOlderThanItWas() async throws {
+        let directory = TemporaryStore()
+        let failing = Failing()
+        let store = try directory.open(failing: failing)
+        let players = try store.table(Player.self)
+        try put(players, 0..<100)
+        try await store.waitForAll(.materialized, timeout: .seconds(10))
+        for id in 0..<50 { #expect(try players.evict(id)) }
+        try FileManager.default.removeItem(atPath: directory.database)
+        failing.now = SinkError(.gone, "the file is not there")
+        try put(players, 100..<101)
+        #expect(await eventually { store.health.causes.contains { $0.contains("being rebuilt") } })
+        let error = await storeError { _ = try await players.get(1) }
+        guard case .database(let what)? = error, what.contains("being rebuilt") else {
+            Issue.record("\(String(describing: error))")
+            return
+        }
+        #expect(try await players.get(100)?.score == 100, "what is in memory can be read")
+        failing.now = nil
+        try await check(directory, store, players, 0..<101)
+    }
+
+    /// Damages pages of rows that are not in memory, so that a write or a read meets them first.
+    private func damageLeaves(_ directory: TemporaryStore) throws {
+        try directory.user("PRAGMA wal_checkpoint(TRUNCATE)")
+        let handle = try FileHandle(forUpdating: URL(filePath: directory.database))
+        let size = try handle.seekToEnd()
+        // Behind the schema and the store's own tables, which come first.
+        var offset: UInt64 = 24 * 4096
+        try #require(size > offset + 4096)
+        while offset < size {
+            try handle.seek(toOffset: offset)
+            try handle.write(contentsOf: Data(repeating: 0x5A, count: 4096))
+            offset += 4096
+        }
+        try handle.close()
+    }
+
+    private func damaged(_ directory: TemporaryStore, _ lines: Locked<[String]>) async throws {
+        let store = try directory.open()
+        let players = try store.table(Player.self)
+        try put(players, 0..<4000)
+        try await store.waitForAll(.materialized, timeout: .seconds(10))
+        try await store.close()
+        try directory.user("CREATE INDEX mine ON player (score)")
+        try damageLeaves(directory)
+    }
+
+    @Test(arguments: ["write", "read"])
+    func aDamagedPageIsNamedSetAsideAndRebuilt(who: String) async throws {
+        let directory = TemporaryStore()
+        let lines = Locked<[String]>([])
+        try await damaged(directory, lines)
+        let store = try directory.open {
+            $0.logger = Logger(label: "test") { _ in CapturingLog(lines) }
+        }
+        let players = try store.table(Player.self)
+        let aside = directory.database + ".damaged.aside"
+        if who == "write" {
+            try put(players, 0..<4000)
+        } else {
+            var refused = 0
+            for id in 0..<4000 where await storeError({ _ = try await players.get(id) }) != nil {
+                refused += 1
+            }
+            #expect(refused > 0, "the damage was met")
+        }
+        #expect(await eventually { FileManager.default.fileExists(atPath: aside) })
+        #expect(await eventually { store.health.verdict == .healthy }, "\(store.health.causes)")
+        let index = try await store.database?.read {
+            try String.fetchOne($0, sql: "SELECT name FROM sqlite_master WHERE name = 'mine'")
+        }
+        #expect(index == "mine", "what users made is carried over")
+        #expect(lines.withLock { $0.contains { $0.contains("malformed") && $0.contains(aside) } })
+        try await check(directory, store, players, 0..<4000)
+    }
+}

@@ -1,0 +1,43 @@
+/// Something acknowledged is missing, or something is there that must not be.
+struct Loss: Error, CustomStringConvertible {
+    var description: String
+    init(_ description: String) { self.description = description }
+}
+
+/// What must be in a store, and what was found of it.
+struct Ledger {
+    let seed: UInt64
+    private(set) var acknowledged = 0
+    /// Writes that survived though the end came before their acknowledgement.
+    private(set) var surplus = 0
+    private var model = Model()
+
+    init(seed: UInt64) { self.seed = seed }
+
+    mutating func beginStore() { model = Model() }
+
+    /// Compares what was found with what was reported: each thread's rows are as after its acknowledged
+    /// writes up to `end`, where the log ends; or as after one more, the one under way.
+    mutating func settle(
+        _ report: Report, round: Int, found: Model, end: UInt64
+    ) throws {
+        for thread in 0..<Load.threadCount {
+            var load = Load(seed: seed, round: round, thread: thread)
+            let kept = report.sequences[thread].prefix { $0 <= end }
+            for _ in kept { model.apply(load.next()) }
+            acknowledged += kept.count
+            let part = found.part(of: thread)
+            let expected = model.part(of: thread)
+            if part == expected { continue }
+            // Only the write that nobody heard of may be there as well.
+            if kept.count == report.sequences[thread].count {
+                model.apply(load.next())
+                surplus += 1
+                if part == model.part(of: thread) { continue }
+            }
+            throw Loss(
+                "thread \(thread), after \(kept.count) acknowledged writes up to sequence \(end): "
+                    + part.difference(from: expected))
+        }
+    }
+}

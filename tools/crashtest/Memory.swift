@@ -1,0 +1,142 @@
+import ArgumentParser
+import EventLog
+import Foundation
+import GRDBSQLite
+import TestSupport
+import WriteBehind
+
+/// How much memory a store takes while its database does not follow, in a process of its own.
+struct Memory: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Write while the database is locked, until it is refused; measure memory.",
+        discussion: """
+            The database is locked by another connection and writes go on as fast as
+            they can, until one of the two limits refuses them. Ends with an error if
+            the process took more memory than the configuration allows, plus \(constant >> 20) MiB.
+            With --reopening, opens a store that was left so, lets the database follow,
+            and measures that.
+            """)
+
+    enum Keys: String, CaseIterable, ExpressibleByArgument {
+        /// A thousand rows again and again: the log's bytes on disk come to their limit first.
+        case hot
+        /// Ever new rows: the memory for what the database does not hold does.
+        case distinct
+    }
+
+    @Argument(help: "The store.")
+    var directory: String
+
+    @Option(help: "What is written: hot or distinct keys.")
+    var keys = Keys.distinct
+
+    @Flag(help: "Open what an earlier run left.")
+    var reopening = false
+
+    /// Besides what is configured: the program, its libraries and threads, SQLite's page caches (32 MiB of
+    /// the connection that writes), and what the allocator keeps.
+    static let constant = 72 << 20
+
+    private static var limits: StoreConfiguration {
+        var configuration = Tables.configuration
+        configuration.cacheLimit = 64 << 20
+        configuration.dirtyLimit = 48 << 20
+        configuration.backlogLimit = 48 << 20
+        configuration.stagingSlotSize = 1 << 20
+        configuration.blockSize = 256 << 10
+        configuration.segmentSize = 16 << 20
+        configuration.batchBytes = 16 << 20
+        configuration.snapshotAfter = nil
+        configuration.snapshotMemory = 0
+        return configuration
+    }
+
+    /// What the configuration allows.
+    private static var bound: Int {
+        let given = limits
+        return given.cacheLimit + given.stagingSlots * given.stagingSlotSize + given.batchBytes
+            + given.snapshotMemory
+    }
+
+    func run() async throws {
+        let store = try Store(at: directory, configuration: Self.limits)
+        let items = try store.table(Item.self)
+        if reopening {
+            try await store.waitForAll(.materialized, timeout: .seconds(300))
+            say("reopened, \(store.health.lag.materialized) records in the database")
+        } else {
+            try await store.waitForAll(.materialized, timeout: .seconds(60))
+            try Self.lock("\(directory)/database.sqlite")
+            let (count, refusal) = try await fill(items)
+            say("\(keys.rawValue) keys: \(count) writes, refused at \(refusal)")
+            // Everything in the background has its turn: the materializer has gathered a batch, and tries.
+            try await store.waitForAll(.durable)
+            try await Task.sleep(for: .seconds(1))
+        }
+        try measure()
+        // As a killed process leaves it: what is not in the database is for the next to open.
+        Foundation.exit(0)
+    }
+
+    /// Takes the database's write lock, for as long as the process lives.
+    private static func lock(_ path: String) throws {
+        var connection: OpaquePointer?
+        guard sqlite3_open(path, &connection) == SQLITE_OK,
+            sqlite3_busy_timeout(connection, 10_000) == SQLITE_OK,
+            sqlite3_exec(connection, "BEGIN IMMEDIATE", nil, nil, nil) == SQLITE_OK
+        else { throw Loss("the database cannot be locked") }
+    }
+
+    /// Writes from several threads until each is refused; how many writes were taken, and what refused.
+    private func fill(_ items: StoredTable<Item>) async throws -> (Int, String) {
+        let keys = keys
+        return try await withThrowingTaskGroup(of: (Int, String).self) { group in
+            for thread in 0..<Load.threadCount {
+                group.addTask {
+                    var random = SeededRandom(seed: UInt64(thread))
+                    // A kilobyte each that hardly compresses, and more of them than go into one block.
+                    let notes = (0..<1024).map { _ in
+                        (0..<80).map { _ in String(random.next(), radix: 36) }.joined()
+                    }
+                    var count = 0
+                    while true {
+                        let id = (keys == .hot ? count % 250 : count) * Load.threadCount + thread
+                        let note = notes[count % notes.count]
+                        do throws(StoreError) {
+                            try items.put(Item(id: id, value: count, note: note))
+                        } catch {
+                            guard case .backlogFull(let limit) = error else { throw error }
+                            return (count, "\(limit)")
+                        }
+                        count += 1
+                    }
+                }
+            }
+            var (count, refusal) = (0, "")
+            for try await (part, error) in group {
+                count += part
+                refusal = error
+            }
+            return (count, refusal)
+        }
+    }
+
+    private func measure() throws {
+        let status = try String(contentsOfFile: "/proc/self/status", encoding: .utf8)
+        func kibibytes(_ name: String) throws -> Int {
+            let line = status.split(separator: "\n").first { $0.hasPrefix(name + ":") }
+            guard let field = line?.split(whereSeparator: \.isWhitespace).dropFirst().first,
+                let number = Int(field)
+            else { throw Loss("/proc/self/status has no \(name)") }
+            return number
+        }
+        let peak = try kibibytes("VmHWM") << 10
+        say(
+            "resident: \(try kibibytes("VmRSS") >> 10) MiB, at most \(peak >> 20) MiB; "
+                + "allowed: \(Self.bound >> 20) + \(Self.constant >> 20) MiB")
+        guard peak <= Self.bound + Self.constant else {
+            say("FAILED: it took more than that")
+            throw ExitCode.failure
+        }
+    }
+}

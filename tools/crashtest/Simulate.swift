@@ -1,0 +1,54 @@
+import ArgumentParser
+import Foundation
+import StoreSimulation
+
+/// The store on a simulated disk, seed after seed: the long form of the simulation in the tests.
+struct Simulate: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Crash a simulated store between any two steps, and inside them.",
+        discussion: """
+            Each seed stands for up to 200 steps of callers, workers, clock, disk, database and operator on a
+            store in memory, with crashes among them, and is checked against a model after each. When a promise
+            is broken, the seed and the shortest steps that break it are printed, and the exit code is 1.
+
+            EXAMPLES
+              crashtest simulate                               10,000 seeds from a random one on
+              crashtest simulate --seconds 600                 as many as that takes
+              crashtest simulate --count 1000000 --seed 0      the long form
+              crashtest simulate --count 1 --seed 4711         one seed again
+            """)
+
+    @Option(help: "How many seeds.")
+    var count = 10_000
+
+    /// Has the options that both have.
+    @ParentCommand var crashtest: Crashtest
+
+    private var seed: UInt64 { crashtest.seed }
+
+    func run() throws {
+        let start = Date()
+        var crashes = 0
+        var seeds = 0
+        while seeds < count, crashtest.seconds.map({ Date().timeIntervalSince(start) < $0 }) ?? true
+        {
+            let outcome = Simulation.run(seed: seed &+ UInt64(seeds))
+            crashes += outcome.crashes
+            seeds += 1
+            if let failure = outcome.failure {
+                print(failure)
+                throw ExitCode.failure
+            }
+            if seeds % 1000 == 0 { report(seeds, crashes, since: start) }
+        }
+        if seeds % 1000 != 0 { report(seeds, crashes, since: start) }
+    }
+
+    private func report(_ seeds: Int, _ crashes: Int, since start: Date) {
+        let seconds = Date().timeIntervalSince(start)
+        let rate = Int(Double(crashes) / max(seconds, 0.001))
+        print(
+            "seeds \(seed)..<\(seed &+ UInt64(seeds)): \(crashes) crashes in "
+                + "\(seconds.formatted(.number.precision(.fractionLength(1)))) s, \(rate) a second")
+    }
+}
