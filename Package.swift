@@ -79,6 +79,10 @@ let package = Package(
         .target(
             name: "TestSupport", dependencies: ["EventLog"], path: "Tests/TestSupport",
             swiftSettings: language),
+        // What tests and fuzzer feed to every decoder.
+        .target(
+            name: "Fuzzing", dependencies: ["WriteBehind", "EventLog", "TestSupport", "CZstd"],
+            path: "Tests/Fuzzing", swiftSettings: language),
         // The store in a simulation, for the tests and for `crashtest simulate`.
         .target(
             name: "StoreSimulation",
@@ -94,12 +98,14 @@ let package = Package(
         .testTarget(
             name: "WriteBehindTests",
             dependencies: [
-                "WriteBehind", "EventLog", "TestSupport", "StoreSimulation", "crashtest",
+                "WriteBehind", "EventLog", "TestSupport", "Fuzzing", "StoreSimulation",
+                "crashtest",
                 .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "CoreMetrics", package: "swift-metrics"),
             ],
-            swiftSettings: language),
+            // Bytes that a fuzzer found, read as files.
+            exclude: ["Fuzzed"], swiftSettings: language),
         .testTarget(name: "TidyTests", swiftSettings: language),
         // Runs the built executable as a process, which it therefore depends on.
         .testTarget(
@@ -111,3 +117,11 @@ let package = Package(
             swiftSettings: language),
     ]
 )
+
+// Linked with libFuzzer, which only `tools/fuzz/run` asks for.
+if Context.environment["WRITEBEHIND_FUZZ"] != nil {
+    package.targets.append(
+        .executableTarget(
+            name: "fuzz", dependencies: ["Fuzzing"], path: "tools/fuzz", exclude: ["run"],
+            swiftSettings: language))
+}

@@ -109,11 +109,10 @@ package struct BlockHeader: Equatable, Sendable {
         content = bytes.integer(UInt64.self, at: 56)
         chain = bytes.integer(UInt64.self, at: 64)
         guard bytes.integer(UInt16.self, at: 30) == 0 else { throw .outOfRange(field: "codec") }
-        guard firstSequence > 0 else { throw .outOfRange(field: "first sequence") }
-        guard count > 0 else { throw .outOfRange(field: "count") }
-        guard firstSequence <= .max - UInt64(count) else {
+        guard firstSequence > 0, firstSequence <= Frame.sequenceLimit else {
             throw .outOfRange(field: "first sequence")
         }
+        guard count > 0 else { throw .outOfRange(field: "count") }
         guard undurable == .max || UInt64(undurable) < firstSequence else {
             throw .outOfRange(field: "undurable")
         }

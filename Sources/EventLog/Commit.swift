@@ -22,6 +22,9 @@ package struct Commit: Equatable, Sendable {
 package struct CommitCursor: Sendable {
     private var reader: ByteReader
     private let baseTime: UInt64
+    private var lastTime: UInt64
+    /// That of the block's last commit, by its header.
+    private let endTime: UInt64
     private var nextSequence: UInt64
     private let endSequence: UInt64
     /// The schemas at the start of a segment's first block: where their JSON stands.
@@ -40,6 +43,8 @@ package struct CommitCursor: Sendable {
             preamble = try body.take(try body.varint(payload))
         }
         baseTime = try reader.varint(payload)
+        lastTime = baseTime
+        endTime = header.time / 1000
         nextSequence = header.firstSequence
         endSequence = header.nextSequence
         self.reader = reader
@@ -62,6 +67,10 @@ package struct CommitCursor: Sendable {
         guard !overflow, count > 0, count <= endSequence - nextSequence else {
             throw MalformedRecord(offset: start, reason: "impossible commit header")
         }
+        guard time >= lastTime, time <= endTime else {
+            throw MalformedRecord(offset: start, reason: "the commit's time is not the block's")
+        }
+        lastTime = time
         let records = try reader.take(length)
         defer { nextSequence += count }
         return Commit(

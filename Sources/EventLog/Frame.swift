@@ -3,6 +3,10 @@
 package enum Frame {
     package static let skippableMagic: UInt32 = 0x184D_2A57
 
+    /// Where no block or segment may start any more. No log gets there, so what says otherwise is no header; and
+    /// counting on from whatever is accepted never overflows.
+    static let sequenceLimit: UInt64 = 1 << 62
+
     /// The checksum of bytes [0,12) and [16,count).
     static func check(of bytes: Span<UInt8>, count: Int, seed: UInt64) -> UInt32 {
         var covered: [UInt8] = []

@@ -95,7 +95,10 @@ package struct SegmentHeader: Equatable, Sendable {
         compatibleFeatures = bytes.integer(UInt32.self, at: 80)
         rawBlockBound = bytes.integer(UInt32.self, at: 84)
         epoch = bytes.integer(UInt64.self, at: 88)
-        guard base > 0 else { throw .outOfRange(field: "base sequence") }
+        guard base > 0, base <= Frame.sequenceLimit else {
+            throw .outOfRange(field: "base sequence")
+        }
+        guard epoch < .max else { throw .outOfRange(field: "epoch") }
         guard rawBlockBound <= Self.rawBlockCap else { throw .outOfRange(field: "raw block bound") }
     }
 

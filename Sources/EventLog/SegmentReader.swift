@@ -101,6 +101,8 @@ package final class SegmentReader: Sendable {
 package struct BlockLoader {
     private let decompressor = Decompressor()
     package private(set) var payload: [UInt8] = []
+    /// The time of the block's first commit, milliseconds since 1970.
+    private(set) var firstTime: UInt64 = 0
 
     package init() {}
 
@@ -121,7 +123,9 @@ package struct BlockLoader {
         var chain = Chain(chainBefore ?? 0)
         do throws(MalformedRecord) {
             var commits = try CommitCursor(block, payload.span)
+            firstTime = .max
             while let commit = try commits.next(payload.span) {
+                firstTime = min(firstTime, commit.time)
                 chain.append(time: commit.time, records: payload.span.extracting(commit.records))
             }
         } catch {

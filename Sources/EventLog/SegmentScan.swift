@@ -40,6 +40,9 @@ struct SegmentScan {
                 return
             }
             fault = try loader.load(header, at: end, of: segment, chainBefore: chain)
+            if fault == nil, loader.firstTime < lastTime {
+                fault = "the block is older than the one before it"
+            }
             if fault == nil { try take(header, loader) }
         case .footer(let footer):
             guard footer.firstSequence == nextSequence, footer.chain == chain,

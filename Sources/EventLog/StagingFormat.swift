@@ -214,7 +214,7 @@ struct SlotHeader: Equatable {
     private func isPlausible(base: UInt64, slotByteCount: Int) -> Bool {
         let limit = UInt64(slotByteCount)
         let length = unsafe records.count
-        return base <= .max - 2 * limit && firstSequence >= base && firstSequence - base <= limit
+        return base <= Frame.sequenceLimit && firstSequence >= base && firstSequence - base <= limit
             && count > 0 && Int(count) <= length
             && (undurable == .max || UInt64(undurable) < firstSequence) && time <= .max / 1000
     }

@@ -112,6 +112,39 @@ import Testing
         return results
     }
 
+    /// Every block but the log's last, which staging still holds, is changed, and that must be named.
+    private func expectDamage(
+        _ what: String, _ change: (inout [UInt8], _ salt: UInt64) throws -> Void
+    ) throws {
+        let harness = try StoreShape.sealedAndActive.made()
+        for path in harness.segments {
+            let bytes = try #require(harness.disk.readAll(path))
+            let salt = try SegmentHeader(decoding: bytes.span).salt
+            let parts = try Self.blocks(bytes)
+            for index in 1..<parts.count - 1 {
+                var changed = parts
+                try change(&changed[index], salt)
+                let disk = harness.disk.snapshot()
+                try disk.overwrite(path, changed.flatMap { $0 })
+                #expect(
+                    try harness.verdict(of: disk) == .corrupt, "\(path): block \(index) \(what)")
+            }
+        }
+    }
+
+    @Test func aBlockOfAnotherHistoryIsNoticedByItsChain() throws {
+        try expectDamage("continues another history") { block, salt in
+            var header = try BlockHeader(decoding: block.span, salt: salt)
+            header.chain ^= 1
+            block.replaceSubrange(..<BlockHeader.byteCount, with: header.encoded(salt: salt))
+        }
+    }
+
+    @Test func aChangeThatZstdDoesNotSeeIsNoticed() throws {
+        // The bit of its frame header that it leaves unused.
+        try expectDamage("is changed") { block, _ in block[BlockHeader.byteCount + 4] ^= 0x10 }
+    }
+
     @Test func aSegmentThatIsMissingOrMixedUpIsNamed() throws {
         let harness = try StoreShape.severalSegments.made()
         let paths = harness.segments

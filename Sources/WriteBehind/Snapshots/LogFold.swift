@@ -125,6 +125,9 @@ package final class LogFold {
     }
 
     private func apply(_ commit: Commit, _ payload: Span<UInt8>) throws(MalformedRecord) {
+        guard commit.time >= position.time else {
+            throw MalformedRecord(offset: 0, reason: "a commit is older than the one before it")
+        }
         times.append(commit.firstSequence, time: commit.time)
         var reader = ByteReader(commit.records)
         var sequence = commit.firstSequence

@@ -1,0 +1,53 @@
+import Foundation
+import Fuzzing
+import Testing
+
+/// No decoder traps on bytes behind right checksums, and what it accepts it holds on to. `tools/fuzz/run`
+/// looks for more such bytes; those that it found stand in `Fuzzed/TARGET/` for ever.
+@Suite struct FuzzTests {
+    private static let directory = URL(fileURLWithPath: #filePath)
+        .deletingLastPathComponent().appendingPathComponent("Fuzzed")
+
+    @Test(arguments: FuzzTarget.allCases)
+    func whatAStoreWritesIsAccepted(target: FuzzTarget) throws {
+        for seed in try target.seeds() { #expect(try target.run(seed)) }
+    }
+
+    @Test(arguments: FuzzTarget.allCases)
+    func noChangeOfWhatAStoreWritesTrapsOrIsMisread(target: FuzzTarget) throws {
+        let seeds = try target.seeds()
+        var accepted = 0
+        let count = target.isWholeLog ? 1000 : 3000
+        for seed in 0..<UInt64(count) {
+            var mutation = Mutation(seed: seed)
+            do {
+                if try target.run(mutation.mutant(of: seeds)) { accepted += 1 }
+            } catch {
+                Issue.record("seed \(seed): \(error)")
+            }
+        }
+        // Else nothing but the outermost checks was tried.
+        #expect(accepted > count / 100, "\(accepted) of \(count) were accepted")
+    }
+
+    @Test(arguments: FuzzTarget.allCases)
+    func whatAFuzzerFoundStaysHarmless(target: FuzzTarget) throws {
+        let folder = Self.directory.appendingPathComponent(target.rawValue)
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? []
+        for name in names.sorted() {
+            let bytes = try Data(contentsOf: folder.appendingPathComponent(name))
+            #expect(throws: Never.self, "\(name)") { try target.run([UInt8](bytes)) }
+        }
+    }
+
+    @Test func everyFileThatAFuzzerFoundHasATarget() throws {
+        let names = try FileManager.default.contentsOfDirectory(atPath: Self.directory.path)
+        #expect(!names.isEmpty)
+        for name in names { #expect(FuzzTarget(rawValue: name) != nil, "\(name)") }
+    }
+}
+
+extension FuzzTarget {
+    /// Opens a whole log each time, which takes longer.
+    fileprivate var isWholeLog: Bool { [.segment, .payload, .staging].contains(self) }
+}
