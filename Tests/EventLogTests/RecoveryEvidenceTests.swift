@@ -108,4 +108,24 @@ import Testing
         #expect(log.recovery.commitsFromStaging == 2)
         #expect(try harness.fault(mayLoseUnsynced: false) == nil)
     }
+
+    @Test func noStagedFrameIsDroppedWithADamagedHeaderUnlessAllOfItIsKept() throws {
+        let harness = try StoreShape.stagedFrames.made()
+        let path = LogHarness.layout.staging
+        let staged = try #require(harness.disk.readAll(path))
+        for offset in 0..<56 {
+            let disk = harness.disk.snapshot()
+            try disk.flip(path, at: offset, mask: 0x01)
+            let damaged = try #require(disk.readAll(path))
+            do {
+                let log = try LogHarness.opened(disk, options: .tiny)
+                #expect(log.recovery.tornReason != nil, "offset \(offset)")
+                let kept = log.recovery.cutOff.compactMap(disk.readAll)
+                #expect(kept.contains(damaged), "offset \(offset)")
+            } catch {
+                Issue.record("offset \(offset): \(error)")
+            }
+        }
+        #expect(staged.count > 56)
+    }
 }
