@@ -70,6 +70,15 @@ package final class Log: Sendable {
     /// Everything through this sequence survives power loss; what is above ``durable`` stands in staging.
     package var synced: UInt64 { writer?.flusher.synced ?? durable }
 
+    /// Brings what is ``synced`` in staging alone into segments, where readers find it. Takes a sync; when that
+    /// fails, appends are refused as always, and ``durable`` stays behind.
+    package func makeSyncedReadable() {
+        let wanted = synced
+        guard durable < wanted, let flusher else { return }
+        flusher.request(durable: wanted)
+        while durable < wanted, case .stepAgain = flusher.step() {}
+    }
+
     /// The last sequence that was assigned.
     package var lastSequence: UInt64 {
         (writer?.staging.nextSequence ?? recoveredEnd.nextSequence) - 1

@@ -91,6 +91,7 @@ package final class LogFold {
                     isForeign = isForeign || !agrees(commit, chain)
                     continue
                 }
+                if isForeign { break }
                 try apply(commit, payload)
                 position = LogPosition(
                     sequence: commit.lastSequence, chain: chain.value, time: commit.time)

@@ -88,5 +88,8 @@ extension Store {
 
 extension Engine {
     /// The store's past, as far as it is durable.
-    var history: StoreHistory { StoreHistory(log.environment, durable: log.durable) }
+    var history: StoreHistory {
+        log.makeSyncedReadable()
+        return StoreHistory(log.environment, durable: log.durable)
+    }
 }

@@ -99,7 +99,7 @@ package final class Watchdog: Sendable {
         let now = engine.time.wallMilliseconds()
         let backlog = engine.backlog.lag
         return Health.Lag(
-            staged: engine.log.lastSequence, durable: engine.log.durable,
+            staged: engine.log.lastSequence, durable: engine.log.synced,
             materialized: engine.materialized.reached, bytes: backlog.byteCount,
             seconds: backlog.oldestTime.map { Double(now - min(now, $0)) / 1000 } ?? 0)
     }
