@@ -3,7 +3,7 @@ import Glibc
 import TestSupport
 import Testing
 
-/// R1, R2 and R4: what is cut, flipped, removed or mixed up is never read as something else.
+/// What is cut, flipped, removed or mixed up is never read as something else.
 ///
 /// Every seventh byte is tried, other ones for each kind of damage, and each flipped with one of three masks. With
 /// `EVENTLOG_EXHAUSTIVE` set in the environment, every byte is, with all masks.
@@ -129,6 +129,14 @@ import Testing
                 #expect(
                     try harness.verdict(of: disk) == .corrupt, "\(path): block \(index) \(what)")
             }
+        }
+    }
+
+    @Test func aBlockThatIsNumberedAnewIsNoticed() throws {
+        try expectDamage("begins one sequence later") { block, salt in
+            var header = try BlockHeader(decoding: block.span, salt: salt)
+            header.firstSequence += 1
+            block.replaceSubrange(..<BlockHeader.byteCount, with: header.encoded(salt: salt))
         }
     }
 

@@ -3,7 +3,7 @@ import Glibc
 import TestSupport
 import Testing
 
-/// R3, R5 and R6: power loss at any moment, and any operation that fails.
+/// Power loss at any moment, and any operation that fails.
 ///
 /// Every third operation is tried with each error. With `EVENTLOG_EXHAUSTIVE` set in the environment, every one.
 @Suite struct FaultTests {

@@ -3,7 +3,7 @@ import Glibc
 import TestSupport
 import Testing
 
-/// R7: recovery that is itself interrupted, and what earlier lives left in staging.
+/// Recovery that is itself interrupted, and what earlier lives left in staging.
 @Suite struct RecoveryInterruptedTests {
     /// Runs recovery up to its `n`-th operation. Returns whether it got through.
     private func recover(_ harness: LogHarness, upTo n: Int) -> Bool {
