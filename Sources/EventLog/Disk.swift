@@ -44,6 +44,8 @@ package protocol DiskFile: AnyObject, Sendable {
     func read(into bytes: inout MutableSpan<UInt8>, at offset: Int) throws(SystemError) -> Int
     /// Writes all bytes or throws; after an error any part of them may have been written.
     func write(_ bytes: Span<UInt8>, at offset: Int) throws(SystemError)
+    /// Writes zeros where a file that is going to be mapped has nothing yet; all of them, or throws.
+    func write(zeros count: Int, at offset: Int) throws(SystemError)
     /// Returns once the bytes written so far, and a length that changed, would survive power loss.
     ///
     /// Never call it again after an error: Linux marks the lost pages clean, so a second call would

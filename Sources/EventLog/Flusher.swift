@@ -151,7 +151,7 @@ package final class Flusher: Sendable {
             return true
         }
         // Slots are free again only once their frames are synced.
-        if state.unsyncedBytes >= staging.capacity / 2 { return true }
+        if state.unsyncedBytes >= staging.capacity / 4 { return true }
         guard let deadline = state.syncDeadline else { return false }
         return now >= deadline
     }
@@ -241,17 +241,18 @@ package final class Flusher: Sendable {
     /// Packs the builder's commits for the segment, which is created if there is none.
     private func pack(_ state: inout State) throws(LogError) {
         let writer = try openSegment(&state)
-        state.compressor.level = level
+        state.compressor.level = level(state)
         state.unwritten = state.builder.pack(
             chain: state.chain.value, synced: staging.durable, salt: writer.header.salt,
             using: state.compressor, into: &state.packed)
     }
 
-    /// How hard to compress: less the more blocks wait, since whoever writes waits when staging is full.
-    private var level: Int {
-        let waiting = staging.pendingBytes / options.blockSize
-        if waiting >= 64 { return min(options.compressionLevel, -5) }
-        if waiting >= 32 { return min(options.compressionLevel, -1) }
+    /// How hard to compress: less the fuller staging is, since whoever writes waits when there is no room. What
+    /// has been taken and is not synced takes room as well.
+    private func level(_ state: State) -> Int {
+        let held = staging.pendingBytes + state.unsyncedBytes
+        if held >= staging.capacity / 2 { return min(options.compressionLevel, -5) }
+        if held >= staging.capacity / 8 * 3 { return min(options.compressionLevel, -1) }
         return options.compressionLevel
     }
 

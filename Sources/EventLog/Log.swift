@@ -182,13 +182,8 @@ package final class Log: Sendable {
             let file = try disk.open(temporary, .createExclusively)
             try file.write((isMapped ? header : marker).encoded().span, at: 0)
             if isMapped {
-                let zeros = [UInt8](repeating: 0, count: min(options.slotSize, 1 << 20))
-                var offset = StagingHeader.byteCount
-                while offset < header.byteCount {
-                    let count = min(zeros.count, header.byteCount - offset)
-                    try file.write(zeros.span.extracting(..<count), at: offset)
-                    offset += count
-                }
+                let start = StagingHeader.byteCount
+                try file.write(zeros: header.byteCount - start, at: start)
             }
             try file.synchronize()
             try disk.rename(temporary, to: layout.staging)

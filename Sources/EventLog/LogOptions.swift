@@ -1,9 +1,9 @@
 /// How the log writes. The defaults are the store's.
 package struct LogOptions: Sendable {
     /// Slots of the staging buffer. At least 2.
-    package var slotCount = 4
+    package var slotCount = 16
     /// Bytes of one slot.
-    package var slotSize = 8 << 20
+    package var slotSize = 2 << 20
     /// From how many bytes of records on a block is written without waiting for a sync.
     package var blockSize = 256 << 10
     /// What one block's payload may not exceed: the bound on a commit and on readers' buffers.

@@ -45,6 +45,21 @@ final class PosixFile: DiskFile {
         }
     }
 
+    /// One page at a time. The page cache keeps as one folio what is written with one call, up to 2 MiB, and a
+    /// store to a mapped folio makes all of it dirty: a sync of 100 bytes would write hundreds of kilobytes
+    /// (measured: 350 to 500 µs instead of 90).
+    func write(zeros count: Int, at offset: Int) throws(SystemError) {
+        let zeros = [UInt8](repeating: 0, count: PosixMapping.pageSize)
+        let end = offset + count
+        var position = offset
+        while position < end {
+            let rest = zeros.count - position % zeros.count
+            let piece = min(rest, end - position)
+            try write(zeros.span.extracting(..<piece), at: position)
+            position += piece
+        }
+    }
+
     func synchronize() throws(SystemError) {
         try descriptor.synchronizeData(of: path)
     }

@@ -37,5 +37,5 @@ final class PosixMapping: MappedBytes {
         }
     }
 
-    private static let pageSize = sysconf(Int32(_SC_PAGESIZE))
+    static let pageSize = sysconf(Int32(_SC_PAGESIZE))
 }

@@ -38,6 +38,10 @@ final class SimulatedFile: DiskFile {
         try disk.write(bytes, at: offset, node, path, life: isWritable ? life : -1)
     }
 
+    func write(zeros count: Int, at offset: Int) throws(SystemError) {
+        try write([UInt8](repeating: 0, count: count).span, at: offset)
+    }
+
     func synchronize() throws(SystemError) {
         try disk.synchronize(.synchronize, nil, node, path, life: life)
     }

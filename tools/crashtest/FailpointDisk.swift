@@ -90,6 +90,13 @@ private final class FailpointFile: DiskFile {
             { () throws(SystemError) in try file.write(bytes, at: offset) })
     }
 
+    func write(zeros count: Int, at offset: Int) throws(SystemError) {
+        try Armed.around(
+            .write, area,
+            half: { try? file.write(zeros: count / 2, at: offset) },
+            { () throws(SystemError) in try file.write(zeros: count, at: offset) })
+    }
+
     func synchronize() throws(SystemError) {
         try Armed.around(.sync, area) { () throws(SystemError) in try file.synchronize() }
     }

@@ -68,7 +68,8 @@ public final class Store: Sendable {
         let logger = store.engine.configuration.logger
         let pause = store.engine.configuration.expiryInterval.nanoseconds
         return [
-            Worker("flusher", signal: work) {
+            // A task that waits for `durable` after each write asks again within some 30 µs.
+            Worker("flusher", signal: work, polling: 50_000) {
                 let before = store.engine.log.durable
                 let next = flusher.step()
                 if store.engine.log.durable > before { materializer.work.raise() }

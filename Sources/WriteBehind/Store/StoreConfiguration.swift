@@ -23,9 +23,9 @@ public struct StoreConfiguration: Sendable {
     public var batchBytes = 64 << 20
 
     /// How many buffers of ``stagingSlotSize`` take writes before they are compressed. At least 2.
-    public var stagingSlots = 4
+    public var stagingSlots = 16
     /// The size of one such buffer. A commit must fit into one.
-    public var stagingSlotSize = 8 << 20
+    public var stagingSlotSize = 2 << 20
     /// From how many bytes on records are compressed into a block.
     public var blockSize = 256 << 10
     /// The length at which a segment file is sealed and the next one started.

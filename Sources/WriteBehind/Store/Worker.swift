@@ -21,6 +21,7 @@ package final class Worker: Sendable {
     let name: String
     private let signal: Signal
     private let isBackground: Bool
+    private let polling: UInt64
     private let step: @Sendable () throws -> Next
     private let state = Lock(State())
     private let finished = Signal()
@@ -30,12 +31,14 @@ package final class Worker: Sendable {
 
     /// - Parameter signal: raised when there may be something to do.
     /// - Parameter isBackground: whether all others go first where they compete for a processor.
+    /// - Parameter polling: nanoseconds for which the signal is looked at before the thread sleeps.
     package init(
-        _ name: String, signal: Signal, isBackground: Bool = false,
+        _ name: String, signal: Signal, isBackground: Bool = false, polling: UInt64 = 0,
         step: @escaping @Sendable () throws -> Next
     ) {
         self.name = name
         self.isBackground = isBackground
+        self.polling = polling
         self.signal = signal
         self.step = step
     }
@@ -75,6 +78,7 @@ package final class Worker: Sendable {
                 let next = try step()
                 isStepping.store(false, ordering: .relaxed)
                 if case .wait(let nanoseconds) = next {
+                    if polling > 0 { signal.poll(after: ticket, nanoseconds: polling) }
                     signal.wait(after: ticket, nanoseconds: nanoseconds)
                 }
             }
