@@ -1,2 +1,3 @@
 #include <sqlite3.h>
+#include <zdict.h>
 #include <zstd.h>

@@ -7,7 +7,8 @@ struct Bench: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench",
         abstract: "Measures WriteBehind and its peers in turn; prints tables of ratios.",
-        subcommands: [Compare.self, Growth.self, Measure.self], defaultSubcommand: Compare.self)
+        subcommands: [Compare.self, Growth.self, Packing.self, Measure.self],
+        defaultSubcommand: Compare.self)
 }
 
 /// Runs workloads, every contender in each round, and reports.
