@@ -32,7 +32,7 @@ let package = Package(
             name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
         .systemLibrary(
             name: "CXXHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
-        // statfs, which Swift's Glibc module leaves out.
+        // statfs, which Swift's Glibc module leaves out, and prefetching, for which Swift has no word.
         .systemLibrary(name: "CLinux"),
         .target(
             name: "EventLog", dependencies: ["CZstd", "CXXHash", "CLinux"],
@@ -40,7 +40,7 @@ let package = Package(
         .target(
             name: "WriteBehind",
             dependencies: [
-                "EventLog",
+                "EventLog", "CLinux",
                 .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "GRDBSQLite", package: "GRDB.swift"),
                 .product(name: "DequeModule", package: "swift-collections"),

@@ -99,6 +99,7 @@ package final class Engine: Sendable {
             while true {
                 let outcome = try view.withShard(of: hash) {
                     (shard) throws(StoreError) -> Staging.Outcome in
+                    shard.prefetch(hash)
                     try admit(&shard, Shard.cost(keyLength: key.count, bodyLength: body.count))
                     let outcome = try unsafe append(record, count: 1, flags: .plain)
                     if case .appended(let sequence) = outcome {
@@ -178,16 +179,24 @@ extension Shard {
         _ change: ChangeKind, _ hash: UInt64, _ table: UInt16, _ key: Span<UInt8>,
         _ body: Span<UInt8>, _ sequence: UInt64, _ deadline: UInt64?
     ) {
+        do throws(MalformedRecord) {
+            try replay(change, hash, table, key, body, sequence, deadline)
+        } catch {
+            // Patches come from our own codec, and rows are checked on their way into memory.
+            preconditionFailure("a row in memory is malformed: \(error.reason)")
+        }
+    }
+
+    /// Applies one change; throws, with nothing changed, only on bytes that no codec wrote.
+    @inline(__always)
+    mutating func replay(
+        _ change: ChangeKind, _ hash: UInt64, _ table: UInt16, _ key: Span<UInt8>,
+        _ body: Span<UInt8>, _ sequence: UInt64, _ deadline: UInt64? = nil
+    ) throws(MalformedRecord) {
         switch change {
         case .put: put(hash, table, key, body, sequence: sequence, deadline: deadline)
         case .delete: delete(hash, table, key, sequence: sequence)
-        case .patch:
-            do throws(MalformedRecord) {
-                try patch(hash, table, key, body, sequence: sequence)
-            } catch {
-                // Patches come from our own codec, and rows are checked on their way into memory.
-                preconditionFailure("a row in memory is malformed: \(error.reason)")
-            }
+        case .patch: try patch(hash, table, key, body, sequence: sequence)
         }
     }
 }

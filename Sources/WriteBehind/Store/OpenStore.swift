@@ -30,7 +30,7 @@ package final class OpenStore: Sendable {
         identity = try Self.identify(layout, environment)
         status = Status(now: environment.time.monotonicNanoseconds())
         metrics = StoreMetrics()
-        var opening = try StoreOpening(
+        let opening = try StoreOpening(
             layout, identity.storeID, configuration, environment, status, metrics)
         engine = opening.engine
         pins = opening.pins

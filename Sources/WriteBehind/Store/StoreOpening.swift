@@ -14,8 +14,6 @@ struct StoreOpening {
     private let status: Status
     private var watermark: Watermark
     private let alongside: Alongside
-    /// The database was brought forward since it was opened.
-    private var hasMadeRoom = false
     /// What users had made of a database that was put aside.
     private var aside: AsideDatabase?
 
@@ -128,119 +126,12 @@ struct StoreOpening {
         }
     }
 
-    // MARK: replay
-
     /// Brings the view up to the end of the log: what is in quarantine, then what is above the watermark.
-    mutating func replay() throws(StoreError) {
-        do throws(LogError) {
-            for commit in engine.sink.quarantined() { try replay(commit) }
-        } catch {
-            throw StoreError(error)
-        }
-        pins.follow(engine.sink.quarantined())
-        guard watermark.sequence < engine.log.durable else { return }
-        let reader: LogReader
-        do throws(LogError) {
-            reader = try engine.log.reader(from: watermark.sequence + 1)
-        } catch {
-            throw StoreError(error)
-        }
-        let durable = engine.log.durable
-        var (run, next) = (
-            BlockRun(reader, through: durable), BlockRun(reader, through: durable)
-        )
-        run.fill()
-        while !run.isEmpty {
-            var outcome = Result<Void, StoreError>.success(())
-            alongside(next.fill) { outcome = Result { () throws(StoreError) in try replay(run) } }
-            try outcome.get()
-            swap(&run, &next)
-        }
-    }
-
-    private mutating func replay(_ run: BlockRun) throws(StoreError) {
-        for (block, payload) in zip(run.headers, run.payloads) {
-            engine.backlog.didWrite(block)
-            try replay(block, payload.span)
-        }
-        if let failure = run.failure { throw StoreError(failure) }
-    }
-
-    private mutating func replay(
-        _ block: BlockHeader, _ payload: Span<UInt8>
-    ) throws(StoreError) {
-        do {
-            var commits = try CommitCursor(block, payload)
-            while let commit = try commits.next(payload) {
-                guard commit.lastSequence > watermark.sequence else { continue }
-                try apply(commit, payload)
-            }
-        } catch let error as StoreError {
-            throw error
-        } catch {
-            throw .damaged("a record at sequence \(block.firstSequence) or after: \(error)")
-        }
-    }
-
-    private mutating func apply(_ commit: Commit, _ payload: Span<UInt8>) throws {
-        var records = ByteReader(commit.records)
-        var sequence = commit.firstSequence
-        while !records.isAtEnd {
-            let record = try records.record(payload)
-            try makeRoom(for: record, payload)
-            try engine.view.replay(record, in: payload, sequence: sequence)
-            // Making room may have brought the database past this record, and the record into quarantine.
-            if hasMadeRoom, sequence <= engine.materialized.reached,
-                !engine.sink.quarantineIsEmpty
-            {
-                pins.pinIfQuarantined(
-                    table: record.table, key: Array(copying: payload.extracting(record.key)))
-            }
-            sequence += 1
-        }
-    }
-
-    /// Memory stays bounded while opening, too: when what the database does not hold does not fit, the
-    /// database is brought forward first.
-    private mutating func makeRoom(
-        for record: Record, _ payload: Span<UInt8>
-    ) throws(StoreError) {
-        while !engine.view.admits(record, in: payload) {
-            hasMadeRoom = true
-            guard advanceDatabase() else {
-                throw .database(
-                    "opening needs the database to take the backlog first, since it exceeds the "
-                        + "memory limit (dirtyLimit), and the database does not"
-                        + (status.current.sinkError.map { ": \($0)" } ?? ""))
-            }
-        }
-    }
-
-    /// Steps the materializer until its watermark moves; false if that fails, or there is nothing to do.
-    private func advanceDatabase() -> Bool {
-        let before = materializer.watermark
-        materializer.request(engine.log.durable)
-        // A step may only find out how to go on, without going on.
-        while materializer.step() == .stepAgain {
-            if materializer.watermark != before { return true }
-        }
-        return false
-    }
-
-    /// Puts the records of a quarantined commit into the view, whose rows only the log has.
-    private func replay(_ quarantined: QuarantinedCommit) throws(LogError) {
-        guard let commit = try engine.log.commit(at: quarantined.firstSequence) else { return }
-        do throws(MalformedRecord) {
-            var records = ByteReader(0..<commit.count)
-            var sequence = quarantined.firstSequence
-            while !records.isAtEnd {
-                let record = try records.record(commit.span)
-                try engine.view.replay(record, in: commit.span, sequence: sequence)
-                sequence += 1
-            }
-        } catch {
-            return  // it was refused by the database, and is not to be trusted more here
-        }
+    func replay() throws(StoreError) {
+        var replay = StoreReplay(
+            engine: engine, pins: pins, materializer: materializer, status: status,
+            alongside: alongside, watermark: watermark.sequence)
+        try replay.run()
     }
 
     // MARK: a database that was put aside
@@ -252,7 +143,7 @@ struct StoreOpening {
         logger.warning(
             "the database was put aside and is being rebuilt", metadata: ["kept": "\(aside.path)"])
         while materializer.watermark.sequence < engine.log.durable {
-            guard advanceDatabase() else {
+            guard materializer.catchUp(towards: engine.log.durable) else {
                 throw .database(
                     "it cannot be rebuilt; its old one is \(aside.path)"
                         + (status.current.sinkError.map { ": \($0)" } ?? ""))

@@ -1,3 +1,5 @@
+import CLinux
+
 // An open-addressing index from a row's 32-bit tag to its reference:
 //
 //      slot := tag (32 bits) << 32 | reference (32 bits); 0 is empty
@@ -65,6 +67,11 @@
     /// The first slot that may hold the tag.
     @inline(__always)
     func home(_ tag: UInt32) -> Int { Int((UInt64(tag) &* homes) >> 32) }
+
+    /// Begins to bring a tag's slots into the processor's cache: on random keys the first of two places in memory
+    /// that an operation waits for.
+    @inline(__always)
+    func prefetch(_ tag: UInt32) { unsafe prefetch_for_writing(slots + home(tag)) }
 
     /// Steps from `slot` to the next one with the tag, or to where the tag belongs. Returns the
     /// reference there, 0 if there is no further row with the tag.

@@ -139,6 +139,10 @@ package struct Shard: ~Copyable, Sendable {
 
     // MARK: Writing
 
+    /// Begins to bring what a write to a key needs nearer; worth it some 100 ns before the write.
+    @inline(__always)
+    func prefetch(_ hash: UInt64) { rows.index.prefetch(UInt32(truncatingIfNeeded: hash)) }
+
     /// Applies a put; the cached copy counts as absent once it is clean and past the deadline.
     @inline(__always)
     package mutating func put(

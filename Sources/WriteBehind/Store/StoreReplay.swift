@@ -1,0 +1,158 @@
+import EventLog
+
+/// Brings the view of a store that is being opened up to the end of its log.
+struct StoreReplay {
+    let engine: Engine
+    let pins: Pins
+    let materializer: Materializer
+    let status: Status
+    let alongside: Alongside
+    /// What the database holds already: nothing up to here has to be in the view.
+    let watermark: UInt64
+    /// The database was brought forward since it was opened.
+    private var hasMadeRoom = false
+    /// The records of the block that is being replayed.
+    private var records: [ReplayedRecord] = []
+    /// How many records ahead memory is fetched: about as long as a fetch takes.
+    private static let ahead = 8
+
+    init(
+        engine: Engine, pins: Pins, materializer: Materializer, status: Status,
+        alongside: @escaping Alongside, watermark: UInt64
+    ) {
+        self.engine = engine
+        self.pins = pins
+        self.materializer = materializer
+        self.status = status
+        self.alongside = alongside
+        self.watermark = watermark
+    }
+
+    /// Brings the view up to the end of the log: what is in quarantine, then what is above the watermark.
+    mutating func run() throws(StoreError) {
+        do throws(LogError) {
+            for commit in engine.sink.quarantined() { try replay(commit) }
+        } catch {
+            throw StoreError(error)
+        }
+        pins.follow(engine.sink.quarantined())
+        guard watermark < engine.log.durable else { return }
+        let reader: LogReader
+        do throws(LogError) {
+            reader = try engine.log.reader(from: watermark + 1)
+        } catch {
+            throw StoreError(error)
+        }
+        let durable = engine.log.durable
+        var (run, next) = (
+            BlockRun(reader, through: durable), BlockRun(reader, through: durable)
+        )
+        run.fill()
+        while !run.isEmpty {
+            var outcome = Result<Void, StoreError>.success(())
+            alongside(next.fill) { outcome = Result { () throws(StoreError) in try replay(run) } }
+            try outcome.get()
+            swap(&run, &next)
+        }
+    }
+
+    private mutating func replay(_ run: BlockRun) throws(StoreError) {
+        for (block, payload) in zip(run.headers, run.payloads) {
+            engine.backlog.didWrite(block)
+            try replay(block, payload.span)
+        }
+        if let failure = run.failure { throw StoreError(failure) }
+    }
+
+    private mutating func replay(
+        _ block: BlockHeader, _ payload: Span<UInt8>
+    ) throws(StoreError) {
+        do {
+            try gather(block, payload)
+            for index in records.indices {
+                // Those ahead are fetched from memory while this one is applied.
+                if index + Self.ahead < records.count {
+                    engine.view.prefetch(records[index + Self.ahead])
+                }
+                try apply(records[index], payload)
+            }
+        } catch let error as StoreError {
+            throw error
+        } catch {
+            throw .damaged("a record at sequence \(block.firstSequence) or after: \(error)")
+        }
+    }
+
+    private mutating func gather(
+        _ block: BlockHeader, _ payload: Span<UInt8>
+    ) throws(MalformedRecord) {
+        records.removeAll(keepingCapacity: true)
+        var commits = try CommitCursor(block, payload)
+        while let commit = try commits.next(payload) {
+            guard commit.lastSequence > watermark else { continue }
+            var reader = ByteReader(commit.records)
+            var sequence = commit.firstSequence
+            while !reader.isAtEnd {
+                let record = try reader.record(payload)
+                records.append(
+                    try ReplayedRecord(record, in: payload, sequence: sequence, of: engine.view))
+                sequence += 1
+            }
+        }
+    }
+
+    private mutating func apply(_ replayed: ReplayedRecord, _ payload: Span<UInt8>) throws {
+        while try !engine.view.replay(replayed, in: payload, bounded: true) { try makeRoom() }
+        // Making room may have brought the database past this record, and the record into quarantine.
+        if hasMadeRoom, replayed.sequence <= engine.materialized.reached,
+            !engine.sink.quarantineIsEmpty
+        {
+            let record = replayed.record
+            pins.pinIfQuarantined(
+                table: record.table, key: Array(copying: payload.extracting(record.key)))
+        }
+    }
+
+    /// Memory stays bounded while opening, too: when what the database does not hold does not fit, the
+    /// database is brought forward first.
+    private mutating func makeRoom() throws(StoreError) {
+        hasMadeRoom = true
+        guard materializer.catchUp(towards: engine.log.durable) else {
+            throw .database(
+                "opening needs the database to take the backlog first, since it exceeds the "
+                    + "memory limit (dirtyLimit), and the database does not"
+                    + (status.current.sinkError.map { ": \($0)" } ?? ""))
+        }
+    }
+
+    /// Puts the records of a quarantined commit into the view, whose rows only the log has.
+    private func replay(_ quarantined: QuarantinedCommit) throws(LogError) {
+        guard let commit = try engine.log.commit(at: quarantined.firstSequence) else { return }
+        do throws(MalformedRecord) {
+            var records = ByteReader(0..<commit.count)
+            var sequence = quarantined.firstSequence
+            while !records.isAtEnd {
+                let record = try records.record(commit.span)
+                let replayed = try ReplayedRecord(
+                    record, in: commit.span, sequence: sequence, of: engine.view)
+                _ = try engine.view.replay(replayed, in: commit.span, bounded: false)
+                sequence += 1
+            }
+        } catch {
+            return  // it was refused by the database, and is not to be trusted more here
+        }
+    }
+}
+
+extension Materializer {
+    /// Steps until the watermark moves; false if that fails, or there is nothing to do.
+    func catchUp(towards durable: UInt64) -> Bool {
+        let before = watermark
+        request(durable)
+        // A step may only find out how to go on, without going on.
+        while step() == .stepAgain {
+            if watermark != before { return true }
+        }
+        return false
+    }
+}
