@@ -21,7 +21,12 @@ public import Glibc
         let memory = UnsafeMutableRawPointer.allocate(byteCount: size, alignment: offset)
         unsafe mutex = memory.bindMemory(to: pthread_mutex_t.self, capacity: 1)
         unsafe value = (memory + offset).bindMemory(to: Value.self, capacity: 1)
-        unsafe pthread_mutex_init(mutex, nil)
+        var attributes = pthread_mutexattr_t()
+        unsafe pthread_mutexattr_init(&attributes)
+        // Locks are held for some 100 ns: looking again is cheaper than being put to sleep and woken.
+        unsafe pthread_mutexattr_settype(&attributes, Int32(PTHREAD_MUTEX_ADAPTIVE_NP))
+        unsafe pthread_mutex_init(mutex, &attributes)
+        unsafe pthread_mutexattr_destroy(&attributes)
         unsafe value.initialize(to: initial)
     }
 
