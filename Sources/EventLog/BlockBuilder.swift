@@ -37,10 +37,8 @@ struct BlockBuilder {
         lastTime = frame.time
         if frame.flags.contains(.mark) { flags.insert(.mark) }
         if frame.flags.contains(.define) { flags.insert(.define) }
-        raw.append(varint: UInt64(frame.count))
-        unsafe raw.append(varint: UInt64(frame.records.count))
-        raw.append(varint: frame.time - firstTime)
-        unsafe raw.append(contentsOf: frame.records)
+        unsafe append(
+            frame.records.bindMemory(to: UInt8.self).span, count: frame.count, time: frame.time)
     }
 
     /// Appends a commit that was read from another block, and that the log may hold in longer blocks.
@@ -57,10 +55,17 @@ struct BlockBuilder {
         count += commit.count
         lastTime = commit.time
         self.flags.formUnion(flags.intersection([.mark, .define]).union(.reblocked))
-        raw.append(varint: UInt64(commit.count))
-        raw.append(varint: UInt64(records.count))
-        raw.append(varint: commit.time - firstTime)
-        unsafe records.withUnsafeBufferPointer { unsafe raw.append(contentsOf: $0) }
+        append(records, count: commit.count, time: commit.time)
+    }
+
+    /// Room is made once for all of a commit: what is looked at for each byte counts here.
+    private mutating func append(_ records: Span<UInt8>, count: UInt32, time: UInt64) {
+        raw.append(addingCapacity: Self.commitOverhead + records.count) { output in
+            output.append(varint: UInt64(count))
+            output.append(varint: UInt64(records.count))
+            output.append(varint: time - firstTime)
+            output.append(bytes: records)
+        }
     }
 
     /// Appends header and frame to `output` and starts over. Returns the header.

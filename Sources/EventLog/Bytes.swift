@@ -42,6 +42,36 @@ extension [UInt8] {
     }
 }
 
+extension OutputSpan<UInt8> {
+    /// Appends an unsigned LEB128.
+    @inlinable
+    @inline(__always)
+    package mutating func append(varint value: UInt64) {
+        var rest = value
+        while rest >= 0x80 {
+            append(UInt8(truncatingIfNeeded: rest) | 0x80)
+            rest >>= 7
+        }
+        append(UInt8(truncatingIfNeeded: rest))
+    }
+
+    /// Appends a copy of the bytes; traps if there is no room for them.
+    @inlinable
+    @inline(__always)
+    package mutating func append(bytes: Span<UInt8>) {
+        unsafe withUnsafeMutableBufferPointer { buffer, count in
+            unsafe bytes.withUnsafeBufferPointer { source in
+                guard let start = source.baseAddress, let target = buffer.baseAddress else {
+                    return
+                }
+                precondition(source.count <= buffer.count - count, "no room for the bytes")
+                unsafe (target + count).initialize(from: start, count: source.count)
+                count += source.count
+            }
+        }
+    }
+}
+
 /// Maps a signed integer onto an unsigned one of similar magnitude: 0, -1, 1, -2, … become 0, 1, 2, 3, …
 @inlinable
 package func zigzag(_ value: Int64) -> UInt64 {

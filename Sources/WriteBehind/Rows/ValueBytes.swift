@@ -105,17 +105,6 @@ extension OutputSpan<UInt8> {
             append(UInt8(truncatingIfNeeded: value >> shift))
         }
     }
-
-    /// Appends an unsigned LEB128.
-    @inline(__always)
-    mutating func append(varint value: UInt64) {
-        var rest = value
-        while rest >= 0x80 {
-            append(UInt8(truncatingIfNeeded: rest) | 0x80)
-            rest >>= 7
-        }
-        append(UInt8(truncatingIfNeeded: rest))
-    }
 }
 
 let keySignBit: UInt64 = 1 << 63

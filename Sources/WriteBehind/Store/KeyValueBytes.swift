@@ -63,19 +63,3 @@ extension StoredTable<KeyValue> {
         }
     }
 }
-
-extension OutputSpan<UInt8> {
-    @inline(__always)
-    fileprivate mutating func append(bytes: Span<UInt8>) {
-        unsafe withUnsafeMutableBufferPointer { buffer, count in
-            unsafe bytes.withUnsafeBufferPointer { source in
-                guard let start = source.baseAddress, let target = buffer.baseAddress else {
-                    return
-                }
-                precondition(count + source.count <= buffer.count, "the row exceeds its buffer")
-                unsafe (target + count).initialize(from: start, count: source.count)
-                count += source.count
-            }
-        }
-    }
-}
