@@ -13,9 +13,10 @@ enum Contender: String, Codable, CaseIterable {
     case redisPipeline = "redis, pipeline 32"
     case staging = "limit: staging append"
     case zstd = "limit: zstd -1"
+    case map = "limit: bare map"
     case upserts = "limit: bare upserts"
-    case append = "limit: append+fdatasync"
-    case overwrite = "limit: overwrite+fdatasync"
+    case append = "limit: append+sync"
+    case overwrite = "limit: overwrite+sync"
     case writeThrough = "write-through"
     case cacheAside = "cache-aside"
 
@@ -24,7 +25,7 @@ enum Contender: String, Codable, CaseIterable {
     /// What survives once a put that is not waited for has returned.
     var survivesUnsynced: String {
         switch self {
-        case .zstd, .upserts: "-"
+        case .zstd, .map, .upserts: "-"
         default: "kill -9"
         }
     }
@@ -86,6 +87,7 @@ enum Contender: String, Codable, CaseIterable {
         #endif
         case .staging: return try StagingLimit(directory)
         case .zstd: return ZstdLimit()
+        case .map: return BareMap(keys: keys)
         case .append: return try SyncLimit(directory, overwrites: false)
         case .overwrite: return try SyncLimit(directory, overwrites: true)
         default: throw PeerError(rawValue, "is not installed, or no key-value store")

@@ -70,14 +70,7 @@ enum Usage {
     }
 
     /// A line of /proc/self/status, in bytes.
-    static func memory(_ name: String) -> Int {
-        let text = (try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)) ?? ""
-        for line in text.split(separator: "\n") where line.hasPrefix(name + ":") {
-            let number = line.split(whereSeparator: { !$0.isNumber }).first
-            return (number.flatMap { Int($0) } ?? 0) * 1024
-        }
-        return 0
-    }
+    static func memory(_ name: String) -> Int { ProcFile.bytes("/proc/self/status", name) }
 
     /// The bytes that the files of a directory occupy, those of its directories included.
     static func disk(_ directory: String, where isCounted: (String) -> Bool = { _ in true }) -> Int
@@ -110,4 +103,16 @@ func concurrently(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) {
 func end(_ error: any Error) -> Never {
     FileHandle.standardError.write(Data("bench: \(error)\n".utf8))
     exit(1)
+}
+
+/// A file of the kernel's with lines of names and kilobytes.
+enum ProcFile {
+    static func bytes(_ path: String, _ name: String) -> Int {
+        let text = (try? String(contentsOfFile: path, encoding: .utf8)) ?? ""
+        for line in text.split(separator: "\n") where line.hasPrefix(name + ":") {
+            let number = line.split(whereSeparator: { !$0.isNumber }).first
+            return (number.flatMap { Int($0) } ?? 0) * 1024
+        }
+        return 0
+    }
 }

@@ -55,6 +55,9 @@ struct Machine: Codable, CustomStringConvertible {
         date = ISO8601DateFormatter().string(from: Date())
     }
 
+    /// Bytes that nothing uses.
+    static var freeMemory: Int { ProcFile.bytes("/proc/meminfo", "MemFree") }
+
     var description: String {
         "\(processor), \(cores) cores, \(system), load \(load.short), \(date)"
     }

@@ -37,7 +37,7 @@ struct Table: CustomStringConvertible {
         ]
     }
 
-    private static let widths = [26, 10, 7, 13, 6, 7, 7, 7, 5, 5, 5]
+    private static let widths = [23, 11, 7, 13, 6, 8, 8, 8, 6, 5, 5]
 
     private static func line(_ cells: [String]) -> String {
         zip(cells, widths).enumerated().map { index, cell in
@@ -99,7 +99,8 @@ extension Double {
         case ..<99.5: String(format: "%.1f", self)
         case ..<9950: String(format: "%.0f", self)
         case ..<999_500: String(format: "%.0fk", self / 1e3)
-        default: String(format: "%.2fM", self / 1e6)
+        case ..<9_950_000: String(format: "%.2fM", self / 1e6)
+        default: String(format: "%.1fM", self / 1e6)
         }
     }
 }

@@ -25,9 +25,17 @@
                 "--appendonly", "yes", "--appendfsync", sync.rawValue,
                 "--auto-aof-rewrite-percentage", "0",
             ]
+            // A server that outlives a run that failed must not keep the bench's own output open.
             server.standardOutput = FileHandle.nullDevice
+            server.standardError = FileHandle.nullDevice
             try server.run()
-            while !isReady { usleep(200) }
+            let deadline = nanoseconds() + 60_000_000_000
+            while !isReady {
+                guard server.isRunning, nanoseconds() < deadline else {
+                    throw PeerError("redis", "the server does not answer")
+                }
+                usleep(200)
+            }
         }
 
         /// Whether it answers, its file loaded.

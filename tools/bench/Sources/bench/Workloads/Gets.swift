@@ -3,26 +3,39 @@ import Synchronization
 
 extension Workload {
     /// P3: reads of what is in memory.
-    static let gets = Workload(
-        id: "P3", title: "get of a resident key, random order",
-        contenders: [.writebehind, .rocksdb, .leveldb, .lmdb, .sqlite, .redis],
-        widths: [1, 2]
-    ) { contender, setting in
-        let dataset = Dataset(count: setting.count)
-        let peer = try contender.open(setting.directory, durable: false, keys: setting.count)
-        let loading = try peer.session(durable: false)
-        for index in 0..<dataset.count { try loading.put(dataset.key(index), dataset.value(index)) }
-        try loading.finish()
-        var random = SplitMix(state: 3)
-        let order = (0..<Int32(dataset.count)).shuffled(using: &random)
-        let result = measureGets(peer, dataset, order, setting)
-        try await peer.close()
-        return result
+    static let gets = gets("P3", "get of a resident key, random order", widths: [1, 2])
+
+    /// P3d: the same, where a processor cannot begin one read before it has ended the other.
+    static let dependentGets = gets(
+        "P3d", "get of a resident key that the get before decides", areDependent: true)
+
+    private static func gets(
+        _ id: String, _ title: String, widths: [Int] = [1], areDependent: Bool = false
+    ) -> Workload {
+        Workload(
+            id: id, title: title,
+            contenders: [.writebehind, .rocksdb, .leveldb, .lmdb, .sqlite, .redis, .map],
+            widths: widths
+        ) { contender, setting in
+            let dataset = Dataset(count: setting.count)
+            let peer = try contender.open(setting.directory, durable: false, keys: setting.count)
+            let loading = try peer.session(durable: false)
+            for index in 0..<dataset.count {
+                try loading.put(dataset.key(index), dataset.value(index))
+            }
+            try loading.finish()
+            var random = SplitMix(state: 3)
+            let order = (0..<Int32(dataset.count)).shuffled(using: &random)
+            let result = measureGets(peer, dataset, order, setting, areDependent)
+            try await peer.close()
+            return result
+        }
     }
 }
 
 private func measureGets(
-    _ peer: any Peer, _ dataset: Dataset, _ order: [Int32], _ setting: Workload.Setting
+    _ peer: any Peer, _ dataset: Dataset, _ order: [Int32], _ setting: Workload.Setting,
+    _ areDependent: Bool
 ) -> Measurement {
     let gathered = Mutex<(latencies: [UInt32], operations: Int)>(([], 0))
     let clock = Stopwatch()
@@ -34,12 +47,15 @@ private func measureGets(
             let deadline = nanoseconds() + UInt64(setting.seconds * 1e9)
             // Each thread reads all keys, from a place of its own on.
             let start = number * order.count / setting.width
+            // 0, which neither compiler nor processor know before they have the length.
+            var offset = 0
             for index in 0..<order.count {
-                let key = dataset.key(Int(order[(start + index) % order.count]))
+                let key = dataset.key(Int(order[(start + index + offset) % order.count]))
                 let now = try latencies.time(index) {
-                    guard try session.get(key) == 100 else {
+                    guard let length = try session.get(key), length <= 100 else {
                         throw PeerError("get", "the value is not there")
                     }
+                    if areDependent { offset = 100 - length }
                 }
                 operations += 1
                 if now > deadline { break }

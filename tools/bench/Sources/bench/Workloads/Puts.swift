@@ -8,7 +8,7 @@ extension Workload {
         _ id: String, _ title: String, hot: Bool, widths: [Int] = [1],
         _ contenders: [Contender] = [
             .writebehind, .writebehindLive, .rocksdb, .rocksdbZstd, .leveldb, .lmdb, .sqlite,
-            .redis, .redisPipeline, .staging, .zstd,
+            .redis, .redisPipeline, .staging, .map, .zstd,
         ]
     ) -> Workload {
         Workload(id: id, title: title, contenders: contenders, widths: widths) {
