@@ -39,6 +39,8 @@ struct Workload: Sendable {
             .puts(
                 "P1t", "put, distinct keys, several threads", hot: false, widths: [1, 2, 4, 8],
                 [.writebehind, .rocksdb, .leveldb, .lmdb]),
-        ] + [.typedRows, .allocations, .durable, .waiting, .gets, .dependentGets]
-        + [.recovery, .materialize, .materializeHot, .patterns, .logSize, .logSizeJSON, .memory, .soak, .wholeLog]
+            .typedRows, .allocations, .durable, .waiting, .gets, .dependentGets, .recovery,
+            .materialize, .materializeHot, .patterns, .logSize, .logSizeJSON, .memory, .soak,
+            .wholeLog,
+        ]
 }

@@ -14,7 +14,7 @@ extension Workload {
     ) -> Workload {
         Workload(
             id: id, title: title,
-            contenders: [.writebehind, .rocksdb, .leveldb, .lmdb, .sqlite, .redis, .map],
+            contenders: [.writebehind, .rocksdb, .leveldb, .lmdb, .map],
             widths: widths
         ) { contender, setting in
             let dataset = Dataset(count: setting.count)
