@@ -42,6 +42,7 @@ struct Memory: AsyncParsableCommand {
         configuration.cacheLimit = 64 << 20
         configuration.dirtyLimit = 48 << 20
         configuration.backlogLimit = 48 << 20
+        configuration.stagingSlots = 4
         configuration.stagingSlotSize = 1 << 20
         configuration.blockSize = 256 << 10
         configuration.segmentSize = 16 << 20
