@@ -151,7 +151,7 @@ package final class Flusher: Sendable {
             return true
         }
         // Slots are free again only once their frames are synced.
-        if state.unsyncedBytes >= staging.capacity / 4 { return true }
+        if state.unsyncedBytes >= staging.capacity / 2 { return true }
         guard let deadline = state.syncDeadline else { return false }
         return now >= deadline
     }
@@ -251,8 +251,8 @@ package final class Flusher: Sendable {
     /// has been taken and is not synced takes room as well.
     private func level(_ state: State) -> Int {
         let held = staging.pendingBytes + state.unsyncedBytes
-        if held >= staging.capacity / 2 { return min(options.compressionLevel, -5) }
-        if held >= staging.capacity / 8 * 3 { return min(options.compressionLevel, -1) }
+        if held >= staging.capacity / 4 * 3 { return min(options.compressionLevel, -5) }
+        if held >= staging.capacity / 8 * 5 { return min(options.compressionLevel, -1) }
         return options.compressionLevel
     }
 

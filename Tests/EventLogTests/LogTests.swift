@@ -28,7 +28,7 @@ import Testing
         harness.makeDurable()
         func ratio(ofBlockAt sequence: UInt64) throws -> Double {
             let reader = try log.reader(from: sequence)
-            try #require(reader.next(through: log.durable))
+            try #require(try reader.next(through: log.durable))
             let block = try #require(reader.block)
             return Double(block.packedLength) / Double(block.rawLength)
         }
