@@ -59,9 +59,7 @@ package final class Worker: Sendable {
             return true
         }
         guard mayStart else { return }
-        let thread = Thread { self.run() }
-        thread.name = "wb-\(name)"
-        thread.start()
+        Thread.start(named: "wb-\(name)") { self.run() }
     }
 
     private func run() {
@@ -115,13 +113,22 @@ extension Worker {
         _ other: @escaping @Sendable () -> Void, _ body: () -> Void
     ) {
         let done = Signal()
-        let thread = Thread {
+        Thread.start(named: "wb-ahead") {
             other()
             done.raise()
         }
-        thread.name = "wb-ahead"
-        thread.start()
         body()
         done.wait(after: 0)
+    }
+}
+
+extension Thread {
+    /// Starts a thread under a name that `top -H` shows. The kernel learns it only from the thread itself.
+    fileprivate static func start(named name: String, _ body: @escaping @Sendable () -> Void) {
+        Thread {
+            Thread.current.name = name
+            body()
+        }
+        .start()
     }
 }

@@ -86,6 +86,7 @@ struct Compare: AsyncParsableCommand {
         let setting = Workload.Setting(
             directory: directory, count: count ?? (quick ? 50_000 : 1_000_000),
             seconds: seconds ?? (quick ? 0.3 : 10), width: series.width)
+        warmMemory(for: setting)
         return try ChildRun(workload: workload.id, series.contender, setting).measurement()
     }
 }

@@ -9,8 +9,6 @@ final class ChildRun {
         workload: String, _ contender: Contender, _ setting: Workload.Setting,
         environment: [String: String] = [:]
     ) throws {
-        // About what the rows of all contenders take, in memory and in the page cache.
-        warmMemory(byteCount: (1 << 30) + setting.count * 600)
         let setting = String(decoding: try JSONEncoder().encode(setting), as: UTF8.self)
         process.executableURL = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
         process.arguments = ["measure", workload, contender.rawValue, setting]

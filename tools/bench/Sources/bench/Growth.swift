@@ -47,6 +47,7 @@ struct Growth: ParsableCommand {
         // Long enough for all of them, however slow.
         let setting = Workload.Setting(
             directory: directory, count: count, seconds: 3600, width: 1)
+        warmMemory(for: setting)
         let measured = try ChildRun(workload: workload, .writebehind, setting).measurement()
         return 1e9 / measured.perSecond
     }

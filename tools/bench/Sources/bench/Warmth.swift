@@ -3,11 +3,13 @@ import Foundation
 /// Takes memory from the machine, writes to all of it and gives it back.
 ///
 /// A virtual machine's host hands out a page when it is first written to, which took 11 µs where the kernel itself
-/// takes 2: a run after which more memory is in use than before would measure the host.
-func warmMemory(byteCount: Int) {
+/// takes 2: a run after which more memory is in use than before would measure the host. To be called by the process
+/// that starts a run, for what is warmed counts as taken.
+func warmMemory(for setting: Workload.Setting) {
     let page = Int(getpagesize())
-    // Not what file caches have: taking that would cost them their files.
-    let length = min(byteCount, Machine.freeMemory / 8 * 7)
+    // About what the rows of all contenders take, in memory and in the page cache; but not what file caches have.
+    let wanted = (1 << 30) + setting.count * 600
+    let length = min(wanted, Machine.freeMemory / 8 * 7)
     guard length > 0,
         let start = mmap(
             nil, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
