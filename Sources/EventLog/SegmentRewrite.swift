@@ -79,6 +79,7 @@ struct SegmentRewrite {
         _ frames: [StagingImage.Found], to writer: SegmentWriter, chain start: UInt64,
         preamble: Preamble?
     ) throws(LogError) {
+        guard !frames.isEmpty else { return }
         var builder = BlockBuilder()
         var chain = Chain(start)
         let compressor = Compressor(level: options.compressionLevel)
@@ -89,7 +90,7 @@ struct SegmentRewrite {
                 using: compressor, into: &packed)
             try writer.append(packed.span, header)
         }
-        if let preamble, !frames.isEmpty { builder.appendPreamble(preamble) }
+        if let preamble { builder.appendPreamble(preamble) }
         for found in frames {
             let room = options.rawBlockBound - BlockBuilder.commitOverhead - builder.rawByteCount
             if !builder.isEmpty,

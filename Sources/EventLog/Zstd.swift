@@ -1,7 +1,30 @@
 import CZstd
 
+/// Contexts of zstd without an owner. Making one asks the processor what it can do, which takes a virtual machine
+/// longer than a small block does, and every file that is read needs one.
+private struct IdleContexts: ~Copyable, Sendable {
+    /// Addresses.
+    private let idle = Lock<[UInt]>([])
+
+    func take() -> OpaquePointer? {
+        unsafe idle.withLock { $0.popLast() }.flatMap { unsafe OpaquePointer(bitPattern: $0) }
+    }
+
+    /// Whether the context is kept for whoever comes next; a few are enough.
+    func keep(_ context: OpaquePointer) -> Bool {
+        let address = UInt(bitPattern: context)
+        return idle.withLock { idle in
+            guard idle.count < 4 else { return false }
+            idle.append(address)
+            return true
+        }
+    }
+}
+
 /// Compresses whole frames; one context, reused.
 @safe final class Compressor {
+    private static let idle = IdleContexts()
+
     private let context: OpaquePointer
     /// The level of the frames to come, zstd's, negative ones included; clamped to what zstd knows.
     var level: Int {
@@ -10,7 +33,9 @@ import CZstd
 
     init(level: Int) {
         // zstd fails to make a context, or to set a parameter it documents, only without memory.
-        guard let made = unsafe ZSTD_createCCtx() else { fatalError("out of memory for zstd") }
+        guard let made = unsafe Self.idle.take() ?? ZSTD_createCCtx() else {
+            fatalError("out of memory for zstd")
+        }
         unsafe context = made
         self.level = level
         unsafe ZSTD_CCtx_setParameter(context, ZSTD_c_checksumFlag, 1)
@@ -24,7 +49,7 @@ import CZstd
     }
 
     deinit {
-        unsafe _ = ZSTD_freeCCtx(context)
+        if unsafe !Self.idle.keep(context) { unsafe _ = ZSTD_freeCCtx(context) }
     }
 
     /// Appends `raw` as one frame with its content size and checksum. Returns the frame's length.
@@ -47,16 +72,20 @@ import CZstd
 
 /// Decompresses whole frames; one context, reused.
 @safe final class Decompressor {
+    private static let idle = IdleContexts()
+
     private let context: OpaquePointer
 
     init() {
         // As above: fails only without memory.
-        guard let made = unsafe ZSTD_createDCtx() else { fatalError("out of memory for zstd") }
+        guard let made = unsafe Self.idle.take() ?? ZSTD_createDCtx() else {
+            fatalError("out of memory for zstd")
+        }
         unsafe context = made
     }
 
     deinit {
-        unsafe _ = ZSTD_freeDCtx(context)
+        if unsafe !Self.idle.keep(context) { unsafe _ = ZSTD_freeDCtx(context) }
     }
 
     /// Replaces `output` by the content of one frame; false if the bytes are not one whole valid frame of

@@ -1,3 +1,4 @@
+import EventLog
 import Foundation
 
 // What a define record says of a table, as JSON:
@@ -22,10 +23,22 @@ package struct TableDefinition: Sendable, Hashable {
         self.schema = schema
     }
 
+    /// What was read already: every segment, snapshot and look into the past begins with all definitions.
+    private static let known = Lock<[[UInt8]: TableDefinition]>([:])
+
     /// - Throws: ``SchemaError`` for anything but the JSON of a valid schema.
     package init(json: Span<UInt8>) throws(SchemaError) {
-        let form = try DefinitionForm.decode(DefinitionForm.self, json)
-        try self.init(form)
+        let bytes = Array(copying: json)
+        if let known = Self.known.withLock({ $0[bytes] }) {
+            self = known
+            return
+        }
+        try self.init(try DefinitionForm.decode(DefinitionForm.self, json))
+        let definition = self
+        Self.known.withLock { known in
+            if known.count >= 1000 { known = [:] }
+            known[bytes] = definition
+        }
     }
 
     package func json() -> [UInt8] { DefinitionForm.encode(DefinitionForm(self)) }

@@ -100,7 +100,9 @@ extension StoreHistory {
             (base) throws(HistoryError) in
             guard let base else { return nil }
             try verify(base)
-            let fold = try LogFold(after: LogPosition(base.head), preamble: base.preamble)
+            // It takes in the one block behind the snapshot.
+            let fold = try LogFold(
+                after: LogPosition(base.head), preamble: base.preamble, memory: 1 << 20)
             try checkStart(of: fold)
             return base
         }

@@ -39,9 +39,10 @@ package final class LogFold {
     ///   - preamble: the schemas at `position`.
     ///   - tables: the tables that matter; nil for all.
     ///   - spilling: nil keeps everything in memory.
+    ///   - memory: about how many bytes the changes may come to, where nothing is spilled.
     init(
         after position: LogPosition, preamble: Preamble, tables: Set<UInt32>? = nil,
-        spilling: Spilling? = nil
+        spilling: Spilling? = nil, memory: Int = .max
     ) throws(HistoryError) {
         self.position = position
         self.preamble = preamble
@@ -49,7 +50,7 @@ package final class LogFold {
         self.spilling = spilling
         start = position
         do throws(OutOfMemory) {
-            rows = try RowTable(memory: spilling?.memoryLimit ?? .max)
+            rows = try RowTable(memory: spilling?.memoryLimit ?? memory)
         } catch {
             throw .malformed(sequence: position.sequence, reason: "no address space: \(error)")
         }

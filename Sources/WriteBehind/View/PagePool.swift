@@ -73,7 +73,7 @@ import Glibc
         if count == 1, freeResidentPages > 0 { return true }
         let newChunks = (count + pagesPerChunk - 1) / pagesPerChunk
         if residentBytes + newChunks * chunkBytes <= residentLimit { return true }
-        return freeResidentPages >= count && findRun(count, residentOnly: true) != nil
+        return findRun(count, residentOnly: true) != nil
     }
 
     /// Takes one page; nil when the reservation is used up.
@@ -153,14 +153,16 @@ import Glibc
     }
 
     /// Has the kernel back a chunk at once: one by one, the 16 faults of a small chunk cost more than
-    /// all else that a put does. Advice only; a huge page is one fault anyway.
+    /// all else that a put does. Advice only; a huge page is one fault anyway. The first chunks are left out:
+    /// a table of few rows uses a little of several, one for each size of row.
     private func faultIn(_ index: Int) {
-        guard pagesPerChunk == 1 else { return }
+        guard pagesPerChunk == 1, residentChunks >= 16 else { return }
         _ = unsafe madvise(base + index * chunkBytes, chunkBytes, MADV_POPULATE_WRITE)
     }
 
     /// The first run of free pages. Linear in the chunks, which is fair for a block of many pages.
     private func findRun(_ count: Int, residentOnly: Bool) -> Int? {
+        guard !residentOnly || freeResidentPages >= count else { return nil }
         var length = 0
         for index in chunks.indices {
             let chunk = chunks[index]

@@ -25,14 +25,15 @@ import CLinux
 
     private static let slotsPerPage = PagePool.pageBytes / MemoryLayout<UInt64>.stride
 
-    /// An index whose slots are pages of `arena`, which must be given to every method that asks for
-    /// one: so one bound counts rows and index alike.
+    /// An index whose slots are pages of `arena`, which is new and must be given to every method that
+    /// asks for one: so one bound counts rows and index alike.
     init(in arena: inout Arena) {
         pageCount = 1
         firstPage = Self.takePages(1, in: &arena)
         slotCount = Self.slotsPerPage
         homes = Self.homes(slotCount)
         countLimit = Self.countLimit(homes)
+        // A new arena's memory is zero.
         unsafe slots = Self.slots(firstPage, slotCount, in: arena)
     }
 
@@ -58,10 +59,7 @@ import CLinux
     @unsafe private static func slots(
         _ page: Int, _ slotCount: Int, in arena: borrowing Arena
     ) -> UnsafeMutablePointer<UInt64> {
-        let slots = unsafe arena.pageAddress(page).bindMemory(
-            to: UInt64.self, capacity: slotCount)
-        unsafe slots.initialize(repeating: 0, count: slotCount)
-        return unsafe slots
+        unsafe arena.pageAddress(page).bindMemory(to: UInt64.self, capacity: slotCount)
     }
 
     /// The first slot that may hold the tag.
@@ -163,6 +161,7 @@ import CLinux
             let newCount = newPageCount * Self.slotsPerPage
             let newPage = Self.takePages(newPageCount, in: &arena)
             let target = unsafe Self.slots(newPage, newCount, in: arena)
+            unsafe target.initialize(repeating: 0, count: newCount)
             if unsafe copySlots(to: target, newCount) {
                 unsafe slots = target
                 (pageCount, firstPage, slotCount) = (newPageCount, newPage, newCount)
