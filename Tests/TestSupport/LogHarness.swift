@@ -18,6 +18,9 @@ package final class ManualTime: TimeSource {
         }
     }
 
+    /// The machine starts anew, and with it the monotonic clock.
+    package func reboot() { state.withLock { $0.monotonic = 1 } }
+
     /// Sets the wall clock alone, as an administrator does.
     package func jump(toWall wall: UInt64) {
         state.withLock { $0.wall = wall }

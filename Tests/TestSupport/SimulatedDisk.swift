@@ -20,8 +20,8 @@
 // were to be written. A later sync succeeds without them; only writing the sector again helps.
 // A failed sync of a directory only leaves its names unsynced.
 //
-// Mapped bytes live in pages that the kernel keeps coherent with read and write here (an unlinked
-// temporary file), so that writers in other threads need no lock, as with a real mapping. The model
+// Mapped bytes live in pages that are coherent with read and write here, so that writers in other
+// threads need no lock, as with a real mapping. The model
 // looks for changed sectors when it needs to know them. What it can't see by itself is a state that
 // was overwritten in between: `noteMappedBytes()` makes it take notice of the present one.
 //
@@ -47,9 +47,11 @@ package final class SimulatedDisk: Disk {
 
     let state: Lock<State>
 
-    /// The seed decides only how much of a short write is written.
-    package init(seed: UInt64 = 0) {
-        state = Lock(State(random: SeededRandom(seed: seed)))
+    /// The seed decides only how much of a short write is written. Where only one thread uses the disk and
+    /// its mappings, these are cheaper.
+    package init(seed: UInt64 = 0, isSharedByThreads: Bool = true) {
+        state = Lock(
+            State(random: SeededRandom(seed: seed), isSharedByThreads: isSharedByThreads))
     }
 
     private init(copying copied: State) {
@@ -92,7 +94,7 @@ package final class SimulatedDisk: Disk {
         set { state.withLock { $0.capacity = newValue } }
     }
 
-    /// Whether ``operations`` are kept.
+    /// Whether ``operations`` are kept and counted by kind.
     package var keepsTrace: Bool {
         get { state.withLock { $0.keepsTrace } }
         set { state.withLock { $0.keepsTrace = newValue } }

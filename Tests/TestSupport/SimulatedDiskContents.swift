@@ -68,6 +68,10 @@ struct SimulatedContents: Sendable {
             lengths = current.count...current.count
             forgotten = forgotten.filter { $0.key * Self.sectorSize < current.count }
         }
+        if range == nil, forgotten.isEmpty {
+            (durable, dirty) = (current, [:])
+            return
+        }
         for index in dirtySectors(in: range) {
             dirty[index] = nil
             durable.putSector(current.sector(index), at: index)
@@ -87,12 +91,12 @@ struct SimulatedContents: Sendable {
 
     /// The memory for the file's first `byteCount` bytes; nil when the model has no such memory:
     /// beyond the end of the file, or beyond what a mapping that is in use was made for.
-    mutating func map(byteCount: Int) -> SimulatedPages? {
+    mutating func map(byteCount: Int, sharedByThreads: Bool) -> SimulatedPages? {
         absorb()
         guard byteCount > 0, byteCount <= current.count else { return nil }
         if let pages, pages.byteCount >= byteCount { return pages }
         guard pages == nil || isKnownUniquelyReferenced(&pages) else { return nil }
-        let made = SimulatedPages(current)
+        let made = SimulatedPages(current, sharedByThreads: sharedByThreads)
         pages = made
         return made
     }
@@ -201,10 +205,10 @@ struct SimulatedContents: Sendable {
         guard !range.isEmpty else { return }
         let size = Self.sectorSize
         for index in range.lowerBound / size...(range.upperBound - 1) / size {
-            var versions = dirty.removeValue(forKey: index) ?? []
-            versions += forgotten.removeValue(forKey: index) ?? []
-            versions.append(current.sector(index))
-            dirty[index] = versions
+            if let older = forgotten.removeValue(forKey: index) {
+                dirty[index, default: []] += older
+            }
+            dirty[index, default: []].append(current.sector(index))
         }
     }
 

@@ -53,6 +53,12 @@ extension SimulatedDisk {
         state.withLock { $0.faults.named.append(.init(kind, suffix, fault, left: times)) }
     }
 
+    /// From now on syncs of files whose path contains `part` do nothing, and say that they succeeded: no disk
+    /// should, but a test of tests wants to see it found.
+    package func ignoreSyncs(ofPathsWith part: String) {
+        state.withLock { $0.unsyncedPaths = part }
+    }
+
     /// Nothing fails from now on.
     package func stopFailing() {
         state.withLock { $0.faults = Faults() }
@@ -64,7 +70,7 @@ extension SimulatedDisk {
     /// How many operations there were, failed ones included; crashes do not reset it.
     package var operationCount: Int { state.withLock { $0.operationCount } }
 
-    /// How many operations of one kind there were.
+    /// How many operations of one kind there were while ``keepsTrace``.
     package func count(of kind: DiskOperation) -> Int {
         state.withLock { $0.operationCounts[kind, default: 0] }
     }

@@ -20,7 +20,7 @@ final class SimulatedFile: DiskFile {
 
     func byteCount() throws(SystemError) -> Int {
         try disk.perform(.byteCount, path, life: life) { [node] state in
-            state.files[node]?.current.count ?? 0
+            state.byteCount(of: node)
         }
     }
 
@@ -81,6 +81,7 @@ extension SimulatedDisk {
                 state.files[node]?.forget(range)
                 throw SystemError(call: kind.rawValue, path: path, code: fault.code)
             }
+            if let part = state.unsyncedPaths, path.contains(part) { return }
             state.files[node]?.synchronize(range)
         }
     }
@@ -107,7 +108,7 @@ final class SimulatedMapping: MappedBytes {
         bytes = pages.map(byteCount, writable: writable)
     }
 
-    deinit { munmap(bytes.baseAddress, bytes.count) }
+    deinit { pages.unmap(bytes) }
 
     func synchronize(_ range: Range<Int>) throws(SystemError) {
         precondition(range.lowerBound >= 0 && range.upperBound <= bytes.count, "beyond the mapping")
@@ -135,27 +136,52 @@ final class SimulatedLock: DiskLock {
     }
 }
 
-/// The memory behind the mappings of one file: an unlinked file of the machine, so that the kernel
-/// keeps mappings, reads and writes coherent, and the model may look while other threads store.
-final class SimulatedPages: Sendable {
+/// The memory behind the mappings of one file. Where threads share the disk it is an unlinked file of the
+/// machine, so that the kernel keeps mappings, reads and writes coherent, and the model may look while
+/// other threads store. For a single thread plain memory does the same without a system call.
+final class SimulatedPages: @unchecked Sendable {  // what it points to is the caller's to guard
     let byteCount: Int
-    private let descriptor: Int32
+    private let backing: Backing
     /// Where files are memory and cost no disk's time, if there is such a place.
     private static let directory = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp"
 
-    init(_ bytes: [UInt8]) {
-        var template = Array((Self.directory + "/simulated-disk-XXXXXX").utf8CString)
-        descriptor = mkstemp(&template)
-        precondition(descriptor >= 0, "the simulation needs a temporary file")
-        unlink(template)
+    private enum Backing {
+        case file(Int32)
+        case memory(UnsafeMutableRawPointer)
+    }
+
+    init(_ bytes: [UInt8], sharedByThreads: Bool) {
         byteCount = bytes.count
+        backing =
+            sharedByThreads
+            ? .file(Self.makeFile()) : .memory(.allocate(byteCount: byteCount, alignment: 4096))
         write(bytes, at: 0)
     }
 
-    deinit { close(descriptor) }
+    deinit {
+        switch backing {
+        case .file(let descriptor): close(descriptor)
+        case .memory(let memory): memory.deallocate()
+        }
+    }
+
+    private static func makeFile() -> Int32 {
+        var template = Array((directory + "/simulated-disk-XXXXXX").utf8CString)
+        let descriptor = mkstemp(&template)
+        precondition(descriptor >= 0, "the simulation needs a temporary file")
+        unlink(template)
+        return descriptor
+    }
 
     /// The first `count` bytes.
     func read(_ count: Int) -> [UInt8] {
+        switch backing {
+        case .file(let descriptor): Self.read(count, from: descriptor)
+        case .memory(let memory): [UInt8](UnsafeRawBufferPointer(start: memory, count: count))
+        }
+    }
+
+    private static func read(_ count: Int, from descriptor: Int32) -> [UInt8] {
         [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
             while filled < count {
                 let part = pread(
@@ -171,16 +197,32 @@ final class SimulatedPages: Sendable {
     func write(_ bytes: [UInt8], at offset: Int) {
         let count = min(bytes.count, byteCount - offset)
         guard count > 0 else { return }
-        let written = bytes.withUnsafeBytes {
-            pwrite(descriptor, $0.baseAddress, count, off_t(offset))
+        bytes.withUnsafeBytes { source in
+            guard let start = source.baseAddress else { return }
+            switch backing {
+            case .file(let descriptor):
+                let written = pwrite(descriptor, start, count, off_t(offset))
+                precondition(written == count, "the simulation's temporary file fails")
+            case .memory(let memory):
+                (memory + offset).copyMemory(from: start, byteCount: count)
+            }
         }
-        precondition(written == count, "the simulation's temporary file fails")
     }
 
     func map(_ count: Int, writable: Bool) -> UnsafeMutableRawBufferPointer {
-        let protection = writable ? PROT_READ | PROT_WRITE : PROT_READ
-        let address = mmap(nil, count, protection, MAP_SHARED, descriptor, 0)
-        precondition(address != MAP_FAILED, "the simulation's temporary file fails")
-        return UnsafeMutableRawBufferPointer(start: address, count: count)
+        switch backing {
+        case .file(let descriptor):
+            let protection = writable ? PROT_READ | PROT_WRITE : PROT_READ
+            let address = mmap(nil, count, protection, MAP_SHARED, descriptor, 0)
+            precondition(address != MAP_FAILED, "the simulation's temporary file fails")
+            return UnsafeMutableRawBufferPointer(start: address, count: count)
+        case .memory(let memory):
+            return UnsafeMutableRawBufferPointer(start: memory, count: count)
+        }
+    }
+
+    func unmap(_ bytes: UnsafeMutableRawBufferPointer) {
+        guard case .file = backing else { return }
+        munmap(bytes.baseAddress, bytes.count)
     }
 }

@@ -15,15 +15,21 @@ extension SimulatedDisk {
         var locked: Set<Int> = []
         var capacity: Int?
         var supportsSharedMapping = true
+        let isSharedByThreads: Bool
         var faults = Faults()
+        /// Syncs of paths that contain this do nothing.
+        var unsyncedPaths: String?
         var keepsTrace = true
         var operations: [LoggedOperation] = []
         var operationCount = 0
         var operationCounts: [DiskOperation: Int] = [:]
         private var lastNode = root
+        /// What ``parent(of:)`` has found since a directory was made or lost.
+        private var parents: [String: (directory: Int, name: String)] = [:]
 
-        init(random: SeededRandom) {
+        init(random: SeededRandom, isSharedByThreads: Bool) {
             self.random = random
+            self.isSharedByThreads = isSharedByThreads
         }
 
         /// Counts and logs an operation; returns the failure that is due for it.
@@ -31,8 +37,10 @@ extension SimulatedDisk {
             _ kind: DiskOperation, _ path: String, life: Int?
         ) throws(SystemError) -> Fault? {
             operationCount += 1
-            operationCounts[kind, default: 0] += 1
-            if keepsTrace { operations.append(LoggedOperation(kind, path)) }
+            if keepsTrace {
+                operationCounts[kind, default: 0] += 1
+                operations.append(LoggedOperation(kind, path))
+            }
             if let life, life != self.life {
                 throw SystemError(call: kind.rawValue, path: path, code: EBADF)
             }
@@ -50,6 +58,7 @@ extension SimulatedDisk {
         mutating func losePower<R: RandomNumberGenerator>(using random: inout R) {
             killProcess()
             names.losePower(using: &random)
+            parents = [:]
             let reachable = names.reachable(from: Self.root)
             files = files.filter { reachable.contains($0.key) }
             for node in files.keys.sorted() { files[node]?.losePower(using: &random) }
@@ -58,42 +67,56 @@ extension SimulatedDisk {
         // MARK: Names
 
         /// The directory that a path's last name is in, which must exist, and that name.
-        private func parent(of path: String) throws(SystemError) -> (directory: Int, name: String) {
+        private mutating func parent(
+            of path: String
+        ) throws(SystemError) -> (directory: Int, name: String) {
+            if let known = parents[path] { return known }
+            let found = try lookUpParent(of: path)
+            parents[path] = found
+            return found
+        }
+
+        private func lookUpParent(
+            of path: String
+        ) throws(SystemError) -> (directory: Int, name: String) {
             func failure(_ code: Int32) -> SystemError {
                 SystemError(call: "lookup", path: path, code: code)
             }
             guard !path.utf8.contains(0) else { throw failure(EINVAL) }
-            // As bytes: paths are parsed more often than anything else here is done.
-            let parts = path.utf8.split(separator: UInt8(ascii: "/")).map { Substring($0) }
-                .filter { $0 != "." }
-            guard let name = parts.last else { throw failure(path.isEmpty ? ENOENT : EINVAL) }
-            guard !parts.contains("..") else { throw failure(EINVAL) }
             var directory = Self.root
-            for part in parts.dropLast() {
-                guard let next = names.current[directory]?[String(part)] else {
-                    throw failure(ENOENT)
+            var name: String?
+            for part in path.utf8.split(separator: UInt8(ascii: "/")) {
+                let part = String(Substring(part))
+                guard part != "." else { continue }
+                guard part != ".." else { throw failure(EINVAL) }
+                if let name {
+                    guard let next = names.current[directory]?[name] else {
+                        throw failure(ENOENT)
+                    }
+                    guard names.isDirectory(next) else { throw failure(ENOTDIR) }
+                    directory = next
                 }
-                guard names.isDirectory(next) else { throw failure(ENOTDIR) }
-                directory = next
+                name = part
             }
-            return (directory, String(name))
+            guard let name else { throw failure(path.isEmpty ? ENOENT : EINVAL) }
+            return (directory, name)
         }
 
         /// What a path names; nil if there is nothing of the last name.
-        func node(at path: String) throws(SystemError) -> Int? {
-            if !path.isEmpty, path.allSatisfy({ $0 == "/" || $0 == "." }) { return Self.root }
+        mutating func node(at path: String) throws(SystemError) -> Int? {
+            if !path.isEmpty, path.utf8.allSatisfy({ "/.".utf8.contains($0) }) { return Self.root }
             let (directory, name) = try parent(of: path)
             return names.current[directory]?[name]
         }
 
-        private func existing(_ path: String) throws(SystemError) -> Int {
+        private mutating func existing(_ path: String) throws(SystemError) -> Int {
             guard let node = try node(at: path) else {
                 throw SystemError(call: "lookup", path: path, code: ENOENT)
             }
             return node
         }
 
-        private func directory(_ path: String) throws(SystemError) -> Int {
+        private mutating func directory(_ path: String) throws(SystemError) -> Int {
             let node = try existing(path)
             guard names.isDirectory(node) else {
                 throw SystemError(call: "lookup", path: path, code: ENOTDIR)
@@ -122,10 +145,11 @@ extension SimulatedDisk {
             let (directory, name) = try parent(of: path)
             let node = makeNode()
             names.makeDirectory(node)
+            parents = [:]
             names.change([.init(directory, name, node)])
         }
 
-        func list(_ path: String) throws(SystemError) -> [String] {
+        mutating func list(_ path: String) throws(SystemError) -> [String] {
             let node = try directory(path)
             return names.current[node, default: [:]].keys.sorted()
         }
@@ -161,6 +185,11 @@ extension SimulatedDisk {
 
         // MARK: Files
 
+        func byteCount(of node: Int) -> Int {
+            // By index: what is looked up by key is copied.
+            files.index(forKey: node).map { files.values[$0].current.count } ?? 0
+        }
+
         mutating func openFile(_ path: String, _ mode: OpenMode) throws(SystemError) -> Int {
             guard let node = try node(at: path) else {
                 if mode == .createExclusively { return try makeFile(path) }
@@ -178,7 +207,8 @@ extension SimulatedDisk {
         mutating func map(
             _ node: Int, byteCount: Int, _ path: String
         ) throws(SystemError) -> SimulatedPages {
-            guard let pages = files[node]?.map(byteCount: byteCount) else {
+            let pages = files[node]?.map(byteCount: byteCount, sharedByThreads: isSharedByThreads)
+            guard let pages else {
                 throw SystemError(call: "mmap", path: path, code: EINVAL)
             }
             return pages
