@@ -62,6 +62,7 @@ extension SimulatedStore {
         if watermark > 0, count == 0 || model.commits[count - 1].receipt.sequence != watermark {
             return fail("database", "its watermark \(watermark) is inside a commit")
         }
+        checkQuarantine(content)
         let expected = model.fold(through: watermark, without: Set(content.quarantine.keys))
         guard let wrong = difference(content.rows, expected) else { return }
         fail("database", "at \(watermark): \(wrong)")
@@ -85,24 +86,98 @@ extension SimulatedStore {
             + "and should be \(right.map { "\($0)" } ?? "absent")"
     }
 
+    /// I7: what is in quarantine was written, and is there for a row that was refused, or for a commit before it.
+    private func checkQuarantine(_ content: SimulatedDatabase.Content) {
+        var held: [QuarantinedKey] = []
+        for commit in content.quarantine.values.sorted(by: { $0.firstSequence < $1.firstSequence })
+        {
+            let first = commit.firstSequence
+            let index = model.count(through: first - 1)
+            guard index < model.commits.count, model.commits[index].receipt.firstSequence == first
+            else { return fail("quarantine", "nobody wrote commit \(first)") }
+            let isRefused = model.commits[index].changes.contains { change in
+                everRefused.contains { change.concerns($0) }
+            }
+            guard isRefused || commit.touches(held) else {
+                return fail("quarantine", "nothing refuses commit \(first)")
+            }
+            held += commit.keys
+        }
+    }
+
+    func checkNothingIsRefused() {
+        guard fault == nil, let left = database.content?.quarantine.keys.min() else { return }
+        fail("quarantine", "commit \(left) is still there, and nothing refuses it")
+    }
+
+    // MARK: memory
+
+    /// I8: memory keeps to its limits, but for the commit that reached them.
+    func checkMemory() {
+        guard fault == nil, let engine else { return }
+        let used = engine.view.statistics()
+        let limit = engine.configuration.dirtyLimit
+        if used.dirtyBytes > limit + 1024 {
+            fail("memory", "\(used.dirtyBytes) dirty bytes, the limit is \(limit)")
+        }
+        if used.residentBytes > engine.configuration.cacheLimit {
+            fail("memory", "\(used.residentBytes) bytes of cache")
+        }
+    }
+
+    /// I6, I9: what is in memory, over what the database holds, is what the model has. Unlike a read, it
+    /// changes nothing.
+    func checkView() {
+        guard let content = database.content else { return }
+        checkMemory()
+        forEachRow { row in
+            let found = try seen(row, content)
+            let right = completed(model.rows[row], row.table)
+            if found != right { fail("view", Self.difference(row, found, right)) }
+        }
+    }
+
+    private func seen(_ row: Row, _ content: SimulatedDatabase.Content) throws -> [Value]? {
+        guard let view = engine?.view else { return nil }
+        let (table, key) = (UInt16(row.table), Tables.key(row.id))
+        let hash = view.hash(table: table, key: key.span)
+        let (state, found) = view.withShard(of: hash) { shard -> (RowState, [UInt8]) in
+            let place = shard.peek(hash, table, key.span)
+            guard place.reference != 0 else { return (place.state, []) }
+            return (place.state, shard.withBody(place.reference) { Array(copying: $0) })
+        }
+        let stored = content.rows[row]
+        switch state {
+        case .tombstone: return nil
+        case .full: return try values(found, row.table)
+        case .absent: return try stored.map { try values($0, row.table) }
+        case .partial:
+            let base = stored ?? []
+            var merged: [UInt8] = []
+            try RowMerge.row(
+                base.span, patch: found.span,
+                defaults: RowCodec.defaults(schema(row.table)), into: &merged)
+            return try values(merged, row.table)
+        }
+    }
+
     // MARK: reads
 
     /// I5, I6, I7, I9: every row reads as the model has it.
-    func checkReads() {
+    func checkReads() { forEachRow(checkRead) }
+
+    private func forEachRow(_ body: (Row) throws -> Void) {
         for table in 1...Tables.count {
             for id in 0..<Tables.keyCount {
-                guard fault == nil else { return }
-                checkRead(Row(table: table, id: id))
+                check { try body(Row(table: table, id: id)) }
             }
         }
     }
 
-    private func checkRead(_ row: Row) {
-        check {
-            let found = try read(row)
-            let right = completed(model.rows[row], row.table)
-            if found != right { fail("read", Self.difference(row, found, right)) }
-        }
+    private func checkRead(_ row: Row) throws {
+        let found = try read(row)
+        let right = completed(model.rows[row], row.table)
+        if found != right { fail("read", Self.difference(row, found, right)) }
     }
 
     func read(_ row: Row) throws -> [Value]? {

@@ -3,15 +3,26 @@ import TestSupport
 
 /// Keeps what a store logs as a warning or an error: without trouble there is nothing to complain of.
 struct Complaints: LogHandler {
-    private let lines: Locked<[String]>
-    var metadata: Logger.Metadata = [:]
-    var logLevel = Logger.Level.warning
-
-    static func logger(_ lines: Locked<[String]>) -> Logger {
-        Logger(label: "simulation") { _ in Complaints(lines: lines) }
+    struct Heard {
+        var complaints: [String] = []
+        /// What else was logged, where it is wanted.
+        var remarks: [String] = []
     }
 
-    private init(lines: Locked<[String]>) { self.lines = lines }
+    private let heard: Locked<Heard>
+    var metadata: Logger.Metadata = [:]
+    var logLevel: Logger.Level
+
+    static func logger(_ heard: Locked<Heard>, withRemarks: Bool) -> Logger {
+        Logger(label: "simulation") { _ in
+            Complaints(heard: heard, logLevel: withRemarks ? .info : .warning)
+        }
+    }
+
+    private init(heard: Locked<Heard>, logLevel: Logger.Level) {
+        self.heard = heard
+        self.logLevel = logLevel
+    }
 
     subscript(metadataKey key: String) -> Logger.Metadata.Value? {
         get { metadata[key] }
@@ -21,7 +32,13 @@ struct Complaints: LogHandler {
     func log(event: LogEvent) {
         let text = "\(event.message)"
         // Which rows the database refuses, and which database there is, is the steps' doing.
-        guard !text.hasSuffix("it is in quarantine"), !text.contains("put aside") else { return }
-        lines.withLock { $0.append("\(text) \(event.metadata ?? [:])") }
+        let isRemark =
+            event.level < .warning || text.hasSuffix("it is in quarantine")
+            || text.contains("put aside")
+        guard logLevel < .warning || !isRemark else { return }
+        let line = "\(text) \(event.metadata ?? [:])"
+        heard.withLock { heard in
+            if isRemark { heard.remarks.append(line) } else { heard.complaints.append(line) }
+        }
     }
 }

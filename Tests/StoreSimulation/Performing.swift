@@ -36,7 +36,7 @@ extension SimulatedStore {
 
     private func end(_ end: End) {
         pendingEnd = nil
-        guard end.operation > 0 else { return finish(end) }
+        guard end.operation > 0, !end.isClosing else { return finish(end) }
         isTroubled = true
         pendingEnd = end
         disk.fail(at: end.operation, with: .errno(5), permanently: true)
@@ -51,6 +51,7 @@ extension SimulatedStore {
         }
         model.append(.init(receipt: receipt, changes: changes))
         note("it is \(receipt.sequence)")
+        checkMemory()
     }
 
     /// What a table has at present of all the values that it may have.
@@ -242,6 +243,7 @@ extension SimulatedStore {
         case .refuse(let row):
             // A constraint needs its table.
             guard database.content?.tables[row.table] != nil else { return }
+            everRefused.insert(row)
             database.refuse { $0.insert(row) }
         case .admitAll: database.refuse { $0 = [] }
         case .backUp: backup = database.content ?? backup

@@ -28,6 +28,12 @@ final class SimulatedDatabase: Sendable {
     }
 
     private let state = Locked(State())
+    /// See ``Flaw``.
+    let losesPatchesBesideClears: Bool
+
+    init(losesPatchesBesideClears: Bool = false) {
+        self.losesPatchesBesideClears = losesPatchesBesideClears
+    }
 
     func withState<R>(_ body: (inout State) throws -> R) rethrows -> R {
         try state.withLock(body)

@@ -27,13 +27,15 @@ final class SimulatedSink: Sink {
         _ body: (inout Content) throws(SinkError) -> R
     ) throws(SinkError) -> R {
         var content = try content()
-        let failure = database.withState { state in
-            state.failures.isEmpty ? nil : state.failures.removeFirst()
-        }
+        let failure = nextFailure
         let result = try body(&content)
         if let failure { throw failure }
         database.withState { $0.history.append(content) }
         return result
+    }
+
+    private var nextFailure: SinkError? {
+        database.withState { $0.failures.isEmpty ? nil : $0.failures.removeFirst() }
     }
 
     func watermark() throws(SinkError) -> Watermark { try content().watermark }
@@ -54,6 +56,9 @@ final class SimulatedSink: Sink {
             ) throws(SinkError) {
                 let row = try Tables.row(table, key)
                 try check(.row(table: table, key: Array(copying: key)))
+                if database.losesPatchesBesideClears, kind == .patch, !batch.cleared.isEmpty {
+                    return
+                }
                 try content.apply(kind, row, body)
             }
             try batch.forEach(apply)
@@ -201,6 +206,7 @@ final class SimulatedSink: Sink {
 
     func checkpoint() throws(SinkError) -> Watermark {
         let content = try content()
+        if let failure = nextFailure { throw failure }
         database.replace(with: content)
         return content.watermark
     }

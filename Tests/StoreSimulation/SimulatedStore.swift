@@ -7,7 +7,7 @@ import WriteBehind
 /// threads, no clock, so that a list of steps always ends in the same way.
 package final class SimulatedStore {
     let disk: SimulatedDisk
-    let database = SimulatedDatabase()
+    let database: SimulatedDatabase
     let time = ManualTime(wall: Tables.start)
     var model = StoreModel()
     var store: OpenStore?
@@ -22,14 +22,16 @@ package final class SimulatedStore {
     var mayLose = false
     /// In this life the disk or the database fails: calls may throw, but nothing may be lost for it.
     var isTroubled = false
-    let complaints = Locked<[String]>([])
+    /// Rows that the database has refused at some time.
+    var everRefused: Set<Row> = []
+    let heard = Locked(Complaints.Heard())
 
     /// The first thing that went wrong.
     package private(set) var fault: Fault?
-    package private(set) var crashes = 0
+    package internal(set) var crashes = 0
     /// What happened, in words, if it is wanted.
     package private(set) var trace: [String] = []
-    private let isTraced: Bool
+    let isTraced: Bool
 
     package struct Fault: Error, Equatable, CustomStringConvertible {
         /// Which promise is broken: what a shorter run must break as well to be the same failure.
@@ -39,15 +41,19 @@ package final class SimulatedStore {
         package var description: String { "\(rule): \(detail)" }
     }
 
-    private init(isTraced: Bool) {
-        disk = SimulatedDisk(seed: 1)
+    private init(isTraced: Bool, flaw: Flaw?) {
+        disk = SimulatedDisk(seed: 1, isSharedByThreads: false)
         disk.keepsTrace = false
+        if flaw == .segmentsAreNotSynced { disk.ignoreSyncs(ofPathsWith: "/log/") }
+        database = SimulatedDatabase(losesPatchesBesideClears: flaw == .patchesBesideClearsAreLost)
         self.isTraced = isTraced
     }
 
     /// Runs steps from an empty directory on, then lets the store come to rest.
-    package static func run(_ steps: [Step], isTraced: Bool = false) -> SimulatedStore {
-        let store = SimulatedStore(isTraced: isTraced)
+    package static func run(
+        _ steps: [Step], isTraced: Bool = false, flaw: Flaw? = nil
+    ) -> SimulatedStore {
+        let store = SimulatedStore(isTraced: isTraced, flaw: flaw)
         store.reopen(after: End(kind: .kill, salt: 0, readsAll: false))
         for step in steps where store.fault == nil { store.play(step) }
         if store.fault == nil { store.comeToRest() }
@@ -69,7 +75,7 @@ package final class SimulatedStore {
             pendingEnd = nil
             note("the disk has stopped")
             finish(end)
-            hearComplaints()
+            hear()
         }
     }
 
@@ -80,151 +86,37 @@ package final class SimulatedStore {
         } catch {
             judge(error)
         }
-        hearComplaints()
+        hear()
     }
 
-    private func hearComplaints() {
-        let heard = complaints.withLock { lines in
-            defer { lines = [] }
-            return lines
+    /// Listens to what the store has logged since.
+    func hear() {
+        let heard = heard.withLock { heard in
+            defer { heard = Complaints.Heard() }
+            return heard
         }
-        if let first = heard.first, !isTroubled { fail("logged", first) }
+        for line in heard.remarks + heard.complaints { note(line) }
+        if let first = heard.complaints.first, !isTroubled { fail("logged", first) }
     }
 
-    /// Errors are for those who have trouble.
+    /// Errors are for those who have trouble, or are told that the database is behind.
     func judge(_ error: any Error) {
         note("\(error)")
+        if case StoreError.backlogFull = error, isBehind { return }
         if !isTroubled { fail("error", "\(error)") }
+    }
+
+    /// Whether the database lacks something that was written.
+    private var isBehind: Bool {
+        guard let store, let content = database.content else { return true }
+        return store.materializer.watermark.sequence < store.engine.log.lastSequence
+            || !content.quarantine.isEmpty
     }
 
     var engine: Engine? { store?.engine }
 
     func noteDurable() {
         if let engine { durable = max(durable, engine.log.synced) }
-    }
-
-    // MARK: - lives
-
-    func open(_ end: End, salt: UInt64) throws {
-        let salts = Locked(SeededRandom(seed: salt))
-        var configuration = StoreConfiguration()
-        configuration.cacheLimit = 8 << 20
-        configuration.stagingSlots = 2
-        configuration.stagingSlotSize = 4 << 10
-        configuration.blockSize = 256
-        configuration.segmentSize = 4 << 10
-        configuration.batchRecords = end.batchRecords
-        configuration.batchBytes = 1 << 20
-        configuration.snapshotMemory = 1 << 20
-        configuration.snapshotAfter = end.snapshotAfter
-        configuration.logKept = .milliseconds(200)
-        configuration.logBytesKept = 8 << 10
-        configuration.retryLimit = .milliseconds(200)
-        configuration.logger = Complaints.logger(complaints)
-        var environment = StoreEnvironment(
-            disk: disk, time: time, random: { salts.withLock { $0.next() } },
-            openSink: { [database] (_, _, origin) throws(SinkError) in
-                database.open(origin: origin)
-            },
-            setAside: { [database] (path, _) throws(SinkError) in
-                database.replace(with: nil)
-                return AsideDatabase(path: path, statements: [], problem: nil)
-            })
-        environment.waitForRoom = { log, _ in
-            log.flusher?.request(durable: log.lastSequence)
-            _ = log.flusher?.step()
-        }
-        environment.alongside = { other, body in
-            other()
-            body()
-        }
-        let store = try OpenStore(
-            path: "/store", configuration: configuration, environment: environment)
-        self.store = store
-        checkWhatSurvived()
-        try declareTables()
-    }
-
-    private func declareTables() throws {
-        guard let engine, store?.damage == nil else { return }
-        for schema in Tables.schemas where engine.tables[schema.name] == nil {
-            try declare(schema)
-        }
-    }
-
-    func declare(_ schema: TableSchema) throws {
-        guard let engine else { return }
-        _ = try engine.declare(schema)
-        let sequence = engine.log.lastSequence
-        model.append(.init(receipt: Receipt(firstSequence: sequence, sequence: sequence)))
-    }
-
-    /// Ends this life and begins the next.
-    func finish(_ end: End) {
-        disk.stopFailing()
-        disk.capacity = nil
-        database.withState { ($0.failures, $0.nextReadFails) = ([], false) }
-        var random = SeededRandom(seed: end.salt)
-        if end.isCrash {
-            crash(end.kind == .powerLoss, &random)
-        } else {
-            do {
-                try close()
-            } catch {
-                judge(error)
-                crash(false, &random)
-            }
-        }
-        switch end.kind {
-        case .restore: if let backup { database.replace(with: backup) }
-        case .loseDatabase: database.replace(with: nil)
-        case .kill, .powerLoss, .close: break
-        }
-        reopen(after: end)
-    }
-
-    func reopen(after end: End) {
-        var random = SeededRandom(seed: end.salt ^ 0xABCD)
-        for operation in end.inRecovery {
-            disk.fail(at: operation, with: .errno(EIO), permanently: true)
-            isTroubled = true
-            do {
-                try open(end, salt: random.next())
-            } catch {
-                note("recovery ends: \(error)")
-            }
-            guard fault == nil else { return }
-            disk.stopFailing()
-            crash(Bool.random(using: &random), &random)
-        }
-        hearComplaints()
-        isTroubled = false
-        do {
-            try open(end, salt: random.next())
-        } catch {
-            return fail("opening", "\(error)")
-        }
-        follower.reopen()
-        noteDurable()
-        if end.readsAll { checkReads() } else if end.salt & 3 == 0 { check { try lookBack(0) } }
-    }
-
-    func crash(_ losesPower: Bool, _ random: inout SeededRandom) {
-        noteDurable()
-        let survives = engine?.log.survivesProcessDeath ?? true
-        if losesPower || !survives { mayLose = true }
-        disk.crash(losesPower ? .power : .process, using: &random)
-        if losesPower { database.losePower(using: &random) }
-        store = nil
-        crashes += 1
-    }
-
-    private func close() throws {
-        try engine?.log.close()
-        noteDurable()
-        try engine?.sink.close()
-        store?.unlock()
-        store = nil
     }
 
     // MARK: - coming to rest
@@ -239,6 +131,7 @@ package final class SimulatedStore {
         guard fault == nil else { return }
         check { try retryQuarantine() }
         catchUp()
+        checkNothingIsRefused()
         checkReads()
         check { try expire() }
         catchUp()

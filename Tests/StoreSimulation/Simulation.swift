@@ -17,15 +17,20 @@ package enum Simulation {
             failure: "seed \(seed): \(fault)\n" + describe(shortest, of: steps.count))
     }
 
+    /// What happens in a seed, step by step, in words.
+    package static func trace(seed: UInt64) -> [String] {
+        SimulatedStore.run(StepGenerator.steps(seed: seed), isTraced: true).trace
+    }
+
     /// A part of the steps that breaks the same rule, and of which nothing can be left out.
     package static func shortened(
-        _ steps: [Step], keeping rule: String, runs limit: Int = 3000
+        _ steps: [Step], keeping rule: String, flaw: Flaw? = nil, runs limit: Int = 3000
     ) -> [Step] {
         var steps = steps
         var left = limit
         func fails(_ candidate: [Step]) -> Bool {
             left -= 1
-            return left > 0 && SimulatedStore.run(candidate).fault?.rule == rule
+            return left > 0 && SimulatedStore.run(candidate, flaw: flaw).fault?.rule == rule
         }
         var isShorter = true
         while isShorter, left > 0 {
@@ -69,15 +74,30 @@ package enum Simulation {
 extension Step {
     /// The same with less in it.
     fileprivate var simpler: [Step] {
-        if case .end(var end) = self {
-            guard !end.inRecovery.isEmpty else { return [] }
-            end.inRecovery.removeLast()
-            return [.end(end)]
-        }
+        if case .end(let end) = self { return end.simpler.map(Step.end) }
         return nested.indices.map { index in
             var step = self
             step.nested.remove(at: index)
             return step
         }
+    }
+}
+
+extension End {
+    fileprivate var simpler: [End] {
+        var simpler: [End] = []
+        func add(_ change: (inout End) -> Void) {
+            var end = self
+            change(&end)
+            if end != self { simpler.append(end) }
+        }
+        add { if !$0.inRecovery.isEmpty { $0.inRecovery.removeLast() } }
+        add { $0.isClosing = false }
+        add { $0.operation = 0 }
+        add { ($0.stagingSlots, $0.slotPages) = (2, 1) }
+        add { ($0.isTight, $0.hasLargeSegments) = (false, false) }
+        add { $0.snapshotAfter = nil }
+        add { $0.readsAll = false }
+        return simpler
     }
 }

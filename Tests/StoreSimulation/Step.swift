@@ -83,6 +83,8 @@ package struct End: Equatable, Sendable {
     var operation = 0
     /// Chooses what power loss leaves, and the next life's salts.
     var salt: UInt64
+    /// The store is being closed when the crash comes, which then is inside that, or right after it.
+    var isClosing = false
     /// Recovery itself is ended by crashes inside these operations, one after the other.
     var inRecovery: [Int] = []
     /// Every row is read afterwards, which makes it resident.
@@ -90,6 +92,13 @@ package struct End: Equatable, Sendable {
     var batchRecords = 10
     /// From how many bytes of log on a snapshot is made by itself.
     var snapshotAfter: Int?
+    var stagingSlots = 2
+    /// How many pages of 4 KiB one slot of staging has.
+    var slotPages = 1
+    /// Where they are large, most segments are small enough to be merged.
+    var hasLargeSegments = false
+    /// Limits that a few writes reach which the database has not taken, if there is nothing in quarantine.
+    var isTight = false
 
     package var isCrash: Bool { kind == .kill || kind == .powerLoss }
 }
@@ -181,10 +190,14 @@ extension Step: CustomStringConvertible {
 
 extension End: CustomStringConvertible {
     package var description: String {
-        kind.rawValue + (operation > 0 ? " inside disk operation \(operation) from now" : "")
+        kind.rawValue + (isClosing ? " while the store is being closed" : "")
+            + (operation > 0 ? " inside disk operation \(operation) from now" : "")
             + inRecovery.map { ", again inside operation \($0) of recovery" }.joined()
             + " (salt \(salt), batches of \(batchRecords)"
             + (snapshotAfter.map { ", snapshots after \($0) bytes" } ?? "")
+            + (stagingSlots > 2 ? ", \(stagingSlots) slots" : "")
+            + (slotPages > 1 ? ", \(slotPages) pages a slot" : "") + (isTight ? ", tight" : "")
+            + (hasLargeSegments ? ", large segments" : "")
             + (readsAll ? ", all rows are read)" : ")")
     }
 }

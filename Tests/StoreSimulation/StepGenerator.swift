@@ -8,13 +8,26 @@ package struct StepGenerator {
     /// What this seed does more often than others, so that seeds differ in kind.
     private let crashes: Int
     private let trouble: Int
+    /// What kinds of trouble there are.
+    private let troubles: [Trouble]
     private let work: Int
+    private let hasLargeSegments: Bool
+    /// How many rows a table has at most: among few, more meet.
+    private let keyCount: Int
+    private var diskIsFull = false
+
+    private enum Trouble: CaseIterable { case database, constraints, disk }
 
     private init(seed: UInt64) {
         random = SeededRandom(seed: seed)
         crashes = [6, 12, 20, 30].randomElement(using: &random) ?? 12
-        trouble = [0, 0, 3, 8].randomElement(using: &random) ?? 0
+        trouble = [0, 0, 4, 10].randomElement(using: &random) ?? 0
+        troubles =
+            [Trouble.allCases, [.database], [.constraints], [.disk]].randomElement(using: &random)
+            ?? []
         work = [15, 30, 45].randomElement(using: &random) ?? 30
+        keyCount = [2, 3, Int(Tables.keyCount)].randomElement(using: &random) ?? 3
+        hasLargeSegments = Int.random(in: 0..<3, using: &random) == 0
     }
 
     package static func steps(seed: UInt64) -> [Step] {
@@ -24,6 +37,10 @@ package struct StepGenerator {
     }
 
     private mutating func step() -> Step {
+        if diskIsFull, isChosen(10) {
+            diskIsFull = false
+            return .freeDisk
+        }
         if isChosen(crashes) { return .end(someEnd()) }
         if isChosen(trouble) { return someTrouble() }
         if isChosen(work) { return someWork() }
@@ -54,10 +71,10 @@ package struct StepGenerator {
 
     private mutating func someWork() -> Step {
         switch number(0...99) {
-        case 0..<24: .flush(urgent: isChosen(50))
-        case 24..<36: .sync
-        case 36..<66: .materialize(urgent: isChosen(60))
-        case 66..<82: .snapshot(urgent: isChosen(40), pieces: number(1...8))
+        case 0..<30: .flush(urgent: isChosen(70))
+        case 30..<38: .sync
+        case 38..<68: .materialize(urgent: isChosen(60))
+        case 68..<82: .snapshot(urgent: isChosen(40), pieces: number(1...8))
         case 82..<86: .expire
         case 86..<94: .follow(blocks: number(1...4))
         case 94..<97: .lookBack(commits: number(0...10))
@@ -66,17 +83,18 @@ package struct StepGenerator {
     }
 
     private mutating func someTrouble() -> Step {
-        switch number(0...9) {
-        case 0..<3:
+        switch troubles.randomElement(using: &random) ?? .disk {
+        case .database:
+            if isChosen(25) { return .failRead }
             let kinds: [SinkError.Kind] = [.busy, .diskFull, .io, .readOnly, .gone]
             return .failTransactions(kinds.randomElement(using: &random) ?? .busy, number(1...3))
-        case 3: return .failRead
-        case 4..<7: return .refuse(someRow())
-        case 7, 8:
+        case .constraints: return isChosen(70) ? .refuse(someRow()) : someOperation()
+        case .disk:
+            diskIsFull = isChosen(40)
+            if diskIsFull { return .fillDisk(spare: number(0...400)) }
             let codes = [EIO, ENOSPC, EINTR, EMFILE]
             let code = codes.randomElement(using: &random) ?? EIO
             return .failDisk(at: number(1...25), isChosen(30) ? .shortWrite(code) : .errno(code))
-        default: return isChosen(60) ? .fillDisk(spare: number(0...2000)) : .freeDisk
         }
     }
 
@@ -102,12 +120,17 @@ package struct StepGenerator {
             }
         var end = End(kind: kind, salt: random.next())
         if end.isCrash {
-            if isChosen(40) { end.operation = number(1...40) }
+            end.isClosing = isChosen(15)
+            if isChosen(40) { end.operation = number(1...(end.isClosing ? 15 : 40)) }
             while end.inRecovery.count < 3, isChosen(18) { end.inRecovery.append(number(1...45)) }
         }
         end.readsAll = isChosen(50)
         end.batchRecords = number(1...30)
         if isChosen(50) { end.snapshotAfter = number(200...4000) }
+        if isChosen(25) { end.stagingSlots = number(2...4) }
+        if isChosen(25) { end.slotPages = number(2...3) }
+        end.isTight = isChosen(20)
+        end.hasLargeSegments = hasLargeSegments
         return end
     }
 
@@ -142,7 +165,7 @@ package struct StepGenerator {
     private mutating func someTable() -> UInt32 { UInt32(number(1...Int(Tables.count))) }
 
     private mutating func someRow() -> Row {
-        Row(table: someTable(), id: Int64(number(0...Int(Tables.keyCount) - 1)))
+        Row(table: someTable(), id: Int64(number(0...keyCount - 1)))
     }
 
     private mutating func someInteger() -> Value { .integer(Int64(number(-1000...1000))) }

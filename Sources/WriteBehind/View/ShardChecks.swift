@@ -2,7 +2,7 @@ import EventLog
 
 extension Shard {
     /// Like ``lookup(_:_:_:now:)``, for a commit that checks what it has read: counts as no use.
-    mutating func peek(_ hash: UInt64, _ table: UInt16, _ key: Span<UInt8>) -> Lookup {
+    package mutating func peek(_ hash: UInt64, _ table: UInt16, _ key: Span<UInt8>) -> Lookup {
         let place = rows.find(hash, table, key)
         guard place.reference != 0 else {
             if let cleared = pendingClear(of: table) {
