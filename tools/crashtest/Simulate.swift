@@ -21,6 +21,9 @@ struct Simulate: ParsableCommand {
     @Option(help: "How many seeds.")
     var count = 10_000
 
+    @Flag(help: "Print what happens, step by step.")
+    var trace = false
+
     /// Has the options that both have.
     @ParentCommand var crashtest: Crashtest
 
@@ -32,11 +35,12 @@ struct Simulate: ParsableCommand {
         var seeds = 0
         while seeds < count, crashtest.seconds.map({ Date().timeIntervalSince(start) < $0 }) ?? true
         {
+            if trace { Simulation.trace(seed: seed &+ UInt64(seeds)).forEach(say) }
             let outcome = Simulation.run(seed: seed &+ UInt64(seeds))
             crashes += outcome.crashes
             seeds += 1
             if let failure = outcome.failure {
-                print(failure)
+                say(failure)
                 throw ExitCode.failure
             }
             if seeds % 1000 == 0 { report(seeds, crashes, since: start) }
@@ -47,7 +51,7 @@ struct Simulate: ParsableCommand {
     private func report(_ seeds: Int, _ crashes: Int, since start: Date) {
         let seconds = Date().timeIntervalSince(start)
         let rate = Int(Double(crashes) / max(seconds, 0.001))
-        print(
+        say(
             "seeds \(seed)..<\(seed &+ UInt64(seeds)): \(crashes) crashes in "
                 + "\(seconds.formatted(.number.precision(.fractionLength(1)))) s, \(rate) a second")
     }
