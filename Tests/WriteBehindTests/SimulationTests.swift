@@ -3,14 +3,84 @@ import StoreSimulation
 import Testing
 
 /// The store against a model, by seeds, on a simulated disk and database: no threads, so that every run
-/// repeats exactly. 60 seeds, with 15 crashes each on average; `crashtest simulate` takes as many as you like.
+/// repeats exactly. 15 crashes a seed on average; `crashtest simulate` takes as many seeds as you like.
 @Suite struct SimulationTests {
-    @Test(arguments: [0, 20, 40])
-    func everySeedKeepsThePromises(_ first: UInt64) async {
+    #if DEBUG
+        private static let seedCount: UInt64 = 100
+    #else
+        private static let seedCount: UInt64 = 2000
+    #endif
+
+    @Test func everySeedKeepsThePromises() async {
         let failures = await onThreadOfItsOwn {
-            (first..<first + 20).compactMap { Simulation.run(seed: $0).failure }
+            (0..<Self.seedCount).compactMap { Simulation.run(seed: $0).failure }
         }
         #expect(failures.isEmpty, "\(failures.joined(separator: "\n"))")
+    }
+
+    /// What the seeds are there for happens, told by what the store logs and by what its callers are told.
+    @Test func everyKindOfWorkAndTroubleHappens() async {
+        let expected = [
+            "took a snapshot", "merged small segments", "deleted a file", "the database was filled",
+            "it is in quarantine",
+            "the database could not be updated", "the log refuses writes",
+            "the log takes writes again", "recovered after an unclean end", "recovery ends",
+            "closing ends", "the disk has stopped", "the row has changed", "(backlogLimit)",
+            "(dirtyLimit)",
+        ]
+        let missing = await onThreadOfItsOwn {
+            var missing = expected
+            for seed in UInt64(1000)..<1500 where !missing.isEmpty {
+                let trace = SimulatedStore.run(StepGenerator.steps(seed: seed), isTraced: true)
+                    .trace.joined(separator: "\n")
+                missing.removeAll { trace.contains($0) }
+            }
+            return missing
+        }
+        #expect(missing == [])
+    }
+
+    /// The disk or the database breaks a promise now and then, which no seed may pass over for long, and what is
+    /// left of its up to 200 steps is a few that break the same one.
+    @Test(arguments: Flaw.allCases)
+    func aMistakeIsFoundAndItsStepsAreMadeFew(_ flaw: Flaw) async throws {
+        let found = try #require(await onThreadOfItsOwn { Found(flaw) })
+        #expect(found.shortest.count <= 6, "\(found.shortest)")
+        #expect(found.shortest.count < found.count)
+        #expect(found.rules.allSatisfy { $0 == found.rules[0] }, "\(found.rules)")
+        #expect(found.needless == [])
+        #expect(found.isOfTheMistake)
+    }
+}
+
+/// The first seed that finds a mistake, and what is left of it.
+private struct Found {
+    let count: Int
+    let shortest: [StoreSimulation.Step]
+    /// What the whole seed and what the rest of it break.
+    let rules: [String?]
+    /// Steps of the rest without which it breaks the same.
+    let needless: [StoreSimulation.Step]
+    let isOfTheMistake: Bool
+
+    init?(_ flaw: Flaw) {
+        func rule(_ steps: [StoreSimulation.Step]) -> String? {
+            SimulatedStore.run(steps, flaw: flaw).fault?.rule
+        }
+        let seeds = (UInt64(0)..<100).lazy.map(StepGenerator.steps)
+        guard let steps = seeds.first(where: { rule($0) != nil }), let broken = rule(steps) else {
+            return nil
+        }
+        let shortest = Simulation.shortened(steps, keeping: broken, flaw: flaw)
+        count = steps.count
+        self.shortest = shortest
+        rules = [broken, rule(shortest)]
+        needless = shortest.indices.compactMap { index in
+            var fewer = shortest
+            let step = fewer.remove(at: index)
+            return rule(fewer) == broken ? step : nil
+        }
+        isOfTheMistake = SimulatedStore.run(shortest).fault == nil
     }
 }
 
