@@ -64,7 +64,7 @@ final class Fixture {
         }
         try await flights.update(3) { $0.delay = 100 }
         try flights.delete(4)
-        try await store.waitForAll(.materialized, timeout: .seconds(20))
+        try await store.waitForAll(.materialized, timeout: .seconds(300))
     }
 
     /// Written and closed.

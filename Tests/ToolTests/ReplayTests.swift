@@ -84,14 +84,14 @@ import WriteBehind
         _ = output
         try store.table(Flight.self).put(Flight(70, "AA", delay: 7))
         var found: Int?
-        for _ in 0..<200 where found == nil {
+        for _ in 0..<6000 where found == nil {
             try await Task.sleep(for: .milliseconds(50))
             guard FileManager.default.fileExists(atPath: file) else { continue }
             found = (try? delays(file)[70]) ?? nil
         }
         #expect(found == 7)
         process.interrupt()
-        for _ in 0..<200 where process.isRunning { try await Task.sleep(for: .milliseconds(50)) }
+        for _ in 0..<6000 where process.isRunning { try await Task.sleep(for: .milliseconds(50)) }
         if process.isRunning { process.terminate() }
         process.waitUntilExit()
         #expect(process.terminationStatus == 0, "Ctrl-C ends it quietly")

@@ -59,7 +59,7 @@ import WriteBehind
         try table.put(Evil(key: Evil.text, value: Evil.text))
         try store.mark("m" + Evil.text)
         try await table.update(Evil.text) { $0.value += "!" }
-        try await store.waitForAll(.materialized, timeout: .seconds(20))
+        try await store.waitForAll(.materialized, timeout: .seconds(300))
         try await store.snapshot()
         try await store.close()
         return (path, parent)

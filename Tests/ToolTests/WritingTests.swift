@@ -76,7 +76,7 @@ import WriteBehind
         let flights = try store.table(Flight.self)
         for number in 30..<33 { try flights.put(Flight(number, "AA", note: "same")) }
         // Throws, since the last of them is refused.
-        try? await store.waitForAll(.materialized, timeout: .seconds(20))
+        try? await store.waitForAll(.materialized, timeout: .seconds(300))
         try await fixture.close()
         let list = try Tool.run("quarantine", fixture.path)
         #expect(list.status == 3, "\(list.output)\(list.errors)")

@@ -1,4 +1,5 @@
 import EventLog
+import TestSupport
 import Testing
 import WriteBehind
 
@@ -34,7 +35,7 @@ import WriteBehind
         #expect(count > 1000)
         #expect(try await players.get(count - 1) != nil, "reads go on")
         failing.now = nil
-        try await store.waitForAll(.materialized, timeout: .seconds(20))
+        try await store.waitForAll(.materialized, timeout: .hang)
         try players.put(Player(id: -1, name: "again"))
         #expect(fill(players, from: count).0 > 1000)
         try await store.close()
@@ -57,7 +58,7 @@ import WriteBehind
         #expect(store.health.lag.bytes >= 200_000)
         #expect(try await players.get(0) != nil, "reads go on")
         failing.now = nil
-        try await store.waitForAll(.materialized, timeout: .seconds(20))
+        try await store.waitForAll(.materialized, timeout: .hang)
         try players.put(Player(id: -1, name: "again"))
         try await store.close()
     }
@@ -90,7 +91,7 @@ import WriteBehind
         for id in stride(from: 0, to: 20_000, by: 997) {
             #expect(try await players.get(id)?.score == id)
         }
-        try await store.waitForAll(.materialized, timeout: .seconds(20))
+        try await store.waitForAll(.materialized, timeout: .hang)
         for id in stride(from: 0, to: 20_000, by: 991) {
             #expect(try await players.get(id)?.score == id)
         }

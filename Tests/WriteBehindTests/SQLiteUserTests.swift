@@ -126,7 +126,7 @@ import WriteBehind
         #expect(try fixture.strings("SELECT name FROM person") == ["Ann"])
     }
 
-    @Test(.timeLimit(.minutes(1)), arguments: ["person", "audit"])
+    @Test(.timeLimit(.minutes(5)), arguments: ["person", "audit"])
     func observationsSeeWhatIsApplied(table: String) async throws {
         let fixture = try SinkFixture()
         try fixture.user(

@@ -1,5 +1,6 @@
 import Foundation
 import GRDB
+import TestSupport
 import Testing
 import WriteBehind
 
@@ -52,7 +53,7 @@ import WriteBehind
     @Test func aLostDatabaseIsBuiltAgainFromTheLog() async throws {
         let directory = try await storeOfSegments()
         let store = try directory.open()
-        try await store.waitForAll(.materialized, timeout: .seconds(30))
+        try await store.waitForAll(.materialized, timeout: .hang)
         let count = try await store.database?.read { db in
             try Int.fetchOne(db, sql: "SELECT count(*) FROM player")
         }

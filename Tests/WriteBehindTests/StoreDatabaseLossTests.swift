@@ -20,7 +20,7 @@ import WriteBehind
         _ directory: TemporaryStore, _ store: Store, _ players: StoredTable<Player>,
         _ ids: Range<Int>
     ) async throws {
-        try await store.waitForAll(.materialized, timeout: .seconds(20))
+        try await store.waitForAll(.materialized, timeout: .hang)
         #expect(await eventually { store.health.verdict == .healthy }, "\(store.health.causes)")
         for id in ids { try players.evict(id) }
         for id in ids { #expect(try await players.get(id)?.score == id) }
@@ -45,7 +45,7 @@ import WriteBehind
         let store = try directory.open()
         let players = try store.table(Player.self)
         try put(players, 0..<100)
-        try await store.waitForAll(.materialized, timeout: .seconds(10))
+        try await store.waitForAll(.materialized, timeout: .hang)
         if what == "file" {
             try FileManager.default.removeItem(atPath: directory.database)
         } else {
@@ -71,7 +71,7 @@ import WriteBehind
                 try players.put(Player(id: id, name: UUID().uuidString, score: id))
             }
             count += 500
-            try await store.waitForAll(.materialized, timeout: .seconds(10))
+            try await store.waitForAll(.materialized, timeout: .hang)
         }
         try #require(!FileManager.default.fileExists(atPath: first), "the log's start is deleted")
         try FileManager.default.removeItem(atPath: directory.database)
@@ -86,12 +86,12 @@ import WriteBehind
         let store = try directory.open()
         let players = try store.table(Player.self)
         try put(players, 0..<100)
-        try await store.waitForAll(.materialized, timeout: .seconds(10))
+        try await store.waitForAll(.materialized, timeout: .hang)
         let backup = try DatabaseQueue(path: copy)
         try #require(store.database).backup(to: backup)
         try backup.close()
         try put(players, 100..<200)
-        try await store.waitForAll(.materialized, timeout: .seconds(10))
+        try await store.waitForAll(.materialized, timeout: .hang)
         try removeDatabase(directory)
         try FileManager.default.moveItem(atPath: copy, toPath: directory.database)
         try put(players, 200..<210)
@@ -104,7 +104,7 @@ import WriteBehind
         let store = try directory.open { $0.retryLimit = .milliseconds(50) }
         let players = try store.table(Player.self)
         try put(players, 0..<100)
-        try await store.waitForAll(.materialized, timeout: .seconds(10))
+        try await store.waitForAll(.materialized, timeout: .hang)
         try removeDatabase(directory)
         try FileManager.default.copyItem(atPath: other.database, toPath: directory.database)
         let foreign = try Data(contentsOf: URL(filePath: directory.database))
@@ -125,7 +125,7 @@ import WriteBehind
         let store = try directory.open(failing: failing)
         let players = try store.table(Player.self)
         try put(players, 0..<100)
-        try await store.waitForAll(.materialized, timeout: .seconds(10))
+        try await store.waitForAll(.materialized, timeout: .hang)
         for id in 0..<50 { #expect(try players.evict(id)) }
         try FileManager.default.removeItem(atPath: directory.database)
         failing.now = SinkError(.gone, "the file is not there")
@@ -161,7 +161,7 @@ import WriteBehind
         let store = try directory.open()
         let players = try store.table(Player.self)
         try put(players, 0..<4000)
-        try await store.waitForAll(.materialized, timeout: .seconds(10))
+        try await store.waitForAll(.materialized, timeout: .hang)
         try await store.close()
         try directory.user("CREATE INDEX mine ON player (score)")
         try damageLeaves(directory)

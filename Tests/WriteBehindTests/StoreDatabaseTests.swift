@@ -1,6 +1,7 @@
 import EventLog
 import Foundation
 import GRDB
+import TestSupport
 import Testing
 import WriteBehind
 
@@ -10,7 +11,7 @@ import WriteBehind
         let store = try directory.open()
         let players = try store.table(Player.self)
         for id in ids { try players.put(Player(id: id, name: "p\(id)", score: id)) }
-        try await store.waitForAll(.materialized, timeout: .seconds(10))
+        try await store.waitForAll(.materialized, timeout: .hang)
         try await store.close()
     }
 
@@ -20,7 +21,7 @@ import WriteBehind
         let players = try store.table(Player.self)
         for id in ids { #expect(try await players.get(id)?.score == id) }
         #expect(try await players.get(ids.upperBound) == nil)
-        try await store.waitForAll(.materialized, timeout: .seconds(10))
+        try await store.waitForAll(.materialized, timeout: .hang)
         let found = try await store.database?.read {
             try Int.fetchAll($0, sql: "SELECT score FROM player ORDER BY id")
         }

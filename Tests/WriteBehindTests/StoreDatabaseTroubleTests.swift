@@ -1,6 +1,7 @@
 import EventLog
 import Foundation
 import GRDB
+import TestSupport
 import Testing
 import WriteBehind
 
@@ -17,7 +18,7 @@ import WriteBehind
         #expect(try await players.get(1050)?.score == 1050)
         #expect(store.health.lag.records >= 100)
         try heal()
-        try await store.waitForAll(.materialized, timeout: .seconds(20))
+        try await store.waitForAll(.materialized, timeout: .hang)
         #expect(store.health.verdict == .healthy, "\(store.health.causes)")
         let count = try await store.database?.read {
             try Int.fetchOne($0, sql: "SELECT count(*) FROM player WHERE id >= 1000")
@@ -29,7 +30,7 @@ import WriteBehind
         let store = try directory.open { $0.retryLimit = .milliseconds(100) }
         let players = try store.table(Player.self)
         for id in 0..<100 { try players.put(Player(id: id, name: "p", score: id)) }
-        try await store.waitForAll(.materialized, timeout: .seconds(10))
+        try await store.waitForAll(.materialized, timeout: .hang)
         return (store, players)
     }
 
@@ -156,7 +157,7 @@ import WriteBehind
             (try? players.put(Player(id: taken, name: "after", score: taken))) != nil
         }
         #expect(heals)
-        try await store.waitForAll(.materialized, timeout: .seconds(20))
+        try await store.waitForAll(.materialized, timeout: .hang)
         #expect(store.health.verdict == .healthy, "\(store.health.causes)")
         let ids = try await store.database?.read {
             try Int.fetchAll($0, sql: "SELECT score FROM player ORDER BY id")

@@ -1,5 +1,6 @@
 import EventLog
 import GRDB
+import TestSupport
 import Testing
 import WriteBehind
 
@@ -10,7 +11,7 @@ import WriteBehind
         let store = try directory.open()
         let players = try store.table(Player.self)
         try players.put(Player(id: 0, name: "poison"))
-        try await store.waitForAll(.materialized, timeout: .seconds(10))
+        try await store.waitForAll(.materialized, timeout: .hang)
         try directory.user("CREATE UNIQUE INDEX unique_name ON player (name)")
         return store
     }
@@ -25,7 +26,7 @@ import WriteBehind
     ) async throws -> Receipt {
         let receipt = try players.put(Player(id: id, name: "poison", score: id))
         let error = await storeError {
-            try await store.wait(for: .materialized, receipt, timeout: .seconds(10))
+            try await store.wait(for: .materialized, receipt, timeout: .hang)
         }
         guard case .quarantined(receipt.sequence, let reason)? = error else {
             Issue.record("\(String(describing: error))")
@@ -42,7 +43,7 @@ import WriteBehind
         for id in 1...10_000 {
             try players.put(Player(id: id, name: id == 5000 ? "poison" : "p\(id)", score: id))
         }
-        try await store.waitForAll(.materialized, timeout: .seconds(5))
+        try await store.waitForAll(.materialized, timeout: .hang)
         #expect(try await count(store) == 10_000)
         #expect(store.quarantine.list().map(\.rows) == [["player[5000]"]])
         #expect(store.health.verdict == .degraded && store.health.quarantined == 1)
@@ -70,7 +71,7 @@ import WriteBehind
         _ = try await poison(store, players, id: 1)
         try players.clear()  // follows the poison row
         try players.put(Player(id: 1, name: "after", score: 9))
-        try await store.waitForAll(.materialized, timeout: .seconds(10))
+        try await store.waitForAll(.materialized, timeout: .hang)
         #expect(store.quarantine.list().count == 3)
         #expect(try players.evict(1) == false)
         #expect(try await players.get(1)?.score == 9)
@@ -97,10 +98,10 @@ import WriteBehind
         let players = try store.table(Player.self)
         let receipt = try await poison(store, players, id: 1)
         try players.put(Player(id: 1, name: "later"))
-        try await store.waitForAll(.materialized, timeout: .seconds(10))
+        try await store.waitForAll(.materialized, timeout: .hang)
         #expect(store.quarantine.list().map(\.dependsOn) == [nil, receipt.sequence])
         let skipped = try await store.quarantine.skip(receipt.sequence, reason: "a test")
-        try await store.wait(for: .materialized, skipped, timeout: .seconds(10))
+        try await store.wait(for: .materialized, skipped, timeout: .hang)
         #expect(store.quarantine.list().isEmpty)
         #expect(try await players.get(1) == nil)
         #expect(try players.evict(1))
@@ -132,7 +133,7 @@ import WriteBehind
         try await Task.sleep(for: .milliseconds(50))
         failing.now = nil
         let skipped = try await skipping.value
-        try await store.wait(for: .materialized, skipped, timeout: .seconds(10))
+        try await store.wait(for: .materialized, skipped, timeout: .hang)
         #expect(store.quarantine.list().isEmpty)
         let before = try await players.get(2)
         #expect(try players.evict(2))
@@ -148,7 +149,7 @@ import WriteBehind
         _ = try await poison(store, players, id: 1)
         try players.clear()
         let last = try players.put(Player(id: 2, name: "after"))
-        try await store.waitForAll(.materialized, timeout: .seconds(10))
+        try await store.waitForAll(.materialized, timeout: .hang)
         let error = await storeError {
             _ = try await store.quarantine.skip(last.sequence, reason: "a test")
         }
@@ -169,7 +170,7 @@ import WriteBehind
         let corrected = Player(id: 1, name: "corrected", score: 1)
         let patched = try await store.quarantine.patch(
             receipt.sequence, with: corrected, in: players, reason: "a test")
-        try await store.wait(for: .materialized, patched, timeout: .seconds(10))
+        try await store.wait(for: .materialized, patched, timeout: .hang)
         #expect(store.quarantine.list().isEmpty)
         #expect(try players.evict(1))
         #expect(try await players.get(1) == corrected)
@@ -181,7 +182,7 @@ import WriteBehind
         let store = try await storeWithUniqueNames(directory)
         let players = try store.table(Player.self)
         _ = try await poison(store, players, id: 1)
-        try await store.waitForAll(.materialized, timeout: .seconds(10))
+        try await store.waitForAll(.materialized, timeout: .hang)
         try await store.close()
     }
 }

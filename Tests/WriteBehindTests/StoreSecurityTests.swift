@@ -1,6 +1,7 @@
 import EventLog
 import Foundation
 import GRDB
+import TestSupport
 import Testing
 import WriteBehind
 
@@ -14,12 +15,12 @@ import WriteBehind
             let store = try directory.open { $0.segmentSize = 64 << 10 }
             let players = try store.table(Player.self)
             for id in 0..<3000 { try players.put(Player(id: id, name: UUID().uuidString)) }
-            try await store.waitForAll(.materialized, timeout: .seconds(20))
+            try await store.waitForAll(.materialized, timeout: .hang)
             try await store.snapshot()
             // A damaged database: what is put aside keeps its mode, and the new one has it.
             try FileManager.default.removeItem(atPath: directory.database)
             try players.put(Player(id: 1, name: "again"))
-            try await store.waitForAll(.materialized, timeout: .seconds(20))
+            try await store.waitForAll(.materialized, timeout: .hang)
             var found: [String: Int] = [:]
             let files = FileManager.default
             for name in try files.subpathsOfDirectory(atPath: directory.path) + ["."] {
@@ -103,7 +104,7 @@ import WriteBehind
         #expect(throws: StoreError.self) { try table.delete(longest + "k") }
         try table.put(KeyValue(key: longest, value: [7]))
         try table.put(KeyValue(key: "", value: []))
-        try await store.waitForAll(.materialized, timeout: .seconds(10))
+        try await store.waitForAll(.materialized, timeout: .hang)
         #expect(try table.evict(longest) && table.evict(""))
         #expect(try await table.get(longest)?.value == [7])
         #expect(try await table.get("")?.value == [])
@@ -133,7 +134,7 @@ import WriteBehind
             guard case StoreError.commitTooLarge(limit + 1, limit) = error else { return false }
             return true
         }
-        try await store.waitForAll(.materialized, timeout: .seconds(10))
+        try await store.waitForAll(.materialized, timeout: .hang)
         #expect(try table.evict("big"))
         #expect(try await table.get("big")?.value.count == most)
         try await store.close()
@@ -180,7 +181,7 @@ import WriteBehind
         try table.put(Named(key: name, value: name))
         try await table.update(name) { $0.value = name + "!" }
         try store.mark(name)
-        try await store.waitForAll(.materialized, timeout: .seconds(10))
+        try await store.waitForAll(.materialized, timeout: .hang)
         #expect(store.health.verdict == .healthy, "\(store.health.causes)")
         #expect(try table.evict(name))
         #expect(try await table.get(name)?.value == name + "!")

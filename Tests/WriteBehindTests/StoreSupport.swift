@@ -17,7 +17,7 @@ func storeError(_ body: () async throws -> Void) async -> StoreError? {
 
 /// Looks every few milliseconds until something holds; false after the time given.
 func eventually(
-    within seconds: Double = 60, _ holds: () async throws -> Bool
+    within seconds: Double = 300, _ holds: () async throws -> Bool
 ) async rethrows -> Bool {
     let end = Date(timeIntervalSinceNow: seconds)
     while Date() < end {

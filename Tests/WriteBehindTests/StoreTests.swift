@@ -1,6 +1,7 @@
 import Foundation
 import GRDB
 import Logging
+import TestSupport
 import Testing
 import WriteBehind
 
@@ -63,7 +64,7 @@ final class TemporaryStore {
         let players = try store.table(Player.self)
         let receipt = try players.put(Player(id: 1, name: "Ada", score: 10))
         #expect(try await players.get(1) == Player(id: 1, name: "Ada", score: 10))
-        try await store.wait(for: .materialized, receipt, timeout: .seconds(10))
+        try await store.wait(for: .materialized, receipt, timeout: .hang)
         let database = try #require(store.database)
         let name = try await database.read {
             try String.fetchOne($0, sql: "SELECT name FROM player")
@@ -79,7 +80,7 @@ final class TemporaryStore {
         let players = try store.table(Player.self)
         try players.put(Player(id: 1, name: "Ada"))
         #expect(try players.evict(1) == false, "a dirty row stays")
-        try await store.waitForAll(.materialized, timeout: .seconds(10))
+        try await store.waitForAll(.materialized, timeout: .hang)
         #expect(try players.evict(1))
         #expect(try players.cached(1) == nil)
         #expect(try await players.get(1)?.name == "Ada")

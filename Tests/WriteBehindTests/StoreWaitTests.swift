@@ -1,5 +1,6 @@
 import EventLog
 import GRDB
+import TestSupport
 import Testing
 import WriteBehind
 
@@ -13,7 +14,7 @@ import WriteBehind
                 group.addTask {
                     let receipt = try players.put(Player(id: id, name: "p"))
                     let stage: Stage = id % 2 == 0 ? .durable : .materialized
-                    try await store.wait(for: stage, receipt, timeout: .seconds(30))
+                    try await store.wait(for: stage, receipt, timeout: .hang)
                     let lag = store.health.lag
                     #expect(lag.durable >= receipt.sequence)
                     if stage == .materialized { #expect(lag.materialized >= receipt.sequence) }
@@ -31,7 +32,7 @@ import WriteBehind
         let store = try directory.open(failing: failing)
         let players = try store.table(Player.self)
         let receipt = try players.put(Player(id: 1, name: "Ada"))
-        try await store.wait(for: .durable, receipt, timeout: .seconds(10))
+        try await store.wait(for: .durable, receipt, timeout: .hang)
         for _ in 0..<5 {
             let error = await storeError {
                 try await store.wait(for: .materialized, receipt, timeout: .milliseconds(5))
@@ -46,7 +47,7 @@ import WriteBehind
         waiting.cancel()
         await #expect(throws: CancellationError.self) { try await waiting.value }
         failing.now = nil
-        try await store.wait(for: .materialized, receipt, timeout: .seconds(10))
+        try await store.wait(for: .materialized, receipt, timeout: .hang)
         try await store.close()
     }
 
@@ -91,7 +92,7 @@ import WriteBehind
 
         let store = try directory.open()
         _ = try store.table(Player.self)
-        try await store.waitForAll(.materialized, timeout: .seconds(10))
+        try await store.waitForAll(.materialized, timeout: .hang)
         let count = try await store.database?.read {
             try Int.fetchOne($0, sql: "SELECT count(*) FROM player")
         }

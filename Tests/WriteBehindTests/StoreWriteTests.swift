@@ -1,5 +1,6 @@
 import EventLog
 import GRDB
+import TestSupport
 import Testing
 import WriteBehind
 
@@ -147,7 +148,7 @@ struct PlayerWithTextScore: TableRow {
         var store = try directory.open()
         var old = try store.table(Player.self)
         for id in 1...3 { try old.put(Player(id: id, name: "p\(id)")) }
-        try await store.waitForAll(.materialized, timeout: .seconds(10))
+        try await store.waitForAll(.materialized, timeout: .hang)
         try await store.close()
 
         store = try directory.open()
@@ -160,7 +161,7 @@ struct PlayerWithTextScore: TableRow {
         #expect(try await players.get(4)?.rank == 7)
         _ = try await players.update(4) { $0.rank = 8 }
         _ = try await players.update(3) { $0.score = 1 }
-        try await store.waitForAll(.materialized, timeout: .seconds(10))
+        try await store.waitForAll(.materialized, timeout: .hang)
         let ranks = try await store.database?.read {
             try Int.fetchAll($0, sql: "SELECT rank FROM player ORDER BY id")
         }
@@ -195,7 +196,7 @@ struct PlayerWithTextScore: TableRow {
         #expect(try await players.update(1) { $0.score = 3 } != nil)
         #expect(try await players.get(1)?.score == 3)
         failing.now = nil
-        try await store.waitForAll(.materialized, timeout: .seconds(10))
+        try await store.waitForAll(.materialized, timeout: .hang)
         #expect(try players.evict(1))
         #expect(try await players.get(1)?.score == 3)
         try await store.close()
@@ -207,7 +208,7 @@ struct PlayerWithTextScore: TableRow {
         let store = try directory.open()
         let players = try store.table(Player.self)
         try players.put(Player(id: 1, name: "Ada"))
-        try await store.waitForAll(.materialized, timeout: .seconds(10))
+        try await store.waitForAll(.materialized, timeout: .hang)
         #expect(try players.evict(1))
         for _ in 0..<20 { #expect(try await players.get(1, ttl: ttl)?.name == "Ada") }
         try await store.close()

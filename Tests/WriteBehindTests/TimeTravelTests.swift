@@ -1,5 +1,6 @@
 import Foundation
 import GRDB
+import TestSupport
 import Testing
 import WriteBehind
 
@@ -83,7 +84,7 @@ import WriteBehind
     }
 
     private func rows(_ store: Store) async throws -> [String] {
-        try await store.waitForAll(.materialized, timeout: .seconds(20))
+        try await store.waitForAll(.materialized, timeout: .hang)
         return try await #require(store.database).read {
             try Row.fetchAll($0, sql: "SELECT * FROM player ORDER BY id").map(\.description)
         }
