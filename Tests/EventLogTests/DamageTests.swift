@@ -128,6 +128,9 @@ import Testing
                 try disk.overwrite(path, changed.flatMap { $0 })
                 #expect(
                     try harness.verdict(of: disk) == .corrupt, "\(path): block \(index) \(what)")
+                guard path == harness.segments.last else { continue }
+                let log = try LogHarness.opened(disk, options: harness.options)
+                #expect(log.recovery.corruption != nil, "opening takes a block that \(what)")
             }
         }
     }

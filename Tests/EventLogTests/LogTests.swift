@@ -14,6 +14,37 @@ import Testing
         #expect(try harness.fault(mayLoseUnsynced: false) == nil)
     }
 
+    @Test func aCommitIsTakenUpToItsLimitAndRefusedBeyond() throws {
+        let harness = LogHarness()
+        let log = try harness.open()
+        let overhead = LogHarness.records(unique: 1, count: 1, byteCount: log.commitLimit).count
+        let longest = 2 * log.commitLimit - overhead
+        #expect(try harness.append(byteCount: longest))
+        #expect(
+            logError { try harness.append(byteCount: longest + 1) }
+                == .commitTooLarge(byteCount: log.commitLimit + 1, limit: log.commitLimit))
+        harness.crash(.process)
+        try harness.open()
+        #expect(try harness.fault(mayLoseUnsynced: false) == nil)
+        #expect(harness.appended.count == 1)
+    }
+
+    @Test func timesOfCommitsNeverDecreaseThoughTheClockIsPutBack() throws {
+        let harness = LogHarness()
+        let log = try harness.open()
+        for _ in 0..<4 {
+            try harness.append(commits: 3)
+            harness.time.jump(toWall: harness.time.wallMilliseconds() - 60_000)
+            try harness.append(commits: 3)
+            harness.makeDurable()
+        }
+        #expect(try LogHarness.readAll(log).count == 24)
+        harness.crash(.process)
+        try harness.open()
+        #expect(try harness.fault(mayLoseUnsynced: false) == nil)
+        #expect(harness.appended.count == 24)
+    }
+
     /// Whoever writes waits when staging is full, so what has piled up is compressed in a hurry.
     @Test func theFullerStagingIsTheLessIsCompressed() throws {
         var options = LogOptions()

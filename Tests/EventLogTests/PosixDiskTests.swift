@@ -1,5 +1,6 @@
 import EventLog
 import Glibc
+import TestSupport
 import Testing
 
 @Suite struct PosixDiskTests {
@@ -96,6 +97,29 @@ import Testing
         lock = nil
         #expect(try descriptors(on: path("file")).isEmpty)
         #expect(try descriptors(on: path("LOCK")).isEmpty)
+    }
+
+    /// Somebody always holds the lock on the file that the path names, and puts new files in its place all the
+    /// while. Whoever opens one just before it is replaced must not take a lock on what nobody else can find.
+    @Test func aLockOnAFileThatWasReplacedIsNone() throws {
+        let isOver = Locked(false)
+        let (disk, name, other) = (disk, path("LOCK"), path("new"))
+        let held = Locked(try disk.lock(name))
+        let replacing = TestThread {
+            while !isOver.withLock({ $0 }) {
+                guard let new = try? disk.lock(other) else { continue }
+                try? disk.rename(other, to: name)
+                held.withLock { $0 = new }
+            }
+        }
+        for _ in 0..<20_000 {
+            guard try disk.lock(name) != nil else { continue }
+            Issue.record("the lock was taken twice")
+            break
+        }
+        isOver.withLock { $0 = true }
+        replacing.join()
+        #expect(held.withLock { $0 != nil })
     }
 
     @Test func anErrorNamesCallPathAndReason() {

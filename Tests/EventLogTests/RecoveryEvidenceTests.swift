@@ -4,6 +4,20 @@ import Testing
 
 /// Cases in which recovery must look twice.
 @Suite struct RecoveryEvidenceTests {
+    @Test func whatIsCutOffSurvivesPowerLossAsFoundWhereTheReportSays() throws {
+        let base = try StoreShape.oneBlock.made()
+        let path = try #require(base.segments.last)
+        let torn = (base.disk.readAll(path) ?? []) + [UInt8](repeating: 0xA5, count: 700)
+        try base.disk.overwrite(path, torn)
+        for seed in 0..<20 as Range<UInt64> {
+            let harness = base.copy(seed: seed)
+            let log = try harness.open()
+            let kept = try #require(log.recovery.cutOff.first)
+            harness.crash(.power)
+            #expect(harness.disk.readAll(kept) == torn.suffix(700), "seed \(seed)")
+        }
+    }
+
     @Test func aCutSeekTableIsRebuiltWhereThereIsNoStagingFile() throws {
         let harness = LogHarness()
         try harness.open()
