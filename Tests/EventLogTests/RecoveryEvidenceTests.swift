@@ -18,6 +18,38 @@ import Testing
         }
     }
 
+    /// Neither segment nor staging holds the first commit any more, but a later frame knows that it was synced.
+    @Test func aLaterFrameProvesThatWhatIsLostWasDurable() throws {
+        let harness = LogHarness()
+        try harness.open()
+        try harness.append(commits: 3)
+        harness.makeDurable()
+        try harness.append()
+        harness.crash(.process)
+        let staging = LogHarness.layout.staging
+        // The second slot is the first to be used; its head has 64 bytes.
+        let slot = StagingHeader.byteCount + harness.options.slotSize
+        try harness.disk.flip(staging, at: slot + 64 + 8)
+        try harness.disk.flip(try #require(harness.segments.last), at: SegmentHeader.byteCount + 20)
+        let corruption = try #require(try harness.open().recovery.corruption)
+        #expect(corruption.firstLost == 1)
+        guard case .laterWitness(staging, _, synced: 3) = corruption.evidence else {
+            Issue.record("\(corruption)")
+            return
+        }
+    }
+
+    @Test func aFooterProvesThatTheBlocksBeforeItWereDurable() throws {
+        let harness = LogHarness()
+        try harness.open()
+        try harness.append(commits: 3)
+        try harness.close()
+        let path = try #require(harness.segments.last)
+        try harness.disk.flip(path, at: SegmentHeader.byteCount + 20)
+        let corruption = try #require(try harness.open().recovery.corruption)
+        #expect(corruption.firstLost == 1 && corruption.evidence == .sealed)
+    }
+
     @Test func aCutSeekTableIsRebuiltWhereThereIsNoStagingFile() throws {
         let harness = LogHarness()
         try harness.open()
