@@ -124,6 +124,67 @@ import Testing
         }
     }
 
+    /// Or power loss could keep the footer without the blocks, which would be taken for damage.
+    @Test func noFooterIsWrittenBeforeTheBlocksAreSynced() throws {
+        var options = LogOptions.small
+        options.slotSize = 64 << 10
+        options.segmentSize = 4096
+        let harness = LogHarness(options: options)
+        let log = try harness.open()
+        try harness.append()
+        harness.makeDurable()
+        harness.disk.fail(.synchronize, onFileNamed: "1.zst")
+        while log.refusal == nil {
+            try harness.append(commits: 10, byteCount: 100)
+            harness.flush()
+        }
+        harness.disk.stopFailing()
+        for seed in 0..<100 as Range<UInt64> {
+            let copy = harness.copy(seed: seed)
+            copy.crash(.power)
+            try copy.open()
+            #expect(try copy.fault(mayLoseUnsynced: true) == nil, "seed \(seed)")
+        }
+    }
+
+    @Test func aFailedWriteLeavesTheSegmentAtItsLastBlock() throws {
+        let harness = LogHarness()
+        try harness.open()
+        try harness.append(commits: 3)
+        harness.makeDurable()
+        let path = try #require(harness.segments.last)
+        let before = harness.disk.readAll(path)
+        harness.disk.fail(.write, onFileNamed: "1.zst", with: .shortWrite(ENOSPC), times: 1)
+        try harness.append(commits: 3)
+        harness.makeDurable()
+        guard case .diskFull? = harness.log?.refusal else {
+            Issue.record("\(String(describing: harness.log?.refusal))")
+            return
+        }
+        #expect(harness.disk.readAll(path) == before)
+    }
+
+    /// A disk that is full may have room again; of any other failed write nobody knows what it left.
+    @Test func afterAWriteThatFailsForAnotherReasonAppendsAreRefusedUntilReopening() throws {
+        let harness = LogHarness()
+        let log = try harness.open()
+        try harness.append()
+        harness.makeDurable()
+        harness.disk.fail(.write, onFileNamed: "1.zst", with: .errno(EIO), times: 1)
+        for _ in 0..<3 {
+            _ = try? harness.append(commits: 3)
+            harness.time.advance(milliseconds: 1000)
+            harness.makeDurable()
+        }
+        guard case .poisoned? = log.refusal else {
+            Issue.record("\(String(describing: log.refusal))")
+            return
+        }
+        // Nor does anything else take its place.
+        log.abandon()
+        #expect(log.refusal != .closed)
+    }
+
     @Test func aFullDiskRefusesAppendsAndLosesNothing() throws {
         let harness = LogHarness(options: .small)
         try harness.open()
