@@ -64,6 +64,44 @@ import Testing
         }
     }
 
+    /// Recovery has cut off frames behind a gap. What is written then comes up to them, and power loss must not
+    /// bring their file back.
+    @Test func framesThatWereCutOffNeverComeBack() throws {
+        let base = LogHarness()
+        try base.open()
+        try base.append(commits: 3)
+        base.makeDurable()
+        try base.append(commits: 1)
+        let end = try #require(base.disk.readAll(LogHarness.layout.staging)?.lastIndex { $0 != 0 })
+        try base.append(commits: 5)
+        base.crash(.process)
+        try base.disk.flip(LogHarness.layout.staging, at: end)
+        try base.open()
+        #expect(try base.fault(mayLoseUnsynced: true) == nil)
+        #expect(base.appended.count == 3)
+        try base.append()
+        base.makeDurable()
+        for seed in 0..<60 as Range<UInt64> {
+            let harness = base.copy(seed: seed)
+            harness.crash(.power)
+            try harness.open()
+            #expect(try harness.fault(mayLoseUnsynced: true) == nil, "seed \(seed)")
+            #expect(harness.appended.count == 4)
+        }
+    }
+
+    @Test func everyLifeHasASaltOfItsOwn() throws {
+        let harness = LogHarness()
+        var salts: Set<UInt64> = []
+        for _ in 0..<5 {
+            try harness.open()
+            let staging = try #require(harness.disk.readAll(LogHarness.layout.staging))
+            salts.insert(try StagingHeader(decoding: staging.span).salt)
+            harness.crash(.process)
+        }
+        #expect(salts.count == 5)
+    }
+
     @Test(arguments: 0..<40 as Range<UInt64>)
     func framesOfEarlierLivesNeverComeBack(seed: UInt64) throws {
         let harness = LogHarness(seed: seed, options: .tiny)
