@@ -125,7 +125,8 @@ import Testing
     }
 
     /// Or power loss could keep the footer without the blocks, which would be taken for damage.
-    @Test func noFooterIsWrittenBeforeTheBlocksAreSynced() throws {
+    @Test(arguments: [false, true])
+    func noFooterIsWrittenBeforeTheBlocksAreSynced(atClose: Bool) throws {
         var options = LogOptions.small
         options.slotSize = 64 << 10
         options.segmentSize = 4096
@@ -134,9 +135,13 @@ import Testing
         try harness.append()
         harness.makeDurable()
         harness.disk.fail(.synchronize, onFileNamed: "1.zst")
-        while log.refusal == nil {
+        while !atClose, log.refusal == nil {
             try harness.append(commits: 10, byteCount: 100)
             harness.flush()
+        }
+        if atClose {
+            try harness.append(commits: 10, byteCount: 100)
+            #expect(logError { try log.close() } != nil)
         }
         harness.disk.stopFailing()
         for seed in 0..<100 as Range<UInt64> {

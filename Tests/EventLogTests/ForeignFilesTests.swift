@@ -54,4 +54,17 @@ import Testing
         let corruption = try harness.open().recovery.corruption
         #expect(corruption?.reason == "the segment belongs to another store")
     }
+
+    @Test func aSegmentUnderAnotherNameIsNamed() throws {
+        let harness = LogHarness()
+        try harness.open()
+        try harness.append()
+        try harness.close()
+        let path = try #require(harness.segments.first)
+        try harness.disk.overwrite(
+            LogHarness.layout.segment(7), harness.disk.readAll(path) ?? [])
+        try harness.disk.erase(path)
+        let corruption = try harness.open().recovery.corruption
+        #expect(corruption?.reason == "the segment starts with sequence 1 and is named otherwise")
+    }
 }

@@ -69,6 +69,20 @@ import Testing
         #expect(log.durable == 25)
     }
 
+    /// The segment's name may be lost, and with it all that would be published as durable.
+    @Test func afterAFailedSyncOfTheDirectoryAppendsAreRefusedUntilReopening() throws {
+        let harness = LogHarness()
+        let log = try harness.open()
+        harness.disk.fail(.synchronizeDirectory, onFileNamed: "/log")
+        try harness.append()
+        for _ in 0..<3 { harness.makeDurable() }
+        guard case .poisoned? = log.refusal else {
+            Issue.record("\(String(describing: log.refusal))")
+            return
+        }
+        #expect(log.durable == 0)
+    }
+
     /// `fork` is not for Swift programs, but a C library in one may call it.
     @Test func aChildOfForkMayNeitherAppendNorFlushNorClose() async {
         await #expect(processExitsWith: .exitCode(0)) {

@@ -64,6 +64,24 @@ import Testing
         #expect(harness.log?.durable == 1)
     }
 
+    /// Segments have synced what stands before it in its slot, but not the slot's head.
+    @Test func aFrameInTheMiddleOfASlotIsSyncedWithTheHeadOfItsSlot() throws {
+        let harness = LogHarness()
+        harness.options.slotSize = 64 << 10
+        try harness.open()
+        try harness.append(commits: 90, byteCount: 100)
+        harness.makeDurable()
+        try harness.append()
+        harness.makeSynced()
+        #expect(harness.log?.synced == 91 && harness.log?.durable == 90)
+        for seed in 0..<50 as Range<UInt64> {
+            let copy = harness.copy(seed: seed)
+            copy.crash(.power)
+            try copy.open()
+            #expect(try copy.fault(mayLoseUnsynced: true) == nil, "seed \(seed)")
+        }
+    }
+
     /// Both ways of syncing, in any order, over slots that are used again and again.
     @Test func powerLossAfterAnyMixOfSyncsKeepsWhatWasSynced() throws {
         for seed in 1...150 as ClosedRange<UInt64> {
