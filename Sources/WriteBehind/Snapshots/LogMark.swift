@@ -17,10 +17,23 @@ package struct LogMark: Equatable, Sendable {
 extension StoreHistory {
     /// The marks that the log still holds, in order. Only blocks with a mark are unpacked.
     package func marks() throws(HistoryError) -> [LogMark] {
-        let oldest = try logErrors { () throws(LogError) in
-            try LogReader.segmentBases(environment).first
+        var tried: UInt64?
+        while true {
+            let oldest = try logErrors { () throws(LogError) in
+                try LogReader.segmentBases(environment).first
+            }
+            guard let oldest, oldest <= durable else { return [] }
+            do throws(HistoryError) {
+                return try marks(from: oldest)
+            } catch {
+                // Its segment may have been deleted since; then what is left begins later.
+                guard error.isOfDeletedLog, oldest != tried else { throw error }
+                tried = oldest
+            }
         }
-        guard let oldest, oldest <= durable else { return [] }
+    }
+
+    private func marks(from oldest: UInt64) throws(HistoryError) -> [LogMark] {
         let reader = try reader(from: oldest)
         var found: [LogMark] = []
         while try logErrors({ () throws(LogError) in
@@ -55,6 +68,15 @@ extension StoreHistory {
                         name: String(decoding: bytes, as: UTF8.self), sequence: sequence,
                         time: commit.time))
             }
+        }
+    }
+}
+
+extension HistoryError {
+    fileprivate var isOfDeletedLog: Bool {
+        switch self {
+        case .gone, .log(.deleted): true
+        default: false
         }
     }
 }
