@@ -33,17 +33,12 @@ extension [UInt8] {
     /// Appends an unsigned LEB128.
     @inlinable
     package mutating func append(varint value: UInt64) {
-        var rest = value
-        while rest >= 0x80 {
-            append(UInt8(truncatingIfNeeded: rest) | 0x80)
-            rest >>= 7
-        }
-        append(UInt8(truncatingIfNeeded: rest))
+        append(addingCapacity: 10) { $0.append(varint: value) }
     }
 }
 
 extension OutputSpan<UInt8> {
-    /// Appends an unsigned LEB128.
+    /// Appends an unsigned LEB128, of ten bytes at the most.
     @inlinable
     @inline(__always)
     package mutating func append(varint value: UInt64) {
