@@ -22,7 +22,11 @@ final class SegmentWriter {
             try file.write(header.encoded().span, at: 0)
         } catch {
             // Without a block in it nothing can be lost with it, and its name must be free again.
-            try? disk.remove(path)
+            do throws(SystemError) {
+                try disk.remove(path)
+            } catch let second {
+                throw .poisoned(second)
+            }
             throw LogError(error)
         }
         table.append(compressed: SegmentHeader.byteCount, decompressed: 0)

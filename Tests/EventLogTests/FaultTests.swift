@@ -190,6 +190,26 @@ import Testing
         #expect(log.refusal != .closed)
     }
 
+    /// Else every further try would only find that the file exists.
+    @Test func aSegmentThatCanBeNeitherWrittenNorRemovedEndsWritingUntilReopening() throws {
+        let harness = LogHarness(options: .small)
+        try harness.open()
+        try harness.append(commits: 5)
+        harness.disk.fail(.write, onFileNamed: ".zst", with: .errno(ENOSPC))
+        harness.disk.fail(.remove, onFileNamed: ".zst")
+        harness.makeDurable()
+        guard case .poisoned? = harness.log?.refusal else {
+            Issue.record("\(String(describing: harness.log?.refusal))")
+            return
+        }
+        harness.crash(.process)
+        try harness.open()
+        #expect(try harness.fault(mayLoseUnsynced: false) == nil)
+        try harness.append(commits: 5)
+        harness.makeDurable()
+        #expect(harness.log?.durable == UInt64(harness.appended.count))
+    }
+
     @Test func aFullDiskRefusesAppendsAndLosesNothing() throws {
         let harness = LogHarness(options: .small)
         try harness.open()

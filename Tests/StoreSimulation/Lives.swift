@@ -23,7 +23,7 @@ extension SimulatedStore {
         configuration.stagingSlots = end.stagingSlots
         configuration.stagingSlotSize = end.slotPages * 4 << 10
         configuration.blockSize = 256
-        configuration.segmentSize = end.hasLargeSegments ? 16 << 10 : 4 << 10
+        configuration.segmentSize = max(segmentSize, end.hasLargeSegments ? 16 << 10 : 4 << 10)
         configuration.compressionLevel = -5
         configuration.batchRecords = end.batchRecords
         configuration.batchBytes = 1 << 20
@@ -86,6 +86,11 @@ extension SimulatedStore {
 
     /// Ends this life and begins the next.
     func finish(_ end: End) {
+        endLife(end)
+        reopen(after: end)
+    }
+
+    func endLife(_ end: End) {
         disk.stopFailing()
         disk.capacity = nil
         database.withState { ($0.failures, $0.nextReadFails) = ([], false) }
@@ -106,7 +111,6 @@ extension SimulatedStore {
         case .loseDatabase: database.replace(with: nil)
         case .kill, .powerLoss, .close: break
         }
-        reopen(after: end)
     }
 
     func reopen(after end: End) {
@@ -160,7 +164,7 @@ extension SimulatedStore {
         crashes += 1
     }
 
-    private func close() throws {
+    func close() throws {
         try engine?.log.close()
         noteDurable()
         try engine?.sink.close()

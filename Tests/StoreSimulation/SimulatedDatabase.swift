@@ -39,6 +39,14 @@ final class SimulatedDatabase: Sendable {
         try state.withLock(body)
     }
 
+    /// Another one in the same state.
+    func copy() -> SimulatedDatabase {
+        let copy = SimulatedDatabase()
+        let history = withState { $0.history }
+        copy.withState { $0.history = history }
+        return copy
+    }
+
     var content: Content? { withState { $0.history.last } }
 
     /// Opens it as a sink, making it first if need be.

@@ -197,7 +197,8 @@ final class SimulatedSink: Sink {
     /// What the sink knows in memory, also of a database that was deleted under it.
     private var lastContent: Content {
         known.withLock { known in
-            if let content = database.content { known = content }
+            // Once it is closed, there may be another database under its name.
+            if !isClosed.withLock({ $0 }), let content = database.content { known = content }
             return known
         }
     }

@@ -8,7 +8,7 @@ import WriteBehind
 package final class SimulatedStore {
     let disk: SimulatedDisk
     let database: SimulatedDatabase
-    let time = ManualTime(wall: Tables.start)
+    let time: ManualTime
     var model = StoreModel()
     var store: OpenStore?
     var follower = Follower()
@@ -24,6 +24,7 @@ package final class SimulatedStore {
     var isTroubled = false
     /// Rows that the database has refused at some time.
     var everRefused: Set<Row> = []
+    var segmentSize = 4 << 10
     let heard = Locked(Complaints.Heard())
 
     /// The first thing that went wrong.
@@ -46,8 +47,35 @@ package final class SimulatedStore {
         disk.keepsTrace = false
         if flaw == .segmentsAreNotSynced { disk.ignoreSyncs(ofPathsWith: "/log/") }
         database = SimulatedDatabase(losesPatchesBesideClears: flaw == .patchesBesideClearsAreLost)
+        time = ManualTime(wall: Tables.start)
         self.isTraced = isTraced
     }
+
+    private init(copying other: SimulatedStore) {
+        disk = other.disk.snapshot()
+        database = other.database.copy()
+        time = ManualTime(wall: other.time.wallMilliseconds())
+        model = other.model
+        durable = other.durable
+        mayLose = other.mayLose
+        follower = other.follower
+        segmentSize = other.segmentSize
+        isTraced = other.isTraced
+    }
+
+    /// A store that is not open, in a state that can be copied. Its last life ended as the last step says.
+    static func prepared(_ steps: [Step], segmentSize: Int) -> SimulatedStore {
+        let store = SimulatedStore(isTraced: false, flaw: nil)
+        store.segmentSize = segmentSize
+        guard !steps.isEmpty else { return store }
+        store.reopen(after: End(kind: .kill, salt: 0, readsAll: false))
+        for step in steps.dropLast() where store.fault == nil { store.play(step) }
+        if case .end(let end)? = steps.last, store.fault == nil { store.endLife(end) }
+        return store
+    }
+
+    /// Another store in the same state; neither may be open.
+    func copy() -> SimulatedStore { SimulatedStore(copying: self) }
 
     /// Runs steps from an empty directory on, then lets the store come to rest.
     package static func run(
@@ -99,11 +127,16 @@ package final class SimulatedStore {
         if let first = heard.complaints.first, !isTroubled { fail("logged", first) }
     }
 
-    /// Errors are for those who have trouble, or are told that the database is behind.
+    /// Errors are for those who have trouble, or are told that the database is behind, and are the library's own.
     func judge(_ error: any Error) {
         note("\(error)")
         if case StoreError.backlogFull = error, isBehind { return }
-        if !isTroubled { fail("error", "\(error)") }
+        switch error {
+        case is StoreError, is LogError, is SinkError, is SnapshotError, is HistoryError,
+            is SystemError:
+            if !isTroubled { fail("error", "\(error)") }
+        default: fail("error", "of another kind: \(error)")
+        }
     }
 
     /// Whether the database lacks something that was written.
@@ -122,7 +155,7 @@ package final class SimulatedStore {
     // MARK: - coming to rest
 
     /// After all trouble: everything reaches the database, and everything is where it should be.
-    private func comeToRest() {
+    func comeToRest() {
         play(.admitAll)
         if isTroubled || pendingEnd != nil {
             pendingEnd = nil

@@ -11,8 +11,12 @@ import Testing
     }
 
     private func run(_ arguments: String...) throws {
+        try run(Self.product("crashtest"), arguments)
+    }
+
+    private func run(_ program: URL, _ arguments: [String]) throws {
         let process = Process()
-        process.executableURL = try Self.product("crashtest")
+        process.executableURL = program
         process.arguments = arguments
         let pipe = Pipe()
         process.standardOutput = pipe
@@ -25,6 +29,21 @@ import Testing
 
     @Test func nothingAcknowledgedIsLostByTenRoundsOfKills() throws {
         try run("--rounds", "10")
+    }
+
+    /// In a mount namespace of its own: whatever happens to the process, with it go its mounts, and with
+    /// these their loop devices.
+    @Test(
+        .enabled(if: LoopDevices.areUsable, "for root, with loop devices, mkfs.xfs and mkfs.ext4"))
+    func nothingDurableIsLostWhenPowerFailsOnARealFileSystem() async throws {
+        let directory = TemporaryStore()
+        let arguments = [
+            "--mount", try Self.product("crashtest").path, "--power", "--file-system", "ext4",
+            "--rounds", "5", "--seconds", "5", "--directory", directory.path,
+        ]
+        try run(LoopDevices.unshare, arguments)
+        // The kernel lets go of them soon after.
+        #expect(try await eventually { try !LoopDevices.used().contains(directory.path) })
     }
 
     @Test(arguments: ["hot", "distinct"])

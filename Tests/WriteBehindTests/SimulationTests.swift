@@ -85,7 +85,7 @@ private struct Found {
 }
 
 /// A simulation waits for tasks, so it may not take the threads that these need.
-private func onThreadOfItsOwn<R: Sendable>(_ body: @escaping @Sendable () -> R) async -> R {
+func onThreadOfItsOwn<R: Sendable>(_ body: @escaping @Sendable () -> R) async -> R {
     await withCheckedContinuation { continuation in
         Thread { continuation.resume(returning: body()) }.start()
     }

@@ -48,6 +48,12 @@ struct LoopDisk {
         if kind == .btrfs { try Command.run("btrfs", ["device", "scan", "--forget"]) }
     }
 
+    /// Puts it away after a failure: nobody finds it any more, and whoever still has files of it open keeps it
+    /// until he closes them.
+    func detach() {
+        try? Command.run("umount", ["--lazy", directory])
+    }
+
     /// The disk as it is at this instant, as another file.
     ///
     /// On XFS a clone keeps writes to the file out until it is made, so it is one moment of the disk: all

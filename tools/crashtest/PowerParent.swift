@@ -63,9 +63,9 @@ struct PowerParent {
         try FileManager.default.removeItem(atPath: root)
     }
 
-    /// Unmounts as far as possible, and keeps the images.
+    /// Unmounts, at the latest when this process ends, and keeps the images.
     func abandon() {
-        for disk in [disk, shelf] { try? disk.unmount() }
+        for disk in [disk, shelf] { disk.detach() }
     }
 
     mutating func playRound() async throws {
@@ -82,7 +82,13 @@ struct PowerParent {
         // What was durable before the instant of the copy; what was not may be on it or not.
         let before = child.report
         let copy = shelf.directory + "/copy.img"
-        try disk.copy(to: copy)
+        do {
+            try disk.copy(to: copy)
+        } catch {
+            // It would keep the disk from being unmounted.
+            _ = try? child.kill()
+            throw error
+        }
         let report = try child.kill()
         try disk.unmount()
         try FileManager.default.removeItem(atPath: disk.image)

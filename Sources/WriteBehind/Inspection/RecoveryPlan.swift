@@ -72,6 +72,8 @@ package struct RecoveryPlan: Sendable {
                 if let fault = result.fault { return .unusable(reason: fault) }
                 if result.differenceCount > 0 { return .drifted(result.differenceCount) }
             } catch let error as HistoryError {
+                // A disk that cannot be read says nothing of the database.
+                if error.isOfDisk { throw error }
                 // Neither proof nor doubt: the log no longer tells, so the database is all there
                 // is.
                 guard case .gone = error else { return .unusable(reason: "\(error)") }
@@ -115,23 +117,29 @@ extension RecoveryPlan {
     /// Carries the plan out: what opening the store does, after a database that cannot serve is
     /// put aside.
     ///
-    /// - Parameter progress: told how far the database is.
+    /// - Parameters:
+    ///   - configuration: of the store that is opened.
+    ///   - progress: told how far the database is.
     /// - Returns: where the database was put.
-    package func apply(progress: @Sendable (UInt64) -> Void) async throws -> String? {
+    package func apply(
+        _ configuration: StoreConfiguration = .forTools, progress: @Sendable (UInt64) -> Void
+    ) async throws -> String? {
         var aside: String?
-        let layout = store.layout
+        let (layout, disk) = (store.layout, store.environment.disk)
         if steps.contains(where: \.isSettingAside) {
             // Held until the database is out of the way: nobody may open the store in between.
-            guard let lock = try PosixDisk().lock(layout.lock) else {
+            guard let lock = try disk.lock(layout.lock) else {
                 throw StoreError.locked(path: layout.lock)
             }
             aside = try withExtendedLifetime(lock) {
                 try SQLiteSink.setAside(
-                    path: layout.database, reason: "recover", disk: PosixDisk()
+                    path: layout.database, reason: "recover", disk: disk
                 ).path
             }
         }
-        let opened = try Store(at: layout.root, configuration: .forTools)
+        let opened = try Store(
+            at: layout.root, configuration: configuration,
+            environment: .machine(configuration, disk: disk))
         do {
             while opened.health.lag.materialized < opened.health.lag.staged {
                 progress(opened.health.lag.materialized)

@@ -16,6 +16,16 @@ package enum HistoryError: Error, Sendable {
     case notReached(wanted: String, end: UInt64)
 }
 
+extension HistoryError {
+    /// Whether a file could not be read, which may succeed another time.
+    var isOfDisk: Bool {
+        switch self {
+        case .log(.system), .log(.diskFull), .snapshot(.system): true
+        default: false
+        }
+    }
+}
+
 extension HistoryError: CustomStringConvertible {
     package var description: String {
         switch self {

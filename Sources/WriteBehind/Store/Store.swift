@@ -42,9 +42,7 @@ public final class Store: Sendable {
         at path: String, configuration: StoreConfiguration = StoreConfiguration()
     ) throws(StoreError) {
         try self.init(
-            at: path, configuration: configuration,
-            environment: .machine(
-                readers: configuration.readers, pageMemory: configuration.cacheLimit / 4))
+            at: path, configuration: configuration, environment: .machine(configuration))
     }
 
     package init(

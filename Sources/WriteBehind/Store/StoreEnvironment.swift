@@ -35,9 +35,10 @@ package struct StoreEnvironment: Sendable {
     /// The real machine, with a database in SQLite.
     ///
     /// - Parameter pageMemory: what the connection that writes the database may take.
-    package static func machine(readers: Int, pageMemory: Int? = nil) -> StoreEnvironment {
-        let disk = PosixDisk()
-        return StoreEnvironment(
+    package static func machine(
+        readers: Int, pageMemory: Int? = nil, disk: any Disk = PosixDisk()
+    ) -> StoreEnvironment {
+        StoreEnvironment(
             disk: disk, time: SystemTime(), random: { .random(in: 1 ... .max) },
             openSink: { (path, store, origin) throws(SinkError) in
                 var options = SQLiteOptions()
@@ -50,5 +51,13 @@ package struct StoreEnvironment: Sendable {
             setAside: { (path, reason) throws(SinkError) in
                 try SQLiteSink.setAside(path: path, reason: reason, disk: disk)
             })
+    }
+
+    /// The real machine, as a store of this configuration uses it.
+    package static func machine(
+        _ configuration: StoreConfiguration, disk: any Disk = PosixDisk()
+    ) -> StoreEnvironment {
+        machine(
+            readers: configuration.readers, pageMemory: configuration.cacheLimit / 4, disk: disk)
     }
 }

@@ -1,0 +1,120 @@
+package import EventLog
+
+/// Another disk whose n-th operation fails, and no other. For real files; ``SimulatedDisk`` fails by itself.
+package final class FailingDisk: Disk {
+    private let disk: any Disk
+    private let faults = Lock((count: 0, faults: SimulatedDisk.Faults()))
+
+    package init(_ disk: any Disk) { self.disk = disk }
+
+    /// Fails the `n`-th operation from now on (1 is the next), and every later one if `permanently`.
+    package func fail(at n: Int, with fault: Fault, permanently: Bool) {
+        faults.withLock { $0.faults.counted = .init(left: n, fault, permanently) }
+    }
+
+    /// How many operations there were.
+    package var operationCount: Int { faults.withLock { $0.count } }
+
+    fileprivate func begin(_ kind: DiskOperation, _ path: String) throws(SystemError) {
+        let due = faults.withLock { state in
+            state.count += 1
+            return state.faults.next(kind, path)
+        }
+        if let due { throw SystemError(call: kind.rawValue, path: path, code: due.code) }
+    }
+
+    package func createDirectory(_ path: String) throws(SystemError) {
+        try begin(.createDirectory, path)
+        try disk.createDirectory(path)
+    }
+
+    package func list(_ path: String) throws(SystemError) -> [String] {
+        try begin(.list, path)
+        return try disk.list(path)
+    }
+
+    package func open(_ path: String, _ mode: OpenMode) throws(SystemError) -> any DiskFile {
+        try begin(.open, path)
+        return FailingFile(self, try disk.open(path, mode))
+    }
+
+    package func rename(_ source: String, to target: String) throws(SystemError) {
+        try begin(.rename, source)
+        try disk.rename(source, to: target)
+    }
+
+    package func remove(_ path: String) throws(SystemError) {
+        try begin(.remove, path)
+        try disk.remove(path)
+    }
+
+    package func exists(_ path: String) throws(SystemError) -> Bool {
+        try begin(.exists, path)
+        return try disk.exists(path)
+    }
+
+    package func synchronizeDirectory(_ path: String) throws(SystemError) {
+        try begin(.synchronizeDirectory, path)
+        try disk.synchronizeDirectory(path)
+    }
+
+    package func map(
+        _ path: String, byteCount: Int, writable: Bool
+    ) throws(SystemError) -> any MappedBytes {
+        try begin(.map, path)
+        return try disk.map(path, byteCount: byteCount, writable: writable)
+    }
+
+    package func supportsSharedMapping(_ directory: String) -> Bool {
+        disk.supportsSharedMapping(directory)
+    }
+
+    package func lock(_ path: String) throws(SystemError) -> (any DiskLock)? {
+        try begin(.lock, path)
+        return try disk.lock(path)
+    }
+}
+
+private final class FailingFile: DiskFile {
+    private let disk: FailingDisk
+    private let file: any DiskFile
+
+    init(_ disk: FailingDisk, _ file: any DiskFile) { (self.disk, self.file) = (disk, file) }
+
+    var path: String { file.path }
+
+    func byteCount() throws(SystemError) -> Int {
+        try disk.begin(.byteCount, path)
+        return try file.byteCount()
+    }
+
+    func read(into bytes: inout MutableSpan<UInt8>, at offset: Int) throws(SystemError) -> Int {
+        try disk.begin(.read, path)
+        return try file.read(into: &bytes, at: offset)
+    }
+
+    func write(_ bytes: Span<UInt8>, at offset: Int) throws(SystemError) {
+        do throws(SystemError) {
+            try disk.begin(.write, path)
+        } catch {
+            try file.write(bytes.extracting(first: bytes.count / 2), at: offset)
+            throw error
+        }
+        try file.write(bytes, at: offset)
+    }
+
+    func write(zeros count: Int, at offset: Int) throws(SystemError) {
+        try disk.begin(.write, path)
+        try file.write(zeros: count, at: offset)
+    }
+
+    func synchronize() throws(SystemError) {
+        try disk.begin(.synchronize, path)
+        try file.synchronize()
+    }
+
+    func truncate(to byteCount: Int) throws(SystemError) {
+        try disk.begin(.truncate, path)
+        try file.truncate(to: byteCount)
+    }
+}
