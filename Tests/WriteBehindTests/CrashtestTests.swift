@@ -31,14 +31,15 @@ import Testing
         try run("--rounds", "10")
     }
 
-    /// In a mount namespace of its own: whatever happens to the process, with it go its mounts, and with
-    /// these their loop devices.
+    /// In namespaces of its own: whatever happens to the process, its children and mounts go with it, and the
+    /// loop devices with the mounts.
     @Test(
         .enabled(if: LoopDevices.areUsable, "for root, with loop devices, mkfs.xfs and mkfs.ext4"))
     func nothingDurableIsLostWhenPowerFailsOnARealFileSystem() async throws {
         let directory = TemporaryStore()
         let arguments = [
-            "--mount", try Self.product("crashtest").path, "--power", "--file-system", "ext4",
+            "--mount", "--mount-proc", "--pid", "--fork", "--kill-child",
+            try Self.product("crashtest").path, "--power", "--file-system", "ext4",
             "--rounds", "5", "--seconds", "5", "--directory", directory.path,
         ]
         try run(LoopDevices.unshare, arguments)
