@@ -6,19 +6,20 @@ import Foundation
 /// just that moment would be refused. Linux lists the holders of all locks in `/proc/locks`:
 ///
 ///     1: FLOCK  ADVISORY  WRITE 4711 fe:01:1837465 0 EOF
-struct WriterProbe {
-    enum Finding: Equatable, Sendable {
+package struct WriterProbe {
+    package enum Finding: Equatable, Sendable {
         case nobody
         case process(Int)
         /// The list cannot be read: somebody may be writing.
         case unknown
     }
 
-    static func find(lock path: String) -> Finding {
+    package static func find(lock path: String, in list: String = "/proc/locks") -> Finding {
         let attributes = try? FileManager.default.attributesOfItem(atPath: path)
         guard let inode = attributes?[.systemFileNumber] as? NSNumber else { return .nobody }
-        guard let file = FileHandle(forReadingAtPath: "/proc/locks"),
-            let data = try? file.readToEnd()
+        // An empty list, where nobody on the machine holds a lock, is read as nil.
+        guard let file = FileHandle(forReadingAtPath: list),
+            let data = try? file.readToEnd() ?? Data()
         else { return .unknown }
         return find(inode: inode.uint64Value, in: String(decoding: data, as: UTF8.self))
     }
