@@ -91,15 +91,30 @@ package final class Flusher: Sendable {
     package func step() -> Next {
         state.withLock { state in
             guard !state.isClosed, !staging.isForked else { return .wait(nanoseconds: nil) }
-            if case .poisoned? = staging.refusal { return .wait(nanoseconds: nil) }
+            // Of a log that was closed or abandoned, another process may have taken over the files.
+            if let refusal = staging.refusal, !refusal.isTemporary {
+                return .wait(nanoseconds: nil)
+            }
             do throws(LogError) {
                 let next = try advance(&state)
                 if let refusal = staging.refusal, refusal.isTemporary { admit() }
                 return next
             } catch {
                 refuse(error)
+                if error.isTemporary { synchronizeStagingMeanwhile(&state) }
                 return .wait(nanoseconds: options.syncInterval)
             }
+        }
+    }
+
+    /// While blocks cannot be written: whoever waits for surviving power loss gets it from staging, which stands on
+    /// the disk already, however much that is.
+    private func synchronizeStagingMeanwhile(_ state: inout State) {
+        guard isStagingSyncWanted else { return }
+        do throws(LogError) {
+            _ = try synchronizeStaging(&state, limit: .max)
+        } catch {
+            refuse(error)
         }
     }
 
@@ -128,7 +143,9 @@ package final class Flusher: Sendable {
             _ = try writeBlock(&state)
         }
         let isDue = isSyncDue(state, now: now)
-        if !isDue, isStagingSyncWanted, try synchronizeStaging(&state) {
+        if !isDue, isStagingSyncWanted,
+            try synchronizeStaging(&state, limit: options.stagingSyncLimit)
+        {
             if state.syncDeadline == nil { state.syncDeadline = now + options.syncInterval }
             return .stepAgain
         }
@@ -161,9 +178,11 @@ package final class Flusher: Sendable {
     }
 
     /// Syncs staging up to its end, if that is little enough.
-    private func synchronizeStaging(_ state: inout State) throws(LogError) -> Bool {
+    private func synchronizeStaging(
+        _ state: inout State, limit: Int
+    ) throws(LogError) -> Bool {
         guard let unsynced = staging.unsynced(after: state.syncedPlace),
-            unsynced.byteCount <= options.stagingSyncLimit
+            unsynced.byteCount <= limit
         else { return false }
         let start = environment.time.monotonicNanoseconds()
         do throws(SystemError) {

@@ -55,6 +55,43 @@ import Testing
         #expect(harness.log?.synced == 11)
     }
 
+    /// Another process may own the files by then: a segment of ours would be damage to it.
+    @Test func anAbandonedLogWritesNothingMore() throws {
+        let harness = LogHarness()
+        let log = try harness.open()
+        try harness.append()
+        harness.makeSynced()
+        log.abandon()
+        log.makeSyncedReadable()
+        harness.makeDurable()
+        harness.time.advance(milliseconds: 1000)
+        harness.flush()
+        #expect(harness.segments.isEmpty)
+        #expect(log.durable == 0)
+    }
+
+    @Test func whoWaitsWhileTheDiskIsFullIsToldAsSoonAsStagingIsSynced() throws {
+        let harness = LogHarness()
+        harness.options.stagingSyncLimit = 0
+        let log = try harness.open()
+        harness.disk.capacity = 0
+        try harness.append(commits: 3)
+        harness.makeSynced()
+        #expect(log.synced == 3)
+        #expect(log.durable == 0)
+        guard case .diskFull? = log.refusal else {
+            Issue.record("\(String(describing: log.refusal))")
+            return
+        }
+        for seed in 0..<20 as Range<UInt64> {
+            let copy = harness.copy(seed: seed)
+            copy.crash(.power)
+            copy.disk.capacity = nil
+            try copy.open()
+            #expect(try copy.fault(mayLoseUnsynced: true) == nil, "seed \(seed)")
+        }
+    }
+
     @Test func whereTheBufferIsPlainMemorySegmentsAreSynced() throws {
         let harness = LogHarness()
         harness.disk.supportsSharedMapping = false

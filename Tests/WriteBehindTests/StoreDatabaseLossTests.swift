@@ -141,6 +141,35 @@ import WriteBehind
         try await check(directory, store, players, 0..<101)
     }
 
+    /// A database that is behind has not refused yet what it is going to: until then these rows are in memory alone.
+    @Test func untilItIsBackWhatIsInQuarantineStaysInMemory() async throws {
+        let directory = TemporaryStore()
+        let failing = Failing()
+        let store = try directory.open(failing: failing)
+        let players = try store.table(Player.self)
+        try players.put(Player(id: 1, name: "same"))
+        try await store.waitForAll(.materialized, timeout: .hang)
+        try directory.user("CREATE UNIQUE INDEX one_name ON player (name)")
+        try players.put(Player(id: 2, name: "same", score: 2))
+        try await store.waitForAll(.materialized, timeout: .hang)
+        #expect(store.quarantine.list().count == 1)
+        try FileManager.default.removeItem(atPath: directory.database)
+        failing.now = SinkError(.gone, "the file is not there")
+        try put(players, 100..<101)
+        #expect(await eventually { store.health.causes.contains { $0.contains("being rebuilt") } })
+        let error = await storeError { try store.quarantine.retry() }
+        guard case .database(let what)? = error, what.contains("being rebuilt") else {
+            Issue.record("\(String(describing: error))")
+            return
+        }
+        #expect(try !players.evict(2))
+        #expect(try await players.get(2)?.score == 2)
+        failing.now = nil
+        try await store.waitForAll(.materialized, timeout: .hang)
+        #expect(try await players.get(2)?.score == 2)
+        try await store.close()
+    }
+
     /// Damages pages of rows that are not in memory, so that a write or a read meets them first.
     private func damageLeaves(_ directory: TemporaryStore) throws {
         try directory.user("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -141,4 +141,15 @@ final class TemporaryStore {
         #expect(try await players.get(1)?.score == 5)
         try await store.close()
     }
+
+    @Test func aDroppedStoreLetsAnotherHaveItsDirectoryAtOnce() async throws {
+        let directory = TemporaryStore()
+        for score in 1...50 {
+            let store = try directory.open()
+            try store.table(Player.self).put(Player(id: 1, name: "p", score: score))
+        }
+        let store = try directory.open()
+        #expect(try await store.table(Player.self).get(1)?.score == 50)
+        try await store.close()
+    }
 }

@@ -48,6 +48,7 @@ public struct Quarantine: Sendable {
     /// Tries all of quarantine again, in order, after the reason was removed.
     ///
     /// - Returns: the sequences of the commits that the database took.
+    /// - Throws: ``StoreError/database(_:)``, also while the database is being rebuilt.
     @discardableResult
     public func retry() throws -> [UInt64] {
         try materializer.exclusively {
@@ -60,6 +61,10 @@ public struct Quarantine: Sendable {
                     OrderedCommit(
                         firstSequence: commit.firstSequence, recordCount: commit.recordCount,
                         records: records))
+            }
+            // One that is behind has not refused again yet what stays in memory for its predecessor.
+            guard !engine.sinkIsBehind else {
+                throw StoreError.database("it is being rebuilt; try again when it has caught up")
             }
             defer { pins.follow(engine.sink.quarantined()) }
             do throws(SinkError) {

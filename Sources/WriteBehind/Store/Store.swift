@@ -105,6 +105,7 @@ public final class Store: Sendable {
         // tables that are still around must not write into a log that another store may recover by now.
         engine.log.abandon()
         for worker in workers + [watchdogWorker] { worker.stop() }
+        store.unlock()
     }
 
     // MARK: tables
@@ -285,7 +286,12 @@ public final class Store: Sendable {
     }
 
     private var report: CloseReport {
-        CloseReport(durable: engine.log.durable, materialized: engine.materialized.reached)
+        CloseReport(durable: engine.log.durable, materialized: materialized)
+    }
+
+    /// What the database holds; less than was reached once while one that was lost is being rebuilt.
+    private var materialized: UInt64 {
+        min(engine.materialized.reached, store.materializer.watermark.sequence)
     }
 
     private func closeBlocking(_ deadline: Duration) throws -> CloseReport {
@@ -294,7 +300,7 @@ public final class Store: Sendable {
         defer { release() }
         if isWritable { try engine.closeLog() }
         let end = engine.time.monotonicNanoseconds() + deadline.nanoseconds
-        while isWritable, engine.materialized.reached < engine.log.durable,
+        while isWritable, materialized < engine.log.durable,
             engine.time.monotonicNanoseconds() < end
         {
             store.materializer.request(engine.log.durable)
