@@ -32,7 +32,7 @@ import Testing
         try harness.open()
         let log = try #require(harness.log)
         try harness.append(commits: 5)
-        harness.disk.fail(.write, onFileNamed: "1.zst", with: .errno(ENOSPC), times: 2)
+        harness.disk.fail(.write, onFileNamed: "1.zst", with: .errno(ENOSPC), times: 1)
         #expect(logError { try log.close() } != nil)
         harness.flush()
         #expect(log.refusal == .closed)
