@@ -156,7 +156,7 @@ import Glibc
     /// all else that a put does. Advice only; a huge page is one fault anyway. The first chunks are left out:
     /// a table of few rows uses a little of several, one for each size of row.
     private func faultIn(_ index: Int) {
-        guard pagesPerChunk == 1, residentChunks >= 16 else { return }
+        guard pagesPerChunk == 1, residentChunks >= 4 else { return }
         _ = unsafe madvise(base + index * chunkBytes, chunkBytes, MADV_POPULATE_WRITE)
     }
 
