@@ -286,12 +286,7 @@ public final class Store: Sendable {
     }
 
     private var report: CloseReport {
-        CloseReport(durable: engine.log.durable, materialized: materialized)
-    }
-
-    /// What the database holds; less than was reached once while one that was lost is being rebuilt.
-    private var materialized: UInt64 {
-        min(engine.materialized.reached, store.materializer.watermark.sequence)
+        CloseReport(durable: engine.log.durable, materialized: engine.materialized.reached)
     }
 
     private func closeBlocking(_ deadline: Duration) throws -> CloseReport {
@@ -300,7 +295,7 @@ public final class Store: Sendable {
         defer { release() }
         if isWritable { try engine.closeLog() }
         let end = engine.time.monotonicNanoseconds() + deadline.nanoseconds
-        while isWritable, materialized < engine.log.durable,
+        while isWritable, engine.materialized.reached < engine.log.durable,
             engine.time.monotonicNanoseconds() < end
         {
             store.materializer.request(engine.log.durable)
