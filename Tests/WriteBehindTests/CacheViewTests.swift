@@ -11,6 +11,8 @@ private struct Bench: ~Copyable {
     static let old = Bodies.row([Bodies.integer(1), Bodies.integer(10)])
     static let new = Bodies.row([Bodies.integer(2), Bodies.integer(20)])
     static let patch = Bodies.patch([0: Bodies.integer(3)])
+    static let otherPatch = Bodies.patch([1: Bodies.integer(30)])
+    static let bothPatches = Bodies.patch([0: Bodies.integer(3), 1: Bodies.integer(30)])
     static let oldPatched = Bodies.row([Bodies.integer(3), Bodies.integer(10)])
 
     init(watermark: UInt64 = 100) throws {
@@ -51,9 +53,9 @@ private struct Bench: ~Copyable {
     func fill(_ row: [UInt8]?, asOf watermark: UInt64) throws -> Shard.Fill {
         try view.withShard(of: hash) { shard in
             guard let row else {
-                return try shard.fill(hash, 1, key.span, row: nil, asOf: watermark)
+                return try shard.fill(hash, 1, key.span, row: nil, asOf: watermark, retries: 0)
             }
-            return try shard.fill(hash, 1, key.span, row: row.span, asOf: watermark)
+            return try shard.fill(hash, 1, key.span, row: row.span, asOf: watermark, retries: 0)
         }
     }
 
@@ -164,6 +166,41 @@ enum Step: Sendable {
         #expect(bench.view.statistics().dirtyBytes == 0)
     }
 
+    @Test func whatTheDatabaseSaidBeforeItTookSomethingOutOfQuarantineIsAskedAgain() throws {
+        let bench = try Bench()
+        try bench.perform(.patch(101))
+        bench.view.forEachShard { $0.noteRetry() }
+        #expect(try bench.fill(Bench.old, asOf: 101) == .lookAgain)
+        #expect(bench.look().state == .partial)
+        try bench.perform(.put(102))
+        #expect(try bench.fill(Bench.old, asOf: 101) == .present)
+    }
+
+    /// What is in quarantine is put beneath what was written since.
+    @Test(
+        arguments: [
+            ("gone", [], .full, 90, Bench.old),
+            ("gone, a patch", [], .partial, 90, Bench.otherPatch),
+            ("gone, a delete", [], .tombstone, 90, []),
+            ("patched since", [.patch(101)], .full, 101, Bench.oldPatched),
+            ("patch patched since", [.patch(101)], .partial, 101, Bench.bothPatches),
+            ("put since", [.put(101)], .full, 101, Bench.new),
+            ("deleted since", [.delete(101)], .full, 101, []),
+        ] as [(String, [Step], RowState, UInt64, [UInt8])])
+    func aRowInQuarantineIsBroughtBackAndStays(
+        what: String, steps: [Step], state: RowState, sequence: UInt64, expected: [UInt8]
+    ) throws {
+        let bench = try Bench()
+        for step in steps { try bench.perform(step) }
+        let body = [RowState.full: Bench.old, .partial: Bench.otherPatch][state] ?? []
+        try bench.view.withShard(of: bench.hash) {
+            try $0.restore(bench.hash, 1, bench.key.span, state, body.span, sequence: 90)
+        }
+        try bench.perform(.advance(200))
+        try bench.perform(.evict(false))
+        #expect(bench.look().sequence == sequence && bench.look().body == expected, "\(what)")
+    }
+
     @Test func aFilledRowHasTheWatermarkAsItsSequence() throws {
         let bench = try Bench()
         #expect(try bench.fill(Bench.old, asOf: 117) == .filled)
@@ -194,7 +231,7 @@ enum Step: Sendable {
                 case 10..<20: shard.unpin(hash, 1, key.span)
                 case 20..<25: shard.evict(hash, 1, key.span)
                 case 25..<30:
-                    _ = try shard.fill(hash, 1, key.span, row: row.span, asOf: watermark)
+                    _ = try shard.fill(hash, 1, key.span, row: row.span, asOf: watermark, retries: 0)
                 default: shard.put(hash, 1, key.span, row.span, sequence: sequence)
                 }
             }

@@ -170,6 +170,43 @@ import WriteBehind
         try await store.close()
     }
 
+    /// What the first database took is in quarantine with the second, which has a constraint that it lacked.
+    @Test func whatOnlyTheNewDatabaseRefusesIsReadAsItWasAcknowledged() async throws {
+        let directory = TemporaryStore()
+        let copy = directory.path + "-copy"
+        defer { unlink(copy) }
+        let store = try directory.open()
+        let players = try store.table(Player.self)
+        try players.put(Player(id: 1, name: "same"))
+        try players.put(Player(id: 4, name: "gone"))
+        try await store.waitForAll(.materialized, timeout: .hang)
+        let backup = try DatabaseQueue(path: copy)
+        try #require(store.database).backup(to: backup)
+        try await backup.write { try $0.execute(sql: "CREATE UNIQUE INDEX one ON player (name)") }
+        try backup.close()
+        try players.put(Player(id: 2, name: "same", score: 2))
+        try players.put(Player(id: 3, name: "same", score: 3))
+        try await players.increment(3, "score", by: 4)
+        try store.transaction {
+            try $0.put(Player(id: 5, name: "same"), in: players)
+            try $0.delete(4, from: players)
+        }
+        try await store.waitForAll(.materialized, timeout: .hang)
+        for id in 1...5 { #expect(try players.evict(id)) }
+        try removeDatabase(directory)
+        try FileManager.default.moveItem(atPath: copy, toPath: directory.database)
+        try players.put(Player(id: 6, name: "other"))
+        try await store.waitForAll(.materialized, timeout: .hang)
+        #expect(store.quarantine.list().count == 4)
+        for id in 1...5 { try players.evict(id) }
+        #expect(try await players.get(1)?.score == 0)
+        #expect(try await players.get(2)?.score == 2)
+        #expect(try await players.get(3)?.score == 7)
+        #expect(try await players.get(4) == nil)
+        #expect(try await players.get(5)?.name == "same")
+        try await store.close()
+    }
+
     /// Damages pages of rows that are not in memory, so that a write or a read meets them first.
     private func damageLeaves(_ directory: TemporaryStore) throws {
         try directory.user("PRAGMA wal_checkpoint(TRUNCATE)")

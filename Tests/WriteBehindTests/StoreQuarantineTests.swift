@@ -185,4 +185,37 @@ import WriteBehind
         try await store.waitForAll(.materialized, timeout: .hang)
         try await store.close()
     }
+
+    /// I5: the database took the commit after it was asked for the row, and before the answer was used.
+    @Test func aReadThatBeganBeforeARetryDoesNotBringTheRowBackAsItWas() async throws {
+        let directory = TemporaryStore()
+        let failing = Failing()
+        var store = try directory.open(failing: failing)
+        var players = try store.table(Player.self)
+        try players.put(Player(id: 1, name: "one"))
+        try await store.waitForAll(.materialized, timeout: .hang)
+        try directory.user(
+            """
+            CREATE TRIGGER no_seven BEFORE UPDATE ON player WHEN new.score = 7
+            BEGIN SELECT RAISE(ABORT, 'no seven'); END
+            """)
+        try await players.increment(1, "score", by: 7)
+        try await store.waitForAll(.materialized, timeout: .hang)
+        #expect(store.quarantine.list().count == 1)
+        try await store.close()
+
+        store = try directory.open(failing: failing)
+        players = try store.table(Player.self)
+        // In memory is what the log has: that the score is seven.
+        let (retried, table) = (store, players)
+        failing.afterReading = {
+            try directory.user("DROP TRIGGER no_seven")
+            #expect(try retried.quarantine.retry().count == 1)
+            #expect(try table.evict(1))
+        }
+        #expect(try await players.get(1)?.score == 7)
+        #expect(try players.evict(1))
+        #expect(try await players.get(1)?.score == 7)
+        try await store.close()
+    }
 }

@@ -3,6 +3,7 @@ import Foundation
 import GRDB
 import Logging
 import TestSupport
+import Testing
 import WriteBehind
 
 /// What a throwing call threw, as the store's error.
@@ -82,9 +83,25 @@ extension TemporaryStore {
     }
 }
 
-/// What a database's transactions fail with, while it is set.
+/// What a database's transactions fail with, while it is set, and what happens while it is read.
 final class Failing: Sendable {
     private let error = Locked<SinkError?>(nil)
+    private let hook = Locked<(@Sendable () throws -> Void)?>(nil)
+
+    /// Runs once, between the database's answer and its reaching who asked.
+    var afterReading: (@Sendable () throws -> Void)? {
+        get { hook.withLock { $0 } }
+        set { hook.withLock { $0 = newValue } }
+    }
+
+    func finishReading() {
+        let hook = hook.withLock { $0.take() }
+        do {
+            try hook?()
+        } catch {
+            Issue.record(error)
+        }
+    }
 
     var now: SinkError? {
         get { error.withLock { $0 } }
@@ -136,7 +153,8 @@ final class FailingSink: Sink {
         try sink.read(table, key: key)
     }
     func read(_ table: UInt32, key: [UInt8]) async throws(SinkError) -> StoredRow {
-        try await sink.read(table, key: key)
+        defer { failing.finishReading() }
+        return try await sink.read(table, key: key)
     }
     func dueRows(
         _ table: UInt32, before seconds: Int64, limit: Int

@@ -38,7 +38,7 @@ struct Player: TableRow, Equatable {
 }
 
 /// A directory that is gone after the test.
-final class TemporaryStore {
+final class TemporaryStore: Sendable {
     let path: String
 
     init() {

@@ -40,6 +40,8 @@ package final class Materializer: Sendable {
         func didApply(_ applied: Applied)
         /// Another sink is in place, at its own watermark: perhaps behind what was applied before.
         func didReplaceSink(_ watermark: Watermark)
+        /// Ends every step, so that what could not be done once a sink was replaced is tried again.
+        func catchUp(_ watermark: Watermark) throws
         func didFail(_ error: any Error, attempts: Int)
     }
 
@@ -125,6 +127,7 @@ package final class Materializer: Sendable {
             do {
                 try replaceLostSink(&state)
                 let next = try advance(&state, now: now)
+                try observer.catchUp(state.watermark)
                 state.backoff.reset()
                 return next
             } catch {

@@ -11,8 +11,8 @@ extension Engine {
     /// What memory knows of a row, without asking the database.
     enum Resident: Sendable {
         case known(Fetched)
-        /// Only the database can tell.
-        case unknown
+        /// Only the database can tell, if what it says is taken in before ``Shard/retries`` changes.
+        case unknown(retries: UInt64)
     }
 
     /// Looks a row up in memory.
@@ -27,7 +27,7 @@ extension Engine {
             case .tombstone:
                 return .known(Fetched(body: nil, version: .resident(sequence: found.sequence)))
             case .absent, .partial:
-                return .unknown
+                return .unknown(retries: shard.retries)
             }
         }
     }
@@ -50,26 +50,35 @@ extension Engine {
         _ table: UInt16, _ key: [UInt8], deadline: UInt64? = nil
     ) async throws(StoreError) -> Fetched {
         while true {
-            if case .known(let fetched) = resident(table, key.span) { return fetched }
-            let stored = try await read(table, key)
-            if let fetched = try fill(table, key, stored, deadline) { return fetched }
+            switch resident(table, key.span) {
+            case .known(let fetched): return fetched
+            case .unknown(let retries):
+                let stored = try await read(table, key)
+                if let fetched = try fill(table, key, stored, retries, deadline) { return fetched }
+            }
         }
     }
 
     /// ``fetch(_:_:deadline:)`` for the store's own threads, which may block.
     package func fetchBlocking(_ table: UInt16, _ key: [UInt8]) throws(StoreError) -> Fetched? {
         while true {
-            if case .known(let fetched) = resident(table, key.span) { return fetched }
-            var stored = notDefinedYet
-            let sink = try readableSink()
-            do throws(SinkError) {
-                if sink.holds(UInt32(table)) {
-                    stored = try sink.read(UInt32(table), key: key.span)
-                }
-            } catch {
-                throw refused(error, by: sink)
+            switch resident(table, key.span) {
+            case .known(let fetched): return fetched
+            case .unknown(let retries):
+                let stored = try readBlocking(table, key)
+                if let fetched = try fill(table, key, stored, retries, nil) { return fetched }
             }
-            if let fetched = try fill(table, key, stored, nil) { return fetched }
+        }
+    }
+
+    private func readBlocking(_ table: UInt16, _ key: [UInt8]) throws(StoreError) -> StoredRow {
+        let undefined = notDefinedYet
+        let sink = try readableSink()
+        guard sink.holds(UInt32(table)) else { return undefined }
+        do throws(SinkError) {
+            return try sink.read(UInt32(table), key: key.span)
+        } catch {
+            throw refused(error, by: sink)
         }
     }
 
@@ -102,7 +111,8 @@ extension Engine {
     /// Gives the view what the database held; nil when the view knows better, or a newer snapshot is
     /// needed.
     private func fill(
-        _ table: UInt16, _ key: [UInt8], _ stored: StoredRow, _ deadline: UInt64?
+        _ table: UInt16, _ key: [UInt8], _ stored: StoredRow, _ retries: UInt64,
+        _ deadline: UInt64?
     ) throws(StoreError) -> Fetched? {
         let hash = view.hash(table: table, key: key.span)
         let (filled, isPartial) = view.withShard(of: hash) { shard -> (Shard.Fill?, Bool) in
@@ -110,10 +120,11 @@ extension Engine {
             if let body = stored.body {
                 let filled = try? shard.fill(
                     hash, table, key.span, row: body.span, asOf: stored.watermark,
-                    deadline: deadline)
+                    retries: retries, deadline: deadline)
                 return (filled, isPartial)
             }
-            let filled = try? shard.fill(hash, table, key.span, row: nil, asOf: stored.watermark)
+            let filled = try? shard.fill(
+                hash, table, key.span, row: nil, asOf: stored.watermark, retries: retries)
             return (filled, isPartial)
         }
         switch filled {

@@ -77,9 +77,15 @@ final class SinkMonitor: Materializer.Observer {
     func didChangeQuarantine() {
         // One that is behind has not refused again yet what stays in memory for its predecessor.
         guard !engine.sinkIsBehind else { return }
+        report(engine.sink.quarantined()) { pins.follow($0) }
+    }
+
+    /// Tells of what has come into quarantine since it was last followed.
+    private func report(
+        _ commits: [QuarantinedCommit], _ follow: ([QuarantinedCommit]) throws -> Void
+    ) rethrows {
         let before = pins.commitCount
-        let commits = engine.sink.quarantined()
-        pins.follow(commits)
+        try follow(commits)
         metrics.quarantined.record(commits.count)
         for commit in commits.suffix(max(0, commits.count - before)) {
             logger.error(
@@ -92,7 +98,8 @@ final class SinkMonitor: Materializer.Observer {
 
     func didApply(_ applied: Materializer.Applied) {
         let sequence = applied.watermark.sequence
-        catchUp(sequence)
+        // What it throws, it throws again at the end of the step.
+        try? catchUp(applied.watermark)
         engine.view.advance(to: sequence)
         engine.backlog.advance(to: sequence)
         engine.materialized.advance(to: sequence)
@@ -104,17 +111,15 @@ final class SinkMonitor: Materializer.Observer {
         noteProgress()
     }
 
-    func didReplaceSink(_ watermark: Watermark) {
-        noteProgress()
-        catchUp(watermark.sequence)
-    }
+    func didReplaceSink(_ watermark: Watermark) { noteProgress() }
 
-    /// Once a new database holds what the one before it did, reads may rest on it.
-    private func catchUp(_ sequence: UInt64) {
-        guard engine.sinkIsBehind, sequence >= engine.materialized.reached else { return }
+    /// Once a new database holds what the one before it did, reads may rest on it, and what it has refused
+    /// is in memory.
+    func catchUp(_ watermark: Watermark) throws {
+        guard engine.sinkIsBehind, watermark.sequence >= engine.materialized.reached else { return }
+        try report(engine.sink.quarantined()) { try pins.restore($0, of: engine) }
         replacement.carryOver()
         engine.sinkDidCatchUp()
-        didChangeQuarantine()
     }
 
     private func noteProgress() {

@@ -14,6 +14,24 @@ package final class Pins: Sendable {
         self.view = view
     }
 
+    /// Brings back into memory what is in quarantine, and pins it: where a database is taken into use.
+    ///
+    /// To be called when nothing is read from it yet.
+    func restore(_ commits: [QuarantinedCommit], of engine: Engine) throws(StoreError) {
+        if !commits.isEmpty {
+            do {
+                var rows = try QuarantinedRows(of: engine)
+                try rows.read(commits)
+                rows.restore()
+            } catch let error as LogError {
+                throw StoreError(error)
+            } catch {
+                throw .database("no memory for what is in quarantine: \(error)")
+            }
+        }
+        follow(commits)
+    }
+
     /// Pins what is in quarantine and lets go of what has left it.
     ///
     /// All of it, not only what is new: a clear removes pinned rows, and what is written to their keys

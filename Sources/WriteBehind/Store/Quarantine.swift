@@ -66,7 +66,10 @@ public struct Quarantine: Sendable {
             guard !engine.sinkIsBehind else {
                 throw StoreError.database("it is being rebuilt; try again when it has caught up")
             }
-            defer { pins.follow(engine.sink.quarantined()) }
+            defer {
+                engine.view.forEachShard { $0.noteRetry() }
+                pins.follow(engine.sink.quarantined())
+            }
             do throws(SinkError) {
                 return try engine.sink.retry(commits)
             } catch {

@@ -30,12 +30,7 @@ struct StoreReplay {
 
     /// Brings the view up to the end of the log: what is in quarantine, then what is above the watermark.
     mutating func run() throws(StoreError) {
-        do throws(LogError) {
-            for commit in engine.sink.quarantined() { try replay(commit) }
-        } catch {
-            throw StoreError(error)
-        }
-        pins.follow(engine.sink.quarantined())
+        try pins.restore(engine.sink.quarantined(), of: engine)
         guard watermark < engine.log.durable else { return }
         let reader: LogReader
         do throws(LogError) {
@@ -122,24 +117,6 @@ struct StoreReplay {
                 "opening needs the database to take the backlog first, since it exceeds the "
                     + "memory limit (dirtyLimit), and the database does not"
                     + (status.current.sinkError.map { ": \($0)" } ?? ""))
-        }
-    }
-
-    /// Puts the records of a quarantined commit into the view, whose rows only the log has.
-    private func replay(_ quarantined: QuarantinedCommit) throws(LogError) {
-        guard let commit = try engine.log.commit(at: quarantined.firstSequence) else { return }
-        do throws(MalformedRecord) {
-            var records = ByteReader(0..<commit.count)
-            var sequence = quarantined.firstSequence
-            while !records.isAtEnd {
-                let record = try records.record(commit.span)
-                let replayed = try ReplayedRecord(
-                    record, in: commit.span, sequence: sequence, of: engine.view)
-                _ = try engine.view.replay(replayed, in: commit.span, bounded: false)
-                sequence += 1
-            }
-        } catch {
-            return  // it was refused by the database, and is not to be trusted more here
         }
     }
 }

@@ -170,20 +170,26 @@ package struct RowTable: ~Copyable, Sendable {
         clearedAt[table] = sequence
     }
 
-    /// Makes a partial row full: the patch that it holds over `base`. It keeps its sequence, flags
-    /// and deadline. Throws, with nothing changed, if the bytes are none that a codec wrote.
+    /// Puts `base` beneath the patch that a partial row holds: a whole row, which makes it full, or an earlier
+    /// patch. It keeps its sequence, flags and deadline. Throws, with nothing changed, if the bytes are none
+    /// that a codec wrote.
     mutating func complete(
-        _ hash: UInt64, _ table: UInt16, _ key: Span<UInt8>, base: Span<UInt8>, at place: Place
+        _ hash: UInt64, _ table: UInt16, _ key: Span<UInt8>, base: Span<UInt8>,
+        _ state: RowState = .full, at place: Place
     ) throws(MalformedRecord) -> Change {
         let old = entry(place.reference)
         let row = NewEntry(
-            table: table, state: .full, sequence: old.sequence, deadline: old.deadline)
+            table: table, state: state, sequence: old.sequence, deadline: old.deadline)
         var merged: [UInt8] = []
         swap(&merged, &scratch)
         defer { swap(&merged, &scratch) }
         merged.removeAll(keepingCapacity: true)
         let patch = unsafe old.body.bindMemory(to: UInt8.self).span
-        try RowMerge.row(base, patch: patch, defaults: defaults[table] ?? [], into: &merged)
+        if state == .full {
+            try RowMerge.row(base, patch: patch, defaults: defaults[table] ?? [], into: &merged)
+        } else {
+            try RowMerge.patch(base, patch, into: &merged)
+        }
         return store(row, key, merged.span, hash: hash, at: place)
     }
 }

@@ -13,6 +13,8 @@ package struct Shard: ~Copyable, Sendable {
     /// The highest sequence of any row that left without a newer record of its key: by eviction,
     /// time to live, or as a tombstone that became clean.
     package private(set) var droppedThrough: UInt64
+    /// How often the database took commits out of quarantine: its rows changed, and its watermark did not.
+    package private(set) var retries: UInt64 = 0
     let limit: Int
     let dirtyLimit: Int
     private var dirty: DirtyBytes
@@ -201,20 +203,21 @@ package struct Shard: ~Copyable, Sendable {
 
     // MARK: Filling
 
-    /// Takes in what the database held at `watermark`; nil is no row.
+    /// Takes in what the database held at `watermark`; nil is no row. It was asked when ``retries`` was as given.
     ///
-    /// Allowed only if nothing newer than that watermark was ever dropped here and the table was not
-    /// cleared since: otherwise the row could be older than an acknowledged write (I5).
+    /// Allowed only if nothing newer than that watermark was ever dropped here, the table was not cleared
+    /// since, and the database took nothing out of quarantine since it was asked: otherwise the row could be
+    /// older than an acknowledged write (I5).
     package mutating func fill(
         _ hash: UInt64, _ table: UInt16, _ key: Span<UInt8>, row: Span<UInt8>?,
-        asOf watermark: UInt64, deadline: UInt64? = nil
+        asOf watermark: UInt64, retries: UInt64, deadline: UInt64? = nil
     ) throws(MalformedRecord) -> Fill {
         let found = rows.find(hash, table, key)
         let state = found.reference == 0 ? .absent : rows.entry(found.reference).state
         if state == .full || state == .tombstone { return .present }
-        guard watermark >= droppedThrough, watermark >= rows.clearedAt[table] ?? 0 else {
-            return .lookAgain
-        }
+        guard watermark >= droppedThrough, watermark >= rows.clearedAt[table] ?? 0,
+            retries == self.retries
+        else { return .lookAgain }
         guard let row else { return .absent }
         counters.fills += 1
         if state == .partial {
@@ -294,10 +297,39 @@ package struct Shard: ~Copyable, Sendable {
         return true
     }
 
+    /// Takes in what commits in quarantine left of a row, beneath what is here of it already, and pins it.
+    ///
+    /// Whatever was written to it since and is in the database no more than they are is either here or in
+    /// `body`: changes to such a row follow into quarantine.
+    package mutating func restore(
+        _ hash: UInt64, _ table: UInt16, _ key: Span<UInt8>, _ state: RowState,
+        _ body: Span<UInt8>, sequence: UInt64
+    ) throws(MalformedRecord) {
+        let place = rows.find(hash, table, key)
+        switch (place.reference == 0 ? .absent : rows.entry(place.reference).state, state) {
+        case (.absent, .full): put(hash, table, key, body, sequence: sequence)
+        case (.absent, .partial): try patch(hash, table, key, body, sequence: sequence)
+        case (.absent, .tombstone): delete(hash, table, key, sequence: sequence)
+        case (.partial, .full), (.partial, .partial):
+            let newest = rows.entry(place.reference).sequence
+            account(try rows.complete(hash, table, key, base: body, state, at: place), newest)
+        default: break  // here is all of it
+        }
+        _ = pin(hash, table, key)
+    }
+
+    /// Takes in that a table was cleared by a commit in quarantine.
+    mutating func restoreClear(_ table: UInt16, sequence: UInt64) {
+        rows.clearedAt[table] = max(sequence, rows.clearedAt[table] ?? 0)
+    }
+
     /// Makes the rows that a clear removed count as deleted although the clear is at or below the watermark.
     mutating func pinClear(_ table: UInt16, _ isPinned: Bool) {
         if isPinned { pinnedClears.insert(table) } else { pinnedClears.remove(table) }
     }
+
+    /// The database may have taken commits out of quarantine. To be called before their rows are unpinned.
+    package mutating func noteRetry() { retries += 1 }
 
     /// Ends what ``pin(_:_:_:)`` began; a tombstone that is clean goes.
     package mutating func unpin(_ hash: UInt64, _ table: UInt16, _ key: Span<UInt8>) {

@@ -1,0 +1,55 @@
+import EventLog
+
+/// What the commits in quarantine left of their rows: folded from the log, since the database does not hold it.
+struct QuarantinedRows: ~Copyable {
+    private let engine: Engine
+    private var rows: RowTable
+
+    init(of engine: Engine) throws(OutOfMemory) {
+        self.engine = engine
+        rows = try RowTable(hugePages: false)
+        for table in engine.tables.tables {
+            rows.setDefaults(table: UInt16(table.id), RowCodec.defaults(table.schema))
+        }
+    }
+
+    mutating func read(_ commits: [QuarantinedCommit]) throws(LogError) {
+        for commit in commits {
+            guard let records = try engine.log.commit(at: commit.firstSequence) else { continue }
+            // The database refused it: what in it cannot be read is not to be trusted more here.
+            try? fold(records.span, from: commit.firstSequence)
+        }
+    }
+
+    private mutating func fold(
+        _ records: Span<UInt8>, from first: UInt64
+    ) throws(MalformedRecord) {
+        var reader = ByteReader(0..<records.count)
+        var sequence = first
+        while !reader.isAtEnd {
+            try rows.apply(try reader.record(records), in: records, sequence: sequence)
+            sequence += 1
+        }
+    }
+
+    /// Brings into memory what is not there of it, and keeps all of it there (``Pins``).
+    func restore() {
+        let view = engine.view
+        for (table, sequence) in rows.clearedAt {
+            view.forEachShard { $0.restoreClear(table, sequence: sequence) }
+        }
+        for reference in rows.references() {
+            let table = rows.table(reference)
+            let (state, sequence) = (rows.state(reference), rows.sequence(reference))
+            rows.withKey(reference) { key in
+                rows.withBody(reference) { body in
+                    let hash = view.hash(table: table, key: key)
+                    view.withShard(of: hash) { shard in
+                        // As above: a body that cannot be read is left out.
+                        try? shard.restore(hash, table, key, state, body, sequence: sequence)
+                    }
+                }
+            }
+        }
+    }
+}
