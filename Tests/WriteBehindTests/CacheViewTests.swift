@@ -231,7 +231,8 @@ enum Step: Sendable {
                 case 10..<20: shard.unpin(hash, 1, key.span)
                 case 20..<25: shard.evict(hash, 1, key.span)
                 case 25..<30:
-                    _ = try shard.fill(hash, 1, key.span, row: row.span, asOf: watermark, retries: 0)
+                    _ = try shard.fill(
+                        hash, 1, key.span, row: row.span, asOf: watermark, retries: 0)
                 default: shard.put(hash, 1, key.span, row.span, sequence: sequence)
                 }
             }

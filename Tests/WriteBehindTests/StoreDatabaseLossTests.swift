@@ -207,6 +207,44 @@ import WriteBehind
         try await store.close()
     }
 
+    /// A store whose database had everything, was found damaged, and whose new one takes nothing yet.
+    private func losing(_ directory: TemporaryStore, _ failing: Failing) async throws -> Store {
+        let store = try directory.open(failing: failing)
+        let players = try store.table(Player.self)
+        try put(players, 0..<101)
+        try await store.waitForAll(.materialized, timeout: .hang)
+        #expect(try players.evict(1))
+        failing.now = SinkError(.busy, "somebody has it")
+        failing.nextRead = SinkError(.corrupt, code: 11, "a page is damaged")
+        #expect(await storeError { _ = try await players.get(1) } != nil)
+        #expect(await eventually { store.health.causes.contains { $0.contains("being rebuilt") } })
+        return store
+    }
+
+    @Test func closingWaitsForADatabaseThatIsBeingRebuilt() async throws {
+        let directory = TemporaryStore()
+        let failing = Failing()
+        let store = try await losing(directory, failing)
+        let closing = Task { try await store.close(deadline: .hang) }
+        try await Task.sleep(for: .milliseconds(100))
+        failing.now = nil
+        let report = try await closing.value
+        #expect(report.pending == 0)
+        let rows = try await DatabaseQueue(path: directory.database).read {
+            try Int.fetchOne($0, sql: "SELECT count(*) FROM player")
+        }
+        #expect(rows == 101)
+    }
+
+    @Test func whatALostDatabaseHeldIsNotReportedAsMaterialized() async throws {
+        let directory = TemporaryStore()
+        let failing = Failing()
+        let store = try await losing(directory, failing)
+        #expect(store.health.lag.materialized == 0)
+        let report = try await store.close(deadline: .zero)
+        #expect(report.materialized == 0 && report.pending == report.durable)
+    }
+
     /// Damages pages of rows that are not in memory, so that a write or a read meets them first.
     private func damageLeaves(_ directory: TemporaryStore) throws {
         try directory.user("PRAGMA wal_checkpoint(TRUNCATE)")

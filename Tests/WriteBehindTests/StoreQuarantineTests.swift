@@ -218,4 +218,34 @@ import WriteBehind
         #expect(try await players.get(1)?.score == 7)
         try await store.close()
     }
+
+    /// What the database took while the log was replayed needs no room in memory.
+    @Test func aStoreOpensThoughItsQuarantineFillsTheMemoryForWhatIsNotMaterialized() async throws {
+        let directory = TemporaryStore()
+        let failing = Failing()
+        var store = try directory.open(failing: failing)
+        var players = try store.table(Player.self)
+        try players.put(Player(id: 0, name: "one", score: 1))
+        try await store.waitForAll(.materialized, timeout: .hang)
+        try directory.user("CREATE UNIQUE INDEX one_score ON player (score)")
+        let long = String(repeating: "n", count: 100_000)
+        for id in 1...20 { try players.put(Player(id: id, name: long, score: 1)) }
+        try await store.waitForAll(.materialized, timeout: .hang)
+        #expect(store.quarantine.list().count == 20)
+        failing.now = SinkError(.busy, "somebody has it")
+        for id in 21...40 { try players.put(Player(id: id, name: "n\(id)", score: id)) }
+        try players.put(Player(id: 1, name: "newer", score: 1))
+        try players.put(Player(id: 21, name: "newer", score: 21))
+        try await store.close(deadline: .zero)
+
+        failing.now = nil
+        store = try directory.open(failing: failing) { $0.dirtyLimit = 1 << 20 }
+        players = try store.table(Player.self)
+        #expect(try await players.get(1)?.name == "newer")
+        #expect(try await players.get(2)?.name == long)
+        #expect(try await players.get(21)?.name == "newer")
+        #expect(try await players.get(40)?.name == "n40")
+        #expect(try !players.evict(1))
+        try await store.close()
+    }
 }

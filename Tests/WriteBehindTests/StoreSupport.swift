@@ -87,6 +87,17 @@ extension TemporaryStore {
 final class Failing: Sendable {
     private let error = Locked<SinkError?>(nil)
     private let hook = Locked<(@Sendable () throws -> Void)?>(nil)
+    private let readError = Locked<SinkError?>(nil)
+
+    /// What the next read fails with.
+    var nextRead: SinkError? {
+        get { readError.withLock { $0 } }
+        set { readError.withLock { $0 = newValue } }
+    }
+
+    func checkRead() throws(SinkError) {
+        if let error = readError.withLock({ $0.take() }) { throw error }
+    }
 
     /// Runs once, between the database's answer and its reaching who asked.
     var afterReading: (@Sendable () throws -> Void)? {
@@ -153,6 +164,7 @@ final class FailingSink: Sink {
         try sink.read(table, key: key)
     }
     func read(_ table: UInt32, key: [UInt8]) async throws(SinkError) -> StoredRow {
+        try failing.checkRead()
         defer { failing.finishReading() }
         return try await sink.read(table, key: key)
     }

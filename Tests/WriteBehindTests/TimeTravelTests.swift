@@ -1,3 +1,4 @@
+import EventLog
 import Foundation
 import GRDB
 import TestSupport
@@ -56,6 +57,24 @@ import WriteBehind
         #expect(snapshot.rows == 500 && snapshot.sequence == 501)
         #expect(try await store.snapshot() == snapshot, "nothing was written since")
         try await store.close()
+    }
+
+    @Test func aSnapshotAtCloseThatFailsIsTriedAgainUntilTheDeadline() async throws {
+        let directory = TemporaryStore()
+        let store = try directory.open { $0.snapshotAtClose = true }
+        let players = try store.table(Player.self)
+        try players.put(Player(id: 1, name: "one"))
+        // No snapshot can be written while a file has the place of their directory.
+        let snapshots = StoreLayout(root: directory.path).snapshots
+        try FileManager.default.removeItem(atPath: snapshots)
+        try Data().write(to: URL(filePath: snapshots))
+        let closing = Task { try await store.close(deadline: .hang) }
+        #expect(await eventually { store.health.causes.contains { $0.contains("snapshots fail") } })
+        try FileManager.default.removeItem(atPath: snapshots)
+        try FileManager.default.createDirectory(
+            atPath: snapshots, withIntermediateDirectories: false)
+        _ = try await closing.value
+        #expect(try FileManager.default.contentsOfDirectory(atPath: snapshots).count == 1)
     }
 
     /// A store of three snapshots whose log's head is gone.

@@ -98,6 +98,7 @@ final class SinkMonitor: Materializer.Observer {
 
     func didApply(_ applied: Materializer.Applied) {
         let sequence = applied.watermark.sequence
+        engine.sinkDidAdvance(to: sequence)
         // What it throws, it throws again at the end of the step.
         try? catchUp(applied.watermark)
         engine.view.advance(to: sequence)

@@ -57,7 +57,7 @@ final class SinkReplacement: Sendable {
             if let aside = database.aside { state.aside = aside }
         }
         let sink = try database.get()
-        engine.replaceSink(with: sink)
+        engine.replaceSink(with: sink, at: watermark.sequence)
         logger.warning(
             "the database was lost and another is in its place",
             metadata: [

@@ -286,7 +286,7 @@ public final class Store: Sendable {
     }
 
     private var report: CloseReport {
-        CloseReport(durable: engine.log.durable, materialized: engine.materialized.reached)
+        CloseReport(durable: engine.log.durable, materialized: engine.inDatabase)
     }
 
     private func closeBlocking(_ deadline: Duration) throws -> CloseReport {
@@ -295,7 +295,7 @@ public final class Store: Sendable {
         defer { release() }
         if isWritable { try engine.closeLog() }
         let end = engine.time.monotonicNanoseconds() + deadline.nanoseconds
-        while isWritable, engine.materialized.reached < engine.log.durable,
+        while isWritable, engine.inDatabase < engine.log.durable,
             engine.time.monotonicNanoseconds() < end
         {
             store.materializer.request(engine.log.durable)
@@ -308,8 +308,9 @@ public final class Store: Sendable {
     /// Makes a snapshot of everything, if there is time.
     private func snapshotBlocking(until end: UInt64) {
         let snapshotter = store.snapshotter
-        snapshotter.request(engine.log.durable)
         while !snapshotter.reaches(engine.log.durable), engine.time.monotonicNanoseconds() < end {
+            // Each time: a failure ends what was asked for.
+            snapshotter.request(engine.log.durable)
             if case .wait(let nanoseconds) = snapshotter.step() {
                 Signal().wait(after: 0, nanoseconds: min(nanoseconds, 2_000_000))
             }

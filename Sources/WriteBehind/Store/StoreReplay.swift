@@ -97,14 +97,25 @@ struct StoreReplay {
     }
 
     private mutating func apply(_ replayed: ReplayedRecord, _ payload: Span<UInt8>) throws {
-        while try !engine.view.replay(replayed, in: payload, bounded: true) { try makeRoom() }
+        let key = payload.extracting(replayed.record.key)
+        while try !engine.view.replay(replayed, in: payload, bounded: true) {
+            guard replayed.sequence <= engine.materialized.reached else {
+                try makeRoom()
+                continue
+            }
+            // The database came past it meanwhile: memory needs it only if it was refused.
+            if engine.sink.isQuarantined(replayed.record.table, key: key) {
+                _ = try engine.view.replay(replayed, in: payload, bounded: false)
+            } else {
+                engine.evict(replayed.table, key)
+            }
+            break
+        }
         // Making room may have brought the database past this record, and the record into quarantine.
         if hasMadeRoom, replayed.sequence <= engine.materialized.reached,
             !engine.sink.quarantineIsEmpty
         {
-            let record = replayed.record
-            pins.pinIfQuarantined(
-                table: record.table, key: Array(copying: payload.extracting(record.key)))
+            pins.pinIfQuarantined(table: replayed.record.table, key: Array(copying: key))
         }
     }
 

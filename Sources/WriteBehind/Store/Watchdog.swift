@@ -49,7 +49,7 @@ package final class Watchdog: Sendable {
 
     private func noteProgress(_ now: UInt64) {
         // Nothing to do is not being stuck.
-        guard engine.materialized.reached >= engine.log.durable else { return }
+        guard engine.inDatabase >= engine.log.durable else { return }
         status.update { $0.lastProgress = now }
     }
 
@@ -100,7 +100,7 @@ package final class Watchdog: Sendable {
         let backlog = engine.backlog.lag
         return Health.Lag(
             staged: engine.log.lastSequence, durable: engine.log.synced,
-            materialized: engine.materialized.reached, bytes: backlog.byteCount,
+            materialized: engine.inDatabase, bytes: backlog.byteCount,
             seconds: backlog.oldestTime.map { Double(now - min(now, $0)) / 1000 } ?? 0)
     }
 

@@ -4,7 +4,7 @@ import EventLog
 struct ReplayedRecord {
     let record: Record
     let sequence: UInt64
-    fileprivate let table: UInt16
+    let table: UInt16
     fileprivate let hash: UInt64
 
     init(
