@@ -53,10 +53,7 @@ extension SimulatedStore {
             openSink: { [database] (_, _, origin) throws(SinkError) in
                 database.open(origin: origin)
             },
-            setAside: { [database] (path, _) throws(SinkError) in
-                database.replace(with: nil)
-                return AsideDatabase(path: path, statements: [], problem: nil)
-            })
+            setAside: { [database] (_, _) throws(SinkError) in database.replace(with: nil) })
         environment.waitForRoom = { log, _ in
             log.flusher?.request(durable: log.lastSequence)
             _ = log.flusher?.step()

@@ -203,7 +203,8 @@ final class SimulatedSink: Sink {
         }
     }
 
-    func carryOver(_ statements: [String]) throws(SinkError) -> [CarryFailure] { [] }
+    func aside() throws(SinkError) -> AsideDatabase? { nil }
+    func carryOver() throws(SinkError) -> [CarryFailure] { [] }
 
     func checkpoint() throws(SinkError) -> Watermark {
         let content = try content()

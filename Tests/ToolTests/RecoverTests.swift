@@ -54,6 +54,7 @@ import WriteBehind
         let fixture = try await Fixture.closed()
         let queue = try DatabaseQueue(path: fixture.path + "/database.sqlite")
         try await queue.write { try $0.execute(sql: "DELETE FROM flight WHERE number > 5") }
+        try await queue.write { try $0.execute(sql: "CREATE VIEW mine AS SELECT 1") }
         try queue.close()
         let plan = try Tool.run("recover", fixture.path)
         #expect(plan.status == 5)
@@ -61,6 +62,9 @@ import WriteBehind
         let result = try Tool.run("recover", fixture.path, "--apply")
         #expect(result.status == 0, "\(result.output)\(result.errors)")
         #expect(try rows(fixture.path + "/database.sqlite") == 9)
+        let rebuilt = try DatabaseQueue(path: fixture.path + "/database.sqlite")
+        #expect(try await rebuilt.read { try Int.fetchOne($0, sql: "SELECT * FROM mine") } == 1)
+        try rebuilt.close()
         #expect(
             FileManager.default.fileExists(
                 atPath: fixture.path + "/database.sqlite.recover.aside"))

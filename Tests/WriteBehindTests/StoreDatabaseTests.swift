@@ -108,4 +108,35 @@ import WriteBehind
         #expect(names == ["best", "mine"], "the trigger's table was the user's own")
         try await store.close()
     }
+
+    @Test func whatUsersMadeIsCarriedOverThoughRebuildingIsInterrupted() async throws {
+        let directory = TemporaryStore()
+        try await write(directory, 0..<10)
+        let fork = TemporaryStore()
+        try FileManager.default.copyItem(atPath: directory.path, toPath: fork.path)
+        try await write(fork, 500..<505)
+        try fork.user("CREATE INDEX mine ON player (score)")
+        try await write(directory, 10..<100)
+        try copyDatabase(from: fork.database, to: directory.database)
+        let failing = Failing()
+        failing.now = SinkError(.busy, "somebody has it")
+        for _ in 0..<2 {
+            let report = try await directory.open(failing: failing).close(deadline: .zero)
+            #expect(report.materialized == 0)
+        }
+        try await check(directory, 0..<100)
+        let queue = try DatabaseQueue(path: directory.database)
+        let index = try await queue.read {
+            try String.fetchOne($0, sql: "SELECT name FROM sqlite_master WHERE name = 'mine'")
+        }
+        #expect(index == "mine")
+        try queue.close()
+        // Once it is made, it is the users' again.
+        try directory.user("DROP INDEX mine")
+        try await check(directory, 0..<100)
+        #expect(
+            try await DatabaseQueue(path: directory.database).read {
+                try String.fetchAll($0, sql: "SELECT name FROM sqlite_master WHERE name = 'mine'")
+            } == [])
+    }
 }

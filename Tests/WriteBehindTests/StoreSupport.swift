@@ -178,9 +178,8 @@ final class FailingSink: Sink {
         sink.isQuarantined(table, key: key)
     }
     func quarantined() -> [QuarantinedCommit] { sink.quarantined() }
-    func carryOver(_ statements: [String]) throws(SinkError) -> [CarryFailure] {
-        try sink.carryOver(statements)
-    }
+    func aside() throws(SinkError) -> AsideDatabase? { try sink.aside() }
+    func carryOver() throws(SinkError) -> [CarryFailure] { try sink.carryOver() }
     func checkpoint() throws(SinkError) -> Watermark { try sink.checkpoint() }
     func close() throws(SinkError) { try sink.close() }
 }

@@ -23,6 +23,7 @@ package final class SQLiteSink: Sink {
     }
 
     package let path: String
+    let disk: any Disk
     let pool: DatabasePool
     let options: SQLiteOptions
     let writer: Lock<SQLiteWriter?>
@@ -42,6 +43,7 @@ package final class SQLiteSink: Sink {
         options: SQLiteOptions = SQLiteOptions()
     ) throws(SinkError) {
         self.path = path
+        self.disk = disk
         self.options = options
         try SQLiteOpening.claim(path, storeID: storeID, disk: disk)
         pool = try throwingSinkError { try DatabasePool(path: path, configuration: options.grdb) }

@@ -1,8 +1,12 @@
 package import EventLog
+import Foundation
 import GRDB
 
 /// A database that was put aside, and what its users had made of it.
-package struct AsideDatabase: Sendable, Equatable {
+///
+/// It stands in `database.sqlite.carry-over`, as JSON, from before the database is moved until all of that is
+/// made again in the one in its place, so that no crash in between forgets it.
+package struct AsideDatabase: Codable, Sendable, Equatable {
     /// Where it is now, whole and readable.
     package var path: String
     /// The users' CREATE INDEX, VIEW and TRIGGER statements, in the order they were made.
@@ -10,11 +14,38 @@ package struct AsideDatabase: Sendable, Equatable {
     /// Why `statements` may not be all, where the database could not be read.
     package var problem: String?
 
-    package init(path: String, statements: [String], problem: String?) {
-        self.path = path
-        self.statements = statements
-        self.problem = problem
+    /// More than anybody's indices, views and triggers take.
+    private static let byteLimit = 64 << 20
+
+    private static func file(_ database: String) -> String { database + ".carry-over" }
+
+    /// What waits to be made again in a database; nil where nothing does.
+    static func read(
+        _ database: String, on disk: any Disk
+    ) throws(SystemError) -> AsideDatabase? {
+        let path = file(database)
+        guard try disk.exists(path) else { return nil }
+        let bytes = try disk.open(path, .read).bytes(byteLimit)
+        // It is written whole or not at all: a damaged one must not keep the store from opening.
+        return (try? JSONDecoder().decode(Self.self, from: Data(bytes)))
+            ?? AsideDatabase(path: path, statements: [], problem: "\(path) is damaged")
     }
+
+    func write(_ database: String, on disk: any Disk) throws(SystemError) {
+        // Strings alone: there is nothing in it that JSON lacks.
+        let bytes = (try? JSONEncoder().encode(self)) ?? Data()
+        try disk.replace(Self.file(database), with: Array(bytes))
+        try disk.synchronizeDirectory(directory(of: database))
+    }
+
+    static func remove(_ database: String, on disk: any Disk) throws(SystemError) {
+        try disk.remove(file(database))
+        try disk.synchronizeDirectory(directory(of: database))
+    }
+}
+
+private func directory(of path: String) -> String {
+    path.lastIndex(of: "/").map { String(path[...$0]) } ?? "."
 }
 
 /// An index, view or trigger that could not be carried over.
@@ -32,19 +63,28 @@ extension SQLiteSink {
         path: String, reason: String, disk: any Disk
     ) throws(SinkError) -> AsideDatabase {
         var aside = AsideDatabase(path: "", statements: [], problem: nil)
+        do throws(SystemError) {
+            // One that was being rebuilt has not got yet what the one before it had.
+            let waiting = try AsideDatabase.read(path, on: disk)
+            aside.path = try freeName(for: "\(path).\(reason)", disk: disk)
+            aside.statements = waiting?.statements ?? []
+            aside.problem = waiting?.problem
+        } catch {
+            throw SinkError(.io, "\(error)")
+        }
         do {
-            aside.statements = try userStatements(path)
+            let known = Set(aside.statements)
+            aside.statements += try userStatements(path).filter { !known.contains($0) }
         } catch {
             aside.problem = "\(error)"
         }
         do throws(SystemError) {
-            aside.path = try freeName(for: "\(path).\(reason)", disk: disk)
+            try aside.write(path, on: disk)
             // What SQLite left of these belongs to the file; without it they would be lost.
             for suffix in ["-wal", "-shm", ""] where try disk.exists(path + suffix) {
                 try disk.rename(path + suffix, to: aside.path + suffix)
             }
-            let slash = path.lastIndex(of: "/")
-            try disk.synchronizeDirectory(slash.map { String(path[...$0]) } ?? ".")
+            try disk.synchronizeDirectory(directory(of: path))
         } catch {
             throw SinkError(.io, "\(error)")
         }
@@ -79,13 +119,22 @@ extension SQLiteSink {
         }
     }
 
+    package func aside() throws(SinkError) -> AsideDatabase? {
+        do throws(SystemError) {
+            return try AsideDatabase.read(path, on: disk)
+        } catch {
+            throw SinkError(.io, "\(error)")
+        }
+    }
+
     /// Makes indices, views and triggers again, each on its own.
     /// - Returns: those that this database does not take, or that would get in the way of the
     ///   store's own statements (a trigger whose table is not there). They are left out.
-    package func carryOver(_ statements: [String]) throws(SinkError) -> [CarryFailure] {
-        try withWriter { db, writer in
+    package func carryOver() throws(SinkError) -> [CarryFailure] {
+        guard let aside = try aside() else { return [] }
+        let failures = try withWriter { db, writer in
             var failures: [CarryFailure] = []
-            for statement in statements {
+            for statement in aside.statements where try !Self.holds(statement, db) {
                 do {
                     try db.inTransaction(.immediate) {
                         try db.execute(sql: statement)
@@ -99,6 +148,19 @@ extension SQLiteSink {
             }
             return failures
         }
+        do throws(SystemError) {
+            try AsideDatabase.remove(path, on: disk)
+        } catch {
+            throw SinkError(.io, "\(error)")
+        }
+        return failures
+    }
+
+    /// Whether it was made before, by a call that was interrupted.
+    private static func holds(_ statement: String, _ db: Database) throws -> Bool {
+        try Bool.fetchOne(
+            db, sql: "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE sql = ?)",
+            arguments: [statement]) ?? false
     }
 
     /// What writes the store's tables shows only once it is committed.

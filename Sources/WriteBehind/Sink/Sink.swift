@@ -130,9 +130,12 @@ package protocol Sink: AnyObject, Sendable {
     /// - Returns: the first sequences of the commits that succeeded.
     func retry(_ commits: [OrderedCommit]) throws(SinkError) -> [UInt64]
 
-    /// Makes the users' indices, views and triggers of a database that was put aside.
+    /// The database in whose place this one is, as long as what users had made of it waits to be made again.
+    func aside() throws(SinkError) -> AsideDatabase?
+
+    /// Makes the users' indices, views and triggers of a database that was put aside, unless they are there.
     /// - Returns: those that could not be made.
-    func carryOver(_ statements: [String]) throws(SinkError) -> [CarryFailure]
+    func carryOver() throws(SinkError) -> [CarryFailure]
 
     /// Makes everything applied so far survive power loss.
     /// - Returns: the watermark that now does; log above it must be kept.

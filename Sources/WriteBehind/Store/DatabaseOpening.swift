@@ -8,7 +8,6 @@ extension StoreOpening {
         private let origin: Watermark
         private let environment: StoreEnvironment
         private var sink: (any Sink)?
-        private(set) var aside: AsideDatabase?
 
         init(
             _ layout: StoreLayout, _ store: StoreID, _ origin: Watermark,
@@ -46,7 +45,7 @@ extension StoreOpening {
 
         /// Puts the database aside and makes an empty one.
         private mutating func replace(reason: String) throws(SinkError) {
-            aside = try environment.setAside(path, reason)
+            try environment.setAside(path, reason)
             sink = try environment.openSink(path, store, origin)
         }
 

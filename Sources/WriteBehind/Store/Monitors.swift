@@ -117,10 +117,11 @@ final class SinkMonitor: Materializer.Observer {
     /// Once a new database holds what the one before it did, reads may rest on it, and what it has refused
     /// is in memory.
     func catchUp(_ watermark: Watermark) throws {
-        guard engine.sinkIsBehind, watermark.sequence >= engine.materialized.reached else { return }
-        try report(engine.sink.quarantined()) { try pins.restore($0, of: engine) }
-        replacement.carryOver()
-        engine.sinkDidCatchUp()
+        if engine.sinkIsBehind, watermark.sequence >= engine.materialized.reached {
+            try report(engine.sink.quarantined()) { try pins.restore($0, of: engine) }
+            engine.sinkDidCatchUp()
+        }
+        replacement.carryOver(at: watermark)
     }
 
     private func noteProgress() {

@@ -39,7 +39,6 @@ package final class OpenStore: Sendable {
         snapshotter = opening.snapshotter
         expirer = Expirer(engine: engine)
         try opening.replay()
-        try opening.carryOver()
     }
 
     /// Takes the writer's lock, creating the directory first.

@@ -5,8 +5,8 @@ import Logging
 /// name now, or one that is rebuilt. Opening decides which in the same way.
 final class SinkReplacement: Sendable {
     private struct State {
-        /// What users had made of a database that was put aside.
-        var aside: AsideDatabase?
+        /// From where on a database has the rows for what users had made of the one before it.
+        var carriesOverAt: UInt64?
         var hasReplacedDamaged = false
         /// Whether a damaged one is out of the way, and the new one not there yet.
         var isReplacingDamaged = false
@@ -43,7 +43,6 @@ final class SinkReplacement: Sendable {
             state.withLock {
                 $0.hasReplacedDamaged = true
                 $0.isReplacingDamaged = true
-                $0.aside = database.aside
             }
         } else {
             try database.open()
@@ -52,39 +51,54 @@ final class SinkReplacement: Sendable {
         try database.rebuildIfForeign(to: log, rebuild)
         if try database.watermark().sequence == 0 { try rebuild.fill(try database.get()) }
         let watermark = try database.watermark()
-        state.withLock { state in
-            state.isReplacingDamaged = false
-            if let aside = database.aside { state.aside = aside }
-        }
+        state.withLock { $0.isReplacingDamaged = false }
         let sink = try database.get()
         engine.replaceSink(with: sink, at: watermark.sequence)
         logger.warning(
             "the database was lost and another is in its place",
             metadata: [
                 "cause": "\(error)", "from": "\(watermark.sequence)",
-                "kept": "\(database.aside?.path ?? "nothing")",
+                "kept": "\((try? sink.aside())?.path ?? "nothing")",
             ])
+        noteAside(through: engine.materialized.reached)
         return (sink, watermark)
     }
 
-    /// Makes what users had made, once the rows are there.
-    func carryOver() {
-        guard let aside = state.withLock({ $0.aside.take() }) else { return }
+    /// What users had made of a database that was put aside is made again once the rows are there, through
+    /// `sequence`.
+    func noteAside(through sequence: UInt64) {
         do throws(SinkError) {
-            try aside.carryOver(to: engine.sink, logger)
+            guard let aside = try engine.sink.aside() else { return }
+            logger.warning(
+                "the database was put aside and is being rebuilt",
+                metadata: ["kept": "\(aside.path)"])
+            if let problem = aside.problem {
+                logger.error(
+                    "not all could be read that users had made of it",
+                    metadata: ["kept": "\(aside.path)", "cause": "\(problem)"])
+            }
+            state.withLock { $0.carriesOverAt = sequence }
         } catch {
-            logger.error("nothing was carried over", metadata: ["cause": "\(error)"])
+            logger.error("what users had made cannot be read", metadata: ["cause": "\(error)"])
         }
     }
-}
 
-extension AsideDatabase {
-    /// Makes the users' indices, views and triggers in another database.
-    func carryOver(to sink: any Sink, _ logger: Logger) throws(SinkError) {
-        for failure in try sink.carryOver(statements) {
-            logger.error(
-                "could not be carried over to the rebuilt database",
-                metadata: ["sql": "\(failure.statement)", "cause": "\(failure.reason)"])
+    /// Makes it, if the database has come so far. What fails is tried again by the next open.
+    func carryOver(at watermark: Watermark) {
+        let isDue = state.withLock { state in
+            guard let due = state.carriesOverAt, watermark.sequence >= due else { return false }
+            state.carriesOverAt = nil
+            return true
+        }
+        guard isDue else { return }
+        do throws(SinkError) {
+            for failure in try engine.sink.carryOver() {
+                logger.error(
+                    "could not be carried over to the rebuilt database",
+                    metadata: ["sql": "\(failure.statement)", "cause": "\(failure.reason)"])
+            }
+        } catch {
+            logger.error("nothing was carried over", metadata: ["cause": "\(error)"])
         }
     }
 }

@@ -12,8 +12,7 @@ package struct StoreEnvironment: Sendable {
         @Sendable (_ path: String, _ store: StoreID, _ origin: Watermark) throws(SinkError) ->
             any Sink
     /// Moves a database out of the way.
-    package var setAside:
-        @Sendable (_ path: String, _ reason: String) throws(SinkError) -> AsideDatabase
+    package var setAside: @Sendable (_ path: String, _ reason: String) throws(SinkError) -> Void
     /// How a write waits for room in staging.
     package var waitForRoom: @Sendable (Log, UInt64) -> Void = { $0.waitForRoom($1) }
     /// How the log is read on while what was read before is worked on.
@@ -23,7 +22,7 @@ package struct StoreEnvironment: Sendable {
         disk: any Disk, time: any TimeSource, random: @escaping @Sendable () -> UInt64,
         openSink:
             @escaping @Sendable (String, StoreID, Watermark) throws(SinkError) -> any Sink,
-        setAside: @escaping @Sendable (String, String) throws(SinkError) -> AsideDatabase
+        setAside: @escaping @Sendable (String, String) throws(SinkError) -> Void
     ) {
         self.disk = disk
         self.time = time
@@ -49,7 +48,7 @@ package struct StoreEnvironment: Sendable {
                     options: options)
             },
             setAside: { (path, reason) throws(SinkError) in
-                try SQLiteSink.setAside(path: path, reason: reason, disk: disk)
+                _ = try SQLiteSink.setAside(path: path, reason: reason, disk: disk)
             })
     }
 

@@ -14,8 +14,6 @@ struct StoreOpening {
     private let status: Status
     private var watermark: Watermark
     private let alongside: Alongside
-    /// What users had made of a database that was put aside.
-    private var aside: AsideDatabase?
 
     init(
         _ layout: StoreLayout, _ store: StoreID, _ configuration: StoreConfiguration,
@@ -48,7 +46,6 @@ struct StoreOpening {
             if try database.watermark().sequence == 0 { try rebuild.fill(try database.get()) }
         }
         self.watermark = try database.watermark()
-        aside = database.aside
         synced.advance(to: log.durable)
         durable.advance(to: log.durable)
         backlog.advance(to: self.watermark.sequence)
@@ -60,6 +57,7 @@ struct StoreOpening {
         for table in engine.tables.tables { engine.setDefaults(table) }
         pins = Pins(view: view)
         let replacement = SinkReplacement(layout, origin, environment, engine)
+        replacement.noteAside(through: log.durable)
         materializer = Materializer(
             log: log, sink: engine.sink, watermark: self.watermark,
             limits: Materializer.Limits(configuration),
@@ -132,28 +130,6 @@ struct StoreOpening {
             engine: engine, pins: pins, materializer: materializer, status: status,
             alongside: alongside, watermark: watermark.sequence)
         try replay.run()
-    }
-
-    // MARK: a database that was put aside
-
-    /// After a database was put aside: fills the new one, then makes the users' indices, views and triggers again.
-    func carryOver() throws(StoreError) {
-        guard let aside else { return }
-        let logger = configuration.logger
-        logger.warning(
-            "the database was put aside and is being rebuilt", metadata: ["kept": "\(aside.path)"])
-        while materializer.watermark.sequence < engine.log.durable {
-            guard materializer.catchUp(towards: engine.log.durable) else {
-                throw .database(
-                    "it cannot be rebuilt; its old one is \(aside.path)"
-                        + (status.current.sinkError.map { ": \($0)" } ?? ""))
-            }
-        }
-        do throws(SinkError) {
-            try aside.carryOver(to: engine.sink, logger)
-        } catch {
-            throw StoreError(error)
-        }
     }
 }
 
