@@ -14,6 +14,7 @@ struct StoreOpening {
     private let status: Status
     private var watermark: Watermark
     private let alongside: Alongside
+    private let replacement: SinkReplacement
 
     init(
         _ layout: StoreLayout, _ store: StoreID, _ configuration: StoreConfiguration,
@@ -56,7 +57,7 @@ struct StoreOpening {
             configuration: configuration, waitForRoom: environment.waitForRoom)
         for table in engine.tables.tables { engine.setDefaults(table) }
         pins = Pins(view: view)
-        let replacement = SinkReplacement(layout, origin, environment, engine)
+        replacement = SinkReplacement(layout, origin, environment, engine)
         replacement.noteAside(through: log.durable)
         materializer = Materializer(
             log: log, sink: engine.sink, watermark: self.watermark,
@@ -64,7 +65,7 @@ struct StoreOpening {
             observer: SinkMonitor(
                 engine: engine, pins: pins, status: status, metrics: metrics,
                 replacement: replacement),
-            replacement: { try replacement.replace(after: $0) },
+            replacement: { [replacement] in try replacement.replace(after: $0) },
             alongside: environment.alongside)
         snapshotter = Snapshotter(
             engine: engine, materializer: materializer, status: status, metrics: metrics)
@@ -130,6 +131,7 @@ struct StoreOpening {
             engine: engine, pins: pins, materializer: materializer, status: status,
             alongside: alongside, watermark: watermark.sequence)
         try replay.run()
+        replacement.carryOver(at: materializer.watermark)
     }
 }
 
