@@ -80,7 +80,9 @@ package final class LogReader {
     /// The bases of all segments, ascending.
     package static func segmentBases(_ environment: LogEnvironment) throws(LogError) -> [UInt64] {
         try onDisk { () throws(SystemError) in
-            try environment.disk.list(environment.layout.log)
+            // A store that was killed while it was made may have no such directory yet.
+            guard try environment.disk.exists(environment.layout.log) else { return [] }
+            return try environment.disk.list(environment.layout.log)
                 .compactMap(StoreLayout.sequence(ofFileNamed:)).sorted()
         }
     }

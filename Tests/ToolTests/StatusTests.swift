@@ -44,4 +44,26 @@ import Testing
         #expect(try status(corrupt).1["state"] as? String == "corrupt")
         #expect(try status(corrupt).0.status == 5)
     }
+
+    /// A kill between store.json and what comes after it.
+    @Test func aStoreThatWasKilledWhileItWasMadeIsAnEmptyOne() async throws {
+        let fixture = try await Fixture.closed()
+        for name in try FileManager.default.contentsOfDirectory(atPath: fixture.path)
+        where name != "store.json" && name != "LOCK" {
+            try FileManager.default.removeItem(atPath: fixture.path + "/" + name)
+        }
+        for command in ["status", "verify", "stats", "log", "recover"] {
+            let result = try Tool.run(command, fixture.path)
+            #expect(result.status == 0, "\(command): \(result.output)\(result.errors)")
+        }
+        #expect(try Tool.run("recover", fixture.path, "--apply").status == 0)
+        #expect(try Tool.run("verify", fixture.path, "--database").status == 0)
+    }
+
+    @Test func aLostLogIsMissedByTheDatabase() async throws {
+        let fixture = try await Fixture.closed()
+        try FileManager.default.removeItem(atPath: fixture.path + "/log")
+        let result = try Tool.run("verify", fixture.path)
+        #expect(result.status == 5 && result.output.contains("E3"), "\(result.output)")
+    }
 }
