@@ -56,7 +56,7 @@ import WriteBehind
     @Test(arguments: [false, true])
     func noFailedOperationLosesAWriteOrLeavesACallerWaiting(permanently: Bool) async throws {
         let healthy = FailingDisk(PosixDisk())
-        let whole = await live(TemporaryStore(), on: healthy, patience: .seconds(30))
+        let whole = await live(TemporaryStore(), on: healthy, patience: .hang)
         try #require(whole.errors.isEmpty && whole.rows.count == 120, "\(whole.errors)")
         let isExhaustive = ProcessInfo.processInfo.environment["EXHAUSTIVE"] != nil
         if isExhaustive { print("a store's life: \(healthy.operationCount) operations") }
@@ -67,7 +67,7 @@ import WriteBehind
                 let disk = FailingDisk(PosixDisk())
                 disk.fail(at: n, with: fault, permanently: permanently)
                 let lived = await live(
-                    directory, on: disk, patience: permanently ? .milliseconds(50) : .seconds(30))
+                    directory, on: disk, patience: permanently ? .milliseconds(50) : .hang)
                 let name: Comment = "operation \(n), \(fault)"
                 for error in lived.errors {
                     guard let error = error as? StoreError else {
@@ -90,7 +90,7 @@ import WriteBehind
             let found = try await players.get(row.id)
             #expect(found == row, name)
         }
-        try await store.waitForAll(.materialized, timeout: .seconds(30))
+        try await store.waitForAll(.materialized, timeout: .hang)
         try await store.close()
     }
 }

@@ -54,7 +54,7 @@ import WriteBehind
 
     /// Looks at a store and repairs it. Returns what was to be done.
     private func recover(
-        _ directory: TemporaryStore, on disk: any Disk
+        _ directory: TemporaryStore, on disk: any Disk, patience: Duration = .hang
     ) async throws -> RecoveryPlan {
         let inspection = try StoreInspection(path: directory.path, disk: disk)
         let plan = try RecoveryPlan(inspection, jobs: 1, progress: { _ in }, differs: { _, _ in })
@@ -63,8 +63,8 @@ import WriteBehind
         configuration.stagingSlotSize = 64 << 10
         configuration.cacheLimit = 8 << 20
         configuration.readers = 1
-        // A disk that fails for good is given up soon.
-        configuration.stallAfter = .milliseconds(20)
+        // It is given up after ten times this.
+        configuration.stallAfter = patience / 10
         configuration.retryLimit = .milliseconds(20)
         _ = try await plan.apply(configuration) { _ in }
         return plan
@@ -90,7 +90,9 @@ import WriteBehind
                 disk.fail(at: n, with: .errno(fault), permanently: index > 1)
                 let name: Comment = "operation \(n), \(fault), \(index > 1 ? "for good" : "once")"
                 do {
-                    let plan = try await recover(directory, on: disk)
+                    // A disk that fails for good is given up soon.
+                    let plan = try await recover(
+                        directory, on: disk, patience: .milliseconds(200))
                     #expect(plan.database == expected.database, name)
                     #expect(plan.steps.count == expected.steps.count, name)
                 } catch let error where Self.isOurs(error) {

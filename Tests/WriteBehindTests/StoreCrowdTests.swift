@@ -49,7 +49,7 @@ import WriteBehind
         }
         let due = try await eventually { try await crowd.dueSessions() == 0 }
         #expect(due, "a row that is due is still there")
-        #expect(try await store.close().pending == 0)
+        #expect(try await store.close(deadline: .hang).pending == 0)
         for message in ["took a snapshot", "merged small segments", "deleted a file"] {
             #expect(lines.withLock { $0.contains { $0.contains(message) } }, "nobody \(message)")
         }

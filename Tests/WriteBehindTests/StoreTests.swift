@@ -70,7 +70,7 @@ final class TemporaryStore: Sendable {
             try String.fetchOne($0, sql: "SELECT name FROM player")
         }
         #expect(name == "Ada")
-        let report = try await store.close()
+        let report = try await store.close(deadline: .hang)
         #expect(report.pending == 0)
     }
 

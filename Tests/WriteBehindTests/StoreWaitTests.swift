@@ -56,8 +56,8 @@ import WriteBehind
         let store = try directory.open()
         let players = try store.table(Player.self)
         for id in 0..<100 { try players.put(Player(id: id, name: "p")) }
-        async let other = store.close()
-        #expect(try await store.close().pending == 0)
+        async let other = store.close(deadline: .hang)
+        #expect(try await store.close(deadline: .hang).pending == 0)
         try await directory.open().close()
         #expect(try await other.pending == 0)
         let error = await storeError { _ = try await players.get(1000) }
@@ -97,7 +97,7 @@ import WriteBehind
             try Int.fetchOne($0, sql: "SELECT count(*) FROM player")
         }
         #expect(count == 100)
-        #expect(try await store.close().pending == 0)
+        #expect(try await store.close(deadline: .hang).pending == 0)
     }
 
     @Test func whoWaitsWithATimeoutAgainAndAgainFillsNoMemory() async throws {
