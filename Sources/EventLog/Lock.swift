@@ -17,7 +17,8 @@ public import Glibc
     public init(_ initial: consuming sending Value) {
         let line = 64
         let offset = max(line, MemoryLayout<Value>.alignment)
-        let size = (offset + MemoryLayout<Value>.size + line - 1) / line * line
+        // Not the size: a value of none would have the address of what lies behind.
+        let size = (offset + MemoryLayout<Value>.stride + line - 1) / line * line
         let memory = UnsafeMutableRawPointer.allocate(byteCount: size, alignment: offset)
         unsafe mutex = memory.bindMemory(to: pthread_mutex_t.self, capacity: 1)
         unsafe value = (memory + offset).bindMemory(to: Value.self, capacity: 1)
