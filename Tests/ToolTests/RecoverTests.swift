@@ -70,6 +70,25 @@ import WriteBehind
                 atPath: fixture.path + "/database.sqlite.recover.aside"))
     }
 
+    @Test func whatOthersMadeOfAnotherStoresDatabaseIsNotCarriedOver() async throws {
+        let (fixture, other) = (try await Fixture.closed(), try await Fixture.closed())
+        let queue = try DatabaseQueue(path: other.path + "/database.sqlite")
+        try await queue.write { try $0.execute(sql: "CREATE VIEW theirs AS SELECT 1") }
+        try queue.close()
+        let path = fixture.path + "/database.sqlite"
+        try FileManager.default.removeItem(atPath: path)
+        try FileManager.default.copyItem(atPath: other.path + "/database.sqlite", toPath: path)
+        let result = try Tool.run("recover", fixture.path, "--apply")
+        #expect(result.status == 0, "\(result.output)\(result.errors)")
+        let rebuilt = try DatabaseQueue(path: path)
+        let views = try await rebuilt.read {
+            try String.fetchAll($0, sql: "SELECT name FROM sqlite_master WHERE type = 'view'")
+        }
+        #expect(views == [])
+        try rebuilt.close()
+        #expect(try rows(path) == 9)
+    }
+
     @Test func aDamagedLogIsSalvagedIntoANewStore() async throws {
         let fixture = try await Fixture.corrupt()
         #expect(try Tool.run("recover", fixture.path, "--apply").status == 5)

@@ -53,9 +53,9 @@ private struct Bench: ~Copyable {
     func fill(_ row: [UInt8]?, asOf watermark: UInt64) throws -> Shard.Fill {
         try view.withShard(of: hash) { shard in
             guard let row else {
-                return try shard.fill(hash, 1, key.span, row: nil, asOf: watermark, retries: 0)
+                return try shard.fill(hash, 1, key.span, row: nil, asOf: watermark, generation: 0)
             }
-            return try shard.fill(hash, 1, key.span, row: row.span, asOf: watermark, retries: 0)
+            return try shard.fill(hash, 1, key.span, row: row.span, asOf: watermark, generation: 0)
         }
     }
 
@@ -169,7 +169,7 @@ enum Step: Sendable {
     @Test func whatTheDatabaseSaidBeforeItTookSomethingOutOfQuarantineIsAskedAgain() throws {
         let bench = try Bench()
         try bench.perform(.patch(101))
-        bench.view.forEachShard { $0.noteRetry() }
+        bench.view.forEachShard { $0.sinkDidChange() }
         #expect(try bench.fill(Bench.old, asOf: 101) == .lookAgain)
         #expect(bench.look().state == .partial)
         try bench.perform(.put(102))
@@ -199,6 +199,15 @@ enum Step: Sendable {
         try bench.perform(.advance(200))
         try bench.perform(.evict(false))
         #expect(bench.look().sequence == sequence && bench.look().body == expected, "\(what)")
+    }
+
+    @Test func aRowInQuarantineThatWasClearedSinceIsNotBroughtBack() throws {
+        let bench = try Bench()
+        try bench.perform(.clear(101))
+        try bench.view.withShard(of: bench.hash) {
+            try $0.restore(bench.hash, 1, bench.key.span, .full, Bench.old.span, sequence: 90)
+        }
+        #expect(bench.look().state == .tombstone && bench.look().sequence == 101)
     }
 
     @Test func aFilledRowHasTheWatermarkAsItsSequence() throws {
@@ -232,7 +241,7 @@ enum Step: Sendable {
                 case 20..<25: shard.evict(hash, 1, key.span)
                 case 25..<30:
                     _ = try shard.fill(
-                        hash, 1, key.span, row: row.span, asOf: watermark, retries: 0)
+                        hash, 1, key.span, row: row.span, asOf: watermark, generation: 0)
                 default: shard.put(hash, 1, key.span, row.span, sequence: sequence)
                 }
             }

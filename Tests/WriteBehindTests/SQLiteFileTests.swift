@@ -184,4 +184,23 @@ import WriteBehind
             path: fixture.path, reason: "history-3", disk: PosixDisk())
         #expect(again.path == fixture.path + ".history-3.2.aside")
     }
+
+    @Test func whatUsersMadeIsKeptWhileTheNewDatabaseTakesNothing() throws {
+        let fixture = try SinkFixture()
+        try fixture.user("CREATE INDEX by_age ON person (age)")
+        try fixture.sink.close()
+        _ = try SQLiteSink.setAside(path: fixture.path, reason: "damaged", disk: PosixDisk())
+        let rebuilt = try SinkFixture.open(fixture.path)
+        try rebuilt.define(SinkFixture.person, through: fixture.at(1))
+        let other = try DatabaseQueue(path: fixture.path)
+        try other.inTransaction(.immediate) { _ in
+            #expect(throws: SinkError.self) { try rebuilt.carryOver() }
+            return .rollback
+        }
+        #expect(try rebuilt.aside()?.statements.count == 1)
+        #expect(try rebuilt.carryOver().isEmpty)
+        #expect(try rebuilt.aside() == nil)
+        try other.close()
+        try rebuilt.close()
+    }
 }

@@ -107,6 +107,32 @@ import WriteBehind
         #expect(last == durable)
     }
 
+    /// The second time, blocks of what were two segments become one: no block starts any more where a reader of
+    /// the first of them wants to go on.
+    @Test func aWalkShowsNothingTwiceWhereSegmentsAreMergedAgain() throws {
+        let harness = try manySegments(3)
+        let walk = try LogWalk(harness.environment, from: 1)
+        var shown: [UInt64] = []
+        func show(through durable: UInt64) throws {
+            while try walk.next(through: durable) {
+                _ = try walk.records { record in
+                    shown.append(record.sequence)
+                    return true
+                }
+            }
+        }
+        try show(through: harness.segments[1] - 1)
+        for _ in 0..<2 {
+            try tidy(harness)
+            for _ in 0..<3 { try harness.appendRandom() }
+            try harness.close()
+            try harness.open()
+        }
+        let durable = try #require(harness.log).durable
+        try show(through: durable)
+        #expect(shown == Array(1...durable))
+    }
+
     /// Recovery when a crash left any of the merged segments, even where no other segment follows.
     @Test(arguments: 0..<8, [true, false])
     func leftoversOfAMergeAreRemoved(subset: Int, hasFollower: Bool) throws {

@@ -139,4 +139,61 @@ import WriteBehind
                 try String.fetchAll($0, sql: "SELECT name FROM sqlite_master WHERE name = 'mine'")
             } == [])
     }
+
+    /// The log does not reach back to what it refused, though it does to where it stands.
+    @Test func aBackupWhoseQuarantineTheLogHasNoMoreIsPutAside() async throws {
+        let directory = TemporaryStore()
+        let backup = directory.path + "-backup"
+        defer { unlink(backup) }
+        var store = try directory.open {
+            $0.segmentSize = 64 << 10
+            $0.logKept = .zero
+            $0.logBytesKept = 0
+        }
+        var players = try store.table(Player.self)
+        try players.put(Player(id: 0, name: "same"))
+        try await store.waitForAll(.materialized, timeout: .hang)
+        try directory.user("CREATE UNIQUE INDEX one ON player (name)")
+        try players.put(Player(id: 1, name: "same", score: 1))
+        for id in 2..<5000 { try players.put(Player(id: id, name: UUID().uuidString, score: id)) }
+        try await store.waitForAll(.materialized, timeout: .hang)
+        #expect(store.quarantine.list().count == 1)
+        let copy = try DatabaseQueue(path: backup)
+        try #require(store.database).backup(to: copy)
+        try copy.close()
+        try directory.user("DROP INDEX one")
+        try store.quarantine.retry()
+        for id in 5000..<5002 {
+            try players.put(Player(id: id, name: "n\(id)", score: id))
+            try await store.waitForAll(.materialized, timeout: .hang)
+            try await store.snapshot()
+        }
+        let first = StoreLayout(root: directory.path).segment(1)
+        #expect(await eventually { !FileManager.default.fileExists(atPath: first) })
+        try await store.close()
+        try copyDatabase(from: backup, to: directory.database)
+        store = try directory.open()
+        players = try store.table(Player.self)
+        #expect(try await players.get(1)?.score == 1)
+        try await store.waitForAll(.materialized, timeout: .hang)
+        #expect(store.quarantine.list().count <= 1)
+        for id in 0..<5002 { #expect(try await players.get(id)?.score == id) }
+        try await store.close()
+    }
+
+    @Test func aStoreThatCanOnlyBeReadCarriesNothingOver() async throws {
+        let directory = TemporaryStore()
+        try await write(directory, 0..<10)
+        try await write(directory, 10..<20)
+        let log = StoreLayout(root: directory.path).log
+        let last = try #require(FileManager.default.contentsOfDirectory(atPath: log).max())
+        try FileManager.default.removeItem(atPath: log + "/" + last)
+        let file = directory.database + ".carry-over"
+        let json = #"{"path":"old","statements":["CREATE INDEX mine ON player (score)"]}"#
+        try Data(json.utf8).write(to: URL(filePath: file))
+        let store = try directory.open()
+        #expect(store.health.verdict == .failed)
+        try await store.close()
+        #expect(FileManager.default.fileExists(atPath: file))
+    }
 }

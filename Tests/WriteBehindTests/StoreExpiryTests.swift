@@ -90,4 +90,38 @@ private final class ShiftedTime: TimeSource {
         #expect(await eventually { store.health.verdict == .healthy })
         try await store.close()
     }
+
+    /// They stay in the database, and come first of what is due there.
+    @Test func rowsWhoseDeletesAreInQuarantineKeepNoOthersFromExpiring() async throws {
+        let directory = TemporaryStore()
+        let time = ShiftedTime()
+        var environment = StoreEnvironment.machine(readers: 2)
+        environment.time = time
+        var configuration = StoreConfiguration()
+        configuration.expiryInterval = .milliseconds(20)
+        let store = try Store(
+            at: directory.path, configuration: configuration, environment: environment)
+        let sessions = try store.table(Session.self)
+        for number in 0..<1001 {
+            try sessions.put(Session(id: "stay \(number)", until: now + 1000))
+        }
+        try sessions.put(Session(id: "other", until: now + 1500))
+        try await store.waitForAll(.materialized, timeout: .hang)
+        try directory.user(
+            """
+            CREATE TRIGGER stay BEFORE DELETE ON session WHEN old.id LIKE 'stay%'
+            BEGIN SELECT RAISE(ABORT, 'it stays'); END
+            """)
+        time.putForward(seconds: 1200)
+        #expect(await eventually { store.quarantine.list().count == 1001 })
+        #expect(try sessions.evict("other"), "only the database has it now")
+        time.putForward(seconds: 1000)
+        let isGone = try await eventually {
+            try await store.database?.read {
+                try Int.fetchOne($0, sql: "SELECT count(*) FROM session WHERE id = 'other'")
+            } == 0
+        }
+        #expect(isGone)
+        try await store.close()
+    }
 }

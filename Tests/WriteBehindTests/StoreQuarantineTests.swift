@@ -1,4 +1,5 @@
 import EventLog
+import Foundation
 import GRDB
 import TestSupport
 import Testing
@@ -186,12 +187,12 @@ import WriteBehind
         try await store.close()
     }
 
-    /// I5: the database took the commit after it was asked for the row, and before the answer was used.
-    @Test func aReadThatBeganBeforeARetryDoesNotBringTheRowBackAsItWas() async throws {
-        let directory = TemporaryStore()
-        let failing = Failing()
-        var store = try directory.open(failing: failing)
-        var players = try store.table(Player.self)
+    /// A store whose database refused a patch of row 1, the score seven, opened anew: memory has the patch alone.
+    private func storeWithAPatchInQuarantine(
+        _ directory: TemporaryStore, _ failing: Failing
+    ) async throws -> (Store, StoredTable<Player>) {
+        let store = try directory.open(failing: failing)
+        let players = try store.table(Player.self)
         try players.put(Player(id: 1, name: "one"))
         try await store.waitForAll(.materialized, timeout: .hang)
         try directory.user(
@@ -203,18 +204,41 @@ import WriteBehind
         try await store.waitForAll(.materialized, timeout: .hang)
         #expect(store.quarantine.list().count == 1)
         try await store.close()
+        let reopened = try directory.open(failing: failing)
+        return (reopened, try reopened.table(Player.self))
+    }
 
-        store = try directory.open(failing: failing)
-        players = try store.table(Player.self)
-        // In memory is what the log has: that the score is seven.
-        let (retried, table) = (store, players)
+    /// I5: the database took the commit after it was asked for the row, and before the answer was used.
+    @Test func aReadThatBeganBeforeARetryDoesNotBringTheRowBackAsItWas() async throws {
+        let directory = TemporaryStore()
+        let failing = Failing()
+        let (store, players) = try await storeWithAPatchInQuarantine(directory, failing)
         failing.afterReading = {
             try directory.user("DROP TRIGGER no_seven")
-            #expect(try retried.quarantine.retry().count == 1)
-            #expect(try table.evict(1))
+            #expect(try store.quarantine.retry().count == 1)
+            #expect(try players.evict(1))
         }
         #expect(try await players.get(1)?.score == 7)
         #expect(try players.evict(1))
+        #expect(try await players.get(1)?.score == 7)
+        try await store.close()
+    }
+
+    /// I5: another database, which takes the commit, is in the place of the one that was asked.
+    @Test func aReadOfALostDatabaseDoesNotBringTheRowBackAsItWas() async throws {
+        let directory = TemporaryStore()
+        let failing = Failing()
+        let (store, players) = try await storeWithAPatchInQuarantine(directory, failing)
+        failing.afterReading = {
+            for suffix in ["", "-wal", "-shm"] { unlink(directory.database + suffix) }
+            try players.put(Player(id: 2, name: "two"))
+            let end = Date(timeIntervalSinceNow: 300)
+            while !store.quarantine.list().isEmpty || store.health.verdict != .healthy {
+                guard Date() < end else { throw StoreError.timedOut(.materialized) }
+                usleep(5000)
+            }
+            #expect(try players.evict(1))
+        }
         #expect(try await players.get(1)?.score == 7)
         try await store.close()
     }

@@ -133,7 +133,8 @@ extension RecoveryPlan {
             }
             aside = try withExtendedLifetime(lock) {
                 try SQLiteSink.setAside(
-                    path: layout.database, reason: "recover", disk: disk
+                    path: layout.database, reason: "recover",
+                    isOurs: store.database.state != .foreign, disk: disk
                 ).path
             }
         }

@@ -59,8 +59,10 @@ extension SQLiteSink {
     ///
     /// Whatever its WAL holds is copied into it first. After power loss it is under the one name or
     /// the other. Nothing is deleted.
+    ///
+    /// - Parameter isOurs: whether what its users made of it is for the one in its place.
     package static func setAside(
-        path: String, reason: String, disk: any Disk
+        path: String, reason: String, isOurs: Bool = true, disk: any Disk
     ) throws(SinkError) -> AsideDatabase {
         var aside = AsideDatabase(path: "", statements: [], problem: nil)
         do throws(SystemError) {
@@ -74,7 +76,8 @@ extension SQLiteSink {
         }
         do {
             let known = Set(aside.statements)
-            aside.statements += try userStatements(path).filter { !known.contains($0) }
+            let made = try userStatements(path).filter { !known.contains($0) }
+            if isOurs { aside.statements += made }
         } catch {
             aside.problem = "\(error)"
         }
@@ -143,6 +146,9 @@ extension SQLiteSink {
                     }
                     try dropNewestUnlessSafe(db, writer)
                 } catch {
+                    let error = SinkError(wrapping: error)
+                    // That says nothing of the statement.
+                    if error.isTransient || error.kind == .corrupt { throw error }
                     failures.append(CarryFailure(statement: statement, reason: "\(error)"))
                 }
             }

@@ -73,12 +73,12 @@ extension Snapshotter {
             observer: SnapshotMonitor(
                 status: status, metrics: metrics, logger: configuration.logger)
         ) { checkpoint in
-            let watermark =
-                checkpoint
-                ? try materializer.exclusively { try engine.sink.checkpoint() }
-                : materializer.watermark
-            let quarantined = engine.sink.quarantined().first?.firstSequence
-            return min(watermark.sequence, quarantined.map { $0 - 1 } ?? .max)
+            // In one: what leaves quarantine after a checkpoint may be there again after power loss.
+            try materializer.exclusively {
+                let watermark = try checkpoint ? engine.sink.checkpoint() : engine.sink.watermark()
+                let quarantined = engine.sink.quarantined().first?.firstSequence
+                return min(watermark.sequence, quarantined.map { $0 - 1 } ?? .max)
+            }
         }
     }
 }

@@ -30,6 +30,9 @@ extension Engine {
         current.withLock { $0 = CurrentSink(sink: sink, behind: sequence) }
     }
 
+    /// Nothing is in the database any more, until another is in its place and has come as far.
+    func sinkWasLost() { current.withLock { $0.behind = 0 } }
+
     func sinkDidAdvance(to sequence: UInt64) {
         current.withLock { if $0.behind != nil { $0.behind = sequence } }
     }

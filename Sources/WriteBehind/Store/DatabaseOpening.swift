@@ -76,14 +76,19 @@ extension StoreOpening {
         /// A database whose chain value differs from the log's at its watermark reflects another history: one
         /// that was cut off, or another copy of the store's. It is kept aside and a new one is made.
         ///
-        /// One that reflects less than the log still tells of is put aside as well, once there is a good
-        /// snapshot to start a new one from.
+        /// One that reflects less than the log still tells of, or has refused what the log has no more, is put
+        /// aside as well, once there is a good snapshot to start a new one from.
         mutating func rebuildIfForeign(
             to log: Log, _ rebuild: DatabaseRebuild
         ) throws(StoreError) {
             let watermark = try self.watermark()
             do {
-                guard try log.chain(at: watermark.sequence) != watermark.chain else { return }
+                guard try log.chain(at: watermark.sequence) != watermark.chain else {
+                    // What it refused is in the log alone.
+                    let refused = try get().quarantined().first?.firstSequence
+                    if let refused { _ = try log.commit(at: refused) }
+                    return
+                }
                 try sink?.close()
                 sink = nil
                 try replace(reason: "other-history")

@@ -11,8 +11,8 @@ extension Engine {
     /// What memory knows of a row, without asking the database.
     enum Resident: Sendable {
         case known(Fetched)
-        /// Only the database can tell, if what it says is taken in before ``Shard/retries`` changes.
-        case unknown(retries: UInt64)
+        /// Only the database can tell, if what it says is taken in before ``Shard/sinkGeneration`` changes.
+        case unknown(generation: UInt64)
     }
 
     /// Looks a row up in memory.
@@ -27,7 +27,7 @@ extension Engine {
             case .tombstone:
                 return .known(Fetched(body: nil, version: .resident(sequence: found.sequence)))
             case .absent, .partial:
-                return .unknown(retries: shard.retries)
+                return .unknown(generation: shard.sinkGeneration)
             }
         }
     }
@@ -52,9 +52,11 @@ extension Engine {
         while true {
             switch resident(table, key.span) {
             case .known(let fetched): return fetched
-            case .unknown(let retries):
+            case .unknown(let generation):
                 let stored = try await read(table, key)
-                if let fetched = try fill(table, key, stored, retries, deadline) { return fetched }
+                if let fetched = try fill(table, key, stored, generation, deadline) {
+                    return fetched
+                }
             }
         }
     }
@@ -64,9 +66,9 @@ extension Engine {
         while true {
             switch resident(table, key.span) {
             case .known(let fetched): return fetched
-            case .unknown(let retries):
+            case .unknown(let generation):
                 let stored = try readBlocking(table, key)
-                if let fetched = try fill(table, key, stored, retries, nil) { return fetched }
+                if let fetched = try fill(table, key, stored, generation, nil) { return fetched }
             }
         }
     }
@@ -111,7 +113,7 @@ extension Engine {
     /// Gives the view what the database held; nil when the view knows better, or a newer snapshot is
     /// needed.
     private func fill(
-        _ table: UInt16, _ key: [UInt8], _ stored: StoredRow, _ retries: UInt64,
+        _ table: UInt16, _ key: [UInt8], _ stored: StoredRow, _ generation: UInt64,
         _ deadline: UInt64?
     ) throws(StoreError) -> Fetched? {
         let hash = view.hash(table: table, key: key.span)
@@ -120,11 +122,11 @@ extension Engine {
             if let body = stored.body {
                 let filled = try? shard.fill(
                     hash, table, key.span, row: body.span, asOf: stored.watermark,
-                    retries: retries, deadline: deadline)
+                    generation: generation, deadline: deadline)
                 return (filled, isPartial)
             }
             let filled = try? shard.fill(
-                hash, table, key.span, row: nil, asOf: stored.watermark, retries: retries)
+                hash, table, key.span, row: nil, asOf: stored.watermark, generation: generation)
             return (filled, isPartial)
         }
         switch filled {

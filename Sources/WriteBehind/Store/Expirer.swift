@@ -32,8 +32,10 @@ package final class Expirer: Sendable {
         _ table: TableDefinition, _ now: Int64
     ) throws(StoreError) -> [[UInt8]] {
         guard engine.sink.holds(table.id) else { return [] }
+        // Rows whose deletes it refused are still there, first of all.
+        let refused = engine.sink.quarantined().reduce(0) { $0 + $1.keys.count }
         do throws(SinkError) {
-            return try engine.sink.dueRows(table.id, before: now, limit: Self.batch)
+            return try engine.sink.dueRows(table.id, before: now, limit: Self.batch + refused)
         } catch {
             throw StoreError(error)
         }

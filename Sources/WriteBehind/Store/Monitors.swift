@@ -100,7 +100,7 @@ final class SinkMonitor: Materializer.Observer {
         let sequence = applied.watermark.sequence
         engine.sinkDidAdvance(to: sequence)
         // What it throws, it throws again at the end of the step.
-        try? catchUp(applied.watermark)
+        try? letReadsRest(on: applied.watermark)
         engine.view.advance(to: sequence)
         engine.backlog.advance(to: sequence)
         engine.materialized.advance(to: sequence)
@@ -114,14 +114,17 @@ final class SinkMonitor: Materializer.Observer {
 
     func didReplaceSink(_ watermark: Watermark) { noteProgress() }
 
+    func catchUp(_ watermark: Watermark) throws {
+        try letReadsRest(on: watermark)
+        try replacement.carryOver(at: watermark)
+    }
+
     /// Once a new database holds what the one before it did, reads may rest on it, and what it has refused
     /// is in memory.
-    func catchUp(_ watermark: Watermark) throws {
-        if engine.sinkIsBehind, watermark.sequence >= engine.materialized.reached {
-            try report(engine.sink.quarantined()) { try pins.restore($0, of: engine) }
-            engine.sinkDidCatchUp()
-        }
-        replacement.carryOver(at: watermark)
+    private func letReadsRest(on watermark: Watermark) throws {
+        guard engine.sinkIsBehind, watermark.sequence >= engine.materialized.reached else { return }
+        try report(engine.sink.quarantined()) { try pins.restore($0, of: engine) }
+        engine.sinkDidCatchUp()
     }
 
     private func noteProgress() {

@@ -67,7 +67,7 @@ public struct Quarantine: Sendable {
                 throw StoreError.database("it is being rebuilt; try again when it has caught up")
             }
             defer {
-                engine.view.forEachShard { $0.noteRetry() }
+                engine.view.forEachShard { $0.sinkDidChange() }
                 pins.follow(engine.sink.quarantined())
             }
             do throws(SinkError) {
@@ -114,14 +114,18 @@ public struct Quarantine: Sendable {
             }
             // A commit that is on its way may follow the group, and hold rows that the group does not.
             try await waitUntilJudged()
-            guard try self.group(of: sequence) == group else { continue }
-            var transaction = Transaction(engine: engine)
-            for commit in group {
-                transaction.commit.appendSettle(commit.firstSequence, reason: reason)
+            // Between two steps: nobody takes the group out of quarantine meanwhile.
+            let receipt = try materializer.exclusively { () throws -> Receipt? in
+                guard try self.group(of: sequence) == group else { return nil }
+                var transaction = Transaction(engine: engine)
+                for commit in group {
+                    transaction.commit.appendSettle(commit.firstSequence, reason: reason)
+                }
+                for row in rows { try restore(row, in: &transaction) }
+                try correct(&transaction)
+                return try engine.commit(transaction.commit, reads: reads)
             }
-            for row in rows { try await restore(row, in: &transaction) }
-            try correct(&transaction)
-            if let receipt = try engine.commit(transaction.commit, reads: reads) { return receipt }
+            if let receipt { return receipt }
         }
     }
 
@@ -137,8 +141,8 @@ public struct Quarantine: Sendable {
     /// Makes a row again what the database holds.
     private func restore(
         _ row: (table: UInt16, key: [UInt8]), in transaction: inout Transaction
-    ) async throws {
-        let stored = try await engine.readableSink().read(UInt32(row.table), key: row.key)
+    ) throws {
+        let stored = try engine.readableSink().read(UInt32(row.table), key: row.key.span)
         let kind: ChangeKind = stored.body == nil ? .delete : .put
         let body = stored.body ?? []
         transaction.commit.append(kind, table: row.table, key: row.key.span, body: body.span)

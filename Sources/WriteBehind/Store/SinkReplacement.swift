@@ -32,6 +32,7 @@ final class SinkReplacement: Sendable {
     /// - Throws: what keeps a database from being opened or made; the call may be made again.
     func replace(after error: SinkError) throws -> (sink: any Sink, watermark: Watermark) {
         // Reads of it end before there is another file of its name.
+        engine.sinkWasLost()
         try? engine.sink.close()
         let log = engine.log
         var database = StoreOpening.Database(
@@ -77,28 +78,22 @@ final class SinkReplacement: Sendable {
                     "not all could be read that users had made of it",
                     metadata: ["kept": "\(aside.path)", "cause": "\(problem)"])
             }
-            state.withLock { $0.carriesOverAt = sequence }
+            state.withLock { $0.carriesOverAt = max($0.carriesOverAt ?? 0, sequence) }
         } catch {
             logger.error("what users had made cannot be read", metadata: ["cause": "\(error)"])
         }
     }
 
-    /// Makes it, if the database has come so far. What fails is tried again by the next open.
-    func carryOver(at watermark: Watermark) {
-        let isDue = state.withLock { state in
-            guard let due = state.carriesOverAt, watermark.sequence >= due else { return false }
-            state.carriesOverAt = nil
-            return true
-        }
+    /// Makes it, if the database has come so far. Throws what keeps the database from being changed at all; then
+    /// it is to be called again.
+    func carryOver(at watermark: Watermark) throws(SinkError) {
+        let isDue = state.withLock { $0.carriesOverAt.map { watermark.sequence >= $0 } ?? false }
         guard isDue else { return }
-        do throws(SinkError) {
-            for failure in try engine.sink.carryOver() {
-                logger.error(
-                    "could not be carried over to the rebuilt database",
-                    metadata: ["sql": "\(failure.statement)", "cause": "\(failure.reason)"])
-            }
-        } catch {
-            logger.error("nothing was carried over", metadata: ["cause": "\(error)"])
+        for failure in try engine.sink.carryOver() {
+            logger.error(
+                "could not be carried over to the rebuilt database",
+                metadata: ["sql": "\(failure.statement)", "cause": "\(failure.reason)"])
         }
+        state.withLock { $0.carriesOverAt = nil }
     }
 }

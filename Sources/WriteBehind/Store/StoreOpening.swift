@@ -58,7 +58,7 @@ struct StoreOpening {
         for table in engine.tables.tables { engine.setDefaults(table) }
         pins = Pins(view: view)
         replacement = SinkReplacement(layout, origin, environment, engine)
-        replacement.noteAside(through: log.durable)
+        if log.recovery.corruption == nil { replacement.noteAside(through: log.durable) }
         materializer = Materializer(
             log: log, sink: engine.sink, watermark: self.watermark,
             limits: Materializer.Limits(configuration),
@@ -131,7 +131,8 @@ struct StoreOpening {
             engine: engine, pins: pins, materializer: materializer, status: status,
             alongside: alongside, watermark: watermark.sequence)
         try replay.run()
-        replacement.carryOver(at: materializer.watermark)
+        // What fails, the materializer's first step tries again.
+        try? replacement.carryOver(at: materializer.watermark)
     }
 }
 

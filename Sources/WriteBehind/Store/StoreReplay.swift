@@ -104,10 +104,10 @@ struct StoreReplay {
                 continue
             }
             // The database came past it meanwhile: memory needs it only if it was refused.
-            if engine.sink.isQuarantined(replayed.record.table, key: key) {
+            if engine.sink.isQuarantined(replayed.record.table, key: key)
+                || !engine.evict(replayed.table, key)
+            {
                 _ = try engine.view.replay(replayed, in: payload, bounded: false)
-            } else {
-                engine.evict(replayed.table, key)
             }
             break
         }

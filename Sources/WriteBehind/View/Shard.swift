@@ -13,8 +13,9 @@ package struct Shard: ~Copyable, Sendable {
     /// The highest sequence of any row that left without a newer record of its key: by eviction,
     /// time to live, or as a tombstone that became clean.
     package private(set) var droppedThrough: UInt64
-    /// How often the database took commits out of quarantine: its rows changed, and its watermark did not.
-    package private(set) var retries: UInt64 = 0
+    /// How often what the database says of rows has changed without its watermark's telling: when it took
+    /// commits out of quarantine, and when another took its place.
+    package private(set) var sinkGeneration: UInt64 = 0
     let limit: Int
     let dirtyLimit: Int
     private var dirty: DirtyBytes
@@ -203,20 +204,20 @@ package struct Shard: ~Copyable, Sendable {
 
     // MARK: Filling
 
-    /// Takes in what the database held at `watermark`; nil is no row. It was asked when ``retries`` was as given.
+    /// Takes in what the database held at `watermark`; nil is no row.
     ///
     /// Allowed only if nothing newer than that watermark was ever dropped here, the table was not cleared
-    /// since, and the database took nothing out of quarantine since it was asked: otherwise the row could be
+    /// since, and ``sinkGeneration`` is what it was when the database was asked: otherwise the row could be
     /// older than an acknowledged write (I5).
     package mutating func fill(
         _ hash: UInt64, _ table: UInt16, _ key: Span<UInt8>, row: Span<UInt8>?,
-        asOf watermark: UInt64, retries: UInt64, deadline: UInt64? = nil
+        asOf watermark: UInt64, generation: UInt64, deadline: UInt64? = nil
     ) throws(MalformedRecord) -> Fill {
         let found = rows.find(hash, table, key)
         let state = found.reference == 0 ? .absent : rows.entry(found.reference).state
         if state == .full || state == .tombstone { return .present }
         guard watermark >= droppedThrough, watermark >= rows.clearedAt[table] ?? 0,
-            retries == self.retries
+            generation == sinkGeneration
         else { return .lookAgain }
         guard let row else { return .absent }
         counters.fills += 1
@@ -305,6 +306,8 @@ package struct Shard: ~Copyable, Sendable {
         _ hash: UInt64, _ table: UInt16, _ key: Span<UInt8>, _ state: RowState,
         _ body: Span<UInt8>, sequence: UInt64
     ) throws(MalformedRecord) {
+        // The table may have been cleared since: what was written to the row after that is here.
+        guard sequence > rows.clearedAt[table] ?? 0 else { return }
         let place = rows.find(hash, table, key)
         switch (place.reference == 0 ? .absent : rows.entry(place.reference).state, state) {
         case (.absent, .full): put(hash, table, key, body, sequence: sequence)
@@ -328,8 +331,8 @@ package struct Shard: ~Copyable, Sendable {
         if isPinned { pinnedClears.insert(table) } else { pinnedClears.remove(table) }
     }
 
-    /// The database may have taken commits out of quarantine. To be called before their rows are unpinned.
-    package mutating func noteRetry() { retries += 1 }
+    /// The database may say otherwise of rows in quarantine from now on. To be called before they are unpinned.
+    package mutating func sinkDidChange() { sinkGeneration += 1 }
 
     /// Ends what ``pin(_:_:_:)`` began; a tombstone that is clean goes.
     package mutating func unpin(_ hash: UInt64, _ table: UInt16, _ key: Span<UInt8>) {
