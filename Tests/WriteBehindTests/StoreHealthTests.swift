@@ -34,6 +34,27 @@ import WriteBehind
         try await store.close()
     }
 
+    @Test func whoHasWaitedForTheDatabaseFindsItWell() async throws {
+        let directory = TemporaryStore()
+        let failing = Failing()
+        let store = try directory.open(failing: failing)
+        let players = try store.table(Player.self)
+        for round in 0..<20 {
+            failing.now = SinkError(.busy, "injected")
+            let receipt = try players.put(Player(id: round, name: "p"))
+            #expect(await eventually { store.health.verdict >= .degraded })
+            let waiting = (0..<16).map { _ in
+                Task {
+                    try await store.wait(for: .materialized, receipt, timeout: .hang)
+                    return store.health.causes
+                }
+            }
+            failing.now = nil
+            for task in waiting { #expect(try await task.value == []) }
+        }
+        try await store.close()
+    }
+
     @Test func aWorkerThatDiesIsStartedAgainAndOneThatHangsIsTold() async throws {
         let directory = TemporaryStore()
         let lines = Locked<[String]>([])

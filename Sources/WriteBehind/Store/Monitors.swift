@@ -103,13 +103,14 @@ final class SinkMonitor: Materializer.Observer {
         try? letReadsRest(on: applied.watermark)
         engine.view.advance(to: sequence)
         engine.backlog.advance(to: sequence)
+        // Before those who wait are told, or they might find the store ailing still.
+        noteProgress()
         engine.materialized.advance(to: sequence)
         metrics.batchRecords.record(applied.records)
         metrics.batchTime.recordNanoseconds(Int64(clamping: applied.nanoseconds))
         if applied.changes > 0 {
             metrics.coalescing.record(Double(applied.records) / Double(applied.changes))
         }
-        noteProgress()
     }
 
     func didReplaceSink(_ watermark: Watermark) { noteProgress() }
