@@ -89,9 +89,10 @@ extension SimulatedStore {
         if path == .closing { check { try close() } }
     }
 
-    /// Unless a sync has failed, nobody has to open the store again.
+    /// Unless a sync has failed, nobody has to open the store again; a log whose closing failed is closed again.
     fileprivate func goOnOnHealthyDisk() {
         disk.stopFailing()
+        if case .closed? = engine?.log.refusal { check { try engine?.log.close() } }
         catchUp()
         guard fault == nil, let store else { return }
         let log = store.engine.log
