@@ -101,6 +101,7 @@ let package = Package(
                 "WriteBehind", "EventLog", "TestSupport", "Fuzzing", "StoreSimulation",
                 "crashtest",
                 .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "GRDBSQLite", package: "GRDB.swift"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "CoreMetrics", package: "swift-metrics"),
             ],

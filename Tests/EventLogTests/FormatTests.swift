@@ -26,6 +26,26 @@ import Testing
         return found
     }
 
+    /// Of two commits, at 15 ms and then; the block's header says that it ends at 20.
+    @Test(arguments: [(15, true), (20, true), (14, false), (21, false)] as [(UInt64, Bool)])
+    func commitsOfABlockAscendInTimeUpToItsHeaders(time: UInt64, isAccepted: Bool) throws {
+        let base: UInt64 = 10
+        var payload: [UInt8] = []
+        payload.append(varint: base)
+        for time in [15, time] {
+            payload += [1, 1]
+            payload.append(varint: time - base)
+            payload.append(0)
+        }
+        let header = BlockHeader(
+            kind: .block, firstSequence: 1, count: 2, flags: [], undurable: 0, packedLength: 0,
+            rawLength: UInt32(payload.count), span: 0, time: 20_000, content: 0, chain: 0)
+        var commits = try CommitCursor(header, payload.span)
+        #expect(try commits.next(payload.span)?.time == 15)
+        let second = try? commits.next(payload.span)
+        #expect(second?.time == (isAccepted ? time : nil))
+    }
+
     @Test func headersAreEncodedAsTheyAlwaysWere() throws {
         let golden = try GoldenStore.lines("headers-v1.txt")
         #expect(golden.count == GoldenStore.headers.count)

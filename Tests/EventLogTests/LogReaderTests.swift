@@ -35,6 +35,34 @@ import Testing
         try expectEverySequenceIsFound(log)
     }
 
+    /// Or what the block before it left in memory would be taken for its end.
+    @Test func aFrameThatIsShorterThanItsBlockSaysIsRefused() throws {
+        var loader = BlockLoader()
+        var longer: BlockHeader?
+        for count in [2, 1] {
+            let harness = LogHarness()
+            try harness.open()
+            try harness.append(commits: count)
+            harness.makeDurable()
+            let path = try #require(harness.segments.first)
+            let byteCount = try #require(harness.disk.readAll(path)).count
+            let start = SegmentHeader.byteCount
+            guard case .opened(let segment) = try SegmentReader.open(path, on: harness.disk),
+                case .block(var block) = try segment.item(at: start, fileByteCount: byteCount)
+            else {
+                Issue.record("there is no block")
+                return
+            }
+            if let longer {
+                block.rawLength = longer.rawLength
+                block.count = longer.count
+            }
+            let fault = try loader.load(block, at: start, of: segment, chainBefore: nil)
+            #expect(fault == (longer == nil ? nil : "the block is no valid zstd frame"))
+            longer = block
+        }
+    }
+
     @Test func everyCommitIsFoundByItsFirstSequenceOnly() throws {
         let (harness, log) = try made()
         for commit in harness.appended {

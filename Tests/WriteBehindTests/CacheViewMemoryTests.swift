@@ -39,7 +39,7 @@ private final class Sequencer: Sendable {
     }
 
     /// From small rows to pages of others and back, with one row in `dirtyEvery` left dirty: sparse
-    /// dirty rows must not keep the pages of the old size.
+    /// dirty rows must not keep the pages of the old size, and none of them may leave.
     @Test(arguments: [
         (0, [100, 4_000, 100]), (50, [100, 4_000, 30]), (50, [40_000, 60, 200_000]),
     ])
@@ -47,6 +47,7 @@ private final class Sequencer: Sendable {
         let limit = 16 << 20
         let view = try CacheView(limit: limit, dirtyLimit: 12 << 20, watermark: 0, seed: 7)
         var sequence: UInt64 = 0
+        var held: Set<Int> = []
         for size in sizes {
             let row = [UInt8](repeating: 1, count: size)
             var refused = 0
@@ -58,7 +59,10 @@ private final class Sequencer: Sendable {
                 // A pinned row stands for one that stays dirty while the watermark passes.
                 let key = Self.key(number)
                 let hash = view.hash(table: 1, key: key.span)
-                if isHeld { _ = view.withShard(of: hash) { $0.pin(hash, 1, key.span) } }
+                if isHeld {
+                    held.insert(number)
+                    _ = view.withShard(of: hash) { $0.pin(hash, 1, key.span) }
+                }
                 view.advance(to: sequence)
                 let resident = view.statistics().residentBytes
                 if resident > limit { Issue.record("\(resident) bytes of \(limit)") }
@@ -66,6 +70,12 @@ private final class Sequencer: Sendable {
             #expect(refused == 0, "rows of \(size)")
         }
         #expect(view.statistics().evictions > 0)
+        let missing = held.count { number in
+            let key = Self.key(number)
+            let hash = view.hash(table: 1, key: key.span)
+            return view.withShard(of: hash) { $0.lookup(hash, 1, key.span, now: 0).state } != .full
+        }
+        #expect(missing == 0 && held.isEmpty == (dirtyEvery == 0))
     }
 
     @Test func writesAreRefusedAtTheDirtyLimitAndAdmittedOnceClean() throws {

@@ -81,6 +81,31 @@ import WriteBehind
         }
     }
 
+    @Test func whatTheLogRefusesIsNotRead() async throws {
+        let directory = TemporaryStore()
+        let disk = FailingDisk(PosixDisk())
+        let store = try open(directory, on: disk)
+        let players = try store.table(Player.self)
+        let before = Player(id: 1, name: "before")
+        try players.put(before)
+        try await store.waitForAll(.materialized, timeout: .hang)
+        disk.fail(at: 1, with: .errno(EIO), permanently: true)
+        let after = Player(id: 1, name: "after")
+        let isRefusing = await eventually {
+            await storeError { try players.put(Player(id: 2, name: "p")) } != nil
+        }
+        #expect(isRefusing)
+        for _ in 0..<3 {
+            #expect(await storeError { try players.put(after) } != nil)
+            let error = await storeError {
+                try store.transaction { try $0.put(after, in: players) }
+            }
+            #expect(error != nil)
+            #expect(try await players.get(1) == before)
+        }
+        _ = await storeError { try await store.close() }
+    }
+
     private func check(
         _ directory: TemporaryStore, holds rows: [Player], _ name: Comment
     ) async throws {

@@ -53,6 +53,15 @@ import WriteBehind
         #expect(try #require(harness.segments.first) > first)
     }
 
+    @Test func whatACheckpointDoesNotReachIsKept() throws {
+        let harness = PastHarness(seed: 42)
+        harness.rule = RetentionRule(snapshots: 2, age: 0, bytes: .max)
+        harness.checkpointed.withLock { $0 = 20 }
+        try fill(harness)
+        let first = try #require(harness.segments.first)
+        #expect(first > 1 && first <= 21)
+    }
+
     @Test func youngLogIsKeptUnlessThereIsTooMuchOfIt() throws {
         let harness = PastHarness(seed: 43)
         harness.rule = RetentionRule(snapshots: 2, age: 3500, bytes: .max)

@@ -37,13 +37,14 @@ final class SinkFixture {
     var sequence: UInt64 = 0
 
     init(
-        tables: [TableDefinition] = [person, visit], storeID: [UInt8] = storeID
+        tables: [TableDefinition] = [person, visit], storeID: [UInt8] = storeID,
+        now: @escaping @Sendable () -> Int64 = { 1_700_000_000_000_000 }
     ) throws {
         directory = NSTemporaryDirectory() + "/sink-" + UUID().uuidString
         try FileManager.default.createDirectory(
             atPath: directory, withIntermediateDirectories: true)
         path = directory + "/database.sqlite"
-        sink = try Self.open(path)
+        sink = try Self.open(path, now: now)
         for table in tables { try sink.define(table, through: next()) }
     }
 
@@ -52,10 +53,13 @@ final class SinkFixture {
         try? FileManager.default.removeItem(atPath: directory)
     }
 
-    static func open(_ path: String, storeID: [UInt8] = storeID) throws(SinkError) -> SQLiteSink {
+    static func open(
+        _ path: String, storeID: [UInt8] = storeID,
+        now: @escaping @Sendable () -> Int64 = { 1_700_000_000_000_000 }
+    ) throws(SinkError) -> SQLiteSink {
         try SQLiteSink(
             path: path, storeID: storeID, origin: origin, disk: PosixDisk(),
-            options: SQLiteOptions(now: { 1_700_000_000_000_000 }))
+            options: SQLiteOptions(now: now))
     }
 
     func next() -> Watermark {

@@ -159,6 +159,31 @@ import WriteBehind
         #expect(try harness.fault() == nil)
     }
 
+    /// One that begins where both histories were still the same, and has as many records.
+    @Test func aSegmentThatOverlapsWithAForkOfItsHistoryIsDamage() throws {
+        let harness = try manySegments(1)
+        try harness.close()
+        let fork = PastHarness(seed: 5, disk: harness.disk.snapshot())
+        fork.mergeCount = .max
+        for (past, name) in [(harness, "a"), (fork, "b")] {
+            for number in 0..<3 as Range<Int64> {
+                try past.open()
+                try past.put(name, number)
+                try past.close()
+            }
+        }
+        let bases = harness.segments
+        #expect(bases.count == 4 && fork.segments == bases)
+        try tidy(harness)
+        #expect(harness.segments.count == 2)
+        try harness.close()
+        let path = PastHarness.layout.segment(bases[1])
+        try harness.disk.overwrite(path, try #require(fork.disk.readAll(path)))
+        let log = try harness.open()
+        #expect(log.recovery.corruption != nil)
+        #expect(harness.disk.readAll(path) != nil)
+    }
+
     @Test func aSegmentThatOverlapsWithAnotherHistoryIsDamage() throws {
         let harness = try manySegments(4)
         let bases = harness.segments

@@ -58,18 +58,22 @@ import WriteBehind
         case .deletion: #expect(harness.segments.count < 4)
         case .merging: #expect(harness.segments.count == 2)
         }
-        // Every operation of merging for power loss, else a third, unless EXHAUSTIVE is set.
+        // Every operation of merging and deleting for power loss, else a third, unless EXHAUSTIVE is set.
         let isExhaustive = ProcessInfo.processInfo.environment["EXHAUSTIVE"] != nil
-        let stride = (work == .merging && crash == .power) || isExhaustive ? 1 : 3
+        let losesNames = work != .snapshot && crash == .power
+        let stride = losesNames || isExhaustive ? 1 : 3
         for n in 1...count where (n + (crash == .power ? 1 : 0)) % stride == 0 {
-            harness.drop()
-            harness.disk = base.snapshot()
-            try harness.open()
-            harness.disk.fail(at: n, with: .errno(5), permanently: true)
-            try run(harness)
-            harness.disk.stopFailing()
-            harness.crash(crash)
-            try check(harness, work, n)
+            // Chance decides which of the unsynced names are lost.
+            for _ in 0..<(losesNames ? 12 : 1) {
+                harness.drop()
+                harness.disk = base.snapshot()
+                try harness.open()
+                harness.disk.fail(at: n, with: .errno(5), permanently: true)
+                try run(harness)
+                harness.disk.stopFailing()
+                harness.crash(crash)
+                try check(harness, work, n)
+            }
         }
     }
 

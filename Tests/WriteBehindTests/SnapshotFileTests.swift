@@ -9,7 +9,7 @@ import WriteBehind
 
     /// A disk with one snapshot of 60 rows in two tables, in blocks of about 100 bytes.
     static func write(
-        rows: Int = 60, on disk: SimulatedDisk = SimulatedDisk(seed: 1)
+        rows: Int = 60, firstValue: Int = 0, on disk: SimulatedDisk = SimulatedDisk(seed: 1)
     ) throws -> LogEnvironment {
         let layout = PastHarness.layout
         for path in [layout.root, layout.snapshots] { try disk.createDirectory(path) }
@@ -27,7 +27,7 @@ import WriteBehind
             let row = SnapshotRow(
                 operation: .put, table: number < 40 ? 1 : 7, sequence: UInt64(number * 15 + 1),
                 time: 1_700_000_000_000 + UInt64(number))
-            let body = Bodies.row([Bodies.integer(Int64(number)), Bodies.null])
+            let body = Bodies.row([Bodies.integer(Int64(firstValue + number)), Bodies.null])
             try writer.append(row, key: key(number).span, body: body.span)
         }
         try writer.finish(isDurable: true)
@@ -100,6 +100,73 @@ import WriteBehind
         #expect(throws: SnapshotError.self) { try SnapshotReader.verify(900, in: environment) }
     }
 
+    /// One with right checksums and numbers, as where a file was written over an older one and not all of it arrived.
+    @Test func aBlockOfAnotherSnapshotIsNamedWhereItStands() throws {
+        let environment = try Self.write()
+        let disk = try #require(environment.disk as? SimulatedDisk)
+        let bytes = try #require(disk.readAll(Self.path))
+        let blocks = try SegmentReader.blocks(Self.path, disk)
+        let otherDisk = SimulatedDisk(seed: 1)
+        _ = try Self.write(firstValue: 1, on: otherDisk)
+        let other = try #require(otherDisk.readAll(Self.path))
+        for (block, otherBlock) in zip(blocks, try SegmentReader.blocks(Self.path, otherDisk))
+            .dropFirst(2)  // the head, and a block that may well follow on it
+        {
+            var changed = bytes
+            changed.replaceSubrange(block, with: other[otherBlock])
+            try disk.overwrite(Self.path, changed)
+            #expect {
+                try SnapshotReader.verify(900, in: environment)
+            } throws: { error in
+                guard case SnapshotError.damaged(_, block.lowerBound, _) = error else {
+                    return false
+                }
+                return true
+            }
+        }
+        #expect(blocks.count > 5)
+    }
+
+    /// Nothing but the footer tells that blocks are missing before it, or which ones belong there.
+    @Test func aFooterOfAnotherSnapshotIsNoticed() throws {
+        let environment = try Self.write()
+        let disk = try #require(environment.disk as? SimulatedDisk)
+        let bytes = try #require(disk.readAll(Self.path))
+        let blocks = try SegmentReader.blocks(Self.path, disk)
+        for dropped in 1...3 {
+            let last = blocks[blocks.count - dropped]
+            var changed = bytes
+            changed.removeSubrange(last.lowerBound..<blocks[blocks.count - 1].upperBound)
+            try disk.overwrite(Self.path, changed)
+            #expect(throws: SnapshotError.self) { try SnapshotReader.verify(900, in: environment) }
+        }
+        let otherDisk = SimulatedDisk(seed: 1)
+        _ = try Self.write(firstValue: 1, on: otherDisk)
+        let other = try #require(otherDisk.readAll(Self.path))
+        let end = try #require(SegmentReader.blocks(Self.path, otherDisk).last).upperBound
+        let own = Array(bytes[..<blocks[blocks.count - 1].upperBound])
+        try disk.overwrite(Self.path, own + other[end...])
+        #expect(throws: SnapshotError.self) { try SnapshotReader.verify(900, in: environment) }
+    }
+
+    @Test(arguments: [["b", "a"], ["a", "a"]])
+    func rowsThatDoNotAscendAreNoticed(keys: [String]) throws {
+        let environment = try Self.write(rows: 1)
+        let path = Self.path + ".tmp"
+        let head = SnapshotHead(sequence: 900, chain: 1, time: 5, created: 6, previous: 0)
+        let writer = try SnapshotWriter(
+            creating: path, head, preamble: Preamble(), blockSize: 100, compressionLevel: 1,
+            in: environment)
+        for key in keys {
+            let row = SnapshotRow(operation: .put, table: 1, sequence: 1, time: 1)
+            try writer.append(row, key: Array(key.utf8).span, body: Bodies.row([]).span)
+        }
+        try writer.finish(isDurable: true)
+        let reader = try SnapshotReader(opening: path, in: environment)
+        #expect(try reader.next())
+        #expect(throws: SnapshotError.self) { try reader.next() }
+    }
+
     @Test func anotherStoresSnapshotIsRefused() throws {
         var environment = try Self.write(rows: 3)
         environment.storeID = StoreID(low: 1, high: 2)
@@ -154,6 +221,20 @@ import WriteBehind
 }
 
 extension SegmentReader {
+    /// Where the blocks of a file stand.
+    fileprivate static func blocks(_ path: String, _ disk: SimulatedDisk) throws -> [Range<Int>] {
+        guard case .opened(let reader) = try SegmentReader.open(path, on: disk) else { return [] }
+        let byteCount = try #require(disk.readAll(path)).count
+        var found: [Range<Int>] = []
+        var offset = SegmentHeader.byteCount
+        while case .block(let block) = try reader.item(at: offset, fileByteCount: byteCount) {
+            let end = offset + BlockHeader.byteCount + Int(block.packedLength)
+            found.append(offset..<end)
+            offset = end
+        }
+        return found
+    }
+
     fileprivate static func footerChain(_ path: String, _ disk: any Disk) throws -> UInt64? {
         guard case .opened(let reader) = try SegmentReader.open(path, on: disk) else { return nil }
         return try reader.footer()?.header.chain

@@ -35,6 +35,8 @@ final class PastHarness {
     let events = Events()
     /// What the sink and quarantine let go of.
     let needed = Locked<UInt64>(.max)
+    /// Up to where a checkpoint makes it survive.
+    let checkpointed = Locked<UInt64>(.max)
     var rule = RetentionRule(snapshots: 2, age: .max, bytes: .max)
     var memory = 64 << 20
     var mergeCount = 8
@@ -74,9 +76,10 @@ final class PastHarness {
         limits.memory = memory
         limits.mergeCount = mergeCount
         limits.tidyInterval = 0
-        let needed = needed
-        snapshotter = Snapshotter(log: log, limits: limits, observer: events) { _ in
-            needed.withLock { $0 }
+        let (needed, checkpointed) = (needed, checkpointed)
+        snapshotter = Snapshotter(log: log, limits: limits, observer: events) { checkpoint in
+            let needed = needed.withLock { $0 }
+            return checkpoint ? min(needed, checkpointed.withLock { $0 }) : needed
         }
         return log
     }

@@ -50,6 +50,50 @@ import WriteBehind
         #expect(try Data(contentsOf: URL(fileURLWithPath: victim)) == bytes, "nothing is changed")
     }
 
+    /// What the log has lost looks like an end that was never written, but the database holds it.
+    @Test func aLogThatEndsBeforeItsDatabaseIsDamaged() async throws {
+        let live = TemporaryStore()
+        let store = try live.open()
+        let players = try store.table(Player.self)
+        for round in 0..<2 {
+            try players.put(Player(id: round, name: "p"))
+            try await store.waitForAll(.materialized, timeout: .hang)
+        }
+        let directory = TemporaryStore()
+        try FileManager.default.copyItem(atPath: live.path, toPath: directory.path)
+        try await store.close()
+        // As if power had failed and its last sync had never reached the disk.
+        try FileManager.default.removeItem(atPath: directory.path + "/staging")
+        let segment = try FileHandle(
+            forWritingTo: URL(fileURLWithPath: try #require(try segments(directory).last)))
+        try segment.truncate(atOffset: try segment.seekToEnd() - 1)
+        try segment.close()
+
+        let damaged = try directory.open()
+        #expect(damaged.health.verdict == .failed)
+        #expect(damaged.health.causes.contains { $0.contains("the database") })
+        try await damaged.close()
+    }
+
+    /// Under another identity all of its log would be foreign.
+    @Test func aStoreThatHasLostItsIdentityIsNotTakenForANewOne() async throws {
+        let directory = try await storeOfSegments()
+        let identity = URL(fileURLWithPath: directory.path + "/store.json")
+        let bytes = try Data(contentsOf: identity)
+        try FileManager.default.removeItem(at: identity)
+        #expect {
+            try directory.open()
+        } throws: { error in
+            guard case StoreError.notAStore(_, let reason) = error else { return false }
+            return reason.contains("store.json is missing")
+        }
+        #expect(!FileManager.default.fileExists(atPath: identity.path))
+        try bytes.write(to: identity)
+        let store = try directory.open()
+        #expect(try await store.table(Player.self).get(19_999)?.score == 19_999)
+        try await store.close()
+    }
+
     @Test func aLostDatabaseIsBuiltAgainFromTheLog() async throws {
         let directory = try await storeOfSegments()
         let store = try directory.open()

@@ -37,6 +37,30 @@ import WriteBehind
         return receipt
     }
 
+    /// The database stops in the middle of a block, behind a definition, which is a transaction of its own. What of the
+    /// block it holds may not come again: a change of a row that is deleted by then would be refused.
+    @Test func whatTheDatabaseHoldsOfABlockIsNotAppliedAgain() async throws {
+        let directory = TemporaryStore()
+        let failing = Failing()
+        let store = try directory.open(failing: failing) { $0.syncInterval = .seconds(3600) }
+        let players = try store.table(Player.self)
+        try players.put(Player(id: 1, name: "Ada"))
+        try await store.waitForAll(.materialized, timeout: .hang)
+        failing.afterDefining = SinkError(.busy, "injected")
+        try await players.update(1) { $0.score = 7 }
+        try players.delete(1)
+        let values = try store.table(KeyValue.self)
+        try values.put(KeyValue(key: "a", value: [1]))
+        let waiting = Task { try await store.waitForAll(.materialized, timeout: .hang) }
+        #expect(await eventually { failing.now != nil })
+        failing.now = nil
+        try await waiting.value
+        #expect(store.quarantine.list().map(\.reason) == [])
+        #expect(try await players.get(1) == nil)
+        #expect(try await values.get("a")?.value == [1])
+        try await store.close()
+    }
+
     @Test func onePoisonRowOfTenThousandDelaysNoOther() async throws {
         let directory = TemporaryStore()
         var store = try await storeWithUniqueNames(directory)

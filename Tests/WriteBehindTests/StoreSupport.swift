@@ -119,8 +119,20 @@ final class Failing: Sendable {
         set { error.withLock { $0 = newValue } }
     }
 
+    private let afterDefinition = Locked<SinkError?>(nil)
+
+    /// What they fail with from the next definition of a table on.
+    var afterDefining: SinkError? {
+        get { afterDefinition.withLock { $0 } }
+        set { afterDefinition.withLock { $0 = newValue } }
+    }
+
     func check() throws(SinkError) {
         if let now { throw now }
+    }
+
+    func didDefine() {
+        if let error = afterDefinition.withLock({ $0.take() }) { now = error }
     }
 }
 
@@ -151,6 +163,7 @@ final class FailingSink: Sink {
     func define(_ table: TableDefinition, through: Watermark) throws(SinkError) {
         try failing.check()
         try sink.define(table, through: through)
+        failing.didDefine()
     }
 
     func retry(_ commits: [OrderedCommit]) throws(SinkError) -> [UInt64] {

@@ -1,0 +1,67 @@
+import GRDBSQLite
+import Synchronization
+import TestSupport
+
+/// Counts the syncs of a database's files, and lets them fail: SQLite's files have their methods exchanged. One test
+/// at a time may use it.
+enum SyncSpy {
+    private typealias Opened =
+        @convention(c) (
+            OpaquePointer?, UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?, OpaquePointer?
+        ) -> Int32
+
+    /// Connections that were opened, as addresses.
+    private static let opened = Locked<[(path: String, connection: UInt)]>([])
+    private static let isFailing = Atomic<Bool>(false)
+    private static let syncs = Atomic<Int>(0)
+    /// SQLite's own, the same for all files; set before any of them is exchanged.
+    nonisolated(unsafe) private static var original:
+        (@convention(c) (UnsafeMutablePointer<sqlite3_file>?, Int32) -> Int32)?
+
+    static var count: Int { syncs.load(ordering: .relaxed) }
+
+    /// Runs `body`, which opens a database, and knows its connections from then on.
+    static func opening<R>(_ body: () throws -> R) rethrows -> R {
+        let note: Opened = { connection, _, _ in
+            if let connection, let path = sqlite3_db_filename(connection, "main") {
+                let entry = (String(cString: path), UInt(bitPattern: connection))
+                SyncSpy.opened.withLock { $0.append(entry) }
+            }
+            return SQLITE_OK
+        }
+        let pointer = unsafeBitCast(note, to: (@convention(c) () -> Void).self)
+        sqlite3_auto_extension(pointer)
+        defer { sqlite3_cancel_auto_extension(pointer) }
+        return try body()
+    }
+
+    /// From now on the syncs of a database's WAL are counted.
+    static func countSyncs(ofTheWALOf name: String) {
+        exchange(SQLITE_FCNTL_JOURNAL_POINTER, name)
+    }
+
+    /// Runs `body` while no sync of a database's own file succeeds.
+    static func failing<R>(_ name: String, _ body: () throws -> R) rethrows -> R {
+        exchange(SQLITE_FCNTL_FILE_POINTER, name)
+        isFailing.store(true, ordering: .relaxed)
+        defer { isFailing.store(false, ordering: .relaxed) }
+        return try body()
+    }
+
+    private static func exchange(_ which: Int32, _ name: String) {
+        for (path, address) in opened.withLock({ $0 }) where path.hasSuffix(name) {
+            var file: UnsafeMutablePointer<sqlite3_file>?
+            sqlite3_file_control(OpaquePointer(bitPattern: address), "main", which, &file)
+            guard let file, let methods = file.pointee.pMethods else { continue }
+            let own = UnsafeMutablePointer<sqlite3_io_methods>.allocate(capacity: 1)
+            own.initialize(to: methods.pointee)
+            original = original ?? methods.pointee.xSync
+            own.pointee.xSync = { file, flags in
+                SyncSpy.syncs.add(1, ordering: .relaxed)
+                let fails = SyncSpy.isFailing.load(ordering: .relaxed)
+                return fails ? SQLITE_IOERR | 4 << 8 : SyncSpy.original?(file, flags) ?? SQLITE_OK
+            }
+            file.pointee.pMethods = UnsafePointer(own)
+        }
+    }
+}
