@@ -10,7 +10,7 @@ enum SyncSpy {
             OpaquePointer?, UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?, OpaquePointer?
         ) -> Int32
 
-    /// Connections that were opened, as addresses.
+    /// Connections that are open, as addresses.
     private static let opened = Locked<[(path: String, connection: UInt)]>([])
     private static let isFailing = Atomic<Bool>(false)
     private static let syncs = Atomic<Int>(0)
@@ -23,11 +23,20 @@ enum SyncSpy {
     /// Runs `body`, which opens a database, and knows its connections from then on.
     static func opening<R>(_ body: () throws -> R) rethrows -> R {
         let note: Opened = { connection, _, _ in
-            if let connection, let path = sqlite3_db_filename(connection, "main") {
-                let entry = (String(cString: path), UInt(bitPattern: connection))
-                SyncSpy.opened.withLock { $0.append(entry) }
+            guard let connection, let path = sqlite3_db_filename(connection, "main") else {
+                return SQLITE_OK
             }
-            return SQLITE_OK
+            let entry = (String(cString: path), UInt(bitPattern: connection))
+            SyncSpy.opened.withLock { $0.append(entry) }
+            // A function is destroyed with its connection: that is how one hears of its end.
+            return sqlite3_create_function_v2(
+                connection, "sync_spy", 0, SQLITE_UTF8, UnsafeMutableRawPointer(connection),
+                { _, _, _ in }, nil, nil,
+                { closed in
+                    SyncSpy.opened.withLock {
+                        $0.removeAll { $0.connection == UInt(bitPattern: closed) }
+                    }
+                })
         }
         let pointer = unsafeBitCast(note, to: (@convention(c) () -> Void).self)
         sqlite3_auto_extension(pointer)
