@@ -72,8 +72,10 @@ package final class Log: Sendable {
 
     /// Brings what is ``synced`` in staging alone into segments, where readers find it. Takes a sync; when that
     /// fails, appends are refused as always, and ``durable`` stays behind.
-    package func makeSyncedReadable() {
-        let wanted = synced
+    package func makeSyncedReadable() { makeReadable(through: synced) }
+
+    /// Brings everything through a sequence into segments, unless that fails.
+    package func makeReadable(through wanted: UInt64) {
         guard durable < wanted, let flusher else { return }
         flusher.request(durable: wanted)
         while durable < wanted, case .stepAgain = flusher.step() {}

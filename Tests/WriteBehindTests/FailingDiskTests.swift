@@ -81,6 +81,25 @@ import WriteBehind
         }
     }
 
+    /// As with a full disk. It is not known when there will be room, so nobody waits for it.
+    @Test(arguments: [EIO, ENOSPC])
+    func aSnapshotOfWhatCannotBeWrittenFails(code: Int32) async throws {
+        let directory = TemporaryStore()
+        let disk = FailingDisk(PosixDisk())
+        let store = try open(directory, on: disk)
+        let players = try store.table(Player.self)
+        try players.put(Player(id: 1, name: "p"))
+        disk.fail(at: 1, with: .errno(code), permanently: true)
+        let outcome = Locked<StoreError?>(nil)
+        let taking = Task {
+            let error = await storeError { try await store.snapshot() }
+            outcome.withLock { $0 = error }
+        }
+        #expect(await eventually(within: 60) { outcome.withLock { $0 } != nil })
+        taking.cancel()
+        _ = await storeError { try await store.close(deadline: .zero) }
+    }
+
     @Test func whatTheLogRefusesIsNotRead() async throws {
         let directory = TemporaryStore()
         let disk = FailingDisk(PosixDisk())

@@ -40,13 +40,16 @@ extension Store {
     /// Writers go on meanwhile. Returns once the snapshot is synced and was read back.
     ///
     /// - Returns: nil for a store in which nothing was ever written.
-    /// - Throws: ``StoreError/snapshotFailed(_:)``, or what ``wait(for:_:timeout:)`` throws.
+    /// - Throws: ``StoreError/snapshotFailed(_:)``, or why the log cannot be written at present.
     @discardableResult
     public func snapshot() async throws -> Snapshot? {
         try open()
         if let damage = store.damage { throw StoreError.damaged("\(damage)") }
         let last = engine.log.lastSequence
         guard last > 0 else { return nil }
+        // Nobody knows when a full disk will have room again: who asks for a snapshot then is told so at once.
+        engine.log.makeReadable(through: last)
+        if engine.log.durable < last, let refusal = engine.log.refusal { throw StoreError(refusal) }
         try await waitUntilReadable(last)
         try await store.snapshotter.take(through: last)
         return try snapshots().last
