@@ -95,7 +95,7 @@ import WriteBehind
             let error = await storeError { try await store.snapshot() }
             outcome.withLock { $0 = error }
         }
-        #expect(await eventually(within: 60) { outcome.withLock { $0 } != nil })
+        #expect(await eventually(within: 120) { outcome.withLock { $0 } != nil })
         taking.cancel()
         _ = await storeError { try await store.close(deadline: .zero) }
     }
