@@ -107,10 +107,23 @@ import WriteBehind
         #expect(last == durable)
     }
 
-    /// The second time, blocks of what were two segments become one: no block starts any more where a reader of
-    /// the first of them wants to go on.
+    /// In the end, blocks of what were two segments become one: no block starts any more where a reader of the
+    /// first of them wants to go on.
     @Test func aWalkShowsNothingTwiceWhereSegmentsAreMergedAgain() throws {
-        let harness = try manySegments(3)
+        let harness = PastHarness(seed: 33)
+        harness.mergeCount = .max
+        harness.options = LogOptions()
+        harness.options.slotSize = 1 << 20
+        try harness.open()
+        try harness.define()
+        func reopen(_ count: Int) throws {
+            for number in 0..<count {
+                for _ in 0..<3 { try harness.put("key \(number)", 1, blob: 8) }
+                try harness.close()
+                try harness.open()
+            }
+        }
+        try reopen(3)
         let walk = try LogWalk(harness.environment, from: 1)
         var shown: [UInt64] = []
         func show(through durable: UInt64) throws {
@@ -121,12 +134,10 @@ import WriteBehind
                 }
             }
         }
-        try show(through: harness.segments[1] - 1)
-        for _ in 0..<2 {
+        try show(through: harness.segments[2] - 1)
+        for _ in 0..<3 {
             try tidy(harness)
-            for _ in 0..<3 { try harness.appendRandom() }
-            try harness.close()
-            try harness.open()
+            try reopen(3)
         }
         let durable = try #require(harness.log).durable
         try show(through: durable)

@@ -38,7 +38,9 @@ package final class LogWalk {
             case .corrupt, .deleted: break
             default: throw error
             }
-            let again = try LogReader(environment, from: reader.nextSequence)
+            // Its block may hold more before that.
+            from = max(from, reader.nextSequence)
+            let again = try LogReader(environment, from: from)
             let found = try again.next(through: durable)
             reader = again
             return found
