@@ -39,18 +39,24 @@ private final class ShiftedTime: TimeSource {
 }
 
 @Suite struct StoreExpiryTests {
-    private var now: Int { Int(Date().timeIntervalSince1970) }
-
-    @Test func dueRowsAreDeletedFromMemoryAndDatabaseAndProlongedOnesStay() async throws {
-        let directory = TemporaryStore()
-        let time = ShiftedTime()
+    private func open(
+        _ directory: TemporaryStore, _ time: ShiftedTime
+    ) throws -> (Store, StoredTable<Session>) {
         var environment = StoreEnvironment.machine(readers: 2)
         environment.time = time
         var configuration = StoreConfiguration()
         configuration.expiryInterval = .milliseconds(20)
         let store = try Store(
             at: directory.path, configuration: configuration, environment: environment)
-        let sessions = try store.table(Session.self)
+        return (store, try store.table(Session.self))
+    }
+
+    private var now: Int { Int(Date().timeIntervalSince1970) }
+
+    @Test func dueRowsAreDeletedFromMemoryAndDatabaseAndProlongedOnesStay() async throws {
+        let directory = TemporaryStore()
+        let time = ShiftedTime()
+        let (store, sessions) = try open(directory, time)
         try sessions.put(Session(id: "always", until: nil))
         for id in ["cached", "evicted", "prolonged"] {
             try sessions.put(Session(id: id, until: now + 1000))
@@ -95,13 +101,7 @@ private final class ShiftedTime: TimeSource {
     @Test func rowsWhoseDeletesAreInQuarantineKeepNoOthersFromExpiring() async throws {
         let directory = TemporaryStore()
         let time = ShiftedTime()
-        var environment = StoreEnvironment.machine(readers: 2)
-        environment.time = time
-        var configuration = StoreConfiguration()
-        configuration.expiryInterval = .milliseconds(20)
-        let store = try Store(
-            at: directory.path, configuration: configuration, environment: environment)
-        let sessions = try store.table(Session.self)
+        let (store, sessions) = try open(directory, time)
         for number in 0..<1001 {
             try sessions.put(Session(id: "stay \(number)", until: now + 1000))
         }
