@@ -1,3 +1,5 @@
+import Glibc
+
 extension Span<UInt8> {
     /// Reads a little-endian integer; traps if it would reach past the end.
     @inlinable
@@ -7,6 +9,21 @@ extension Span<UInt8> {
         // and any bytes make a valid fixed-width integer.
         T(littleEndian: unsafe bytes.unsafeLoadUnaligned(fromByteOffset: offset, as: T.self))
     }
+
+    /// Less than zero if these bytes come before the others in the order of keys, zero if they are the same.
+    package func compared(with other: Span<UInt8>) -> Int {
+        let shared = Swift.min(count, other.count)
+        let order = unsafe withUnsafeBytes { left in
+            unsafe other.withUnsafeBytes { right in
+                // Nothing, at no address, is no argument for memcmp.
+                shared == 0 ? 0 : unsafe memcmp(left.baseAddress!, right.baseAddress!, shared)
+            }
+        }
+        return order != 0 ? Int(order) : count - other.count
+    }
+
+    /// Whether these bytes come before the others in the order of keys.
+    package func precedes(_ other: Span<UInt8>) -> Bool { compared(with: other) < 0 }
 }
 
 extension [UInt8] {

@@ -81,14 +81,20 @@ extension SnapshotRow {
     ) {
         assert(sequence <= head.sequence)
         assert(time <= head.time)
-        bytes.append(varint: head.sequence - sequence)
-        bytes.append(varint: head.time - time)
-        bytes.append(operation.rawValue)
-        bytes.append(varint: UInt64(table))
-        bytes.append(varint: UInt64(key.count))
-        unsafe key.withUnsafeBufferPointer { unsafe bytes.append(contentsOf: $0) }
-        unsafe body.withUnsafeBufferPointer { unsafe bytes.append(contentsOf: $0) }
+        // Room is made once: what is looked at for each byte counts here.
+        bytes.append(addingCapacity: Self.overhead + key.count + body.count) { output in
+            output.append(varint: head.sequence - sequence)
+            output.append(varint: head.time - time)
+            output.append(operation.rawValue)
+            output.append(varint: UInt64(table))
+            output.append(varint: UInt64(key.count))
+            output.append(bytes: key)
+            output.append(bytes: body)
+        }
     }
+
+    /// The most that a row takes beside its key and body: an operation and four varints.
+    private static let overhead = 41
 
     /// Reads the row at the reader's place and steps over it. Returns where key and body stand.
     static func decode(

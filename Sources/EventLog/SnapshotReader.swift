@@ -8,21 +8,14 @@ package final class SnapshotReader {
     package let preamble: Preamble
     package let rowCount: UInt64
     package let byteCount: Int
-    /// The row that the last ``next()`` went to.
-    package private(set) var row = SnapshotRow(operation: .put, table: 0, sequence: 0, time: 0)
+    /// The block that is being read, at the row that the last ``next()`` went to.
+    package private(set) var rows = SnapshotBlock()
     private let file: SegmentReader
     private let footer: BlockHeader
     private let isRun: Bool
     private let firstOffset: Int
     private let firstChain: UInt64
     private let decompressor = Decompressor()
-    private var payload: [UInt8]
-    private var rows = ByteReader(0..<0)
-    private var rowsLeft: UInt32 = 0
-    private var key = 0..<0
-    private var body = 0..<0
-    private var lastTable: UInt32 = 0
-    private var lastKey: [UInt8] = []
     private var offset: Int
     private var nextRecord: UInt64 = 2
     private var blocksRead: UInt32 = 1
@@ -41,7 +34,6 @@ package final class SnapshotReader {
         preamble = opening.preamble
         footer = opening.footer
         byteCount = opening.byteCount
-        payload = []
         rowCount = opening.footer.firstSequence - 2
         offset = opening.firstOffset
         firstOffset = opening.firstOffset
@@ -52,57 +44,29 @@ package final class SnapshotReader {
 
     /// Goes to the next row; false behind the last.
     package func next() throws(SnapshotError) -> Bool {
-        while rowsLeft == 0 {
+        while rows.rowsLeft == 0 {
             guard !isAtEnd else { return false }
             try nextBlock()
         }
-        do throws(MalformedRecord) {
-            let (row, record) = try SnapshotRow.decode(&rows, payload.span, in: head)
-            self.row = row
-            key = record.key
-            body = record.body
-        } catch {
-            throw damaged("it holds no valid row: \(error.reason)")
-        }
-        rowsLeft -= 1
-        if rowsLeft == 0, !rows.isAtEnd { throw damaged("bytes follow the block's last row") }
-        try check()
+        if let fault = rows.next(in: head, isRun: isRun) { throw damaged(fault) }
         return true
     }
 
-    /// Rows ascend, and they are rows.
-    private func check() throws(SnapshotError) {
-        switch row.operation {
-        case .put: break
-        case .patch where isRun, .delete where isRun: break
-        default: throw damaged("a \(row.operation) stands where a row belongs")
-        }
-        let payload = self.payload
-        let key = payload.span.extracting(self.key)
-        var last: [UInt8] = []
-        swap(&last, &lastKey)
-        guard
-            row.table > lastTable
-                || row.table == lastTable && (last.isEmpty || last.span.precedes(key))
-        else { throw damaged("rows are out of order") }
-        lastTable = row.table
-        last.removeAll(keepingCapacity: true)
-        unsafe key.withUnsafeBufferPointer { unsafe last.append(contentsOf: $0) }
-        swap(&last, &lastKey)
-    }
+    /// The row that the last ``next()`` went to.
+    package var row: SnapshotRow { rows.row }
 
     /// Hands out the row's key, in place.
     @inline(__always)
     package func withKey<R, E: Error>(_ body: (Span<UInt8>) throws(E) -> R) throws(E) -> R {
-        let payload = self.payload
-        return try body(payload.span.extracting(key))
+        let rows = self.rows
+        return try body(rows.payload.span.extracting(rows.key))
     }
 
     /// Hands out the row's body, in place.
     @inline(__always)
     package func withBody<R, E: Error>(_ body: (Span<UInt8>) throws(E) -> R) throws(E) -> R {
-        let payload = self.payload
-        return try body(payload.span.extracting(self.body))
+        let rows = self.rows
+        return try body(rows.payload.span.extracting(rows.body))
     }
 
     private func nextBlock() throws(SnapshotError) {
@@ -111,8 +75,8 @@ package final class SnapshotReader {
             guard block.firstSequence == nextRecord else {
                 throw damaged("a block is missing or stands here twice")
             }
-            try load(block)
-            chain = Checksum.of(payload.span, seed: chain)
+            try load(block, continuing: true)
+            chain = Checksum.of(rows.payload.span, seed: chain)
             guard chain == block.chain else {
                 throw damaged("the block does not continue the ones before it")
             }
@@ -138,14 +102,12 @@ package final class SnapshotReader {
         isAtEnd = true
     }
 
-    private func load(_ block: BlockHeader) throws(SnapshotError) {
+    private func load(_ block: BlockHeader, continuing: Bool) throws(SnapshotError) {
         guard
             let packed = try reading({ () throws(LogError) in try file.packed(block, at: offset) })
         else { throw damaged("the block's content does not match its checksum") }
-        guard decompressor.unpack(packed.span, rawLength: Int(block.rawLength), into: &payload)
+        guard rows.load(block, packed.span, continuing: continuing, decompressor)
         else { throw damaged("the block is no valid zstd frame") }
-        rows = ByteReader(0..<payload.count)
-        rowsLeft = block.count
     }
 
     private func item(at offset: Int) throws(SnapshotError) -> SegmentReader.Item {
@@ -177,7 +139,7 @@ extension SnapshotReader {
         }
         guard low > offsets.startIndex else { return false }
         try open(blockAt: offsets[low - 1])
-        while rowsLeft > 0, try next(), precedesOrIsRow(table, key) {
+        while rows.rowsLeft > 0, try next(), precedesOrIsRow(table, key) {
             if row.table == table, withKey({ !$0.precedes(key) }) { return true }
         }
         return false
@@ -193,22 +155,7 @@ extension SnapshotReader {
         guard case .block(let block) = try item(at: offset) else {
             throw damaged("no block stands where the seek table says")
         }
-        try load(block)
-        lastTable = 0
-        lastKey.removeAll(keepingCapacity: true)
-    }
-}
-
-extension Span<UInt8> {
-    /// Whether these bytes come before the others in the order of keys.
-    package func precedes(_ other: Span<UInt8>) -> Bool {
-        let shared = Swift.min(count, other.count)
-        var index = 0
-        while index < shared {
-            if self[index] != other[index] { return self[index] < other[index] }
-            index += 1
-        }
-        return count < other.count
+        try load(block, continuing: false)
     }
 }
 

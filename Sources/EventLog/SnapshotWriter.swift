@@ -5,7 +5,8 @@
 package final class SnapshotWriter {
     package let head: SnapshotHead
     package let path: String
-    package private(set) var rowCount: UInt64 = 0
+    /// All records but the first, which holds the schemas.
+    package var rowCount: UInt64 { nextRecord + UInt64(recordsInBlock) - 2 }
     /// The file's length so far.
     package private(set) var byteCount = SegmentHeader.byteCount
     private var header: SegmentHeader
@@ -61,7 +62,6 @@ package final class SnapshotWriter {
     ) throws(SnapshotError) {
         row.append(to: &raw, key: key, body: body, in: head)
         recordsInBlock += 1
-        rowCount += 1
         if raw.count >= blockSize { try writeBlock(flags: []) }
     }
 

@@ -160,6 +160,29 @@ import WriteBehind
         #expect(sorted == keys.sorted())
     }
 
+    /// Few rows are removed one by one, many at once.
+    @Test(arguments: [10, 5_000])
+    func removingAllRowsLeavesATableLikeANewOne(count: Int) throws {
+        var table = try RowTable(reserving: 64 << 20, seed: 3)
+        for round in 1...3 as ClosedRange<UInt64> {
+            for number in 0..<count {
+                let key = Array("key \(number)".utf8)
+                let body = Bodies.blob(number % 100 == 7 ? 100_000 : number % 300)
+                let hash = table.hash(table: 1, key: key.span)
+                _ = table.put(hash, 1, key.span, body.span, sequence: round)
+            }
+            #expect(table.count == count)
+            #expect(table.sortedReferences().count == count)
+            table.removeAll()
+            let rest = table.references()
+            #expect(table.count == 0 && table.bytesInUse == 0 && rest.isEmpty)
+            for number in 0..<count {
+                let key = Array("key \(number)".utf8)
+                #expect(table.reference(table: 1, key: key.span) == nil)
+            }
+        }
+    }
+
     private func step(
         _ table: inout RowTable, _ model: inout Model, _ sequence: UInt64,
         _ random: inout SeededRandom

@@ -11,6 +11,13 @@ import WriteBehind
     static func write(
         rows: Int = 60, firstValue: Int = 0, on disk: SimulatedDisk = SimulatedDisk(seed: 1)
     ) throws -> LogEnvironment {
+        try write(Array(0..<rows), firstValue: firstValue, blockSize: 100, on: disk)
+    }
+
+    private static func write(
+        _ numbers: [Int], firstValue: Int = 0, blockSize: Int,
+        on disk: SimulatedDisk = SimulatedDisk(seed: 1)
+    ) throws -> LogEnvironment {
         let layout = PastHarness.layout
         for path in [layout.root, layout.snapshots] { try disk.createDirectory(path) }
         let environment = LogEnvironment(
@@ -21,9 +28,9 @@ import WriteBehind
             previous: 300)
         let define = Catalog.defineRecord(PastHarness.definition)
         let writer = try SnapshotWriter(
-            creating: path, head, preamble: try Preamble(decoding: define.span), blockSize: 100,
-            compressionLevel: 1, in: environment)
-        for number in 0..<rows {
+            creating: path, head, preamble: try Preamble(decoding: define.span),
+            blockSize: blockSize, compressionLevel: 1, in: environment)
+        for number in numbers {
             let row = SnapshotRow(
                 operation: .put, table: number < 40 ? 1 : 7, sequence: UInt64(number * 15 + 1),
                 time: 1_700_000_000_000 + UInt64(number))
@@ -68,6 +75,17 @@ import WriteBehind
             #expect(try other.find(1, absent.span) == false)
             #expect(try other.find(number < 40 ? 7 : 1, Self.key(number).span) == false)
         }
+    }
+
+    /// One row a block, some of them, or all in one; 40 and above are in another table.
+    @Test(
+        arguments: [1, 40, 10_000],
+        [[5, 5], [5, 4], [3, 4, 5, 6, 4], [38, 39, 40, 40], [39, 40, 41, 39], [38, 45, 41]])
+    func rowsOutOfOrderAreRefused(blockSize: Int, numbers: [Int]) throws {
+        let environment = try Self.write(numbers, blockSize: blockSize)
+        #expect(throws: SnapshotError.self) { try SnapshotReader.verify(900, in: environment) }
+        let sorted = try Self.write(Set(numbers).sorted(), blockSize: blockSize)
+        try SnapshotReader.verify(900, in: sorted)
     }
 
     @Test func everyChangedByteIsNoticed() throws {

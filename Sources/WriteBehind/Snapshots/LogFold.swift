@@ -18,6 +18,10 @@ package final class LogFold {
     private let tables: Set<UInt32>?
     private let spilling: Spilling?
     private var isPlaced = false
+    /// The changes of the block that is being folded in.
+    private var gathered = GatheredChanges()
+    /// zstd's, of runs: they are read once, soon.
+    private static let runLevel = -5
 
     /// Where and when changes are written into files.
     package struct Spilling: Sendable {
@@ -80,12 +84,13 @@ package final class LogFold {
     ) throws(HistoryError) -> Bool {
         let isWhole = block.firstSequence > position.sequence && limit.admits(block)
         try place(block, chainBefore)
-        var isForeign = false
+        var (isForeign, isCut) = (false, false)
         do throws(MalformedRecord) {
             var chain = Chain(chainBefore)
             var commits = try CommitCursor(block, payload)
             while let commit = try commits.next(payload) {
-                guard limit.admits(commit) else { return false }
+                isCut = !limit.admits(commit)
+                if isCut { break }
                 let records = payload.extracting(commit.records)
                 if !isWhole { chain.append(time: commit.time, records: records) }
                 guard commit.firstSequence > position.sequence else {
@@ -93,13 +98,15 @@ package final class LogFold {
                     continue
                 }
                 if isForeign { break }
-                try apply(commit, payload)
+                try gather(commit, payload)
                 position = LogPosition(
                     sequence: commit.lastSequence, chain: chain.value, time: commit.time)
             }
+            try gathered.apply(to: &rows, payload)
         } catch {
             throw .malformed(sequence: block.nextSequence - 1, reason: error.reason)
         }
+        if isCut { return false }
         if isForeign { throw .otherHistory(snapshot: start.sequence) }
         if isWhole { position.chain = block.chain }
         if block.flags.contains(.define) { try setDefaults() }
@@ -126,22 +133,13 @@ package final class LogFold {
         return commit.lastSequence == start.sequence && chain.value == start.chain
     }
 
-    private func apply(_ commit: Commit, _ payload: Span<UInt8>) throws(MalformedRecord) {
+    private func gather(_ commit: Commit, _ payload: Span<UInt8>) throws(MalformedRecord) {
         guard commit.time >= position.time else {
             throw MalformedRecord(offset: 0, reason: "a commit is older than the one before it")
         }
         times.append(commit.firstSequence, time: commit.time)
-        var reader = ByteReader(commit.records)
-        var sequence = commit.firstSequence
-        while !reader.isAtEnd {
-            let record = try reader.record(payload)
-            defer { sequence += 1 }
-            if record.operation == .define {
-                try preamble.note(payload.extracting(commit.records))
-                continue
-            }
-            if let tables, !tables.contains(record.table) { continue }
-            try rows.apply(record, in: payload, sequence: sequence)
+        if try gathered.append(commit, payload, tables, rows) {
+            try preamble.note(payload.extracting(commit.records))
         }
     }
 
@@ -160,31 +158,20 @@ package final class LogFold {
         let head = SnapshotHead(
             sequence: position.sequence, chain: position.chain, time: position.time, created: 0,
             previous: 0)
-        let order = rows.sortedReferences()
-        try snapshotErrors { () throws(SnapshotError) in
-            let writer = try SnapshotWriter(
+        let changes = MemoryRows(self)
+        let writer = try snapshotErrors { () throws(SnapshotError) in
+            try SnapshotWriter(
                 creating: path, head, preamble: Preamble(), blockSize: 64 << 10,
-                compressionLevel: 1, in: environment)
-            runs.append(RunFile(path, on: environment.disk))
-            for reference in order { try write(reference, to: writer) }
-            try writer.finish(isDurable: false)
+                compressionLevel: Self.runLevel, in: environment)
         }
+        runs.append(RunFile(path, on: environment.disk))
+        while try changes.next() { try changes.write(to: writer) }
+        try snapshotErrors { () throws(SnapshotError) in try writer.finish(isDurable: false) }
         rows.removeAll()
         times.removeAll()
     }
 
-    private func write(
-        _ reference: RowTable.Reference, to writer: SnapshotWriter
-    ) throws(SnapshotError) {
-        let row = row(reference)
-        try rows.withKey(reference) { (key) throws(SnapshotError) in
-            try rows.withBody(reference) { (body) throws(SnapshotError) in
-                try writer.append(row, key: key, body: body)
-            }
-        }
-    }
-
-    private func row(_ reference: RowTable.Reference) -> SnapshotRow {
+    func row(_ reference: RowTable.Reference) -> SnapshotRow {
         let operation: Operation =
             switch rows.state(reference) {
             case .full: .put
@@ -208,27 +195,16 @@ package final class LogFold {
 
     func sortedReferences() -> [RowTable.Reference] { rows.sortedReferences() }
 
-    func historyRow(_ reference: RowTable.Reference) -> HistoryRow {
-        HistoryRow(
-            row: row(reference), key: rows.withKey(reference) { Array(copying: $0) },
-            body: rows.withBody(reference) { Array(copying: $0) })
-    }
-}
+    func prefetch(_ reference: RowTable.Reference) { rows.prefetch(reference) }
 
-/// The changes of a fold that are in memory.
-final class MemoryRows: RowSource {
-    private let fold: LogFold
-    private let order: [RowTable.Reference]
-    private var index = 0
-
-    init(_ fold: LogFold) {
-        self.fold = fold
-        order = fold.sortedReferences()
-    }
-
-    func next() throws(HistoryError) -> HistoryRow? {
-        guard index < order.count else { return nil }
-        defer { index += 1 }
-        return fold.historyRow(order[index])
+    func withRow(
+        _ reference: RowTable.Reference,
+        _ body: (_ key: Span<UInt8>, _ body: Span<UInt8>) throws(HistoryError) -> Void
+    ) throws(HistoryError) {
+        try rows.withKey(reference) { (key) throws(HistoryError) in
+            try rows.withBody(reference) { (content) throws(HistoryError) in
+                try body(key, content)
+            }
+        }
     }
 }

@@ -3,7 +3,8 @@ package import EventLog
 /// The rows of a past state, in the order of tables and keys: a snapshot, and the changes since it.
 ///
 /// Each row is put together from the oldest source that has it to the newest, by the rules of
-/// ``RowTable``. Memory is that of one block a source.
+/// ``RowTable``; one that its newest source has whole is left where it stands. Memory is that of one
+/// block a source.
 package final class MergedRows {
     /// What the rows stand for.
     package let position: LogPosition
@@ -14,11 +15,12 @@ package final class MergedRows {
     private let clearedAt: [UInt32: UInt64]
     private let tables: Set<UInt32>?
     private let defaults: [UInt32: [[UInt8]]]
-    /// Oldest first.
-    private var sources: [any RowSource] = []
-    private var heads: [HistoryRow?] = []
-    /// A heap of the sources that have a row, the one to take next on top.
-    private var heap: [Int] = []
+    private var sources: SourceMerge
+    /// The row that ``advance()`` went to, but for key and body.
+    package private(set) var row = SnapshotRow(operation: .put, table: 0, sequence: 0, time: 0)
+    /// The newest of the sources that have it, where it stands, unless it was put together.
+    private var newest = 0
+    private var merged: HistoryRow?
 
     /// - Parameter base: the snapshot that the fold started from; nil for none.
     init(
@@ -33,15 +35,9 @@ package final class MergedRows {
         self.tables = tables
         defaults = Dictionary(
             uniqueKeysWithValues: catalog.tables.map { ($0.id, RowCodec.defaults($0.schema)) })
-        if let base { sources.append(FileRows(base)) }
-        for run in fold.runs {
-            sources.append(try Self.rows(of: run, fold))
-        }
-        sources.append(MemoryRows(fold))
-        for index in sources.indices {
-            heads.append(try sources[index].next())
-            if heads[index] != nil { push(index) }
-        }
+        var all: [any RowSource] = base.map { [FileRows($0)] } ?? []
+        for run in fold.runs { all.append(try Self.rows(of: run, fold)) }
+        sources = SourceMerge(all + [MemoryRows(fold)])
     }
 
     private static func rows(of run: RunFile, _ fold: LogFold) throws(HistoryError) -> FileRows {
@@ -56,26 +52,65 @@ package final class MergedRows {
         }
     }
 
-    /// The next row, whole; nil behind the last.
+    /// A copy of the next row, whole; nil behind the last.
     package func next() throws(HistoryError) -> HistoryRow? {
-        while let first = try take() {
-            var merged: HistoryRow? = isDropped(first) ? nil : first
-            while let top = heap.first, heads[top]?.isSameRow(first) == true {
-                guard let change = try take() else { break }
-                if !isDropped(change) { merged = try merge(change, over: merged) }
-            }
-            guard let row = merged, row.row.operation != .delete else { continue }
-            guard row.row.operation == .put else { throw orphan(row) }
-            return row
+        guard try advance() else { return nil }
+        if let merged { return merged }
+        return try sources.source(newest).copy()
+    }
+
+    /// Goes to the next row; false behind the last.
+    package func advance() throws(HistoryError) -> Bool {
+        while try sources.next() {
+            if try settle() { return true }
         }
-        return nil
+        return false
+    }
+
+    /// Hands out its key and body, in place.
+    package func withRow(
+        _ body: (_ key: Span<UInt8>, _ body: Span<UInt8>) throws(HistoryError) -> Void
+    ) throws(HistoryError) {
+        if let merged { return try body(merged.key.span, merged.body.span) }
+        try sources.source(newest).withRow(body)
+    }
+
+    /// Less than zero if its key comes before another, zero if it is the same.
+    package func keyCompared(with other: Span<UInt8>) -> Int { sources.keyCompared(with: other) }
+
+    /// Finds out what the row is, by those that have it; false if it is none, and to be passed over.
+    private func settle() throws(HistoryError) -> Bool {
+        merged = nil
+        guard let last = sources.taken.last(where: { !isDropped(sources.row($0)) }) else {
+            return false
+        }
+        newest = last
+        row = sources.row(last)
+        if row.operation == .patch {
+            merged = try putTogether()
+            row.operation = .put
+        }
+        return row.operation == .put
+    }
+
+    private func putTogether() throws(HistoryError) -> HistoryRow {
+        var whole: HistoryRow?
+        for index in sources.taken where !isDropped(sources.row(index)) {
+            whole = try merge(try sources.source(index).copy(), over: whole)
+        }
+        // The store logs a patch only of a row that there is.
+        guard let whole, whole.row.operation == .put else {
+            throw .malformed(
+                sequence: row.sequence, reason: "it changes a row that is not there")
+        }
+        return whole
     }
 
     /// Whether a later clear of its table, or the caller's wish, leaves a change out.
-    private func isDropped(_ change: HistoryRow) -> Bool {
+    private func isDropped(_ change: SnapshotRow) -> Bool {
         if let tables, !tables.contains(change.table) { return true }
         guard let cleared = clearedAt[change.table] else { return false }
-        return change.row.sequence < cleared
+        return change.sequence < cleared
     }
 
     private func merge(
@@ -99,51 +134,5 @@ package final class MergedRows {
             throw .malformed(sequence: change.row.sequence, reason: error.reason)
         }
         return merged
-    }
-
-    /// The store logs a patch only of a row that there is.
-    private func orphan(_ row: HistoryRow) -> HistoryError {
-        .malformed(sequence: row.row.sequence, reason: "it changes a row that is not there")
-    }
-
-    // MARK: the heap
-
-    private func take() throws(HistoryError) -> HistoryRow? {
-        guard let top = heap.first, let row = heads[top] else { return nil }
-        heads[top] = try sources[top].next()
-        if heads[top] == nil {
-            heap.swapAt(0, heap.count - 1)
-            heap.removeLast()
-        }
-        sink(0)
-        return row
-    }
-
-    private func comesFirst(_ one: Int, _ other: Int) -> Bool {
-        guard let left = heads[one], let right = heads[other] else { return false }
-        if left.isBefore(right) { return true }
-        if right.isBefore(left) { return false }
-        return one < other
-    }
-
-    private func push(_ source: Int) {
-        heap.append(source)
-        var child = heap.count - 1
-        while child > 0, comesFirst(heap[child], heap[(child - 1) / 2]) {
-            heap.swapAt(child, (child - 1) / 2)
-            child = (child - 1) / 2
-        }
-    }
-
-    private func sink(_ start: Int) {
-        var parent = start
-        while true {
-            var first = parent
-            for child in [2 * parent + 1, 2 * parent + 2]
-            where child < heap.count && comesFirst(heap[child], heap[first]) { first = child }
-            if first == parent { return }
-            heap.swapAt(first, parent)
-            parent = first
-        }
     }
 }

@@ -18,13 +18,29 @@ package struct HistoryRow: Equatable, Sendable {
         if table != other.table { return table < other.table }
         return key.span.precedes(other.key.span)
     }
-
-    func isSameRow(_ other: HistoryRow) -> Bool { table == other.table && key == other.key }
 }
 
-/// Rows in the order of tables and keys, each at most once.
+/// Rows in the order of tables and keys, each at most once, read where they stand.
 protocol RowSource: AnyObject {
-    func next() throws(HistoryError) -> HistoryRow?
+    /// Goes to the next row; false behind the last.
+    func next() throws(HistoryError) -> Bool
+    /// The row that the last ``next()`` went to.
+    var row: SnapshotRow { get }
+    /// Hands out its key and body, in place.
+    func withRow(
+        _ body: (_ key: Span<UInt8>, _ body: Span<UInt8>) throws(HistoryError) -> Void
+    ) throws(HistoryError)
+}
+
+extension RowSource {
+    func copy() throws(HistoryError) -> HistoryRow {
+        var copy = HistoryRow(row: row, key: [], body: [])
+        try withRow { (key, body) throws(HistoryError) in
+            copy.key = Array(copying: key)
+            copy.body = Array(copying: body)
+        }
+        return copy
+    }
 }
 
 /// The rows of a snapshot or of a run.
@@ -38,15 +54,22 @@ final class FileRows: RowSource {
         self.run = run
     }
 
-    func next() throws(HistoryError) -> HistoryRow? {
+    func next() throws(HistoryError) -> Bool {
         do throws(SnapshotError) {
-            guard try reader.next() else { return nil }
+            return try reader.next()
         } catch {
             throw .snapshot(error)
         }
-        return HistoryRow(
-            row: reader.row, key: reader.withKey { Array(copying: $0) },
-            body: reader.withBody { Array(copying: $0) })
+    }
+
+    var row: SnapshotRow { reader.row }
+
+    func withRow(
+        _ body: (_ key: Span<UInt8>, _ body: Span<UInt8>) throws(HistoryError) -> Void
+    ) throws(HistoryError) {
+        let rows = reader.rows
+        let payload = rows.payload.span
+        try body(payload.extracting(rows.key), payload.extracting(rows.body))
     }
 }
 

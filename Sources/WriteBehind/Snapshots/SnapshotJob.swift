@@ -103,12 +103,15 @@ final class SnapshotJob {
 
     private func merge(_ rows: MergedRows, _ writer: SnapshotWriter) throws(HistoryError) {
         for _ in 0..<Self.rowsPerStep {
-            guard let row = try rows.next() else {
+            guard try rows.advance() else {
                 try finish(writer)
                 return
             }
-            try snapshotErrors { () throws(SnapshotError) in
-                try writer.append(row.row, key: row.key.span, body: row.body.span)
+            let row = rows.row
+            try rows.withRow { (key, body) throws(HistoryError) in
+                try snapshotErrors { () throws(SnapshotError) in
+                    try writer.append(row, key: key, body: body)
+                }
             }
         }
     }

@@ -163,6 +163,23 @@
         }
     }
 
+    /// Takes all blocks back.
+    mutating func freeAll() {
+        for index in 0..<endPage {
+            let page = unsafe pages[index]
+            // Pages that hold no blocks are not ours; those of a run go with the first of them.
+            guard page.sizeClass != 0, page.sizeClass != Page.runContinued else { continue }
+            if page.sizeClass == Page.run {
+                freeRun(index)
+            } else {
+                unsafe pages[index] = Page()
+                pool.release(index..<index + 1)
+            }
+        }
+        for sizeClass in 1...SizeClass.count { unsafe classes[sizeClass].firstPage = 0 }
+        bytesInUse = 0
+    }
+
     /// Takes a block of the same length in another page that is in use already; 0 if none has room.
     mutating func allocateElsewhere(than reference: Reference) -> Reference {
         let index = Self.page(of: reference)

@@ -124,6 +124,14 @@ import CLinux
         count -= 1
     }
 
+    /// Whether there are so many rows that going through all slots costs less than removing one by one.
+    var isWorthEmptying: Bool { count > slotCount / 64 }
+
+    mutating func removeAll() {
+        unsafe slots.update(repeating: 0, count: slotCount)
+        count = 0
+    }
+
     private func place(for tag: UInt32) -> Int {
         var slot = home(tag)
         while slot < slotCount, case let value = unsafe slots[slot], value != 0,

@@ -1,3 +1,4 @@
+import CLinux
 package import EventLog
 
 extension RowTable {
@@ -8,13 +9,34 @@ extension RowTable {
     package mutating func apply(
         _ record: Record, in bytes: Span<UInt8>, sequence: UInt64
     ) throws(MalformedRecord) {
+        try apply(record, hash(of: record, in: bytes), in: bytes, sequence: sequence)
+    }
+
+    /// The hash of a record's row.
+    func hash(of record: Record, in bytes: Span<UInt8>) throws(MalformedRecord) -> UInt64 {
         guard let table = UInt16(exactly: record.table) else {
             throw MalformedRecord(
                 offset: record.key.lowerBound, reason: "table number exceeds 16 bits")
         }
+        return hash(table: table, key: bytes.extracting(record.key))
+    }
+
+    /// Begins to bring the place of a row that is or will be here into the processor's cache.
+    func prefetch(_ hash: UInt64) { index.prefetch(UInt32(truncatingIfNeeded: hash)) }
+
+    /// Begins to bring a row into the processor's cache: the two lines that most rows stand in.
+    func prefetch(_ reference: Reference) {
+        unsafe prefetch_for_writing(arena.address(reference))
+        unsafe prefetch_for_writing(arena.address(reference) + 64)
+    }
+
+    /// Applies a record whose hash is known.
+    mutating func apply(
+        _ record: Record, _ hash: UInt64, in bytes: Span<UInt8>, sequence: UInt64
+    ) throws(MalformedRecord) {
+        let table = UInt16(truncatingIfNeeded: record.table)
         let key = bytes.extracting(record.key)
         let body = bytes.extracting(record.body)
-        let hash = hash(table: table, key: key)
         switch record.operation {
         case .put: _ = put(hash, table, key, body, sequence: sequence)
         case .patch: _ = try patch(hash, table, key, body, sequence: sequence)
@@ -61,8 +83,13 @@ extension RowTable {
 
     /// Removes every row and forgets the clears; memory is kept for the next ones.
     package mutating func removeAll() {
-        for reference in references() { remove(reference) }
         clearedAt.removeAll()
+        guard index.isWorthEmptying else {
+            for reference in references() { remove(reference) }
+            return
+        }
+        index.removeAll()
+        arena.freeAll()
     }
 
     /// All rows, in the order of memory.
@@ -91,9 +118,12 @@ extension RowTable {
         return result
     }
 
-    private struct SortKey {
+    /// Ordered by the prefix alone, which the compiler makes fast; what is left is sorted afterwards.
+    private struct SortKey: Comparable {
         var prefix: UInt64
         var reference: Reference
+
+        static func < (left: SortKey, right: SortKey) -> Bool { left.prefix < right.prefix }
     }
 
     private func appendSorted(_ references: [Reference], to result: inout [Reference]) {
@@ -104,9 +134,17 @@ extension RowTable {
             let prefix = unsafe bigEndianPrefix(entry(reference).key, from: skipped)
             keys.append(SortKey(prefix: prefix, reference: reference))
         }
-        keys.sort { left, right in
-            if left.prefix != right.prefix { return left.prefix < right.prefix }
-            return unsafe precedes(entry(left.reference).key, entry(right.reference).key)
+        keys.sort()
+        var start = 0
+        while start < keys.count {
+            var end = start + 1
+            while end < keys.count, keys[end].prefix == keys[start].prefix { end += 1 }
+            if end - start > 1 {
+                keys[start..<end].sort {
+                    unsafe precedes(entry($0.reference).key, entry($1.reference).key)
+                }
+            }
+            start = end
         }
         for key in keys { result.append(key.reference) }
     }
