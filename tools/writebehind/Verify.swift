@@ -27,7 +27,7 @@ struct Verify: ParsableCommand {
     @OptionGroup var store: StoreArgument
     @Flag(help: "Compare every table with the database at its watermark.")
     var database = false
-    @Option(help: "How many segments to read at once.")
+    @Option(help: "How many segments or snapshots to read at once.")
     var jobs = ProcessInfo.processInfo.activeProcessorCount
     @Option(help: "Name at most this many rows that differ.")
     var limit = 100
@@ -48,13 +48,16 @@ struct Verify: ParsableCommand {
         let log = try LogVerification(inspection, jobs: jobs) { bar.advance(by: $0) }
         bar.finish()
         report.tell(log, inspection)
-        report.tell(try SnapshotVerification(inspection.environment), log)
-        if database { try compare(inspection, &report) }
+        let snapshots = try SnapshotVerification(inspection.environment, jobs: jobs)
+        report.tell(snapshots, log)
+        if database { try compare(inspection, snapshots.good, &report) }
         report.finish()
         try report.status.check()
     }
 
-    private func compare(_ inspection: StoreInspection, _ report: inout VerifyReport) throws {
+    private func compare(
+        _ inspection: StoreInspection, _ verified: Set<UInt64>, _ report: inout VerifyReport
+    ) throws {
         switch inspection.database.state {
         case .missing: return report.tellDatabase("there is none yet", isFault: false)
         case .foreign: return report.tellDatabase("it belongs to another store", isFault: true)
@@ -64,7 +67,7 @@ struct Verify: ParsableCommand {
         let bar = progress.bar("rows", total: 0, unit: .rows)
         defer { bar.finish() }
         do {
-            let result = try DatabaseVerification(inspection) {
+            let result = try DatabaseVerification(inspection, verified: verified) {
                 bar.advance(to: Int($0))
             } report: {
                 report.tell($0, $1)

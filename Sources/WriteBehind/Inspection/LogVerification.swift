@@ -1,6 +1,4 @@
 package import EventLog
-import Foundation
-import Synchronization
 
 /// The whole log checked: every checksum, the chain from segment to segment, sequences without a
 /// gap, footers.
@@ -46,25 +44,15 @@ package struct LogVerification: Sendable {
         _ environment: LogEnvironment, _ bases: [UInt64], _ limit: UInt64, _ jobs: Int,
         _ progress: @Sendable (Int) -> Void
     ) throws -> [SegmentCheck] {
-        let next = Atomic<Int>(0)
-        let results = Lock<[Int: Result<SegmentCheck, LogError>]>([:])
-        DispatchQueue.concurrentPerform(iterations: max(1, min(jobs, bases.count))) { _ in
-            while true {
-                let index = next.wrappingAdd(1, ordering: .relaxed).oldValue
-                guard index < bases.count else { return }
-                let result: Result<SegmentCheck, LogError>
-                do throws(LogError) {
-                    result = .success(
-                        try SegmentCheck(environment, base: bases[index], through: limit))
-                } catch {
-                    result = .failure(error)
-                }
-                if case .success(let check) = result { progress(check.byteCount) }
-                results.withLock { $0[index] = result }
+        try concurrently(bases.count, jobs: jobs) { index -> Result<SegmentCheck, LogError> in
+            do throws(LogError) {
+                let check = try SegmentCheck(environment, base: bases[index], through: limit)
+                progress(check.byteCount)
+                return .success(check)
+            } catch {
+                return .failure(error)
             }
-        }
-        let found = results.withLock { $0 }
-        return try bases.indices.compactMap { try found[$0]?.get() }
+        }.map { try $0.get() }
     }
 
     /// Damage in the last segment is torn or corrupt by the evidence that recovery finds;

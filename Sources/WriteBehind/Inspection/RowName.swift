@@ -26,12 +26,17 @@ package enum RowName {
 extension StoreInspection {
     /// The store's past. Folding spills into the system's directory for temporary files, not into
     /// the store.
-    package func history(memoryLimit: Int = 256 << 20) -> StoreHistory {
+    ///
+    /// - Parameter verified: snapshots that were read wholly just now.
+    package func history(
+        memoryLimit: Int = 256 << 20, verified: Set<UInt64> = []
+    ) -> StoreHistory {
         StoreHistory(
             environment, durable: readable,
             spilling: LogFold.Spilling(
                 directory: FileManager.default.temporaryDirectory.path, memoryLimit: memoryLimit,
-                environment: environment))
+                environment: environment),
+            verified: verified)
     }
 }
 

@@ -13,14 +13,18 @@ package struct SnapshotVerification: Sendable {
 
     package let snapshots: [Snapshot]
 
-    /// - Parameter isWhole: whether all rows are read; else headers, schemas and footers are.
-    package init(_ environment: LogEnvironment, isWhole: Bool = true) throws {
-        var found: [Snapshot] = []
-        for sequence in try SnapshotReader.sequences(environment) {
-            found.append(Self.check(sequence, environment, isWhole: isWhole))
+    /// - Parameters:
+    ///   - isWhole: whether all rows are read; else headers, schemas and footers are.
+    ///   - jobs: how many snapshots are read at once.
+    package init(_ environment: LogEnvironment, isWhole: Bool = true, jobs: Int = 1) throws {
+        let sequences = try SnapshotReader.sequences(environment)
+        snapshots = concurrently(sequences.count, jobs: jobs) {
+            Self.check(sequences[$0], environment, isWhole: isWhole)
         }
-        snapshots = found
     }
+
+    /// The sequences of those that were read and are good.
+    package var good: Set<UInt64> { Set(snapshots.filter { $0.fault == nil }.map(\.sequence)) }
 
     private static func check(
         _ sequence: UInt64, _ environment: LogEnvironment, isWhole: Bool

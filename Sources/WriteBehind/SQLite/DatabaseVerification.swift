@@ -34,22 +34,25 @@ package struct DatabaseVerification {
     private var held: Set<QuarantinedKey> = []
 
     /// - Parameters:
+    ///   - verified: the snapshots that were read wholly just now, and are not read twice.
     ///   - progress: told how many rows were compared.
     ///   - report: told each row that differs, as `table[key]`.
     package init(
-        _ store: StoreInspection, progress: (UInt64) -> Void = { _ in },
+        _ store: StoreInspection, verified: Set<UInt64> = [],
+        progress: (UInt64) -> Void = { _ in },
         report: (String, Difference) -> Void
     ) throws {
         let queue = try DatabaseInspection.open(store.layout.database)
         defer { try? queue.close() }
         // One transaction: the database stays at one watermark while it is read.
         try queue.read { db in
-            try compare(store, db, progress, report)
+            try compare(store, verified, db, progress, report)
         }
     }
 
     private mutating func compare(
-        _ store: StoreInspection, _ db: Database, _ progress: (UInt64) -> Void,
+        _ store: StoreInspection, _ verified: Set<UInt64>, _ db: Database,
+        _ progress: (UInt64) -> Void,
         _ report: (String, Difference) -> Void
     ) throws {
         guard
@@ -61,7 +64,7 @@ package struct DatabaseVerification {
         }
         watermark = UInt64(bitPattern: row[0] as Int64)
         held = Set(try QuarantineTable.load(db).all.flatMap(\.keys))
-        let rows = try store.history().fold(to: .sequence(watermark))
+        let rows = try store.history(verified: verified).fold(to: .sequence(watermark))
         guard rows.position.sequence == watermark,
             rows.position.chain == UInt64(bitPattern: row[1] as Int64)
         else {
@@ -75,7 +78,7 @@ package struct DatabaseVerification {
         _ rows: MergedRows, _ db: Database, _ progress: (UInt64) -> Void,
         _ report: (String, Difference) -> Void
     ) throws {
-        var expected = try rows.next()
+        var isExpected = try rows.advance()
         for definition in rows.catalog.tables {
             tableCount += 1
             guard try db.tableExists(definition.schema.name) else {
@@ -83,31 +86,63 @@ package struct DatabaseVerification {
                 return
             }
             let stored = try StoredRows(definition, db)
-            var found = try stored.next()
-            while true {
-                if let row = expected, row.table == definition.id {
-                    if let there = found, !row.key.span.precedes(there.key.span) {
-                        if there.key == row.key {
-                            check(row.key, definition, row.body, there, report)
-                            expected = try rows.next()
-                        } else {
-                            tell(there.key, definition, .extra, report)
-                        }
-                        found = try stored.next()
-                    } else {
-                        tell(row.key, definition, .missing, report)
-                        expected = try rows.next()
+            var (run, next) = (StoredRun(stored), StoredRun(stored))
+            run.fill()
+            while !run.isEmpty {
+                var outcome = Result<Void, any Error>.success(())
+                // The thread must not be the last to hold a statement: it would end it beside other use.
+                let ahead = { @Sendable [unowned next] in next.fill() }
+                Worker.alongside(ahead) {
+                    outcome = Result {
+                        try compare(run, rows, &isExpected, definition, report)
                     }
-                } else if let there = found {
-                    tell(there.key, definition, .extra, report)
-                    found = try stored.next()
-                } else {
-                    break
                 }
-                rowCount += 1
-                if rowCount.isMultiple(of: 4096) { progress(rowCount) }
+                try outcome.get()
+                progress(rowCount)
+                swap(&run, &next)
+            }
+            while isExpected, rows.row.table == definition.id {
+                try tellMissing(rows, definition, report)
+                isExpected = try rows.advance()
             }
         }
+    }
+
+    /// Compares some of a table's rows, and those of the log that come before them.
+    private mutating func compare(
+        _ run: StoredRun, _ rows: MergedRows, _ isExpected: inout Bool,
+        _ definition: TableDefinition, _ report: (String, Difference) -> Void
+    ) throws {
+        let bytes = run.bytes
+        for found in run.rows {
+            let key = bytes.span.extracting(found.key)
+            var isLogged = false
+            while !isLogged, isExpected, rows.row.table == definition.id {
+                let order = rows.keyCompared(with: key)
+                if order > 0 { break }
+                if order < 0 {
+                    try tellMissing(rows, definition, report)
+                } else {
+                    let body = bytes.span.extracting(found.body)
+                    try check(rows, definition, body, found.fault, report)
+                    isLogged = true
+                }
+                isExpected = try rows.advance()
+            }
+            if !isLogged { tell(Array(copying: key), definition, .extra, report) }
+            rowCount += 1
+        }
+        if let failure = run.failure { throw failure }
+    }
+
+    private mutating func tellMissing(
+        _ rows: MergedRows, _ definition: TableDefinition,
+        _ report: (String, Difference) -> Void
+    ) throws(HistoryError) {
+        try rows.withRow { (key, _) throws(HistoryError) in
+            tell(Array(copying: key), definition, .missing, report)
+        }
+        rowCount += 1
     }
 
     private mutating func tell(
@@ -128,19 +163,31 @@ package struct DatabaseVerification {
     }
 
     private mutating func check(
-        _ key: [UInt8], _ definition: TableDefinition, _ body: [UInt8], _ found: StoredRows.Row,
-        _ report: (String, Difference) -> Void
+        _ rows: MergedRows, _ definition: TableDefinition, _ found: Span<UInt8>,
+        _ fault: String?, _ report: (String, Difference) -> Void
+    ) throws(HistoryError) {
+        try rows.withRow { (key, body) throws(HistoryError) in
+            if fault == nil, body.compared(with: found) == 0 { return }
+            explain(
+                Array(copying: key), definition, Array(copying: body), Array(copying: found),
+                fault, report)
+        }
+    }
+
+    private mutating func explain(
+        _ key: [UInt8], _ definition: TableDefinition, _ body: [UInt8], _ found: [UInt8],
+        _ fault: String?, _ report: (String, Difference) -> Void
     ) {
         let schema = definition.schema
         do throws(RowError) {
             let whole = try RowCodec.completed(body.span, schema) ?? body
-            if let fault = found.fault {
+            if let fault {
                 return tell(key, definition, .malformed(fault), report)
             }
-            guard whole != found.body else { return }
+            guard whole != found else { return }
             let (log, database) = (
                 try RowCodec.decodeRow(whole.span, schema),
-                try RowCodec.decodeRow(found.body.span, schema)
+                try RowCodec.decodeRow(found.span, schema)
             )
             let columns = schema.valueColumns.indices.filter { log[$0] != database[$0] }.map {
                 Difference.Column(
@@ -149,40 +196,6 @@ package struct DatabaseVerification {
             tell(key, definition, .columns(columns), report)
         } catch {
             tell(key, definition, .malformed("\(error)"), report)
-        }
-    }
-}
-
-/// The rows of one table as the database has them, in the order of their keys.
-private final class StoredRows {
-    struct Row {
-        var key: [UInt8]
-        var body: [UInt8]
-        /// Why the row cannot be encoded.
-        var fault: String?
-    }
-
-    private let schema: TableSchema
-    private let statement: PreparedStatement
-
-    init(_ definition: TableDefinition, _ db: Database) throws {
-        schema = definition.schema
-        let columns = schema.columns.map { quoted($0.name) }.joined(separator: ", ")
-        let keys = schema.keyColumns.map { quoted($0.name) }.joined(separator: ", ")
-        statement = try PreparedStatement(
-            cached: "SELECT \(columns) FROM \(quoted(schema.name)) ORDER BY \(keys)", in: db)
-    }
-
-    func next() throws(SinkError) -> Row? {
-        guard try statement.step() else { return nil }
-        let values = schema.columns.indices.map { statement.value(Int32($0)) }
-        do throws(RowError) {
-            let (key, body) = try RowCodec.encode(values, schema)
-            return Row(key: key, body: body)
-        } catch {
-            let keys = zip(schema.columns, values).filter(\.0.isKey).map(\.1)
-            let key = try? KeyCodec.encode(keys, schema)
-            return Row(key: key ?? [], body: [], fault: "\(error)")
         }
     }
 }

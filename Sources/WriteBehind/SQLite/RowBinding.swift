@@ -204,7 +204,7 @@ extension PreparedStatement {
     }
 
     /// The bytes of a text or blob column, before anything converts them.
-    @unsafe private func withBytes<Result>(
+    @unsafe func withBytes<Result>(
         _ column: Int32, _ body: (UnsafeRawBufferPointer) -> Result
     ) -> Result {
         let start = unsafe sqlite3_column_blob(handle, column)

@@ -9,14 +9,19 @@ package struct StoreHistory: Sendable {
     /// The last sequence that is known to be durable: history ends there.
     package let durable: UInt64
     private let spilling: LogFold.Spilling?
+    private let verified: Set<UInt64>
 
-    /// - Parameter spilling: where folding may write temporary files; nil keeps all changes in memory.
+    /// - Parameters:
+    ///   - spilling: where folding may write temporary files; nil keeps all changes in memory.
+    ///   - verified: snapshots that were read wholly just now, and were good.
     package init(
-        _ environment: LogEnvironment, durable: UInt64, spilling: LogFold.Spilling? = nil
+        _ environment: LogEnvironment, durable: UInt64, spilling: LogFold.Spilling? = nil,
+        verified: Set<UInt64> = []
     ) {
         self.environment = environment
         self.durable = durable
         self.spilling = spilling
+        self.verified = verified
     }
 
     /// All rows of a past state, in the order of tables and keys.
@@ -41,6 +46,7 @@ package struct StoreHistory: Sendable {
 
     /// A snapshot that is bad only towards its end would be found out after its rows were handed out.
     func verify(_ base: SnapshotReader) throws(HistoryError) {
+        guard !verified.contains(base.head.sequence) else { return }
         try snapshotErrors { () throws(SnapshotError) in
             try SnapshotReader.verify(base.head.sequence, in: environment)
         }
