@@ -34,6 +34,8 @@ extension Workload {
         // The first time over rows that are clean is slower than all later ones.
         _ = try rate(peer, dataset, sample)
         try await peer.store.waitForAll(.materialized)
+        // Or one that was begun by itself would be waited for as well.
+        try await peer.store.snapshot()
         let alone = try rate(peer, dataset, sample)
         try await peer.store.waitForAll(.materialized)
         let start = nanoseconds()
