@@ -63,6 +63,9 @@ struct Descriptor: ~Copyable, Sendable {
         }
     }
 
+    /// Lets go of the lock, whoever else has a copy of the descriptor.
+    func unlock() { _ = flock(number, LOCK_UN) }
+
     /// Maps the file shared and returns the address.
     func map(_ path: String, byteCount: Int, writable: Bool) throws(SystemError) -> Int {
         let protection = writable ? PROT_READ | PROT_WRITE : PROT_READ

@@ -69,13 +69,19 @@ final class PosixFile: DiskFile {
     }
 }
 
-/// A held `flock`; closing its descriptor lets it go.
+/// A held `flock`.
+///
+/// Its end lets go of it, not only closes its descriptor: a child between `fork` and `exec` has a copy of that
+/// for a moment, which would hold on to the lock. A child that stays such a copy lets go of nothing.
 final class PosixLock: DiskLock {
     private let descriptor: Descriptor
+    private let forks = ForkGuard.current()
 
     private init(_ descriptor: consuming Descriptor) {
         self.descriptor = descriptor
     }
+
+    deinit { if ForkGuard.isSame(forks) { descriptor.unlock() } }
 
     /// Locks the file that `path` names now; nil when another open file has the lock.
     ///

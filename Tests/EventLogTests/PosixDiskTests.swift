@@ -99,6 +99,17 @@ import Testing
         #expect(try descriptors(on: path("LOCK")).isEmpty)
     }
 
+    /// As a child has between `fork` and `exec`.
+    @Test func aCopyOfItsDescriptorDoesNotHoldOnToALock() throws {
+        var lock = try disk.lock(path("LOCK"))
+        let number = try #require(descriptors(on: path("LOCK")).first.flatMap { Int32($0) })
+        let copy = dup(number)
+        defer { close(copy) }
+        #expect(try lock != nil && disk.lock(path("LOCK")) == nil)
+        lock = nil
+        #expect(try disk.lock(path("LOCK")) != nil)
+    }
+
     /// Somebody always holds the lock on the file that the path names, and puts new files in its place all the
     /// while. Whoever opens one just before it is replaced must not take a lock on what nobody else can find.
     @Test func aLockOnAFileThatWasReplacedIsNone() throws {
