@@ -17,6 +17,9 @@ enum SyncSpy {
     /// SQLite's own, the same for all files; set before any of them is exchanged.
     nonisolated(unsafe) private static var original:
         (@convention(c) (UnsafeMutablePointer<sqlite3_file>?, Int32) -> Int32)?
+    /// Methods with another sync, by SQLite's own, for as long as any file may have them.
+    nonisolated(unsafe) private static var exchanged:
+        [UnsafePointer<sqlite3_io_methods>: UnsafePointer<sqlite3_io_methods>] = [:]
 
     static var count: Int { syncs.load(ordering: .relaxed) }
 
@@ -62,15 +65,22 @@ enum SyncSpy {
             var file: UnsafeMutablePointer<sqlite3_file>?
             sqlite3_file_control(OpaquePointer(bitPattern: address), "main", which, &file)
             guard let file, let methods = file.pointee.pMethods else { continue }
-            let own = UnsafeMutablePointer<sqlite3_io_methods>.allocate(capacity: 1)
-            own.initialize(to: methods.pointee)
-            original = original ?? methods.pointee.xSync
-            own.pointee.xSync = { file, flags in
-                SyncSpy.syncs.add(1, ordering: .relaxed)
-                let fails = SyncSpy.isFailing.load(ordering: .relaxed)
-                return fails ? SQLITE_IOERR | 4 << 8 : SyncSpy.original?(file, flags) ?? SQLITE_OK
-            }
-            file.pointee.pMethods = UnsafePointer(own)
+            guard !exchanged.values.contains(methods) else { continue }
+            let own = exchanged[methods] ?? spied(methods.pointee)
+            exchanged[methods] = own
+            file.pointee.pMethods = own
         }
+    }
+
+    private static func spied(_ methods: sqlite3_io_methods) -> UnsafePointer<sqlite3_io_methods> {
+        let own = UnsafeMutablePointer<sqlite3_io_methods>.allocate(capacity: 1)
+        own.initialize(to: methods)
+        original = methods.xSync
+        own.pointee.xSync = { file, flags in
+            SyncSpy.syncs.add(1, ordering: .relaxed)
+            let fails = SyncSpy.isFailing.load(ordering: .relaxed)
+            return fails ? SQLITE_IOERR | 4 << 8 : SyncSpy.original?(file, flags) ?? SQLITE_OK
+        }
+        return UnsafePointer(own)
     }
 }
