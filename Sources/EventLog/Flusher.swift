@@ -62,7 +62,7 @@ package final class Flusher: Sendable {
         self.staging = staging
         self.environment = environment
         self.options = options
-        epoch = end.epoch + 1
+        epoch = end.nextEpoch
         syncedSequence = Atomic(end.nextSequence - 1)
         state = Lock(
             State(

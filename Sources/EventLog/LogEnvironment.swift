@@ -45,6 +45,8 @@ package struct LogEnd: Equatable, Sendable {
     package var preamble: Preamble
     /// The writer epoch of the last segment.
     package var epoch: UInt64
+    /// That of whoever writes next. It counts for people, and stays at the highest that a header may have.
+    var nextEpoch: UInt64 { min(epoch, .max - 2) + 1 }
 
     /// The end of a log that holds nothing.
     package init(startOf store: StoreID) {

@@ -30,7 +30,7 @@ struct SegmentRewrite {
             previousBase: old?.previousBase ?? segmentsEnd.lastBase,
             rawBlockBound: max(
                 Int(old?.rawBlockBound ?? 0), rawBlockBound(segmentsEnd, frames)),
-            epoch: end.epoch + 1)
+            epoch: end.nextEpoch)
         let path = environment.layout.segment(header.base)
         try write(path, header, end: end) { (writer) throws(LogError) in
             if let last { try copy(last, to: writer) }
