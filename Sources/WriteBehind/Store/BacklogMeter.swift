@@ -4,12 +4,16 @@ import Synchronization
 
 /// How much log the database does not reflect yet.
 package final class BacklogMeter: Sendable {
+    /// One block, or several neighbours that count as one.
     private struct Block {
         var lastSequence: UInt64
         var byteCount: Int
-        /// Milliseconds since 1970 of the block's last commit.
+        /// Milliseconds since 1970 of the last commit of the first of them.
         var time: UInt64
     }
+
+    /// More are not told apart: a backlog of lone commits would fill the memory with them.
+    package static let blockLimit = 4096
 
     private struct State {
         var blocks: Deque<Block> = []
@@ -41,6 +45,13 @@ package final class BacklogMeter: Sendable {
         state.withLock { state in
             guard block.nextSequence - 1 > state.watermark else { return }
             let byteCount = BlockHeader.byteCount + Int(block.packedLength)
+            if state.blocks.count == Self.blockLimit {
+                state.blocks.mergePairs { older, newer in
+                    Block(
+                        lastSequence: newer.lastSequence,
+                        byteCount: older.byteCount + newer.byteCount, time: older.time)
+                }
+            }
             state.blocks.append(
                 Block(
                     lastSequence: block.nextSequence - 1, byteCount: byteCount,
@@ -60,6 +71,8 @@ package final class BacklogMeter: Sendable {
             isOver.store(state.byteCount >= limit, ordering: .relaxed)
         }
     }
+
+    package var blockCount: Int { state.withLock { $0.blocks.count } }
 
     package var lag: Lag {
         state.withLock {

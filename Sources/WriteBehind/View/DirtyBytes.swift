@@ -3,82 +3,94 @@ import DequeModule
 /// How many bytes of rows are dirty, without looking at rows when the watermark rises.
 ///
 /// Bytes are counted in buckets of 4,096 sequences. A bucket is dropped when the watermark reaches
-/// its end, so the total may count up to 4,095 sequences too many; it is exactly zero when the
-/// watermark has reached the highest sequence.
-struct DirtyBytes {
+/// its end, so the total may count a bucket's sequences too many, never too few; it is exactly zero when
+/// the watermark has reached the highest sequence. Where there are more than ``bucketLimit`` of them, each
+/// two neighbours become one: the farther the database is behind, the coarser the oldest are.
+package struct DirtyBytes {
     private struct Bucket {
-        /// sequence / 4,096 of what is counted here.
-        var number: UInt64
+        /// The last sequence that is counted here. The first is the one after the bucket before.
+        var end: UInt64
         var bytes: Int
     }
 
-    private static let shift: UInt64 = 12
-    /// By ascending number; numbers without rows are left out.
+    package static let bucketLimit = 1024
+    /// How many sequences a new bucket counts, less one.
+    private static let mask: UInt64 = 4095
+    /// By ascending end.
     private var buckets: Deque<Bucket> = []
     private var highest: UInt64 = 0
     /// Rows at and below this sequence are not counted.
     private var settled: UInt64
-    private(set) var total = 0
+    package private(set) var total = 0
 
-    init(watermark: UInt64) { settled = watermark }
+    package init(watermark: UInt64) { settled = watermark }
+
+    package var bucketCount: Int { buckets.count }
 
     @inline(__always)
-    mutating func add(_ bytes: Int, sequence: UInt64) {
+    package mutating func add(_ bytes: Int, sequence: UInt64) {
         guard sequence > settled else { return }
         total += bytes
-        let number = sequence >> Self.shift
         highest = max(highest, sequence)
-        if let last = buckets.last, last.number == number {
-            buckets[buckets.count - 1].bytes += bytes
-            return
-        }
-        let position = position(of: number)
-        if position < buckets.count, buckets[position].number == number {
-            buckets[position].bytes += bytes
+        if let last = buckets.last, sequence <= last.end {
+            buckets[position(of: sequence)].bytes += bytes
         } else {
-            buckets.insert(Bucket(number: number, bytes: bytes), at: position)
+            append(Bucket(end: sequence | Self.mask, bytes: bytes))
         }
     }
 
     /// Takes back what was added for the same sequence, if it still counts.
     @inline(__always)
-    mutating func remove(_ bytes: Int, sequence: UInt64) {
+    package mutating func remove(_ bytes: Int, sequence: UInt64) {
         guard sequence > settled else { return }
         total -= bytes
-        let number = sequence >> Self.shift
-        let last = buckets.count - 1
-        let position = buckets[last].number == number ? last : position(of: number)
-        buckets[position].bytes -= bytes
+        buckets[position(of: sequence)].bytes -= bytes
     }
 
-    mutating func advance(to watermark: UInt64) {
+    package mutating func advance(to watermark: UInt64) {
         if watermark >= highest {
             buckets.removeAll(keepingCapacity: true)
             total = 0
             settled = max(settled, watermark)
             return
         }
-        while let first = buckets.first, (first.number + 1) << Self.shift <= watermark + 1 {
+        while let first = buckets.first, first.end <= watermark {
             total -= first.bytes
-            settled = ((first.number + 1) << Self.shift) - 1
+            settled = first.end
             buckets.removeFirst()
         }
     }
 
-    /// The first bucket at or above `number`.
-    private func position(of number: UInt64) -> Int {
-        // Mostly there are no gaps, and the place follows from the distance to the last bucket.
-        if let last = buckets.last, last.number >= number {
-            let distance = last.number - number
-            if distance < UInt64(buckets.count) {
-                let guess = buckets.count - 1 - Int(distance)
-                if buckets[guess].number == number { return guess }
+    @inline(never)
+    private mutating func append(_ bucket: Bucket) {
+        if buckets.count == Self.bucketLimit {
+            buckets.mergePairs { Bucket(end: $1.end, bytes: $0.bytes + $1.bytes) }
+        }
+        buckets.append(bucket)
+    }
+
+    /// The bucket that counts a sequence, which one does.
+    @inline(__always)
+    private func position(of sequence: UInt64) -> Int {
+        // Mostly all are of one length, and the place follows from the distance to the last.
+        let last = buckets.count - 1
+        let distance = (buckets[last].end - sequence) / (Self.mask + 1)
+        if distance <= UInt64(last) {
+            let guess = last - Int(distance)
+            if buckets[guess].end >= sequence,
+                guess == 0 || buckets[guess - 1].end < sequence
+            {
+                return guess
             }
         }
-        var (low, high) = (0, buckets.count)
+        return search(sequence)
+    }
+
+    private func search(_ sequence: UInt64) -> Int {
+        var (low, high) = (0, buckets.count - 1)
         while low < high {
             let middle = (low + high) / 2
-            if buckets[middle].number < number { low = middle + 1 } else { high = middle }
+            if buckets[middle].end < sequence { low = middle + 1 } else { high = middle }
         }
         return low
     }

@@ -22,7 +22,7 @@ package struct Shard: ~Copyable, Sendable {
     private var pinnedBytes = 0
     /// Tables whose clear is quarantined: their rows are gone, though the database still shows them.
     private var pinnedClears: Set<UInt16> = []
-    /// Tombstones by ascending sequence; some are gone by now.
+    /// Tombstones by ascending sequence. Some are gone by now, about as many as there are rows at most.
     private var tombstones: Deque<Tombstone> = []
     var hand = Arena.Cursor()
     /// A full walk found nothing to evict, and nothing became clean since.
@@ -74,6 +74,9 @@ package struct Shard: ~Copyable, Sendable {
 
     /// Bytes of rows that the database does not hold yet, blocks rounded up.
     package var dirtyBytes: Int { dirty.total + pinnedBytes }
+
+    /// How much is remembered of deletes that the database has not seen.
+    package var tombstoneCount: Int { tombstones.count }
 
     var statistics: CacheStatistics {
         var result = counters
@@ -170,6 +173,7 @@ package struct Shard: ~Copyable, Sendable {
     ) {
         account(rows.delete(hash, table, key, sequence: sequence), sequence)
         tombstones.append(Tombstone(sequence: sequence, hash: hash))
+        if tombstones.count > 2 * rows.count + 1024 { forgetWhatWasWrittenAgain() }
     }
 
     /// Applies a clear. Every shard gets it, with the same sequence.
@@ -270,17 +274,33 @@ package struct Shard: ~Copyable, Sendable {
     }
 
     private mutating func dropTombstone(_ tombstone: Tombstone) {
+        guard let place = place(of: tombstone), isClean(rows.entry(place.reference)) else { return }
+        drop(place)
+    }
+
+    /// Where a tombstone stands; nil when the key was written again, or it is gone.
+    private func place(of tombstone: Tombstone) -> RowTable.Place? {
         let tag = UInt32(truncatingIfNeeded: tombstone.hash)
         var slot = rows.index.home(tag)
         while case let reference = rows.index.search(tag, from: &slot), reference != 0 {
             let entry = rows.entry(reference)
-            // Sequences are unique: it is this tombstone, or the key was written again.
+            // Sequences are unique: it is this tombstone, or another row.
             if entry.sequence == tombstone.sequence {
-                guard entry.state == .tombstone, isClean(entry) else { return }
-                return drop(RowTable.Place(slot: slot, reference: reference))
+                return entry.state == .tombstone
+                    ? RowTable.Place(slot: slot, reference: reference) : nil
             }
             slot += 1
         }
+        return nil
+    }
+
+    /// Rows that are deleted again and again while the database is behind must not fill the memory.
+    @inline(never)
+    private mutating func forgetWhatWasWrittenAgain() {
+        var all: Deque<Tombstone> = []
+        swap(&all, &tombstones)
+        all.removeAll { place(of: $0) == nil }
+        tombstones = all
     }
 
     // MARK: Quarantine
