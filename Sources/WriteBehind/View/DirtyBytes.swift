@@ -72,9 +72,15 @@ package struct DirtyBytes {
     /// The bucket that counts a sequence, which one does.
     @inline(__always)
     private func position(of sequence: UInt64) -> Int {
-        // Mostly all are of one length, and the place follows from the distance to the last.
         let last = buckets.count - 1
         let distance = (buckets[last].end - sequence) / (Self.mask + 1)
+        // The last counts that many, or more.
+        return distance == 0 ? last : position(of: sequence, distance: distance, last)
+    }
+
+    @inline(never)
+    private func position(of sequence: UInt64, distance: UInt64, _ last: Int) -> Int {
+        // Mostly all are of one length, and the place follows from the distance to the last.
         if distance <= UInt64(last) {
             let guess = last - Int(distance)
             if buckets[guess].end >= sequence,
