@@ -19,7 +19,7 @@ extension SimulatedStore {
 
     private func configuration(_ end: End) -> StoreConfiguration {
         var configuration = StoreConfiguration()
-        configuration.cacheLimit = 8 << 20
+        configuration.cacheLimit = end.shardCount == 1 ? 8 << 20 : end.shardCount * 16 << 20
         configuration.stagingSlots = end.stagingSlots
         configuration.stagingSlotSize = end.slotPages * 4 << 10
         configuration.blockSize = 256
@@ -34,7 +34,7 @@ extension SimulatedStore {
         configuration.retryLimit = .milliseconds(200)
         configuration.logger = Complaints.logger(heard, withRemarks: isTraced)
         if end.isTight, !mayQuarantine {
-            configuration.dirtyLimit = 400
+            configuration.dirtyLimit = 400 * end.shardCount
             configuration.backlogLimit = 2000
         }
         return configuration

@@ -96,6 +96,7 @@ extension End {
         add { $0.operation = 0 }
         add { ($0.stagingSlots, $0.slotPages) = (2, 1) }
         add { ($0.isTight, $0.hasLargeSegments) = (false, false) }
+        add { $0.shardCount = 1 }
         add { $0.snapshotAfter = nil }
         add { $0.readsAll = false }
         return simpler

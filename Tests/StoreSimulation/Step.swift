@@ -99,6 +99,8 @@ package struct End: Equatable, Sendable {
     var hasLargeSegments = false
     /// Limits that a few writes reach which the database has not taken, if there is nothing in quarantine.
     var isTight = false
+    /// Over how many shards the rows in memory are spread: 1, 2 or 4.
+    var shardCount = 1
 
     package var isCrash: Bool { kind == .kill || kind == .powerLoss }
 }
@@ -198,6 +200,7 @@ extension End: CustomStringConvertible {
             + (stagingSlots > 2 ? ", \(stagingSlots) slots" : "")
             + (slotPages > 1 ? ", \(slotPages) pages a slot" : "") + (isTight ? ", tight" : "")
             + (hasLargeSegments ? ", large segments" : "")
+            + (shardCount > 1 ? ", \(shardCount) shards" : "")
             + (readsAll ? ", all rows are read)" : ")")
     }
 }

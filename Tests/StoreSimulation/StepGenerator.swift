@@ -131,6 +131,7 @@ package struct StepGenerator {
         if isChosen(25) { end.slotPages = number(2...3) }
         end.isTight = isChosen(20)
         end.hasLargeSegments = hasLargeSegments
+        end.shardCount = 1 << Int(end.salt % 3)
         return end
     }
 

@@ -109,6 +109,35 @@ final class TemporaryStore: Sendable {
         try await store.close()
     }
 
+    /// Rows are spread over many shards, and a block is brought back shard by shard.
+    @Test func aClearKeepsItsPlaceAmongTheWritesOfItsBlockAfterReopening() async throws {
+        let directory = TemporaryStore()
+        let failing = Failing()
+        func open() throws -> Store {
+            try directory.open(failing: failing) { $0.cacheLimit = 256 << 20 }
+        }
+        let store = try open()
+        let players = try store.table(Player.self)
+        failing.now = SinkError(.busy, "everything has to come from the log")
+        for id in 0..<200 { try players.put(Player(id: id, name: "before")) }
+        try players.clear()
+        for id in 0..<100 { try players.put(Player(id: id, name: "between")) }
+        for id in 0..<50 { _ = try await players.increment(id, "score", by: id) }
+        try players.clear()
+        for id in 0..<60 { try players.put(Player(id: id, name: "after")) }
+        for id in 20..<60 { _ = try await players.increment(id, "score", by: id) }
+        for id in 40..<60 { try players.delete(id) }
+        try await store.close(deadline: .zero)
+        let reopened = try open()
+        let found = try reopened.table(Player.self)
+        for id in 0..<200 {
+            let right = id < 40 ? Player(id: id, name: "after", score: id < 20 ? 0 : id) : nil
+            #expect(try await found.get(id) == right)
+        }
+        failing.now = nil
+        try await reopened.close()
+    }
+
     @Test func aSecondWriterIsRefusedWithThePath() async throws {
         let directory = TemporaryStore()
         let store = try directory.open()

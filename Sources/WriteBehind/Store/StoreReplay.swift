@@ -11,10 +11,8 @@ struct StoreReplay {
     let watermark: UInt64
     /// The database was brought forward since it was opened.
     private var hasMadeRoom = false
-    /// The records of the block that is being replayed.
-    private var records: [ReplayedRecord] = []
-    /// How many records ahead memory is fetched: about as long as a fetch takes.
-    private static let ahead = 8
+    /// What has been read of the block that is being replayed and not been applied.
+    private var changes: ReplayedChanges
 
     init(
         engine: Engine, pins: Pins, materializer: Materializer, status: Status,
@@ -26,6 +24,7 @@ struct StoreReplay {
         self.status = status
         self.alongside = alongside
         self.watermark = watermark
+        changes = ReplayedChanges(of: engine.view)
     }
 
     /// Brings the view up to the end of the log: what is in quarantine, then what is above the watermark.
@@ -63,14 +62,17 @@ struct StoreReplay {
         _ block: BlockHeader, _ payload: Span<UInt8>
     ) throws(StoreError) {
         do {
-            try gather(block, payload)
-            for index in records.indices {
-                // Those ahead are fetched from memory while this one is applied.
-                if index + Self.ahead < records.count {
-                    engine.view.prefetch(records[index + Self.ahead])
+            var commits = try CommitCursor(block, payload)
+            while let commit = try commits.next(payload) {
+                guard commit.lastSequence > watermark else { continue }
+                var reader = ByteReader(commit.records)
+                var sequence = commit.firstSequence
+                while !reader.isAtEnd {
+                    try take(try reader.record(payload), sequence, payload)
+                    sequence += 1
                 }
-                try apply(records[index], payload)
             }
+            try applyChanges(payload)
         } catch let error as StoreError {
             throw error
         } catch {
@@ -78,44 +80,61 @@ struct StoreReplay {
         }
     }
 
-    private mutating func gather(
-        _ block: BlockHeader, _ payload: Span<UInt8>
-    ) throws(MalformedRecord) {
-        records.removeAll(keepingCapacity: true)
-        var commits = try CommitCursor(block, payload)
-        while let commit = try commits.next(payload) {
-            guard commit.lastSequence > watermark else { continue }
-            var reader = ByteReader(commit.records)
-            var sequence = commit.firstSequence
-            while !reader.isAtEnd {
-                let record = try reader.record(payload)
-                records.append(
-                    try ReplayedRecord(record, in: payload, sequence: sequence, of: engine.view))
-                sequence += 1
-            }
+    private mutating func take(
+        _ record: Record, _ sequence: UInt64, _ payload: Span<UInt8>
+    ) throws {
+        guard let table = UInt16(exactly: record.table) else {
+            throw MalformedRecord(offset: record.key.lowerBound, reason: "no such table")
         }
+        let change: ChangeKind
+        switch record.operation {
+        case .put: change = .put
+        case .patch: change = .patch
+        case .delete: change = .delete
+        case .clear:
+            try applyChanges(payload)
+            engine.view.forEachShard { $0.clear(table, sequence: sequence) }
+            return
+        case .define, .mark, .settle, .preamble:
+            return
+        }
+        changes.append(
+            change, of: record, table: table, sequence: sequence, in: payload, of: engine.view)
     }
 
-    private mutating func apply(_ replayed: ReplayedRecord, _ payload: Span<UInt8>) throws {
-        let key = payload.extracting(replayed.record.key)
+    /// Applies what was taken, shard by shard: only the changes of a row have an order, and those of a table with
+    /// its clear.
+    private mutating func applyChanges(_ payload: Span<UInt8>) throws {
+        for number in changes.shardNumbers {
+            let ofShard = changes[shard: number]
+            guard !ofShard.isEmpty else { continue }
+            let applied =
+                hasMadeRoom ? 0 : try engine.view.replay(ofShard, shard: number, in: payload)
+            for change in ofShard[applied...] { try apply(change, payload) }
+        }
+        changes.removeAll()
+    }
+
+    private mutating func apply(_ replayed: ReplayedChange, _ payload: Span<UInt8>) throws {
+        let key = payload.extracting(replayed.key)
         while try !engine.view.replay(replayed, in: payload, bounded: true) {
             guard replayed.sequence <= engine.materialized.reached else {
                 try makeRoom()
                 continue
             }
             // The database came past it meanwhile: memory needs it only if it was refused.
-            if engine.sink.isQuarantined(replayed.record.table, key: key)
+            if engine.sink.isQuarantined(UInt32(replayed.table), key: key)
                 || !engine.evict(replayed.table, key)
             {
                 _ = try engine.view.replay(replayed, in: payload, bounded: false)
             }
             break
         }
-        // Making room may have brought the database past this record, and the record into quarantine.
+        // Making room may have brought the database past this change, and the change into quarantine.
         if hasMadeRoom, replayed.sequence <= engine.materialized.reached,
             !engine.sink.quarantineIsEmpty
         {
-            pins.pinIfQuarantined(table: replayed.record.table, key: Array(copying: key))
+            pins.pinIfQuarantined(table: UInt32(replayed.table), key: Array(copying: key))
         }
     }
 

@@ -1,54 +1,91 @@
 import EventLog
 
-/// A record that was read back from the log, and where in the view it belongs.
-struct ReplayedRecord {
-    let record: Record
-    let sequence: UInt64
+/// A change of a row that was read back from the log, and where in the view it belongs.
+struct ReplayedChange {
+    let change: ChangeKind
     let table: UInt16
+    let sequence: UInt64
+    /// Where key and body stand in the bytes that they were read from.
+    let key: Range<Int>
+    let body: Range<Int>
     fileprivate let hash: UInt64
+}
 
-    init(
-        _ record: Record, in bytes: Span<UInt8>, sequence: UInt64, of view: CacheView
-    ) throws(MalformedRecord) {
-        guard let table = UInt16(exactly: record.table) else {
-            throw MalformedRecord(offset: record.key.lowerBound, reason: "no such table")
-        }
-        (self.record, self.sequence, self.table) = (record, sequence, table)
-        hash = view.hash(table: table, key: bytes.extracting(record.key))
+/// The changes that a block of the log makes to rows, by shards, each shard's in the order of the log.
+struct ReplayedChanges {
+    private var shards: [[ReplayedChange]]
+
+    init(of view: CacheView) { shards = Array(repeating: [], count: view.shardCount) }
+
+    var shardNumbers: Range<Int> { shards.indices }
+
+    subscript(shard number: Int) -> [ReplayedChange] { shards[number] }
+
+    mutating func removeAll() {
+        for number in shards.indices { shards[number].removeAll(keepingCapacity: true) }
+    }
+
+    mutating func append(
+        _ change: ChangeKind, of record: Record, table: UInt16, sequence: UInt64,
+        in bytes: Span<UInt8>, of view: CacheView
+    ) {
+        let hash = view.hash(table: table, key: bytes.extracting(record.key))
+        shards[view.shardNumber(of: hash)].append(
+            ReplayedChange(
+                change: change, table: table, sequence: sequence, key: record.key,
+                body: record.body, hash: hash))
     }
 }
 
 extension CacheView {
-    /// Begins to bring what ``replay(_:in:)`` needs nearer.
-    func prefetch(_ replayed: ReplayedRecord) {
-        withShard(of: replayed.hash) { $0.prefetch(replayed.hash) }
+    /// How many changes ahead memory is fetched: about as long as a fetch takes.
+    private static let ahead = 8
+
+    /// Applies a shard's changes as they were applied when they were written, up to one for which dirty rows leave
+    /// no room. Returns how many those were.
+    ///
+    /// The lock is taken once for all of them: each time costs waiting until what was written before has reached
+    /// the cache, and what one shard needs of the index mostly stays there.
+    func replay(
+        _ changes: [ReplayedChange], shard number: Int, in bytes: Span<UInt8>
+    ) throws(MalformedRecord) -> Int {
+        try withShard(number: number) { (shard) throws(MalformedRecord) in
+            for index in changes.indices {
+                // Those ahead are fetched from memory while this one is applied.
+                if index + Self.ahead < changes.count {
+                    shard.prefetch(changes[index + Self.ahead].hash)
+                }
+                guard try shard.replay(changes[index], in: bytes, bounded: true) else {
+                    return index
+                }
+            }
+            return changes.count
+        }
     }
 
-    /// Applies a record as it was applied when it was written.
+    /// Applies one change as it was applied when it was written.
     ///
     /// - Parameter bounded: whether to do nothing, and return false, if dirty rows leave no room for it.
     func replay(
-        _ replayed: ReplayedRecord, in bytes: Span<UInt8>, bounded: Bool
+        _ change: ReplayedChange, in bytes: Span<UInt8>, bounded: Bool
     ) throws(MalformedRecord) -> Bool {
-        let change: ChangeKind
-        switch replayed.record.operation {
-        case .put: change = .put
-        case .patch: change = .patch
-        case .delete: change = .delete
-        case .clear:
-            forEachShard { $0.clear(replayed.table, sequence: replayed.sequence) }
-            return true
-        case .define, .mark, .settle, .preamble:
-            return true
+        try withShard(of: change.hash) { (shard) throws(MalformedRecord) in
+            try shard.replay(change, in: bytes, bounded: bounded)
         }
-        let key = bytes.extracting(replayed.record.key)
-        let body = bytes.extracting(replayed.record.body)
-        let cost = Shard.cost(keyLength: key.count, bodyLength: body.count)
-        return try withShard(of: replayed.hash) { (shard) throws(MalformedRecord) in
-            if bounded, !shard.admits(cost, largest: cost) { return false }
-            try shard.replay(
-                change, replayed.hash, replayed.table, key, body, replayed.sequence)
-            return true
-        }
+    }
+}
+
+extension Shard {
+    @inline(__always)
+    fileprivate mutating func replay(
+        _ replayed: ReplayedChange, in bytes: Span<UInt8>, bounded: Bool
+    ) throws(MalformedRecord) -> Bool {
+        let key = bytes.extracting(replayed.key)
+        let body = bytes.extracting(replayed.body)
+        let cost = Self.cost(keyLength: key.count, bodyLength: body.count)
+        if bounded, !admits(cost, largest: cost) { return false }
+        try replay(
+            replayed.change, replayed.hash, replayed.table, key, body, replayed.sequence)
+        return true
     }
 }
