@@ -41,11 +41,27 @@ import WriteBehind
         try await store.close()
     }
 
+    @Test func theRefusalNamesTheLimitThatHolds() async throws {
+        let directory = TemporaryStore()
+        let failing = Failing()
+        failing.now = Self.busy
+        let store = try directory.open(failing: failing) { $0.cacheLimit = 8 << 20 }
+        let (count, error) = fill(try store.table(Player.self))
+        guard case .backlogFull(.dirtyBytes(limit: 6 << 20)) = error else {
+            Issue.record("\(String(describing: error)) after \(count) rows")
+            return
+        }
+        failing.now = nil
+        try await store.close()
+    }
+
     @Test func writesAreRefusedAtTheBacklogLimitAndTakenAgainAfterwards() async throws {
         let directory = TemporaryStore()
         let failing = Failing()
         failing.now = Self.busy
         let store = try directory.open(failing: failing) {
+            // More than the log's buffer takes before it is written.
+            $0.cacheLimit = 64 << 20
             $0.backlogLimit = 200_000
             $0.syncInterval = .milliseconds(1)
         }

@@ -14,14 +14,19 @@ import Testing
     }
 
     @Test(arguments: FuzzTarget.allCases)
-    func noChangeOfWhatAStoreWritesTrapsOrIsMisread(target: FuzzTarget) throws {
+    func noChangeOfWhatAStoreWritesTrapsOrIsMisread(target: FuzzTarget) async throws {
         let seeds = try target.seeds()
+        let count = repeats(target.isWholeLog ? 1000 : 3000)
+        let outcomes = await onThreadOfItsOwn {
+            (0..<UInt64(count)).map { seed in
+                var mutation = Mutation(seed: seed)
+                return Result { try target.run(mutation.mutant(of: seeds)) }
+            }
+        }
         var accepted = 0
-        let count = target.isWholeLog ? 1000 : 3000
-        for seed in 0..<UInt64(count) {
-            var mutation = Mutation(seed: seed)
+        for (seed, outcome) in outcomes.enumerated() {
             do {
-                if try target.run(mutation.mutant(of: seeds)) { accepted += 1 }
+                if try outcome.get() { accepted += 1 }
             } catch {
                 Issue.record("seed \(seed): \(error)")
             }

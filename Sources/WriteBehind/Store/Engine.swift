@@ -122,7 +122,7 @@ package final class Engine: Sendable {
             throw .backlogFull(.bytesOnDisk(limit: configuration.backlogLimit))
         }
         guard shard.admits(cost, largest: cost) else {
-            throw .backlogFull(.dirtyBytes(limit: configuration.dirtyLimit))
+            throw .backlogFull(.dirtyBytes(limit: view.dirtyLimit))
         }
     }
 

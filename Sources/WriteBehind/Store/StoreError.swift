@@ -50,7 +50,8 @@ public enum StoreError: Error, Sendable {
     public enum Backlog: Sendable, Equatable {
         /// Bytes of log that the database does not reflect: ``StoreConfiguration/backlogLimit``.
         case bytesOnDisk(limit: Int)
-        /// Bytes of rows in memory that the database does not hold: ``StoreConfiguration/dirtyLimit``.
+        /// Bytes of rows in memory that the database does not hold: ``StoreConfiguration/dirtyLimit``, or three
+        /// quarters of ``StoreConfiguration/cacheLimit`` where that is less.
         case dirtyBytes(limit: Int)
     }
 }
@@ -68,8 +69,8 @@ extension StoreError: CustomStringConvertible {
         case .backlogFull(.bytesOnDisk(let limit)):
             "the database is \(limit) bytes of log behind, which is the limit (backlogLimit)"
         case .backlogFull(.dirtyBytes(let limit)):
-            "rows that the database does not hold yet take \(limit) bytes of memory, "
-                + "which is the limit (dirtyLimit)"
+            "rows that the database does not hold yet take \(limit) bytes of memory, which is the "
+                + "limit (dirtyLimit, at most three quarters of cacheLimit)"
         case .commitTooLarge(let bytes, let limit):
             "the commit takes \(bytes) bytes, more than the limit of \(limit)"
         case .row(let error): "\(error)"

@@ -20,6 +20,8 @@ import EventLog
     // Written in init and freed in deinit only; what they point to is behind mutexes.
     private nonisolated(unsafe) let slots: UnsafeMutablePointer<Lock<Shard>>
     package let shardCount: Int
+    /// How many bytes the rows may take that the database does not hold, of all shards.
+    package let dirtyLimit: Int
     private let seed: UInt64
 
     /// An empty view. `limit` bounds its memory in bytes, `dirtyLimit` the part of it that rows may
@@ -35,12 +37,13 @@ import EventLog
         self.seed = seed
         unsafe slots = .allocate(capacity: count)
         let share = limit / count
-        let dirtyShare = min(dirtyLimit, limit / 4 * 3) / count
+        self.dirtyLimit = min(dirtyLimit, limit / 4 * 3)
         var made = 0
         do throws(OutOfMemory) {
             while made < count {
                 let shard = try Shard(
-                    limit: share, dirtyLimit: dirtyShare, watermark: watermark, seed: seed)
+                    limit: share, dirtyLimit: self.dirtyLimit / count, watermark: watermark,
+                    seed: seed)
                 unsafe (slots + made).initialize(to: Lock(shard))
                 made += 1
             }
