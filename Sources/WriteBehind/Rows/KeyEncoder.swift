@@ -44,34 +44,42 @@ public struct KeyEncoder: ~Copyable, Sendable {
         if key.count > Record.keyLimit { try layout.schema.check(keyLength: key.count) }
     }
 
+    /// Writes the next column: an integer.
     public mutating func encode(_ value: Int) { encode(Int64(value)) }
 
+    /// Writes the next column: an integer.
     public mutating func encode(_ value: Int64) {
         if next(.integer) != nil { key.append(keyInteger: value) }
     }
 
+    /// Writes the next column: a Boolean, as 0 or 1.
     public mutating func encode(_ value: Bool) { encode(value ? 1 as Int64 : 0) }
 
+    /// Writes the next column: a number. NaN is an error.
     public mutating func encode(_ value: Double) {
         guard next(.real) != nil else { return }
         guard !value.isNaN else { return fail(.notANumber, at: index - 1) }
         key.append(keyReal: value)
     }
 
+    /// Writes the next column: text.
     public mutating func encode(_ value: String) {
         if let code = next(.text) { key.append(keyText: value, isLast: code.isLastOfKey) }
     }
 
+    /// Writes the next column: a time, as text.
     public mutating func encode(_ value: Date) {
         guard let code = next(.text) else { return }
         guard let text = DateText(value) else { return fail(.dateOutOfRange, at: index - 1) }
         key.append(keyDate: text, isLast: code.isLastOfKey)
     }
 
+    /// Writes the next column: bytes.
     public mutating func encode(_ value: [UInt8]) {
         if let code = next(.blob) { key.append(keyBlob: value, isLast: code.isLastOfKey) }
     }
 
+    /// Writes the next column: a UUID, as its 16 bytes.
     public mutating func encode(_ value: UUID) {
         if let code = next(.blob) { key.append(keyUUID: value, isLast: code.isLastOfKey) }
     }

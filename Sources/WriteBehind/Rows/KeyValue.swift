@@ -2,12 +2,16 @@
 public struct KeyValue: TableRow, Hashable {
     public typealias Key = String
 
+    /// The table `keyvalue`, of a text and a blob.
     public static let schema = TableSchema(
         "keyvalue", [.key("key", .text), .column("value", .blob)])
 
+    /// What it is found by.
     public var key: String
+    /// What it holds.
     public var value: [UInt8]
 
+    /// Makes a row; nothing is written yet.
     public init(key: String, value: [UInt8]) {
         self.key = key
         self.value = value

@@ -118,6 +118,7 @@ public import Foundation
 extension RowDecoder {
     // MARK: Nullable columns
 
+    /// Reads the next column: an integer, or null.
     public mutating func decode(_: Int64?.Type = Int64?.self) throws(RowError) -> Int64? {
         let place = try next(.integer)
         do throws(Damage) {
@@ -131,15 +132,18 @@ extension RowDecoder {
         }
     }
 
+    /// Reads the next column: an integer, or null.
     public mutating func decode(_: Int?.Type = Int?.self) throws(RowError) -> Int? {
         try decode(Int64?.self).map { Int($0) }
     }
 
     /// Any integer but 0 is true.
+    /// Reads the next column: an integer as a Boolean: whether it is not 0, or null.
     public mutating func decode(_: Bool?.Type = Bool?.self) throws(RowError) -> Bool? {
         try decode(Int64?.self).map { $0 != 0 }
     }
 
+    /// Reads the next column: a number, or null.
     public mutating func decode(_: Double?.Type = Double?.self) throws(RowError) -> Double? {
         let place = try next(.real)
         do throws(Damage) {
@@ -153,11 +157,13 @@ extension RowDecoder {
         }
     }
 
+    /// Reads the next column: text, or null.
     public mutating func decode(_: String?.Type = String?.self) throws(RowError) -> String? {
         try decode(bytesOf: .text) { bytes throws(Damage) in try text(bytes) }
     }
 
     /// The formats that GRDB and SQLite write: a date, then optionally a time and fractions.
+    /// Reads the next column: text as a time, or null.
     public mutating func decode(_: Date?.Type = Date?.self) throws(RowError) -> Date? {
         try decode(bytesOf: .text) { bytes throws(Damage) in
             guard let date = Date(sqliteText: bytes) else {
@@ -167,10 +173,12 @@ extension RowDecoder {
         }
     }
 
+    /// Reads the next column: bytes, or null.
     public mutating func decode(_: [UInt8]?.Type = [UInt8]?.self) throws(RowError) -> [UInt8]? {
         try decode(bytesOf: .blob) { bytes in copy(bytes) }
     }
 
+    /// Reads the next column: 16 bytes as a UUID, or null.
     public mutating func decode(_: UUID?.Type = UUID?.self) throws(RowError) -> UUID? {
         try decode(bytesOf: .blob) { bytes throws(Damage) in
             guard let uuid = UUID(bytes) else { throw Damage(.notConvertible(to: "UUID")) }
@@ -202,36 +210,44 @@ extension RowDecoder {
 
     // MARK: Columns that are not null
 
+    /// Reads the next column: an integer.
     public mutating func decode(_: Int64.Type = Int64.self) throws(RowError) -> Int64 {
         try required(decode(Int64?.self))
     }
 
+    /// Reads the next column: an integer.
     public mutating func decode(_: Int.Type = Int.self) throws(RowError) -> Int {
         Int(try required(decode(Int64?.self)))
     }
 
     /// Any integer but 0 is true.
+    /// Reads the next column: an integer as a Boolean: whether it is not 0.
     public mutating func decode(_: Bool.Type = Bool.self) throws(RowError) -> Bool {
         try required(decode(Int64?.self)) != 0
     }
 
+    /// Reads the next column: a number.
     public mutating func decode(_: Double.Type = Double.self) throws(RowError) -> Double {
         try required(decode(Double?.self))
     }
 
+    /// Reads the next column: text.
     public mutating func decode(_: String.Type = String.self) throws(RowError) -> String {
         try required(decode(String?.self))
     }
 
     /// The formats that GRDB and SQLite write: a date, then optionally a time and fractions.
+    /// Reads the next column: text as a time.
     public mutating func decode(_: Date.Type = Date.self) throws(RowError) -> Date {
         try required(decode(Date?.self))
     }
 
+    /// Reads the next column: bytes.
     public mutating func decode(_: [UInt8].Type = [UInt8].self) throws(RowError) -> [UInt8] {
         try required(decode([UInt8]?.self))
     }
 
+    /// Reads the next column: 16 bytes as a UUID.
     public mutating func decode(_: UUID.Type = UUID.self) throws(RowError) -> UUID {
         try required(decode(UUID?.self))
     }

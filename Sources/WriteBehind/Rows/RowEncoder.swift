@@ -48,16 +48,20 @@ public struct RowEncoder: ~Copyable, Sendable {
         if key.count > Record.keyLimit { try layout.schema.check(keyLength: key.count) }
     }
 
+    /// Writes the next column: an integer, or null.
     public mutating func encode(_ value: Int?) { encode(value.map { Int64($0) }) }
 
+    /// Writes the next column: an integer, or null.
     public mutating func encode(_ value: Int64?) {
         guard let value else { return encodeNull() }
         guard let code = next(.integer) else { return }
         if code.isKey { key.append(keyInteger: value) } else { row.append(rowInteger: value) }
     }
 
+    /// Writes the next column: a Boolean, as 0 or 1, or null.
     public mutating func encode(_ value: Bool?) { encode(value.map { $0 ? 1 as Int64 : 0 }) }
 
+    /// Writes the next column: a number, or null. NaN is an error.
     public mutating func encode(_ value: Double?) {
         guard let value else { return encodeNull() }
         guard let code = next(.real) else { return }
@@ -65,6 +69,7 @@ public struct RowEncoder: ~Copyable, Sendable {
         if code.isKey { key.append(keyReal: value) } else { row.append(rowReal: value) }
     }
 
+    /// Writes the next column: text, or null.
     public mutating func encode(_ value: String?) {
         guard let value else { return encodeNull() }
         guard let code = next(.text) else { return }
@@ -75,6 +80,7 @@ public struct RowEncoder: ~Copyable, Sendable {
         }
     }
 
+    /// Writes the next column: a time, as text, or null.
     public mutating func encode(_ value: Date?) {
         guard let value else { return encodeNull() }
         guard let code = next(.text) else { return }
@@ -86,6 +92,7 @@ public struct RowEncoder: ~Copyable, Sendable {
         }
     }
 
+    /// Writes the next column: bytes, or null.
     public mutating func encode(_ value: [UInt8]?) {
         guard let value else { return encodeNull() }
         guard let code = next(.blob) else { return }
@@ -96,6 +103,7 @@ public struct RowEncoder: ~Copyable, Sendable {
         }
     }
 
+    /// Writes the next column: a UUID, as its 16 bytes, or null.
     public mutating func encode(_ value: UUID?) {
         guard let value else { return encodeNull() }
         guard let code = next(.blob) else { return }

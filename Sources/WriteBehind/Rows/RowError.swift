@@ -1,11 +1,15 @@
 /// Why a row or key cannot be written or read. Nothing was written.
 public struct RowError: Error, Hashable, Sendable {
+    /// The table that the row belongs to.
     public let table: String
     /// The column at fault, where it is one.
     public let column: String?
+    /// What is wrong.
     public let problem: Problem
 
+    /// What can be wrong with a row, a key or a value.
     public enum Problem: Hashable, Sendable {
+        /// A value of another type than its column's.
         case wrongType(expected: ColumnType, got: ColumnType)
         /// Null in a column that is not nullable, or asked for as a value that cannot be null.
         case unexpectedNull
@@ -15,9 +19,11 @@ public struct RowError: Error, Hashable, Sendable {
         case dateOutOfRange
         /// A stored value that is no such thing: a date, a UUID, an integer of the asked size.
         case notConvertible(to: String)
+        /// More or fewer values than the table has columns.
         case wrongColumnCount(expected: Int, got: Int)
         /// An encoded key takes more bytes than a record can hold.
         case keyTooLong(bytes: Int, limit: Int)
+        /// No column outside the key has the name.
         case noSuchColumn
         /// Stored bytes that no writer writes.
         case malformed(String)

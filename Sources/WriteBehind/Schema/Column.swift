@@ -1,9 +1,12 @@
 /// A column of a table: its name, what it holds, and whether it is part of the key.
 public struct Column: Sendable, Hashable {
+    /// Its name in SQL.
     public let name: String
+    /// What it holds.
     public let type: ColumnType
     /// Whether the column is part of the primary key. Key columns are never null.
     public let isKey: Bool
+    /// Whether a row may have null in it.
     public let isNullable: Bool
     /// What rows written before the column was added hold in it; null if there is none.
     public let defaultValue: Value?
@@ -26,7 +29,12 @@ public struct Column: Sendable, Hashable {
     /// A column outside the key.
     ///
     /// A column that is added to an existing table must be nullable or have a default.
-    /// - Parameter defaultValue: what older rows hold; ``Value/null`` is the same as none.
+    ///
+    /// - Parameters:
+    ///   - name: its name in SQL.
+    ///   - type: what it holds.
+    ///   - nullable: whether a row may have null in it.
+    ///   - defaultValue: what older rows hold; ``Value/null`` is the same as none.
     public static func column(
         _ name: String, _ type: ColumnType, nullable: Bool = false,
         default defaultValue: Value? = nil

@@ -1,40 +1,57 @@
 /// Why a table's schema is refused. Nothing was written.
 public struct SchemaError: Error, Hashable, Sendable {
+    /// The table that was to be declared.
     public let table: String
     /// The column at fault, where it is one.
     public let column: String?
+    /// What is wrong.
     public let problem: Problem
 
+    /// What can be wrong with a schema, by itself or beside the one that the store has of the table.
     public enum Problem: Hashable, Sendable {
+        /// A table or column has no name.
         case emptyName
         /// A name in UTF-8 exceeds ``TableSchema/nameLimit`` bytes.
         case nameTooLong(bytes: Int)
+        /// SQLite's names end there.
         case nameContainsNUL
         /// The name starts with `sqlite_` or `_writebehind`.
         case reservedName
         /// Another table or column has the name, but for the case of ASCII letters.
         case duplicateName
+        /// A table is found by its key, so it needs one.
         case noKeyColumn
+        /// A column of the key may be null.
         case nullableKey
+        /// A column of the key has a default.
         case keyWithDefault
+        /// A default of another type than its column's.
         case wrongDefaultType(expected: ColumnType, got: ColumnType)
+        /// A default that is NaN or infinite.
         case defaultNotFinite
         /// More than ``TableSchema/columnLimit`` columns.
         case tooManyColumns(Int)
         /// More tables than a store may have, 65,535.
         case tooManyTables
+        /// ``TableSchema/expiry`` names no column.
         case noSuchExpiryColumn
         /// The expiry column is part of the key or holds no integer.
         case unfitExpiryColumn
         /// A column that was added is not null and has no default, so older rows cannot have it.
         case addedWithoutDefault
+        /// A column was added to the key, which rows have already.
         case addedToKey
+        /// A column of this type was left out: columns stay.
         case removed(ColumnType)
         /// The column at the same place was called this before: columns keep name and place.
         case renamedOrReordered(was: String, ColumnType, now: ColumnType)
+        /// A column's type is another than before.
         case typeChanged(from: ColumnType, to: ColumnType)
+        /// A column of this type may be null now, or may not any more.
         case nullabilityChanged(ColumnType, nowNullable: Bool)
+        /// A column of this type came into the key or left it.
         case keyChanged(ColumnType, nowKey: Bool)
+        /// A column of this type has another default: older rows have had the first.
         case defaultChanged(ColumnType)
         /// A stored definition is damaged.
         case unreadable(String)

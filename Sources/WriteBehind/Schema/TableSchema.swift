@@ -12,7 +12,9 @@
 /// written down: see ``validate()``. Later versions may add columns at the end (nullable ones or
 /// with a default) and change ``expiry``; anything else is refused.
 public struct TableSchema: Sendable, Hashable {
+    /// The table's name in SQL.
     public let name: String
+    /// All columns, in the order in which rows are encoded.
     public let columns: [Column]
     /// The name of the integer column that holds when a row expires, in seconds since 1970; a null
     /// there means never.
@@ -23,6 +25,7 @@ public struct TableSchema: Sendable, Hashable {
     /// The other columns, in schema order: what a row body holds.
     package let valueColumns: [Column]
 
+    /// Describes a table; nothing is checked yet.
     public init(_ name: String, _ columns: [Column], expiry: String? = nil) {
         self.name = name
         self.columns = columns

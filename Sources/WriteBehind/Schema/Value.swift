@@ -4,10 +4,15 @@
 /// are different values, though Swift's `String` calls them equal. NaN is never stored (writing
 /// one is an error), and -0.0 is stored as 0.0.
 public enum Value: Sendable {
+    /// SQL's `NULL`.
     case null
+    /// A signed integer of 64 bits.
     case integer(Int64)
+    /// A double-precision number.
     case real(Double)
+    /// UTF-8 text.
     case text(String)
+    /// Bytes.
     case blob([UInt8])
 
     /// The type of the column that holds such a value; none for ``null``, which any nullable

@@ -7,9 +7,11 @@ public struct Snapshot: Sendable, Equatable {
     public let sequence: UInt64
     /// The time of the last write in it.
     public let date: Date
+    /// How many rows it has, of all tables.
     public let rows: Int
     /// The length of its file.
     public let bytes: Int
+    /// Where its file lies.
     public let path: String
 
     init(_ reader: SnapshotReader) {
@@ -23,8 +25,11 @@ public struct Snapshot: Sendable, Equatable {
 
 /// A name for a moment in the log.
 public struct Mark: Sendable, Equatable {
+    /// The name it was given; several may have the same.
     public let name: String
+    /// Its place among all writes.
     public let sequence: UInt64
+    /// When it was set.
     public let date: Date
 
     init(_ mark: LogMark) {

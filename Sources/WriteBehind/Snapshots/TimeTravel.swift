@@ -23,18 +23,23 @@ public enum Moment: Sendable, Equatable {
 
 /// One version of a row.
 public struct RowVersion<Row: TableRow>: Sendable {
+    /// What made a version of a row.
     public enum Change: String, Sendable {
         /// The whole row was written.
         case put
         /// Some columns were changed.
         case update
+        /// The row was deleted.
         case delete
         /// All rows of the table were deleted.
         case clear
     }
 
+    /// What made it.
     public let change: Change
+    /// The sequence number of the record that did.
     public let sequence: UInt64
+    /// When it was written, to the millisecond.
     public let date: Date
     /// The row after the change; nil where there was none, or where the log no longer holds what the columns
     /// were that an update left alone.

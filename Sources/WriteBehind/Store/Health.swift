@@ -1,6 +1,8 @@
 /// What the store thinks of itself.
 public struct Health: Sendable {
+    /// All in one word; a greater one is worse.
     public enum Verdict: String, Sendable, Comparable, CaseIterable {
+        /// All works, and the database follows.
         case healthy
         /// It works, but something is wrong or late: the cause says what.
         case degraded
@@ -14,27 +16,32 @@ public struct Health: Sendable {
         }
     }
 
+    /// The worst of what is found.
     public var verdict: Verdict
     /// Why it is not `healthy`, in words for an operator.
     public var causes: [String]
     /// Whether a write survives `kill -9` as soon as it returns: the write buffer is a mapped file. Where the
     /// file system does not allow that, a killed process loses what was not yet flushed.
     public var survivesKill: Bool
+    /// How far the database is behind.
     public var lag: Lag
     /// Commits that the database refused.
     public var quarantined: Int
 
     /// How far the database is behind the last write.
     public struct Lag: Sendable, Equatable {
-        /// The last sequence that was assigned, synced, and applied to the database.
+        /// The last sequence that was assigned to a write.
         public var staged: UInt64
+        /// The last sequence that survives power loss, in the log's segments.
         public var durable: UInt64
+        /// The last sequence that is in the database.
         public var materialized: UInt64
         /// Log that the database does not reflect, as it stands on disk.
         public var bytes: Int
         /// The age of the oldest write that is not in the database.
         public var seconds: Double
 
+        /// How many records the database does not hold yet.
         public var records: UInt64 { staged - min(materialized, staged) }
     }
 }

@@ -6,7 +6,9 @@ import EventLog
 extension StoredTable<KeyValue> {
     /// Writes a value, in the place of the one with its key if there is one.
     ///
-    /// - Parameter key: UTF-8, as the column it becomes is text.
+    /// - Parameters:
+    ///   - value: its bytes.
+    ///   - key: UTF-8, as the column it becomes is text.
     @discardableResult
     public func put(
         _ value: Span<UInt8>, for key: Span<UInt8>
@@ -29,8 +31,9 @@ extension StoredTable<KeyValue> {
     /// Hands out the value under this key if it is in memory; nil says nothing about whether it
     /// exists.
     ///
-    /// - Parameter body: runs with a part of the store locked. It must be short and not use the
-    /// store.
+    /// - Parameters:
+    ///   - key: UTF-8.
+    ///   - body: runs with a part of the store locked. It must be short and not use the store.
     @inlinable
     public func withCached<R>(
         _ key: Span<UInt8>, _ body: (Span<UInt8>) throws -> R

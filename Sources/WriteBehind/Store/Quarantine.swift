@@ -21,8 +21,11 @@ public struct Quarantine: Sendable {
     public struct Entry: Sendable, Equatable {
         /// The sequence of its first record: its name in all calls.
         public let sequence: UInt64
+        /// How many records it has; they stand or fall together.
         public let records: Int
+        /// What the database said when it refused it last.
         public let reason: String
+        /// When it was refused first.
         public let refusedAt: Date
         /// How often the database was asked; 0 for a commit that only follows another.
         public let attempts: Int

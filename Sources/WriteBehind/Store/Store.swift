@@ -33,7 +33,9 @@ public final class Store: Sendable {
     /// After an unclean end (a killed process, a power failure) the log is made whole first: everything
     /// that was acknowledged is there again. What the database lacks of it is applied in the background.
     ///
-    /// - Parameter path: a directory; its parent must exist. Made with mode 0700, its files with 0600.
+    /// - Parameters:
+    ///   - path: a directory; its parent must exist. Made with mode 0700, its files with 0600.
+    ///   - configuration: limits and intervals; may differ from one opening to the next.
     /// - Throws: ``StoreError/locked(path:)``, ``StoreError/notAStore(path:reason:)``,
     ///   ``StoreError/foreignDatabase(path:reason:)``, ``StoreError/database(_:)`` or
     ///   ``StoreError/logFailed(_:)``. A damaged log is no error: the store opens read-only, and

@@ -25,8 +25,10 @@ public struct StoredTable<Row: TableRow>: Sendable {
 
     /// Writes a whole row, in the place of the one with its key if there is one.
     ///
-    /// - Parameter ttl: how long the cached copy may serve reads once the database holds the row. The row
-    ///   itself stays; to have it deleted, give its table an expiry column.
+    /// - Parameters:
+    ///   - row: all of its columns.
+    ///   - ttl: how long the cached copy may serve reads once the database holds the row. The row itself
+    ///     stays; to have it deleted, give its table an expiry column.
     @discardableResult
     public func put(_ row: Row, ttl: Duration? = nil) throws(StoreError) -> Receipt {
         let until = ttl.map { deadline(after: $0) }
@@ -60,7 +62,9 @@ public struct StoredTable<Row: TableRow>: Sendable {
 
     /// The row with this key, as of the last write: from memory, else from the database.
     ///
-    /// - Parameter ttl: how long a copy that this call brings into memory may serve reads.
+    /// - Parameters:
+    ///   - key: what the row is found by.
+    ///   - ttl: how long a copy that this call brings into memory may serve reads.
     public func get(_ key: Row.Key, ttl: Duration? = nil) async throws -> Row? {
         let bytes = try encoded(key)
         let fetched = try await engine.fetch(id, bytes, deadline: ttl.map { deadline(after: $0) })
@@ -116,6 +120,7 @@ public struct StoredTable<Row: TableRow>: Sendable {
     /// Adds to an integer column of a row, atomically.
     ///
     /// - Parameters:
+    ///   - key: what the row is found by.
     ///   - column: the column's name.
     ///   - amount: what to add; may be negative.
     ///   - initial: the row to put if there is none yet, its column being the new value.
