@@ -163,4 +163,15 @@ import WriteBehind
         #expect(try fixture.sink.dueRows(2, before: 99, limit: 1) == [visits[1].key])
         #expect(try fixture.sink.dueRows(1, before: 99, limit: 1) == [])
     }
+
+    @Test func aKeyMayTakeAllColumnsOfATable() throws {
+        let columns = (0..<TableSchema.columnLimit).map { Column.key("k\($0)", .integer) }
+        let wide = TableDefinition(id: 1, schema: TableSchema("wide", columns))
+        let fixture = try SinkFixture(tables: [wide])
+        let row = try Change.put(wide, columns.indices.map { .integer(Int64($0)) })
+        try fixture.apply([row])
+        #expect(try fixture.sink.read(1, key: row.key.span).body != nil)
+        try fixture.apply([Change(operation: .delete, table: 1, key: row.key, body: [])])
+        #expect(try fixture.sink.read(1, key: row.key.span).body == nil)
+    }
 }

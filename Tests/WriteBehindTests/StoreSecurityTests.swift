@@ -169,6 +169,7 @@ import WriteBehind
     static let names = [
         "a\"b", "a'b", "a`b", "[a]", "a;b--", "select", "TABLE", "rowid", "line\nbreak", "tab\tx",
         "\u{1B}[2J\u{7}", "\u{202E}evil", "with space", "ünïcödé", "🛩", "%s%n", "../x", ".", "?1",
+        "Excluded", "pragma_foreign_key_list", "pragma_database_list",
         String(repeating: "n", count: 254),
     ]
 
@@ -178,6 +179,8 @@ import WriteBehind
         Named.name = name
         let store = try directory.open()
         let table = try store.table(Named.self)
+        try table.put(Named(key: name, value: "before"))
+        try await store.waitForAll(.materialized, timeout: .hang)
         try table.put(Named(key: name, value: name))
         try await table.update(name) { $0.value = name + "!" }
         try store.mark(name)

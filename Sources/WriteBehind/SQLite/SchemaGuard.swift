@@ -38,27 +38,24 @@ enum SchemaGuard {
     }
 
     private static func databasePath(_ db: Database) throws -> String {
-        try String.fetchOne(db, sql: "SELECT file FROM pragma_database_list WHERE name = 'main'")
-            ?? ""
+        // Not from `pragma_database_list`, which may be a table of the store.
+        let databases = try Row.fetchAll(db, sql: "PRAGMA database_list")
+        return databases.first { $0["name"] == "main" }?["file"] ?? ""
     }
 
     private static func checkForeignKeys(
         of table: String, in db: Database
     ) throws(SinkError) {
-        let key = try throwingSinkError {
-            try Row.fetchOne(
-                db,
-                sql: """
-                    SELECT "table", "from", on_update, on_delete FROM pragma_foreign_key_list(?)
-                    WHERE on_update IN ('CASCADE', 'SET NULL', 'SET DEFAULT')
-                       OR on_delete IN ('CASCADE', 'SET NULL', 'SET DEFAULT')
-                    """, arguments: [table])
+        let keys = try throwingSinkError {
+            try Row.fetchAll(db, sql: "PRAGMA foreign_key_list(\(quoted(table)))")
         }
+        let writes: Set = ["CASCADE", "SET NULL", "SET DEFAULT"]
+        let key = keys.first { !writes.isDisjoint(with: [$0["on_update"], $0["on_delete"]]) }
         guard let key else { return }
-        let parent: String = key[0]
-        let column: String = key[1]
-        let update: String = key[2]
-        let delete: String = key[3]
+        let parent: String = key["table"]
+        let column: String = key["from"]
+        let update: String = key["on_update"]
+        let delete: String = key["on_delete"]
         throw SinkError(
             .schema,
             """

@@ -56,10 +56,13 @@ struct TableSQL: Sendable {
     var put: String {
         let names = keyNames + valueNames
         let parameters = names.indices.map { "?\($0 + 1)" }
+        // Not `excluded`: of a table of that name it would be the row that is there already.
         let update =
             valueNames.isEmpty
             ? "NOTHING"
-            : "UPDATE SET " + valueNames.map { "\($0) = excluded.\($0)" }.joined(separator: ", ")
+            : "UPDATE SET "
+                + zip(valueNames, parameters[keyNames.count...]).map { "\($0) = \($1)" }
+                .joined(separator: ", ")
         return """
             INSERT OR ABORT INTO \(name) (\(names.joined(separator: ", "))) \
             VALUES (\(parameters.joined(separator: ", "))) \
@@ -82,8 +85,10 @@ struct TableSQL: Sendable {
 
     private var keyMatches: String { Self.matches(keyNames) }
 
+    /// A row value, which SQLite compiles like an AND of the columns; that of a thousand is too deep for it.
     private static func matches(_ keys: [String]) -> String {
-        keys.enumerated().map { "\($1) = ?\($0 + 1)" }.joined(separator: " AND ")
+        let parameters = keys.indices.map { "?\($0 + 1)" }
+        return "(\(keys.joined(separator: ", "))) = (\(parameters.joined(separator: ", ")))"
     }
 
     private static func declaration(_ column: Column) -> String {
