@@ -111,4 +111,29 @@ import WriteBehind
         for id in 0..<40 { #expect(try await players.get(id) == model[id], "seed \(seed)") }
         try await store.close()
     }
+
+    /// I5: the statement was made before the column was, and runs after a value is in it.
+    @Test func aReadThatBeganBeforeAColumnWasAddedDoesNotHideWhatIsInIt() async throws {
+        let directory = TemporaryStore()
+        let store = try directory.open {
+            $0.readers = 1
+            $0.materializeInterval = .seconds(3600)
+        }
+        try store.table(Player.self).put(Player(id: 1, name: "Ada"))
+        try await store.waitForAll(.materialized, timeout: .hang)
+        let players = try store.table(PlayerWithRank.self)
+        var row = try #require(try await players.get(1))
+        #expect(try players.evict(1))
+        let reader = try BusyReader(of: store)
+        let getting = Task { try await players.get(1) }
+        try await Task.sleep(for: .milliseconds(200))
+        row.rank = 9
+        try players.put(row)
+        try await store.waitForAll(.materialized, timeout: .hang)
+        #expect(try players.evict(1))
+        reader.end()
+        _ = try await getting.value
+        #expect(try await players.get(1)?.rank == 9)
+        try await store.close()
+    }
 }

@@ -83,6 +83,26 @@ extension TemporaryStore {
     }
 }
 
+/// A user's query that holds one of the connections that read, until it is told to end.
+final class BusyReader: Sendable {
+    private let goOn = DispatchSemaphore(value: 0)
+
+    init(of store: Store) throws {
+        let started = DispatchSemaphore(value: 0)
+        let database = try #require(store.database)
+        Thread { [goOn] in
+            try? database.read { _ in
+                started.signal()
+                goOn.wait()
+            }
+        }
+        .start()
+        started.wait()
+    }
+
+    func end() { goOn.signal() }
+}
+
 /// What a database's transactions fail with, while it is set, and what happens while it is read.
 final class Failing: Sendable {
     private let error = Locked<SinkError?>(nil)

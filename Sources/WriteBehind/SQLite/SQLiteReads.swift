@@ -15,19 +15,32 @@ extension SQLiteSink {
     package func holds(_ table: UInt32) -> Bool { state.withLock { $0.tables[table] != nil } }
 
     package func read(_ table: UInt32, key: Span<UInt8>) throws(SinkError) -> StoredRow {
-        let sql = try openTable(table)
-        return try throwingSinkError {
-            try pool.read { db in try Self.row(sql, [UInt8](copying: key), in: db) }
+        while true {
+            let sql = try openTable(table)
+            let row = try throwingSinkError {
+                try pool.read { db in try Self.row(sql, [UInt8](copying: key), in: db) }
+            }
+            if try hasAllColumns(sql) { return row }
         }
     }
 
     package func read(_ table: UInt32, key: [UInt8]) async throws(SinkError) -> StoredRow {
-        let sql = try openTable(table)
-        do {
-            return try await pool.read { db in try Self.row(sql, key, in: db) }
-        } catch {
-            throw SinkError(wrapping: error)
+        while true {
+            let sql = try openTable(table)
+            let row: StoredRow
+            do {
+                row = try await pool.read { db in try Self.row(sql, key, in: db) }
+            } catch {
+                throw SinkError(wrapping: error)
+            }
+            if try hasAllColumns(sql) { return row }
         }
+    }
+
+    /// Where a column was added while the read waited for its turn, the row may hold a value of it that was not
+    /// asked for, and must not pass for one from before.
+    private func hasAllColumns(_ sql: TableSQL) throws(SinkError) -> Bool {
+        try openTable(sql.definition.id).schema.columns.count == sql.schema.columns.count
     }
 
     package func dueRows(
