@@ -7,7 +7,7 @@ import Synchronization
 extension SQLiteSink {
     package func define(_ table: TableDefinition, through: Watermark) throws(SinkError) {
         let old = state.withLock { $0.tables[table.id]?.definition }
-        try transaction(through: through) { db, _ throws(SinkError) in
+        let version = try transaction(through: through) { db, writer throws(SinkError) in
             try throwingSinkError {
                 try Self.change(db, from: old, to: table)
                 let schema = String(decoding: table.json(), as: UTF8.self)
@@ -17,6 +17,7 @@ extension SQLiteSink {
                         ON CONFLICT (id)
                         DO UPDATE SET name = excluded.name, schema = excluded.schema
                         """, arguments: [Int64(table.id), table.schema.name, schema])
+                return try writer.versionWithoutTriggers(db)
             }
         }
         let tables = state.withLock { state in
@@ -24,7 +25,7 @@ extension SQLiteSink {
             return state.tables
         }
         try withWriter { db, writer in
-            writer.use(tables)
+            writer.use(tables, checkedAt: version)
             // A table that an existing trigger writes may have come about. Later transactions find
             // it too; here the error comes with its cause.
             try writer.check(db)

@@ -105,11 +105,21 @@ import GRDBSQLite
     }
 
     /// Uses these tables from now on.
-    func use(_ definitions: [UInt32: TableSQL]) {
+    ///
+    /// - Parameter version: the schema in which nothing more is to be looked for, if there is one.
+    func use(_ definitions: [UInt32: TableSQL], checkedAt version: Int64? = nil) {
         self.definitions = definitions
         tables = [:]
         lastTable = nil
-        checkedSchema = nil
+        checkedSchema = version
+    }
+
+    /// The schema's version inside the transaction; nil where there are triggers, which may write a table that it
+    /// defines. Without them a definition is nothing to the other tables, and thousands of tables are not to be
+    /// looked at for each of them.
+    func versionWithoutTriggers(_ db: Database) throws -> Int64? {
+        let trigger = "SELECT 1 FROM sqlite_master WHERE type = 'trigger'"
+        return try Bool.fetchOne(db, sql: trigger) == nil ? currentSchema() : nil
     }
 
     @inline(__always)
