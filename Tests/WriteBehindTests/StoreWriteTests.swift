@@ -213,4 +213,27 @@ struct PlayerWithTextScore: TableRow {
         for _ in 0..<20 { #expect(try await players.get(1, ttl: ttl)?.name == "Ada") }
         try await store.close()
     }
+
+    /// Each of the sixteen parts of memory has its part of the limit, a quarter of a megabyte here.
+    @Test func aRowIsTakenThatAloneExceedsItsPartOfTheDirtyLimit() async throws {
+        let directory = TemporaryStore()
+        let failing = Failing()
+        failing.now = SinkError(.busy, "injected")
+        let store = try directory.open(failing: failing) {
+            $0.cacheLimit = 256 << 20
+            $0.dirtyLimit = 4 << 20
+        }
+        let table = try store.keyValues()
+        let row = KeyValue(key: "big", value: [UInt8](repeating: 1, count: 300_000))
+        try table.put(row)
+        let error = await storeError { try table.put(row) }
+        guard case .backlogFull(.dirtyBytes)? = error else {
+            Issue.record("\(String(describing: error))")
+            return
+        }
+        failing.now = nil
+        try await store.waitForAll(.materialized, timeout: .hang)
+        try table.put(row)
+        try await store.close()
+    }
 }

@@ -19,9 +19,11 @@ extension Shard {
     /// Whether rows of `byteCount` bytes in all, `largest` the biggest (both as ``cost(keyLength:
     /// bodyLength:)`` has it), may be written now: within the dirty limit, and with room, which is
     /// made by evicting clean rows. Asked before the log is appended to; applying never refuses.
+    ///
+    /// A row that alone exceeds the dirty limit is taken where nothing else is dirty, or it never could be.
     @inline(__always)
     package mutating func admits(_ byteCount: Int, largest: Int) -> Bool {
-        guard dirtyBytes + byteCount <= dirtyLimit else { return false }
+        guard dirtyBytes + byteCount <= dirtyLimit || dirtyBytes == 0 else { return false }
         return hasRoom(byteCount, largest: largest)
             || evictUntilRoom(byteCount, largest: largest)
     }
