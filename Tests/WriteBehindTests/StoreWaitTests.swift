@@ -111,4 +111,21 @@ import WriteBehind
         list.advance(to: 1)
         try await list.wait(for: 1)
     }
+
+    @Test func aReadThatIsCancelledSaysSo() async throws {
+        let directory = TemporaryStore()
+        let store = try directory.open { $0.readers = 1 }
+        let players = try store.table(Player.self)
+        try players.put(Player(id: 1, name: "Ada"))
+        try await store.waitForAll(.materialized, timeout: .hang)
+        #expect(try players.evict(1))
+        let reader = try BusyReader(of: store)
+        let getting = Task { try await players.get(1) }
+        try await Task.sleep(for: .milliseconds(20))
+        getting.cancel()
+        reader.end()
+        await #expect(throws: CancellationError.self) { try await getting.value }
+        #expect(try await players.get(1)?.name == "Ada")
+        try await store.close()
+    }
 }

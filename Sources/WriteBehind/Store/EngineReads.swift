@@ -48,7 +48,7 @@ extension Engine {
     /// then fills the view.
     func fetch(
         _ table: UInt16, _ key: [UInt8], deadline: UInt64? = nil
-    ) async throws(StoreError) -> Fetched {
+    ) async throws -> Fetched {
         while true {
             switch resident(table, key.span) {
             case .known(let fetched): return fetched
@@ -84,13 +84,15 @@ extension Engine {
         }
     }
 
-    private func read(_ table: UInt16, _ key: [UInt8]) async throws(StoreError) -> StoredRow {
+    private func read(_ table: UInt16, _ key: [UInt8]) async throws -> StoredRow {
         let undefined = notDefinedYet
         let sink = try readableSink()
         guard sink.holds(UInt32(table)) else { return undefined }
         do throws(SinkError) {
             return try await sink.read(UInt32(table), key: key)
         } catch {
+            // A cancelled read fails, and nothing is wrong with the database.
+            try Task.checkCancellation()
             if case .closed? = log.refusal { throw StoreError(LogError.closed) }
             throw refused(error, by: sink)
         }

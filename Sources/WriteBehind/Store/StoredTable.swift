@@ -65,6 +65,7 @@ public struct StoredTable<Row: TableRow>: Sendable {
     /// - Parameters:
     ///   - key: what the row is found by.
     ///   - ttl: how long a copy that this call brings into memory may serve reads.
+    /// - Throws: ``StoreError``, or `CancellationError` where the task is cancelled while the database is read.
     public func get(_ key: Row.Key, ttl: Duration? = nil) async throws -> Row? {
         let bytes = try encoded(key)
         let fetched = try await engine.fetch(id, bytes, deadline: ttl.map { deadline(after: $0) })
