@@ -40,12 +40,14 @@ private final class ShiftedTime: TimeSource {
 
 @Suite struct StoreExpiryTests {
     private func open(
-        _ directory: TemporaryStore, _ time: ShiftedTime
+        _ directory: TemporaryStore, _ time: ShiftedTime,
+        _ configure: (inout StoreConfiguration) -> Void = { _ in }
     ) throws -> (Store, StoredTable<Session>) {
         var environment = StoreEnvironment.machine(readers: 2)
         environment.time = time
         var configuration = StoreConfiguration()
         configuration.expiryInterval = .milliseconds(20)
+        configure(&configuration)
         let store = try Store(
             at: directory.path, configuration: configuration, environment: environment)
         return (store, try store.table(Session.self))
@@ -123,5 +125,24 @@ private final class ShiftedTime: TimeSource {
         }
         #expect(isGone)
         try await store.close()
+    }
+
+    /// More deletes than the log's buffer takes: they wait for room that the flusher makes.
+    @Test func closingWhileRowsExpireEnds() async throws {
+        let directory = TemporaryStore()
+        let time = ShiftedTime()
+        let (store, sessions) = try open(directory, time) {
+            $0.stagingSlots = 2
+            $0.stagingSlotSize = 64 << 10
+        }
+        for number in 0..<20_000 { try sessions.put(Session(id: "\(number)", until: now + 1000)) }
+        time.putForward(seconds: 2000)
+        #expect(try await eventually { try sessions.cached("0") == nil })
+        let isClosed = Locked(false)
+        Task {
+            try await store.close(deadline: .zero)
+            isClosed.withLock { $0 = true }
+        }
+        #expect(await eventually { isClosed.withLock { $0 } })
     }
 }

@@ -293,7 +293,8 @@ public final class Store: Sendable {
 
     private func closeBlocking(_ deadline: Duration) throws -> CloseReport {
         let isWritable = store.damage == nil
-        for worker in workers where worker.name != "materializer" { worker.stop() }
+        // The flusher after those that write: they may wait for room that it makes.
+        for worker in workers.reversed() where worker.name != "materializer" { worker.stop() }
         defer { release() }
         if isWritable { try engine.closeLog() }
         let end = engine.time.monotonicNanoseconds() + deadline.nanoseconds
