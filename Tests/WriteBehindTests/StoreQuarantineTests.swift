@@ -296,4 +296,29 @@ import WriteBehind
         #expect(try !players.evict(1))
         try await store.close()
     }
+
+    @Test func whoUsesTheQuarantineOfAStoreThatIsGoneIsToldSo() async throws {
+        let directory = TemporaryStore()
+        var store: Store? = try await storeWithUniqueNames(directory)
+        let quarantine = try #require(store).quarantine
+        let sequence = try await poisonAndLeaveMore(try #require(store))
+        store = nil
+        for use: () async throws -> Void in [
+            { try await quarantine.skip(sequence, reason: "a test") }, { try quarantine.retry() },
+        ] {
+            let error = await storeError(use)
+            guard case .closed? = error else {
+                Issue.record("\(String(describing: error))")
+                return
+            }
+        }
+    }
+
+    /// The sequence of a commit in quarantine; the database has not seen what is written after it.
+    private func poisonAndLeaveMore(_ store: Store) async throws -> UInt64 {
+        let players = try store.table(Player.self)
+        let receipt = try await poison(store, players, id: 1)
+        for id in 2..<1000 { try players.put(Player(id: id, name: "p\(id)")) }
+        return receipt.sequence
+    }
 }

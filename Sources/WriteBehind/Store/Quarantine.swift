@@ -55,6 +55,8 @@ public struct Quarantine: Sendable {
     @discardableResult
     public func retry() throws -> [UInt64] {
         try materializer.exclusively {
+            // Another store may have the database by now.
+            if case .closed? = engine.log.refusal { throw StoreError(LogError.closed) }
             var commits: [OrderedCommit] = []
             for commit in engine.sink.quarantined() {
                 guard let records = try engine.log.commit(at: commit.firstSequence) else {

@@ -107,6 +107,7 @@ public final class Store: Sendable {
         // tables that are still around must not write into a log that another store may recover by now.
         engine.log.abandon()
         for worker in workers + [watchdogWorker] { worker.stop() }
+        endWaiting()
         store.unlock()
     }
 
@@ -322,11 +323,7 @@ public final class Store: Sendable {
 
     private func release() {
         for worker in workers + [watchdogWorker] { worker.stop() }
-        let closed = StoreError.closed("the store was closed")
-        store.snapshotter.abandon(closed)
-        store.synced.fail(closed)
-        engine.durable.fail(closed)
-        engine.materialized.fail(closed)
+        endWaiting()
         do throws(SinkError) {
             try engine.sink.close()
         } catch {
@@ -336,5 +333,13 @@ public final class Store: Sendable {
         }
         store.unlock()
         closing.advance(to: 1)
+    }
+
+    private func endWaiting() {
+        let closed = StoreError.closed("the store was closed")
+        store.snapshotter.abandon(closed)
+        store.synced.fail(closed)
+        engine.durable.fail(closed)
+        engine.materialized.fail(closed)
     }
 }
