@@ -181,4 +181,25 @@ final class TemporaryStore: Sendable {
         #expect(try await store.table(Player.self).get(1)?.score == 50)
         try await store.close()
     }
+
+    @Test func durationsWithoutEndAreTaken() async {
+        await #expect(processExitsWith: .success) {
+            let endless = Duration.seconds(Int64.max)
+            let directory = TemporaryStore()
+            let store = try directory.open {
+                $0.syncInterval = endless
+                $0.materializeInterval = endless
+                $0.retryLimit = endless
+                $0.stallAfter = endless
+                $0.expiryInterval = endless
+                $0.logKept = endless
+            }
+            let players = try store.table(Player.self)
+            let receipt = try players.put(Player(id: 1, name: "Ada"), ttl: endless)
+            try await store.wait(for: .materialized, receipt, timeout: endless)
+            let found = try await players.get(1, ttl: endless)
+            precondition(found?.name == "Ada")
+            try await store.close(deadline: endless)
+        }
+    }
 }

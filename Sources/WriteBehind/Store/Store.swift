@@ -196,7 +196,7 @@ public final class Store: Sendable {
                 return true
             }
             group.addTask {
-                try await Task.sleep(for: timeout)
+                try await Task.sleep(for: timeout.bounded)
                 return false
             }
             defer { group.cancelAll() }

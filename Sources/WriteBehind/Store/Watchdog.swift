@@ -177,8 +177,11 @@ extension Duration {
         Double(components.seconds) + Double(components.attoseconds) / 1e18
     }
 
+    /// At least nothing, at most 95 years: "for ever" must not overflow where a time is added to it.
+    var bounded: Duration { max(.zero, min(self, .seconds(3_000_000_000))) }
+
     var nanoseconds: UInt64 {
-        UInt64(max(0, components.seconds)) * 1_000_000_000
-            + UInt64(max(0, components.attoseconds / 1_000_000_000))
+        let (seconds, attoseconds) = bounded.components
+        return UInt64(seconds) * 1_000_000_000 + UInt64(attoseconds / 1_000_000_000)
     }
 }
