@@ -202,4 +202,20 @@ final class TemporaryStore: Sendable {
             try await store.close(deadline: endless)
         }
     }
+
+    /// As a program does that becomes a daemon. The working directory is the process's, so this has one of its own.
+    @Test func aStoreStaysWhereItIsWhenTheWorkingDirectoryChanges() async {
+        await #expect(processExitsWith: .success) {
+            let directory = TemporaryStore()
+            let files = FileManager.default
+            try files.createDirectory(atPath: directory.path, withIntermediateDirectories: true)
+            precondition(files.changeCurrentDirectoryPath(directory.path))
+            let store = try Store(at: "game")
+            precondition(files.changeCurrentDirectoryPath("/"))
+            try store.table(Player.self).put(Player(id: 1, name: "Ada"))
+            try await store.waitForAll(.materialized, timeout: .hang)
+            try await store.snapshot()
+            try await store.close()
+        }
+    }
 }

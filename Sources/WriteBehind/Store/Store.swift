@@ -1,4 +1,5 @@
 import EventLog
+import Foundation
 public import GRDB
 import Logging
 import Synchronization
@@ -44,7 +45,14 @@ public final class Store: Sendable {
         at path: String, configuration: StoreConfiguration = StoreConfiguration()
     ) throws(StoreError) {
         try self.init(
-            at: path, configuration: configuration, environment: .machine(configuration))
+            at: Self.absolute(path), configuration: configuration,
+            environment: .machine(configuration))
+    }
+
+    /// The process may change its working directory, and files are opened as long as the store is.
+    private static func absolute(_ path: String) -> String {
+        if path.isEmpty || path.hasPrefix("/") { return path }
+        return FileManager.default.currentDirectoryPath + "/" + path
     }
 
     package init(
