@@ -145,4 +145,22 @@ private final class ShiftedTime: TimeSource {
         }
         #expect(await eventually { isClosed.withLock { $0 } })
     }
+
+    /// A step takes a thousand; where more expire a second than that, they would grow without end.
+    @Test func whereMoreIsDueThanAStepTakesTheRestDoesNotWaitForTheInterval() async throws {
+        let directory = TemporaryStore()
+        let time = ShiftedTime()
+        let (filled, sessions) = try open(directory, time)
+        for number in 0..<2500 { try sessions.put(Session(id: "\(number)", until: now + 1000)) }
+        try await filled.close(deadline: .hang)
+        time.putForward(seconds: 2000)
+        let (store, _) = try open(directory, time) { $0.expiryInterval = .seconds(3600) }
+        let areGone = try await eventually(within: 60) {
+            try await store.database?.read {
+                try Int.fetchOne($0, sql: "SELECT count(*) FROM session")
+            } == 0
+        }
+        #expect(areGone)
+        try await store.close()
+    }
 }

@@ -11,31 +11,31 @@ package final class Expirer: Sendable {
         self.engine = engine
     }
 
-    /// Deletes what is due now, in the order of tables and keys. Returns how many rows were.
-    @discardableResult
-    package func step() throws(StoreError) -> Int {
+    /// Deletes what is due now, in the order of tables and keys. Returns whether that may not be all.
+    package func step() throws(StoreError) -> Bool {
         let now = Int64(engine.time.wallMilliseconds() / 1000)
-        var deleted = 0
+        var mayBeMore = false
         for table in engine.tables.tables {
             guard let column = table.schema.expiryIndex else { continue }
-            var keys = Set(dueInView(table, column, now))
-            keys.formUnion(try dueInDatabase(table, now))
-            for key in keys.sorted(by: { $0.lexicographicallyPrecedes($1) })
-            where try delete(key, of: table, column, ifDueAt: now) {
-                deleted += 1
+            let (stored, isFull) = try dueInDatabase(table, now)
+            mayBeMore = mayBeMore || isFull
+            let keys = Set(dueInView(table, column, now)).union(stored)
+            for key in keys.sorted(by: { $0.lexicographicallyPrecedes($1) }) {
+                try delete(key, of: table, column, ifDueAt: now)
             }
         }
-        return deleted
+        return mayBeMore
     }
 
     private func dueInDatabase(
         _ table: TableDefinition, _ now: Int64
-    ) throws(StoreError) -> [[UInt8]] {
-        guard engine.sink.holds(table.id) else { return [] }
+    ) throws(StoreError) -> (keys: [[UInt8]], isFull: Bool) {
+        guard engine.sink.holds(table.id) else { return ([], false) }
         // Rows whose deletes it refused are still there, first of all.
-        let refused = engine.sink.quarantined().reduce(0) { $0 + $1.keys.count }
+        let limit = engine.sink.quarantined().reduce(Self.batch) { $0 + $1.keys.count }
         do throws(SinkError) {
-            return try engine.sink.dueRows(table.id, before: now, limit: Self.batch + refused)
+            let keys = try engine.sink.dueRows(table.id, before: now, limit: limit)
+            return (keys, keys.count == limit)
         } catch {
             throw StoreError(error)
         }
@@ -56,15 +56,15 @@ package final class Expirer: Sendable {
     /// Deletes the row if it is still due under its shard's lock.
     private func delete(
         _ key: [UInt8], of table: TableDefinition, _ column: Int, ifDueAt now: Int64
-    ) throws(StoreError) -> Bool {
+    ) throws(StoreError) {
         let id = UInt16(table.id)
         guard let row = try engine.fetchBlocking(id, key), let body = row.body,
             Self.isDue(body.span, column, table.schema, now)
-        else { return false }
+        else { return }
         var commit = CommitBuilder()
         commit.append(.delete, table: id, key: key.span, body: [UInt8]().span)
         let read = ReadVersion(table: id, key: key, version: row.version)
-        return try engine.commit(commit, reads: [read]) != nil
+        _ = try engine.commit(commit, reads: [read])
     }
 
     private static func isDue(

@@ -75,6 +75,8 @@ public final class Store: Sendable {
         let snapshotter = store.snapshotter
         let logger = store.engine.configuration.logger
         let pause = store.engine.configuration.expiryInterval.nanoseconds
+        // The database shows what was deleted until it has been brought up to date.
+        let shortPause = min(pause, store.engine.configuration.materializeInterval.nanoseconds)
         return [
             // A task that waits for `durable` after each write asks again within some 30 µs.
             Worker("flusher", signal: work, polling: 50_000) {
@@ -100,7 +102,7 @@ public final class Store: Sendable {
             },
             Worker("expirer", signal: Signal()) {
                 do throws(StoreError) {
-                    try expirer.step()
+                    if try expirer.step() { return .wait(nanoseconds: shortPause) }
                 } catch {
                     // The database's and the log's troubles are told, and waited for, by their own workers.
                     logger.debug("rows could not expire", metadata: ["cause": "\(error)"])
