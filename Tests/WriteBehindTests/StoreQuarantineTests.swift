@@ -211,6 +211,33 @@ import WriteBehind
         try await store.close()
     }
 
+    @Test func aReceiptForNothingNewTellsOfQuarantineWhereItsOwnRowIsInIt() async throws {
+        let directory = TemporaryStore()
+        let store = try await storeWithUniqueNames(directory)
+        let players = try store.table(Player.self)
+        let refused = try store.transaction {
+            try $0.put(Player(id: 1, name: "poison"), in: players)
+            try $0.put(Player(id: 2, name: "two"), in: players)
+        }
+        let inside = try #require(try await players.update(2) { $0.name = "two" })
+        let error = await storeError {
+            try await store.wait(for: .materialized, inside, timeout: .hang)
+        }
+        guard case .quarantined(refused.firstSequence, _)? = error else {
+            Issue.record("\(String(describing: error))")
+            return
+        }
+        #expect(try players.evict(0), "the database has it")
+        for receipt in [
+            try #require(try await players.update(0) { $0.name = "poison" }),
+            try #require(try await players.update(0) { $0.name = "poison" }),
+            try store.transaction { _ in }, try await store.readingTransaction { _ in },
+        ] {
+            try await store.wait(for: .materialized, receipt, timeout: .hang)
+        }
+        try await store.close()
+    }
+
     /// A store whose database refused a patch of row 1, the score seven, opened anew: memory has the patch alone.
     private func storeWithAPatchInQuarantine(
         _ directory: TemporaryStore, _ failing: Failing

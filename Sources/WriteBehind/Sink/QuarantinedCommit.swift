@@ -32,4 +32,8 @@ package struct QuarantinedCommit: Sendable, Equatable {
         self.dependsOn = dependsOn
         self.keys = keys
     }
+
+    func contains(_ sequence: UInt64) -> Bool {
+        sequence >= firstSequence && sequence - firstSequence < UInt64(recordCount)
+    }
 }

@@ -6,6 +6,8 @@ extension Engine {
         /// nil: there is no such row.
         package var body: [UInt8]?
         package var version: ReadVersion.Version
+        /// Its sequence is the database's watermark then, and of no commit that wrote the row.
+        package var isFromDatabase = false
     }
 
     /// What memory knows of a row, without asking the database.
@@ -23,7 +25,10 @@ extension Engine {
             switch found.state {
             case .full:
                 let body = shard.withBody(found.reference) { Array(copying: $0) }
-                return .known(Fetched(body: body, version: .resident(sequence: found.sequence)))
+                return .known(
+                    Fetched(
+                        body: body, version: .resident(sequence: found.sequence),
+                        isFromDatabase: shard.isFilled(found.reference)))
             case .tombstone:
                 return .known(Fetched(body: nil, version: .resident(sequence: found.sequence)))
             case .absent, .partial:
@@ -134,12 +139,16 @@ extension Engine {
         switch filled {
         case .filled where !isPartial:
             // Not looked up again: its time to live may be over already.
-            return Fetched(body: stored.body, version: .resident(sequence: stored.watermark))
+            return Fetched(
+                body: stored.body, version: .resident(sequence: stored.watermark),
+                isFromDatabase: true)
         case .filled, .present, .lookAgain: return nil
         case .absent where isPartial:
             throw .database("a row that the log changes is missing; run `writebehind verify`")
         case .unkept, .absent:
-            return Fetched(body: stored.body, version: .stored(watermark: stored.watermark))
+            return Fetched(
+                body: stored.body, version: .stored(watermark: stored.watermark),
+                isFromDatabase: true)
         case nil: throw .database("a row cannot be decoded")
         }
     }

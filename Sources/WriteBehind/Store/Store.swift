@@ -183,7 +183,7 @@ public final class Store: Sendable {
     /// A receipt for nothing new: what was last written.
     private var lastReceipt: Receipt {
         let last = engine.log.lastSequence
-        return Receipt(firstSequence: last, sequence: last)
+        return Receipt(firstSequence: 0, sequence: last)
     }
 
     // MARK: waiting
@@ -225,8 +225,7 @@ public final class Store: Sendable {
             try await engine.materialized.wait(for: receipt.sequence)
         }
         guard !engine.sink.quarantineIsEmpty else { return }
-        for commit in engine.sink.quarantined() where commit.firstSequence == receipt.firstSequence
-        {
+        for commit in engine.sink.quarantined() where commit.contains(receipt.firstSequence) {
             throw StoreError.quarantined(
                 sequence: commit.firstSequence, reason: commit.error.message)
         }

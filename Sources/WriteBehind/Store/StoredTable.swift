@@ -181,7 +181,7 @@ extension Engine.Fetched {
     var receipt: Receipt {
         switch version {
         case .resident(let sequence), .stored(let sequence):
-            Receipt(firstSequence: sequence, sequence: sequence)
+            Receipt(firstSequence: isFromDatabase ? 0 : sequence, sequence: sequence)
         }
     }
 }

@@ -19,6 +19,11 @@ extension Shard {
         watermark >= droppedThrough && watermark >= rows.clearedAt[table] ?? 0
     }
 
+    /// Whether a row that a lookup found was read from the database, not written.
+    func isFilled(_ reference: RowTable.Reference) -> Bool {
+        rows.entry(reference).flags.contains(.filled)
+    }
+
     /// See ``RowTable/setDefaults(table:_:)``.
     mutating func setDefaults(table: UInt16, _ values: [[UInt8]]) {
         rows.setDefaults(table: table, values)
