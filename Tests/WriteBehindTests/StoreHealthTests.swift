@@ -103,6 +103,29 @@ import WriteBehind
         #expect(factory.sum("writebehind_writes") >= 51)
         try await store.close()
     }
+
+    /// Other stores have the same metrics, so this has a process of its own.
+    @Test func theMetricOfQuarantineFollowsWhatLeavesIt() async {
+        await #expect(processExitsWith: .success) {
+            let factory = TestMetrics.bootstrapped
+            let directory = TemporaryStore()
+            let store = try directory.open()
+            let players = try store.table(Player.self)
+            try players.put(Player(id: 0, name: "poison"))
+            try await store.waitForAll(.materialized, timeout: .hang)
+            try directory.user("CREATE UNIQUE INDEX unique_name ON player (name)")
+            try players.put(Player(id: 1, name: "poison"))
+            let isTold = await eventually { factory.last("writebehind_quarantined_commits") == 1 }
+            precondition(isTold)
+            try directory.user("DROP INDEX unique_name")
+            try store.quarantine.retry()
+            let isOver = await eventually(within: 60) {
+                factory.last("writebehind_quarantined_commits") == 0
+            }
+            precondition(isOver)
+            try await store.close()
+        }
+    }
 }
 
 /// Keeps what was measured, by the metric's name.
@@ -115,20 +138,25 @@ final class TestMetrics: MetricsFactory {
     }()
 
     private let values = Locked<[String: Double]>([:])
+    private let newest = Locked<[String: Double]>([:])
 
     var names: Set<String> { values.withLock { Set($0.keys) } }
     func sum(_ name: String) -> Double { values.withLock { $0[name] ?? 0 } }
+    func last(_ name: String) -> Double? { newest.withLock { $0[name] } }
 
     private final class Handler: CounterHandler, RecorderHandler, TimerHandler {
         let label: String
-        let values: Locked<[String: Double]>
+        let metrics: TestMetrics
 
-        init(_ label: String, _ values: Locked<[String: Double]>) {
+        init(_ label: String, _ metrics: TestMetrics) {
             self.label = label
-            self.values = values
+            self.metrics = metrics
         }
 
-        private func add(_ value: Double) { values.withLock { $0[label, default: 0] += value } }
+        private func add(_ value: Double) {
+            metrics.values.withLock { $0[label, default: 0] += value }
+            metrics.newest.withLock { $0[label] = value }
+        }
         func increment(by amount: Int64) { add(Double(amount)) }
         func reset() {}
         func record(_ value: Int64) { add(Double(value)) }
@@ -137,15 +165,15 @@ final class TestMetrics: MetricsFactory {
     }
 
     func makeCounter(label: String, dimensions: [(String, String)]) -> any CounterHandler {
-        Handler(label, values)
+        Handler(label, self)
     }
     func makeRecorder(
         label: String, dimensions: [(String, String)], aggregate: Bool
     ) -> any RecorderHandler {
-        Handler(label, values)
+        Handler(label, self)
     }
     func makeTimer(label: String, dimensions: [(String, String)]) -> any TimerHandler {
-        Handler(label, values)
+        Handler(label, self)
     }
     func destroyCounter(_ handler: any CounterHandler) {}
     func destroyRecorder(_ handler: any RecorderHandler) {}

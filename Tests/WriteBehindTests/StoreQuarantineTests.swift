@@ -1,6 +1,7 @@
 import EventLog
 import Foundation
 import GRDB
+import Logging
 import TestSupport
 import Testing
 import WriteBehind
@@ -208,6 +209,25 @@ import WriteBehind
         let players = try store.table(Player.self)
         _ = try await poison(store, players, id: 1)
         try await store.waitForAll(.materialized, timeout: .hang)
+        try await store.close()
+    }
+
+    /// One leaves quarantine and another comes in with one block.
+    @Test func eachCommitThatIsRefusedIsLogged() async throws {
+        let directory = TemporaryStore()
+        try await storeWithUniqueNames(directory).close()
+        let lines = Locked<[String]>([])
+        let store = try directory.open {
+            $0.syncInterval = .seconds(3600)
+            $0.materializeInterval = .seconds(3600)
+            $0.logger = Logger(label: "test") { _ in CapturingLog(lines) }
+        }
+        let players = try store.table(Player.self)
+        let first = try await poison(store, players, id: 1)
+        try await store.quarantine.skip(first.sequence, reason: "a test")
+        _ = try await poison(store, players, id: 2)
+        #expect(store.quarantine.list().map(\.rows) == [["player[2]"]])
+        #expect(lines.withLock { $0.filter { $0.contains("refused a commit") }.count } == 2)
         try await store.close()
     }
 

@@ -84,10 +84,9 @@ final class SinkMonitor: Materializer.Observer {
     private func report(
         _ commits: [QuarantinedCommit], _ follow: ([QuarantinedCommit]) throws -> Void
     ) rethrows {
-        let before = pins.commitCount
+        let before = pins.commits
         try follow(commits)
-        metrics.quarantined.record(commits.count)
-        for commit in commits.suffix(max(0, commits.count - before)) {
+        for commit in commits where !before.contains(commit.firstSequence) {
             logger.error(
                 "the database refused a commit; it is in quarantine",
                 metadata: [

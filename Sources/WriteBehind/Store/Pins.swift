@@ -4,7 +4,8 @@ import EventLog
 package final class Pins: Sendable {
     private struct State {
         var keys: Set<QuarantinedKey> = []
-        var commitCount = 0
+        /// Those that were in quarantine when it was last followed, by their first sequences.
+        var commits: Set<UInt64> = []
     }
 
     private let state = Lock(State())
@@ -44,7 +45,7 @@ package final class Pins: Sendable {
             for key in state.keys.subtracting(wanted) { set(key, false) }
             for key in wanted { set(key, true) }
             state.keys = wanted
-            state.commitCount = commits.count
+            state.commits = Set(commits.map(\.firstSequence))
         }
     }
 
@@ -56,8 +57,7 @@ package final class Pins: Sendable {
         }
     }
 
-    /// How many commits were in quarantine when it was last followed.
-    var commitCount: Int { state.withLock { $0.commitCount } }
+    var commits: Set<UInt64> { state.withLock { $0.commits } }
 
     private func set(_ key: QuarantinedKey, _ isPinned: Bool) {
         switch key {

@@ -16,6 +16,7 @@ package final class Watchdog: Sendable {
     private let materializer: Materializer
     private let status: Status
     private let metrics: StoreMetrics
+    private let pins: Pins
     private let workers: [Worker]
     private let state = Lock(State())
 
@@ -27,6 +28,7 @@ package final class Watchdog: Sendable {
         materializer = store.materializer
         status = store.status
         metrics = store.metrics
+        pins = store.pins
         self.workers = workers
     }
 
@@ -44,6 +46,7 @@ package final class Watchdog: Sendable {
             state.statistics = statistics
         }
         metrics.publish(lag)
+        metrics.quarantined.record(pins.commits.count)
         return .wait(nanoseconds: Self.interval)
     }
 
