@@ -6,9 +6,11 @@ public struct Health: Sendable {
         case healthy
         /// It works, but something is wrong or late: the cause says what.
         case degraded
-        /// The database has not advanced for long although there is work. Writes go on until a backlog limit.
+        /// The database has not advanced, or a worker has hung, ten times as long as
+        /// ``StoreConfiguration/stallAfter``. Writes go on until a backlog limit.
         case stalled
-        /// Writes are refused until the store is reopened.
+        /// Writes are refused: a sync of the log failed, and the store has to be reopened; or the log is damaged,
+        /// and has to be recovered.
         case failed
 
         public static func < (left: Verdict, right: Verdict) -> Bool {
@@ -25,16 +27,16 @@ public struct Health: Sendable {
     public var survivesKill: Bool
     /// How far the database is behind.
     public var lag: Lag
-    /// Commits that the database refused.
+    /// How many commits the database refused.
     public var quarantined: Int
 
     /// How far the database is behind the last write.
     public struct Lag: Sendable, Equatable {
         /// The last sequence that was assigned to a write.
         public var staged: UInt64
-        /// The last sequence that survives power loss, in the log's segments.
+        /// The last sequence that survives power loss.
         public var durable: UInt64
-        /// The last sequence that is in the database.
+        /// The last sequence that is in the database, or in quarantine.
         public var materialized: UInt64
         /// Log that the database does not reflect, as it stands on disk.
         public var bytes: Int

@@ -9,6 +9,7 @@ extension StoredTable<KeyValue> {
     /// - Parameters:
     ///   - value: its bytes.
     ///   - key: UTF-8, as the column it becomes is text.
+    /// - Throws: ``StoreError/row(_:)`` for a key that is not UTF-8, and what any write throws.
     @discardableResult
     public func put(
         _ value: Span<UInt8>, for key: Span<UInt8>
@@ -34,6 +35,7 @@ extension StoredTable<KeyValue> {
     /// - Parameters:
     ///   - key: UTF-8.
     ///   - body: runs with a part of the store locked. It must be short and not use the store.
+    /// - Returns: what `body` returns; nil, and `body` did not run, if the value is not in memory.
     @inlinable
     public func withCached<R>(
         _ key: Span<UInt8>, _ body: (Span<UInt8>) throws -> R

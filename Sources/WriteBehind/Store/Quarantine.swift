@@ -5,7 +5,8 @@ public import Foundation
 ///
 /// A refused commit is kept whole, by reference into the log, together with every later commit that touches one
 /// of its rows; all else goes on. Its rows stay in memory, so that reads show what was acknowledged.
-/// Nothing leaves quarantine by itself.
+/// Nothing leaves quarantine by itself. It stands in the database, and outlasts a crash. All methods may be
+/// called from any thread or task.
 public struct Quarantine: Sendable {
     let engine: Engine
     let materializer: Materializer
@@ -50,6 +51,8 @@ public struct Quarantine: Sendable {
 
     /// Tries all of quarantine again, in order, after the reason was removed.
     ///
+    /// It blocks its thread for as long as the database takes, and what else was to be applied waits.
+    ///
     /// - Returns: the sequences of the commits that the database took.
     /// - Throws: ``StoreError/database(_:)``, also while the database is being rebuilt.
     @discardableResult
@@ -90,6 +93,8 @@ public struct Quarantine: Sendable {
     /// database has taken or refused what was written before.
     ///
     /// - Returns: its receipt; once it is materialized, quarantine no longer holds the commit.
+    /// - Throws: ``StoreError/notInQuarantine(sequence:)``; ``StoreError/database(_:)``, also for a commit that
+    ///   clears a table, or shares rows with one: that can only be retried; and what any write throws.
     @discardableResult
     public func skip(_ sequence: UInt64, reason: String) async throws -> Receipt {
         try await settle(sequence, reason: reason) { _ in }

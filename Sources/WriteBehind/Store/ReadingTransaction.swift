@@ -2,7 +2,11 @@ import EventLog
 
 /// A transaction that reads: its changes are written only if nothing that it has read was changed meanwhile.
 ///
-/// It sees its own changes. Use it only in the closure that it was handed to, by one task at a time.
+/// It sees its own changes. Use it only in the closure that it was handed to, by one task at a time. After a
+/// crash all of its changes are there or none.
+///
+/// Its methods throw ``StoreError/row(_:)`` for what does not fit its table, ``StoreError/unknownTable(_:)``
+/// for a table of another store, and ``StoreError/database(_:)`` when the database has to be read and cannot be.
 public final class ReadingTransaction {
     private struct RowID: Hashable {
         var table: UInt16
@@ -20,13 +24,13 @@ public final class ReadingTransaction {
         changes = Transaction(engine: engine)
     }
 
-    /// The row with this key, with this transaction's own changes.
+    /// The row with this key, with this transaction's own changes; nil if there is none.
     public func get<Row>(_ key: Row.Key, from table: StoredTable<Row>) async throws -> Row? {
         let bytes = try table.encoded(key)
         return try await body(bytes, table).map { try table.decode(key: bytes, body: $0) }
     }
 
-    /// Writes a whole row.
+    /// Writes a whole row, in the place of the one with its key if there is one.
     public func put<Row>(_ row: Row, in table: StoredTable<Row>) throws(StoreError) {
         let (key, body) = try table.encoded(row)
         try changes.put(row, in: table)
@@ -39,7 +43,10 @@ public final class ReadingTransaction {
         seen[RowID(table: table.id, key: try table.encoded(key))] = .some(nil)
     }
 
-    /// Changes a row; only the columns that differ are logged. Returns false if there is no such row.
+    /// Changes a row; only the columns that differ are logged.
+    ///
+    /// - Returns: whether there is such a row.
+    /// - Throws: ``StoreError/keyChanged(table:)`` if `change` gave it another key.
     @discardableResult
     public func update<Row>(
         _ key: Row.Key, in table: StoredTable<Row>, _ change: (inout Row) throws -> Void

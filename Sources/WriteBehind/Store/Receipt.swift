@@ -19,10 +19,11 @@ public struct Receipt: Sendable, Hashable, Comparable {
 /// How far a write has come.
 public enum Stage: String, Sendable, CaseIterable {
     /// In the log's buffer and visible to every read. It survives `kill -9`, where ``Health/survivesKill``
-    /// says that the buffer is a mapped file. Every write that returned is here.
+    /// says that the buffer is a mapped file. Every write that returned has come this far.
     case staged
     /// Synced: it survives power loss.
     case durable
-    /// In the database, together with the watermark that says so.
+    /// In the database, together with the watermark that says so. If power loss takes the database a step back,
+    /// opening the store applies it again from the log.
     case materialized
 }

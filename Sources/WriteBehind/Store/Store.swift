@@ -35,12 +35,13 @@ public final class Store: Sendable {
     /// that was acknowledged is there again. What the database lacks of it is applied in the background.
     ///
     /// - Parameters:
-    ///   - path: a directory; its parent must exist. Made with mode 0700, its files with 0600.
+    ///   - path: a directory on a local disk; its parent must exist. Made with mode 0700, its files with 0600.
     ///   - configuration: limits and intervals; may differ from one opening to the next.
     /// - Throws: ``StoreError/locked(path:)``, ``StoreError/notAStore(path:reason:)``,
-    ///   ``StoreError/foreignDatabase(path:reason:)``, ``StoreError/database(_:)`` or
-    ///   ``StoreError/logFailed(_:)``. A damaged log is no error: the store opens read-only, and
-    ///   ``health`` and every write name the damage.
+    ///   ``StoreError/foreignDatabase(path:reason:)``, ``StoreError/database(_:)``,
+    ///   ``StoreError/diskFull(_:)`` or ``StoreError/logFailed(_:)``, the last also for a log that a newer
+    ///   version wrote. A damaged log is no error: the store opens read-only, and ``health`` and every write
+    ///   name the damage.
     public convenience init(
         at path: String, configuration: StoreConfiguration = StoreConfiguration()
     ) throws(StoreError) {
@@ -143,6 +144,9 @@ public final class Store: Sendable {
     /// database, or nothing.
     ///
     /// Nothing is written if `body` throws. The transaction cannot read; see ``readingTransaction(_:)``.
+    ///
+    /// - Returns: its receipt; where `body` changed nothing, one for the store's last write.
+    /// - Throws: what `body` throws, and what any write throws.
     @discardableResult
     public func transaction(
         _ body: (inout Transaction) throws -> Void
@@ -157,7 +161,10 @@ public final class Store: Sendable {
     /// Reads rows and makes changes that depend on them, as one commit.
     ///
     /// `body` runs again from the start when a row that it read was changed by somebody else meanwhile, so it
-    /// should do nothing but read and write the store.
+    /// should do nothing but read and write the store. It is tried until it succeeds or its task is cancelled.
+    ///
+    /// - Returns: its receipt; where `body` changed nothing, one for the store's last write.
+    /// - Throws: what `body` throws, what any write throws, and `CancellationError`.
     @discardableResult
     public func readingTransaction(
         _ body: (ReadingTransaction) async throws -> Void
@@ -190,12 +197,13 @@ public final class Store: Sendable {
 
     /// Suspends until a write has reached a stage.
     ///
-    /// Asking for `.durable` syncs at once; all who ask at the same time share one sync. Thousands of tasks
-    /// may wait.
+    /// Asking for `.durable` syncs at once; all who ask at the same time share one sync. Asking for
+    /// `.staged` returns at once: every receipt is of a write that is there. Thousands of tasks may wait.
+    /// Giving up waiting, for whatever reason, leaves the write as it is.
     ///
     /// - Throws: ``StoreError/timedOut(_:)``; ``StoreError/logFailed(_:)`` when syncing failed and whether the
     ///   write survives is unknown; ``StoreError/quarantined(sequence:reason:)`` when the database refused it;
-    ///   `CancellationError`.
+    ///   ``StoreError/closed(_:)`` when the store was closed before; `CancellationError`.
     public func wait(
         for stage: Stage, _ receipt: Receipt, timeout: Duration? = nil
     ) async throws {
@@ -247,6 +255,8 @@ public final class Store: Sendable {
     /// Suspends until everything written before this call has reached a stage: a barrier.
     ///
     /// What the database refused counts as done; ``quarantine`` lists it.
+    ///
+    /// - Throws: as ``wait(for:_:timeout:)``, but never that a commit was refused.
     public func waitForAll(_ stage: Stage, timeout: Duration? = nil) async throws {
         // Of no commit, so of none in quarantine: a barrier is passed, whatever became of single writes.
         let barrier = Receipt(firstSequence: 0, sequence: engine.log.lastSequence)
@@ -263,7 +273,7 @@ public final class Store: Sendable {
     /// not the reader.
     public var database: (any DatabaseReader)? { (engine.sink as? SQLiteSink)?.reader }
 
-    /// How the store is, how far the database is behind, and why.
+    /// How the store is, how far the database is behind, and why; as of this call.
     public var health: Health { watchdog.health }
 
     /// What the database refused, and what can be done about it.
@@ -280,7 +290,8 @@ public final class Store: Sendable {
     /// waits until the store is closed.
     ///
     /// - Parameter deadline: how long bringing the database up to date may take.
-    /// - Throws: ``StoreError/logFailed(_:)`` when the log could not be synced. The store is closed even so.
+    /// - Throws: ``StoreError/logFailed(_:)`` or ``StoreError/diskFull(_:)`` when the log could not be synced.
+    ///   The store is closed even so, and ends like a killed process: the next open recovers what there is.
     @discardableResult
     public func close(deadline: Duration = .seconds(30)) async throws -> CloseReport {
         guard !isClosed.exchange(true, ordering: .relaxed) else {

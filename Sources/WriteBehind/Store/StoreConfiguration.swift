@@ -1,6 +1,9 @@
 public import Logging
 
 /// How a store works. Every value has a default that suits a server; all sizes are in bytes.
+///
+/// It is read when the store opens. The files do not depend on it, so it may be another one at every opening.
+/// Sizes and counts that are too small are taken as the least that works.
 public struct StoreConfiguration: Sendable {
     /// Memory for cached rows, dirty ones included. Clean rows are evicted to keep to it. At least 8 MiB.
     /// SQLite takes up to a quarter as much besides, for pages that it writes.
@@ -12,8 +15,9 @@ public struct StoreConfiguration: Sendable {
     /// ``StoreError/backlogFull(_:)``.
     public var backlogLimit = 16 << 30
 
-    /// How long a write that nobody waits for may take until it survives power loss. What a power failure
-    /// can cost is this much, never more, and never anything that was waited for.
+    /// After how long a write that nobody waits for is synced. What a power failure can cost is this much, and
+    /// what was written while the disk took its time to sync (longer while it is full); never anything that was
+    /// waited for as ``Stage/durable``.
     public var syncInterval: Duration = .milliseconds(100)
     /// How often the database is brought up to date when it is caught up: its usual lag.
     public var materializeInterval: Duration = .milliseconds(100)
@@ -22,9 +26,10 @@ public struct StoreConfiguration: Sendable {
     /// The most memory that one batch takes before it is applied; under a backlog the next one is made meanwhile.
     public var batchBytes = 64 << 20
 
-    /// How many buffers of ``stagingSlotSize`` take writes before they are compressed. At least 2.
+    /// How many slots of ``stagingSlotSize`` the log's buffer has, which takes writes before they are
+    /// compressed: a mapped file as long as all of them, 32 MiB by default. At least 2.
     public var stagingSlots = 16
-    /// The size of one such buffer. A commit must fit into one.
+    /// The size of one slot. A commit must fit into one.
     public var stagingSlotSize = 2 << 20
     /// From how many bytes on records are compressed into a block.
     public var blockSize = 256 << 10
@@ -34,14 +39,15 @@ public struct StoreConfiguration: Sendable {
     /// take, -1 and then -5 are used.
     public var compressionLevel = 1
 
-    /// The longest pause between two tries of a database that refuses. The first is 10 ms.
+    /// The longest pause between two tries of a database that cannot be written. Pauses are random: at first at
+    /// most 10 ms, then at most twice as long each time, up to this.
     public var retryLimit: Duration = .seconds(30)
     /// How long a worker may make no progress while it has work until health is `degraded`; ten times that
     /// and it is `stalled`.
     public var stallAfter: Duration = .seconds(5)
     /// How often rows past their expiry column are looked for.
     public var expiryInterval: Duration = .seconds(1)
-    /// Connections that read the database for `get` and for the user.
+    /// How many connections read the database, for `get` and for ``Store/database``.
     public var readers = 4
 
     /// From how many bytes of log on a snapshot is made by itself, or from as many as the last snapshot has
@@ -65,5 +71,6 @@ public struct StoreConfiguration: Sendable {
     /// Where the store tells what no caller can be thrown.
     public var logger = Logger(label: "writebehind")
 
+    /// The defaults.
     public init() {}
 }

@@ -2,36 +2,40 @@ package import EventLog
 
 /// Why the store refused a call. Unless a case says otherwise, nothing was changed.
 public enum StoreError: Error, Sendable {
-    /// Another process has the store open for writing. `path` is its lock file.
+    /// Somebody has the store open for writing: another process, or this one already. `path` is its lock file.
     case locked(path: String)
     /// The directory holds something, but no store, or one that cannot be read by this version.
     case notAStore(path: String, reason: String)
     /// The log is damaged where it had been durable: the store can be read up to the damage, and not be
     /// written. `writebehind recover` shows what can be done.
     case damaged(String)
-    /// Writing or syncing the log failed. Whether the last commits that were not yet durable survive power
-    /// loss is unknown; reads go on; reopening the store recovers what there is.
+    /// Reading, writing or syncing the log failed, or a newer version wrote it. Whether the last commits that
+    /// were not yet durable survive power loss is unknown; reads go on; reopening the store recovers what
+    /// there is.
     case logFailed(String)
     /// There is no space for the log. Writes succeed again when there is.
     case diskFull(String)
     /// A backlog limit is reached: the database is too far behind. Writes succeed again when it has caught
     /// up; reads go on.
     case backlogFull(Backlog)
-    /// One commit exceeds what a block of the log may hold.
+    /// One commit exceeds what a block of the log may hold, about 1 MiB, or a slot of its buffer
+    /// (``StoreConfiguration/stagingSlotSize``).
     case commitTooLarge(bytes: Int, limit: Int)
     /// A row or key does not fit its table.
     case row(RowError)
     /// A table's schema is invalid or cannot follow the one that the store knows.
     case schema(SchemaError)
-    /// The table was not declared by ``Store/table(_:)`` of this store, or is another type's.
+    /// The table was declared with another store: ``Store/table(_:)`` of this one was not called for it.
     case unknownTable(String)
-    /// An `update` gave the row another key. Delete the row and put the new one instead.
+    /// An `update` gave the row another key, or the first row for an `increment` has another. To change a key,
+    /// delete the row and put the new one.
     case keyChanged(table: String)
     /// An `increment` would exceed 64 bits, or its column holds no number.
     case cannotIncrement(table: String, column: String, reason: String)
-    /// The database could not be read or opened.
+    /// The database could not be read or opened, or is being rebuilt and does not hold the row yet.
     case database(String)
-    /// The database holds a state that this store's log never had.
+    /// What stands where the store's database belongs is another store's or another program's. It was not
+    /// touched. (One that holds another history of this store is moved aside instead: <doc:Recovery>.)
     case foreignDatabase(path: String, reason: String)
     /// The database refused the commit for good; it is in quarantine, by this sequence.
     case quarantined(sequence: UInt64, reason: String)
@@ -50,7 +54,7 @@ public enum StoreError: Error, Sendable {
     public enum Backlog: Sendable, Equatable {
         /// Bytes of log that the database does not reflect: ``StoreConfiguration/backlogLimit``.
         case bytesOnDisk(limit: Int)
-        /// Bytes of rows in memory that the database does not hold: ``StoreConfiguration/dirtyLimit``, or three
+        /// Bytes of memory for rows that the database does not hold yet: ``StoreConfiguration/dirtyLimit``, or three
         /// quarters of ``StoreConfiguration/cacheLimit`` where that is less.
         case dirtyBytes(limit: Int)
     }

@@ -5,7 +5,14 @@ import EventLog
 /// A handle is cheap; keep it. Writes return when they are ``Stage/staged``: in the log's buffer and visible to
 /// every read. Reads never return a row older than the last write that returned.
 ///
-/// Writes throw what ``StoreError`` says; a write that throws has changed nothing.
+/// A write takes its thread a microsecond or so; while the log's buffer is full, because writes come faster
+/// than the disk takes them, it waits there for room.
+///
+/// Writes throw ``StoreError``, and a write that throws has changed nothing: ``StoreError/row(_:)`` for a row
+/// that does not fit its table, ``StoreError/commitTooLarge(bytes:limit:)``, ``StoreError/backlogFull(_:)``,
+/// ``StoreError/diskFull(_:)``, ``StoreError/logFailed(_:)``, ``StoreError/damaged(_:)`` and
+/// ``StoreError/closed(_:)``. What reads throws ``StoreError/database(_:)`` when a row is not in memory and the
+/// database cannot be read. All methods may be called from any thread or task.
 public struct StoredTable<Row: TableRow>: Sendable {
     let engine: Engine
     let id: UInt16
@@ -65,6 +72,7 @@ public struct StoredTable<Row: TableRow>: Sendable {
     /// - Parameters:
     ///   - key: what the row is found by.
     ///   - ttl: how long a copy that this call brings into memory may serve reads.
+    /// - Returns: nil if there is no such row.
     /// - Throws: ``StoreError``, or `CancellationError` where the task is cancelled while the database is read.
     public func get(_ key: Row.Key, ttl: Duration? = nil) async throws -> Row? {
         let bytes = try encoded(key)
@@ -94,9 +102,11 @@ public struct StoredTable<Row: TableRow>: Sendable {
     /// Changes a row. Only the columns that differ afterwards are logged, and become `UPDATE … SET` of just
     /// these.
     ///
-    /// `change` runs again if somebody else changed the row meanwhile.
+    /// `change` runs again if somebody else changed the row meanwhile. Nothing is written if it throws.
     ///
-    /// - Returns: nil, and logs nothing, if there is no such row.
+    /// - Returns: nil, having logged nothing, if there is no such row. Where no column differs nothing is
+    ///   logged either, and the receipt is one for the row as it was found.
+    /// - Throws: ``StoreError/keyChanged(table:)``, what `change` throws, and what any write or read throws.
     @discardableResult
     public func update(
         _ key: Row.Key, _ change: (inout Row) throws -> Void
@@ -124,10 +134,13 @@ public struct StoredTable<Row: TableRow>: Sendable {
     ///   - key: what the row is found by.
     ///   - column: the column's name.
     ///   - amount: what to add; may be negative.
-    ///   - initial: the row to put if there is none yet, its column being the new value.
+    ///   - initial: the row to put, as it is, if there is none yet: `amount` is not added to it. It must have
+    ///     this key.
     /// - Returns: the new value and the receipt; nil, having logged nothing, if there is no row and no
     ///   `initial`.
-    /// - Throws: ``StoreError/cannotIncrement(table:column:reason:)`` on overflow, null, or another type.
+    /// - Throws: ``StoreError/cannotIncrement(table:column:reason:)`` on overflow, null, another type, or where
+    ///   no column outside the key has the name; ``StoreError/keyChanged(table:)`` for an `initial` with another
+    ///   key; what any write or read throws.
     @discardableResult
     public func increment(
         _ key: Row.Key, _ column: String, by amount: Int = 1, orPut initial: Row? = nil

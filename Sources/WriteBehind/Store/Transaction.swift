@@ -1,6 +1,10 @@
 import EventLog
 
-/// Changes that become one commit. They are seen by nobody until it is written.
+/// Changes that become one commit. They are seen by nobody until it is written, and after a crash all of them
+/// are there or none.
+///
+/// Its methods throw ``StoreError/row(_:)`` for what does not fit its table, and
+/// ``StoreError/unknownTable(_:)`` for a table of another store.
 public struct Transaction: Sendable {
     private let engine: Engine
     package var commit = CommitBuilder()
@@ -9,7 +13,7 @@ public struct Transaction: Sendable {
         self.engine = engine
     }
 
-    /// Writes a whole row.
+    /// Writes a whole row, in the place of the one with its key if there is one.
     public mutating func put<Row>(
         _ row: Row, in table: StoredTable<Row>
     ) throws(StoreError) {
