@@ -14,7 +14,7 @@ public import Foundation
 /// | `UUID` | blob of 16 bytes |
 ///
 /// Nothing throws here: the first mistake is remembered, and the call that wanted the key throws
-/// it as a ``RowError``.
+/// it as ``StoreError/row(_:)``. An encoded key takes at most 65,535 bytes.
 public struct KeyEncoder: ~Copyable, Sendable {
     package let layout: RowLayout
     /// The layout's, here because reaching them there counts a reference for every value.

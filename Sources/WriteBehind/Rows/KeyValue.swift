@@ -1,4 +1,5 @@
-/// Bytes under a name: a row of the table `keyvalue`, for stores that need no columns.
+/// Bytes under a name: a row of the table `keyvalue`, for stores that need no columns. See
+/// ``Store/keyValues()``.
 public struct KeyValue: TableRow, Hashable {
     public typealias Key = String
 

@@ -12,7 +12,8 @@ public import Foundation
 /// ```
 ///
 /// - Throws: ``RowError`` where a column is of another type, null but not asked for as an optional,
-///   or damaged. It names table and column.
+///   or damaged. It names table and column; the call that wanted the row throws it as
+///   ``StoreError/row(_:)``.
 @safe public struct RowDecoder: ~Copyable {
     private let layout: RowLayout
     /// The layout's, here because reaching them there counts a reference for every value.

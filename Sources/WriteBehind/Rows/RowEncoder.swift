@@ -14,7 +14,7 @@ public import Foundation
 /// | `UUID` | blob of 16 bytes |
 ///
 /// Each may be optional; nil is null. Nothing throws here: the first mistake is remembered, and the
-/// write that wanted the row throws it as a ``RowError`` before anything is logged.
+/// write that wanted the row throws it as ``StoreError/row(_:)`` before anything is logged.
 public struct RowEncoder: ~Copyable, Sendable {
     package let layout: RowLayout
     /// The layout's, here because reaching them there counts a reference for every value.

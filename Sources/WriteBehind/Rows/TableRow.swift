@@ -29,7 +29,7 @@ public protocol TableRow: Sendable {
     /// What a row is found by: a single value, or a type of yours for a composite key.
     associatedtype Key: RowKey
 
-    /// The table that its rows are of.
+    /// The table that its rows are of; the same at every call.
     static var schema: TableSchema { get }
 
     /// Writes every column, in schema order.

@@ -1,6 +1,6 @@
 /// A column of a table: its name, what it holds, and whether it is part of the key.
 public struct Column: Sendable, Hashable {
-    /// Its name in SQL.
+    /// Its name in SQL; names compare without the case of ASCII letters.
     public let name: String
     /// What it holds.
     public let type: ColumnType

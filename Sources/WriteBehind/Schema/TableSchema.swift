@@ -17,7 +17,8 @@ public struct TableSchema: Sendable, Hashable {
     /// All columns, in the order in which rows are encoded.
     public let columns: [Column]
     /// The name of the integer column that holds when a row expires, in seconds since 1970; a null
-    /// there means never.
+    /// there means never. The row is deleted then, by an ordinary logged delete, within about
+    /// ``StoreConfiguration/expiryInterval``; until that, reads return it.
     public let expiry: String?
 
     /// The columns of the key, in schema order.
@@ -25,7 +26,7 @@ public struct TableSchema: Sendable, Hashable {
     /// The other columns, in schema order: what a row body holds.
     package let valueColumns: [Column]
 
-    /// Describes a table; nothing is checked yet.
+    /// Describes a table; nothing is checked yet: see ``validate()``.
     public init(_ name: String, _ columns: [Column], expiry: String? = nil) {
         self.name = name
         self.columns = columns

@@ -42,10 +42,12 @@ public struct Mark: Sendable, Equatable {
 extension Store {
     /// Makes a snapshot of everything written before this call, from the last snapshot and the log.
     ///
-    /// Writers go on meanwhile. Returns once the snapshot is synced and was read back.
+    /// Writers go on meanwhile. Returns once the snapshot is synced and was read back. A crash before that
+    /// leaves the snapshots that there were.
     ///
     /// - Returns: nil for a store in which nothing was ever written.
-    /// - Throws: ``StoreError/snapshotFailed(_:)``, or why the log cannot be written at present.
+    /// - Throws: ``StoreError/snapshotFailed(_:)``, or why the log cannot be written at present, as a write
+    ///   would.
     @discardableResult
     public func snapshot() async throws -> Snapshot? {
         try open()
@@ -60,7 +62,9 @@ extension Store {
         return try snapshots().last
     }
 
-    /// The snapshots there are, oldest first; damaged ones are left out.
+    /// The snapshots there are, oldest first; those with a damaged head are left out.
+    ///
+    /// - Throws: ``StoreError/history(_:)`` when the directory cannot be read.
     public func snapshots() throws -> [Snapshot] {
         let environment = engine.log.environment
         do throws(SnapshotError) {
@@ -85,6 +89,8 @@ extension Store {
     }
 
     /// The marks that the log still holds and that are durable, oldest first. A name may occur several times.
+    ///
+    /// - Throws: ``StoreError/history(_:)`` when the log cannot be read.
     public func marks() throws -> [Mark] {
         do throws(HistoryError) {
             return try engine.history.marks().map(Mark.init)

@@ -1,9 +1,9 @@
 import EventLog
 public import Foundation
 
-/// A moment in a store's past.
+/// A moment in a store's past. One inside a commit means the state before that commit.
 public enum Moment: Sendable, Equatable {
-    /// After the write of this sequence; inside a transaction, before it.
+    /// After the write of this sequence.
     case sequence(UInt64)
     /// After the last write of this time or before.
     case date(Date)
@@ -52,7 +52,10 @@ public struct RowVersion<Row: TableRow>: Sendable {
 extension StoredTable {
     /// Every version of a row that log and snapshots still tell of, oldest first, as far as they are durable.
     ///
-    /// Reads the whole log that is kept. See ``StoreConfiguration/logKept``.
+    /// Blocks its thread while it reads the whole log that is kept; see ``StoreConfiguration/logKept``. What was
+    /// written and is not synced yet is not in it.
+    ///
+    /// - Throws: ``StoreError/history(_:)`` where log or snapshots cannot be read.
     public func history(of key: Row.Key) throws -> [RowVersion<Row>] {
         let bytes = try encoded(key)
         let schema = layout.schema
@@ -90,7 +93,7 @@ extension StoredTable {
 
     /// The row as it was at a moment of the past; nil if there was none.
     ///
-    /// Reads the newest snapshot before that moment and the log behind it.
+    /// Blocks its thread while it reads the newest snapshot before that moment and the log behind it.
     /// - Throws: ``StoreError/history(_:)`` where the log no longer, or not yet, tells of it.
     public func get(_ key: Row.Key, asOf moment: Moment) throws -> Row? {
         let bytes = try encoded(key)
