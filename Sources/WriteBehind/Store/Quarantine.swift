@@ -54,7 +54,7 @@ public struct Quarantine: Sendable {
     /// It blocks its thread for as long as the database takes, and what else was to be applied waits.
     ///
     /// - Returns: the sequences of the commits that the database took.
-    /// - Throws: ``StoreError/database(_:)``, also while the database is being rebuilt.
+    /// - Throws: ``StoreError/database(_:)``, also while the database is being rebuilt; ``StoreError/closed(_:)``.
     @discardableResult
     public func retry() throws -> [UInt64] {
         try materializer.exclusively {

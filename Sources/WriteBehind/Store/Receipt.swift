@@ -1,7 +1,7 @@
 /// What a write returns: its place in the one order of all writes.
 public struct Receipt: Sendable, Hashable, Comparable {
-    /// The sequence number of the commit's first record; 0 where nothing was written, and of a row that was left as
-    /// it is, the record that wrote it is not known any more.
+    /// The sequence number of the commit's first record. 0 in the receipt of a call that wrote nothing, unless it is
+    /// an update of a row of which the record that wrote it is still known.
     public let firstSequence: UInt64
     /// The sequence number of its last: what ``Store/wait(for:_:timeout:)`` waits for.
     public let sequence: UInt64
