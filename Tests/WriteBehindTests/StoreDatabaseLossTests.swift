@@ -302,4 +302,32 @@ import WriteBehind
         #expect(lines.withLock { $0.contains { $0.contains("malformed") && $0.contains(aside) } })
         try await check(directory, store, players, 0..<4000)
     }
+
+    /// As with `.restore` of SQLite's shell. Nothing is written after it, which would notice.
+    @Test func aDatabaseThatIsPutBackInPlaceIsRolledForwardForWhoeverReads() async throws {
+        let (directory, elsewhere) = (TemporaryStore(), TemporaryStore())
+        let store = try directory.open()
+        let players = try store.table(Player.self)
+        try players.put(Player(id: 1, name: "Ada"))
+        try await store.waitForAll(.materialized, timeout: .hang)
+        let (database, backup) = (
+            try DatabaseQueue(path: directory.database), try DatabaseQueue(path: elsewhere.path)
+        )
+        try database.backup(to: backup)
+        try players.put(Player(id: 2, name: "Bo"))
+        try await store.waitForAll(.materialized, timeout: .hang)
+        for id in [1, 2] { #expect(try players.evict(id)) }
+        try backup.backup(to: database)
+        let found = Locked<String?>(nil)
+        Task {
+            while found.withLock({ $0 }) == nil {
+                let name = try? await players.get(2)?.name
+                found.withLock { $0 = name }
+                try await Task.sleep(for: .milliseconds(5))
+            }
+        }
+        #expect(await eventually(within: 60) { found.withLock { $0 } == "Bo" })
+        #expect(await eventually { store.health.verdict == .healthy })
+        try await store.close()
+    }
 }

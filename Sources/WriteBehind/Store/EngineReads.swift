@@ -82,25 +82,40 @@ extension Engine {
         let undefined = notDefinedYet
         let sink = try readableSink()
         guard sink.holds(UInt32(table)) else { return undefined }
+        let stored: StoredRow
         do throws(SinkError) {
-            return try sink.read(UInt32(table), key: key.span)
+            stored = try sink.read(UInt32(table), key: key.span)
         } catch {
             throw refused(error, by: sink)
         }
+        return try checked(stored, of: sink, since: undefined.watermark)
     }
 
     private func read(_ table: UInt16, _ key: [UInt8]) async throws -> StoredRow {
         let undefined = notDefinedYet
         let sink = try readableSink()
         guard sink.holds(UInt32(table)) else { return undefined }
+        let stored: StoredRow
         do throws(SinkError) {
-            return try await sink.read(UInt32(table), key: key)
+            stored = try await sink.read(UInt32(table), key: key)
         } catch {
             // A cancelled read fails, and nothing is wrong with the database.
             try Task.checkCancellation()
             if case .closed? = log.refusal { throw StoreError(LogError.closed) }
             throw refused(error, by: sink)
         }
+        return try checked(stored, of: sink, since: undefined.watermark)
+    }
+
+    /// A database that was put back from a backup in place, where its file is the same, says less than it did: it
+    /// would be asked again and again until the next write notices.
+    private func checked(
+        _ stored: StoredRow, of sink: any Sink, since reached: UInt64
+    ) throws(StoreError) -> StoredRow {
+        guard stored.watermark < reached else { return stored }
+        let error = SinkError(.gone, "somebody else changed the database's watermark")
+        sinkFailure.withLock { $0 = (sink, error) }
+        throw StoreError(error)
     }
 
     /// A damage may be met by a read long before a write meets it.
