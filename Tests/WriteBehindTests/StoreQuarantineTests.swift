@@ -213,6 +213,20 @@ import WriteBehind
     }
 
     /// One leaves quarantine and another comes in with one block.
+    @Test func whatTheLogSaysWhenTriedAgainIsAnErrorOfTheStore() async throws {
+        let directory = TemporaryStore()
+        let store = try await storeWithUniqueNames(directory)
+        _ = try await poison(store, try store.table(Player.self), id: 1)
+        let log = directory.path + "/log"
+        for name in try FileManager.default.contentsOfDirectory(atPath: log)
+        where name.hasSuffix(".zst") {
+            try FileManager.default.removeItem(atPath: log + "/" + name)
+        }
+        let error = await storeError { try store.quarantine.retry() }
+        #expect(error != nil)
+        _ = try? await store.close()
+    }
+
     @Test func eachCommitThatIsRefusedIsLogged() async throws {
         let directory = TemporaryStore()
         try await storeWithUniqueNames(directory).close()

@@ -17,9 +17,10 @@ struct Recover: AsyncParsableCommand {
             A log that is damaged where it had been durable cannot be made whole again:
             --salvage writes what can be read into a new store and lists what is lost.
 
-            Ends with 0 when all is good, 3 when something was lost or cut off, 4 or 5
-            when a plan has something to do (torn, or corrupt and drifted), 7 when
-            somebody has the store open.
+            Ends with 0 when all is good, or a database is only missing or behind, as
+            the next open makes it good by itself; 3 when something was lost or cut
+            off; 4 when the plan has to cut a torn end off; 5 when the log is damaged,
+            or the database drifted or useless; 7 when somebody has the store open.
 
             Examples:
               writebehind recover airport

@@ -62,9 +62,7 @@ public struct Quarantine: Sendable {
             if case .closed? = engine.log.refusal { throw StoreError(LogError.closed) }
             var commits: [OrderedCommit] = []
             for commit in engine.sink.quarantined() {
-                guard let records = try engine.log.commit(at: commit.firstSequence) else {
-                    continue
-                }
+                guard let records = try records(of: commit) else { continue }
                 commits.append(
                     OrderedCommit(
                         firstSequence: commit.firstSequence, recordCount: commit.recordCount,
@@ -83,6 +81,14 @@ public struct Quarantine: Sendable {
             } catch {
                 throw StoreError(error)
             }
+        }
+    }
+
+    private func records(of commit: QuarantinedCommit) throws(StoreError) -> [UInt8]? {
+        do throws(LogError) {
+            return try engine.log.commit(at: commit.firstSequence)
+        } catch {
+            throw StoreError(error)
         }
     }
 
