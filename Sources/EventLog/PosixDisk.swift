@@ -44,6 +44,14 @@ package struct PosixDisk: Disk {
         try linkStatus(of: path) != nil
     }
 
+    package func byteCount(of path: String) throws(SystemError) -> Int? {
+        guard let status = try linkStatus(of: path) else { return nil }
+        guard status.st_mode & S_IFMT != S_IFLNK else {
+            throw SystemError(call: "lstat", path: path, code: ELOOP)
+        }
+        return Int(status.st_size)
+    }
+
     package func synchronizeDirectory(_ path: String) throws(SystemError) {
         try Descriptor(opening: path, O_RDONLY | O_DIRECTORY).synchronize(path)
     }

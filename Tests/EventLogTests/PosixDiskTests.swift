@@ -41,6 +41,7 @@ import Testing
                 "map", ELOOP,
                 { () throws(SystemError) in _ = try disk.map(link, byteCount: 1, writable: true) }
             ),
+            ("length", ELOOP, { () throws(SystemError) in _ = try disk.byteCount(of: link) }),
             ("lock", ELOOP, { () throws(SystemError) in _ = try disk.lock(link) }),
             (
                 "directory", EEXIST,

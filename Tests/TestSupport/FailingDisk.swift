@@ -53,6 +53,11 @@ package final class FailingDisk: Disk {
         return try disk.exists(path)
     }
 
+    package func byteCount(of path: String) throws(SystemError) -> Int? {
+        try begin(.byteCount, path)
+        return try disk.byteCount(of: path)
+    }
+
     package func synchronizeDirectory(_ path: String) throws(SystemError) {
         try begin(.synchronizeDirectory, path)
         try disk.synchronizeDirectory(path)

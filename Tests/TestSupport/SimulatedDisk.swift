@@ -143,6 +143,12 @@ extension SimulatedDisk {
         }
     }
 
+    package func byteCount(of path: String) throws(SystemError) -> Int? {
+        try perform(.byteCount, path) { state throws(SystemError) in
+            try state.node(at: path).map { state.byteCount(of: $0) }
+        }
+    }
+
     package func synchronizeDirectory(_ path: String) throws(SystemError) {
         try perform(.synchronizeDirectory, path) { state throws(SystemError) in
             try state.synchronizeDirectory(path)

@@ -7,6 +7,35 @@ import WriteBehind
 
 /// What may become of the database file while the store is closed (its log is whole).
 @Suite struct StoreDatabaseTests {
+    /// By closing a file a process lets go of all its locks on it: then another process would take the database for
+    /// unused, and its WAL for its own.
+    @Test func openingLetsTheProcessKeepItsLocksOnTheDatabase() async throws {
+        let directory = TemporaryStore()
+        let first = try directory.open()
+        try first.table(Player.self).put(Player(id: 1, name: "Ada"))
+        try await first.close()
+        let mine = try DatabaseQueue(path: directory.database)
+        let count = try await mine.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM player") }
+        #expect(count == 1)
+        #expect(try locks(directory.database) > 0)
+        let second = try directory.open()
+        #expect(try locks(directory.database) > 0)
+        try await second.close()
+        try mine.close()
+    }
+
+    /// How many locks this process has on a file.
+    private func locks(_ path: String) throws -> Int {
+        var status = stat()
+        try #require(stat(path, &status) == 0)
+        let held = try String(contentsOfFile: "/proc/locks", encoding: .utf8)
+        return held.split(separator: "\n").count {
+            let fields = $0.split(separator: " ")
+            return fields.contains { $0.hasSuffix(":\(status.st_ino)") }
+                && fields.contains("\(getpid())")
+        }
+    }
+
     private func write(_ directory: TemporaryStore, _ ids: Range<Int>) async throws {
         let store = try directory.open()
         let players = try store.table(Player.self)

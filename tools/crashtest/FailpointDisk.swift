@@ -50,6 +50,8 @@ struct FailpointDisk: Disk {
 
     func exists(_ path: String) throws(SystemError) -> Bool { try disk.exists(path) }
 
+    func byteCount(of path: String) throws(SystemError) -> Int? { try disk.byteCount(of: path) }
+
     func synchronizeDirectory(_ path: String) throws(SystemError) {
         try Armed.around(.syncDirectory, area(of: path)) { () throws(SystemError) in
             try disk.synchronizeDirectory(path)

@@ -57,12 +57,12 @@ enum SQLiteOpening {
         _ path: String, storeID: [UInt8], disk: any Disk
     ) throws(SinkError) {
         do throws(SystemError) {
-            guard try disk.exists(path) else {
+            guard let byteCount = try disk.byteCount(of: path) else {
                 // For its mode: SQLite would leave that to the umask.
                 _ = try disk.open(path, .createExclusively)
                 return
             }
-            guard try disk.open(path, .read).byteCount() > 0 else { return }
+            guard byteCount > 0 else { return }
         } catch {
             throw SinkError(.gone, "\(error)")
         }
