@@ -86,9 +86,9 @@ private struct Found {
 
 /// How many of what chance makes different are tried: a tenth with `SANITIZED` set in the environment, since a
 /// sanitizer takes that much longer, and looks at what each of them does alike.
-func repeats(_ count: Int) -> Int {
-    ProcessInfo.processInfo.environment["SANITIZED"] == nil ? count : count / 10
-}
+func repeats(_ count: Int) -> Int { isSanitized ? count / 10 : count }
+
+let isSanitized = ProcessInfo.processInfo.environment["SANITIZED"] != nil
 
 /// What takes long may not take the threads that tasks need.
 func onThreadOfItsOwn<R: Sendable>(_ body: @escaping @Sendable () -> R) async -> R {
