@@ -7,6 +7,10 @@ struct Crashtest: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "crashtest",
         abstract: "Kill a process that writes to a store, and look for what was lost.",
+        usage: """
+            crashtest [<options>]
+                   crashtest <subcommand>
+            """,
         discussion: """
             Each round starts a child that writes with several tasks and reports every
             write that was acknowledged. It dies by SIGKILL: at a random moment, or by
@@ -29,14 +33,16 @@ struct Crashtest: AsyncParsableCommand {
             """,
         subcommands: [Child.self, Memory.self, Simulate.self])
 
-    @Option(help: "How many rounds. With --power, on each file system.")
-    var rounds = 50
+    @Option(
+        name: .customLong("rounds"),
+        help: ArgumentHelp(
+            """
+            How many rounds; with --power, on each file system. (default: 50; with --seconds as many \
+            as it takes, but for --power)
+            """, valueName: "count"))
+    var wanted: Int?
 
-    @Option(help: "Stop after this many seconds, whatever the number of rounds.")
-    var seconds: Double?
-
-    @Option(help: "Chooses what is written and where it is killed.")
-    var seed: UInt64 = .random(in: 0..<1_000_000)
+    @OptionGroup var options: RunOptions
 
     @Option(help: "Where the stores are; it must not exist yet. Is kept.")
     var directory: String?
@@ -48,11 +54,15 @@ struct Crashtest: AsyncParsableCommand {
     var fileSystem: FileSystem?
 
     func validate() throws {
-        guard rounds > 0 else { throw ValidationError("--rounds must be at least 1.") }
+        guard wanted ?? 1 > 0 else { throw ValidationError("--rounds must be at least 1.") }
         guard power || fileSystem == nil else {
             throw ValidationError("--file-system goes with --power.")
         }
     }
+
+    private var seed: UInt64 { options.seed }
+    /// Power is lost on one file system after the other: the first would take all the time.
+    private var rounds: Int { power ? wanted ?? 50 : options.limit(wanted, else: 50) }
 
     func run() async throws {
         say("crashtest: seed \(seed)")
@@ -60,7 +70,7 @@ struct Crashtest: AsyncParsableCommand {
         guard !FileManager.default.fileExists(atPath: path) else {
             throw ValidationError("\(path) exists already")
         }
-        let end = seconds.map { Date(timeIntervalSinceNow: $0) } ?? .distantFuture
+        let end = options.end
         if power { try PowerParent.checkMachine() }
         try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
         if power { try await losePower(path, until: end) } else { try await kill(path, until: end) }
@@ -121,6 +131,30 @@ struct Crashtest: AsyncParsableCommand {
         say("  \(line)\nKept: \(directory)")
         return .failure
     }
+}
+
+/// How long, and with which seed: of the crash test and the simulation alike.
+struct RunOptions: ParsableArguments {
+    @Option(help: "Stop after this many seconds.")
+    var seconds: Double?
+
+    @Option(
+        name: .customLong("seed"),
+        help: ArgumentHelp(
+            "Chooses what is written and where it breaks off. (default: random)",
+            valueName: "seed"))
+    var given: UInt64?
+
+    private static let random = UInt64.random(in: 0..<1_000_000)
+
+    var seed: UInt64 { given ?? Self.random }
+
+    /// How many times: what was asked for, else as many as the time allows.
+    func limit(_ wanted: Int?, else usual: Int) -> Int {
+        wanted ?? (seconds == nil ? usual : .max)
+    }
+
+    var end: Date { seconds.map { Date(timeIntervalSinceNow: $0) } ?? .distantFuture }
 }
 
 /// At once, also into a pipe or a file.

@@ -12,10 +12,15 @@ struct Memory: AsyncParsableCommand {
         discussion: """
             The database is locked by another connection and writes go on as fast as
             they can, until one of the two limits refuses them. Ends with an error if
-            the process took more memory than it had before it opened the store, what the
-            configuration allows, and \(constant >> 20) MiB.
+            the process took more memory than it had before it opened the store, what
+            the configuration allows, and \(constant >> 20) MiB.
+
             With --reopening, opens a store that was left so, lets the database follow,
             and measures that.
+
+            EXAMPLES
+              crashtest memory store
+              crashtest memory store --reopening
             """)
 
     enum Keys: String, CaseIterable, ExpressibleByArgument {

@@ -7,34 +7,34 @@ struct Simulate: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Crash a simulated store between any two steps, and inside them.",
         discussion: """
-            Each seed stands for up to 200 steps of callers, workers, clock, disk, database and operator on a
-            store in memory, with crashes among them, and is checked against a model after each. When a promise
-            is broken, the seed and the shortest steps that break it are printed, and the exit code is 1.
+            Each seed stands for up to 200 steps of callers, workers, clock, disk,
+            database and operator on a store in memory, with crashes among them, and is
+            checked against a model after each. When a promise is broken, the seed and
+            the shortest steps that break it are printed, and the exit code is 1.
 
             EXAMPLES
-              crashtest simulate                               10,000 seeds from a random one on
-              crashtest simulate --seconds 600                 as many as that takes
-              crashtest simulate --count 1000000 --seed 0      the long form
-              crashtest simulate --count 1 --seed 4711         one seed again
+              crashtest simulate                           10,000 seeds, a random one first
+              crashtest simulate --seconds 600             as many as that takes
+              crashtest simulate --count 1000000 --seed 0  the long form
+              crashtest simulate --count 1 --seed 4711     one seed again
             """)
 
-    @Option(help: "How many seeds.")
-    var count = 10_000
+    @Option(help: "How many seeds. (default: 10000, with --seconds no limit)")
+    var count: Int?
 
     @Flag(help: "Print what happens, step by step.")
     var trace = false
 
-    /// Has the options that both have.
-    @ParentCommand var crashtest: Crashtest
+    @OptionGroup var options: RunOptions
 
-    private var seed: UInt64 { crashtest.seed }
+    private var seed: UInt64 { options.seed }
 
     func run() throws {
         let start = Date()
         var crashes = 0
         var seeds = 0
-        while seeds < count, crashtest.seconds.map({ Date().timeIntervalSince(start) < $0 }) ?? true
-        {
+        let (limit, end) = (options.limit(count, else: 10_000), options.end)
+        while seeds < limit, Date() < end {
             if trace { Simulation.trace(seed: seed &+ UInt64(seeds)).forEach(say) }
             let outcome = Simulation.run(seed: seed &+ UInt64(seeds))
             crashes += outcome.crashes

@@ -8,6 +8,7 @@ import WriteBehind
 struct Diff: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Show the rows that differ between two sequences, times or marks.",
+        usage: "writebehind diff [<options>] <store> <before> <after>",
         discussion: """
             A point is a sequence (1042), a time (10:15, 2013-01-01T10:15, 5m ago as
             5m), the name of a mark (before-deploy, or mark:NAME where it looks like

@@ -7,6 +7,7 @@ import WriteBehind
 struct Import: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Put the rows of a CSV or NDJSON file into a table, through the log.",
+        usage: "writebehind import [<options>] <store> <table> <file>",
         discussion: """
             Opens the store for writing, so nobody else may. Columns are found by name:
             the first line of a CSV file, the keys of each JSON object. The file is read
@@ -32,7 +33,10 @@ struct Import: AsyncParsableCommand {
     var file: String
     @Option(help: "csv or ndjson; else by the file's name.")
     var format: Format?
-    @Option(help: "The columns of a new table, as in 'id integer key, name text, note text null'.")
+    @Option(
+        help: ArgumentHelp(
+            "The columns of a new table, as in 'id integer key, name text, note text null'.",
+            valueName: "columns"))
     var schema: String?
     @Flag(help: "Check the file, write nothing.")
     var dryRun = false

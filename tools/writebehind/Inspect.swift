@@ -8,6 +8,7 @@ import WriteBehind
 struct Inspect: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Show the log's segments and blocks, and what shows that they are durable.",
+        usage: "writebehind inspect [<options>] <store>",
         discussion: """
             Checksums of headers are checked, contents are not: that is what `verify`
             does. With --blocks, `synced` is the last sequence that was known to be
@@ -23,18 +24,30 @@ struct Inspect: ParsableCommand {
     @OptionGroup var store: StoreArgument
     @Flag(help: "List the blocks of each segment.")
     var blocks = false
-    @Option(help: "Only segments and blocks that end at this sequence or later.")
-    var from: UInt64 = 0
-    @Option(help: "Only segments and blocks that start at this sequence or before.")
-    var to: UInt64 = .max
+    @Option(
+        help: ArgumentHelp(
+            "Only segments and blocks that end at this sequence or later.", valueName: "sequence"))
+    var from: UInt64?
+    @Option(
+        help: ArgumentHelp(
+            "Only segments and blocks that start at this sequence or before.",
+            valueName: "sequence"))
+    var to: UInt64?
     @OptionGroup var json: JSONOption
     @Flag(help: "Times in UTC.")
     var utc = false
 
+    private var first: UInt64 { from ?? 0 }
+    private var last: UInt64 { to ?? .max }
+
+    func validate() throws {
+        guard first <= last else { throw ValidationError("--from is greater than --to.") }
+    }
+
     func run() throws {
         let inspection = try store.inspect()
         let report = try SegmentReport(
-            inspection, range: from <= to ? from...to : from...from, clock: Clock(isUTC: utc))
+            inspection, range: first...last, clock: Clock(isUTC: utc))
         var output = Output()
         if json.json {
             output.line(report.json(blocks: blocks).text)

@@ -26,7 +26,7 @@ struct LogCommand: ParsableCommand {
     @OptionGroup var range: RangeOptions
     @OptionGroup var filter: FilterOptions
 
-    @Option(help: "Print at most this many records.")
+    @Option(help: ArgumentHelp("Print at most this many records.", valueName: "count"))
     var limit: Int?
     @Flag(help: "Newest first.")
     var reverse = false
@@ -121,13 +121,16 @@ extension RecordText.Form {
 
 /// Which stretch of the log.
 struct RangeOptions: ParsableArguments {
-    @Option(help: "The first sequence number.")
+    @Option(help: ArgumentHelp("The first sequence number.", valueName: "sequence"))
     var from: UInt64?
-    @Option(help: "The last sequence number.")
+    @Option(help: ArgumentHelp("The last sequence number.", valueName: "sequence"))
     var to: UInt64?
-    @Option(help: "Not before: 2013-01-01T10:15, 10:15 (today), or 90s, 5m, 2h, 1d (ago).")
+    @Option(
+        help: ArgumentHelp(
+            "Not before: 2013-01-01T10:15, 10:15 (today), or 90s, 5m, 2h, 1d (ago).",
+            valueName: "time"))
     var since: String?
-    @Option(help: "Not after; as --since.")
+    @Option(help: ArgumentHelp("Not after; as --since.", valueName: "time"))
     var until: String?
 
     func moments(_ clock: Clock) throws -> (since: UInt64?, until: UInt64?) {
@@ -153,7 +156,8 @@ struct FilterOptions: ParsableArguments {
     var operation: [String] = []
     @Option(
         name: .customLong("where"),
-        help: "Only records that hold this: column=value; may be given several times.")
+        help: ArgumentHelp(
+            "Only records that hold this; may be given several times.", valueName: "column=value"))
     var conditions: [String] = []
 
     func filter() throws -> RecordFilter {

@@ -193,6 +193,10 @@ struct QuarantineCommand: ParsableCommand {
     struct Patch: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Put a corrected row in the place of a commit's.",
+            usage: """
+                writebehind quarantine patch <store> <sequence> --table <table>
+                           --row <row> --reason <reason>
+                """,
             discussion: """
                 Example:
                   writebehind quarantine patch airport 1042 --table flight \\

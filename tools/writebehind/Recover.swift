@@ -8,6 +8,7 @@ import WriteBehind
 struct Recover: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Say what is damaged and what would make it good; with --apply, do it.",
+        usage: "writebehind recover [<options>] <store>",
         discussion: """
             Without --apply nothing is changed. --apply cuts off a torn end (and keeps
             it in quarantine/), takes what the write buffer holds, puts a database that
@@ -31,11 +32,14 @@ struct Recover: AsyncParsableCommand {
     @OptionGroup var store: StoreArgument
     @Flag(help: "Carry the plan out.")
     var apply = false
-    @Option(help: "Write what can be read into a new store, in a directory that is not there yet.")
+    @Option(
+        help: ArgumentHelp(
+            "Write what can be read into a new store, in a directory that is not there yet.",
+            valueName: "directory"))
     var salvage: String?
     @Flag(help: "Put a database aside that is ahead of the log, and believe the log.")
     var detach = false
-    @Option(help: "How many segments to read at once.")
+    @Option(help: ArgumentHelp("How many segments to read at once.", valueName: "count"))
     var jobs = ProcessInfo.processInfo.activeProcessorCount
     @OptionGroup var json: JSONOption
     @OptionGroup var progress: ProgressOption

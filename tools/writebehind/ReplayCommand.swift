@@ -15,21 +15,29 @@ struct ReplayCommand: AsyncParsableCommand {
 
             Examples:
               writebehind replay airport --into before.sqlite --to-time 2013-01-15T12:00
-              writebehind replay airport --into-store copy --to-mark before-deploy --exclusive
+              writebehind replay airport --into-store copy --to-mark before-deploy \\
+                --exclusive
               writebehind replay airport --into second.sqlite --follow
               writebehind replay airport --into x.sqlite --dry-run
             """)
 
     @OptionGroup var store: StoreArgument
-    @Option(help: "A database file that is not there yet.", completion: .file())
+    @Option(
+        help: ArgumentHelp("A database file that is not there yet.", valueName: "file"),
+        completion: .file())
     var into: String?
-    @Option(help: "A directory that is not there yet.", completion: .directory)
+    @Option(
+        help: ArgumentHelp("A directory that is not there yet.", valueName: "directory"),
+        completion: .directory)
     var intoStore: String?
-    @Option(help: "Up to the last commit that ends at or before this sequence.")
+    @Option(
+        help: ArgumentHelp(
+            "Up to the last commit that ends at or before this sequence.", valueName: "sequence"))
     var toSequence: UInt64?
-    @Option(help: "Up to the last commit of this time or before.")
+    @Option(
+        help: ArgumentHelp("Up to the last commit of this time or before.", valueName: "time"))
     var toTime: String?
-    @Option(help: "Up to the last mark of this name.")
+    @Option(help: ArgumentHelp("Up to the last mark of this name.", valueName: "name"))
     var toMark: String?
     @Flag(help: "Stop right before the point.")
     var exclusive = false

@@ -8,6 +8,7 @@ struct Stats: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract:
             "Show records and bytes by table, the hottest rows, and the write rate over time.",
+        usage: "writebehind stats [<options>] <store>",
         discussion: """
             Examples:
               writebehind stats airport
@@ -17,9 +18,12 @@ struct Stats: ParsableCommand {
 
     @OptionGroup var store: StoreArgument
     @OptionGroup var range: RangeOptions
-    @Option(help: "How many of the hottest rows to show.")
+    @Option(help: ArgumentHelp("How many of the hottest rows to show.", valueName: "count"))
     var hottest = 10
-    @Option(help: "Write one self-contained page with plots, to a file that is not there yet.")
+    @Option(
+        help: ArgumentHelp(
+            "Write one self-contained page with plots, to a file that is not there yet.",
+            valueName: "file"))
     var html: String?
     @OptionGroup var json: JSONOption
     @Flag(help: "Times in UTC.")

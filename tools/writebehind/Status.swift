@@ -7,6 +7,7 @@ import WriteBehind
 struct Status: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Show how a store is: what is durable, how far the database is behind, and why.",
+        usage: "writebehind status [<options>] <store>",
         discussion: """
             Ends with 0 when all is well, 3 when something waits for you (quarantine, an
             unreadable database), 4 when the log is torn, 5 when it is damaged.
@@ -21,7 +22,7 @@ struct Status: ParsableCommand {
     @OptionGroup var json: JSONOption
     @Flag(help: "Show it again and again, until interrupted.")
     var watch = false
-    @Option(help: "Seconds between two looks with --watch.")
+    @Option(help: ArgumentHelp("Seconds between two looks with --watch.", valueName: "seconds"))
     var interval = 1.0
     @Flag(help: "Times in UTC.")
     var utc = false

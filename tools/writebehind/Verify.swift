@@ -9,6 +9,7 @@ struct Verify: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract:
             "Check the log and the snapshots; with --database, prove that it agrees with them.",
+        usage: "writebehind verify [<options>] <store>",
         discussion: """
             Reads every byte of the log and the snapshots: checksums, the chain that
             runs through all records, sequences without a gap, footers. With --database,
@@ -27,9 +28,10 @@ struct Verify: ParsableCommand {
     @OptionGroup var store: StoreArgument
     @Flag(help: "Compare every table with the database at its watermark.")
     var database = false
-    @Option(help: "How many segments or snapshots to read at once.")
+    @Option(
+        help: ArgumentHelp("How many segments or snapshots to read at once.", valueName: "count"))
     var jobs = ProcessInfo.processInfo.activeProcessorCount
-    @Option(help: "Name at most this many rows that differ.")
+    @Option(help: ArgumentHelp("Name at most this many rows that differ.", valueName: "count"))
     var limit = 100
     @OptionGroup var json: JSONOption
     @OptionGroup var progress: ProgressOption
