@@ -46,7 +46,12 @@ struct Import: AsyncParsableCommand {
     func run() async throws {
         let isThere = FileManager.default.fileExists(atPath: store.store + "/store.json")
         let known = isThere ? try store.inspect().fullCatalog()[table]?.schema : nil
-        let schema = try known ?? wantedSchema(isThere)
+        let schema = try known ?? wantedSchema()
+        if known != nil, self.schema != nil, try !SchemaText.agree(wantedSchema(), schema) {
+            throw ValidationError(
+                "There is a table \(WriteBehindText.quoted(table)) with other columns; "
+                    + "leave --schema out to use these.")
+        }
         let source = try RowFile(
             file, format: format ?? (file.hasSuffix(".csv") ? .csv : .ndjson), schema: schema)
         let checking = progress.bar("checking", total: source.byteCount, unit: .bytes)
@@ -72,7 +77,7 @@ struct Import: AsyncParsableCommand {
         tell(count, schema, report: report)
     }
 
-    private func wantedSchema(_ isThere: Bool) throws -> TableSchema {
+    private func wantedSchema() throws -> TableSchema {
         guard let schema else {
             throw ValidationError(
                 "There is no table \(WriteBehindText.quoted(table)); "
@@ -101,6 +106,15 @@ struct Import: AsyncParsableCommand {
 
 /// A table's columns as they are typed.
 enum SchemaText {
+    /// Whether two schemas have the same columns, as far as they can be typed.
+    static func agree(_ one: TableSchema, _ other: TableSchema) -> Bool {
+        one.columns.count == other.columns.count
+            && zip(one.columns, other.columns).allSatisfy {
+                isSameName($0.name, $1.name) && $0.type == $1.type && $0.isKey == $1.isKey
+                    && $0.isNullable == $1.isNullable
+            }
+    }
+
     static func parse(_ name: String, _ text: String) throws -> TableSchema {
         var expiry: String?
         let columns = try text.split(separator: ",").map { part -> WriteBehind.Column in

@@ -41,6 +41,9 @@ struct LogCommand: ParsableCommand {
     func validate() throws {
         if follow && reverse { throw ValidationError("--follow and --reverse exclude each other.") }
         if let limit, limit < 0 { throw ValidationError("--limit must not be negative.") }
+        if json.json, format == .csv {
+            throw ValidationError("--json and --format csv exclude each other.")
+        }
         _ = try range.moments(Clock(isUTC: utc))
         _ = try filter.filter()
     }
@@ -132,6 +135,10 @@ struct RangeOptions: ParsableArguments {
     var since: String?
     @Option(help: ArgumentHelp("Not after; as --since.", valueName: "time"))
     var until: String?
+
+    func validate() throws {
+        if let from, let to, from > to { throw ValidationError("--from is greater than --to.") }
+    }
 
     func moments(_ clock: Clock) throws -> (since: UInt64?, until: UInt64?) {
         (try moment(since, "--since", clock), try moment(until, "--until", clock))

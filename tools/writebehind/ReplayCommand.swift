@@ -131,11 +131,15 @@ struct ReplayCommand: AsyncParsableCommand {
                 ]).text)
         } else {
             let from = replay.snapshot == 0 ? "the log" : "snapshot #\(replay.snapshot) and the log"
+            let position = replay.position
             output.line(
-                "\(RowName.path(target)): \(WriteBehindText.counted(rows, "row")) of "
-                    + WriteBehindText.counted(replay.tables.count, "table")
-                    + " as of #\(replay.position.sequence), "
-                    + "\(clock.full(replay.position.time)), from \(from)")
+                "\(RowName.path(target)): "
+                    + (position.sequence == 0
+                        ? "empty, as the store was before its first commit"
+                        : "\(WriteBehindText.counted(rows, "row")) of "
+                            + WriteBehindText.counted(replay.tables.count, "table")
+                            + " as of #\(position.sequence), "
+                            + "\(clock.full(position.time)), from \(from)"))
         }
         output.flush()
     }

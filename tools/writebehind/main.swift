@@ -17,6 +17,10 @@ func run() async -> Int32 {
         return status.rawValue
     } catch is Interrupted {
         return 130  // as a shell reports an end by SIGINT
+    } catch let error as ValidationError {
+        // Met while the command ran: the parser knows no longer which one, and would show the root's usage.
+        note("error: \(error.message)")
+        return ExitStatus.usage.rawValue
     } catch {
         return report(error)
     }
@@ -31,7 +35,7 @@ func report(_ error: any Error) -> Int32 {
         target.write(Data(text.utf8))
         return parserCode.isSuccess ? ExitStatus.done.rawValue : ExitStatus.usage.rawValue
     }
-    note("error: \(error)")
+    note("error: \(FileProblem(error)?.description ?? "\(error)")")
     return ExitStatus(error).rawValue
 }
 

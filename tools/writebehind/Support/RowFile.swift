@@ -33,10 +33,14 @@ struct RowFile {
 
     func onlyRow() throws -> [Value] {
         var rows = reader()
-        guard let values = try rows.next(), try rows.next() == nil else {
-            throw ValidationError("Give exactly one row, as a JSON object.")
+        do {
+            guard let values = try rows.next(), try rows.next() == nil else {
+                throw ValidationError("--row: give exactly one row, as a JSON object.")
+            }
+            return values
+        } catch let fault as RowFault {
+            throw ValidationError("--row: \(fault.reason).")
         }
-        return values
     }
 
     /// Calls back with the values of each row, in schema order, and how far in the file it ends.
