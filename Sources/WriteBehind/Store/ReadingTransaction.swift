@@ -3,7 +3,8 @@ import EventLog
 /// A transaction that reads: its changes are written only if nothing that it has read was changed meanwhile.
 ///
 /// It sees its own changes. Use it only in the closure that it was handed to, by one task at a time. After a
-/// crash all of its changes are there or none.
+/// crash all of its changes are there or none. What takes it along belongs to the same actor: a function of yours
+/// that it is handed to is `nonisolated(nonsending)`, or isolated to the actor that the closure is.
 ///
 /// Its methods throw ``StoreError/row(_:)`` for what does not fit its table, ``StoreError/unknownTable(_:)``
 /// for a table of another store, and ``StoreError/database(_:)`` when the database has to be read and cannot be.
@@ -25,7 +26,9 @@ public final class ReadingTransaction {
     }
 
     /// The row with this key, with this transaction's own changes; nil if there is none.
-    public func get<Row>(_ key: Row.Key, from table: StoredTable<Row>) async throws -> Row? {
+    public nonisolated(nonsending) func get<Row>(
+        _ key: Row.Key, from table: StoredTable<Row>
+    ) async throws -> Row? {
         let bytes = try table.encoded(key)
         return try await body(bytes, table).map { try table.decode(key: bytes, body: $0) }
     }
@@ -43,12 +46,12 @@ public final class ReadingTransaction {
         seen[RowID(table: table.id, key: try table.encoded(key))] = .some(nil)
     }
 
-    /// Changes a row; only the columns that differ are logged.
+    /// Changes a row; only the columns that differ are logged. Also the way to add to a counter here.
     ///
     /// - Returns: whether there is such a row.
     /// - Throws: ``StoreError/keyChanged(table:)`` if `change` gave it another key.
     @discardableResult
-    public func update<Row>(
+    public nonisolated(nonsending) func update<Row>(
         _ key: Row.Key, in table: StoredTable<Row>, _ change: (inout Row) throws -> Void
     ) async throws -> Bool {
         let bytes = try table.encoded(key)
@@ -61,7 +64,9 @@ public final class ReadingTransaction {
         return true
     }
 
-    private func body<Row>(_ key: [UInt8], _ table: StoredTable<Row>) async throws -> [UInt8]? {
+    private nonisolated(nonsending) func body<Row>(
+        _ key: [UInt8], _ table: StoredTable<Row>
+    ) async throws -> [UInt8]? {
         guard table.engine === engine else { throw StoreError.unknownTable(table.name) }
         let id = RowID(table: table.id, key: key)
         if let known = seen[id] { return known }

@@ -102,13 +102,14 @@ public struct StoredTable<Row: TableRow>: Sendable {
     /// Changes a row. Only the columns that differ afterwards are logged, and become `UPDATE … SET` of just
     /// these.
     ///
-    /// `change` runs again if somebody else changed the row meanwhile. Nothing is written if it throws.
+    /// `change` runs where the caller does, on an actor as well, and again if somebody else changed the row
+    /// meanwhile. Nothing is written if it throws.
     ///
     /// - Returns: nil, having logged nothing, if there is no such row. Where no column differs nothing is
     ///   logged either, and the receipt is one for the row as it was found.
     /// - Throws: ``StoreError/keyChanged(table:)``, what `change` throws, and what any write or read throws.
     @discardableResult
-    public func update(
+    public nonisolated(nonsending) func update(
         _ key: Row.Key, _ change: (inout Row) throws -> Void
     ) async throws -> Receipt? {
         let bytes = try encoded(key)
