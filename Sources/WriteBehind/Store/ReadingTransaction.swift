@@ -3,8 +3,7 @@ import EventLog
 /// A transaction that reads: its changes are written only if nothing that it has read was changed meanwhile.
 ///
 /// It sees its own changes. Use it only in the closure that it was handed to, by one task at a time. After a
-/// crash all of its changes are there or none. What takes it along belongs to the same actor: a function of yours
-/// that it is handed to is `nonisolated(nonsending)`, or isolated to the actor that the closure is.
+/// crash all of its changes are there or none.
 ///
 /// Its methods throw ``StoreError/row(_:)`` for what does not fit its table, ``StoreError/unknownTable(_:)``
 /// for a table of another store, and ``StoreError/database(_:)`` when the database has to be read and cannot be.
@@ -26,9 +25,7 @@ public final class ReadingTransaction {
     }
 
     /// The row with this key, with this transaction's own changes; nil if there is none.
-    public nonisolated(nonsending) func get<Row>(
-        _ key: Row.Key, from table: StoredTable<Row>
-    ) async throws -> Row? {
+    public func get<Row>(_ key: Row.Key, from table: StoredTable<Row>) async throws -> Row? {
         let bytes = try table.encoded(key)
         return try await body(bytes, table).map { try table.decode(key: bytes, body: $0) }
     }
@@ -46,12 +43,12 @@ public final class ReadingTransaction {
         seen[RowID(table: table.id, key: try table.encoded(key))] = .some(nil)
     }
 
-    /// Changes a row; only the columns that differ are logged. Also the way to add to a counter here.
+    /// Changes a row; only the columns that differ are logged.
     ///
     /// - Returns: whether there is such a row.
     /// - Throws: ``StoreError/keyChanged(table:)`` if `change` gave it another key.
     @discardableResult
-    public nonisolated(nonsending) func update<Row>(
+    public func update<Row>(
         _ key: Row.Key, in table: StoredTable<Row>, _ change: (inout Row) throws -> Void
     ) async throws -> Bool {
         let bytes = try table.encoded(key)
@@ -64,9 +61,7 @@ public final class ReadingTransaction {
         return true
     }
 
-    private nonisolated(nonsending) func body<Row>(
-        _ key: [UInt8], _ table: StoredTable<Row>
-    ) async throws -> [UInt8]? {
+    private func body<Row>(_ key: [UInt8], _ table: StoredTable<Row>) async throws -> [UInt8]? {
         guard table.engine === engine else { throw StoreError.unknownTable(table.name) }
         let id = RowID(table: table.id, key: key)
         if let known = seen[id] { return known }
