@@ -32,6 +32,23 @@ import WriteBehind
         #expect(try differences(directory, count + 3) == expected)
     }
 
+    /// Reading the whole log takes a while; meanwhile a live store goes on, and so does its database.
+    @Test func aLiveStoreThatIsWrittenOnMeanwhileIsNotTakenForDamaged() async throws {
+        let directory = TemporaryStore()
+        let store = try directory.open()
+        let players = try store.table(Player.self)
+        try players.put(Player(id: 1, name: "Ada"))
+        try await store.waitForAll(.materialized, timeout: .hang)
+        let before = try StoreInspection(path: directory.path)
+        try players.put(Player(id: 2, name: "Bo"))
+        try await store.waitForAll(.materialized, timeout: .hang)
+        let verification = try DatabaseVerification(before) { _, _ in }
+        #expect(verification.fault == nil)
+        #expect(verification.differenceCount == 0)
+        #expect(verification.rowCount == 2)
+        try await store.close()
+    }
+
     private func differences(_ directory: TemporaryStore, _ rows: Int) throws -> [String: String] {
         var found: [String: String] = [:]
         let verification = try DatabaseVerification(StoreInspection(path: directory.path)) {

@@ -64,6 +64,11 @@ package struct DatabaseVerification {
         }
         watermark = UInt64(bitPattern: row[0] as Int64)
         held = Set(try QuarantineTable.load(db).all.flatMap(\.keys))
+        var store = store
+        if case .live = store.state, watermark > store.readable {
+            // It was written on since the log was looked at, and the database has followed.
+            store = try StoreInspection(path: store.layout.root, disk: store.environment.disk)
+        }
         let rows = try store.history(verified: verified).fold(to: .sequence(watermark))
         guard rows.position.sequence == watermark,
             rows.position.chain == UInt64(bitPattern: row[1] as Int64)
