@@ -1,4 +1,5 @@
 import EventLog
+import Foundation
 import GRDB
 import TestSupport
 import Testing
@@ -143,13 +144,15 @@ struct PlayerWithTextScore: TableRow {
         try await store.close()
     }
 
-    /// A service as an actor: its updates use its own state. Compiling is half of the test.
+    /// A service as an actor: what it hands to the store uses its own state. Compiling is half of the test.
     private actor Scores {
+        private let store: Store
         private let players: StoredTable<Player>
         private var bonus = 2
         private(set) var tries = 0
 
         init(_ store: Store) throws {
+            self.store = store
             players = try store.table(Player.self)
             try players.put(Player(id: 1, name: "Ada"))
         }
@@ -161,17 +164,45 @@ struct PlayerWithTextScore: TableRow {
             }
         }
 
+        func rewardInATransaction() async throws {
+            try await store.readingTransaction { tx in
+                self.assertIsolated()
+                tries += 1
+                guard try await tx.get(1, from: players) != nil else { return }
+                try await tx.update(1, in: players) { $0.score += bonus }
+                try await Self.addOne(tx, players)
+            }
+        }
+
+        /// A function of no actor takes the transaction along.
+        private nonisolated static func addOne(
+            _ transaction: ReadingTransaction, _ players: StoredTable<Player>
+        ) async throws {
+            try await transaction.update(1, in: players) { $0.score += 1 }
+        }
+
         func score() async throws -> Int? { try await players.get(1)?.score }
     }
 
-    @Test func anActorUsesItsOwnStateInAnUpdate() async throws {
+    @Test func anActorUsesItsOwnStateInWhatItHandsToTheStore() async throws {
         let directory = TemporaryStore()
         let store = try directory.open()
         let scores = try Scores(store)
         try await scores.reward()
-        #expect(try await scores.score() == 2)
-        #expect(await scores.tries == 1)
+        try await scores.rewardInATransaction()
+        #expect(try await scores.score() == 5)
+        #expect(await scores.tries == 2)
         try await store.close()
+    }
+
+    @Test func errorsSayTheSameWhereFoundationAsks() {
+        let row = RowError(table: "player", column: "score", .unexpectedNull)
+        let schema = SchemaError(table: "player", .noKeyColumn)
+        #expect(row.localizedDescription == "\(row)")
+        #expect(schema.localizedDescription == "\(schema)")
+        let error = StoreError.diskFull("no space left")
+        #expect(error.localizedDescription == "\(error)")
+        #expect((error as any Error).localizedDescription.contains("no space left"))
     }
 
     @Test func aColumnAddedLaterShowsItsDefaultInOldRows() async throws {

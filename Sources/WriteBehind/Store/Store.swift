@@ -160,14 +160,15 @@ public final class Store: Sendable {
 
     /// Reads rows and makes changes that depend on them, as one commit.
     ///
-    /// `body` runs again from the start when a row that it read was changed by somebody else meanwhile, so it
-    /// should do nothing but read and write the store. It is tried until it succeeds or its task is cancelled.
+    /// `body` runs where the caller does, on an actor as well, and again from the start when a row that it read
+    /// was changed by somebody else meanwhile, so it should do nothing but read and write the store. It is tried
+    /// until it succeeds or its task is cancelled.
     ///
     /// - Returns: its receipt; where `body` changed nothing, one for the store's last write.
     /// - Throws: what `body` throws, what any write throws, and `CancellationError`.
     @discardableResult
-    public func readingTransaction(
-        _ body: (ReadingTransaction) async throws -> Void
+    public nonisolated(nonsending) func readingTransaction(
+        _ body: nonisolated(nonsending) (ReadingTransaction) async throws -> Void
     ) async throws -> Receipt {
         while true {
             try open()
