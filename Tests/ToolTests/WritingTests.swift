@@ -81,6 +81,8 @@ import WriteBehind
         let list = try Tool.run("quarantine", fixture.path)
         #expect(list.status == 3, "\(list.output)\(list.errors)")
         #expect(list.lines.count == 2)
+        let cause = "flight[31]: UNIQUE constraint failed: flight.note (INSERT"
+        #expect(list.output.contains(cause), "what is wrong comes first, then the long statement")
         #expect(try Tool.run("status", fixture.path).status == 3)
         let show = try Tool.run("quarantine", "show", fixture.path, "15")
         #expect(show.output.contains("flight[31] put"), "\(show.output)\(show.errors)")

@@ -79,7 +79,7 @@ struct QuarantineCommand: ParsableCommand {
             let more = commit.keys.count > 3 ? " and \(commit.keys.count - 3) more" : ""
             let why =
                 commit.dependsOn.map { "follows #\($0)" }
-                ?? Value.text(commit.error.message).description
+                ?? WriteBehindText.message(commit.error.message)
             let time = Clock(isUTC: utc).full(UInt64(max(0, commit.refusedAt)) / 1000)
             return "#\(commit.firstSequence)".bold + " \(time) \(rows)\(more): \(why)"
                 + (commit.attempts > 1 ? " (\(commit.attempts) attempts)" : "")
@@ -110,7 +110,7 @@ struct QuarantineCommand: ParsableCommand {
             if json.json {
                 output.line(QuarantineCommand.json(commit, catalog).text)
             } else {
-                output.line("reason     \(Value.text(commit.error.message))")
+                output.line("reason     \(WriteBehindText.message(commit.error.message))")
                 output.line("attempts   \(commit.attempts)")
                 if let other = commit.dependsOn { output.line("follows    #\(other)") }
                 output.line(

@@ -7,11 +7,11 @@ extension SinkError {
         self.init(Self.kind(ofCode: code), code: code, message)
     }
 
-    /// The last error of a connection.
+    /// The last error of a connection: first what is wrong, then what was done, since a statement is long.
     @unsafe init(_ code: Int32, on connection: OpaquePointer?, doing what: String) {
         let extended = unsafe sqlite3_extended_errcode(connection)
         let message = unsafe String(cString: sqlite3_errmsg(connection))
-        self.init(code: extended & 0xFF == code & 0xFF ? extended : code, "\(what): \(message)")
+        self.init(code: extended & 0xFF == code & 0xFF ? extended : code, "\(message) (\(what))")
     }
 
     /// Any error that came out of GRDB's closures, ours among them.

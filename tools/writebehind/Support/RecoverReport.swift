@@ -72,7 +72,7 @@ struct RecoverReport {
                 + WriteBehindText.counted(Int(records), "record") + " behind"
         case .drifted(let rows):
             "\(WriteBehindText.count(rows)) rows of the database differ from the log"
-        case .unusable(let reason): "the database cannot serve: \(Value.text(reason))"
+        case .unusable(let reason): "the database cannot serve: \(WriteBehindText.message(reason))"
         }
     }
 
@@ -85,7 +85,7 @@ struct RecoverReport {
             "take \(WriteBehindText.counted(commits, "commit")), through #\(through), "
                 + "from the write buffer"
         case .setDatabaseAside(let reason):
-            "keep the database under another name (\(Value.text(reason)))"
+            "keep the database under another name (\(WriteBehindText.message(reason)))"
         case .rebuildDatabase(let snapshot, let records):
             "rebuild the database from "
                 + (snapshot == 0 ? "the log" : "snapshot #\(snapshot) and the log")

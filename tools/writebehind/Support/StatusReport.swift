@@ -64,7 +64,7 @@ enum StatusReport {
         switch summary.store.database.state {
         case .missing: return "none yet"
         case .foreign: return "belongs to another store".red
-        case .unreadable(let reason): return "unreadable: \(Value.text(reason))".red
+        case .unreadable(let reason): return "unreadable: \(WriteBehindText.message(reason))".red
         case .readable(let contents):
             let size = WriteBehindText.bytes(summary.databaseBytes)
             let start = "#\(contents.watermark.sequence), \(size), "
@@ -105,7 +105,8 @@ enum StatusReport {
             let refused = summary.store.database.contents?.quarantined
                 .max(by: { $0.refusedAt < $1.refusedAt })
         else { return nil }
-        return "commit #\(refused.firstSequence) refused: \(Value.text(refused.error.message))"
+        let reason = WriteBehindText.message(refused.error.message)
+        return "commit #\(refused.firstSequence) refused: \(reason)"
     }
 
     private static func age(_ milliseconds: UInt64) -> String {

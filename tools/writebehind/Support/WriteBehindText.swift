@@ -4,6 +4,11 @@ import WriteBehind
 
 /// How numbers, sizes, times and names look in all commands.
 enum WriteBehindText {
+    /// What another program said, the database for instance, in one line.
+    static func message(_ text: String) -> String {
+        escapingControls(text).split(whereSeparator: \.isNewline).joined(separator: " ")
+    }
+
     static func quoted(_ text: String) -> String { Value.text(text).description }
     static func json(_ text: String) -> String { Value.text(text).json }
 
