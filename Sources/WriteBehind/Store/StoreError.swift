@@ -4,7 +4,9 @@ package import EventLog
 public enum StoreError: Error, Sendable {
     /// Somebody has the store open for writing: another process, or this one already. `path` is its lock file.
     case locked(path: String)
-    /// The directory holds something, but no store, or one that cannot be read by this version.
+    /// No store can be opened or made there: it is no directory, its parent does not exist, it holds a log whose
+    /// `store.json` is missing, or a store that this version cannot read. Any other directory becomes a store,
+    /// whatever else is in it.
     case notAStore(path: String, reason: String)
     /// The log is damaged where it had been durable: the store can be read up to the damage, and not be
     /// written. `writebehind recover` shows what can be done.

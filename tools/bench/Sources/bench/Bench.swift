@@ -7,6 +7,14 @@ struct Bench: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench",
         abstract: "Measures WriteBehind and its peers in turn; prints tables of ratios.",
+        discussion: """
+            Without a subcommand it compares; `bench compare --help` lists the options.
+
+            EXAMPLES
+              bench --quick                     two minutes
+              bench --only P1,P3 --rounds 1     these workloads
+              bench --contenders writebehind,rocksdb
+            """,
         subcommands: [Compare.self, Growth.self, Packing.self, Measure.self],
         defaultSubcommand: Compare.self)
 }
