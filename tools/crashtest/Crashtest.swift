@@ -9,7 +9,7 @@ struct Crashtest: AsyncParsableCommand {
         abstract: "Kill a process that writes to a store, and look for what was lost.",
         usage: """
             crashtest [<options>]
-                   crashtest <subcommand>
+            crashtest <subcommand>
             """,
         discussion: """
             Each round starts a child that writes with several tasks and reports every

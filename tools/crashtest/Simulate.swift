@@ -6,6 +6,7 @@ import StoreSimulation
 struct Simulate: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Crash a simulated store between any two steps, and inside them.",
+        usage: "crashtest simulate [<options>]",
         discussion: """
             Each seed stands for up to 200 steps of callers, workers, clock, disk,
             database and operator on a store in memory, with crashes among them, and is

@@ -195,7 +195,7 @@ struct QuarantineCommand: ParsableCommand {
             abstract: "Put a corrected row in the place of a commit's.",
             usage: """
                 writebehind quarantine patch <store> <sequence> --table <table>
-                           --row <row> --reason <reason>
+                    --row <row> --reason <reason>
                 """,
             discussion: """
                 Example:
