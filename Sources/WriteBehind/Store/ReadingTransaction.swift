@@ -1,5 +1,4 @@
 import EventLog
-import Synchronization
 
 /// A transaction that reads: its changes are written only if nothing that it has read was changed meanwhile.
 ///
@@ -23,11 +22,11 @@ public final class ReadingTransaction: Sendable {
 
     private let engine: Engine
     /// Locked only so that functions of any isolation may be handed the transaction: one task uses it at a time.
-    private let state: Mutex<State>
+    private let state: Lock<State>
 
     init(engine: Engine) {
         self.engine = engine
-        state = Mutex(State(changes: Transaction(engine: engine)))
+        state = Lock(State(changes: Transaction(engine: engine)))
     }
 
     var changes: Transaction { state.withLock { $0.changes } }
