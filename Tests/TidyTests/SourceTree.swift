@@ -44,7 +44,7 @@ struct SourceTree {
         return names.sorted().compactMap { file("\(folder)/\($0)") }
     }
 
-    private static func file(_ path: String) -> File? {
+    static func file(_ path: String) -> File? {
         let bytes = FileManager.default.contents(atPath: root.appendingPathComponent(path).path)
         guard let bytes, let text = String(bytes: bytes, encoding: .utf8) else { return nil }
         return File(path: path, lines: text.components(separatedBy: "\n"))
