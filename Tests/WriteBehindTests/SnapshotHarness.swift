@@ -174,9 +174,9 @@ final class PastHarness {
         [operation.rawValue, 1, UInt8(key.count)] + key + body
     }
 
-    private func append(
+    func append(
         _ records: [UInt8], count: UInt32, flags: CommitFlags,
-        _ model: (_ first: UInt64, inout Rows) -> Void
+        _ model: (_ first: UInt64, inout Rows) -> Void = { _, _ in }
     ) throws {
         let log = try #require(log)
         while true {

@@ -102,16 +102,29 @@ package final class LogFold {
                 position = LogPosition(
                     sequence: commit.lastSequence, chain: chain.value, time: commit.time)
             }
+        } catch {
+            throw .malformed(sequence: block.nextSequence - 1, reason: error.reason)
+        }
+        try applyGathered(block, payload)
+        if isCut { return false }
+        if isForeign { throw .otherHistory(snapshot: start.sequence) }
+        if isWhole { position.chain = block.chain }
+        try spillIfNeeded()
+        return true
+    }
+
+    /// Folds the block's changes in, all defaults that it defines first: a change may stand behind the definition
+    /// of its column in the same block. A change before it does not see them, since it has none of the new columns
+    /// and a column's default never changes.
+    private func applyGathered(
+        _ block: BlockHeader, _ payload: Span<UInt8>
+    ) throws(HistoryError) {
+        if block.flags.contains(.define) { try setDefaults() }
+        do throws(MalformedRecord) {
             try gathered.apply(to: &rows, payload)
         } catch {
             throw .malformed(sequence: block.nextSequence - 1, reason: error.reason)
         }
-        if isCut { return false }
-        if isForeign { throw .otherHistory(snapshot: start.sequence) }
-        if isWhole { position.chain = block.chain }
-        if block.flags.contains(.define) { try setDefaults() }
-        try spillIfNeeded()
-        return true
     }
 
     /// The first block must continue the very history that the fold starts from.
