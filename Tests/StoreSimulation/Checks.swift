@@ -8,7 +8,7 @@ extension SimulatedStore {
     // MARK: values and bytes
 
     func schema(_ table: UInt32) -> TableSchema {
-        engine?.tables[table]?.schema ?? Tables.schemas[Int(table) - 1]
+        engine?.tables[table]?.schema ?? Tables.first(table)
     }
 
     /// A body's values, with the defaults of columns that it was written without.
@@ -17,10 +17,7 @@ extension SimulatedStore {
     }
 
     func completed(_ values: [Value]?, _ table: UInt32) -> [Value]? {
-        guard var values, table == 1 else { return values }
-        let count = schema(table).valueColumns.count
-        while values.count < count { values.append(Tables.addedDefault) }
-        return values
+        values.map { Tables.completed($0, schema(table)) }
     }
 
     // MARK: the log
@@ -167,8 +164,8 @@ extension SimulatedStore {
     func checkReads() { forEachRow(checkRead) }
 
     private func forEachRow(_ body: (Row) throws -> Void) {
-        for table in 1...Tables.count {
-            for id in 0..<Tables.keyCount {
+        for table in 1...Tables.count where engine?.tables[table] != nil {
+            for id in 0..<Tables.keyCount(table) {
                 check { try body(Row(table: table, id: id)) }
             }
         }
@@ -238,9 +235,12 @@ extension SimulatedStore {
     var dueRows: [Row] {
         let now = Int64(time.wallMilliseconds() / 1000)
         return model.rows.filter { row, values in
-            guard row.table == 3, case .integer(let until) = values[1] else { return false }
+            let schema = schema(row.table)
+            guard let column = schema.expiryIndex,
+                case .integer(let until) = Tables.completed(values, schema)[column]
+            else { return false }
             return until <= now
-        }.keys.sorted { $0.id < $1.id }
+        }.keys.sorted { ($0.table, $0.id) < ($1.table, $1.id) }
     }
 
     func checkNothingIsDue() {

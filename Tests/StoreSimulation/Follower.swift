@@ -91,8 +91,7 @@ extension StoreModel.Change {
     /// With the defaults of all columns there may ever be.
     fileprivate var completed: StoreModel.Change {
         guard case .put(let row, var values) = self else { return self }
-        let count = Tables.latest(row.table).valueColumns.count
-        while values.count < count { values.append(Tables.addedDefault) }
+        values = Tables.completed(values, Tables.latest(row.table))
         return .put(row, values)
     }
 }

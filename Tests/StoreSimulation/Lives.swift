@@ -67,8 +67,9 @@ extension SimulatedStore {
 
     private func declareTables() throws {
         guard let engine, store?.damage == nil else { return }
-        for schema in Tables.schemas where engine.tables[schema.name] == nil {
-            try declare(schema)
+        for versions in Tables.versions[..<Tables.earlyCount]
+        where engine.tables[versions[0].name] == nil {
+            try declare(versions[0])
         }
     }
 
@@ -125,15 +126,71 @@ extension SimulatedStore {
             crash(Bool.random(using: &random), &random)
         }
         hear()
+        if let room = end.room, openWhereThereIsLittle(room, end, &random) { return }
+        guard fault == nil else { return }
         isTroubled = false
+        let seen = end.salt & 7 == 1 ? inspected() : nil
         do {
             try open(end, salt: random.next())
         } catch {
             return fail("opening", "\(error)")
         }
+        seen.map(checkInspection)
+        begin(end)
+    }
+
+    private func begin(_ end: End) {
         follower.reopen()
         noteDurable()
         if end.readsAll { checkReads() } else if end.salt & 3 == 0 { check { try lookBack(0) } }
+    }
+
+    /// Opens the store on a disk that is full but for some bytes. True if that succeeds; otherwise another try leaves
+    /// no more behind than the first.
+    private func openWhereThereIsLittle(
+        _ room: Int, _ end: End, _ random: inout SeededRandom
+    ) -> Bool {
+        isTroubled = true
+        disk.capacity = disk.usedBytes + room
+        defer { hear() }
+        var left: [Int] = []
+        for _ in 0..<3 where fault == nil {
+            do {
+                try open(end, salt: random.next())
+                begin(end)
+                return true
+            } catch {
+                note("with \(room) bytes left: \(error)")
+                judge(error)
+                left.append(disk.usedBytes)
+            }
+        }
+        if left.count == 3, left[2] > left[1] {
+            fail("full disk", "each try to open leaves more behind: \(left)")
+        }
+        disk.capacity = nil
+        return false
+    }
+
+    /// What a tool that only looks says of the store that will be opened next.
+    private func inspected() -> (end: UInt64, worst: Finding.Severity?)? {
+        // A store that was killed while it was made has no identity yet.
+        guard
+            let inspection = try? StoreInspection(path: "/store", disk: disk, trustsDatabase: false)
+        else { return nil }
+        do {
+            return (inspection.end, try LogVerification(inspection).worst)
+        } catch {
+            fail("verify", "\(error)")
+            return nil
+        }
+    }
+
+    private func checkInspection(_ seen: (end: UInt64, worst: Finding.Severity?)) {
+        guard fault == nil, let engine else { return }
+        let end = engine.log.recoveredEnd.nextSequence - 1
+        if seen.worst == .corrupt { fail("verify", "what can be opened is called corrupt") }
+        if seen.end != end { fail("verify", "it saw the end at \(seen.end), opening at \(end)") }
     }
 
     /// What a crash finds half done.

@@ -17,7 +17,10 @@ extension SimulatedStore {
             }
         case .transaction(let changes): try transaction(changes)
         case .clear(let table): try clear(table)
-        case .addColumn: try addColumn()
+        case .addColumn(let table): try addColumn(table)
+        case .addTable: try addTable()
+        case .burst(let row, let rows, let count, let values):
+            try burst(row, rows, count, values)
         case .mark: try mark()
         case .read(let row, let meanwhile): try read(row, meanwhile: meanwhile)
         case .evict(let row): _ = engine?.evict(UInt16(row.table), Tables.key(row.id).span)
@@ -25,7 +28,8 @@ extension SimulatedStore {
         case .lookBack(let commits): try lookBack(commits)
         case .flush, .sync, .materialize, .snapshot, .expire: try work(step)
         case .wait, .setClock, .writeBack, .failDisk, .fillDisk, .freeDisk: surround(step)
-        case .failTransactions, .failRead, .refuse, .admitAll, .backUp, .deleteDatabase:
+        case .failTransactions, .failRead, .refuse, .admitAll, .backUp, .putBack,
+            .deleteDatabase:
             disturbDatabase(step)
         case .retry: try retryQuarantine()
         case .skip(let index): try settle(index, with: nil)
@@ -89,7 +93,7 @@ extension SimulatedStore {
         let old = try values(body, row.table)
         guard old.indices.contains(column) else { return }
         let new = change(old[column])
-        guard table.schema.valueColumns[column].type == .integer else { return }
+        guard table.schema.valueColumns[column].takes(new) else { return }
         let key = Tables.key(row.id)
         let patch = try RowCodec.encodePatch(
             [ColumnChange(column: column, value: new)], table.schema)
@@ -136,9 +140,26 @@ extension SimulatedStore {
         wrote(try engine.commit(commit), [.clear(table)])
     }
 
-    private func addColumn() throws {
-        guard let known = engine?.tables[1], known.schema.valueColumns.count == 2 else { return }
-        try declare(Tables.extended)
+    private func addColumn(_ table: UInt32) throws {
+        guard let known = engine?.tables[table]?.schema,
+            let next = Tables.next(after: known, table)
+        else { return }
+        try declare(next)
+    }
+
+    private func addTable() throws {
+        guard let engine,
+            let table = (1...Tables.count).first(where: { engine.tables[$0] == nil })
+        else { return }
+        try declare(Tables.first(table))
+    }
+
+    private func burst(_ row: Row, _ rows: Int64, _ count: Int, _ values: [Value]) throws {
+        for number in 0..<Int64(count) where fault == nil {
+            let id = (row.id + number % rows) % Tables.keyCount(row.table)
+            let values = [.integer(number)] + values.dropFirst()
+            try put(Row(table: row.table, id: id), values, nil)
+        }
     }
 
     private func mark() throws {
@@ -211,49 +232,6 @@ extension SimulatedStore {
             wrote(Receipt(firstSequence: sequence, sequence: sequence), [.delete(row)])
         }
         _ = try result.get()
-    }
-
-    // MARK: - clock, disk and database
-
-    private func surround(_ step: Step) {
-        switch step {
-        case .wait(let milliseconds): time.advance(milliseconds: milliseconds)
-        case .setClock(let seconds):
-            time.jump(toWall: UInt64(Int64(Tables.start) + seconds * 1000))
-        case .writeBack: disk.noteMappedBytes()
-        case .failDisk(let operation, let fault):
-            guard pendingEnd == nil else { return }
-            isTroubled = true
-            disk.fail(at: operation, with: fault)
-        case .fillDisk(let spare):
-            isTroubled = true
-            let used = disk.allFiles.reduce(0) { $0 + (disk.readAll($1)?.count ?? 0) }
-            disk.capacity = used + spare
-        default: disk.capacity = nil
-        }
-    }
-
-    private func disturbDatabase(_ step: Step) {
-        switch step {
-        case .failTransactions(let kind, let count):
-            isTroubled = true
-            database.withState { state in
-                state.failures += (0..<count).map { _ in SinkError(kind, "injected") }
-            }
-        case .failRead:
-            isTroubled = true
-            database.withState { $0.nextReadFails = true }
-        case .refuse(let row):
-            // A constraint needs its table.
-            guard database.content?.tables[row.table] != nil else { return }
-            everRefused.insert(row)
-            database.refuse { $0.insert(row) }
-        case .admitAll: database.refuse { $0 = [] }
-        case .backUp: backup = database.content ?? backup
-        default:
-            isTroubled = true
-            database.replace(with: nil)
-        }
     }
 
     // MARK: - the operator
@@ -337,7 +315,9 @@ extension SimulatedStore {
         for case .row(let table, let key) in commit.keys {
             guard let row = try? Tables.row(table, key.span) else { continue }
             // They were made for the first table, and fit the others in part.
-            let fitting = table == 3 ? [values[0], Value.null] : values
+            let fitting = Tables.latest(table).valueColumns.map { column in
+                values.first { $0.type == column.type } ?? column.missingValue
+            }
             guard let present = present(fitting, table),
                 let body = try? RowCodec.encodeRow(present, schema(table))
             else { continue }
@@ -364,5 +344,11 @@ extension SimulatedStore {
         isDone.wait()
         guard let result = result.withLock({ $0 }) else { preconditionFailure("no result") }
         return result
+    }
+}
+
+extension Column {
+    fileprivate func takes(_ value: Value) -> Bool {
+        value == .null ? isNullable : value.type == type
     }
 }

@@ -9,10 +9,13 @@ final class SimulatedSink: Sink {
     private let database: SimulatedDatabase
     private let isClosed = Locked(false)
     private let known: Locked<Content>
+    /// The watermark of its last transaction: nobody else may have moved it since.
+    private let expected: Locked<Watermark>
 
     init(_ database: SimulatedDatabase, _ content: SimulatedDatabase.Content) {
         self.database = database
         known = Locked(content)
+        expected = Locked(content.watermark)
     }
 
     private func content() throws(SinkError) -> Content {
@@ -28,8 +31,12 @@ final class SimulatedSink: Sink {
     ) throws(SinkError) -> R {
         var content = try content()
         let failure = nextFailure
+        guard content.watermark == expected.withLock({ $0 }) else {
+            throw SinkError(.gone, "somebody else changed the database's watermark")
+        }
         let result = try body(&content)
         if let failure { throw failure }
+        expected.withLock { $0 = content.watermark }
         database.withState { $0.history.append(content) }
         return result
     }

@@ -92,6 +92,7 @@ extension End {
             if end != self { simpler.append(end) }
         }
         add { if !$0.inRecovery.isEmpty { $0.inRecovery.removeLast() } }
+        add { $0.room = nil }
         add { $0.isClosing = false }
         add { $0.operation = 0 }
         add { ($0.stagingSlots, $0.slotPages) = (2, 1) }

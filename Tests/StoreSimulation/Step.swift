@@ -20,7 +20,12 @@ package enum Step: Equatable, Sendable {
     /// Puts and deletes that are one commit; a row without values is deleted.
     case transaction([Change])
     case clear(UInt32)
-    case addColumn
+    /// A later version of the table's schema.
+    case addColumn(UInt32)
+    /// The next of the tables that are not there from the start.
+    case addTable
+    /// Many puts one after the other, over the rows from one on, whose first value goes up.
+    case burst(Row, rows: Int64, count: Int, [Value])
     case mark
     case read(Row, meanwhile: [Step])
     case evict(Row)
@@ -57,6 +62,8 @@ package enum Step: Equatable, Sendable {
     case skip(Int)
     case correct(Int, [Value])
     case backUp
+    /// The backup is put in the database's place under the store.
+    case putBack
     case deleteDatabase
 
     /// The store ends, and is opened again.
@@ -87,6 +94,8 @@ package struct End: Equatable, Sendable {
     var isClosing = false
     /// Recovery itself is ended by crashes inside these operations, one after the other.
     var inRecovery: [Int] = []
+    /// How many bytes the disk has left when the store is opened, at first.
+    var room: Int?
     /// Every row is read afterwards, which makes it resident.
     var readsAll = true
     var batchRecords = 10
@@ -152,7 +161,10 @@ extension Step: CustomStringConvertible {
         case .transaction(let changes):
             "as one: " + changes.map(\.description).joined(separator: ", ")
         case .clear(let table): "clear \(Tables.names[Int(table) - 1])"
-        case .addColumn: "add a column to \(Tables.names[0])"
+        case .addColumn(let table): "add a column to \(Tables.names[Int(table) - 1])"
+        case .addTable: "add a table"
+        case .burst(let row, let rows, let count, let values):
+            "put \(row) and \(rows - 1) behind it, \(count) puts of \(values)"
         case .mark: "mark this moment"
         case .read(let row, let steps): "read \(row)" + Self.meanwhile(steps)
         case .evict(let row): "evict \(row)"
@@ -179,6 +191,7 @@ extension Step: CustomStringConvertible {
         case .skip(let index): "skip quarantined commit \(index)"
         case .correct(let index, let values): "correct quarantined commit \(index) to \(values)"
         case .backUp: "back the database up"
+        case .putBack: "the database is replaced by its backup under the store"
         case .deleteDatabase: "the database is deleted under the store"
         case .end(let end): end.description
         }
@@ -195,6 +208,7 @@ extension End: CustomStringConvertible {
         kind.rawValue + (isClosing ? " while the store is being closed" : "")
             + (operation > 0 ? " inside disk operation \(operation) from now" : "")
             + inRecovery.map { ", again inside operation \($0) of recovery" }.joined()
+            + (room.map { ", then the disk has \($0) bytes left" } ?? "")
             + " (salt \(salt), batches of \(batchRecords)"
             + (snapshotAfter.map { ", snapshots after \($0) bytes" } ?? "")
             + (stagingSlots > 2 ? ", \(stagingSlots) slots" : "")

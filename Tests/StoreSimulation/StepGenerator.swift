@@ -12,8 +12,9 @@ package struct StepGenerator {
     private let troubles: [Trouble]
     private let work: Int
     private let hasLargeSegments: Bool
-    /// How many rows a table has at most: among few, more meet.
+    /// How many rows a table has at most, but for the crowd's: among few, more meet.
     private let keyCount: Int
+    private let tableCount: Int
     private var diskIsFull = false
 
     private enum Trouble: CaseIterable { case database, constraints, disk }
@@ -26,7 +27,10 @@ package struct StepGenerator {
             [Trouble.allCases, [.database], [.constraints], [.disk]].randomElement(using: &random)
             ?? []
         work = [15, 30, 45].randomElement(using: &random) ?? 30
-        keyCount = [2, 3, Int(Tables.keyCount)].randomElement(using: &random) ?? 3
+        keyCount = [2, 3, Int(Tables.keyCount(1))].randomElement(using: &random) ?? 3
+        tableCount =
+            [Tables.earlyCount, Tables.earlyCount, Tables.earlyCount + 1, Tables.versions.count]
+            .randomElement(using: &random) ?? Tables.earlyCount
         hasLargeSegments = Int.random(in: 0..<3, using: &random) == 0
     }
 
@@ -47,17 +51,22 @@ package struct StepGenerator {
         switch number(0...99) {
         case 0..<48: return someWrite()
         case 48..<56:
-            return .patch(someRow(), column: number(0...2), someInteger(), meanwhile: beside())
+            let row = someRow()
+            let values = someValues(row.table)
+            let column = number(0...values.count - 1)
+            return .patch(row, column: column, values[column], meanwhile: beside())
         case 56..<64: return .increment(someRow(), by: Int64(number(-9...9)), meanwhile: beside())
         case 64..<70: return .transaction(someChanges())
         case 70..<73: return .clear(someTable())
-        case 73: return .addColumn
-        case 74: return .mark
+        case 73:
+            return tableCount > Tables.earlyCount && isChosen(50)
+                ? .addTable : .addColumn(someTable())
+        case 74: return isChosen(50) ? .mark : someBurst()
         case 75..<83: return .read(someRow(), meanwhile: beside())
         case 83..<90: return .evict(someRow())
         case 90..<95: return .wait(milliseconds: UInt64(number(0...300)))
         case 95: return .wait(milliseconds: 61_000)
-        case 96: return .setClock(Int64(number(-200...200)))
+        case 96: return .setClock(Int64(number(-200...200)) * (isChosen(30) ? 1000 : 1))
         default: return someOperation()
         }
     }
@@ -99,7 +108,8 @@ package struct StepGenerator {
     }
 
     private mutating func someOperation() -> Step {
-        switch number(0...7) {
+        switch number(0...8) {
+        case 8: .putBack
         case 0: .admitAll
         case 1, 2: .retry
         case 3: .skip(number(0...3))
@@ -124,6 +134,7 @@ package struct StepGenerator {
             if isChosen(40) { end.operation = number(1...(end.isClosing ? 15 : 40)) }
             while end.inRecovery.count < 3, isChosen(18) { end.inRecovery.append(number(1...45)) }
         }
+        if isChosen(trouble) { end.room = number(0...24_000) }
         end.readsAll = isChosen(50)
         end.batchRecords = number(1...30)
         if isChosen(50) { end.snapshotAfter = number(200...4000) }
@@ -163,25 +174,31 @@ package struct StepGenerator {
 
     private mutating func isChosen(_ percent: Int) -> Bool { number(0...99) < percent }
 
-    private mutating func someTable() -> UInt32 { UInt32(number(1...Int(Tables.count))) }
+    private mutating func someTable() -> UInt32 { UInt32(number(1...tableCount)) }
 
     private mutating func someRow() -> Row {
-        Row(table: someTable(), id: Int64(number(0...keyCount - 1)))
+        let table = someTable()
+        // Of the crowd, single rows are among the first ones as well.
+        return Row(table: table, id: Int64(number(0...keyCount - 1)))
+    }
+
+    /// Mostly of one row, which has as many followers then where it is refused, or of the whole crowd.
+    private mutating func someBurst() -> Step {
+        let row = someRow()
+        let rows = row.table == 4 ? Tables.keyCount(4) : Int64(number(1...2))
+        return .burst(row, rows: rows, count: number(20...120), someValues(row.table))
     }
 
     private mutating func someInteger() -> Value { .integer(Int64(number(-1000...1000))) }
 
     private mutating func someValues(_ table: UInt32) -> [Value] {
-        switch table {
-        case 1:
-            let name: Value =
-                isChosen(40)
-                ? .null : .text(String(repeating: "n", count: number(0...3) * number(0...20)))
-            return [someInteger(), name, someInteger()]
-        case 2: return [someInteger()]
-        default:
-            let until = Int64(Tables.start / 1000) + Int64(number(-50...150))
-            return [someInteger(), isChosen(40) ? .null : .integer(until)]
+        Tables.latest(table).valueColumns.map { column in
+            if column.isNullable, isChosen(40) { return .null }
+            guard column.type == .integer else {
+                return .text(String(repeating: "n", count: number(0...3) * number(0...20)))
+            }
+            if column.name != "until" { return someInteger() }
+            return .integer(Int64(Tables.start / 1000) + Int64(number(-50...150)))
         }
     }
 }

@@ -78,7 +78,8 @@ struct StoreModel {
         case .patch(let row, let column, let value):
             var values = rows[row] ?? []
             // A row from before the column was added holds its default.
-            while values.count <= column { values.append(Tables.addedDefault) }
+            let columns = Tables.latest(row.table).valueColumns
+            while values.count <= column { values.append(columns[values.count].missingValue) }
             values[column] = value
             rows[row] = values
         case .delete(let row): rows[row] = nil

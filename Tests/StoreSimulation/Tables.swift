@@ -1,40 +1,78 @@
 import WriteBehind
 
-/// The tables of the simulated store.
+/// The tables of the simulated store, each with the versions of its schema: a later one has more columns.
 package enum Tables {
-    static let names = ["counter", "flag", "lease"]
-    static let count = UInt32(names.count)
-    static let keyCount: Int64 = 6
-    static let addedDefault = Value.integer(7)
+    static let names = versions.map { $0[0].name }
+    static let count = UInt32(versions.count)
+    /// How many tables a store has from its first life on; the others are declared by a step.
+    static let earlyCount = 3
 
-    private static let counter = [
-        Column.key("id", .integer), .column("n", .integer),
-        .column("name", .text, nullable: true),
-    ]
-    static let schemas = [
-        TableSchema("counter", counter),
-        TableSchema("flag", [.key("id", .integer), .column("n", .integer)]),
-        TableSchema(
-            "lease",
+    static let versions: [[TableSchema]] = [
+        growing(
+            "counter", [.column("n", .integer), .column("name", .text, nullable: true)],
             [
-                .key("id", .integer), .column("n", .integer),
+                .column("extra", .integer, default: .integer(7)),
+                .column("note", .text, default: .text("-")),
+                .column("rate", .integer, nullable: true),
+            ]),
+        growing(
+            "flag", [.column("n", .integer)], [.column("level", .integer, default: .integer(-1))]),
+        growing(
+            "lease", [.column("n", .integer), .column("until", .integer, nullable: true)],
+            [.column("holder", .text, nullable: true, default: .text("nobody"))], expiry: "until"),
+        // With more rows than the others.
+        growing(
+            "crowd", [.column("n", .integer)],
+            [.column("mark", .integer, nullable: true, default: .integer(5))]),
+        growing(
+            "session", [.column("n", .integer)],
+            [
                 .column("until", .integer, nullable: true),
-            ], expiry: "until"),
+                .column("user", .text, default: .text("")),
+            ],
+            expiry: "until"),
     ]
-    /// The first table with a column that a later version adds.
-    static let extended = TableSchema(
-        "counter", counter + [.column("extra", .integer, default: addedDefault)])
 
-    static func latest(_ table: UInt32) -> TableSchema {
-        table == 1 ? extended : schemas[Int(table) - 1]
+    /// A schema, and then the same with one of the added columns after the other. It expires by a column that it has.
+    private static func growing(
+        _ name: String, _ columns: [Column], _ added: [Column], expiry: String? = nil
+    ) -> [TableSchema] {
+        (0...added.count).map { count in
+            let columns = columns + added[..<count]
+            let hasExpiry = columns.contains { $0.name == expiry }
+            return TableSchema(
+                name, [.key("id", .integer)] + columns, expiry: hasExpiry ? expiry : nil)
+        }
     }
+
+    /// With all columns that the table may ever have.
+    static func latest(_ table: UInt32) -> TableSchema {
+        let versions = versions[Int(table) - 1]
+        return versions[versions.count - 1]
+    }
+
+    static func first(_ table: UInt32) -> TableSchema { versions[Int(table) - 1][0] }
+
+    /// The schema that follows this one; nil after the latest.
+    static func next(after schema: TableSchema, _ table: UInt32) -> TableSchema? {
+        versions[Int(table) - 1].first { $0.columns.count > schema.columns.count }
+    }
+
+    /// A row from before columns were added, with their defaults in it.
+    static func completed(_ values: [Value], _ schema: TableSchema) -> [Value] {
+        let columns = schema.valueColumns
+        guard values.count < columns.count else { return values }
+        return values + columns[values.count...].map(\.missingValue)
+    }
+
+    static func keyCount(_ table: UInt32) -> Int64 { table == 4 ? 40 : 6 }
 
     /// The wall clock at the start, milliseconds.
     static let start: UInt64 = 1_700_000_000_000
 
-    private static let keys = (0..<keyCount).map { id -> [UInt8] in
+    private static let keys = (0..<Int64(40)).map { id -> [UInt8] in
         // All tables have a key of one integer.
-        guard let key = try? KeyCodec.encode([.integer(id)], schemas[0]) else {
+        guard let key = try? KeyCodec.encode([.integer(id)], versions[0][0]) else {
             preconditionFailure("a key cannot be encoded")
         }
         return key
@@ -44,8 +82,10 @@ package enum Tables {
 
     /// The row that a key means.
     static func row(_ table: UInt32, _ key: Span<UInt8>) throws(SinkError) -> Row {
-        for (id, known) in keys.enumerated() where known.span.isEqual(to: key) {
-            return Row(table: table, id: Int64(id))
+        // Small numbers differ in their last byte.
+        if key.count == 8, key[7] < UInt8(keys.count) {
+            let known = keys[Int(key[7])]
+            if known.span.isEqual(to: key) { return Row(table: table, id: Int64(key[7])) }
         }
         throw SinkError(.corrupt, "a key that nobody wrote")
     }

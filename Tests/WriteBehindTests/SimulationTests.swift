@@ -26,7 +26,8 @@ import Testing
             "the database could not be updated", "the log refuses writes",
             "the log takes writes again", "recovered after an unclean end", "recovery ends",
             "closing ends", "the disk has stopped", "the row has changed", "(backlogLimit)",
-            "(dirtyLimit, ",
+            "(dirtyLimit, ", "bytes left: no space", "a column to counter", "add a table",
+            "puts of", "replaced by its backup under the store",
         ]
         let missing = await onThreadOfItsOwn {
             var missing = expected

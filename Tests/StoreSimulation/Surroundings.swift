@@ -1,0 +1,54 @@
+import TestSupport
+import WriteBehind
+
+// What happens around a store: to its clock, its disk and its database.
+
+extension SimulatedStore {
+    func surround(_ step: Step) {
+        switch step {
+        case .wait(let milliseconds): time.advance(milliseconds: milliseconds)
+        case .setClock(let seconds):
+            time.jump(toWall: UInt64(Int64(Tables.start) + seconds * 1000))
+        case .writeBack: disk.noteMappedBytes()
+        case .failDisk(let operation, let fault):
+            guard pendingEnd == nil else { return }
+            isTroubled = true
+            disk.fail(at: operation, with: fault)
+        case .fillDisk(let spare):
+            isTroubled = true
+            disk.capacity = disk.usedBytes + spare
+        default: disk.capacity = nil
+        }
+    }
+
+    func disturbDatabase(_ step: Step) {
+        switch step {
+        case .failTransactions(let kind, let count):
+            isTroubled = true
+            database.withState { state in
+                state.failures += (0..<count).map { _ in SinkError(kind, "injected") }
+            }
+        case .failRead:
+            isTroubled = true
+            database.withState { $0.nextReadFails = true }
+        case .refuse(let row):
+            // A constraint needs its table.
+            guard database.content?.tables[row.table] != nil else { return }
+            everRefused.insert(row)
+            database.refuse { $0.insert(row) }
+        case .admitAll: database.refuse { $0 = [] }
+        case .backUp: backup = database.content ?? backup
+        case .putBack:
+            guard let backup else { return }
+            isTroubled = true
+            database.replace(with: backup)
+        default:
+            isTroubled = true
+            database.replace(with: nil)
+        }
+    }
+}
+
+extension SimulatedDisk {
+    var usedBytes: Int { allFiles.reduce(0) { $0 + (readAll($1)?.count ?? 0) } }
+}
