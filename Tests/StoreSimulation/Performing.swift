@@ -240,7 +240,7 @@ extension SimulatedStore {
         guard let store else { return }
         let quarantine = Quarantine(
             engine: store.engine, materializer: store.materializer, pins: store.pins)
-        let taken = try quarantine.retry()
+        let taken = try quarantine.retryBlocking()
         note("\(taken) left quarantine")
         checkDatabase()
     }

@@ -54,7 +54,7 @@ import WriteBehind
         var configuration = StoreConfiguration()
         configuration.stagingSlotSize = 1 << 20
         configuration.cacheLimit = 16 << 20
-        let store = try Store(at: path, configuration: configuration)
+        let store = try await Store(at: path, configuration: configuration)
         let table = try store.table(Evil.self)
         try table.put(Evil(key: Evil.text, value: Evil.text))
         try store.mark("m" + Evil.text)

@@ -158,7 +158,7 @@ import WriteBehind
         failing.now = SinkError(.gone, "the file is not there")
         try put(players, 100..<101)
         #expect(await eventually { store.health.causes.contains { $0.contains("being rebuilt") } })
-        let error = await storeError { try store.quarantine.retry() }
+        let error = await storeError { try await store.quarantine.retry() }
         guard case .database(let what)? = error, what.contains("being rebuilt") else {
             Issue.record("\(String(describing: error))")
             return

@@ -192,7 +192,7 @@ import WriteBehind
         try #require(store.database).backup(to: copy)
         try copy.close()
         try directory.user("DROP INDEX one")
-        try store.quarantine.retry()
+        try await store.quarantine.retry()
         for id in 5000..<5002 {
             try players.put(Player(id: id, name: "n\(id)", score: id))
             try await store.waitForAll(.materialized, timeout: .hang)

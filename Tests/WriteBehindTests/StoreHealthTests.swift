@@ -34,6 +34,22 @@ import WriteBehind
         try await store.close()
     }
 
+    @Test func aStoreThatWasClosedSaysSo() async throws {
+        for deadline in [Duration.zero, .hang] {
+            let directory = TemporaryStore()
+            let store = try directory.open()
+            try store.table(Player.self).put(Player(id: 1, name: "Ada"))
+            try await store.close(deadline: deadline)
+            #expect(store.health.verdict == .closed)
+            #expect(store.health.causes.first == "the store was closed")
+        }
+        let directory = TemporaryStore()
+        let closing = try directory.open()
+        async let report = closing.close()
+        _ = try await (report, closing.close())
+        #expect(closing.health.verdict == .closed)
+    }
+
     @Test func whoHasWaitedForTheDatabaseFindsItWell() async throws {
         let directory = TemporaryStore()
         let failing = Failing()
@@ -118,7 +134,7 @@ import WriteBehind
             let isTold = await eventually { factory.last("writebehind_quarantined_commits") == 1 }
             precondition(isTold)
             try directory.user("DROP INDEX unique_name")
-            try store.quarantine.retry()
+            try await store.quarantine.retry()
             let isOver = await eventually(within: 60) {
                 factory.last("writebehind_quarantined_commits") == 0
             }

@@ -82,7 +82,7 @@ import WriteBehind
         #expect(try players.evict(5000) == false)
         #expect(try await players.get(5000)?.score == 5000)
         try directory.user("DROP INDEX unique_name")
-        #expect(try store.quarantine.retry().count == 1)
+        #expect(try await store.quarantine.retry().count == 1)
         #expect(store.quarantine.list().isEmpty)
         #expect(store.health.verdict == .healthy)
         #expect(try players.evict(5000))
@@ -110,7 +110,7 @@ import WriteBehind
         #expect(try await players.get(1)?.score == 9)
         #expect(try await players.get(0) == nil)
         try directory.user("DROP INDEX unique_name")
-        #expect(try store.quarantine.retry().count == 3)
+        #expect(try await store.quarantine.retry().count == 3)
         #expect(try players.evict(1))
         #expect(try await players.get(1)?.score == 9)
         #expect(try await players.get(0) == nil)
@@ -222,7 +222,7 @@ import WriteBehind
         where name.hasSuffix(".zst") {
             try FileManager.default.removeItem(atPath: log + "/" + name)
         }
-        let error = await storeError { try store.quarantine.retry() }
+        let error = await storeError { try await store.quarantine.retry() }
         #expect(error != nil)
         _ = try? await store.close()
     }
@@ -300,7 +300,7 @@ import WriteBehind
         let (store, players) = try await storeWithAPatchInQuarantine(directory, failing)
         failing.afterReading = {
             try directory.user("DROP TRIGGER no_seven")
-            #expect(try store.quarantine.retry().count == 1)
+            #expect(try store.quarantine.retryBlocking().count == 1)
             #expect(try players.evict(1))
         }
         #expect(try await players.get(1)?.score == 7)
@@ -365,7 +365,8 @@ import WriteBehind
         let sequence = try await poisonAndLeaveMore(try #require(store))
         store = nil
         for use: () async throws -> Void in [
-            { try await quarantine.skip(sequence, reason: "a test") }, { try quarantine.retry() },
+            { try await quarantine.skip(sequence, reason: "a test") },
+            { try await quarantine.retry() },
         ] {
             let error = await storeError(use)
             guard case .closed? = error else {

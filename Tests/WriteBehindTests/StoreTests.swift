@@ -210,7 +210,7 @@ final class TemporaryStore: Sendable {
             let files = FileManager.default
             try files.createDirectory(atPath: directory.path, withIntermediateDirectories: true)
             precondition(files.changeCurrentDirectoryPath(directory.path))
-            let store = try Store(at: "game")
+            let store = try await Store(at: "game")
             precondition(files.changeCurrentDirectoryPath("/"))
             try store.table(Player.self).put(Player(id: 1, name: "Ada"))
             try await store.waitForAll(.materialized, timeout: .hang)

@@ -1,5 +1,7 @@
 import EventLog
+import Foundation
 import GRDB
+import Glibc
 import TestSupport
 import Testing
 import WriteBehind
@@ -110,6 +112,76 @@ import WriteBehind
         #expect(list.count == 0)
         list.advance(to: 1)
         try await list.wait(for: 1)
+    }
+
+    @Test(arguments: [EIO, ENXIO, ESTALE])
+    func nobodyWaitsForADatabaseThatIsFedFromALogThatHasFailed(code: Int32) async throws {
+        let directory = TemporaryStore()
+        let disk = FailingDisk(PosixDisk())
+        var configuration = StoreConfiguration.forTools
+        configuration.cacheLimit = 16 << 20
+        configuration.retryLimit = .milliseconds(20)
+        // The database is brought forward only for those who wait.
+        configuration.materializeInterval = .seconds(3600)
+        let store = try Store(
+            at: directory.path, configuration: configuration,
+            environment: .machine(configuration, disk: disk))
+        let players = try store.table(Player.self)
+        try await store.waitForAll(.materialized, timeout: .hang)
+        let receipt = try players.put(Player(id: 1, name: "Ada"))
+        try await store.snapshot()
+        disk.fail(at: 1, with: .errno(code), permanently: true)
+        for _ in 0..<2 {
+            let error = await storeError {
+                try await store.wait(for: .materialized, receipt, timeout: .hang)
+            }
+            guard case .logFailed? = error else {
+                Issue.record("\(String(describing: error))")
+                break
+            }
+        }
+        let health = store.health
+        #expect(health.verdict >= .degraded)
+        #expect(health.causes.contains { $0.contains("the log") }, "\(health.causes)")
+        disk.fail(at: 1, with: .errno(code), permanently: false)
+        let comesIn = await eventually {
+            let error = await storeError { try await store.wait(for: .materialized, receipt) }
+            return error == nil
+        }
+        #expect(comesIn, "what passes, passes")
+        _ = try? await store.close()
+    }
+
+    @Test func whatWasMaterializedIsSoAgainOnlyOnceARebuiltDatabaseHoldsIt() async throws {
+        let (directory, failing) = (TemporaryStore(), Failing())
+        let store = try directory.open(failing: failing)
+        let players = try store.table(Player.self)
+        let old = try players.put(Player(id: 1, name: "old"))
+        try await store.waitForAll(.materialized, timeout: .hang)
+        try FileManager.default.removeItem(atPath: directory.database)
+        failing.now = SinkError(.gone, "the file is not there")
+        try players.put(Player(id: 2, name: "new"))
+        #expect(await eventually { store.health.causes.contains { $0.contains("being rebuilt") } })
+        let isBehind = await eventually {
+            let lag = store.health.lag
+            return lag.records >= 2 && lag.bytes > 0 && lag.seconds > 0
+        }
+        #expect(isBehind, "\(store.health.lag)")
+        let early = await storeError {
+            try await store.wait(for: .materialized, old, timeout: .milliseconds(50))
+        }
+        guard case .timedOut? = early else {
+            Issue.record("\(String(describing: early))")
+            return
+        }
+        failing.now = nil
+        try await store.wait(for: .materialized, old, timeout: .hang)
+        let database = try DatabaseQueue(path: directory.database)
+        let name = try await database.read { db in
+            try String.fetchOne(db, sql: "SELECT name FROM player WHERE id = 1")
+        }
+        #expect(name == "old")
+        try await store.close()
     }
 
     @Test func aReadThatIsCancelledSaysSo() async throws {

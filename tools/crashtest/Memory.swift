@@ -68,7 +68,7 @@ struct Memory: AsyncParsableCommand {
 
     func run() async throws {
         let program = try Self.bytes("VmRSS")
-        let store = try Store(at: directory, configuration: Self.limits)
+        let store = try await Store(at: directory, configuration: Self.limits)
         let items = try store.table(Item.self)
         if reopening {
             try await store.waitForAll(.materialized, timeout: .seconds(300))

@@ -8,7 +8,7 @@ struct ChildLoad {
 
     /// Shows the events from `first` on. Returns if nobody kills it.
     func run(from first: Int) async throws {
-        let store = try Store(at: directory, configuration: .quiet)
+        let store = try await Store(at: directory, configuration: .quiet)
         let board = try Board(store)
         for event in timetable.events[first...] {
             guard let receipt = try await board.show(event, of: timetable.facts(event)) else {

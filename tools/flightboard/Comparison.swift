@@ -35,7 +35,7 @@ struct Comparison {
 
     func run(delay: Double) async throws -> [Result] {
         let store =
-            try delay > 0
+            try await delay > 0
             ? SlowStore.open(at: path("store", delay), delay: delay)
             : Store(at: path("store", delay))
         return [

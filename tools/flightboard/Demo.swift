@@ -42,7 +42,7 @@ struct Demo {
 
     private mutating func play() async throws {
         screen.title("1  The board: one task writes, four look flights up")
-        let store = try Store(at: directory)
+        let store = try await Store(at: directory)
         let board = try Board(store)
         let result = try await Play(board: board, timetable: timetable, screen: screen).run()
         var database: CarrierDelays?

@@ -66,7 +66,7 @@ struct KilledLoad {
     /// Opens the store again and compares every row with what it must be.
     func inspect(_ round: Round) async throws -> Survival {
         let start = ContinuousClock.now
-        let store = try Store(at: directory, configuration: .quiet)
+        let store = try await Store(at: directory, configuration: .quiet)
         let reopening = start.duration(to: .now).seconds
         let board = try Board(store)
         let staged = store.health.lag.staged

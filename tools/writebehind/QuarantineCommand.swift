@@ -143,8 +143,8 @@ struct QuarantineCommand: ParsableCommand {
 
         func run() async throws {
             _ = try store.inspect()
-            let desk = try QuarantineDesk(store: store.store)
-            let taken = try desk.retry()
+            let desk = try await QuarantineDesk(store: store.store)
+            let taken = try await desk.retry()
             let left = desk.list().count
             try await desk.close()
             var output = Output()
@@ -178,7 +178,7 @@ struct QuarantineCommand: ParsableCommand {
 
         func run() async throws {
             _ = try store.inspect()
-            let desk = try QuarantineDesk(store: store.store)
+            let desk = try await QuarantineDesk(store: store.store)
             do {
                 try await desk.skip(sequence, reason: reason)
             } catch {
@@ -216,7 +216,7 @@ struct QuarantineCommand: ParsableCommand {
         func run() async throws {
             let definition = try store.inspect().definition(named: table)
             let values = try RowFile(text: row, schema: definition.schema).onlyRow()
-            let desk = try QuarantineDesk(store: store.store)
+            let desk = try await QuarantineDesk(store: store.store)
             do {
                 try await desk.patch(sequence, table: definition, values: values, reason: reason)
             } catch {

@@ -74,7 +74,7 @@ struct SnapshotCommand: ParsableCommand {
 
         func run() async throws {
             let inspection = try store.inspect()
-            let opened = try Store(at: store.store, configuration: .forTools)
+            let opened = try await Store(at: store.store, configuration: .forTools)
             do {
                 try await opened.snapshot()
             } catch {

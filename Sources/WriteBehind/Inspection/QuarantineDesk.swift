@@ -2,8 +2,8 @@
 package final class QuarantineDesk: Sendable {
     private let store: Store
 
-    package init(store path: String) throws {
-        store = try Store(at: path, configuration: .forTools)
+    package init(store path: String) async throws {
+        store = try await Store(at: path, configuration: .forTools)
     }
 
     package func list() -> [Quarantine.Entry] { store.quarantine.list() }
@@ -11,7 +11,7 @@ package final class QuarantineDesk: Sendable {
     /// Tries all of quarantine again.
     ///
     /// - Returns: what the database took.
-    package func retry() throws -> [UInt64] { try store.quarantine.retry() }
+    package func retry() async throws -> [UInt64] { try await store.quarantine.retry() }
 
     /// Gives a commit up.
     package func skip(_ sequence: UInt64, reason: String) async throws {

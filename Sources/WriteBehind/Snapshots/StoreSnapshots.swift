@@ -55,11 +55,11 @@ extension Store {
         let last = engine.log.lastSequence
         guard last > 0 else { return nil }
         // Nobody knows when a full disk will have room again: who asks for a snapshot then is told so at once.
-        engine.log.makeReadable(through: last)
+        await Worker.waiting("packer") { [log = engine.log] in log.makeReadable(through: last) }
         if engine.log.durable < last, let refusal = engine.log.refusal { throw StoreError(refusal) }
         try await waitUntilReadable(last)
         try await store.snapshotter.take(through: last)
-        return try snapshots().last
+        return try await Worker.waiting("reader", throwing: { try self.snapshots().last })
     }
 
     /// The snapshots there are, oldest first; those with a damaged head are left out.

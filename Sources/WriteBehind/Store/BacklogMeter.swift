@@ -19,6 +19,23 @@ package final class BacklogMeter: Sendable {
         var blocks: Deque<Block> = []
         var byteCount = 0
         var watermark: UInt64
+        var rebuild: Rebuild?
+    }
+
+    /// What a new database lacks of what the lost one held. No limit counts it: no write made it.
+    private struct Rebuild {
+        var sequences: ClosedRange<UInt64>
+        var byteCount: Int
+        /// The time of the oldest block, milliseconds since 1970.
+        var time: UInt64
+
+        /// About how many of the bytes are above the watermark.
+        func left(above watermark: UInt64) -> Int {
+            guard watermark < sequences.upperBound else { return 0 }
+            let left = sequences.upperBound - max(watermark, sequences.lowerBound)
+            let all = sequences.upperBound - sequences.lowerBound
+            return Int(Double(byteCount) * Double(left) / Double(max(1, all)))
+        }
     }
 
     /// What lies between the database and the log's blocks.
@@ -64,6 +81,9 @@ package final class BacklogMeter: Sendable {
     package func advance(to watermark: UInt64) {
         state.withLock { state in
             state.watermark = watermark
+            if let rebuild = state.rebuild, watermark >= rebuild.sequences.upperBound {
+                state.rebuild = nil
+            }
             while let first = state.blocks.first, first.lastSequence <= watermark {
                 state.byteCount -= first.byteCount
                 state.blocks.removeFirst()
@@ -72,11 +92,31 @@ package final class BacklogMeter: Sendable {
         }
     }
 
+    /// Another database begins at `watermark`, which the one before it had passed.
+    ///
+    /// - Parameters:
+    ///   - end: as far as the one before it had come.
+    ///   - byteCount: the log between the two.
+    ///   - time: that of the first commit that is missing, milliseconds since 1970.
+    package func startOver(
+        at watermark: UInt64, towards end: UInt64, byteCount: Int, since time: UInt64
+    ) {
+        guard watermark < end else { return }
+        state.withLock { state in
+            state.watermark = watermark
+            state.rebuild = Rebuild(
+                sequences: watermark...end, byteCount: byteCount, time: time)
+        }
+    }
+
     package var blockCount: Int { state.withLock { $0.blocks.count } }
 
     package var lag: Lag {
-        state.withLock {
-            Lag(byteCount: $0.byteCount, oldestTime: $0.blocks.first?.time)
+        state.withLock { state in
+            let rebuild = state.rebuild
+            return Lag(
+                byteCount: state.byteCount + (rebuild?.left(above: state.watermark) ?? 0),
+                oldestTime: rebuild?.time ?? state.blocks.first?.time)
         }
     }
 }

@@ -12,6 +12,8 @@ public struct Health: Sendable {
         /// Writes are refused: a sync of the log failed, and the store has to be reopened; or the log is damaged,
         /// and has to be recovered.
         case failed
+        /// ``Store/close(deadline:)`` was called.
+        case closed
 
         public static func < (left: Verdict, right: Verdict) -> Bool {
             allCases.firstIndex(of: left)! < allCases.firstIndex(of: right)!  // all cases are there

@@ -97,7 +97,6 @@ final class SinkMonitor: Materializer.Observer {
 
     func didApply(_ applied: Materializer.Applied) {
         let sequence = applied.watermark.sequence
-        engine.sinkDidAdvance(to: sequence)
         // What it throws, it throws again at the end of the step.
         try? letReadsRest(on: applied.watermark)
         engine.view.advance(to: sequence)
@@ -122,7 +121,7 @@ final class SinkMonitor: Materializer.Observer {
     /// Once a new database holds what the one before it did, reads may rest on it, and what it has refused
     /// is in memory.
     private func letReadsRest(on watermark: Watermark) throws {
-        guard engine.sinkIsBehind, watermark.sequence >= engine.materialized.reached else { return }
+        guard engine.sinkIsBehind, engine.hasCaughtUp(at: watermark.sequence) else { return }
         try report(engine.sink.quarantined()) { try pins.restore($0, of: engine) }
         engine.sinkDidCatchUp()
     }
@@ -131,6 +130,7 @@ final class SinkMonitor: Materializer.Observer {
         let now = engine.time.monotonicNanoseconds()
         status.update {
             $0.sinkError = nil
+            $0.logError = nil
             $0.sinkAttempts = 0
             $0.lastProgress = now
         }
@@ -138,6 +138,7 @@ final class SinkMonitor: Materializer.Observer {
 
     func didFail(_ error: any Error, attempts: Int) {
         metrics.retries.increment()
+        if let error = error as? LogError { return didFailToRead(error, attempts) }
         let cause = "\(error)"
         status.update {
             $0.sinkError = cause
@@ -149,4 +150,29 @@ final class SinkMonitor: Materializer.Observer {
             "the database could not be updated and will be tried again",
             metadata: ["cause": "\(cause)", "attempts": "\(attempts)"])
     }
+
+    /// It is the log that cannot be read. That may pass (no descriptor is free), but who waits for the database
+    /// does not wait for a log that has failed or is damaged, nor for more than a few tries.
+    private func didFailToRead(_ error: LogError, _ attempts: Int) {
+        let hasFailed =
+            switch (error, engine.log.refusal) {
+            case (.corrupt, _), (.deleted, _), (_, .poisoned?): true
+            default: attempts >= Self.patience
+            }
+        status.update {
+            $0.logError = "\(error)"
+            $0.sinkAttempts = attempts
+        }
+        if hasFailed {
+            engine.materialized.interrupt(
+                .logFailed("what is not in the database yet cannot be read from it: \(error)"))
+        }
+        guard attempts.nonzeroBitCount == 1 else { return }
+        logger.error(
+            "the log cannot be read for the database and will be tried again",
+            metadata: ["cause": "\(error)", "attempts": "\(attempts)"])
+    }
+
+    /// Tries of reading the log after which nobody waits any more.
+    private static let patience = 3
 }

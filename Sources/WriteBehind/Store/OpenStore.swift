@@ -45,13 +45,16 @@ package final class OpenStore: Sendable {
     private static func lock(
         _ layout: StoreLayout, _ environment: StoreEnvironment
     ) throws(StoreError) -> any DiskLock {
-        do throws(SystemError) {
-            try environment.disk.createDirectory(layout.root)
-            if let lock = try environment.disk.lock(layout.lock) { return lock }
-        } catch {
-            throw .notAStore(path: layout.root, reason: "\(error)")
+        while true {
+            let ended = Ending.current
+            do throws(SystemError) {
+                try environment.disk.createDirectory(layout.root)
+                if let lock = try environment.disk.lock(layout.lock) { return lock }
+            } catch {
+                throw .notAStore(path: layout.root, reason: "\(error)")
+            }
+            guard Ending.waitForOne(after: ended) else { throw .locked(path: layout.lock) }
         }
-        throw .locked(path: layout.lock)
     }
 
     /// Reads who the store is, or makes a new one in an empty directory.
@@ -103,9 +106,52 @@ package final class OpenStore: Sendable {
         return slash == path.startIndex ? "/" : String(path[..<slash])
     }
 
+    /// Ends what nobody closed, on a thread of its own: the last reference may be dropped by a thread of Swift's
+    /// pool, which must not wait for workers. Opening waits for it, so the directory is free at once.
+    func endUnclosed(_ workers: [Worker]) {
+        Ending.begin()
+        let ending = Worker("closer", signal: Signal()) {
+            for worker in workers { worker.stop() }
+            self.endWaiting()
+            self.unlock()
+            Ending.end()
+            throw StoreError.closed("the closer has done its work")
+        }
+        ending.start()
+    }
+
+    /// Stores of this process that nobody closed and that still end.
+    private enum Ending {
+        private static let count = Lock(0)
+        private static let ended = Signal()
+
+        static var current: UInt64 { ended.current }
+        static func begin() { count.withLock { $0 += 1 } }
+        static func end() {
+            count.withLock { $0 -= 1 }
+            ended.raise()
+        }
+
+        /// False where none has ended since, and none is about to.
+        static func waitForOne(after seen: UInt64) -> Bool {
+            guard count.withLock({ $0 }) > 0 || ended.current > seen else { return false }
+            ended.wait(after: seen)
+            return true
+        }
+    }
+
     /// Lets another process, or another store of this one, have the directory.
     package func unlock() {
         lock.withLock { $0 = nil }
+    }
+
+    /// Tells everybody who waits that nothing more is to come.
+    func endWaiting() {
+        let closed = StoreError.closed("the store was closed")
+        snapshotter.abandon(closed)
+        synced.fail(closed)
+        engine.durable.fail(closed)
+        engine.materialized.fail(closed)
     }
 
     /// Why the store can only be read; nil when it can be written.

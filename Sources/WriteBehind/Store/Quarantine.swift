@@ -51,12 +51,17 @@ public struct Quarantine: Sendable {
 
     /// Tries all of quarantine again, in order, after the reason was removed.
     ///
-    /// It blocks its thread for as long as the database takes, and what else was to be applied waits.
+    /// The caller suspends for as long as the database takes, and what else was to be applied waits.
     ///
     /// - Returns: the sequences of the commits that the database took.
     /// - Throws: ``StoreError/database(_:)``, also while the database is being rebuilt; ``StoreError/closed(_:)``.
     @discardableResult
-    public func retry() throws -> [UInt64] {
+    public func retry() async throws -> [UInt64] {
+        try await Worker.waiting("quarantine", throwing: { try retryBlocking() })
+    }
+
+    /// ``retry()`` for the store's own threads, which may block.
+    package func retryBlocking() throws -> [UInt64] {
         try materializer.exclusively {
             // Another store may have the database by now.
             if case .closed? = engine.log.refusal { throw StoreError(LogError.closed) }
@@ -118,7 +123,8 @@ public struct Quarantine: Sendable {
     }
 
     package func settle(
-        _ sequence: UInt64, reason: String, _ correct: (inout Transaction) throws -> Void
+        _ sequence: UInt64, reason: String,
+        _ correct: @escaping @Sendable (inout Transaction) throws -> Void
     ) async throws -> Receipt {
         while true {
             let group = try group(of: sequence)
@@ -130,17 +136,22 @@ public struct Quarantine: Sendable {
             }
             // A commit that is on its way may follow the group, and hold rows that the group does not.
             try await waitUntilJudged()
-            // Between two steps: nobody takes the group out of quarantine meanwhile.
-            let receipt = try materializer.exclusively { () throws -> Receipt? in
-                guard try self.group(of: sequence) == group else { return nil }
-                var transaction = Transaction(engine: engine)
-                for commit in group {
-                    transaction.commit.appendSettle(commit.firstSequence, reason: reason)
+            let receipt = try await Worker.waiting("quarantine") {
+                [reads] () -> Result<Receipt?, any Error> in
+                // Between two steps: nobody takes the group out of quarantine meanwhile.
+                Result {
+                    try materializer.exclusively { () throws -> Receipt? in
+                        guard try self.group(of: sequence) == group else { return nil }
+                        var transaction = Transaction(engine: engine)
+                        for commit in group {
+                            transaction.commit.appendSettle(commit.firstSequence, reason: reason)
+                        }
+                        for row in rows { try restore(row, in: &transaction) }
+                        try correct(&transaction)
+                        return try engine.commit(transaction.commit, reads: reads)
+                    }
                 }
-                for row in rows { try restore(row, in: &transaction) }
-                try correct(&transaction)
-                return try engine.commit(transaction.commit, reads: reads)
-            }
+            }.get()
             if let receipt { return receipt }
         }
     }

@@ -34,6 +34,7 @@ final class SinkReplacement: Sendable {
         // Reads of it end before there is another file of its name.
         engine.sinkWasLost()
         try? engine.sink.close()
+        let goal = engine.current.withLock { $0.goal } ?? 0
         let log = engine.log
         var database = StoreOpening.Database(
             layout, log.environment.storeID, origin, environment)
@@ -55,14 +56,27 @@ final class SinkReplacement: Sendable {
         state.withLock { $0.isReplacingDamaged = false }
         let sink = try database.get()
         engine.replaceSink(with: sink, at: watermark.sequence)
+        noteBacklog(behind: watermark.sequence, towards: goal)
         logger.warning(
             "the database was lost and another is in its place",
             metadata: [
                 "cause": "\(error)", "from": "\(watermark.sequence)",
                 "kept": "\((try? sink.aside())?.path ?? "nothing")",
             ])
-        noteAside(through: engine.materialized.reached)
+        noteAside(through: goal)
         return (sink, watermark)
+    }
+
+    /// Health tells how much the new one lacks. What cannot be read for that, the materializer meets as well.
+    private func noteBacklog(behind watermark: UInt64, towards goal: UInt64) {
+        guard watermark < goal, let reader = try? engine.log.reader(from: watermark + 1),
+            (try? reader.next(through: goal)) == true, let block = reader.block
+        else { return }
+        let byteCount = try? SegmentList.byteCount(after: watermark, engine.log.environment)
+        let counted = engine.backlog.lag.byteCount
+        engine.backlog.startOver(
+            at: watermark, towards: goal, byteCount: max(0, (byteCount ?? 0) - counted),
+            since: block.time / 1000)
     }
 
     /// What users had made of a database that was put aside is made again once the rows are there, through

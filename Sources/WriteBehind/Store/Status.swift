@@ -6,6 +6,8 @@ final class Status: Sendable {
         /// Why the log refuses writes.
         var refusal: LogError?
         var sinkError: String?
+        /// Why the log cannot be read for the database.
+        var logError: String?
         var sinkAttempts = 0
         /// When the watermark last moved, or had no reason to; monotonic nanoseconds.
         var lastProgress: UInt64

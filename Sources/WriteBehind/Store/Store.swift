@@ -7,7 +7,7 @@ import Synchronization
 /// A write-behind store: writes at memory speed, safe in a log, in a SQLite database soon after.
 ///
 /// ```swift
-/// let store = try Store(at: "airport")
+/// let store = try await Store(at: "airport")
 /// let flights = try store.table(Flight.self)
 ///
 /// let receipt = try flights.put(flight)              // returns at once; survives kill -9
@@ -31,6 +31,8 @@ public final class Store: Sendable {
 
     /// Opens the store in a directory, or creates it there.
     ///
+    /// The caller suspends while a thread of the store's own waits for the disk and the database.
+    ///
     /// After an unclean end (a killed process, a power failure) the log is made whole first: everything
     /// that was acknowledged is there again. What the database lacks of it is applied in the background.
     ///
@@ -42,6 +44,22 @@ public final class Store: Sendable {
     ///   ``StoreError/diskFull(_:)`` or ``StoreError/logFailed(_:)``, the last also for a log that a newer
     ///   version wrote. A damaged log is no error: the store opens read-only, and ``health`` and every write
     ///   name the damage.
+    public convenience init(
+        at path: String, configuration: StoreConfiguration = StoreConfiguration()
+    ) async throws(StoreError) {
+        // The working directory as it is now, not as it is when the thread has started.
+        let path = Self.absolute(path)
+        let opened = try await Worker.waiting(
+            "opener",
+            throwing: { () throws(StoreError) in
+                try OpenStore(
+                    path: path, configuration: configuration, environment: .machine(configuration))
+            })
+        self.init(opened)
+    }
+
+    /// Opens a store from code that is not asynchronous, as the other initializer does. It blocks its thread
+    /// for as long as the disk and the database take.
     public convenience init(
         at path: String, configuration: StoreConfiguration = StoreConfiguration()
     ) throws(StoreError) {
@@ -56,10 +74,15 @@ public final class Store: Sendable {
         return FileManager.default.currentDirectoryPath + "/" + path
     }
 
-    package init(
+    package convenience init(
         at path: String, configuration: StoreConfiguration, environment: StoreEnvironment
     ) throws(StoreError) {
-        store = try OpenStore(path: path, configuration: configuration, environment: environment)
+        self.init(
+            try OpenStore(path: path, configuration: configuration, environment: environment))
+    }
+
+    private init(_ opened: OpenStore) {
+        store = opened
         let isWritable = store.damage == nil
         workers = isWritable ? Self.makeWorkers(store) : []
         watchdog = Watchdog(store, workers: workers)
@@ -116,10 +139,8 @@ public final class Store: Sendable {
     deinit {
         // A store that nobody closed ends like a killed process: nothing acknowledged is lost. Handles of its
         // tables that are still around must not write into a log that another store may recover by now.
-        engine.log.abandon()
-        for worker in workers + [watchdogWorker] { worker.stop() }
-        endWaiting()
-        store.unlock()
+        store.engine.log.abandon()
+        store.endUnclosed(workers + [watchdogWorker])
     }
 
     // MARK: tables
@@ -275,7 +296,14 @@ public final class Store: Sendable {
     public var database: (any DatabaseReader)? { (engine.sink as? SQLiteSink)?.reader }
 
     /// How the store is, how far the database is behind, and why; as of this call.
-    public var health: Health { watchdog.health }
+    public var health: Health {
+        var health = watchdog.health
+        if isClosed.load(ordering: .relaxed) {
+            health.verdict = .closed
+            health.causes.insert("the store was closed", at: 0)
+        }
+        return health
+    }
 
     /// What the database refused, and what can be done about it.
     public var quarantine: Quarantine {
@@ -299,14 +327,7 @@ public final class Store: Sendable {
             try await closing.wait(for: 1)
             return report
         }
-        return try await withCheckedThrowingContinuation { continuation in
-            // Not on a task's thread: this waits for threads and disks.
-            let closer = Worker("closer", signal: Signal()) {
-                continuation.resume(with: Result { try self.closeBlocking(deadline) })
-                throw StoreError.closed("the closer has done its work")
-            }
-            closer.start()
-        }
+        return try await Worker.waiting("closer", throwing: { try self.closeBlocking(deadline) })
     }
 
     private var report: CloseReport {
@@ -344,7 +365,7 @@ public final class Store: Sendable {
 
     private func release() {
         for worker in workers + [watchdogWorker] { worker.stop() }
-        endWaiting()
+        store.endWaiting()
         do throws(SinkError) {
             try engine.sink.close()
         } catch {
@@ -356,11 +377,4 @@ public final class Store: Sendable {
         closing.advance(to: 1)
     }
 
-    private func endWaiting() {
-        let closed = StoreError.closed("the store was closed")
-        store.snapshotter.abandon(closed)
-        store.synced.fail(closed)
-        engine.durable.fail(closed)
-        engine.materialized.fail(closed)
-    }
 }

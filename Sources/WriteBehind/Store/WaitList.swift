@@ -3,7 +3,7 @@ import EventLog
 
 /// Tasks that wait for a sequence to be reached, thousands of them at once.
 ///
-/// Reaching is monotonic: who waits for something already reached does not wait. A cancelled task leaves
+/// Who waits for something already reached does not wait. A cancelled task leaves
 /// at once; its place in the order stays behind empty for a while.
 package final class WaitList: Sendable {
     private struct Waiter {
@@ -14,6 +14,8 @@ package final class WaitList: Sendable {
     private struct State {
         var reached: UInt64
         var failure: StoreError?
+        /// Why nothing is reached at present; ends when something is.
+        var trouble: StoreError?
         var nextID: UInt64 = 0
         /// Ascending by sequence.
         var order: Deque<Waiter> = []
@@ -66,7 +68,7 @@ package final class WaitList: Sendable {
         }
         let outcome = state.withLock { state -> Outcome in
             if state.reached >= sequence { return .reached }
-            if let failure = state.failure { return .failed(failure) }
+            if let failure = state.failure ?? state.trouble { return .failed(failure) }
             // A cancellation before this point found no continuation to resume.
             if Task.isCancelled { return .failed(CancellationError()) }
             state.continuations[id] = continuation
@@ -86,6 +88,7 @@ package final class WaitList: Sendable {
     /// Everything through `sequence` is reached: resumes who waits for it.
     package func advance(to sequence: UInt64) {
         let ready = state.withLock { state -> [CheckedContinuation<Void, any Error>] in
+            state.trouble = nil
             guard sequence > state.reached else { return [] }
             state.reached = sequence
             var ready: [CheckedContinuation<Void, any Error>] = []
@@ -100,10 +103,25 @@ package final class WaitList: Sendable {
         for continuation in ready { continuation.resume() }
     }
 
+    /// What was reached is reached no more: only `sequence` is.
+    package func stepBack(to sequence: UInt64) {
+        state.withLock { $0.reached = sequence }
+    }
+
     /// Nothing more will be reached: everybody who waits, and will, gets the error.
     package func fail(_ error: StoreError) {
+        resumeAll(throwing: error) { $0.failure = error }
+    }
+
+    /// Nothing can be reached before something changes: everybody who waits gets the error, and who comes
+    /// before ``advance(to:)`` is called again.
+    package func interrupt(_ error: StoreError) {
+        resumeAll(throwing: error) { $0.trouble = error }
+    }
+
+    private func resumeAll(throwing error: StoreError, _ note: (inout State) -> Void) {
         let waiting = state.withLock { state in
-            state.failure = error
+            note(&state)
             state.order.removeAll()
             defer { state.continuations.removeAll() }
             return Array(state.continuations.values)

@@ -126,6 +126,9 @@ package final class Watchdog: Sendable {
         if let error = state.sinkError {
             raise(.degraded, "the database refuses (\(state.sinkAttempts) tries): \(error)")
         }
+        if let error = state.logError {
+            raise(.degraded, "the log cannot be read (\(state.sinkAttempts) tries): \(error)")
+        }
         if engine.sinkIsBehind {
             raise(
                 .degraded,

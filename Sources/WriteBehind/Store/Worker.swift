@@ -122,6 +122,28 @@ extension Worker {
     }
 }
 
+extension Worker {
+    /// Runs what waits for a disk, a database or another thread on a thread of its own, and suspends the caller
+    /// meanwhile: a thread of Swift's pool that waits may be the one that it waits for.
+    package static func waiting<R: Sendable>(
+        _ name: String, _ body: @escaping @Sendable () -> R
+    ) async -> R {
+        await withCheckedContinuation { continuation in
+            Thread.start(named: "wb-\(name)") { continuation.resume(returning: body()) }
+        }
+    }
+
+    /// ``waiting(_:_:)`` for what throws.
+    package static func waiting<R: Sendable, E: Error>(
+        _ name: String, throwing body: @escaping @Sendable () throws(E) -> R
+    ) async throws(E) -> R {
+        let result = await waiting(name) { () -> Result<R, E> in
+            do throws(E) { return .success(try body()) } catch { return .failure(error) }
+        }
+        return try result.get()
+    }
+}
+
 extension Thread {
     /// Starts a thread under a name that `top -H` shows. The kernel learns it only from the thread itself.
     fileprivate static func start(named name: String, _ body: @escaping @Sendable () -> Void) {
