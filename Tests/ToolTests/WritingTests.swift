@@ -39,7 +39,8 @@ import WriteBehind
         let missing = try Tool.run("import", fixture.path, "airline", json)
         #expect(missing.status == 2)
         let result = try Tool.run(
-            "import", fixture.path, "airline", json, "--schema", "code text key, name text null")
+            "import", fixture.path, "airline", json, "--create", "--schema",
+            "code text key, name text null")
         #expect(result.status == 0, "\(result.errors)")
         #expect(try Tool.run("log", fixture.path).output.contains(#"airline["UA"] put name=NULL"#))
     }

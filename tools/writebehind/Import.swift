@@ -12,10 +12,14 @@ struct Import: AsyncParsableCommand {
             Opens the store for writing, so nobody else may. Columns are found by name:
             the first line of a CSV file, the keys of each JSON object. The file is read
             twice: nothing is written when a row is no good. An empty CSV field is null
-            where the column admits that.
+            where the column admits that. A blob is 00ff or x'00ff' in CSV, and
+            {"blob":"00ff"} in JSON.
 
             A table that is not there yet is made from --schema: name type, then key,
-            null or expires.
+            null or expires. A store that is not there yet is made with --create.
+
+            Ends with 3 when the database refused rows: they are in the log and in
+            quarantine.
 
             Examples:
               writebehind import airport flight flights.csv
@@ -31,13 +35,15 @@ struct Import: AsyncParsableCommand {
     var table: String
     @Argument(help: "The file.", completion: .file())
     var file: String
-    @Option(help: "csv or ndjson; else by the file's name.")
+    @Option(help: "csv or ndjson; else by the file's name (.csv, .ndjson, .jsonl, .json).")
     var format: Format?
     @Option(
         help: ArgumentHelp(
             "The columns of a new table, as in 'id integer key, name text, note text null'.",
             valueName: "columns"))
     var schema: String?
+    @Flag(help: "Make the store where there is none.")
+    var create = false
     @Flag(help: "Check the file, write nothing.")
     var dryRun = false
     @OptionGroup var json: JSONOption
@@ -45,6 +51,11 @@ struct Import: AsyncParsableCommand {
 
     func run() async throws {
         let isThere = FileManager.default.fileExists(atPath: store.store + "/store.json")
+        guard isThere || create else {
+            throw ValidationError(
+                "There is no store \(WriteBehindText.quoted(store.store)); --create makes one.")
+        }
+        let format = try format ?? formatByName()
         let known = isThere ? try store.inspect().fullCatalog()[table]?.schema : nil
         let schema = try known ?? wantedSchema()
         if known != nil, self.schema != nil, try !SchemaText.agree(wantedSchema(), schema) {
@@ -52,15 +63,20 @@ struct Import: AsyncParsableCommand {
                 "There is a table \(WriteBehindText.quoted(table)) with other columns; "
                     + "leave --schema out to use these.")
         }
-        let source = try RowFile(
-            file, format: format ?? (file.hasSuffix(".csv") ? .csv : .ndjson), schema: schema)
+        let source = try RowFile(file, format: format, schema: schema)
         let checking = progress.bar("checking", total: source.byteCount, unit: .bytes)
         let count = try source.read { values, offset in
             _ = try RowCodec.encode(values, schema)
             checking.advance(to: offset)
         }
         checking.finish()
-        guard !dryRun else { return tell(count, schema, report: nil) }
+        guard !dryRun else { return try tell(count, schema, report: nil) }
+        try tell(count, schema, report: try await write(source, schema))
+    }
+
+    private func write(
+        _ source: RowFile, _ schema: TableSchema
+    ) async throws -> RowImporter.Report {
         let importer = try RowImporter(store: store.store, schema: schema)
         let bar = progress.bar("writing", total: source.byteCount, unit: .bytes)
         do {
@@ -69,12 +85,27 @@ struct Import: AsyncParsableCommand {
                 bar.advance(to: offset)
             }
         } catch {
+            note(
+                "note: \(WriteBehindText.counted(importer.rowCount, "row")) of the file reached "
+                    + "the log before it failed")
             _ = try? await importer.close()
             throw error
         }
         let report = try await importer.close()
         bar.finish()
-        tell(count, schema, report: report)
+        return report
+    }
+
+    /// A file that does not say what it is might be read as something else than it is.
+    private func formatByName() throws -> Format {
+        switch URL(fileURLWithPath: file).pathExtension.lowercased() {
+        case "csv": return .csv
+        case "ndjson", "jsonl", "json": return .ndjson
+        default:
+            throw ValidationError(
+                "Give --format csv or ndjson: the name of \(WriteBehindText.quoted(file)) does not "
+                    + "say which it is.")
+        }
     }
 
     private func wantedSchema() throws -> TableSchema {
@@ -87,20 +118,42 @@ struct Import: AsyncParsableCommand {
         return try SchemaText.parse(table, schema)
     }
 
-    private func tell(_ count: Int, _ schema: TableSchema, report: CloseReport?) {
+    private func tell(_ count: Int, _ schema: TableSchema, report: RowImporter.Report?) throws {
         var output = Output()
         if json.json {
             output.line(
                 JSON.object([
-                    ("v", .number(1)), ("table", .string(schema.name)), ("rows", .number(count)),
-                    ("durable", .optional(report?.durable) { .number($0) }),
-                    ("pending", .optional(report?.pending) { .number($0) }),
+                    ("v", .number(1)), ("table", .string(schema.name)),
+                    ("rows", .number(report?.rows ?? count)),
+                    ("quarantined", .optional(report?.quarantined) { .number($0) }),
+                    ("durable", .optional(report?.close.durable) { .number($0) }),
+                    ("pending", .optional(report?.close.pending) { .number($0) }),
                 ]).text)
+        } else if let report {
+            for line in lines(report, schema) { output.line(line) }
         } else {
-            let what = report == nil ? "good, nothing written" : "written to \(plain(schema.name))"
-            output.line("\(WriteBehindText.counted(count, "row")) \(what)")
+            output.line("\(WriteBehindText.counted(count, "row")) good, nothing written")
         }
         output.flush()
+        if let report, report.quarantined > 0 { throw ExitStatus.warnings }
+    }
+
+    private func lines(_ report: RowImporter.Report, _ schema: TableSchema) -> [String] {
+        var lines = [
+            "\(WriteBehindText.counted(report.rows, "row")) written to the log for "
+                + plain(schema.name)
+        ]
+        if report.quarantined > 0 {
+            lines.append(
+                "\(WriteBehindText.count(report.quarantined)) of them in quarantine, since the "
+                    + "database refused them: `writebehind quarantine list` says why")
+        }
+        if report.close.pending > 0 {
+            lines.append(
+                "\(WriteBehindText.counted(Int(report.close.pending), "record")) not in the "
+                    + "database yet; the next open goes on")
+        }
+        return lines
     }
 }
 

@@ -93,7 +93,8 @@ extension Value {
             self = .real(value)
         case .text: self = .text(text)
         case .blob:
-            let digits = text.hasPrefix("x'") ? String(text.dropFirst(2).dropLast()) : text
+            let isLiteral = text.count > 2 && text.hasPrefix("x'") && text.hasSuffix("'")
+            let digits = isLiteral ? String(text.dropFirst(2).dropLast()) : text
             guard let value = WriteBehind.bytes(hexadecimal: digits) else { return nil }
             self = .blob(value)
         }

@@ -40,6 +40,9 @@ struct CSVRecords {
             fields.append(try field())
             guard offset < bytes.endIndex else { return fields }
             let separator = bytes[offset]
+            guard [0x2C, 0x0A, 0x0D].contains(separator) else {
+                throw RowFault(line: line, reason: "text follows the closing quote of a field")
+            }
             offset += 1
             if separator == 0x2C { continue }
             if separator == 0x0D, offset < bytes.endIndex, bytes[offset] == 0x0A { offset += 1 }

@@ -4,14 +4,18 @@ import WriteBehind
 
 /// A row of a file that does not fit its table.
 struct RowFault: Error, CustomStringConvertible {
+    var file: String?
     var line: Int
     var reason: String
 
-    var description: String { "line \(line): \(reason)" }
+    var description: String {
+        (file.map { "\(WriteBehindText.quoted($0)), " } ?? "") + "line \(line): \(reason)"
+    }
 }
 
 /// Rows of a table in a CSV or NDJSON file.
 struct RowFile {
+    private let path: String?
     private let data: Data
     private let format: Import.Format
     private let schema: TableSchema
@@ -19,6 +23,7 @@ struct RowFile {
     var byteCount: Int { data.count }
 
     init(_ path: String, format: Import.Format, schema: TableSchema) throws {
+        self.path = path
         data = try Data(contentsOf: URL(fileURLWithPath: path), options: .mappedIfSafe)
         self.format = format
         self.schema = schema
@@ -26,6 +31,7 @@ struct RowFile {
 
     /// A single row as a JSON object.
     init(text: String, schema: TableSchema) {
+        path = nil
         data = Data(text.utf8)
         format = .ndjson
         self.schema = schema
@@ -48,9 +54,14 @@ struct RowFile {
     func read(_ body: ([Value], Int) throws -> Void) throws -> Int {
         var rows = reader()
         var count = 0
-        while let values = try rows.next() {
-            try naming(rows.line) { try body(values, rows.offset) }
-            count += 1
+        do {
+            while let values = try rows.next() {
+                try naming(rows.line) { try body(values, rows.offset) }
+                count += 1
+            }
+        } catch var fault as RowFault {
+            fault.file = path
+            throw fault
         }
         return count
     }
@@ -76,6 +87,7 @@ struct RowFile {
         private let format: Import.Format
         private var records: CSVRecords
         private var places: [Int?]?
+        private var titleCount = 0
         var line: Int { records.line }
         var offset: Int { records.offset }
 
@@ -95,14 +107,19 @@ struct RowFile {
         private mutating func nextCSV() throws -> [Value]? {
             if places == nil {
                 guard let titles = try records.next() else { return nil }
+                titleCount = titles.count
                 places = try places(of: titles.map(\.text))
             }
             guard let fields = try records.next(), let places else { return nil }
+            guard fields.count == titleCount else {
+                throw RowFault(
+                    line: line,
+                    reason:
+                        "the line has \(WriteBehindText.counted(fields.count, "field")), the first "
+                        + "line \(titleCount); quote a field that holds a comma")
+            }
             return try zip(schema.columns, places).map { column, place in
                 guard let place else { return column.missingValue }
-                guard place < fields.count else {
-                    throw RowFault(line: line, reason: "the line has only \(fields.count) fields")
-                }
                 let field = fields[place]
                 if field.text.isEmpty, !field.isQuoted, column.isNullable { return .null }
                 guard let value = Value(field.text, as: column.type) else {
@@ -124,7 +141,12 @@ struct RowFile {
                     reason: "\(plain(schema.name)) has no column \(WriteBehindText.quoted(title))")
             }
             return try schema.columns.map { column in
-                let place = titles.firstIndex { isSameName($0, column.name) }
+                let found = titles.indices.filter { isSameName(titles[$0], column.name) }
+                guard found.count <= 1 else {
+                    throw RowFault(
+                        line: 1, reason: "column \(plain(column.name)) stands there twice")
+                }
+                let place = found.first
                 guard place != nil || column.isNullable || column.defaultValue != nil else {
                     throw RowFault(line: 1, reason: "column \(plain(column.name)) is missing")
                 }
@@ -150,10 +172,25 @@ struct RowFile {
                     line: line,
                     reason: "\(plain(schema.name)) has no column \(WriteBehindText.quoted(name))")
             }
-            return schema.columns.map { column in
-                let field = object.first { isSameName($0.key, column.name) }?.value
-                return field.map { $0.value(as: column.type) } ?? column.missingValue
+            return try schema.columns.map { try value(of: $0, in: object) }
+        }
+
+        private func value(
+            of column: WriteBehind.Column, in object: [String: JSONField]
+        ) throws -> Value {
+            let fields = object.filter { isSameName($0.key, column.name) }
+            guard fields.count <= 1 else {
+                throw RowFault(
+                    line: line, reason: "column \(plain(column.name)) stands there twice")
             }
+            guard let field = fields.first?.value else { return column.missingValue }
+            guard let value = field.value(as: column.type) else {
+                throw RowFault(
+                    line: line,
+                    reason: "\(plain(column.name)) is no \(column.type.rawValue); write it as "
+                        + JSONField.form(of: column.type))
+            }
+            return value
         }
     }
 }
@@ -188,18 +225,31 @@ struct JSONField: Decodable {
         }
     }
 
-    /// A value that fits no column is left to whoever encodes the row to refuse.
-    func value(as type: ColumnType) -> Value {
-        switch form {
-        case .null: return .null
-        case .bool(let value): return .integer(value ? 1 : 0)
-        case .integer(let value): return type == .real ? .real(Double(value)) : .integer(value)
-        case .real(let value): return .real(value)
-        case .text(let value): return .text(value)
-        case .object(let fields):
-            if let digits = fields["blob"], let value = Value(digits, as: .blob) { return value }
-            if let number = fields["real"], let value = Double(number) { return .real(value) }
-            return .null
+    /// The value for a column of this type; nil if the JSON is none. A null that the column does not take is
+    /// refused where the row is encoded.
+    func value(as type: ColumnType) -> Value? {
+        switch (form, type) {
+        case (.null, _): .null
+        case (.bool(let value), .integer): .integer(value ? 1 : 0)
+        case (.integer(let value), .integer): .integer(value)
+        case (.integer(let value), .real): .real(Double(value))
+        case (.real(let value), .real): .real(value)
+        case (.text(let value), .text): .text(value)
+        case (.object(let fields), .blob) where fields.count == 1:
+            fields["blob"].flatMap { bytes(hexadecimal: $0) }.map { .blob($0) }
+        case (.object(let fields), .real) where fields.count == 1:
+            fields["real"].flatMap { Value($0, as: .real) }
+        default: nil
+        }
+    }
+
+    /// How a value of a type is written, for a message.
+    static func form(of type: ColumnType) -> String {
+        switch type {
+        case .integer: "5"
+        case .real: #"1.5, or {"real":"inf"}"#
+        case .text: #""text""#
+        case .blob: #"{"blob":"00ff"}"#
         }
     }
 }
