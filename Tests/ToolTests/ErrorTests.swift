@@ -70,11 +70,42 @@ import WriteBehind
             "--row", "{", "--reason", "x")
     }
 
-    @Test func aReplayToBeforeTheFirstCommitSaysThatThereIsNothing() async throws {
+    @Test(arguments: [
+        ["--to-time", "2h"], ["--to-time", "2999-01-01"], ["--to-time", "1970-01-02"],
+    ])
+    func aTimeOutsideTheLogsSpanIsNotReached(option: [String]) async throws {
+        let fixture = try await Fixture.closed()
+        let path = fixture.path + ".sqlite"
+        for extra in [[], ["--dry-run"], ["--exclusive"]] {
+            let (process, output, errors) = Tool.process(
+                ["replay", fixture.path, "--into", path] + option + extra)
+            try process.run()
+            _ = output.fileHandleForReading.readDataToEndOfFile()
+            let said = errors.fileHandleForReading.readDataToEndOfFile()
+            process.waitUntilExit()
+            #expect(process.terminationStatus == 6)
+            let text = String(decoding: said, as: UTF8.self)
+            #expect(text.contains("is out of reach: log and snapshots tell of 2"), "\(text)")
+            #expect(text.hasSuffix("Z, #13\n"), "\(text)")
+            #expect(!FileManager.default.fileExists(atPath: path))
+        }
+    }
+
+    @Test func aReplayOfAnEmptyStoreToATimeSaysThatThereIsNothing() async throws {
+        let fixture = Fixture()
+        _ = try fixture.open()
+        try await fixture.close()
+        try expect(
+            6, "error: 1970-01-02T00:00:00.000Z is out of reach: nothing is durable yet\n",
+            "replay", fixture.path, "--into", fixture.path + ".sqlite", "--to-time", "1970-01-02")
+    }
+
+    @Test func aReplayToBeforeTheFirstRecordSaysThatThereIsNothing() async throws {
         let fixture = try await Fixture.closed()
         let path = fixture.path + ".sqlite"
         defer { try? FileManager.default.removeItem(atPath: path) }
-        let result = try Tool.run("replay", fixture.path, "--into", path, "--to-time", "1h")
+        let result = try Tool.run(
+            "replay", fixture.path, "--into", path, "--to-sequence", "1", "--exclusive")
         #expect(result.status == 0)
         #expect(result.output.contains("empty, as the store was before its first commit"))
     }

@@ -100,7 +100,7 @@ import WriteBehind
         #expect(result.output.contains("#1 to #13"))
         #expect(try fixture.contents() == before)
         #expect(try Tool.run("verify", target, "--database").status == 0)
-        #expect(try rows(target + "/database.sqlite") == 1)
+        #expect(try rows(target + "/database.sqlite") == 10)
     }
 
     @Test func aSnapshotSavesWhatTheLogLost() async throws {

@@ -116,9 +116,7 @@ struct Recover: AsyncParsableCommand {
         bar.finish()
         report.tell(result, path)
         report.finish()
-        if !result.lost.isEmpty || result.orphans > 0 || !result.unreadable.isEmpty {
-            throw ExitStatus.warnings
-        }
+        if result.losesAnything { throw ExitStatus.warnings }
     }
 }
 

@@ -31,8 +31,11 @@ package final class NewStore: Sendable {
     }
 
     /// Declares a table; numbers follow the order of declaration.
-    package func define(_ schema: TableSchema) throws -> UInt32 {
-        try store.engine.declare(schema).id
+    ///
+    /// - Parameter milliseconds: since 1970; that of the first write or before, since times never decrease.
+    package func define(_ schema: TableSchema, time milliseconds: UInt64) throws -> UInt32 {
+        time.wall.store(max(1, milliseconds), ordering: .relaxed)
+        return try store.engine.declare(schema).id
     }
 
     /// Writes a row whole.
@@ -43,6 +46,15 @@ package final class NewStore: Sendable {
         try withRoom {
             _ = try store.engine.write(
                 .put, table: UInt16(table), key: key.span, body: body.span)
+        }
+    }
+
+    /// Deletes a row.
+    package func delete(_ table: UInt32, key: [UInt8], time milliseconds: UInt64) throws {
+        time.wall.store(milliseconds, ordering: .relaxed)
+        try withRoom {
+            _ = try store.engine.write(
+                .delete, table: UInt16(table), key: key.span, body: Span())
         }
     }
 

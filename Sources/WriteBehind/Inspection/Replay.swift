@@ -18,6 +18,7 @@ package struct Replay {
     ) throws {
         self.store = store
         let history = store.history()
+        try history.requireSpan(of: point)
         let point = exclusive ? try Self.before(point, history) : point
         rows = try history.fold(to: point, tables: tables)
         position = rows.position
@@ -37,6 +38,9 @@ package struct Replay {
             return .sequence(mark.sequence - 1)
         }
     }
+
+    /// When the store was made, milliseconds since 1970: before all of its rows.
+    package var storeCreated: UInt64 { store.identity.createdMilliseconds }
 
     /// What is run to make the database, one statement a line.
     package var statements: [String] {

@@ -25,6 +25,7 @@ package struct ReplayPlan: Sendable {
         tables: Set<UInt32>?
     ) throws {
         let history = store.history()
+        try history.requireSpan(of: point)
         let limit = try history.limit(of: point)
         through = min(limit.sequence, store.readable)
         let environment = store.environment

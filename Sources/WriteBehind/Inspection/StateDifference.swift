@@ -29,7 +29,7 @@ package struct StateDifference {
         before = old.position
         after = new.position
         // Tables only gain columns: the later catalog explains both.
-        catalog = old.catalog.tables.count > new.catalog.tables.count ? old.catalog : new.catalog
+        catalog = before.sequence > after.sequence ? old.catalog : new.catalog
     }
 
     /// Calls back for each row that differs, with its table and key.

@@ -14,6 +14,8 @@ package enum HistoryError: Error, Sendable {
     case otherHistory(snapshot: UInt64)
     /// The log does not reach that far.
     case notReached(wanted: String, end: UInt64)
+    /// A time before or after all that log and snapshots tell of; `span` says what that is.
+    case outsideSpan(wanted: String, span: String)
 }
 
 extension HistoryError {
@@ -42,6 +44,8 @@ extension HistoryError: CustomStringConvertible {
             "the snapshot at sequence \(sequence) reflects another history than the log's"
         case .notReached(let wanted, let end):
             "\(wanted) lies ahead: the log ends at sequence \(end)"
+        case .outsideSpan(let wanted, let span):
+            "\(wanted) is out of reach: \(span)"
         }
     }
 }

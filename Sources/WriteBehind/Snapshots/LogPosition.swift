@@ -40,7 +40,7 @@ package enum LogPoint: Equatable, Sendable, CustomStringConvertible {
         switch self {
         case .end: "the end"
         case .sequence(let sequence): "sequence \(sequence)"
-        case .time(let time): "time \(time) ms"
+        case .time(let time): MomentText.iso(milliseconds: time)
         case .mark(let name): "mark \(Value.text(name))"
         }
     }

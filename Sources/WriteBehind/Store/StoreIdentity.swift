@@ -31,6 +31,12 @@ package struct StoreIdentity: Codable, Equatable, Sendable {
         self.created = Date(timeIntervalSince1970: Double(created) / 1000).formatted(.iso8601)
     }
 
+    /// When the store was made, to the second, milliseconds since 1970; 0 where that cannot be read.
+    package var createdMilliseconds: UInt64 {
+        guard let date = try? Date(created, strategy: .iso8601) else { return 0 }
+        return UInt64(max(0, date.timeIntervalSince1970 * 1000))
+    }
+
     package var storeID: StoreID {
         let bytes = unsafe withUnsafeBytes(of: uuid.uuid) { unsafe Array($0) }
         return StoreID(bytes.span)

@@ -55,7 +55,7 @@ enum ExitStatus: Int32, Error {
         switch error {
         case .log(let error): self.init(error)
         case .snapshot, .malformed, .otherHistory: self = .corrupt
-        case .gone, .unknownMark, .notReached: self = .targetNotReached
+        case .gone, .unknownMark, .notReached, .outsideSpan: self = .targetNotReached
         }
     }
 

@@ -124,21 +124,54 @@ struct RecoverReport {
             item("\(WriteBehindText.count(result.rows)) rows of snapshot #\(result.snapshot)")
         }
         item("\(WriteBehindText.count(result.records)) records of the log")
+        if let text = Self.text(result.database) { item(text) }
         head("lost")
-        if result.lost.isEmpty { item("nothing") }
-        for range in result.lost { item("#\(range.lowerBound) to #\(range.upperBound)".red) }
-        for segment in result.unreadable { item("all of \(RowName.path(segment))".red) }
-        if result.orphans > 0 {
-            item(
-                "\(WriteBehindText.count(result.orphans)) changes of rows ".red
-                    + "whose earlier versions are lost".red)
-        }
+        for line in Self.losses(result) { item(line.red) }
+        if !result.losesAnything { item("nothing") }
         fields += [
             ("into", .string(path)), ("snapshot", .number(result.snapshot)),
             ("rows", .number(result.rows)), ("records", .number(result.records)),
-            ("lost", .array(result.lost.map(Self.json))), ("orphans", .number(result.orphans)),
+            ("database", .optional(Self.text(result.database)) { .string($0) }),
+            ("lost", .array(result.lost.map(Self.json))),
+            ("orphans", .array(result.orphans.map(Self.json))),
             ("unreadable", .array(result.unreadable.map { .string($0) })),
+            ("badSnapshots", .array(result.badSnapshots.map { .string($0) })),
         ]
+    }
+
+    private static func losses(_ result: Salvage.Result) -> [String] {
+        var lines = result.lost.map { range in
+            "#\(range.lowerBound) to #\(range.upperBound), "
+                + WriteBehindText.counted(range.count, "record")
+                + (result.knowsRows(of: range) ? "; the rows are right, by the database" : "")
+        }
+        lines += result.unreadable.map { "all of \(RowName.path($0)), whose header is damaged" }
+        lines += result.badSnapshots.map { "a snapshot, of which the log was read: \($0)" }
+        return lines
+            + result.orphans.map {
+                "\(WriteBehindText.counted(Int($0.changes), "change")) of "
+                    + "\(WriteBehindText.counted(Int($0.rows), "row")) of \(plain($0.table)), "
+                    + "whose earlier versions are lost"
+            }
+    }
+
+    private static func text(_ database: Salvage.DatabaseUse) -> String? {
+        switch database {
+        case .none: nil
+        case .unusable(let reason):
+            "the database is of no help: \(WriteBehindText.message(reason))"
+        case .older(let watermark): "the database, at #\(watermark), has nothing newer"
+        case .used(let watermark, let restored, let removed):
+            "the database's rows at #\(watermark): \(WriteBehindText.count(restored)) put right, "
+                + "\(WriteBehindText.count(removed)) removed"
+        }
+    }
+
+    private static func json(_ orphans: Salvage.Orphans) -> JSON {
+        .object([
+            ("table", .string(orphans.table)), ("changes", .number(orphans.changes)),
+            ("rows", .number(orphans.rows)),
+        ])
     }
 
     // MARK: output

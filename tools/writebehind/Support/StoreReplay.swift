@@ -29,7 +29,9 @@ struct StoreReplay {
         let interrupts = Interrupts()
         let store = try NewStore(at: path)
         var numbers: [UInt32: UInt32] = [:]
-        for table in replay.tables { numbers[table.id] = try store.define(table.schema) }
+        for table in replay.tables {
+            numbers[table.id] = try store.define(table.schema, time: replay.storeCreated)
+        }
         var count = 0
         while let row = try replay.next() {
             guard let table = numbers[row.table] else { continue }
