@@ -28,7 +28,7 @@ struct QuarantineCommand: ParsableCommand {
         switch store.database.state {
         case .missing: return []
         case .readable(let contents): return contents.quarantined
-        case .unreadable(let reason): throw SinkError(.io, reason)
+        case .unreadable(let error): throw error
         case .foreign: throw SinkError(.foreignDatabase, "it belongs to another store")
         }
     }

@@ -12,16 +12,17 @@ struct Recover: AsyncParsableCommand {
         discussion: """
             Without --apply nothing is changed. --apply cuts off a torn end (and keeps
             it in quarantine/), takes what the write buffer holds, puts a database that
-            cannot serve aside, rebuilds it from snapshot and log, and verifies all of
-            it. No bytes are ever deleted.
+            cannot serve aside, rebuilds it from snapshot and log, makes a damaged
+            snapshot anew, and verifies all of it. No bytes are ever deleted.
 
             A log that is damaged where it had been durable cannot be made whole again:
             --salvage writes what can be read into a new store and lists what is lost.
 
             Ends with 0 when all is good, or a database is only missing or behind, as
             the next open makes it good by itself; 3 when something was lost or cut
-            off; 4 when the plan has to cut a torn end off; 5 when the log is damaged,
-            or the database drifted or useless; 7 when somebody has the store open.
+            off, or the database cannot be compared or is outdated; 4 when the plan has
+            to cut a torn end off; 5 when log or snapshots are damaged, or the database
+            drifted or useless; 7 when somebody has the store open.
 
             Examples:
               writebehind recover airport
@@ -93,12 +94,16 @@ struct Recover: AsyncParsableCommand {
     ) throws {
         let after = try StoreInspection(path: store.store)
         let log = try LogVerification(after, jobs: jobs)
-        let database = try DatabaseVerification(after, report: { _, _ in })
-        let isGood = log.worst == nil && database.fault == nil && database.differenceCount == 0
-        report.tellDone(after, aside: aside, isGood: isGood, rows: database.rowCount)
+        let snapshots = try SnapshotVerification(after.environment, jobs: jobs)
+        let database = try DatabaseJudgement(
+            after, verified: snapshots.good, report: { _, _ in })
+        let isGood =
+            log.worst == nil && snapshots.damaged.isEmpty
+            && database.severity ?? .warning == .warning
+        report.tellDone(after, aside: aside, isGood: isGood, database)
         report.finish()
         guard isGood else { throw ExitStatus.corrupt }
-        if plan.cutsOff { throw ExitStatus.warnings }
+        if plan.cutsOff || database.severity != nil { throw ExitStatus.warnings }
     }
 
     private func save(

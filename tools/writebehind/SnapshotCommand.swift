@@ -61,7 +61,8 @@ struct SnapshotCommand: ParsableCommand {
             abstract: "Make a snapshot of everything, from the last one and the log.",
             discussion: """
                 Opens the store for writing, so nobody else may; a running service takes its
-                own.
+                own. A damaged snapshot moves to quarantine/ first, if log and other
+                snapshots do without it.
 
                 Example:
                   writebehind snapshot take airport
@@ -74,6 +75,9 @@ struct SnapshotCommand: ParsableCommand {
 
         func run() async throws {
             let inspection = try store.inspect()
+            for path in try inspection.setDamagedSnapshotsAside() {
+                note("note: a damaged snapshot is \(RowName.path(path)) now")
+            }
             let opened = try await Store(at: store.store, configuration: .forTools)
             do {
                 try await opened.snapshot()
@@ -83,7 +87,7 @@ struct SnapshotCommand: ParsableCommand {
             }
             try await opened.close()
             try SnapshotReport(isJSON: json.json, clock: Clock(isUTC: utc)).tell(
-                try SnapshotVerification(inspection.environment, isWhole: false))
+                try SnapshotVerification(inspection.environment))
         }
     }
 }

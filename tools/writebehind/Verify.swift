@@ -17,7 +17,7 @@ struct Verify: ParsableCommand {
             compared; rows in quarantine are left out.
 
             Ends with 0 when all is good, 3 with warnings, 4 when the log's end is torn,
-            5 when something is damaged or a row differs.
+            5 when something is damaged or a row differs, 1 when a file cannot be read.
 
             Examples:
               writebehind verify airport
@@ -44,40 +44,39 @@ struct Verify: ParsableCommand {
     func run() throws {
         let inspection = try store.inspect()
         var report = VerifyReport(isJSON: json.json, limit: limit)
-        defer { report.finish() }
+        do {
+            try check(inspection, &report)
+        } catch {
+            report.finish(isComplete: false)
+            throw error
+        }
+        report.finish()
+        try report.status.check()
+    }
+
+    private func check(_ inspection: StoreInspection, _ report: inout VerifyReport) throws {
         let bytes = try StoreSummary(inspection).segments.bytes
         let bar = progress.bar("log", total: bytes, unit: .bytes)
+        defer { bar.finish() }
         let log = try LogVerification(inspection, jobs: jobs) { bar.advance(by: $0) }
         bar.finish()
         report.tell(log, inspection)
         let snapshots = try SnapshotVerification(inspection.environment, jobs: jobs)
         report.tell(snapshots, log)
         if database { try compare(inspection, snapshots.good, &report) }
-        report.finish()
-        try report.status.check()
     }
 
     private func compare(
         _ inspection: StoreInspection, _ verified: Set<UInt64>, _ report: inout VerifyReport
     ) throws {
-        switch inspection.database.state {
-        case .missing: return report.tellDatabase("there is none yet", isFault: false)
-        case .foreign: return report.tellDatabase("it belongs to another store", isFault: true)
-        case .unreadable(let reason): return report.tellDatabase(reason, isFault: true)
-        case .readable: break
-        }
         let bar = progress.bar("rows", total: 0, unit: .rows)
         defer { bar.finish() }
-        do {
-            let result = try DatabaseVerification(inspection, verified: verified) {
-                bar.advance(to: Int($0))
-            } report: {
-                report.tell($0, $1)
-            }
-            bar.finish()
-            report.tell(result, end: inspection.end)
-        } catch let error as HistoryError {
-            report.tellDatabase("it cannot be compared: \(error)", isFault: true)
+        let judgement = try DatabaseJudgement(inspection, verified: verified) {
+            bar.advance(to: Int($0))
+        } report: {
+            report.tell($0, $1)
         }
+        bar.finish()
+        report.tell(judgement, end: inspection.end)
     }
 }

@@ -7,7 +7,8 @@ package struct DatabaseInspection: Sendable {
     package enum State: Sendable, Equatable {
         case missing
         case readable(Contents)
-        case unreadable(reason: String)
+        /// It is damaged (`.corrupt`), or cannot be read now.
+        case unreadable(SinkError)
         /// It is a database, but of another store or of something else.
         case foreign
     }
@@ -23,16 +24,20 @@ package struct DatabaseInspection: Sendable {
     package let path: String
     package let state: State
 
-    package init(path: String, storeID: [UInt8]) {
+    /// - Parameter isLive: whether a writer has the store open.
+    package init(path: String, storeID: [UInt8], isLive: Bool) {
         self.path = path
         guard FileManager.default.fileExists(atPath: path) else {
             state = .missing
             return
         }
-        do {
-            state = try Self.open(path).read { db in try Self.read(db, storeID: storeID) }
+        do throws(SinkError) {
+            let access = try DatabaseAccess(path, isLive: isLive)
+            state = try throwingSinkError {
+                try access.queue.read { db in try Self.read(db, storeID: storeID) }
+            }
         } catch {
-            state = .unreadable(reason: "\(error)")
+            state = .unreadable(error)
         }
     }
 
@@ -43,15 +48,6 @@ package struct DatabaseInspection: Sendable {
     /// Whoever holds a state of the log proves that it had been durable.
     package var witnesses: [Witness] {
         contents.map { [Witness(name: "the database", sequence: $0.watermark.sequence)] } ?? []
-    }
-
-    /// A connection that cannot write.
-    static func open(_ path: String) throws -> DatabaseQueue {
-        var configuration = Configuration()
-        configuration.readonly = true
-        configuration.busyMode = .timeout(2)
-        configuration.label = "writebehind"
-        return try DatabaseQueue(path: path, configuration: configuration)
     }
 
     private static func read(_ db: Database, storeID: [UInt8]) throws -> State {

@@ -12,20 +12,16 @@ package struct RecoveryPlan: Sendable {
         case rebuildDatabase(snapshot: UInt64, records: UInt64)
         /// The database takes what the log has and it has not.
         case rollForward(records: UInt64)
-    }
-
-    package enum Database: Sendable, Equatable {
-        case missing
-        case good
-        case behind(UInt64)
-        /// Rows differ from the log.
-        case drifted(UInt64)
-        case unusable(reason: String)
+        /// Damaged snapshots move to `quarantine/`, and a new one is made.
+        case remakeSnapshots([UInt64])
     }
 
     package let store: StoreInspection
     package let log: LogVerification
-    package let database: Database
+    package let snapshots: SnapshotVerification
+    package let database: DatabaseJudgement
+    /// Why a database cannot be built; nil where it can, or there is no need.
+    package private(set) var obstacle: String?
     package private(set) var steps: [Step] = []
     package private(set) var seconds = 0.0
 
@@ -37,52 +33,36 @@ package struct RecoveryPlan: Sendable {
     ) throws {
         self.store = store
         log = try LogVerification(store, jobs: jobs, progress: progress)
-        database = try Self.judge(store, differs)
-        guard isRepairable else { return }
+        snapshots = try SnapshotVerification(store.environment, jobs: jobs)
+        database = try DatabaseJudgement(store, verified: snapshots.good, report: differs)
+        guard log.worst != .corrupt else { return }
+        let base = try rebuildBase()
         addLogSteps()
-        try addDatabaseSteps()
+        try addDatabaseSteps(base)
+        let damaged = snapshots.damaged
+        if !damaged.isEmpty, case .success = base { steps.append(.remakeSnapshots(damaged)) }
+    }
+
+    /// Whether log and snapshots still tell of everything: the reason why not, else.
+    private func rebuildBase() throws -> Result<Void, HistoryError> {
+        do throws(HistoryError) {
+            _ = try store.history(verified: snapshots.good).goodBase { _ in }
+            return .success(())
+        } catch {
+            if error.isOfDisk { throw error }
+            return .failure(error)
+        }
     }
 
     /// Whether the log itself is damaged where it had been durable: then only salvage into a new
     /// store helps.
-    package var isRepairable: Bool { log.worst != .corrupt }
+    package var isRepairable: Bool { log.worst != .corrupt && obstacle == nil }
 
     /// Whether there is something to do.
     package var isNeeded: Bool { !isRepairable || !steps.isEmpty }
 
     /// The sequences that cannot be read.
     package var lost: [ClosedRange<UInt64>] { log.findings.compactMap(\.lost) }
-
-    private static func judge(
-        _ store: StoreInspection,
-        _ differs: (String, DatabaseVerification.Difference) -> Void
-    ) throws -> Database {
-        switch store.database.state {
-        case .missing: return .missing
-        case .foreign: return .unusable(reason: "it belongs to another store")
-        case .unreadable(let reason): return .unusable(reason: reason)
-        case .readable(let contents):
-            let watermark = contents.watermark.sequence
-            guard watermark <= store.readable else {
-                return .unusable(
-                    reason: "it reflects #\(watermark), and the log ends at #\(store.readable)")
-            }
-            do {
-                let result = try DatabaseVerification(store, report: differs)
-                if let fault = result.fault { return .unusable(reason: fault) }
-                if result.differenceCount > 0 { return .drifted(result.differenceCount) }
-            } catch let error as HistoryError {
-                // A disk that cannot be read says nothing of the database.
-                if error.isOfDisk { throw error }
-                // Neither proof nor doubt: the log no longer tells, so the database is all there
-                // is.
-                guard case .gone = error else { return .unusable(reason: "\(error)") }
-            } catch {
-                return .unusable(reason: "\(error)")
-            }
-            return watermark < store.end ? .behind(store.end - watermark) : .good
-        }
-    }
 
     private mutating func addLogSteps() {
         guard let plan = store.log?.plan, let tail = store.log?.tail else { return }
@@ -94,17 +74,21 @@ package struct RecoveryPlan: Sendable {
         }
     }
 
-    private mutating func addDatabaseSteps() throws {
-        switch database {
-        case .good: return
-        case .behind(let records):
+    private mutating func addDatabaseSteps(_ base: Result<Void, HistoryError>) throws {
+        if let watermark = database.watermark, database.reasonToReplace == nil {
+            guard watermark < store.end else { return }
+            let records = store.end - watermark
             steps.append(.rollForward(records: records))
             seconds += Double(records) / 400_000
             return
-        case .missing where store.end == 0: return
-        case .missing: break
-        case .drifted(let rows): steps.append(.setDatabaseAside(reason: "\(rows) rows differ"))
-        case .unusable(let reason): steps.append(.setDatabaseAside(reason: reason))
+        }
+        if database.reasonToReplace == nil, store.end == 0 { return }
+        if case .failure(let error) = base {
+            obstacle = "\(error)"
+            return
+        }
+        if let reason = database.reasonToReplace {
+            steps.append(.setDatabaseAside(reason: reason))
         }
         let plan = try ReplayPlan(
             store, to: .end, exclusive: false, needsStatements: false, tables: nil)
@@ -124,20 +108,8 @@ extension RecoveryPlan {
     package func apply(
         _ configuration: StoreConfiguration = .forTools, progress: @Sendable (UInt64) -> Void
     ) async throws -> String? {
-        var aside: String?
+        let aside = try setAside()
         let (layout, disk) = (store.layout, store.environment.disk)
-        if steps.contains(where: \.isSettingAside) {
-            // Held until the database is out of the way: nobody may open the store in between.
-            guard let lock = try disk.lock(layout.lock) else {
-                throw StoreError.locked(path: layout.lock)
-            }
-            aside = try withExtendedLifetime(lock) {
-                try SQLiteSink.setAside(
-                    path: layout.database, reason: "recover",
-                    isOurs: store.database.state != .foreign, disk: disk
-                ).path
-            }
-        }
         let opened = try Store(
             at: layout.root, configuration: configuration,
             environment: .machine(configuration, disk: disk))
@@ -149,6 +121,7 @@ extension RecoveryPlan {
                 }
                 try await Task.sleep(for: .milliseconds(50))
             }
+            if steps.contains(where: \.isRemakingSnapshots) { try await opened.snapshot() }
         } catch {
             _ = try? await opened.close()
             throw error
@@ -158,8 +131,41 @@ extension RecoveryPlan {
     }
 }
 
+extension RecoveryPlan {
+    /// Moves what cannot serve out of the way; nobody may open the store in between.
+    private func setAside() throws -> String? {
+        let (layout, disk) = (store.layout, store.environment.disk)
+        guard steps.contains(where: { $0.isSettingAside || $0.isRemakingSnapshots }) else {
+            return nil
+        }
+        guard let lock = try disk.lock(layout.lock) else {
+            throw StoreError.locked(path: layout.lock)
+        }
+        return try withExtendedLifetime(lock) {
+            var aside: String?
+            for step in steps {
+                switch step {
+                case .setDatabaseAside:
+                    aside = try SQLiteSink.setAside(
+                        path: layout.database, reason: "recover",
+                        isOurs: store.database.state != .foreign, disk: disk
+                    ).path
+                case .remakeSnapshots(let damaged):
+                    _ = try SnapshotVerification.setAside(damaged, in: store.environment)
+                default: break
+                }
+            }
+            return aside
+        }
+    }
+}
+
 extension RecoveryPlan.Step {
-    var isSettingAside: Bool {
+    fileprivate var isSettingAside: Bool {
         if case .setDatabaseAside = self { true } else { false }
+    }
+
+    fileprivate var isRemakingSnapshots: Bool {
+        if case .remakeSnapshots = self { true } else { false }
     }
 }

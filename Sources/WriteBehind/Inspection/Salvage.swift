@@ -231,7 +231,7 @@ package final class Salvage {
         switch store.database.state {
         case .missing: return nil
         case .foreign: result.database = .unusable(reason: "it belongs to another store")
-        case .unreadable(let reason): result.database = .unusable(reason: reason)
+        case .unreadable(let error): result.database = .unusable(reason: error.message)
         case .readable(let contents):
             let watermark = contents.watermark.sequence
             if watermark > result.snapshot { return watermark }

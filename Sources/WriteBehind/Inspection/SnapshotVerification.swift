@@ -7,8 +7,13 @@ package struct SnapshotVerification: Sendable {
         package var head: SnapshotHead?
         package var rowCount: UInt64 = 0
         package var byteCount = 0
+        var error: SnapshotError?
         /// What is wrong with it.
-        package var fault: String?
+        package var fault: String? { error.map { "\($0)" } }
+        /// Whether its bytes are bad; a file that cannot be read now, or by this version, may be good.
+        package var isDamaged: Bool {
+            if case .damaged = error { true } else { false }
+        }
     }
 
     package let snapshots: [Snapshot]
@@ -21,6 +26,27 @@ package struct SnapshotVerification: Sendable {
         snapshots = concurrently(sequences.count, jobs: jobs) {
             Self.check(sequences[$0], environment, isWhole: isWhole)
         }
+    }
+
+    /// The sequences of those that are damaged.
+    package var damaged: [UInt64] { snapshots.filter(\.isDamaged).map(\.sequence) }
+
+    /// Moves damaged snapshots into `quarantine/`. The caller has the store's lock, and knows that log and other
+    /// snapshots do without them.
+    /// - Returns: where they are now.
+    package static func setAside(
+        _ sequences: [UInt64], in environment: LogEnvironment
+    ) throws(SystemError) -> [String] {
+        let (disk, layout) = (environment.disk, environment.layout)
+        var paths: [String] = []
+        for sequence in sequences {
+            let path = try layout.cutOff("snapshot", at: sequence, on: disk)
+            try disk.rename(layout.snapshot(sequence), to: path)
+            paths.append(path)
+        }
+        try disk.synchronizeDirectory(layout.quarantine)
+        try disk.synchronizeDirectory(layout.snapshots)
+        return paths
     }
 
     /// The sequences of those that were read and are good.
@@ -37,8 +63,25 @@ package struct SnapshotVerification: Sendable {
             snapshot.byteCount = reader.byteCount
             if isWhole { while try reader.next() {} }
         } catch {
-            snapshot.fault = "\(error)"
+            snapshot.error = error
         }
         return snapshot
+    }
+}
+
+extension StoreInspection {
+    /// Moves damaged snapshots into `quarantine/`, unless the store needs them: where the log's beginning is
+    /// deleted and no other snapshot is good.
+    /// - Returns: where they are now.
+    package func setDamagedSnapshotsAside() throws -> [String] {
+        let damaged = try SnapshotVerification(environment).damaged
+        guard !damaged.isEmpty else { return [] }
+        _ = try history().goodBase { _ in }
+        guard let lock = try environment.disk.lock(layout.lock) else {
+            throw StoreError.locked(path: layout.lock)
+        }
+        return try withExtendedLifetime(lock) {
+            try SnapshotVerification.setAside(damaged, in: environment)
+        }
     }
 }

@@ -41,7 +41,6 @@ package struct StoreInspection: Sendable {
         }
         self.identity = identity
         environment = LogEnvironment(disk: disk, layout: layout, storeID: identity.storeID)
-        database = DatabaseInspection(path: layout.database, storeID: identity.storeID.bytes)
         published = try LogInspection.published(environment)
         let writer = WriterProbe.find(lock: layout.lock)
         switch writer {
@@ -49,6 +48,9 @@ package struct StoreInspection: Sendable {
         case .unknown where published != nil: state = .live(process: nil)
         default: state = published == nil ? .closed : .ended
         }
+        let isLive = if case .live = state { true } else { false }
+        database = DatabaseInspection(
+            path: layout.database, storeID: identity.storeID.bytes, isLive: isLive)
         log =
             if case .live = state { nil } else {
                 try LogInspection(
@@ -56,6 +58,11 @@ package struct StoreInspection: Sendable {
                     witnesses: (trustsDatabase ? database.witnesses : [])
                         + (try StoreHistory.witnesses(environment)))
             }
+    }
+
+    /// Whether a writer has it open.
+    package var isLive: Bool {
+        if case .live = state { true } else { false }
     }
 
     /// The damage that opening the store would find; nil while it is being written.

@@ -5,7 +5,7 @@ import GRDB
 /// The database compared with what snapshot and log say it must hold at its watermark, row by row.
 ///
 /// Rows that quarantined commits touch are left out: the database has them as they were before.
-package struct DatabaseVerification {
+package struct DatabaseVerification: Sendable {
     package enum Difference: Equatable, Sendable {
         /// The log has the row, the database does not.
         case missing
@@ -30,6 +30,8 @@ package struct DatabaseVerification {
     package private(set) var differenceCount: UInt64 = 0
     /// What is wrong with the database as a whole.
     package private(set) var fault: String?
+    /// The fault is that it reflects another history than the log.
+    package private(set) var isOfOtherHistory = false
 
     private var held: Set<QuarantinedKey> = []
 
@@ -42,10 +44,9 @@ package struct DatabaseVerification {
         progress: (UInt64) -> Void = { _ in },
         report: (String, Difference) -> Void
     ) throws {
-        let queue = try DatabaseInspection.open(store.layout.database)
-        defer { try? queue.close() }
+        let access = try DatabaseAccess(store.layout.database, isLive: store.isLive)
         // One transaction: the database stays at one watermark while it is read.
-        try queue.read { db in
+        try access.queue.read { db in
             try compare(store, verified, db, progress, report)
         }
     }
@@ -73,6 +74,7 @@ package struct DatabaseVerification {
         guard rows.position.sequence == watermark,
             rows.position.chain == UInt64(bitPattern: row[1] as Int64)
         else {
+            isOfOtherHistory = true
             fault = "its watermark #\(watermark) belongs to another history than the log"
             return
         }

@@ -25,7 +25,7 @@ enum ExitStatus: Int32, Error {
             case let error as LogError: Self(error)
             case let error as StoreError: Self(error)
             case let error as HistoryError: Self(error)
-            case is SnapshotError: .corrupt
+            case let error as SnapshotError: Self(error)
             case let error as SinkError: error.kind == .corrupt ? .corrupt : .error
             case is Corruption, is MalformedRecord: .corrupt
             default: .error
@@ -38,6 +38,14 @@ enum ExitStatus: Int32, Error {
         case .unsupported: self = .unsupported
         case .deleted: self = .targetNotReached
         default: self = .error
+        }
+    }
+
+    private init(_ error: SnapshotError) {
+        switch error {
+        case .damaged: self = .corrupt
+        case .unsupported: self = .unsupported
+        case .system: self = .error
         }
     }
 
@@ -54,7 +62,8 @@ enum ExitStatus: Int32, Error {
     private init(_ error: HistoryError) {
         switch error {
         case .log(let error): self.init(error)
-        case .snapshot, .malformed, .otherHistory: self = .corrupt
+        case .snapshot(let error): self.init(error)
+        case .malformed, .otherHistory: self = .corrupt
         case .gone, .unknownMark, .notReached, .outsideSpan: self = .targetNotReached
         }
     }

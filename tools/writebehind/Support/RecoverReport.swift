@@ -20,12 +20,10 @@ struct RecoverReport {
     }
 
     func planStatus(_ plan: RecoveryPlan) -> ExitStatus {
-        if !plan.isRepairable { return .corrupt }
-        switch plan.database {
-        case .drifted, .unusable: return .corrupt
-        case .missing, .good, .behind:
-            return plan.cutsOff || plan.log.worst == .torn ? .torn : .done
-        }
+        if !plan.isRepairable || !plan.snapshots.damaged.isEmpty { return .corrupt }
+        if plan.database.severity == .corrupt { return .corrupt }
+        if plan.cutsOff || plan.log.worst == .torn { return .torn }
+        return plan.database.severity == nil ? .done : .warnings
     }
 
     // MARK: the plan
@@ -34,6 +32,9 @@ struct RecoverReport {
         head("found")
         for finding in plan.log.findings { item(VerifyReport.text(finding)) }
         if plan.log.findings.isEmpty { item("the log is good: \(Self.size(plan.log))") }
+        for snapshot in plan.snapshots.snapshots {
+            if let fault = snapshot.fault { item(fault) }
+        }
         item(database(plan))
         for row in differing { item("  \(row)") }
         head("lost")
@@ -47,6 +48,9 @@ struct RecoverReport {
                 item("takes about \(WriteBehindText.duration(seconds: plan.seconds + 1))")
             }
         } else {
+            if let obstacle = plan.obstacle {
+                item("no database can be built: \(WriteBehindText.message(obstacle))")
+            }
             item("--salvage DIRECTORY writes what can be read into a new store")
         }
         fields += [
@@ -64,16 +68,20 @@ struct RecoverReport {
     }
 
     private func database(_ plan: RecoveryPlan) -> String {
-        switch plan.database {
-        case .missing: "there is no database"
-        case .good: "the database agrees with the log"
-        case .behind(let records):
-            "the database agrees with the log and is "
-                + WriteBehindText.counted(Int(records), "record") + " behind"
-        case .drifted(let rows):
-            "\(WriteBehindText.count(rows)) rows of the database differ from the log"
-        case .unusable(let reason): "the database cannot serve: \(WriteBehindText.message(reason))"
+        if let fault = plan.database.fault {
+            return plan.database.reasonToReplace == nil
+                ? "the database: \(WriteBehindText.message(fault))"
+                : "the database cannot serve: \(WriteBehindText.message(fault))"
         }
+        guard case .compared(let result) = plan.database else { return "there is no database" }
+        guard result.differenceCount == 0 else {
+            return "\(WriteBehindText.count(result.differenceCount)) rows of the database differ "
+                + "from the log"
+        }
+        let behind = plan.store.end - min(plan.store.end, result.watermark)
+        return "the database agrees with the log"
+            + (behind > 0
+                ? " and is " + WriteBehindText.counted(Int(behind), "record") + " behind" : "")
     }
 
     private func text(_ step: RecoveryPlan.Step) -> String {
@@ -92,6 +100,9 @@ struct RecoverReport {
                 + ": " + WriteBehindText.counted(Int(records), "record")
         case .rollForward(let records):
             "bring the database up to date: " + WriteBehindText.counted(Int(records), "record")
+        case .remakeSnapshots(let damaged):
+            "keep \(WriteBehindText.counted(damaged.count, "damaged snapshot")) in quarantine/ and "
+                + "make a new one"
         }
     }
 
@@ -102,16 +113,22 @@ struct RecoverReport {
     // MARK: what was done
 
     mutating func tellDone(
-        _ store: StoreInspection, aside: String?, isGood: Bool, rows: UInt64
+        _ store: StoreInspection, aside: String?, isGood: Bool, _ database: DatabaseJudgement
     ) {
         head("done")
         if let aside { item("the old database is \(RowName.path(aside))") }
         item("the log ends at #\(store.end)")
-        item(
-            isGood
-                ? "verified: the log is good and all \(WriteBehindText.count(rows)) rows agree"
-                    .green
-                : "verification failed; see `writebehind verify --database`".red)
+        if !isGood {
+            item("verification failed; see `writebehind verify --database`".red)
+        } else if case .compared(let result) = database {
+            let rows = WriteBehindText.count(result.rowCount)
+            item("verified: the log is good and all \(rows) rows agree".green)
+        } else {
+            item("verified: the log is good".green)
+            if let fault = database.fault {
+                item("the database: \(WriteBehindText.message(fault))")
+            }
+        }
         fields += [
             ("end", .number(store.end)), ("aside", .optional(aside) { .string($0) }),
             ("good", .bool(isGood)),

@@ -64,7 +64,8 @@ enum StatusReport {
         switch summary.store.database.state {
         case .missing: return "none yet"
         case .foreign: return "belongs to another store".red
-        case .unreadable(let reason): return "unreadable: \(WriteBehindText.message(reason))".red
+        case .unreadable(let error):
+            return "unreadable: \(WriteBehindText.message(error.message))".red
         case .readable(let contents):
             let size = WriteBehindText.bytes(summary.databaseBytes)
             let start = "#\(contents.watermark.sequence), \(size), "

@@ -118,10 +118,19 @@ struct VerifyReport {
 
     // MARK: the database
 
-    mutating func tellDatabase(_ text: String, isFault: Bool) {
-        if isFault { note(.corrupt) }
-        line("database", isFault ? text.red : text)
-        fields.append(("database", .object([("fault", isFault ? .string(text) : .null)])))
+    /// - Parameter end: where the log ends; the database may be behind.
+    mutating func tell(_ judgement: DatabaseJudgement, end: UInt64) {
+        if let fault = judgement.fault, let severity = judgement.severity {
+            note(severity)
+            let text = WriteBehindText.message(fault)
+            line("database", severity == .corrupt ? text.red : text.yellow)
+            fields.append(("database", .object([("fault", .string(fault))])))
+        } else if case .compared(let result) = judgement {
+            tell(result, end: end)
+        } else {
+            line("database", "there is none yet")
+            fields.append(("database", .object([("fault", .null)])))
+        }
     }
 
     /// A row that differs, as soon as it is found.
@@ -142,9 +151,7 @@ struct VerifyReport {
         differences.append(.object([("row", .string(row)), ("difference", .string(text))]))
     }
 
-    /// - Parameter end: where the log ends; the database may be behind.
-    mutating func tell(_ result: DatabaseVerification, end: UInt64) {
-        if let fault = result.fault { return tellDatabase(fault, isFault: true) }
+    private mutating func tell(_ result: DatabaseVerification, end: UInt64) {
         let more = Int(result.differenceCount) - differences.count
         if more > 0 { line("", "and \(WriteBehindText.count(more)) more rows") }
         var text =
@@ -181,13 +188,17 @@ struct VerifyReport {
         output.line((width == nil ? head.lightBlack : head) + blanks + text)
     }
 
-    mutating func finish() {
+    /// - Parameter isComplete: false where something could not be read, so that there is no verdict.
+    mutating func finish(isComplete: Bool = true) {
         guard !isFinished else { return }
         isFinished = true
         if isJSON {
             fields.append(("differences", .array(differences)))
-            fields.append(("verdict", .string(worst?.rawValue ?? "good")))
+            fields.append(
+                ("verdict", isComplete ? .string(worst?.rawValue ?? "good") : .null))
             output.line(JSON.object(fields).text)
+        } else if !isComplete {
+            output.line("not finished".bold)
         } else if findingCount == 0 {
             output.line("OK".green.bold)
         } else {

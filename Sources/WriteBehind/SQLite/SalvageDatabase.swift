@@ -9,10 +9,9 @@ extension Salvage {
     /// Makes the rows those of the database, if it is whole and of the log's history.
     func putRightByDatabase() throws {
         do {
-            let queue = try DatabaseInspection.open(store.layout.database)
-            defer { try? queue.close() }
-            // One transaction: nobody else writes it, and a page that fails ends all of it.
-            try queue.read { db in
+            let access = try DatabaseAccess(store.layout.database, isLive: store.isLive)
+            // One transaction: all of it is of one watermark.
+            try access.queue.read { db in
                 if let fault = try fault(of: db) {
                     result.database = .unusable(reason: fault)
                 } else {
