@@ -77,7 +77,7 @@ extension SimulatedStore {
         guard let engine else { return }
         _ = try engine.declare(schema)
         let sequence = engine.log.lastSequence
-        model.append(.init(receipt: Receipt(firstSequence: sequence, sequence: sequence)))
+        model.append(.init(receipt: Receipt(firstSequence: sequence, sequence: sequence, store: 0)))
     }
 
     // MARK: ending

@@ -229,7 +229,9 @@ extension SimulatedStore {
         }
         for (index, row) in deleted.enumerated() {
             let sequence = before + UInt64(index) + 1
-            wrote(Receipt(firstSequence: sequence, sequence: sequence), [.delete(row)])
+            wrote(
+                Receipt(firstSequence: sequence, sequence: sequence, store: 0),
+                [.delete(row)])
         }
         _ = try result.get()
     }

@@ -265,7 +265,8 @@ import WriteBehind
         for receipt in [
             try #require(try await players.update(0) { $0.name = "poison" }),
             try #require(try await players.update(0) { $0.name = "poison" }),
-            try store.transaction { _ in }, try await store.readingTransaction { _ in },
+            try store.transaction { _ in },
+            try await store.transaction { _ = try await $0.get(0, from: players) },
         ] {
             try await store.wait(for: .materialized, receipt, timeout: .hang)
         }

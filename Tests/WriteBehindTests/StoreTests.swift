@@ -161,7 +161,7 @@ final class TemporaryStore: Sendable {
             try $0.put(KeyValue(key: "a", value: [1]), in: values)
         }
         #expect(receipt.sequence == receipt.firstSequence + 1)
-        try await store.readingTransaction { tx in
+        try await store.transaction { tx in
             let ada = try await tx.get(1, from: players)
             try tx.put(KeyValue(key: "b", value: Array((ada?.name ?? "").utf8)), in: values)
             try await tx.update(1, in: players) { $0.score += 5 }

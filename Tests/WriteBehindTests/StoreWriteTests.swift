@@ -130,7 +130,7 @@ struct PlayerWithTextScore: TableRow {
             for _ in 0..<2 {
                 group.addTask {
                     for _ in 0..<200 {
-                        try await store.readingTransaction { tx in
+                        try await store.transaction { tx in
                             let score = try await tx.get(1, from: players)?.score ?? 0
                             await Task.yield()
                             try tx.put(Player(id: 1, name: "Ada", score: score + 1), in: players)
@@ -165,18 +165,18 @@ struct PlayerWithTextScore: TableRow {
         }
 
         func rewardInATransaction() async throws {
-            try await store.readingTransaction { tx in
+            try await store.transaction { tx in
                 self.assertIsolated()
                 tries += 1
                 guard try await tx.get(1, from: players) != nil else { return }
                 try await tx.update(1, in: players) { $0.score += bonus }
-                try await Self.addOne(tx, players)
+                try await Self.addOne(&tx, players)
             }
         }
 
         /// A function of no actor takes the transaction along.
         private nonisolated static func addOne(
-            _ transaction: ReadingTransaction, _ players: StoredTable<Player>
+            _ transaction: inout Transaction, _ players: StoredTable<Player>
         ) async throws {
             try await transaction.update(1, in: players) { $0.score += 1 }
         }

@@ -236,7 +236,7 @@ struct Tables {
 
     private func move(_ from: Int, _ to: Int, _ amount: Int) async throws -> Receipt? {
         guard from != to else { return nil }
-        return try await store.readingTransaction { transaction in
+        return try await store.transaction { transaction in
             guard var source = try await transaction.get(from, from: items),
                 var target = try await transaction.get(to, from: items)
             else { return }

@@ -28,17 +28,17 @@ struct Board: Sendable {
             return try await flights.update(facts.key) { event.apply(to: &$0, facts: facts) }
         case .departed, .arrived, .cancelled:
             // The flight and the counters change together: all three or none.
-            return try await store.readingTransaction { transaction in
+            return try await store.transaction { transaction in
                 try await transaction.update(facts.key, in: flights) {
                     event.apply(to: &$0, facts: facts)
                 }
-                try await count(event, of: facts, in: transaction)
+                try await count(event, of: facts, in: &transaction)
             }
         }
     }
 
     private func count(
-        _ event: FlightEvent, of facts: Flight, in transaction: ReadingTransaction
+        _ event: FlightEvent, of facts: Flight, in transaction: inout Transaction
     ) async throws {
         let carrier = facts.key.carrier
         if try await !transaction.update(carrier, in: carriers, { event.count(in: &$0) }) {

@@ -111,7 +111,7 @@ extension TableSchema {
         return Int(column)
     }
 
-    fileprivate func skipValue(
+    func skipValue(
         _ reader: inout ByteReader, _ body: Span<UInt8>
     ) throws(RowError) -> Range<Int> {
         let start = reader.offset

@@ -79,6 +79,17 @@ package enum RowCodec {
         return values
     }
 
+    /// The value of one column outside the key. The columns behind it are not looked at.
+    package static func value(
+        at index: Int, in row: Span<UInt8>, _ schema: TableSchema
+    ) throws(RowError) -> Value {
+        var reader = ByteReader(0..<row.count)
+        let column = schema.valueColumns[index]
+        guard index < (try schema.valueCount(&reader, row)) else { return column.missingValue }
+        for _ in 0..<index { _ = try schema.skipValue(&reader, row) }
+        return try schema.value(column, &reader, row)
+    }
+
     /// The default of each column outside the key as it stands in a row body.
     package static func defaults(_ schema: TableSchema) -> [[UInt8]] {
         schema.valueColumns.map { column in

@@ -2,10 +2,11 @@ import EventLog
 
 /// The buffers that rows and keys are encoded into, used again and again.
 final class EncoderPool: Sendable {
-    /// One row encoder and one key encoder.
+    /// One row encoder, one key encoder, and room for a row that is read.
     struct Encoder: ~Copyable {
         var row: RowEncoder
         var key: KeyEncoder
+        var body: [UInt8] = []
 
         init(_ layout: RowLayout) {
             row = RowEncoder(layout)
@@ -47,12 +48,12 @@ final class EncoderPool: Sendable {
     }
 
     /// Runs `body` with an encoder of its own: an idle one, else a new one.
-    func withEncoder<R>(
-        _ body: (inout Encoder) throws(StoreError) -> R
-    ) throws(StoreError) -> R {
+    func withEncoder<R, E: Error>(
+        _ body: (inout Encoder) throws(E) -> R
+    ) throws(E) -> R {
         for slot in slots {
             let result = try slot.encoder.withLockIfAvailable {
-                (encoder) throws(StoreError) -> R in try body(&encoder)
+                (encoder) throws(E) -> R in try body(&encoder)
             }
             if let result { return result }
         }

@@ -1,4 +1,5 @@
 package import EventLog
+import Synchronization
 
 /// The store without types, threads and tasks: bytes in, bytes out.
 ///
@@ -6,6 +7,9 @@ package import EventLog
 /// write is appended to the log and applied to the view in one critical section, so that for every key
 /// the order in the view is the order in the log (I1).
 package final class Engine: Sendable {
+    /// No other engine of this process has it: what receipts know their store by.
+    package let number = counter.add(1, ordering: .relaxed).newValue
+    private static let counter = Atomic<UInt32>(0)
     package let log: Log
     package let view: CacheView
     package let time: any TimeSource
@@ -108,7 +112,8 @@ package final class Engine: Sendable {
                     return outcome
                 }
                 if case .appended(let sequence) = outcome {
-                    return Receipt(firstSequence: sequence, sequence: sequence)
+                    return Receipt(
+                        firstSequence: sequence, sequence: sequence, store: number)
                 }
                 wait(outcome)
             }

@@ -50,7 +50,9 @@ extension Engine {
             }
             guard let outcome else { return nil }
             if case .appended(let first) = outcome {
-                return Receipt(firstSequence: first, sequence: first + UInt64(commit.count) - 1)
+                return Receipt(
+                    firstSequence: first, sequence: first + UInt64(commit.count) - 1,
+                    store: number)
             }
             wait(outcome)
         }

@@ -37,6 +37,22 @@ extension Engine {
         }
     }
 
+    /// What memory says of a row, copied over the bytes in `body` if it has it.
+    func copyResident(
+        _ table: UInt16, _ key: Span<UInt8>, to body: inout [UInt8]
+    ) -> RowState {
+        let hash = view.hash(table: table, key: key)
+        return view.withShard(of: hash) { shard in
+            let found = shard.lookup(hash, table, key, now: milliseconds)
+            guard found.state == .full else { return found.state }
+            shard.withBody(found.reference) { row in
+                body.removeAll(keepingCapacity: true)
+                unsafe row.withUnsafeBufferPointer { unsafe body.append(contentsOf: $0) }
+            }
+            return .full
+        }
+    }
+
     /// Hands out the bytes of a whole row that is in memory, with its shard locked.
     @inline(__always)
     func withResident(
@@ -51,7 +67,7 @@ extension Engine {
 
     /// The row as of the last acknowledged write (I5), from memory or else from the database, which
     /// then fills the view.
-    func fetch(
+    nonisolated(nonsending) func fetch(
         _ table: UInt16, _ key: [UInt8], deadline: UInt64? = nil
     ) async throws -> Fetched {
         while true {
@@ -91,7 +107,9 @@ extension Engine {
         return try checked(stored, of: sink, since: undefined.watermark)
     }
 
-    private func read(_ table: UInt16, _ key: [UInt8]) async throws -> StoredRow {
+    private nonisolated(nonsending) func read(
+        _ table: UInt16, _ key: [UInt8]
+    ) async throws -> StoredRow {
         let undefined = notDefinedYet
         let sink = try readableSink()
         guard sink.holds(UInt32(table)) else { return undefined }

@@ -1,18 +1,25 @@
-/// What a write returns: its place in the one order of all writes.
+/// What a write returns: its place in the one order of all writes to a store.
+///
+/// It is good for the store that returned it, until that is closed. A store that is opened anew may give the numbers of
+/// writes that a crash took to others.
 public struct Receipt: Sendable, Hashable, Comparable {
     /// The sequence number of the commit's first record. 0 in the receipt of a call that wrote nothing, unless it is
     /// an update of a row of which the record that wrote it is still known.
     public let firstSequence: UInt64
     /// The sequence number of its last: what ``Store/wait(for:_:timeout:)`` waits for.
     public let sequence: UInt64
+    /// Which store it is of: ``Engine/number``, not a reference, which every write would have to count.
+    package let store: UInt32
 
-    package init(firstSequence: UInt64, sequence: UInt64) {
+    package init(firstSequence: UInt64, sequence: UInt64, store: UInt32) {
         self.firstSequence = firstSequence
         self.sequence = sequence
+        self.store = store
     }
 
     public static func < (left: Receipt, right: Receipt) -> Bool {
-        left.sequence < right.sequence
+        (left.sequence, left.firstSequence, left.store)
+            < (right.sequence, right.firstSequence, right.store)
     }
 }
 

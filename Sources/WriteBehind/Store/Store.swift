@@ -164,7 +164,7 @@ public final class Store: Sendable {
     /// Makes several changes, in any tables, one commit: all of it survives, shows and is applied to the
     /// database, or nothing.
     ///
-    /// Nothing is written if `body` throws. The transaction cannot read; see ``readingTransaction(_:)``.
+    /// Nothing is written if `body` throws. A `body` that reads is asynchronous: `await` the call then.
     ///
     /// - Returns: its receipt; where `body` changed nothing, one for the store's last write.
     /// - Throws: what `body` throws, and what any write throws.
@@ -179,27 +179,25 @@ public final class Store: Sendable {
         return try engine.commit(transaction.commit)
     }
 
-    /// Reads rows and makes changes that depend on them, as one commit.
+    /// Reads rows and makes changes that depend on them, in any tables, as one commit.
     ///
     /// `body` runs where the caller does, on an actor as well, and again from the start when a row that it read
     /// was changed by somebody else meanwhile, so it should do nothing but read and write the store. It is tried
-    /// until it succeeds or its task is cancelled.
+    /// until it succeeds or its task is cancelled. Nothing is written if it throws.
     ///
     /// - Returns: its receipt; where `body` changed nothing, one for the store's last write.
     /// - Throws: what `body` throws, what any write throws, and `CancellationError`.
     @discardableResult
-    public nonisolated(nonsending) func readingTransaction(
-        _ body: nonisolated(nonsending) (ReadingTransaction) async throws -> Void
+    public nonisolated(nonsending) func transaction(
+        _ body: nonisolated(nonsending) (inout Transaction) async throws -> Void
     ) async throws -> Receipt {
         while true {
             try open()
             try Task.checkCancellation()
-            let transaction = ReadingTransaction(engine: engine)
-            try await body(transaction)
-            guard !transaction.changes.commit.isEmpty else { return lastReceipt }
-            if let receipt = try engine.commit(
-                transaction.changes.commit, reads: transaction.reads)
-            {
+            var transaction = Transaction(engine: engine, reads: true)
+            try await body(&transaction)
+            guard !transaction.commit.isEmpty else { return lastReceipt }
+            if let receipt = try engine.commit(transaction.commit, reads: transaction.versions) {
                 return receipt
             }
         }
@@ -212,7 +210,7 @@ public final class Store: Sendable {
     /// A receipt for nothing new: what was last written.
     private var lastReceipt: Receipt {
         let last = engine.log.lastSequence
-        return Receipt(firstSequence: 0, sequence: last)
+        return Receipt(firstSequence: 0, sequence: last, store: engine.number)
     }
 
     // MARK: waiting
@@ -223,12 +221,14 @@ public final class Store: Sendable {
     /// `.staged` returns at once: every receipt is of a write that is there. Thousands of tasks may wait.
     /// Giving up waiting, for whatever reason, leaves the write as it is.
     ///
-    /// - Throws: ``StoreError/timedOut(_:)``; ``StoreError/logFailed(_:)`` when syncing failed and whether the
+    /// - Throws: ``StoreError/foreignReceipt``, at once, for the receipt of another store; ``StoreError/timedOut(_:)``;
+    ///   ``StoreError/logFailed(_:)`` when syncing failed and whether the
     ///   write survives is unknown; ``StoreError/quarantined(sequence:reason:)`` when the database refused it;
     ///   ``StoreError/closed(_:)`` when the store was closed before; `CancellationError`.
-    public func wait(
+    public nonisolated(nonsending) func wait(
         for stage: Stage, _ receipt: Receipt, timeout: Duration? = nil
     ) async throws {
+        guard receipt.store == engine.number else { throw StoreError.foreignReceipt }
         guard let timeout else { return try await wait(stage, receipt) }
         try await withThrowingTaskGroup(of: Bool.self) { group in
             group.addTask {
@@ -244,7 +244,7 @@ public final class Store: Sendable {
         }
     }
 
-    private func wait(_ stage: Stage, _ receipt: Receipt) async throws {
+    private nonisolated(nonsending) func wait(_ stage: Stage, _ receipt: Receipt) async throws {
         switch stage {
         case .staged: return
         case .durable: return try await waitUntilSynced(receipt.sequence)
@@ -261,14 +261,14 @@ public final class Store: Sendable {
         }
     }
 
-    private func waitUntilSynced(_ sequence: UInt64) async throws {
+    private nonisolated(nonsending) func waitUntilSynced(_ sequence: UInt64) async throws {
         guard store.synced.reached < sequence else { return }
         engine.log.flusher?.request(synced: sequence)
         try await store.synced.wait(for: sequence)
     }
 
     /// Suspends until the log's followers find a record: until it is durable in segments.
-    func waitUntilReadable(_ sequence: UInt64) async throws {
+    nonisolated(nonsending) func waitUntilReadable(_ sequence: UInt64) async throws {
         guard engine.log.durable < sequence else { return }
         engine.log.flusher?.request(durable: sequence)
         try await engine.durable.wait(for: sequence)
@@ -279,9 +279,11 @@ public final class Store: Sendable {
     /// What the database refused counts as done; ``quarantine`` lists it.
     ///
     /// - Throws: as ``wait(for:_:timeout:)``, but never that a commit was refused.
-    public func waitForAll(_ stage: Stage, timeout: Duration? = nil) async throws {
+    public nonisolated(nonsending) func waitForAll(
+        _ stage: Stage, timeout: Duration? = nil
+    ) async throws {
         // Of no commit, so of none in quarantine: a barrier is passed, whatever became of single writes.
-        let barrier = Receipt(firstSequence: 0, sequence: engine.log.lastSequence)
+        let barrier = lastReceipt
         try await wait(for: stage, barrier, timeout: timeout)
     }
 

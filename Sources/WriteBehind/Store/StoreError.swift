@@ -29,6 +29,8 @@ public enum StoreError: Error, Sendable {
     case schema(SchemaError)
     /// The table was declared with another store: ``Store/table(_:)`` of this one was not called for it.
     case unknownTable(String)
+    /// The receipt is of another store, or of this one before it was opened anew.
+    case foreignReceipt
     /// An `update` gave the row another key, or the first row for an `increment` has another. To change a key,
     /// delete the row and put the new one.
     case keyChanged(table: String)
@@ -82,6 +84,9 @@ extension StoreError: CustomStringConvertible {
         case .row(let error): "\(error)"
         case .schema(let error): "\(error)"
         case .unknownTable(let name): "table \(Value.text(name)) was not declared with this store"
+        case .foreignReceipt:
+            "the receipt is of another store, or of this one before it was opened anew; "
+                + "wait for it with the store whose write returned it"
         case .keyChanged(let table):
             "table \(Value.text(table)): an update may not change a row's key; "
                 + "delete the row and put the new one"

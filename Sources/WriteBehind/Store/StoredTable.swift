@@ -74,7 +74,10 @@ public struct StoredTable<Row: TableRow>: Sendable {
     ///   - ttl: how long a copy that this call brings into memory may serve reads.
     /// - Returns: nil if there is no such row.
     /// - Throws: ``StoreError``, or `CancellationError` where the task is cancelled while the database is read.
-    public func get(_ key: Row.Key, ttl: Duration? = nil) async throws -> Row? {
+    public nonisolated(nonsending) func get(
+        _ key: Row.Key, ttl: Duration? = nil
+    ) async throws -> Row? {
+        if case .known(let row) = try resident(key) { return row }
         let bytes = try encoded(key)
         let fetched = try await engine.fetch(id, bytes, deadline: ttl.map { deadline(after: $0) })
         return try fetched.body.map { try decode(key: bytes, body: $0) }
@@ -82,9 +85,30 @@ public struct StoredTable<Row: TableRow>: Sendable {
 
     /// The row with this key if it is in memory; nil says nothing about whether it exists.
     public func cached(_ key: Row.Key) throws -> Row? {
-        let bytes = try encoded(key)
-        guard case .known(let fetched) = engine.resident(id, bytes.span) else { return nil }
-        return try fetched.body.map { try decode(key: bytes, body: $0) }
+        guard case .known(let row) = try resident(key) else { return nil }
+        return row
+    }
+
+    private enum Resident {
+        case known(Row?)
+        case unknown
+    }
+
+    /// What memory says of a row. Allocates nothing but what the row itself does.
+    private func resident(_ key: Row.Key) throws -> Resident {
+        try encoders.withEncoder { (encoder) throws in
+            try encoder.encode(key)
+            var body: [UInt8] = []
+            swap(&body, &encoder.body)
+            defer { swap(&body, &encoder.body) }
+            switch engine.copyResident(id, encoder.key.key.span, to: &body) {
+            case .full:
+                // Not under the shard's lock: this is code of the user's, which may use the store.
+                return .known(try rowOf(key: encoder.key.key.span, body: body.span))
+            case .tombstone: return .known(nil)
+            case .absent, .partial: return .unknown
+            }
+        }
     }
 
     /// Drops the copy in memory, never the row. Does nothing while the database does not hold the row's last
@@ -119,8 +143,8 @@ public struct StoredTable<Row: TableRow>: Sendable {
             guard let body = fetched.body else { return nil }
             var row = try decode(key: bytes, body: body)
             try change(&row)
-            guard try transaction.patch(self, key: bytes, from: body, to: row) else {
-                return fetched.receipt
+            guard try transaction.patch(self, key: bytes, from: body, to: row) != nil else {
+                return receipt(for: fetched)
             }
             let read = ReadVersion(table: id, key: bytes, version: fetched.version)
             if let receipt = try engine.commit(transaction.commit, reads: [read]) {
@@ -143,7 +167,7 @@ public struct StoredTable<Row: TableRow>: Sendable {
     ///   no column outside the key has the name; ``StoreError/keyChanged(table:)`` for an `initial` with another
     ///   key; what any write or read throws.
     @discardableResult
-    public func increment(
+    public nonisolated(nonsending) func increment(
         _ key: Row.Key, _ column: String, by amount: Int = 1, orPut initial: Row? = nil
     ) async throws -> (value: Int, receipt: Receipt)? {
         let bytes = try encoded(key)
@@ -178,8 +202,12 @@ public struct StoredTable<Row: TableRow>: Sendable {
     }
 
     func decode(key: [UInt8], body: [UInt8]) throws -> Row {
+        try rowOf(key: key.span, body: body.span)
+    }
+
+    private func rowOf(key: Span<UInt8>, body: Span<UInt8>) throws -> Row {
         do {
-            return try RowDecoder.decode(Row.self, key: key.span, row: body.span, layout)
+            return try RowDecoder.decode(Row.self, key: key, row: body, layout)
         } catch let error as RowError {
             throw StoreError.row(error)
         }
@@ -188,14 +216,14 @@ public struct StoredTable<Row: TableRow>: Sendable {
     private func deadline(after ttl: Duration) -> UInt64 {
         engine.milliseconds + ttl.nanoseconds / 1_000_000
     }
-}
 
-extension Engine.Fetched {
-    /// A receipt for the row as it was found.
-    var receipt: Receipt {
-        switch version {
+    /// A receipt for a row as it was found.
+    private func receipt(for fetched: Engine.Fetched) -> Receipt {
+        switch fetched.version {
         case .resident(let sequence), .stored(let sequence):
-            Receipt(firstSequence: isFromDatabase ? 0 : sequence, sequence: sequence)
+            Receipt(
+                firstSequence: fetched.isFromDatabase ? 0 : sequence, sequence: sequence,
+                store: engine.number)
         }
     }
 }

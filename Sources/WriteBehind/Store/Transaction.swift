@@ -1,17 +1,38 @@
 import EventLog
 
-/// Changes that become one commit. They are seen by nobody until it is written, and after a crash all of them
-/// are there or none.
+/// Changes that become one commit, and the reads that they rest on.
+///
+/// Nobody sees the changes until they are written; after a crash all of them are there or none. They are written
+/// only if no row that the transaction has read was changed meanwhile. The transaction sees its own changes.
+///
+/// It lives as long as the closure that it was handed to: it cannot be copied, and a closure or task that outlives
+/// the call cannot have it. Hand it to functions of yours as an `inout` argument.
 ///
 /// Its methods throw ``StoreError/row(_:)`` for what does not fit its table, and
-/// ``StoreError/unknownTable(_:)`` for a table of another store.
-public struct Transaction: Sendable {
-    private let engine: Engine
-    package var commit = CommitBuilder()
-
-    init(engine: Engine) {
-        self.engine = engine
+/// ``StoreError/unknownTable(_:)`` for a table of another store. Those that read also throw
+/// ``StoreError/database(_:)`` when the database has to be read and cannot be, and `CancellationError`.
+public struct Transaction: ~Copyable, Sendable {
+    private struct RowID: Hashable {
+        var table: UInt16
+        var key: [UInt8]
     }
+
+    private let engine: Engine
+    /// Whether it may read: then it remembers what it has written.
+    private let reads: Bool
+    package var commit = CommitBuilder()
+    /// What must still be so when the commit is written.
+    private(set) var versions: [ReadVersion] = []
+    /// The bytes of rows as this transaction sees them; nil is deleted or absent.
+    private var seen: [RowID: [UInt8]?] = [:]
+    private var cleared: Set<UInt16> = []
+
+    init(engine: Engine, reads: Bool = false) {
+        self.engine = engine
+        self.reads = reads
+    }
+
+    // MARK: writing without reading
 
     /// Writes a whole row, in the place of the one with its key if there is one.
     public mutating func put<Row>(
@@ -20,6 +41,7 @@ public struct Transaction: Sendable {
         try check(table)
         let (key, body) = try table.encoded(row)
         commit.append(.put, table: table.id, key: key.span, body: body.span)
+        note(table.id, key, body)
     }
 
     /// Deletes the row with this key, if there is one.
@@ -29,30 +51,82 @@ public struct Transaction: Sendable {
         try check(table)
         let bytes = try table.encoded(key)
         commit.append(.delete, table: table.id, key: bytes.span, body: Span())
+        note(table.id, bytes, nil)
     }
 
     /// Deletes all rows of a table.
     public mutating func clear<Row>(_ table: StoredTable<Row>) throws(StoreError) {
         try check(table)
         commit.appendClear(table: table.id)
+        guard reads else { return }
+        seen = seen.filter { $0.key.table != table.id }
+        cleared.insert(table.id)
+    }
+
+    // MARK: reading
+
+    /// The row with this key, with this transaction's own changes; nil if there is none.
+    public nonisolated(nonsending) mutating func get<Row>(
+        _ key: Row.Key, from table: StoredTable<Row>
+    ) async throws -> Row? {
+        let bytes = try table.encoded(key)
+        return try await body(bytes, table).map { try table.decode(key: bytes, body: $0) }
+    }
+
+    /// Changes a row; only the columns that differ are logged. Also the way to add to a counter here.
+    ///
+    /// - Returns: whether there is such a row.
+    /// - Throws: ``StoreError/keyChanged(table:)`` if `change` gave it another key, and what `change` throws.
+    @discardableResult
+    public nonisolated(nonsending) mutating func update<Row>(
+        _ key: Row.Key, in table: StoredTable<Row>, _ change: (inout Row) throws -> Void
+    ) async throws -> Bool {
+        let bytes = try table.encoded(key)
+        guard let body = try await body(bytes, table) else { return false }
+        var row = try table.decode(key: bytes, body: body)
+        try change(&row)
+        if let after = try patch(table, key: bytes, from: body, to: row) {
+            note(table.id, bytes, after)
+        }
+        return true
+    }
+
+    private nonisolated(nonsending) mutating func body<Row>(
+        _ key: [UInt8], _ table: StoredTable<Row>
+    ) async throws -> [UInt8]? {
+        try check(table)
+        let id = RowID(table: table.id, key: key)
+        if let known = seen[id] { return known }
+        if cleared.contains(table.id) { return nil }
+        let fetched = try await engine.fetch(table.id, key)
+        versions.append(ReadVersion(table: table.id, key: key, version: fetched.version))
+        seen[id] = .some(fetched.body)
+        return fetched.body
+    }
+
+    private mutating func note(_ table: UInt16, _ key: [UInt8], _ body: [UInt8]?) {
+        if reads { seen[RowID(table: table, key: key)] = .some(body) }
     }
 
     private func check<Row>(_ table: StoredTable<Row>) throws(StoreError) {
         guard table.engine === engine else { throw .unknownTable(table.name) }
     }
+}
 
-    /// Logs the columns in which a row differs from its bytes; false if in none.
+extension Transaction {
+    /// Logs the columns in which a row differs from its bytes. Returns the bytes of the row then; nil if it differs
+    /// in none.
     mutating func patch<Row>(
         _ table: StoredTable<Row>, key: [UInt8], from body: [UInt8], to row: Row
-    ) throws(StoreError) -> Bool {
+    ) throws(StoreError) -> [UInt8]? {
         let (newKey, newBody) = try table.encoded(row)
         guard newKey == key else { throw .keyChanged(table: table.name) }
         let patch = try rowErrors { () throws(RowError) in
             try RowCodec.diff(old: body.span, new: newBody.span, table.layout.schema)
         }
-        guard let patch else { return false }
+        guard let patch else { return nil }
         commit.append(.patch, table: table.id, key: key.span, body: patch.span)
-        return true
+        return newBody
     }
 
     /// Logs the sum of a column's value and an amount, or the first row where there is none. Returns the
@@ -62,9 +136,8 @@ public struct Transaction: Sendable {
         by amount: Int, orPut initial: Row?
     ) throws(StoreError) -> Int? {
         guard let body else {
-            return try initial.map { (row) throws(StoreError) in
-                try put(row, in: table, key: key, column)
-            }
+            guard let initial else { return nil }
+            return try put(initial, in: table, key: key, column)
         }
         let schema = table.layout.schema
         let (index, old) = try table.integer(column, in: body)
@@ -99,10 +172,10 @@ extension StoredTable {
         guard let index = schema.valueIndex(of: column) else {
             throw cannotIncrement(column, "there is no such column outside the key")
         }
-        let values = try rowErrors { () throws(RowError) in
-            try RowCodec.decodeRow(body.span, schema)
+        let value = try rowErrors { () throws(RowError) in
+            try RowCodec.value(at: index, in: body.span, schema)
         }
-        guard case .integer(let value) = values[index] else {
+        guard case .integer(let value) = value else {
             throw cannotIncrement(column, "it holds no integer")
         }
         return (index, value)
