@@ -16,6 +16,8 @@ package struct StepGenerator {
     private let keyCount: Int
     private let tableCount: Int
     private var diskIsFull = false
+    /// What comes next: some steps say more in company.
+    private var next: [Step] = []
 
     private enum Trouble: CaseIterable { case database, constraints, disk }
 
@@ -41,6 +43,7 @@ package struct StepGenerator {
     }
 
     private mutating func step() -> Step {
+        if let step = next.popLast() { return step }
         if diskIsFull, isChosen(10) {
             diskIsFull = false
             return .freeDisk
@@ -51,16 +54,12 @@ package struct StepGenerator {
         switch number(0...99) {
         case 0..<48: return someWrite()
         case 48..<56:
-            let row = someRow()
-            let values = someValues(row.table)
-            let column = number(0...values.count - 1)
-            return .patch(row, column: column, values[column], meanwhile: beside())
+            return patch(someTable())
         case 56..<64: return .increment(someRow(), by: Int64(number(-9...9)), meanwhile: beside())
         case 64..<70: return .transaction(someChanges())
         case 70..<73: return .clear(someTable())
         case 73:
-            return tableCount > Tables.earlyCount && isChosen(50)
-                ? .addTable : .addColumn(someTable())
+            return tableCount > Tables.earlyCount && isChosen(50) ? .addTable : addColumn()
         case 74: return isChosen(50) ? .mark : someBurst()
         case 75..<83: return .read(someRow(), meanwhile: beside())
         case 83..<90: return .evict(someRow())
@@ -69,6 +68,20 @@ package struct StepGenerator {
         case 96: return .setClock(Int64(number(-200...200)) * (isChosen(30) ? 1000 : 1))
         default: return someOperation()
         }
+    }
+
+    private mutating func patch(_ table: UInt32) -> Step {
+        let row = Row(table: table, id: someID())
+        let values = someValues(table)
+        let column = number(0...values.count - 1)
+        return .patch(row, column: column, values[column], meanwhile: beside())
+    }
+
+    /// Rows from before are changed in the same block, more often than chance would have it.
+    private mutating func addColumn() -> Step {
+        let table = someTable()
+        next = (0..<number(0...3)).map { _ in patch(table) }
+        return .addColumn(table)
     }
 
     private mutating func someWrite() -> Step {
@@ -177,10 +190,11 @@ package struct StepGenerator {
     private mutating func someTable() -> UInt32 { UInt32(number(1...tableCount)) }
 
     private mutating func someRow() -> Row {
-        let table = someTable()
-        // Of the crowd, single rows are among the first ones as well.
-        return Row(table: table, id: Int64(number(0...keyCount - 1)))
+        Row(table: someTable(), id: someID())
     }
+
+    /// Of the crowd, single rows are among the first ones as well.
+    private mutating func someID() -> Int64 { Int64(number(0...keyCount - 1)) }
 
     /// Mostly of one row, which has as many followers then where it is refused, or of the whole crowd.
     private mutating func someBurst() -> Step {

@@ -10,35 +10,40 @@ package enum Tables {
     static let versions: [[TableSchema]] = [
         growing(
             "counter", [.column("n", .integer), .column("name", .text, nullable: true)],
+            // Two at once: a patch of the second leaves the first of an older row to its default.
             [
                 .column("extra", .integer, default: .integer(7)),
                 .column("note", .text, default: .text("-")),
-                .column("rate", .integer, nullable: true),
-            ]),
+            ],
+            [.column("rate", .integer, nullable: true)]),
         growing(
-            "flag", [.column("n", .integer)], [.column("level", .integer, default: .integer(-1))]),
+            "flag", [.column("n", .integer)],
+            [
+                .column("level", .integer, default: .integer(-1)),
+                .column("kind", .integer, nullable: true, default: .integer(3)),
+            ]),
         growing(
             "lease", [.column("n", .integer), .column("until", .integer, nullable: true)],
             [.column("holder", .text, nullable: true, default: .text("nobody"))], expiry: "until"),
         // With more rows than the others.
         growing(
             "crowd", [.column("n", .integer)],
-            [.column("mark", .integer, nullable: true, default: .integer(5))]),
+            [.column("mark", .integer, nullable: true, default: .integer(5))],
+            [.column("size", .integer, default: .integer(.min))]),
         growing(
             "session", [.column("n", .integer)],
             [
-                .column("until", .integer, nullable: true),
                 .column("user", .text, default: .text("")),
-            ],
-            expiry: "until"),
+                .column("until", .integer, nullable: true),
+            ], expiry: "until"),
     ]
 
-    /// A schema, and then the same with one of the added columns after the other. It expires by a column that it has.
+    /// A schema, and then the same with one group of added columns after the other. It expires by a column that it has.
     private static func growing(
-        _ name: String, _ columns: [Column], _ added: [Column], expiry: String? = nil
+        _ name: String, _ columns: [Column], _ added: [Column]..., expiry: String? = nil
     ) -> [TableSchema] {
         (0...added.count).map { count in
-            let columns = columns + added[..<count]
+            let columns = columns + added[..<count].joined()
             let hasExpiry = columns.contains { $0.name == expiry }
             return TableSchema(
                 name, [.key("id", .integer)] + columns, expiry: hasExpiry ? expiry : nil)
