@@ -176,7 +176,8 @@ extension SimulatedStore {
     private func inspected() -> (end: UInt64, worst: Finding.Severity?)? {
         // A store that was killed while it was made has no identity yet.
         guard
-            let inspection = try? StoreInspection(path: "/store", disk: disk, trustsDatabase: false)
+            let inspection = try? StoreInspection(
+                path: "/store", disk: disk, trustsWitnesses: false)
         else { return nil }
         do {
             return (inspection.end, try LogVerification(inspection).worst)

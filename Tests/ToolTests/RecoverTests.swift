@@ -128,4 +128,23 @@ import WriteBehind
         #expect(detached.status == 0, "\(detached.output)\(detached.errors)")
         #expect(try rows(fixture.path + "/database.sqlite") == 9)
     }
+
+    @Test func aSnapshotAheadOfTheLogIsDetachedAsWell() async throws {
+        let fixture = try await Fixture.closed()
+        let store = try fixture.open()
+        try store.table(Flight.self).put(Flight(50, "AA"))
+        try await store.snapshot()
+        try await fixture.close()
+        try FileManager.default.removeItem(atPath: fixture.segments[1])
+        #expect(try Tool.run("verify", fixture.path).status == 5)
+        let plan = try Tool.run("recover", fixture.path, "--detach")
+        #expect(
+            plan.output.contains("keep 1 snapshot that the log does not reach"), "\(plan.output)")
+        let detached = try Tool.run("recover", fixture.path, "--apply", "--detach")
+        #expect(detached.status == 0, "\(detached.output)\(detached.errors)")
+        #expect(try rows(fixture.path + "/database.sqlite") == 9)
+        #expect(try Tool.run("verify", fixture.path, "--database").status == 0)
+        let kept = try FileManager.default.contentsOfDirectory(atPath: fixture.path + "/quarantine")
+        #expect(kept.count == 1 && kept[0].hasSuffix(".snapshot"))
+    }
 }

@@ -38,7 +38,7 @@ struct Recover: AsyncParsableCommand {
             "Write what can be read into a new store, in a directory that is not there yet.",
             valueName: "directory"))
     var salvage: String?
-    @Flag(help: "Put a database aside that is ahead of the log, and believe the log.")
+    @Flag(help: "Put a database or snapshots aside that are ahead of the log; believe the log.")
     var detach = false
     @Option(help: ArgumentHelp("How many segments to read at once.", valueName: "count"))
     var jobs = ProcessInfo.processInfo.activeProcessorCount
@@ -53,7 +53,7 @@ struct Recover: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let inspection = try StoreInspection(path: store.store, trustsDatabase: !detach)
+        let inspection = try StoreInspection(path: store.store, trustsWitnesses: !detach)
         if case .live(let process) = inspection.state {
             let who = process.map { " (process \($0))" } ?? ""
             note("error: the store is open for writing\(who); nothing needs to be recovered")

@@ -12,7 +12,8 @@ struct Verify: ParsableCommand {
         usage: "writebehind verify [<options>] <store>",
         discussion: """
             Reads every byte of the log and the snapshots: checksums, the chain that
-            runs through all records, sequences without a gap, footers. With --database,
+            runs through all records, sequences without a gap, footers; that records fit
+            their tables, and that the rows can be told from them. With --database,
             snapshot and log are folded up to the database's watermark and every row is
             compared; rows in quarantine are left out.
 
@@ -63,6 +64,9 @@ struct Verify: ParsableCommand {
         report.tell(log, inspection)
         let snapshots = try SnapshotVerification(inspection.environment, jobs: jobs)
         report.tell(snapshots, log)
+        if log.worst != .corrupt, let fault = try inspection.faultOfRows(verified: snapshots.good) {
+            report.tell(fault)
+        }
         if database { try compare(inspection, snapshots.good, &report) }
     }
 

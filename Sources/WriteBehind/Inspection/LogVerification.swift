@@ -22,6 +22,14 @@ package struct LogVerification: Sendable {
             judge(segment, isLast: isLast, store)
             if !isLast { join(segment, segments[index + 1]) }
         }
+        if let last = segments.last, let staged = store.log?.staged,
+            let fault = last.fault(ofStaged: staged)
+        {
+            findings.append(
+                Finding(
+                    severity: .corrupt, path: store.layout.staging, offset: nil, lost: nil,
+                    reason: fault))
+        }
         if let damage = store.damage, !findings.contains(where: { $0.severity == .corrupt }) {
             findings.append(Finding(damage))
         }
@@ -85,7 +93,17 @@ package struct LogVerification: Sendable {
         let isGap = next.base != segment.nextSequence
         let isOther =
             segment.chain != nil && next.header != nil && next.header?.chain != segment.chain
-        guard isGap || isOther else { return }
+        guard isGap || isOther else {
+            if let known = segment.tablesAfter, let named = next.tablesBefore, known != named {
+                findings.append(
+                    Finding(
+                        severity: .corrupt, path: next.path, offset: SegmentHeader.byteCount,
+                        lost: nil,
+                        reason: "the preamble names other tables than the segment before it",
+                        evidence: Evidence.sealed.label))
+            }
+            return
+        }
         findings.append(
             Finding(
                 severity: .corrupt, path: next.path, offset: 0,

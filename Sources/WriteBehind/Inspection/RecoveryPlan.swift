@@ -14,6 +14,8 @@ package struct RecoveryPlan: Sendable {
         case rollForward(records: UInt64)
         /// Damaged snapshots move to `quarantine/`, and a new one is made.
         case remakeSnapshots([UInt64])
+        /// Snapshots that are ahead of the log move to `quarantine/`.
+        case setSnapshotsAside([UInt64])
     }
 
     package let store: StoreInspection
@@ -37,9 +39,12 @@ package struct RecoveryPlan: Sendable {
         database = try DatabaseJudgement(store, verified: snapshots.good, report: differs)
         guard log.worst != .corrupt else { return }
         let base = try rebuildBase()
+        // Where they count as evidence, the log is damaged.
+        let ahead = snapshots.snapshots.map(\.sequence).filter { $0 > store.end }
+        if !ahead.isEmpty { steps.append(.setSnapshotsAside(ahead)) }
         addLogSteps()
         try addDatabaseSteps(base)
-        let damaged = snapshots.damaged
+        let damaged = snapshots.damaged.filter { $0 <= store.end }
         if !damaged.isEmpty, case .success = base { steps.append(.remakeSnapshots(damaged)) }
     }
 
@@ -135,9 +140,7 @@ extension RecoveryPlan {
     /// Moves what cannot serve out of the way; nobody may open the store in between.
     private func setAside() throws -> String? {
         let (layout, disk) = (store.layout, store.environment.disk)
-        guard steps.contains(where: { $0.isSettingAside || $0.isRemakingSnapshots }) else {
-            return nil
-        }
+        guard steps.contains(where: \.isMovingFiles) else { return nil }
         guard let lock = try disk.lock(layout.lock) else {
             throw StoreError.locked(path: layout.lock)
         }
@@ -150,8 +153,8 @@ extension RecoveryPlan {
                         path: layout.database, reason: "recover",
                         isOurs: store.database.state != .foreign, disk: disk
                     ).path
-                case .remakeSnapshots(let damaged):
-                    _ = try SnapshotVerification.setAside(damaged, in: store.environment)
+                case .remakeSnapshots(let sequences), .setSnapshotsAside(let sequences):
+                    _ = try SnapshotVerification.setAside(sequences, in: store.environment)
                 default: break
                 }
             }
@@ -161,8 +164,11 @@ extension RecoveryPlan {
 }
 
 extension RecoveryPlan.Step {
-    fileprivate var isSettingAside: Bool {
-        if case .setDatabaseAside = self { true } else { false }
+    fileprivate var isMovingFiles: Bool {
+        switch self {
+        case .setDatabaseAside, .remakeSnapshots, .setSnapshotsAside: true
+        default: false
+        }
     }
 
     fileprivate var isRemakingSnapshots: Bool {

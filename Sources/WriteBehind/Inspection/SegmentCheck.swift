@@ -40,6 +40,12 @@ package struct SegmentCheck: Sendable {
     /// The chain value there; nil where damage leaves it unknown.
     package private(set) var chain: UInt64?
     private let limit: UInt64
+    /// The tables that the segment's preamble names; nil where it cannot be read.
+    private(set) var tablesBefore: Catalog?
+    /// What its records are checked by; nil where damage leaves unknown which tables there are.
+    private var records: RecordCheck?
+    /// The tables known at its end; nil where damage leaves that unknown.
+    var tablesAfter: Catalog? { records?.catalog }
 
     /// - Parameter limit: the last sequence to look at; what follows may be half written.
     package init(
@@ -95,6 +101,7 @@ package struct SegmentCheck: Sendable {
                 note(at: offset, reason, through: next.header.firstSequence - 1)
                 nextSequence = next.header.firstSequence
                 chain = nil
+                records = nil
                 offset = next.offset
             }
         }
@@ -112,12 +119,15 @@ package struct SegmentCheck: Sendable {
             guard block.firstSequence > nextSequence else { return }
             nextSequence = block.firstSequence
             chain = nil
+            records = nil
         }
+        let isFirst = offset == SegmentHeader.byteCount
         let fault =
             try loader.load(block, at: offset, of: segment, chainBefore: chain)
-            ?? Self.malformed(block, loader.payload.span)
+            ?? malformed(block, loader.payload.span, isFirst: isFirst)
         if let fault {
             note(at: offset, fault, through: block.nextSequence - 1)
+            records = nil
         } else {
             good.append((block, offset))
         }
@@ -126,24 +136,58 @@ package struct SegmentCheck: Sendable {
     }
 
     /// What is wrong with the block's records; nil if nothing is.
-    private static func malformed(_ block: BlockHeader, _ payload: Span<UInt8>) -> String? {
+    private mutating func malformed(
+        _ block: BlockHeader, _ payload: Span<UInt8>, isFirst: Bool
+    ) -> String? {
         do throws(MalformedRecord) {
             var commits = try CommitCursor(block, payload)
-            while let commit = try commits.next(payload) {
-                var reader = ByteReader(commit.records)
-                var count: UInt32 = 0
-                while !reader.isAtEnd {
-                    _ = try reader.record(payload)
-                    count += 1
+            if isFirst {
+                guard let preamble = commits.preamble else {
+                    return "the segment's first block has no preamble"
                 }
-                guard count == commit.count else {
-                    return
-                        "commit \(commit.firstSequence) holds \(count) records, not \(commit.count)"
+                let check = try RecordCheck(preamble: payload.extracting(preamble))
+                (tablesBefore, records) = (check.catalog, check)
+            }
+            while let commit = try commits.next(payload) {
+                if records == nil {
+                    try Self.parse(commit, payload)
+                } else {
+                    try records?.check(commit, in: payload)
                 }
             }
             return nil
         } catch {
             return "the block holds no valid records: \(error.reason)"
+        }
+    }
+
+    /// What can be told of records whose tables are unknown.
+    private static func parse(
+        _ commit: Commit, _ payload: Span<UInt8>
+    ) throws(MalformedRecord) {
+        var reader = ByteReader(commit.records)
+        var count: UInt32 = 0
+        while !reader.isAtEnd {
+            _ = try reader.record(payload)
+            count += 1
+        }
+        guard count == commit.count else {
+            throw MalformedRecord(
+                offset: commit.records.lowerBound,
+                reason: "commit \(commit.firstSequence) holds \(count) records, not \(commit.count)"
+            )
+        }
+    }
+
+    /// What is wrong with commits that staging holds behind this segment; nil if nothing is, or damage leaves that
+    /// unknown.
+    func fault(ofStaged commits: [LogInspection.StagedCommit]) -> String? {
+        do throws(MalformedRecord) {
+            var check = records
+            for staged in commits { try check?.check(staged.commit, in: staged.records.span) }
+            return nil
+        } catch {
+            return "staging holds no valid records: \(error.reason)"
         }
     }
 
@@ -158,9 +202,15 @@ package struct SegmentCheck: Sendable {
             nextSequence = max(nextSequence, footer.firstSequence)
         }
         chain = footer.chain
-        if try segment.seekTable(footer, at: offset) == nil {
+        if let table = try segment.seekTable(footer, at: offset) {
+            // Readers go by a whole one, so a wrong one keeps them from finding what is there.
+            if findings.isEmpty, table.blockOffsets != good.map(\.offset) {
+                note(at: offset, "the seek table does not match the blocks", through: nil)
+            }
+        } else {
             warn(at: offset, "the seek table is damaged; readers do without it")
-        } else if offset + BlockHeader.byteCount + Int(footer.packedLength) < byteCount {
+        }
+        if offset + BlockHeader.byteCount + Int(footer.packedLength) < byteCount {
             warn(at: offset, "bytes follow the seek table")
         }
     }

@@ -26,9 +26,9 @@ package struct StoreInspection: Sendable {
 
     /// - Throws: ``StoreError/notAStore(path:reason:)``; ``LogError`` where files cannot be read.
     ///
-    /// - Parameter trustsDatabase: whether the database's watermark proves what was durable.
+    /// - Parameter trustsWitnesses: whether database and snapshots prove what was durable.
     package init(
-        path: String, disk: any Disk = PosixDisk(), trustsDatabase: Bool = true
+        path: String, disk: any Disk = PosixDisk(), trustsWitnesses: Bool = true
     ) throws {
         var path = path
         while path.count > 1, path.hasSuffix("/") { path.removeLast() }
@@ -42,7 +42,7 @@ package struct StoreInspection: Sendable {
         self.identity = identity
         environment = LogEnvironment(disk: disk, layout: layout, storeID: identity.storeID)
         published = try LogInspection.published(environment)
-        let writer = WriterProbe.find(lock: layout.lock)
+        let writer = WriterProbe.find(lock: layout.lock, on: disk)
         switch writer {
         case .process(let process) where published != nil: state = .live(process: process)
         case .unknown where published != nil: state = .live(process: nil)
@@ -55,8 +55,8 @@ package struct StoreInspection: Sendable {
             if case .live = state { nil } else {
                 try LogInspection(
                     environment,
-                    witnesses: (trustsDatabase ? database.witnesses : [])
-                        + (try StoreHistory.witnesses(environment)))
+                    witnesses: trustsWitnesses
+                        ? database.witnesses + (try StoreHistory.witnesses(environment)) : [])
             }
     }
 

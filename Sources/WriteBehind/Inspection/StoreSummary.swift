@@ -69,7 +69,8 @@ package struct StoreSummary: Sendable {
                 lastTime = header.time / 1000
                 guard let watermark, header.nextSequence > watermark + 1 else { continue }
                 lag.bytes += BlockHeader.byteCount + Int(header.packedLength)
-                lag.since = lag.since ?? header.time / 1000 - UInt64(header.span)
+                let time = header.time / 1000
+                lag.since = lag.since ?? time - min(time, UInt64(header.span))
             }
         }
         for commit in store.log?.staged ?? [] {

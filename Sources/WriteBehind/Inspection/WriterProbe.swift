@@ -1,3 +1,4 @@
+package import EventLog
 import Foundation
 
 /// Finds the process that has a store open for writing, without touching its lock.
@@ -6,6 +7,9 @@ import Foundation
 /// just that moment would be refused. Linux lists the holders of all locks in `/proc/locks`:
 ///
 ///     1: FLOCK  ADVISORY  WRITE 4711 fe:01:1837465 0 EOF
+///
+/// In a namespace of processes, a container for instance, the list leaves out the locks of processes outside it.
+/// There, the lock is asked where the list names nobody.
 package struct WriterProbe {
     package enum Finding: Equatable, Sendable {
         case nobody
@@ -14,14 +18,33 @@ package struct WriterProbe {
         case unknown
     }
 
-    package static func find(lock path: String, in list: String = "/proc/locks") -> Finding {
+    package static func find(
+        lock path: String, on disk: any Disk, in list: String = "/proc/locks",
+        namespace: String = "/proc/self/ns/pid"
+    ) -> Finding {
         let attributes = try? FileManager.default.attributesOfItem(atPath: path)
         guard let inode = attributes?[.systemFileNumber] as? NSNumber else { return .nobody }
         // An empty list, where nobody on the machine holds a lock, is read as nil.
         guard let file = FileHandle(forReadingAtPath: list),
             let data = try? file.readToEnd() ?? Data()
         else { return .unknown }
-        return find(inode: inode.uint64Value, in: String(decoding: data, as: UTF8.self))
+        let found = find(inode: inode.uint64Value, in: String(decoding: data, as: UTF8.self))
+        if found == .nobody, !isFirstNamespace(namespace) { return ask(path, on: disk) }
+        return found
+    }
+
+    /// Whether the list names the locks of all processes: the kernel's first namespace has a fixed number.
+    private static func isFirstNamespace(_ path: String) -> Bool {
+        (try? FileManager.default.destinationOfSymbolicLink(atPath: path)) == "pid:[4026531836]"
+    }
+
+    /// Takes the lock for a moment.
+    private static func ask(_ path: String, on disk: any Disk) -> Finding {
+        do throws(SystemError) {
+            return try disk.lock(path) == nil ? .unknown : .nobody
+        } catch {
+            return .unknown
+        }
     }
 
     /// Compares inodes alone: the device that the list names is not always the one that a file

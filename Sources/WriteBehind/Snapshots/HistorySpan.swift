@@ -9,10 +9,10 @@ extension StoreHistory {
             throw .outsideSpan(wanted: "\(point)", span: "nothing is durable yet")
         }
         guard span.contains(time) else {
+            let (first, last) = (LogPoint.time(span.lowerBound), LogPoint.time(span.upperBound))
             throw .outsideSpan(
                 wanted: "\(point)",
-                span: "log and snapshots tell of \(MomentText.iso(milliseconds: span.lowerBound)) to "
-                    + "\(MomentText.iso(milliseconds: span.upperBound)), #\(durable)")
+                span: "log and snapshots tell of \(first) to \(last), #\(durable)")
         }
     }
 

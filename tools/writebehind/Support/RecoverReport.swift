@@ -100,6 +100,9 @@ struct RecoverReport {
                 + ": " + WriteBehindText.counted(Int(records), "record")
         case .rollForward(let records):
             "bring the database up to date: " + WriteBehindText.counted(Int(records), "record")
+        case .setSnapshotsAside(let ahead):
+            "keep \(WriteBehindText.counted(ahead.count, "snapshot")) that the log does not reach in "
+                + "quarantine/"
         case .remakeSnapshots(let damaged):
             "keep \(WriteBehindText.counted(damaged.count, "damaged snapshot")) in quarantine/ and "
                 + "make a new one"

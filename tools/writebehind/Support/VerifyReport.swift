@@ -10,6 +10,7 @@ struct VerifyReport {
     private var output = Output()
     private var fields: [(String, JSON)] = [("v", .number(1))]
     private var differences: [JSON] = []
+    private var findings: [JSON] = []
     private var worst = Finding.Severity?.none
     private var findingCount = 0
     private var isFinished = false
@@ -49,11 +50,11 @@ struct VerifyReport {
         }
         fields.append(("staged", .number(store.log?.staged.count ?? 0)))
         for finding in log.findings { tell(finding) }
-        fields.append(("findings", .array(log.findings.map(Self.json))))
     }
 
-    private mutating func tell(_ finding: Finding) {
+    mutating func tell(_ finding: Finding) {
         note(finding.severity)
+        findings.append(Self.json(finding))
         let text = Self.text(finding)
         let word = finding.severity.rawValue
         line(finding.severity == .corrupt ? word.red.bold : word.yellow, text, width: word.count)
@@ -193,6 +194,7 @@ struct VerifyReport {
         guard !isFinished else { return }
         isFinished = true
         if isJSON {
+            fields.append(("findings", .array(findings)))
             fields.append(("differences", .array(differences)))
             fields.append(
                 ("verdict", isComplete ? .string(worst?.rawValue ?? "good") : .null))
