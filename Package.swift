@@ -72,6 +72,7 @@ let package = Package(
             dependencies: [
                 "WriteBehind", "EventLog", "TestSupport", "StoreSimulation",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "GRDBSQLite", package: "GRDB.swift"),
                 .product(name: "Logging", package: "swift-log"),
             ],

@@ -25,6 +25,38 @@ import WriteBehind
         }
         #expect(faults.isEmpty, "\(faults.joined(separator: "\n"))")
     }
+
+    /// Names go through SQL in ways of their own where a table changes.
+    @Test(arguments: HostileNameTests.names)
+    func aTableAndColumnsOfAnyNameAreExtended(name: String) throws {
+        let store = try SteppedStore(TemporaryStore())
+        let key = Column.key("id", .integer)
+        for other in ["first", name + "2"] {
+            _ = try store.engine.declare(TableSchema(other, [key, .column(name, .text)]))
+        }
+        let old = TableSchema(name, [key, .column("a", .text)])
+        let definition = try store.engine.declare(old)
+        let bytes = try KeyCodec.encode([.integer(1)], old)
+        let body = try RowCodec.encodeRow([.text("a")], old)
+        let table = UInt16(definition.id)
+        _ = try store.engine.write(.put, table: table, key: bytes.span, body: body.span)
+        try #require(store.materialize())
+        let new = TableSchema(
+            name,
+            old.columns + [
+                .column(name, .text, default: .text(name)),
+                .column(name + "3", .integer, nullable: true),
+            ])
+        _ = try store.engine.declare(new)
+        let patch = try RowCodec.encodePatch([ColumnChange(column: 2, value: .integer(3))], new)
+        _ = try store.engine.write(.patch, table: table, key: bytes.span, body: patch.span)
+        try #require(store.materialize())
+        let isOut = store.engine.evict(table, bytes.span)
+        #expect(isOut)
+        let found = try #require(try store.engine.fetchBlocking(table, bytes)?.body)
+        let values = try RowCodec.decodeRow(found.span, new)
+        #expect(values == [.text("a"), .text(name), .integer(3)])
+    }
 }
 
 /// Tables of one store through three lives, the first two of which are killed, and what they must hold.

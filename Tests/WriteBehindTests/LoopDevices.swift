@@ -21,7 +21,7 @@ enum LoopDevices {
         try run(URL(filePath: "/usr/bin/env"), ["losetup", "--all"]).output
     }
 
-    private static func run(
+    static func run(
         _ program: URL, _ arguments: [String]
     ) throws -> (status: Int32, output: String) {
         let process = Process()

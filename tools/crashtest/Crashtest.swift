@@ -31,7 +31,7 @@ struct Crashtest: AsyncParsableCommand {
               crashtest --seconds 600 --directory /mnt/disk/crash
               crashtest --power --rounds 100  as root: ext4, xfs and btrfs
             """,
-        subcommands: [Child.self, Memory.self, Simulate.self])
+        subcommands: [Child.self, Memory.self, Narrow.self, Simulate.self])
 
     @Option(
         name: .customLong("rounds"),
