@@ -1,3 +1,4 @@
+import EventLog
 import Foundation
 import GRDB
 import Testing
@@ -146,5 +147,50 @@ import WriteBehind
         #expect(try Tool.run("verify", fixture.path, "--database").status == 0)
         let kept = try FileManager.default.contentsOfDirectory(atPath: fixture.path + "/quarantine")
         #expect(kept.count == 1 && kept[0].hasSuffix(".snapshot"))
+    }
+
+    @Test func originalsBesideAMergedSegmentAreNoDamageAndGo() async throws {
+        let fixture = try await Fixture.closed()
+        for number in 50..<52 {
+            let store = try fixture.open()
+            try store.table(Flight.self).put(Flight(number, "AA"))
+            try await fixture.close()
+        }
+        let originals = Dictionary(
+            uniqueKeysWithValues: try fixture.segments.dropFirst().map {
+                ($0, try Data(contentsOf: URL(fileURLWithPath: $0)))
+            })
+        let environment = try StoreInspection(path: fixture.path).environment
+        try SegmentMerge(environment, options: LogOptions())
+            .merge(try SegmentList(environment).segments)
+        #expect(try Tool.run("verify", fixture.path).status == 0)
+        for (path, data) in originals { try data.write(to: URL(fileURLWithPath: path)) }
+        let verify = try Tool.run("verify", fixture.path, "--database")
+        #expect(verify.status == 3, "\(verify.output)\(verify.errors)")
+        #expect(verify.output.contains("it was merged into the segment before it"))
+        let plan = try Tool.run("recover", fixture.path)
+        #expect(plan.status == 3)
+        #expect(plan.output.contains("remove 2 segments"), "\(plan.output)")
+        let applied = try Tool.run("recover", fixture.path, "--apply")
+        #expect(applied.status == 0, "\(applied.output)\(applied.errors)")
+        #expect(fixture.segments.count == 1)
+        #expect(try rows(fixture.path + "/database.sqlite") == 11)
+    }
+
+    /// Opening takes the lock first, and gives the store its identity then.
+    @Test func aStoreThatWasKilledBeforeItHadAnIdentityIsAnEmptyOne() async throws {
+        let fixture = Fixture()
+        try FileManager.default.createDirectory(
+            atPath: fixture.path, withIntermediateDirectories: true)
+        #expect(try Tool.run("verify", fixture.path).status == 1, "any directory")
+        try Data().write(to: URL(fileURLWithPath: fixture.path + "/LOCK"))
+        for command in ["verify", "status", "recover", "log"] {
+            let result = try Tool.run(command, fixture.path)
+            #expect(result.status == 0, "\(command): \(result.output)\(result.errors)")
+        }
+        #expect(try FileManager.default.contentsOfDirectory(atPath: fixture.path) == ["LOCK"])
+        _ = try fixture.open()
+        try await fixture.close()
+        #expect(try Tool.run("verify", fixture.path, "--database").status == 0)
     }
 }

@@ -98,12 +98,14 @@ struct Recover: AsyncParsableCommand {
         let database = try DatabaseJudgement(
             after, verified: snapshots.good, report: { _, _ in })
         let isGood =
-            log.worst == nil && snapshots.damaged.isEmpty
+            log.worst ?? .warning == .warning && snapshots.damaged.isEmpty
             && database.severity ?? .warning == .warning
         report.tellDone(after, aside: aside, isGood: isGood, database)
         report.finish()
         guard isGood else { throw ExitStatus.corrupt }
-        if plan.cutsOff || database.severity != nil { throw ExitStatus.warnings }
+        if plan.cutsOff || database.severity != nil || log.worst != nil {
+            throw ExitStatus.warnings
+        }
     }
 
     private func save(

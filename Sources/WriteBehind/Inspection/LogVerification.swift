@@ -12,7 +12,9 @@ package struct LogVerification: Sendable {
     package init(
         _ store: StoreInspection, jobs: Int = 1, progress: @Sendable (Int) -> Void = { _ in }
     ) throws {
+        let leftovers = try store.mergedSegments()
         let bases = try LogReader.segmentBases(store.environment)
+            .filter { !leftovers.contains($0) }
         // Beyond what a living writer has published, blocks may be half written.
         let limit: UInt64 = if case .live = store.state { store.readable } else { .max }
         segments = try Self.check(
@@ -21,6 +23,12 @@ package struct LogVerification: Sendable {
             let isLast = index == segments.count - 1
             judge(segment, isLast: isLast, store)
             if !isLast { join(segment, segments[index + 1]) }
+        }
+        for base in leftovers {
+            findings.append(
+                Finding(
+                    severity: .warning, path: store.layout.segment(base), offset: nil, lost: nil,
+                    reason: "it was merged into the segment before it; the next open removes it"))
         }
         if let last = segments.last, let staged = store.log?.staged,
             let fault = last.fault(ofStaged: staged)

@@ -5,6 +5,8 @@ package struct RecoveryPlan: Sendable {
     package enum Step: Sendable, Equatable {
         /// Bytes at the log's end move to `quarantine/`.
         case cutTail(path: String, offset: Int, bytes: Int)
+        /// Segments go whose records all stand in the one that they were merged into.
+        case removeMerged(segments: Int)
         /// The write buffer's commits go into the log.
         case takeStaged(commits: Int, through: UInt64)
         /// The database is kept under another name.
@@ -42,6 +44,8 @@ package struct RecoveryPlan: Sendable {
         // Where they count as evidence, the log is damaged.
         let ahead = snapshots.snapshots.map(\.sequence).filter { $0 > store.end }
         if !ahead.isEmpty { steps.append(.setSnapshotsAside(ahead)) }
+        let merged = try store.mergedSegments().count
+        if merged > 0 { steps.append(.removeMerged(segments: merged)) }
         addLogSteps()
         try addDatabaseSteps(base)
         let damaged = snapshots.damaged.filter { $0 <= store.end }

@@ -15,6 +15,8 @@ package struct StoreInspection: Sendable {
 
     package let layout: StoreLayout
     package let identity: StoreIdentity
+    /// Whether its first writer ended before the store had an identity. It is empty.
+    package let isUnmade: Bool
     package let environment: LogEnvironment
     package let state: State
     /// How the log ended; nil while it is being written.
@@ -33,7 +35,10 @@ package struct StoreInspection: Sendable {
         var path = path
         while path.count > 1, path.hasSuffix("/") { path.removeLast() }
         layout = StoreLayout(root: path)
-        guard let identity = try StoreIdentity.read(layout, on: disk) else {
+        let known = try StoreIdentity.read(layout, on: disk)
+        isUnmade = try known == nil && Self.isUnmade(layout, disk)
+        guard let identity = known ?? (isUnmade ? StoreIdentity(random: (0, 0), created: 0) : nil)
+        else {
             let isThere = FileManager.default.fileExists(atPath: path)
             throw StoreError.notAStore(
                 path: path,
@@ -58,6 +63,19 @@ package struct StoreInspection: Sendable {
                     witnesses: trustsWitnesses
                         ? database.witnesses + (try StoreHistory.witnesses(environment)) : [])
             }
+    }
+
+    /// Whether there is nothing yet but the lock that opening takes first.
+    private static func isUnmade(
+        _ layout: StoreLayout, _ disk: any Disk
+    ) throws(LogError) -> Bool {
+        do throws(SystemError) {
+            guard try disk.exists(layout.lock) else { return false }
+            guard try disk.exists(layout.log) else { return true }
+            return try disk.list(layout.log).isEmpty
+        } catch {
+            throw .system(error)
+        }
     }
 
     /// Whether a writer has it open.
@@ -91,5 +109,11 @@ package struct StoreInspection: Sendable {
     /// The first sequence that the log still holds; 1 for an empty one.
     package var first: UInt64 {
         get throws { try LogReader.segmentBases(environment).first ?? 1 }
+    }
+
+    /// The segments that were merged into the one before them and are not removed yet. A writer that is at work
+    /// may be about to do so.
+    package func mergedSegments() throws -> [UInt64] {
+        isLive ? [] : try SegmentList(environment).leftovers
     }
 }

@@ -23,7 +23,7 @@ struct RecoverReport {
         if !plan.isRepairable || !plan.snapshots.damaged.isEmpty { return .corrupt }
         if plan.database.severity == .corrupt { return .corrupt }
         if plan.cutsOff || plan.log.worst == .torn { return .torn }
-        return plan.database.severity == nil ? .done : .warnings
+        return plan.database.severity == nil && plan.log.worst == nil ? .done : .warnings
     }
 
     // MARK: the plan
@@ -100,6 +100,9 @@ struct RecoverReport {
                 + ": " + WriteBehindText.counted(Int(records), "record")
         case .rollForward(let records):
             "bring the database up to date: " + WriteBehindText.counted(Int(records), "record")
+        case .removeMerged(let segments):
+            "remove \(WriteBehindText.counted(segments, "segment")) whose records stand in the one "
+                + "before"
         case .setSnapshotsAside(let ahead):
             "keep \(WriteBehindText.counted(ahead.count, "snapshot")) that the log does not reach in "
                 + "quarantine/"

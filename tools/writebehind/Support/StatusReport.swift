@@ -10,7 +10,10 @@ enum StatusReport {
         var rows: [(String, String)] = [
             (
                 "store",
-                "\(RowName.path(store.layout.root))  \(store.identity.uuid.uuidString.lowercased())"
+                "\(RowName.path(store.layout.root))  "
+                    + (store.isUnmade
+                        ? "no identity yet; the next open makes it"
+                        : store.identity.uuid.uuidString.lowercased())
             ),
             ("state", state(summary)), ("log", log(summary)),
         ]
