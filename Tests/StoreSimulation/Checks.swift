@@ -60,7 +60,8 @@ extension SimulatedStore {
             return fail("database", "its watermark \(watermark) is inside a commit")
         }
         checkQuarantine(content)
-        let expected = model.fold(through: watermark, without: Set(content.quarantine.keys))
+        let expected = model.fold(
+            through: watermark, without: Set(quarantined(content).map(\.receipt.firstSequence)))
         guard let wrong = difference(content.rows, expected) else { return }
         fail("database", "at \(watermark): \(wrong)")
     }
@@ -83,28 +84,48 @@ extension SimulatedStore {
             + "and should be \(right.map { "\($0)" } ?? "absent")"
     }
 
-    /// I7: what is in quarantine was written, and is there for a row that was refused, or for a commit before it.
+    /// The commits in quarantine, by what the database says of it; in order.
+    func quarantined(_ content: SimulatedDatabase.Content) -> [StoreModel.Commit] {
+        guard !content.quarantine.isEmpty else { return [] }
+        return model.commits[..<model.count(through: content.watermark.sequence)].filter {
+            content.quarantine.contains($0.receipt.firstSequence, $0.changes.map(\.key))
+        }
+    }
+
+    /// I7: what is in quarantine is there for a row that was refused, or for a commit before it; and it is counted.
     private func checkQuarantine(_ content: SimulatedDatabase.Content) {
-        var held: [QuarantinedKey] = []
-        for commit in content.quarantine.values.sorted(by: { $0.firstSequence < $1.firstSequence })
-        {
-            let first = commit.firstSequence
-            let index = model.count(through: first - 1)
-            guard index < model.commits.count, model.commits[index].receipt.firstSequence == first
-            else { return fail("quarantine", "nobody wrote commit \(first)") }
-            let isRefused = model.commits[index].changes.contains { change in
+        var held: Set<QuarantinedKey> = []
+        let commits = quarantined(content)
+        for commit in commits {
+            let isRefused = commit.changes.contains { change in
                 everRefused.contains { change.concerns($0) }
             }
-            guard isRefused || commit.touches(held) else {
-                return fail("quarantine", "nothing refuses commit \(first)")
+            let keys = commit.changes.map(\.key)
+            let follows = keys.contains { key in
+                if held.contains(key) || held.contains(.table(key.table)) { return true }
+                guard case .table(let table) = key else { return false }
+                return held.contains { $0.table == table }
             }
-            held += commit.keys
+            guard isRefused || follows else {
+                return fail("quarantine", "nothing refuses commit \(commit.receipt)")
+            }
+            held.formUnion(keys)
+        }
+        let index = content.quarantine
+        if Set(index.held.keys) != held {
+            fail("quarantine", "it holds \(index.held.keys), its commits touch \(held)")
+        }
+        if index.commitCount != commits.count {
+            fail("quarantine", "it counts \(index.commitCount) commits of \(commits.count)")
+        }
+        if let first = commits.first?.receipt.firstSequence, index.lowest > first {
+            fail("quarantine", "the log is kept from \(index.lowest), and \(first) is needed")
         }
     }
 
     func checkNothingIsRefused() {
-        guard fault == nil, let left = database.content?.quarantine.keys.min() else { return }
-        fail("quarantine", "commit \(left) is still there, and nothing refuses it")
+        guard fault == nil, let left = database.content?.quarantine, !left.isEmpty else { return }
+        fail("quarantine", "\(left.held.keys) are still held, and nothing refuses them")
     }
 
     // MARK: memory
@@ -250,6 +271,14 @@ extension SimulatedStore {
 }
 
 extension StoreModel.Change {
+    var key: QuarantinedKey {
+        switch self {
+        case .put(let row, _), .patch(let row, _, _), .delete(let row):
+            .row(table: row.table, key: Tables.key(row.id))
+        case .clear(let table): .table(table)
+        }
+    }
+
     func concerns(_ row: Row) -> Bool {
         switch self {
         case .put(let other, _), .patch(let other, _, _), .delete(let other): other == row

@@ -243,31 +243,31 @@ extension SimulatedStore {
         let quarantine = Quarantine(
             engine: store.engine, materializer: store.materializer, pins: store.pins)
         let taken = try quarantine.retryBlocking()
-        note("\(taken) left quarantine")
+        note("\(taken.applied) left quarantine, \(taken.left) stay")
         checkDatabase()
     }
 
     /// Gives a commit in quarantine up, or puts other values in the place of its first row. It waits for what was
     /// written before, so that has to succeed.
-    private func settle(_ index: Int, with values: [Value]?) throws {
+    private func settle(_ number: Int, with values: [Value]?) throws {
         guard let store, let engine, !isTroubled else { return }
         catchUp()
-        let quarantined = engine.sink.quarantined()
-        guard fault == nil, !quarantined.isEmpty else { return }
-        let commit = quarantined[index % quarantined.count]
+        let index = engine.sink.quarantine
+        guard fault == nil, let content = database.content, !index.isEmpty else { return }
+        // Those that only follow as well.
+        let commits = quarantined(content)
+        let commit = commits[number % commits.count]
         let correction = values.flatMap { self.correction(of: commit, $0) }
-        let stored = database.content?.rows ?? [:]
         let quarantine = Quarantine(
             engine: engine, materializer: store.materializer, pins: store.pins)
-        let sequence = commit.firstSequence
+        let sequence = commit.receipt.firstSequence
         let result: Result<Receipt, any Error> = Self.waiting { () async throws -> Receipt in
-            try await quarantine.settle(sequence, reason: "simulated") {
-                (transaction: inout Transaction) in
-                guard let correction else { return }
-                transaction.commit.append(
-                    .put, table: UInt16(correction.row.table),
-                    key: Tables.key(correction.row.id).span, body: correction.body.span)
-            }
+            try await quarantine.settle(
+                sequence, reason: "simulated",
+                with: correction.map {
+                    Quarantine.Correction(
+                        table: UInt16($0.row.table), key: Tables.key($0.row.id), body: $0.body)
+                }, true)
         }
         let receipt: Receipt
         do {
@@ -275,11 +275,16 @@ extension SimulatedStore {
         } catch StoreError.database(let reason) where reason.contains("only be retried") {
             return note(reason)
         }
+        let group = commit.changes.lazy.compactMap { index.held[$0.key]?.group }.first
+        let keys = group.flatMap { index.groups[$0]?.keys } ?? []
         var changes: [StoreModel.Change] = []
-        for case .row(let table, let key) in Self.keys(connectedWith: commit, in: quarantined) {
-            let row = try Tables.row(table, key.span)
-            let body = stored[row]
-            changes.append(try body.map { .put(row, try self.values($0, table)) } ?? .delete(row))
+        for row in try keys.map({ try Self.row($0) }).sorted(by: {
+            ($0.table, $0.id) < ($1.table, $1.id)
+        })
+        where row != correction?.row {
+            let body = content.rows[row]
+            changes.append(
+                try body.map { .put(row, try self.values($0, row.table)) } ?? .delete(row))
         }
         if let correction { changes.append(.put(correction.row, correction.values)) }
         wrote(receipt, changes)
@@ -288,23 +293,18 @@ extension SimulatedStore {
             guard case .put(let row, _) = change else { return false }
             return database.content?.refused.contains(row) ?? true
         }
-        if !isRefused, engine.sink.quarantined().contains(where: { $0.firstSequence == sequence }) {
+        if !isRefused, let content = database.content,
+            quarantined(content).contains(where: { $0.receipt.firstSequence == sequence })
+        {
             fail("settled", "commit \(sequence) is still in quarantine")
         }
     }
 
-    /// The keys of a commit, and of all that share rows with it, directly or through others, in order.
-    private static func keys(
-        connectedWith commit: QuarantinedCommit, in all: [QuarantinedCommit]
-    ) -> [QuarantinedKey] {
-        var group = [commit]
-        var rest = all.filter { $0.firstSequence != commit.firstSequence }
-        while let next = rest.firstIndex(where: { $0.touches(group.flatMap(\.keys)) }) {
-            group.append(rest.remove(at: next))
+    private static func row(_ key: QuarantinedKey) throws -> Row {
+        guard case .row(let table, let bytes) = key else {
+            throw SinkError(.corrupt, "a clear was given up")
         }
-        var seen: Set<QuarantinedKey> = []
-        return group.sorted { $0.firstSequence < $1.firstSequence }.flatMap(\.keys)
-            .filter { seen.insert($0).inserted }
+        return try Tables.row(table, bytes.span)
     }
 
     private struct Correction: Sendable {
@@ -313,8 +313,8 @@ extension SimulatedStore {
         var body: [UInt8]
     }
 
-    private func correction(of commit: QuarantinedCommit, _ values: [Value]) -> Correction? {
-        for case .row(let table, let key) in commit.keys {
+    private func correction(of commit: StoreModel.Commit, _ values: [Value]) -> Correction? {
+        for case .row(let table, let key) in commit.changes.map(\.key) {
             guard let row = try? Tables.row(table, key.span) else { continue }
             // They were made for the first table, and fit the others in part.
             let fitting = Tables.latest(table).valueColumns.map { column in

@@ -12,7 +12,7 @@ final class SimulatedDatabase: Sendable {
         var watermark: Watermark
         var tables: [UInt32: TableDefinition] = [:]
         var rows: [Row: [UInt8]] = [:]
-        var quarantine: [UInt64: QuarantinedCommit] = [:]
+        var quarantine = QuarantineIndex()
         /// Rows that may not be written, only deleted: the user's constraints.
         var refused: Set<Row> = []
     }
@@ -84,24 +84,6 @@ final class SimulatedDatabase: Sendable {
 }
 
 extension SimulatedDatabase.Content {
-    /// The latest commit in quarantine before `sequence` that shares a key with these.
-    func blocker(of keys: [QuarantinedKey], before sequence: UInt64 = .max) -> UInt64? {
-        quarantine.values
-            .filter { $0.firstSequence < sequence && $0.touches(keys) }
-            .map(\.firstSequence).max()
-    }
-
-    /// Removes a commit from quarantine, and all that follow it.
-    mutating func release(_ sequence: UInt64) {
-        guard let first = quarantine.removeValue(forKey: sequence) else { return }
-        var keys = first.keys
-        for commit in quarantine.values.sorted(by: { $0.firstSequence < $1.firstSequence })
-        where commit.firstSequence > sequence && commit.touches(keys) {
-            quarantine[commit.firstSequence] = nil
-            keys += commit.keys
-        }
-    }
-
     mutating func clear(_ table: UInt32) {
         rows = rows.filter { $0.key.table != table }
     }
@@ -126,23 +108,6 @@ extension SimulatedDatabase.Content {
                 throw SinkError(.corrupt, error.reason)
             }
             rows[row] = merged
-        }
-    }
-}
-
-extension QuarantinedCommit {
-    /// Whether it shares a row with the keys; a clear shares all rows of its table.
-    func touches(_ others: [QuarantinedKey]) -> Bool {
-        keys.contains { mine in
-            others.contains { other in
-                switch (mine, other) {
-                case (.row, .row): mine == other
-                case (.table(let table), .row(let other, _)),
-                    (.row(let other, _), .table(let table)),
-                    (.table(let table), .table(let other)):
-                    table == other
-                }
-            }
         }
     }
 }

@@ -50,9 +50,7 @@ final class SimulatedSink: Sink {
     func apply(_ batch: some SortedChanges) throws(SinkError) {
         try transaction { (content) throws(SinkError) in
             func check(_ key: QuarantinedKey) throws(SinkError) {
-                guard content.blocker(of: [key]) == nil else {
-                    throw SinkError(.constraint, "quarantine comes first")
-                }
+                try content.quarantine.refuse(key)
             }
             for table in batch.cleared {
                 try check(.table(table))
@@ -75,34 +73,47 @@ final class SimulatedSink: Sink {
 
     func applyInOrder(
         _ commits: [OrderedCommit], through: Watermark
-    ) throws(SinkError) -> [QuarantinedCommit] {
+    ) throws(SinkError) -> QuarantineIndex.Changes {
         try transaction { (content) throws(SinkError) in
-            var added: [QuarantinedCommit] = []
             for commit in commits {
-                guard let error = try Self.attempt(commit, &content) else { continue }
-                let quarantined = QuarantinedCommit(
-                    firstSequence: commit.firstSequence, recordCount: commit.recordCount,
-                    error: error, refusedAt: 0, attempts: 1, dependsOn: nil,
-                    keys: commit.contents.keys)
-                content.quarantine[commit.firstSequence] = quarantined
-                added.append(quarantined)
+                try Self.withQuarantine(of: &content) { (quarantine, content) throws(SinkError) in
+                    try quarantine.admit(commit, at: 0) { () throws(SinkError) in
+                        try Self.attempt(commit, &content)
+                    }
+                }
             }
             content.watermark = through
-            return added
+            return content.quarantine.takeChanges()
         }
     }
 
-    func retry(_ commits: [OrderedCommit]) throws(SinkError) -> [UInt64] {
-        try transaction { (content) throws(SinkError) in
-            var taken: [UInt64] = []
-            for commit in commits.sorted(by: { $0.firstSequence < $1.firstSequence })
-            where content.quarantine[commit.firstSequence] != nil {
-                guard try Self.attempt(commit, &content) == nil else { continue }
-                content.quarantine[commit.firstSequence] = nil
-                taken.append(commit.firstSequence)
+    func retry(
+        _ commits: [OrderedCommit], in pass: inout RetryPass, isLast: Bool
+    ) throws(SinkError) -> QuarantineIndex.Changes {
+        var next = pass
+        let changes = try transaction { (content) throws(SinkError) in
+            for commit in commits {
+                try Self.withQuarantine(of: &content) { (quarantine, content) throws(SinkError) in
+                    try quarantine.readmit(commit, in: &next, at: 0) { () throws(SinkError) in
+                        try Self.attempt(commit, &content)
+                    }
+                }
             }
-            return taken
+            if isLast { content.quarantine.replace(with: next.left) }
+            return content.quarantine.takeChanges()
         }
+        pass = next
+        return changes
+    }
+
+    private static func withQuarantine(
+        of content: inout Content,
+        _ body: (inout QuarantineIndex, inout Content) throws(SinkError) -> Void
+    ) throws(SinkError) {
+        var quarantine = QuarantineIndex()
+        swap(&quarantine, &content.quarantine)
+        defer { swap(&quarantine, &content.quarantine) }
+        try body(&quarantine, &content)
     }
 
     /// Applies a commit or, returning why not, nothing of it.
@@ -110,11 +121,6 @@ final class SimulatedSink: Sink {
         _ commit: OrderedCommit, _ content: inout Content
     ) throws(SinkError) -> SinkError? {
         var copy = content
-        let contents = commit.contents
-        for settled in contents.settles { copy.release(settled) }
-        guard copy.blocker(of: contents.keys, before: commit.firstSequence) == nil else {
-            return SinkError(.constraint, "follows a commit in quarantine")
-        }
         do throws(SinkError) {
             try commit.walk { (record, key, body) throws(SinkError) in
                 func apply(_ kind: ChangeKind) throws(SinkError) {
@@ -188,18 +194,7 @@ final class SimulatedSink: Sink {
         return due.prefix(limit).map(\.key)
     }
 
-    var quarantineIsEmpty: Bool { quarantine.isEmpty }
-
-    func isQuarantined(_ table: UInt32, key: Span<UInt8>) -> Bool {
-        guard !quarantineIsEmpty else { return false }
-        return lastContent.blocker(of: [.row(table: table, key: Array(copying: key))]) != nil
-    }
-
-    func quarantined() -> [QuarantinedCommit] {
-        quarantine.values.sorted { $0.firstSequence < $1.firstSequence }
-    }
-
-    private var quarantine: [UInt64: QuarantinedCommit] { lastContent.quarantine }
+    var quarantine: QuarantineIndex { lastContent.quarantine }
 
     /// What the sink knows in memory, also of a database that was deleted under it.
     private var lastContent: Content {
@@ -224,24 +219,6 @@ final class SimulatedSink: Sink {
 }
 
 extension OrderedCommit {
-    var contents: (keys: [QuarantinedKey], settles: [UInt64]) {
-        var keys: [QuarantinedKey] = []
-        var settles: [UInt64] = []
-        // The sink throws nothing here.
-        try? walk { (record, key, body) throws(SinkError) in
-            switch record.operation {
-            case .put, .patch, .delete:
-                keys.append(.row(table: record.table, key: Array(copying: key)))
-            case .clear: keys.append(.table(record.table))
-            case .settle:
-                var reader = ByteReader(0..<body.count)
-                if let sequence = try? reader.varint(body) { settles.append(sequence) }
-            case .define, .mark, .preamble: break
-            }
-        }
-        return (keys, settles)
-    }
-
     func walk(
         _ body: (Record, Span<UInt8>, Span<UInt8>) throws(SinkError) -> Void
     ) throws(SinkError) {

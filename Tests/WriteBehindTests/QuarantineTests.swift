@@ -57,34 +57,107 @@ import WriteBehind
             [.person(5, "Flo")],  // 8: free
             [.delete(4)],  // 9: follows
         ])
-        #expect(refused.map(\.firstSequence) == [4, 6, 9])
-        #expect(refused.map(\.dependsOn) == [nil, 4, 6])
-        #expect(refused.map(\.attempts) == [1, 0, 0])
+        #expect(refused.map(\.firstSequence) == [4])
+        #expect(try fixture.quarantined() == [4, 6, 9])
+        #expect(fixture.sink.quarantine.groups.values.map(\.commitCount) == [3])
+        #expect(fixture.sink.quarantine.lowest == 4)
         #expect(try names(fixture) == ["1 Ann", "5 Flo"])
-        #expect(fixture.sink.quarantined() == refused)
     }
 
     @Test func quarantineOutlivesTheProcess() throws {
         let fixture = try uniqueNames()
         try fixture.apply([.person(1, "Ann")])
-        let refused = try fixture.applyInOrder([[.person(2, "Ann")], [.clear(1)]])
-        #expect(
-            refused.map(\.keys) == [
-                [.row(table: 1, key: try SinkFixture.key(2))], [.table(1)],
-            ])
+        try fixture.applyInOrder([
+            [.person(2, "Ann"), .visit("mon", 1, person: nil)], [.clear(1)],
+            [.person(9, "Ann")], [.patch(9, [ColumnChange(column: 1, value: .integer(3))])],
+        ])
+        var before = fixture.sink.quarantine
+        _ = before.takeChanges()
+        #expect(try fixture.quarantined() == [4, 6, 7, 8])
         let reopened = try SinkFixture.open(fixture.path)
-        #expect(reopened.quarantined() == refused)
-        #expect(!reopened.quarantineIsEmpty)
+        #expect(reopened.quarantine.held == before.held)
+        #expect(reopened.quarantine.groups == before.groups)
+        #expect(reopened.quarantine.lowest == before.lowest)
+        #expect(reopened.quarantine.latest == before.latest)
+        #expect(reopened.quarantine.refused[4]?.error == before.refused[4]?.error)
         try reopened.close()
     }
 
-    @Test func aClearFollowsWhatItsTableHasInQuarantine() throws {
+    @Test func aClearFollowsWhatHoldsRowsOfOtherTablesToo() throws {
         let fixture = try uniqueNames()
         try fixture.apply([.person(1, "Ann")])
-        try fixture.applyInOrder([[.person(2, "Ann")], [.clear(1)], [.person(7, "Gus")]])
-        #expect(fixture.sink.quarantined().map(\.firstSequence) == [4, 5, 6])
+        try fixture.applyInOrder([
+            [.person(2, "Ann"), .visit("mon", 1, person: nil)], [.clear(1)], [.person(7, "Gus")],
+        ])
+        #expect(try fixture.quarantined() == [4, 6, 7])
         #expect(try names(fixture) == ["1 Ann"])
         #expect(refusal { try fixture.apply([], cleared: [1]) } == .constraint)
+    }
+
+    @Test func aClearThatTheDatabaseTakesSettlesWhatItsTableHasInQuarantine() throws {
+        let fixture = try uniqueNames()
+        try fixture.apply([.person(1, "Ann")])
+        try fixture.applyInOrder([[.person(2, "Ann")], [.person(3, "Ann")], [.clear(1)]])
+        #expect(fixture.sink.quarantineIsEmpty)
+        #expect(try names(fixture).isEmpty)
+    }
+
+    /// What a commit of such rows does to a refused commit before it that holds rows 2 and 3, or 2 alone.
+    @Test(arguments: [
+        ("one put of the row", false, [Int64(2)], true), ("a row more", false, [2, 4], true),
+        ("one of two rows", true, [2], false), ("both rows", true, [2, 3], true),
+        ("another row", false, [4], false),
+    ])
+    func aLaterCommitThatMakesAllRowsOfAGroupAnewSettlesIt(
+        what: String, holdsTwo: Bool, written: [Int64], settles: Bool
+    ) throws {
+        let fixture = try uniqueNames()
+        try fixture.apply([.person(1, "Ann")])
+        let refused: [Change] =
+            try holdsTwo
+            ? [.person(2, "Ann"), .person(3, "Cy")] : [.person(2, "Ann")]
+        try fixture.applyInOrder([
+            refused, [.patch(2, [ColumnChange(column: 1, value: .integer(3))])],
+        ])
+        try fixture.applyInOrder([try written.map { try .person($0, "new\($0)") }])
+        #expect(fixture.sink.quarantineIsEmpty == settles, "\(what)")
+        let isThere = try names(fixture).contains("\(written[0]) new\(written[0])")
+        #expect(isThere == (settles || written == [4]), "\(what)")
+    }
+
+    @Test func aPatchOrARefusedPutSettlesNothing() throws {
+        let fixture = try uniqueNames()
+        try fixture.apply([.person(1, "Ann")])
+        try fixture.applyInOrder([
+            [.person(2, "Ann")], [.patch(2, [ColumnChange(column: 0, value: .text("Bo"))])],
+            [.person(2, "Ann", 7)],
+        ])
+        #expect(try fixture.quarantined() == [4, 5, 6])
+        try fixture.applyInOrder([[.delete(2)]])
+        #expect(fixture.sink.quarantineIsEmpty)
+        #expect(try names(fixture) == ["1 Ann"])
+    }
+
+    /// The tables grow with the rows, not with the commits.
+    @Test(arguments: [1, 10, 1000])
+    func followersTakeNoRoom(keys: Int64) throws {
+        let fixture = try uniqueNames()
+        try fixture.apply([.person(0, "Ann")])
+        try fixture.applyInOrder([try (1...keys).map { try .person($0, $0 == 1 ? "Ann" : nil) }])
+        for round in 0..<20 {
+            try fixture.applyInOrder(
+                try (0..<100).map { number in
+                    let key = Int64(round * 100 + number) % keys + 1
+                    return [try .patch(key, [ColumnChange(column: 1, value: .integer(3))])]
+                })
+        }
+        let quarantine = fixture.sink.quarantine
+        #expect(quarantine.commitCount == 2001)
+        #expect(quarantine.held.count == Int(keys) && quarantine.refused.count == 1)
+        for (table, count) in [("", 1), ("_key", Int(keys)), ("_group", 1)] {
+            let sql = "SELECT count(*) FROM _writebehind_quarantine" + table
+            #expect(try fixture.strings(sql) == ["\(count)"])
+        }
     }
 
     @Test func aCoalescedBatchDoesNotOvertakeQuarantine() throws {
@@ -102,13 +175,12 @@ import WriteBehind
         let fixture = try uniqueNames()
         try fixture.apply([.person(1, "Ann")])
         try fixture.applyInOrder([
-            [.person(2, "Ann")], [.person(2, "Bo"), .person(3, "Cy")], [.person(1, "Bo")],
-            [.person(9, "Bo")],
+            [.person(2, "Ann"), .person(4, "Ed")], [.person(2, "Bo"), .person(3, "Cy")],
+            [.person(1, "Bo")], [.person(9, "Bo")],
         ])
-        #expect(fixture.sink.quarantined().map(\.firstSequence) == [4, 5, 8])
-        let refused = try fixture.applyInOrder([[.settle(4), .person(2, "Di"), .delete(3)]])
-        #expect(refused.isEmpty)
-        #expect(fixture.sink.quarantined().map(\.firstSequence) == [8])
+        #expect(try fixture.quarantined() == [4, 6, 9])
+        try fixture.applyInOrder([[.settle(4), .person(2, "Di"), .delete(3), .delete(4)]])
+        #expect(try fixture.quarantined() == [9])
         #expect(try names(fixture) == ["1 Bo", "2 Di"])
     }
 
@@ -117,29 +189,52 @@ import WriteBehind
         try fixture.apply([.person(1, "Ann")])
         try fixture.applyInOrder([[.person(2, "Ann")]])
         try fixture.applyInOrder([[.settle(4), .person(2, "Ann")]])
-        #expect(fixture.sink.quarantined().map(\.firstSequence) == [4, 5])
+        #expect(try fixture.quarantined() == [4, 5])
         try fixture.applyInOrder([[.settle(4), .person(2, "Bo")]])
         #expect(fixture.sink.quarantineIsEmpty)
         #expect(try names(fixture) == ["1 Ann", "2 Bo"])
     }
 
-    @Test func retryAppliesInOrderWhatNowFits() throws {
+    /// However many commits are tried in one transaction.
+    @Test(arguments: [1, 2, 100])
+    func retryAppliesInOrderWhatNowFits(atOnce: Int) throws {
         let fixture = try uniqueNames()
         try fixture.apply([.person(1, "Ann")])
-        let commits = try [
-            fixture.commit([.person(2, "Ann")]), fixture.commit([.person(2, "Bo", 5)]),
-            fixture.commit([.person(3, "Ann")]),
-        ]
-        let refused = try fixture.sink.applyInOrder(commits, through: fixture.at(6))
-        #expect(refused.count == 3)
-        #expect(try fixture.sink.retry(commits.reversed()) == [])
-        #expect(fixture.sink.quarantined().map(\.attempts) == [2, 1, 2])
+        try fixture.applyInOrder([
+            [.person(2, "Ann")], [.patch(2, [ColumnChange(column: 0, value: .text("Bo"))])],
+            [.person(3, "Ann")], [.patch(2, [ColumnChange(column: 1, value: .integer(5))])],
+        ])
+        #expect(try fixture.retry(atOnce: atOnce) == 0)
+        #expect(try fixture.quarantined() == [4, 5, 6, 7])
+        #expect(fixture.sink.quarantine.all.map(\.attempts) == [2, 2])
         try fixture.apply([.person(1, "Zoe")])
-        #expect(try fixture.sink.retry(commits) == [4, 5, 6])
+        #expect(try fixture.retry(atOnce: atOnce) == 4)
         #expect(try names(fixture) == ["1 Zoe", "2 Bo", "3 Ann"])
         #expect(fixture.sink.quarantineIsEmpty)
-        #expect(try fixture.strings("SELECT * FROM _writebehind_quarantine_key").isEmpty)
-        #expect(try fixture.sink.retry(commits) == [])
+        for table in ["", "_key", "_group"] {
+            #expect(try fixture.strings("SELECT * FROM _writebehind_quarantine" + table).isEmpty)
+        }
+        #expect(try fixture.retry() == 0)
+    }
+
+    /// The first part of a group is taken, the rest is refused: then they are no group any more.
+    @Test(arguments: [1, 2, 100]) func whatARetryLeavesFormsNewGroups(atOnce: Int) throws {
+        let fixture = try uniqueNames()
+        try fixture.apply([.person(1, "Ann"), .person(5, "Eve")])
+        try fixture.applyInOrder([
+            [.person(2, "Ann"), .person(3, "Cy")],
+            [.patch(2, [ColumnChange(column: 0, value: .text("Eve"))])],
+            [.patch(3, [ColumnChange(column: 0, value: .text("Eve"))])], [.person(7, "Eve")],
+        ])
+        #expect(fixture.sink.quarantine.groups.count == 2)
+        try fixture.apply([.person(1, "Zoe")])
+        #expect(try fixture.retry(atOnce: atOnce) == 1)
+        #expect(try fixture.quarantined() == [6, 7, 8])
+        #expect(fixture.sink.quarantine.groups.values.map(\.commitCount) == [1, 1, 1])
+        #expect(try names(fixture) == ["1 Zoe", "2 Ann", "3 Cy", "5 Eve"])
+        let reopened = try SinkFixture.open(fixture.path)
+        #expect(reopened.quarantine.groups == fixture.sink.quarantine.groups)
+        try reopened.close()
     }
 
     @Test(arguments: ["ABORT", "FAIL", "ROLLBACK"])

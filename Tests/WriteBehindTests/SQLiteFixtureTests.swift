@@ -35,6 +35,8 @@ final class SinkFixture {
     let path: String
     let sink: SQLiteSink
     var sequence: UInt64 = 0
+    /// All that were made, in order.
+    var commits: [OrderedCommit] = []
 
     init(
         tables: [TableDefinition] = [person, visit], storeID: [UInt8] = storeID,
@@ -94,14 +96,36 @@ final class SinkFixture {
     @discardableResult
     func applyInOrder(_ commits: [[Change]]) throws -> [QuarantinedCommit] {
         let ordered = commits.map { commit($0) }
-        return try sink.applyInOrder(ordered, through: at(sequence))
+        return try sink.applyInOrder(ordered, through: at(sequence)).added
+    }
+
+    /// Which of all commits so far are in quarantine.
+    func quarantined() throws -> [UInt64] {
+        let quarantine = sink.quarantine
+        return try commits.filter { quarantine.contains($0.firstSequence, try $0.contents().keys) }
+            .map(\.firstSequence)
+    }
+
+    /// Tries quarantine again, some commits a transaction. Returns how many left it.
+    @discardableResult
+    func retry(atOnce count: Int = .max) throws -> Int {
+        var pass = RetryPass()
+        var rest = commits[...]
+        repeat {
+            let some = rest.prefix(count)
+            rest = rest.dropFirst(count)
+            _ = try sink.retry(Array(some), in: &pass, isLast: rest.isEmpty)
+        } while !rest.isEmpty
+        return pass.applied
     }
 
     func commit(_ changes: [Change]) -> OrderedCommit {
         let first = sequence + 1
         sequence += UInt64(changes.count)
-        return OrderedCommit(
+        let commit = OrderedCommit(
             firstSequence: first, recordCount: changes.count, records: changes.flatMap(\.record))
+        commits.append(commit)
+        return commit
     }
 }
 
@@ -170,6 +194,7 @@ struct Change: Comparable {
 
     static func settle(_ sequence: UInt64) -> Change {
         var body: [UInt8] = []
+        body.append(varint: sequence)
         body.append(varint: sequence)
         body.append(varint: 0)
         return Change(operation: .settle, table: 0, key: [], body: body)

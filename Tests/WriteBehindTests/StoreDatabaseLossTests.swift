@@ -198,7 +198,7 @@ import WriteBehind
         try FileManager.default.moveItem(atPath: copy, toPath: directory.database)
         try players.put(Player(id: 6, name: "other"))
         try await store.waitForAll(.materialized, timeout: .hang)
-        #expect(store.quarantine.list().count == 4)
+        #expect(store.health.quarantined == 4)
         for id in 1...5 { try players.evict(id) }
         #expect(try await players.get(1)?.score == 0)
         #expect(try await players.get(2)?.score == 2)

@@ -175,7 +175,7 @@ final class FailingSink: Sink {
 
     func applyInOrder(
         _ commits: [OrderedCommit], through: Watermark
-    ) throws(SinkError) -> [QuarantinedCommit] {
+    ) throws(SinkError) -> QuarantineIndex.Changes {
         try failing.check()
         return try sink.applyInOrder(commits, through: through)
     }
@@ -186,9 +186,11 @@ final class FailingSink: Sink {
         failing.didDefine()
     }
 
-    func retry(_ commits: [OrderedCommit]) throws(SinkError) -> [UInt64] {
+    func retry(
+        _ commits: [OrderedCommit], in pass: inout RetryPass, isLast: Bool
+    ) throws(SinkError) -> QuarantineIndex.Changes {
         try failing.check()
-        return try sink.retry(commits)
+        return try sink.retry(commits, in: &pass, isLast: isLast)
     }
 
     var tables: [TableDefinition] { sink.tables }
@@ -206,11 +208,7 @@ final class FailingSink: Sink {
     ) throws(SinkError) -> [[UInt8]] {
         try sink.dueRows(table, before: seconds, limit: limit)
     }
-    var quarantineIsEmpty: Bool { sink.quarantineIsEmpty }
-    func isQuarantined(_ table: UInt32, key: Span<UInt8>) -> Bool {
-        sink.isQuarantined(table, key: key)
-    }
-    func quarantined() -> [QuarantinedCommit] { sink.quarantined() }
+    var quarantine: QuarantineIndex { sink.quarantine }
     func aside() throws(SinkError) -> AsideDatabase? { try sink.aside() }
     func carryOver() throws(SinkError) -> [CarryFailure] { try sink.carryOver() }
     func checkpoint() throws(SinkError) -> Watermark { try sink.checkpoint() }

@@ -24,22 +24,30 @@ struct QuarantineCommand: ParsableCommand {
         defaultSubcommand: List.self)
 
     /// What is in quarantine, read from the database.
-    static func commits(_ store: StoreInspection) throws -> [QuarantinedCommit] {
+    static func quarantine(_ store: StoreInspection) throws -> QuarantineIndex {
         switch store.database.state {
-        case .missing: return []
-        case .readable(let contents): return contents.quarantined
+        case .missing: return QuarantineIndex()
+        case .readable(let contents): return contents.quarantine
         case .unreadable(let error): throw error
         case .foreign: throw SinkError(.foreignDatabase, "it belongs to another store")
         }
     }
 
-    static func json(_ commit: QuarantinedCommit, _ catalog: Catalog) -> JSON {
+    /// How many other commits are in a commit's group.
+    static func others(_ commit: QuarantinedCommit, _ quarantine: QuarantineIndex) -> Int {
+        let group = commit.keys.first.flatMap { quarantine.held[$0]?.group }
+        return (group.flatMap { quarantine.groups[$0]?.commitCount } ?? 1) - 1
+    }
+
+    static func json(
+        _ commit: QuarantinedCommit, _ quarantine: QuarantineIndex, _ catalog: Catalog
+    ) -> JSON {
         .object([
             ("v", .number(1)), ("sequence", .number(commit.firstSequence)),
             ("records", .number(commit.recordCount)), ("reason", .string(commit.error.message)),
             ("refusedAt", .time(UInt64(max(0, commit.refusedAt)) / 1000)),
             ("attempts", .number(commit.attempts)),
-            ("dependsOn", .optional(commit.dependsOn) { .number($0) }),
+            ("others", .number(others(commit, quarantine))),
             ("rows", .array(commit.keys.map { .string($0.text(catalog)) })),
         ])
     }
@@ -61,28 +69,32 @@ struct QuarantineCommand: ParsableCommand {
 
         func run() throws {
             let inspection = try store.inspect()
-            let commits = try QuarantineCommand.commits(inspection)
+            let quarantine = try QuarantineCommand.quarantine(inspection)
+            let commits = quarantine.all
             let catalog = try inspection.fullCatalog()
             var output = Output()
             for commit in commits {
                 output.line(
-                    json.json ? QuarantineCommand.json(commit, catalog).text : line(commit, catalog)
-                )
+                    json.json
+                        ? QuarantineCommand.json(commit, quarantine, catalog).text
+                        : line(commit, quarantine, catalog))
             }
             if commits.isEmpty, !json.json { output.line("nothing is in quarantine") }
             output.flush()
             if !commits.isEmpty { throw ExitStatus.warnings }
         }
 
-        private func line(_ commit: QuarantinedCommit, _ catalog: Catalog) -> String {
+        private func line(
+            _ commit: QuarantinedCommit, _ quarantine: QuarantineIndex, _ catalog: Catalog
+        ) -> String {
             let rows = commit.keys.prefix(3).map { $0.text(catalog) }.joined(separator: ", ")
             let more = commit.keys.count > 3 ? " and \(commit.keys.count - 3) more" : ""
-            let why =
-                commit.dependsOn.map { "follows #\($0)" }
-                ?? WriteBehindText.message(commit.error.message)
+            let why = WriteBehindText.message(commit.error.message)
+            let others = QuarantineCommand.others(commit, quarantine)
             let time = Clock(isUTC: utc).full(UInt64(max(0, commit.refusedAt)) / 1000)
             return "#\(commit.firstSequence)".bold + " \(time) \(rows)\(more): \(why)"
                 + (commit.attempts > 1 ? " (\(commit.attempts) attempts)" : "")
+                + (others > 0 ? "; \(others) more share its rows" : "")
         }
     }
 
@@ -102,17 +114,17 @@ struct QuarantineCommand: ParsableCommand {
         func run() throws {
             let inspection = try store.inspect()
             let catalog = try inspection.fullCatalog()
-            let all = try QuarantineCommand.commits(inspection)
-            guard let commit = all.first(where: { $0.firstSequence == sequence }) else {
+            let quarantine = try QuarantineCommand.quarantine(inspection)
+            guard let commit = quarantine.refused[sequence] else {
                 throw StoreError.notInQuarantine(sequence: sequence)
             }
             var output = Output()
             if json.json {
-                output.line(QuarantineCommand.json(commit, catalog).text)
+                output.line(QuarantineCommand.json(commit, quarantine, catalog).text)
             } else {
                 output.line("reason     \(WriteBehindText.message(commit.error.message))")
                 output.line("attempts   \(commit.attempts)")
-                if let other = commit.dependsOn { output.line("follows    #\(other)") }
+                output.line("others     \(QuarantineCommand.others(commit, quarantine))")
                 output.line(
                     "rows       \(commit.keys.map { $0.text(catalog) }.joined(separator: ", "))")
             }
@@ -144,16 +156,22 @@ struct QuarantineCommand: ParsableCommand {
         func run() async throws {
             _ = try store.inspect()
             let desk = try await QuarantineDesk(store: store.store)
-            let taken = try await desk.retry()
-            let left = desk.list().count
+            let result: Quarantine.Retried
+            do {
+                result = try await desk.retry()
+            } catch {
+                try? await desk.close()
+                throw error
+            }
             try await desk.close()
+            let left = result.left
             var output = Output()
             output.line(
                 json.json
                     ? JSON.object([
-                        ("v", .number(1)), ("taken", .array(taken.map { .number($0) })),
+                        ("v", .number(1)), ("taken", .number(result.applied)),
                         ("left", .number(left)),
-                    ]).text : "the database took \(taken.count), \(left) stay in quarantine")
+                    ]).text : "\(result.applied) left quarantine, \(left) stay in quarantine")
             output.flush()
             if left > 0 { throw ExitStatus.warnings }
         }
@@ -161,10 +179,11 @@ struct QuarantineCommand: ParsableCommand {
 
     struct Skip: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Give a commit up, with all that share rows with it.",
+            abstract: "Give a commit up.",
             discussion: """
                 Its rows become again what the database holds. That is logged with the
-                reason.
+                reason. Other commits in quarantine that share rows with it go with it,
+                if --with-followers is given; list says how many there are.
 
                 Example:
                   writebehind quarantine skip airport 1042 --reason 'duplicate of 1040'
@@ -175,12 +194,15 @@ struct QuarantineCommand: ParsableCommand {
         var sequence: UInt64
         @Option(help: "Why; it is kept in the log.")
         var reason: String
+        @Flag(help: "Give up the other commits that share its rows as well.")
+        var withFollowers = false
 
         func run() async throws {
             _ = try store.inspect()
             let desk = try await QuarantineDesk(store: store.store)
             do {
-                try await desk.skip(sequence, reason: reason)
+                try await desk.skip(
+                    sequence, reason: reason, includingFollowers: withFollowers)
             } catch {
                 try? await desk.close()
                 throw error
@@ -195,9 +217,12 @@ struct QuarantineCommand: ParsableCommand {
             abstract: "Put a corrected row in the place of a commit's.",
             usage: """
                 writebehind quarantine patch <store> <sequence> --table <table>
-                    --row <row> --reason <reason>
+                    --row <row> --reason <reason> [--with-followers]
                 """,
             discussion: """
+                The row must be one that the commit changes; its other rows become again
+                what the database holds. --with-followers as for skip.
+
                 Example:
                   writebehind quarantine patch airport 1042 --table flight \\
                     --row '{"number":123,"carrier":"UA","delay":5}' --reason 'typing error'
@@ -212,13 +237,17 @@ struct QuarantineCommand: ParsableCommand {
         var row: String
         @Option(help: "Why; it is kept in the log.")
         var reason: String
+        @Flag(help: "Give up the other commits that share its rows as well.")
+        var withFollowers = false
 
         func run() async throws {
             let definition = try store.inspect().definition(named: table)
             let values = try RowFile(text: row, schema: definition.schema).onlyRow()
             let desk = try await QuarantineDesk(store: store.store)
             do {
-                try await desk.patch(sequence, table: definition, values: values, reason: reason)
+                try await desk.patch(
+                    sequence, table: definition, values: values, reason: reason,
+                    includingFollowers: withFollowers)
             } catch {
                 try? await desk.close()
                 throw error

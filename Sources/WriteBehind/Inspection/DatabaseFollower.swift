@@ -36,7 +36,7 @@ package final class DatabaseFollower: Sendable {
     private final class Observer: Materializer.Observer {
         let failure = Lock<(any Error)?>(nil)
 
-        func didChangeQuarantine() {}
+        func didChangeQuarantine(_ changes: QuarantineIndex.Changes) {}
         func didApply(_ applied: Materializer.Applied) { failure.withLock { $0 = nil } }
         func didReplaceSink(_ watermark: Watermark) {}
         func catchUp(_ watermark: Watermark) {}

@@ -18,7 +18,10 @@ package struct DatabaseInspection: Sendable {
         /// Microseconds since 1970.
         package var appliedAt: Int64
         package var tables: [TableDefinition]
-        package var quarantined: [QuarantinedCommit]
+        package var quarantine: QuarantineIndex
+
+        /// The commits that were refused; others follow them.
+        package var quarantined: [QuarantinedCommit] { quarantine.all }
     }
 
     package let path: String
@@ -67,6 +70,6 @@ package struct DatabaseInspection: Sendable {
                     sequence: UInt64(bitPattern: row[1] as Int64),
                     chain: UInt64(bitPattern: row[2] as Int64)),
                 appliedAt: row[3], tables: tables,
-                quarantined: try QuarantineTable.load(db).all))
+                quarantine: try QuarantineTable.load(db)))
     }
 }

@@ -55,8 +55,10 @@ package struct DecodedRecord: Sendable, Equatable {
     package var values: [Field] = []
     /// A mark's name, or why a quarantined commit was given up.
     package var text: String?
-    /// The quarantined commit that was given up.
+    /// The quarantined commit that was given up, or the first of several that share rows.
     package var settles: UInt64?
+    /// The last record of those.
+    package var settlesThrough: UInt64?
     package var definition: TableDefinition?
     /// Why the bytes say nothing to us; then the other fields are empty.
     package var problem: String?
@@ -72,9 +74,10 @@ package struct DecodedRecord: Sendable, Equatable {
                 table = definition?.schema.name
             case .mark: text = try text(in: record.body, behind: nil)
             case .settle:
-                var sequence: UInt64 = 0
-                text = try text(in: record.body) { sequence = $0 }
-                settles = sequence
+                var reader = ByteReader(0..<record.body.count)
+                settles = try reader.varint(record.body.span)
+                settlesThrough = try reader.varint(record.body.span)
+                text = try text(in: record.body, behind: reader)
             case .preamble: break
             }
         } catch {
@@ -111,13 +114,10 @@ package struct DecodedRecord: Sendable, Equatable {
         }
     }
 
-    /// The text at the end of a body, and the number that may stand before it.
-    private func text(
-        in body: [UInt8], behind number: ((UInt64) -> Void)?
-    ) throws -> String {
-        var reader = ByteReader(0..<body.count)
+    /// The text at the end of a body, behind what was read of it.
+    private func text(in body: [UInt8], behind start: ByteReader?) throws -> String {
+        var reader = start ?? ByteReader(0..<body.count)
         let span = body.span
-        if let number { number(try reader.varint(span)) }
         let range = try reader.take(try reader.varint(span))
         return String(decoding: body[range], as: UTF8.self)
     }

@@ -9,13 +9,16 @@ package final class QuarantineDesk: Sendable {
     package func list() -> [Quarantine.Entry] { store.quarantine.list() }
 
     /// Tries all of quarantine again.
-    ///
-    /// - Returns: what the database took.
-    package func retry() async throws -> [UInt64] { try await store.quarantine.retry() }
+    package func retry() async throws -> Quarantine.Retried {
+        try await store.quarantine.retry()
+    }
 
     /// Gives a commit up.
-    package func skip(_ sequence: UInt64, reason: String) async throws {
-        let receipt = try await store.quarantine.skip(sequence, reason: reason)
+    package func skip(
+        _ sequence: UInt64, reason: String, includingFollowers: Bool
+    ) async throws {
+        let receipt = try await store.quarantine.skip(
+            sequence, reason: reason, includingFollowers: includingFollowers)
         try await store.wait(for: .materialized, receipt)
     }
 
@@ -23,13 +26,14 @@ package final class QuarantineDesk: Sendable {
     ///
     /// - Parameter values: one for each column, in schema order.
     package func patch(
-        _ sequence: UInt64, table: TableDefinition, values: [Value], reason: String
+        _ sequence: UInt64, table: TableDefinition, values: [Value], reason: String,
+        includingFollowers: Bool
     ) async throws {
         let (key, row) = try RowCodec.encode(values, table.schema)
-        let receipt = try await store.quarantine.settle(sequence, reason: reason) { transaction in
-            transaction.commit.append(
-                .put, table: UInt16(table.id), key: key.span, body: row.span)
-        }
+        let receipt = try await store.quarantine.settle(
+            sequence, reason: reason,
+            with: Quarantine.Correction(table: UInt16(table.id), key: key, body: row),
+            includingFollowers)
         try await store.wait(for: .materialized, receipt)
     }
 

@@ -36,7 +36,7 @@ package final class Materializer: Sendable {
     package protocol Observer: Sendable {
         /// Commits may have come into quarantine or left it. Called before ``didApply(_:)``: rows that were
         /// refused must stay in memory.
-        func didChangeQuarantine()
+        func didChangeQuarantine(_ changes: QuarantineIndex.Changes)
         func didApply(_ applied: Applied)
         /// Another sink is in place, at its own watermark: perhaps behind what was applied before.
         func didReplaceSink(_ watermark: Watermark)
@@ -304,8 +304,7 @@ package final class Materializer: Sendable {
         since start: UInt64
     ) throws(SinkError) {
         guard !ordered.isEmpty else { return }
-        _ = try state.sink.applyInOrder(ordered, through: through)
-        observer.didChangeQuarantine()
+        observer.didChangeQuarantine(try state.sink.applyInOrder(ordered, through: through))
         let records = ordered.reduce(0) { $0 + $1.recordCount }
         ordered.removeAll()
         finish(&state, through, records: records, changes: records, since: start)

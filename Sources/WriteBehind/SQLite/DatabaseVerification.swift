@@ -64,7 +64,7 @@ package struct DatabaseVerification: Sendable {
             return
         }
         watermark = UInt64(bitPattern: row[0] as Int64)
-        held = Set(try QuarantineTable.load(db).all.flatMap(\.keys))
+        held = Set(try QuarantineTable.load(db).held.keys)
         var store = store
         if case .live = store.state, watermark > store.readable {
             // It was written on since the log was looked at, and the database has followed.

@@ -2,12 +2,12 @@ package import EventLog
 package import GRDB
 import GRDBSQLite
 
-/// The SQLite database that the log is materialized into: real tables with real columns, and four
+/// The SQLite database that the log is materialized into: real tables with real columns, and five
 /// tables of our own beside them.
 ///
 ///     _writebehind_watermark(log, sequence, chain, applied_at)   what the tables stand for
 ///     _writebehind_table(id, name, schema)                       what was defined, as JSON
-///     _writebehind_quarantine(sequence, …), _writebehind_quarantine_key(sequence, table_id, key)
+///     _writebehind_quarantine(sequence, …), …_key(table_id, key, since, …), …_group(id, followers)
 ///
 /// WAL with `synchronous=NORMAL`: after a crash of the process everything committed is there, after
 /// power loss a prefix of it, each transaction with its watermark. One connection writes and
@@ -62,41 +62,50 @@ package final class SQLiteSink: Sink {
     }
 
     package func apply(_ batch: some SortedChanges) throws(SinkError) {
-        let quarantine = state.withLock(\.quarantine)
+        try refuseHeldKeys(batch)
         try transaction(through: batch.through) { _, writer throws(SinkError) in
-            for table in batch.cleared {
-                try quarantine.refuse(.table(table))
-                try writer.clear(table: table)
-            }
+            for table in batch.cleared { try writer.clear(table: table) }
             func apply(
                 _ table: UInt32, _ kind: ChangeKind, _ key: Span<UInt8>, _ body: Span<UInt8>
             ) throws(SinkError) {
-                if !quarantine.isEmpty {
-                    try quarantine.refuse(.row(table: table, key: [UInt8](copying: key)))
-                }
                 try writer.apply(kind, table: table, key: key, body: body)
             }
             try batch.forEach(apply)
         }
     }
 
+    /// Before anything is applied: as long as a hot row is in quarantine, each batch would be rolled back.
+    private func refuseHeldKeys(_ batch: some SortedChanges) throws(SinkError) {
+        let quarantine = state.withLock(\.quarantine)
+        guard !quarantine.isEmpty else { return }
+        for table in batch.cleared { try quarantine.refuse(.table(table)) }
+        func check(
+            _ table: UInt32, _ kind: ChangeKind, _ key: Span<UInt8>, _ body: Span<UInt8>
+        ) throws(SinkError) {
+            guard quarantine.holdsAny(of: table) else { return }
+            try quarantine.refuse(.row(table: table, key: [UInt8](copying: key)))
+        }
+        try batch.forEach(check)
+    }
+
     package func applyInOrder(
         _ commits: [OrderedCommit], through: Watermark
-    ) throws(SinkError) -> [QuarantinedCommit] {
+    ) throws(SinkError) -> QuarantineIndex.Changes {
         try withOrderedApply(through: through) { apply throws(SinkError) in
             for commit in commits { try apply.apply(commit) }
-            return apply.refused
+            return try apply.save()
         }
     }
 
-    package func retry(_ commits: [OrderedCommit]) throws(SinkError) -> [UInt64] {
-        try withOrderedApply(through: nil) { apply throws(SinkError) in
-            var succeeded: [UInt64] = []
-            for commit in commits.sorted(by: { $0.firstSequence < $1.firstSequence })
-            where try apply.retry(commit) {
-                succeeded.append(commit.firstSequence)
-            }
-            return succeeded
+    package func retry(
+        _ commits: [OrderedCommit], in pass: inout RetryPass, isLast: Bool
+    ) throws(SinkError) -> QuarantineIndex.Changes {
+        let start = pass
+        return try withOrderedApply(through: nil) { apply throws(SinkError) in
+            pass = start
+            for commit in commits { try apply.retry(commit, in: &pass) }
+            if isLast { apply.index.replace(with: pass.left) }
+            return try apply.save()
         }
     }
 
@@ -127,15 +136,7 @@ package final class SQLiteSink: Sink {
         }
     }
 
-    package var quarantineIsEmpty: Bool { state.withLock(\.quarantine.isEmpty) }
-
-    package func isQuarantined(_ table: UInt32, key: Span<UInt8>) -> Bool {
-        let quarantine = state.withLock(\.quarantine)
-        guard !quarantine.isEmpty else { return false }
-        return quarantine.blocker(of: [.row(table: table, key: [UInt8](copying: key))]) != nil
-    }
-
-    package func quarantined() -> [QuarantinedCommit] { state.withLock(\.quarantine).all }
+    package var quarantine: QuarantineIndex { state.withLock(\.quarantine) }
 
     /// Runs `body` in one transaction that holds the write lock from its start, with the watermark.
     func transaction<Result>(

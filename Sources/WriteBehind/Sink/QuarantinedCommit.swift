@@ -5,7 +5,7 @@ package enum QuarantinedKey: Sendable, Hashable {
     case table(UInt32)
 }
 
-/// A commit that a sink refused, kept by reference into the log.
+/// A commit that a sink tried and refused, kept by reference into the log.
 package struct QuarantinedCommit: Sendable, Equatable {
     package var firstSequence: UInt64
     package var recordCount: Int
@@ -13,27 +13,19 @@ package struct QuarantinedCommit: Sendable, Equatable {
     package var error: SinkError
     /// When it was first refused, in microseconds since 1970.
     package var refusedAt: Int64
-    /// How often it was tried: 1 when it is new, 0 when it only follows another.
+    /// How often it was tried: 1 when it is new.
     package var attempts: Int
-    /// The earlier quarantined commit that it shares a key with, where it was never tried because
-    /// of it.
-    package var dependsOn: UInt64?
     package var keys: [QuarantinedKey]
 
     package init(
         firstSequence: UInt64, recordCount: Int, error: SinkError, refusedAt: Int64,
-        attempts: Int, dependsOn: UInt64?, keys: [QuarantinedKey]
+        attempts: Int, keys: [QuarantinedKey]
     ) {
         self.firstSequence = firstSequence
         self.recordCount = recordCount
         self.error = error
         self.refusedAt = refusedAt
         self.attempts = attempts
-        self.dependsOn = dependsOn
         self.keys = keys
-    }
-
-    func contains(_ sequence: UInt64) -> Bool {
-        sequence >= firstSequence && sequence - firstSequence < UInt64(recordCount)
     }
 }

@@ -84,13 +84,13 @@ package protocol Sink: AnyObject, Sendable {
     /// the watermark.
     ///
     /// A commit that breaks a constraint is quarantined, with it every later one that touches its
-    /// keys; the same transaction records that. A `settle` record in a commit first gives up the
-    /// quarantined commit it names and all that depend on it. `mark` records change nothing;
-    /// `define` and `preamble` are refused with `.schema`, since ``define(_:through:)`` is the way.
-    /// - Returns: the commits that this call put into quarantine.
+    /// keys, until one makes all rows of a group anew (``QuarantineIndex``); the same transaction
+    /// records that. `mark` and `settle` records change nothing; `define` and `preamble` are refused
+    /// with `.schema`, since ``define(_:through:)`` is the way.
+    /// - Returns: what this call changed of quarantine.
     func applyInOrder(
         _ commits: [OrderedCommit], through: Watermark
-    ) throws(SinkError) -> [QuarantinedCommit]
+    ) throws(SinkError) -> QuarantineIndex.Changes
 
     /// Creates a table, or adds the columns that it lacks, in one transaction with the watermark.
     /// Defining what is already there changes nothing but the watermark.
@@ -116,19 +116,16 @@ package protocol Sink: AnyObject, Sendable {
         _ table: UInt32, before seconds: Int64, limit: Int
     ) throws(SinkError) -> [[UInt8]]
 
-    /// Whether nothing is quarantined. Costs a lock.
-    var quarantineIsEmpty: Bool { get }
-    /// Whether a quarantined commit touches this row, so that changes to it must follow it there.
-    func isQuarantined(_ table: UInt32, key: Span<UInt8>) -> Bool
-    /// Everything in quarantine, in sequence order.
-    func quarantined() -> [QuarantinedCommit]
-    /// Tries quarantined commits again, in sequence order, in one transaction.
+    /// What is in quarantine. Costs a lock.
+    var quarantine: QuarantineIndex { get }
+    /// Tries quarantined commits again, in one transaction: the next ones of a pass over the log, in order,
+    /// that skips nothing of quarantine. Others are ignored.
     ///
-    /// What succeeds leaves quarantine; the others keep their place and count an attempt. A commit
-    /// that follows one still in quarantine stays too. Commits that are not quarantined are
-    /// ignored.
-    /// - Returns: the first sequences of the commits that succeeded.
-    func retry(_ commits: [OrderedCommit]) throws(SinkError) -> [UInt64]
+    /// - Parameter isLast: whether the pass has come to the watermark: what is left of it becomes quarantine.
+    /// - Returns: what this call changed of quarantine.
+    func retry(
+        _ commits: [OrderedCommit], in pass: inout RetryPass, isLast: Bool
+    ) throws(SinkError) -> QuarantineIndex.Changes
 
     /// The database in whose place this one is, as long as what users had made of it waits to be made again.
     func aside() throws(SinkError) -> AsideDatabase?
@@ -143,4 +140,15 @@ package protocol Sink: AnyObject, Sendable {
 
     /// Lets go of the database. Calls after it throw `.gone`; calling it again does nothing.
     func close() throws(SinkError)
+}
+
+extension Sink {
+    package var quarantineIsEmpty: Bool { quarantine.isEmpty }
+
+    /// Whether a quarantined commit touches this row, so that changes to it must follow it there.
+    package func isQuarantined(_ table: UInt32, key: Span<UInt8>) -> Bool {
+        let quarantine = quarantine
+        return quarantine.holdsAny(of: table)
+            && quarantine.touches(.row(table: table, key: Array(copying: key)))
+    }
 }

@@ -76,8 +76,9 @@ extension Snapshotter {
             // In one: what leaves quarantine after a checkpoint may be there again after power loss.
             try materializer.exclusively {
                 let watermark = try checkpoint ? engine.sink.checkpoint() : engine.sink.watermark()
-                let quarantined = engine.sink.quarantined().first?.firstSequence
-                return min(watermark.sequence, quarantined.map { $0 - 1 } ?? .max)
+                let quarantine = engine.sink.quarantine
+                return quarantine.isEmpty
+                    ? watermark.sequence : min(watermark.sequence, quarantine.lowest - 1)
             }
         }
     }

@@ -69,10 +69,11 @@ package struct CommitBuilder: Sendable {
         flags.insert(.mark)
     }
 
-    /// Gives up a quarantined commit; the changes after it say what its rows are instead.
-    mutating func appendSettle(_ sequence: UInt64, reason: String) {
+    /// Gives up the quarantined commits of a group; the changes after it say what their rows are instead.
+    mutating func appendSettle(from first: UInt64, through last: UInt64, reason: String) {
         bytes.append(contentsOf: [Operation.settle.rawValue, 0, 0])
-        bytes.append(varint: sequence)
+        bytes.append(varint: first)
+        bytes.append(varint: last)
         appendText(reason)
         steps.append(.other)
         flags.insert(.mark)

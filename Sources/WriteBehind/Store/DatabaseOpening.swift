@@ -85,8 +85,8 @@ extension StoreOpening {
             do {
                 guard try log.chain(at: watermark.sequence) != watermark.chain else {
                     // What it refused is in the log alone.
-                    let refused = try get().quarantined().first?.firstSequence
-                    if let refused { _ = try log.commit(at: refused) }
+                    let refused = try get().quarantine
+                    if !refused.isEmpty { _ = try log.commit(at: refused.lowest) }
                     return
                 }
                 try sink?.close()

@@ -32,7 +32,7 @@ package final class Expirer: Sendable {
     ) throws(StoreError) -> (keys: [[UInt8]], isFull: Bool) {
         guard engine.sink.holds(table.id) else { return ([], false) }
         // Rows whose deletes it refused are still there, first of all.
-        let limit = engine.sink.quarantined().reduce(Self.batch) { $0 + $1.keys.count }
+        let limit = Self.batch + engine.sink.quarantine.held.count
         do throws(SinkError) {
             let keys = try engine.sink.dueRows(table.id, before: now, limit: limit)
             return (keys, keys.count == limit)

@@ -74,19 +74,15 @@ final class SinkMonitor: Materializer.Observer {
         logger = engine.configuration.logger
     }
 
-    func didChangeQuarantine() {
+    func didChangeQuarantine(_ changes: QuarantineIndex.Changes) {
+        report(changes.added)
         // One that is behind has not refused again yet what stays in memory for its predecessor.
-        guard !engine.sinkIsBehind else { return }
-        report(engine.sink.quarantined()) { pins.follow($0) }
+        guard !engine.sinkIsBehind, !changes.keys.isEmpty else { return }
+        pins.follow(changes.keys, in: engine.sink.quarantine)
     }
 
-    /// Tells of what has come into quarantine since it was last followed.
-    private func report(
-        _ commits: [QuarantinedCommit], _ follow: ([QuarantinedCommit]) throws -> Void
-    ) rethrows {
-        let before = pins.commits
-        try follow(commits)
-        for commit in commits where !before.contains(commit.firstSequence) {
+    private func report(_ commits: [QuarantinedCommit]) {
+        for commit in commits {
             logger.error(
                 "the database refused a commit; it is in quarantine",
                 metadata: [
@@ -122,7 +118,7 @@ final class SinkMonitor: Materializer.Observer {
     /// is in memory.
     private func letReadsRest(on watermark: Watermark) throws {
         guard engine.sinkIsBehind, engine.hasCaughtUp(at: watermark.sequence) else { return }
-        try report(engine.sink.quarantined()) { try pins.restore($0, of: engine) }
+        try pins.restore(engine.sink.quarantine, of: engine)
         engine.sinkDidCatchUp()
     }
 

@@ -2,13 +2,7 @@ import EventLog
 
 /// Keeps the rows of quarantined commits in memory: the database does not hold what was acknowledged.
 package final class Pins: Sendable {
-    private struct State {
-        var keys: Set<QuarantinedKey> = []
-        /// Those that were in quarantine when it was last followed, by their first sequences.
-        var commits: Set<UInt64> = []
-    }
-
-    private let state = Lock(State())
+    private let keys = Lock<Set<QuarantinedKey>>([])
     private let view: CacheView
 
     package init(view: CacheView) {
@@ -18,11 +12,11 @@ package final class Pins: Sendable {
     /// Brings back into memory what is in quarantine, and pins it: where a database is taken into use.
     ///
     /// To be called when nothing is read from it yet.
-    func restore(_ commits: [QuarantinedCommit], of engine: Engine) throws(StoreError) {
-        if !commits.isEmpty {
+    func restore(_ quarantine: QuarantineIndex, of engine: Engine) throws(StoreError) {
+        if !quarantine.isEmpty {
             do {
                 var rows = try QuarantinedRows(of: engine)
-                try rows.read(commits)
+                try rows.read(quarantine)
                 rows.restore()
             } catch let error as LogError {
                 throw StoreError(error)
@@ -32,32 +26,39 @@ package final class Pins: Sendable {
         }
         // What the one before it said of them is not taken in any more.
         view.forEachShard { $0.sinkDidChange() }
-        follow(commits)
+        follow(quarantine)
     }
 
-    /// Pins what is in quarantine and lets go of what has left it.
+    /// Pins what is in quarantine and lets go of all else.
+    package func follow(_ quarantine: QuarantineIndex) {
+        keys.withLock { keys in
+            for key in keys where quarantine.held[key] == nil { set(key, false) }
+            for key in quarantine.held.keys { set(key, true) }
+            keys = Set(quarantine.held.keys)
+        }
+    }
+
+    /// Pins or lets go of the keys with which something has happened.
     ///
-    /// All of it, not only what is new: a clear removes pinned rows, and what is written to their keys
-    /// after it follows into quarantine too.
-    package func follow(_ commits: [QuarantinedCommit]) {
-        let wanted = Set(commits.flatMap(\.keys))
-        state.withLock { state in
-            for key in state.keys.subtracting(wanted) { set(key, false) }
-            for key in wanted { set(key, true) }
-            state.keys = wanted
-            state.commits = Set(commits.map(\.firstSequence))
+    /// Those that were held before, too: a clear removes pinned rows, and what is written to their keys after
+    /// it follows into quarantine.
+    func follow(_ changed: Set<QuarantinedKey>, in quarantine: QuarantineIndex) {
+        keys.withLock { keys in
+            for key in changed {
+                let isHeld = quarantine.held[key] != nil
+                if isHeld || keys.contains(key) { set(key, isHeld) }
+                if isHeld { keys.insert(key) } else { keys.remove(key) }
+            }
         }
     }
 
     /// Pins a row that has just come into memory, if it is in quarantine.
     func pinIfQuarantined(table: UInt32, key: [UInt8]) {
         let key = QuarantinedKey.row(table: table, key: key)
-        state.withLock { state in
-            if state.keys.contains(key) { set(key, true) }
+        keys.withLock { keys in
+            if keys.contains(key) { set(key, true) }
         }
     }
-
-    var commits: Set<UInt64> { state.withLock { $0.commits } }
 
     private func set(_ key: QuarantinedKey, _ isPinned: Bool) {
         switch key {

@@ -3,10 +3,18 @@ public import Foundation
 
 /// What the database refused for good, and what to do about it.
 ///
-/// A refused commit is kept whole, by reference into the log, together with every later commit that touches one
-/// of its rows; all else goes on. Its rows stay in memory, so that reads show what was acknowledged.
-/// Nothing leaves quarantine by itself. It stands in the database, and outlasts a crash. All methods may be
-/// called from any thread or task.
+/// A refused commit is kept whole, by reference into the log. Every later commit that touches one of its rows
+/// follows it, so that no row changes out of order; all else goes on. The rows stay in memory, and reads show
+/// what was acknowledged.
+///
+/// Commits that share rows, directly or through others, are a *group*. A group leaves quarantine when
+/// - ``retry()`` has the database take its commits, after the reason was removed;
+/// - a later commit puts or deletes all rows of the group, and the database takes it: mostly a corrected
+///   ``StoredTable/put(_:ttl:)`` of the one row;
+/// - ``skip(_:reason:includingFollowers:)`` or ``patch(_:with:in:reason:includingFollowers:)`` gives it up.
+///
+/// Quarantine is kept in the database, and outlasts a crash. It takes memory for each row, however many commits
+/// follow. All methods may be called from any thread or task.
 public struct Quarantine: Sendable {
     let engine: Engine
     let materializer: Materializer
@@ -18,141 +26,230 @@ public struct Quarantine: Sendable {
         self.pins = pins
     }
 
-    /// A commit in quarantine.
+    /// A commit that the database refused.
     public struct Entry: Sendable, Equatable {
         /// The sequence of its first record: its name in all calls.
         public let sequence: UInt64
-        /// How many records it has; they stand or fall together.
+        /// How many records it has; they are applied together or not at all.
         public let records: Int
         /// What the database said when it refused it last.
         public let reason: String
         /// When it was refused first.
         public let refusedAt: Date
-        /// How often the database was asked; 0 for a commit that only follows another.
+        /// How often the database was asked.
         public let attempts: Int
-        /// The earlier commit that has to be dealt with first.
-        public let dependsOn: UInt64?
-        /// The rows it holds on to, as `table[key]`.
+        /// The rows of the commit, as `table[key]`.
         public let rows: [String]
+        /// How many other commits are in its group: those that came later and wait for it, and refused ones that
+        /// they connect it with.
+        public let others: Int
     }
 
-    /// Everything in quarantine, in sequence order.
-    public func list() -> [Entry] {
-        let catalog = engine.tables
-        return engine.sink.quarantined().map { commit in
-            Entry(
-                sequence: commit.firstSequence, records: commit.recordCount,
-                reason: commit.error.message,
-                refusedAt: Date(timeIntervalSince1970: Double(commit.refusedAt) / 1e6),
-                attempts: commit.attempts, dependsOn: commit.dependsOn,
-                rows: commit.keys.map { $0.text(catalog) })
+    /// What became of a retry.
+    public struct Retried: Sendable, Equatable {
+        /// How many commits left quarantine.
+        public var applied: Int
+        /// How many are in it still, or again.
+        public var left: Int
+
+        package init(applied: Int, left: Int) {
+            (self.applied, self.left) = (applied, left)
         }
     }
 
+    /// The refused commits, in sequence order.
+    public func list() -> [Entry] {
+        let catalog = engine.tables
+        let quarantine = engine.sink.quarantine
+        return quarantine.all.map { commit in
+            let group = commit.keys.first.flatMap { quarantine.held[$0]?.group }
+            let count = group.flatMap { quarantine.groups[$0]?.commitCount } ?? 1
+            return Entry(
+                sequence: commit.firstSequence, records: commit.recordCount,
+                reason: commit.error.message,
+                refusedAt: Date(timeIntervalSince1970: Double(commit.refusedAt) / 1e6),
+                attempts: commit.attempts, rows: commit.keys.map { $0.text(catalog) },
+                others: count - 1)
+        }
+    }
+
+    // MARK: trying again
+
     /// Tries all of quarantine again, in order, after the reason was removed.
     ///
-    /// The caller suspends for as long as the database takes, and what else was to be applied waits.
+    /// It is one pass over the log, a part at a time; what else is to be applied goes on in between. After a crash
+    /// meanwhile, what was applied is out of quarantine and the rest is in it.
     ///
-    /// - Returns: the sequences of the commits that the database took.
-    /// - Throws: ``StoreError/database(_:)``, also while the database is being rebuilt; ``StoreError/closed(_:)``.
+    /// - Throws: ``StoreError/database(_:)``, also while the database is being rebuilt; ``StoreError/closed(_:)``;
+    ///   ``StoreError/logFailed(_:)`` or ``StoreError/damaged(_:)`` where the log cannot be read.
     @discardableResult
-    public func retry() async throws -> [UInt64] {
+    public func retry() async throws -> Retried {
         try await Worker.waiting("quarantine", throwing: { try retryBlocking() })
     }
 
     /// ``retry()`` for the store's own threads, which may block.
-    package func retryBlocking() throws -> [UInt64] {
-        try materializer.exclusively {
-            // Another store may have the database by now.
-            if case .closed? = engine.log.refusal { throw StoreError(LogError.closed) }
-            var commits: [OrderedCommit] = []
-            for commit in engine.sink.quarantined() {
-                guard let records = try records(of: commit) else { continue }
-                commits.append(
-                    OrderedCommit(
-                        firstSequence: commit.firstSequence, recordCount: commit.recordCount,
-                        records: records))
+    package func retryBlocking() throws -> Retried {
+        let sink = engine.sink
+        var pass = RetryPass()
+        var walk: QuarantineWalk?
+        while true {
+            let isDone = try materializer.exclusively { () throws -> Bool in
+                try checkPass(with: sink)
+                let quarantine = sink.quarantine
+                guard !quarantine.isEmpty else { return true }
+                do {
+                    let through = try sink.watermark().sequence
+                    let current =
+                        try walk ?? QuarantineWalk(quarantine, engine.log, through: through)
+                    walk = current
+                    current.extend(through: through)
+                    let commits = try current.next(of: quarantine)
+                    let isLast = current.isAtEnd
+                    let changes = try sink.retry(commits, in: &pass, isLast: isLast)
+                    engine.view.forEachShard { $0.sinkDidChange() }
+                    pins.follow(changes.keys, in: sink.quarantine)
+                    return isLast
+                } catch let error as LogError {
+                    throw StoreError(error)
+                } catch let error as SinkError {
+                    throw StoreError(error)
+                }
             }
-            // One that is behind has not refused again yet what stays in memory for its predecessor.
-            guard !engine.sinkIsBehind else {
-                throw StoreError.database("it is being rebuilt; try again when it has caught up")
-            }
-            defer {
-                engine.view.forEachShard { $0.sinkDidChange() }
-                pins.follow(engine.sink.quarantined())
-            }
-            do throws(SinkError) {
-                return try engine.sink.retry(commits)
-            } catch {
-                throw StoreError(error)
-            }
+            if isDone { break }
+            // The lock goes to whoever runs: let the materializer have it.
+            Signal().wait(after: 0, nanoseconds: 1_000_000)
+        }
+        return Retried(applied: pass.applied, left: sink.quarantine.commitCount)
+    }
+
+    private func checkPass(with sink: any Sink) throws(StoreError) {
+        // Another store may have the database by now.
+        if case .closed? = engine.log.refusal { throw StoreError(LogError.closed) }
+        // One that is behind has not refused again yet what stays in memory for its predecessor.
+        guard !engine.sinkIsBehind, engine.sink === sink else {
+            throw .database("it is being rebuilt; try again when it has caught up")
         }
     }
 
-    private func records(of commit: QuarantinedCommit) throws(StoreError) -> [UInt8]? {
-        do throws(LogError) {
-            return try engine.log.commit(at: commit.firstSequence)
-        } catch {
-            throw StoreError(error)
-        }
-    }
+    // MARK: giving up
 
-    /// Gives a commit up: its rows become again what the database holds. Commits in quarantine that share rows
-    /// with it, directly or through others, go with it.
+    /// Gives a commit up: its rows become again what the database holds.
     ///
     /// That is an ordinary write, logged with the reason; the log keeps what was given up. It waits until the
-    /// database has taken or refused what was written before.
+    /// database has taken or refused what was written before. The other commits of its group are given up with it,
+    /// since their rows depend on it; where there are any, that has to be asked for.
     ///
+    /// - Parameter includingFollowers: whether the other commits of the group may be given up as well
+    ///   (``Entry/others``).
     /// - Returns: its receipt; once it is materialized, quarantine no longer holds the commit.
-    /// - Throws: ``StoreError/notInQuarantine(sequence:)``; ``StoreError/database(_:)``, also for a commit that
-    ///   clears a table, or shares rows with one: that can only be retried; and what any write throws.
+    /// - Throws: ``StoreError/notInQuarantine(sequence:)``; ``StoreError/quarantineHasOthers(sequence:others:through:)``;
+    ///   ``StoreError/database(_:)``, also for a group that clears a table: that can only be retried, or cleared
+    ///   again; and what any write throws.
     @discardableResult
-    public func skip(_ sequence: UInt64, reason: String) async throws -> Receipt {
-        try await settle(sequence, reason: reason) { _ in }
+    public func skip(
+        _ sequence: UInt64, reason: String, includingFollowers: Bool = false
+    ) async throws -> Receipt {
+        try await settle(sequence, reason: reason, with: nil, includingFollowers)
     }
 
     /// Puts a corrected row in the place of a commit's; its other rows become again what the database holds.
-    /// Otherwise as ``skip(_:reason:)``.
+    /// Otherwise as ``skip(_:reason:includingFollowers:)``.
+    ///
+    /// - Throws: ``StoreError/notOfCommit(sequence:row:)`` where the commit does not change a row with this key.
     @discardableResult
     public func patch<Row>(
-        _ sequence: UInt64, with row: Row, in table: StoredTable<Row>, reason: String
+        _ sequence: UInt64, with row: Row, in table: StoredTable<Row>, reason: String,
+        includingFollowers: Bool = false
     ) async throws -> Receipt {
-        try await settle(sequence, reason: reason) { transaction in
-            try transaction.put(row, in: table)
+        guard table.engine === engine else { throw StoreError.unknownTable(table.name) }
+        let (key, body) = try table.encoded(row)
+        return try await settle(
+            sequence, reason: reason, with: Correction(table: table.id, key: key, body: body),
+            includingFollowers)
+    }
+
+    /// The whole row that takes the place of a refused one.
+    package struct Correction: Sendable {
+        package var table: UInt16
+        package var key: [UInt8]
+        package var body: [UInt8]
+
+        package init(table: UInt16, key: [UInt8], body: [UInt8]) {
+            (self.table, self.key, self.body) = (table, key, body)
         }
     }
 
+    /// A commit's group, as of one moment.
+    private struct Found: Equatable, Sendable {
+        var group: QuarantineIndex.Group
+        var sequences: ClosedRange<UInt64>
+        var rows: [QuarantinedKey]
+    }
+
     package func settle(
-        _ sequence: UInt64, reason: String,
-        _ correct: @escaping @Sendable (inout Transaction) throws -> Void
+        _ sequence: UInt64, reason: String, with correction: Correction?,
+        _ includingFollowers: Bool
     ) async throws -> Receipt {
         while true {
-            let group = try group(of: sequence)
-            let rows = try rows(of: group)
+            let found = try await Worker.waiting("quarantine", throwing: { try find(sequence) })
+            try check(found, sequence, correction, includingFollowers)
             var reads: [ReadVersion] = []
-            for row in rows {
-                let version = try await engine.fetch(row.table, row.key).version
-                reads.append(ReadVersion(table: row.table, key: row.key, version: version))
+            for (table, key) in try rows(of: found) {
+                let version = try await engine.fetch(table, key).version
+                reads.append(ReadVersion(table: table, key: key, version: version))
             }
             // A commit that is on its way may follow the group, and hold rows that the group does not.
             try await waitUntilJudged()
-            let receipt = try await Worker.waiting("quarantine") {
-                [reads] () -> Result<Receipt?, any Error> in
-                // Between two steps: nobody takes the group out of quarantine meanwhile.
-                Result {
-                    try materializer.exclusively { () throws -> Receipt? in
-                        guard try self.group(of: sequence) == group else { return nil }
-                        var transaction = Transaction(engine: engine)
-                        for commit in group {
-                            transaction.commit.appendSettle(commit.firstSequence, reason: reason)
-                        }
-                        for row in rows { try restore(row, in: &transaction) }
-                        try correct(&transaction)
-                        return try engine.commit(transaction.commit, reads: reads)
-                    }
-                }
-            }.get()
+            let receipt = try await Worker.waiting(
+                "quarantine",
+                throwing: { [reads] in
+                    try settleBlocking(sequence, found, reads, reason, correction)
+                })
             if let receipt { return receipt }
+        }
+    }
+
+    /// Between two steps, so that nobody takes the group out of quarantine meanwhile. Nil if it has changed.
+    private func settleBlocking(
+        _ sequence: UInt64, _ found: Found, _ reads: [ReadVersion], _ reason: String,
+        _ correction: Correction?
+    ) throws -> Receipt? {
+        try materializer.exclusively { () throws -> Receipt? in
+            guard try find(sequence) == found else { return nil }
+            var commit = CommitBuilder()
+            commit.appendSettle(
+                from: found.sequences.lowerBound, through: found.sequences.upperBound,
+                reason: reason)
+            for (table, key) in try rows(of: found) {
+                if let correction, correction.table == table, correction.key == key { continue }
+                let stored = try engine.readableSink().read(UInt32(table), key: key.span)
+                let body = stored.body ?? []
+                commit.append(
+                    stored.body == nil ? .delete : .put, table: table, key: key.span,
+                    body: body.span)
+            }
+            if let correction {
+                commit.append(
+                    .put, table: correction.table, key: correction.key.span,
+                    body: correction.body.span)
+            }
+            return try engine.commit(commit, reads: reads)
+        }
+    }
+
+    private func check(
+        _ found: Found, _ sequence: UInt64, _ correction: Correction?, _ includingFollowers: Bool
+    ) throws(StoreError) {
+        if let correction {
+            let key = QuarantinedKey.row(table: UInt32(correction.table), key: correction.key)
+            guard found.rows.contains(key) else {
+                throw .notOfCommit(sequence: sequence, row: key.text(engine.tables))
+            }
+        }
+        let others = found.group.commitCount - 1
+        guard others == 0 || includingFollowers else {
+            throw .quarantineHasOthers(
+                sequence: sequence, others: others, through: found.sequences.upperBound)
         }
     }
 
@@ -165,38 +262,77 @@ public struct Quarantine: Sendable {
         try await engine.materialized.wait(for: last)
     }
 
-    /// Makes a row again what the database holds.
-    private func restore(
-        _ row: (table: UInt16, key: [UInt8]), in transaction: inout Transaction
-    ) throws {
-        let stored = try engine.readableSink().read(UInt32(row.table), key: row.key.span)
-        let kind: ChangeKind = stored.body == nil ? .delete : .put
-        let body = stored.body ?? []
-        transaction.commit.append(kind, table: row.table, key: row.key.span, body: body.span)
-    }
-
-    private func rows(of group: [QuarantinedCommit]) throws -> [(table: UInt16, key: [UInt8])] {
-        var seen: Set<QuarantinedKey> = []
-        return try group.flatMap(\.keys).filter { seen.insert($0).inserted }.map { key in
+    private func rows(of found: Found) throws(StoreError) -> [(table: UInt16, key: [UInt8])] {
+        var rows: [(table: UInt16, key: [UInt8])] = []
+        for key in found.group.keys {
             guard case .row(let table, let bytes) = key else {
-                throw StoreError.database("a clear in quarantine can only be retried, not given up")
+                throw .database(
+                    "a clear in quarantine can only be retried, or the table be cleared again")
             }
-            return (UInt16(table), bytes)
+            rows.append((UInt16(table), bytes))
+        }
+        // In the same order each time that it is tried.
+        return rows.sorted {
+            $0.table == $1.table
+                ? $0.key.lexicographicallyPrecedes($1.key) : $0.table < $1.table
         }
     }
 
-    /// A commit in quarantine and all that are connected with it by rows; a clear has all rows of its table.
-    private func group(of sequence: UInt64) throws -> [QuarantinedCommit] {
-        var rest = engine.sink.quarantined()
-        guard let start = rest.firstIndex(where: { $0.firstSequence == sequence }) else {
-            throw StoreError.notInQuarantine(sequence: sequence)
+    private func find(_ sequence: UInt64) throws(StoreError) -> Found {
+        let quarantine = engine.sink.quarantine
+        guard let commit = try self.commit(with: sequence, in: quarantine),
+            commit.firstSequence == sequence,
+            let number = commit.keys.lazy.compactMap({ quarantine.held[$0]?.group }).first,
+            let group = quarantine.groups[number]
+        else { throw .notInQuarantine(sequence: sequence) }
+        let held = group.keys.compactMap { quarantine.held[$0] }
+        let first = held.map(\.since).min() ?? sequence
+        let last = held.map(\.last).max() ?? sequence
+        return Found(
+            group: group, sequences: min(first, last)...max(first, last), rows: commit.keys)
+    }
+
+    /// The commit of quarantine that a record belongs to: a refused one is in memory, one that follows is in the
+    /// log. Blocks its thread while it reads that.
+    func commit(
+        with sequence: UInt64, in quarantine: QuarantineIndex
+    ) throws(StoreError) -> (firstSequence: UInt64, keys: [QuarantinedKey])? {
+        if let refused = quarantine.refused[sequence] { return (sequence, refused.keys) }
+        guard !quarantine.isEmpty, sequence >= quarantine.lowest else { return nil }
+        do throws(LogError) {
+            let reader = try engine.log.reader(from: sequence)
+            guard try reader.next(through: engine.log.durable) else { return nil }
+            var commits = try reader.commits()
+            while let commit = try? commits.next(reader.payload.span) {
+                guard commit.lastSequence >= sequence else { continue }
+                let ordered = OrderedCommit(
+                    firstSequence: commit.firstSequence, recordCount: Int(commit.count),
+                    records: Array(reader.payload[commit.records]))
+                guard commit.firstSequence <= sequence, let keys = try? ordered.contents().keys,
+                    quarantine.contains(commit.firstSequence, keys)
+                else { return nil }
+                return (commit.firstSequence, keys)
+            }
+            return nil
+        } catch {
+            throw StoreError(error)
         }
-        var group = QuarantineIndex()
-        group.insert(rest.remove(at: start))
-        while let next = rest.firstIndex(where: { group.blocker(of: $0.keys) != nil }) {
-            group.insert(rest.remove(at: next))
-        }
-        return group.all
+    }
+
+    /// Throws where the commit of a record is in quarantine.
+    func refuse(_ sequence: UInt64) async throws {
+        let quarantine = engine.sink.quarantine
+        guard !quarantine.isEmpty, sequence >= quarantine.lowest, sequence <= quarantine.latest
+        else { return }
+        let found = try await Worker.waiting(
+            "quarantine", throwing: { try commit(with: sequence, in: quarantine) })
+        guard let found else { return }
+        let refused = quarantine.refused[found.firstSequence]
+        let group = found.keys.lazy.compactMap { quarantine.held[$0]?.group }.first
+        let cause = refused ?? group.flatMap { quarantine.firstRefused(of: $0) }
+        let follows = refused == nil ? "it follows commit \(cause?.firstSequence ?? 0): " : ""
+        throw StoreError.quarantined(
+            sequence: found.firstSequence, reason: follows + (cause?.error.message ?? "refused"))
     }
 }
 

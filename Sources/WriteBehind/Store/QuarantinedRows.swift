@@ -13,11 +13,17 @@ struct QuarantinedRows: ~Copyable {
         }
     }
 
-    mutating func read(_ commits: [QuarantinedCommit]) throws(LogError) {
-        for commit in commits {
-            guard let records = try engine.log.commit(at: commit.firstSequence) else { continue }
-            // The database refused it: what in it cannot be read is not to be trusted more here.
-            try? fold(records.span, from: commit.firstSequence)
+    /// One pass over the log: a hot row may have any number of followers.
+    mutating func read(_ quarantine: QuarantineIndex) throws(LogError) {
+        let through = quarantine.latest
+        let walk = try QuarantineWalk(quarantine, engine.log, through: through)
+        while true {
+            let commits = try walk.next(of: quarantine)
+            for commit in commits {
+                // The database refused it: what in it cannot be read is not to be trusted more here.
+                try? fold(commit.records.span, from: commit.firstSequence)
+            }
+            if walk.isAtEnd { return }
         }
     }
 

@@ -254,11 +254,7 @@ public final class Store: Sendable {
             store.materializer.request(receipt.sequence)
             try await engine.materialized.wait(for: receipt.sequence)
         }
-        guard !engine.sink.quarantineIsEmpty else { return }
-        for commit in engine.sink.quarantined() where commit.contains(receipt.firstSequence) {
-            throw StoreError.quarantined(
-                sequence: commit.firstSequence, reason: commit.error.message)
-        }
+        try await quarantine.refuse(receipt.firstSequence)
     }
 
     private nonisolated(nonsending) func waitUntilSynced(_ sequence: UInt64) async throws {

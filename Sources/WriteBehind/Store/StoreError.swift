@@ -43,6 +43,11 @@ public enum StoreError: Error, Sendable {
     case foreignDatabase(path: String, reason: String)
     /// The database refused the commit for good; it is in quarantine, by this sequence.
     case quarantined(sequence: UInt64, reason: String)
+    /// Other commits in quarantine share rows with this one, directly or through others, and would be given up with
+    /// it: that has to be asked for. They are written no later than `through`.
+    case quarantineHasOthers(sequence: UInt64, others: Int, through: UInt64)
+    /// The commit in quarantine does not change the row that was to be corrected.
+    case notOfCommit(sequence: UInt64, row: String)
     /// No commit with this first sequence is in quarantine.
     case notInQuarantine(sequence: UInt64)
     /// A snapshot could not be made. The store goes on without it.
@@ -97,6 +102,12 @@ extension StoreError: CustomStringConvertible {
             "\(path) is not this store's database: \(reason)"
         case .quarantined(let sequence, let reason):
             "commit \(sequence) is in quarantine: \(reason)"
+        case .quarantineHasOthers(let sequence, let others, let through):
+            "\(others) other commit\(others == 1 ? "" : "s") in quarantine, through sequence "
+                + "\(through), share rows with commit \(sequence) and would be given up with it; "
+                + "say so (includingFollowers, --with-followers), or retry"
+        case .notOfCommit(let sequence, let row):
+            "commit \(sequence) does not change \(row); only a row of its own can be corrected"
         case .notInQuarantine(let sequence): "no commit \(sequence) is in quarantine"
         case .snapshotFailed(let why): "no snapshot could be made: \(why)"
         case .history(let why): "the past cannot be read: \(why)"

@@ -29,7 +29,7 @@ struct StoreReplay {
 
     /// Brings the view up to the end of the log: what is in quarantine, then what is above the watermark.
     mutating func run() throws(StoreError) {
-        try pins.restore(engine.sink.quarantined(), of: engine)
+        try pins.restore(engine.sink.quarantine, of: engine)
         guard watermark < engine.log.durable else { return }
         let reader: LogReader
         do throws(LogError) {

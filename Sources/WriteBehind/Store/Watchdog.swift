@@ -16,7 +16,6 @@ package final class Watchdog: Sendable {
     private let materializer: Materializer
     private let status: Status
     private let metrics: StoreMetrics
-    private let pins: Pins
     private let workers: [Worker]
     private let state = Lock(State())
 
@@ -28,7 +27,6 @@ package final class Watchdog: Sendable {
         materializer = store.materializer
         status = store.status
         metrics = store.metrics
-        pins = store.pins
         self.workers = workers
     }
 
@@ -46,7 +44,7 @@ package final class Watchdog: Sendable {
             state.statistics = statistics
         }
         metrics.publish(lag)
-        metrics.quarantined.record(pins.commits.count)
+        metrics.quarantined.record(engine.sink.quarantine.commitCount)
         return .wait(nanoseconds: Self.interval)
     }
 
@@ -112,7 +110,7 @@ package final class Watchdog: Sendable {
         let lag = self.lag
         var health = Health(
             verdict: .healthy, causes: [], survivesKill: engine.log.survivesProcessDeath, lag: lag,
-            quarantined: engine.sink.quarantined().count)
+            quarantined: engine.sink.quarantine.commitCount)
         func raise(_ verdict: Health.Verdict, _ cause: String) {
             health.verdict = max(health.verdict, verdict)
             health.causes.append(cause)

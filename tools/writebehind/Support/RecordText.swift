@@ -77,6 +77,9 @@ struct RecordText {
         if let problem = decoded.problem { return ["(cannot be decoded: \(problem))".red] }
         var parts = decoded.values.map { "\(plain($0.name))=\($0.value)" }
         if let settles = decoded.settles { parts.append("#\(settles)") }
+        if let last = decoded.settlesThrough, last != decoded.settles {
+            parts.append("through #\(last)")
+        }
         if let text = decoded.text { parts.append(WriteBehindText.quoted(text)) }
         if let definition = decoded.definition { parts.append(Self.columns(definition.schema)) }
         return parts
@@ -110,6 +113,7 @@ struct RecordText {
         if !decoded.key.isEmpty { fields.append(("key", object(decoded.key))) }
         if !decoded.values.isEmpty { fields.append(("values", object(decoded.values))) }
         if let settles = decoded.settles { fields.append(("settles", .number(settles))) }
+        if let last = decoded.settlesThrough { fields.append(("through", .number(last))) }
         if let text = decoded.text { fields.append(("text", .string(text))) }
         if let definition = decoded.definition {
             fields.append(

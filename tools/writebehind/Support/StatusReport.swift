@@ -89,7 +89,7 @@ enum StatusReport {
     }
 
     private static func quarantine(_ summary: StoreSummary) -> String {
-        let commits = summary.store.database.contents?.quarantined.count ?? 0
+        let commits = summary.store.database.contents?.quarantine.commitCount ?? 0
         var parts = [
             commits == 0 ? "no commits" : WriteBehindText.counted(commits, "commit").yellow
         ]
@@ -144,7 +144,7 @@ enum StatusReport {
             ),
             ("segments", .number(summary.segments.count)),
             ("snapshots", .array(summary.snapshots.map { .number($0.sequence) })),
-            ("quarantined", .optional(contents?.quarantined.count) { .number($0) }),
+            ("quarantined", .optional(contents?.quarantine.commitCount) { .number($0) }),
             ("lastError", .optional(lastError(summary)) { .string($0) }),
         ])
     }

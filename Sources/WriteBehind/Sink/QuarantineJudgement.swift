@@ -1,0 +1,129 @@
+package import EventLog
+
+/// What a commit's bytes say, as far as quarantine is concerned.
+package struct CommitContents: Sendable {
+    /// Every key that it touches, once.
+    package var keys: [QuarantinedKey] = []
+    package var cleared: Set<UInt32> = []
+    /// Whether its rows become what it says, whatever they were.
+    package var isBlind = true
+
+    package init(of commit: OrderedCommit) throws(MalformedRecord) {
+        var seen: Set<QuarantinedKey> = []
+        let bytes = commit.records.span
+        var reader = ByteReader(0..<bytes.count)
+        while !reader.isAtEnd {
+            let record = try reader.record(bytes)
+            let key: QuarantinedKey
+            switch record.operation {
+            case .put, .patch, .delete:
+                key = .row(table: record.table, key: Array(commit.records[record.key]))
+            case .clear:
+                cleared.insert(record.table)
+                key = .table(record.table)
+            case .settle, .define, .mark, .preamble: continue
+            }
+            let isNew = seen.insert(key).inserted
+            if isNew { keys.append(key) }
+            if record.operation == .patch, isNew, !cleared.contains(record.table) {
+                isBlind = false
+            }
+        }
+    }
+}
+
+/// A retry on its way through the log. What it has passed and what is still refused makes the next quarantine.
+package struct RetryPass: Sendable {
+    /// What is left of the commits that were tried.
+    package var left = QuarantineIndex()
+    /// How many commits left quarantine.
+    package var applied = 0
+
+    package init() {}
+}
+
+extension QuarantineIndex {
+    /// Tries a commit that comes next in the log, unless it must follow what is here.
+    ///
+    /// - Parameter attempt: applies it whole, or returns why not and leaves nothing of it behind.
+    package mutating func admit(
+        _ commit: OrderedCommit, at now: Int64,
+        attempt: () throws(SinkError) -> SinkError?
+    ) throws(SinkError) {
+        guard !isEmpty else {
+            if let error = try attempt() {
+                add(commit, error, keys: try commit.contents().keys, now)
+            }
+            return
+        }
+        let contents = try commit.contents()
+        let following = groups(touching: contents.keys)
+        if !following.isEmpty, !covers(contents, following) {
+            return follow(
+                commit.firstSequence, count: commit.recordCount, contents.keys, following)
+        }
+        guard let error = try attempt() else {
+            for group in following { release(group) }
+            return
+        }
+        if following.isEmpty {
+            add(commit, error, keys: contents.keys, now)
+        } else {
+            follow(commit.firstSequence, count: commit.recordCount, contents.keys, following)
+        }
+    }
+
+    private mutating func add(
+        _ commit: OrderedCommit, _ error: SinkError, keys: [QuarantinedKey], _ now: Int64
+    ) {
+        add(
+            QuarantinedCommit(
+                firstSequence: commit.firstSequence, recordCount: commit.recordCount,
+                error: error, refusedAt: now, attempts: 1, keys: keys))
+    }
+
+    /// Tries a commit of quarantine again, in the order of the log.
+    package mutating func readmit(
+        _ commit: OrderedCommit, in pass: inout RetryPass, at now: Int64,
+        attempt: () throws(SinkError) -> SinkError?
+    ) throws(SinkError) {
+        let contents = try commit.contents()
+        let (first, count) = (commit.firstSequence, commit.recordCount)
+        guard contains(first, contents.keys) else { return }
+        let following = pass.left.groups(touching: contents.keys)
+        if !following.isEmpty, !pass.left.covers(contents, following) {
+            return pass.left.follow(first, count: count, contents.keys, following)
+        }
+        if let error = try attempt() {
+            guard following.isEmpty else {
+                return pass.left.follow(first, count: count, contents.keys, following)
+            }
+            let before = refused[first]
+            return pass.left.add(
+                QuarantinedCommit(
+                    firstSequence: first, recordCount: count, error: error,
+                    refusedAt: before?.refusedAt ?? now, attempts: (before?.attempts ?? 0) + 1,
+                    keys: contents.keys))
+        }
+        var superseded = Group()
+        for number in following {
+            guard let group = pass.left.groups[number] else { continue }
+            superseded.keys.formUnion(group.keys)
+            superseded.refused.formUnion(group.refused)
+            superseded.followers += group.followers
+            pass.left.release(number)
+        }
+        pass.applied += 1 + superseded.commitCount
+        didApply(first, count: count, contents.keys, replacing: superseded)
+    }
+}
+
+extension OrderedCommit {
+    package func contents() throws(SinkError) -> CommitContents {
+        do throws(MalformedRecord) {
+            return try CommitContents(of: self)
+        } catch {
+            throw SinkError(malformed: error)
+        }
+    }
+}

@@ -1,0 +1,54 @@
+import EventLog
+
+/// Finds the commits of quarantine in the log, in one pass.
+final class QuarantineWalk {
+    private let reader: LogReader
+    private var position: UInt64
+    private var through: UInt64
+    private(set) var isAtEnd = false
+
+    /// How many commits are handed out at once, and from how many blocks.
+    private static let commitLimit = 4096
+    private static let blockLimit = 64
+
+    /// - Parameter through: what is behind this is not looked at.
+    init(_ quarantine: QuarantineIndex, _ log: Log, through: UInt64) throws(LogError) {
+        position = max(1, quarantine.lowest) - 1
+        self.through = through
+        reader = try log.reader(from: position + 1)
+    }
+
+    /// Goes on to a later end.
+    func extend(through sequence: UInt64) {
+        through = max(through, sequence)
+        isAtEnd = isAtEnd && position >= through
+    }
+
+    /// The next commits of quarantine, a bounded number of them.
+    func next(of quarantine: QuarantineIndex) throws(LogError) -> [OrderedCommit] {
+        var found: [OrderedCommit] = []
+        var blocks = 0
+        while found.count < Self.commitLimit, blocks < Self.blockLimit {
+            guard position < through, try reader.next(through: through) else {
+                isAtEnd = true
+                break
+            }
+            blocks += 1
+            var commits = try reader.commits()
+            // A block that was read passed its checks.
+            while let commit = try? commits.next(reader.payload.span) {
+                guard commit.firstSequence > position else { continue }
+                position = commit.lastSequence
+                let ordered = OrderedCommit(
+                    firstSequence: commit.firstSequence, recordCount: Int(commit.count),
+                    records: Array(reader.payload[commit.records]))
+                guard let contents = try? ordered.contents(),
+                    quarantine.contains(commit.firstSequence, contents.keys)
+                else { continue }
+                found.append(ordered)
+            }
+        }
+        isAtEnd = isAtEnd || position >= through
+        return found
+    }
+}
