@@ -70,7 +70,7 @@ import WriteBehind
             "holds 1"),
         Wrong(
             "a change of no row",
-            PastHarness.record(.patch, other, Bodies.patch([0: Bodies.integer(1)])),
+            PastHarness.record(.patch, other, Bodies.patch([1: Bodies.null])),
             "changes a row that is not there"),
     ]
 

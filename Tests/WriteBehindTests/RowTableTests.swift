@@ -46,7 +46,9 @@ import WriteBehind
 
         mutating func patch(_ key: Key, _ patch: [Int: [UInt8]], _ sequence: UInt64) {
             switch rows[key]?.row {
-            case .full(var values):
+            case .full, .tombstone:
+                var values: [[UInt8]] = []
+                if case .full(let old)? = rows[key]?.row { values = old }
                 for (column, value) in patch {
                     while values.count <= column {
                         let next = values.count
@@ -58,7 +60,7 @@ import WriteBehind
                 rows[key] = (.full(values), sequence)
             case .partial(let old):
                 rows[key] = (.partial(old.merging(patch) { $1 }), sequence)
-            case .tombstone, nil:
+            case nil:
                 rows[key] = (.partial(patch), sequence)
             }
         }

@@ -34,6 +34,40 @@ extension RowCodec {
         return patch
     }
 
+    /// Row bytes without a value: what a patch stands on that makes its row.
+    static let noValues: [UInt8] = [0]
+
+    /// The patch that sets all columns of a row: the put of a program that may not know all of the table's. If there
+    /// is no such row, the patch makes it: ``makesRow(_:_:)``.
+    package static func patch(
+        settingAllOf row: Span<UInt8>, _ schema: TableSchema
+    ) throws(RowError) -> [UInt8] {
+        var reader = ByteReader(0..<row.count)
+        let count = try schema.valueCount(&reader, row)
+        var patch: [UInt8] = []
+        patch.append(varint: UInt64(count))
+        for column in 0..<count {
+            patch.append(varint: UInt64(column))
+            patch += copy(row.extracting(try schema.skipValue(&reader, row)))
+        }
+        return patch
+    }
+
+    /// Whether a patch of these columns makes its row where there is none: it sets the first, and every column that
+    /// needs a value. The patch of an update need not, so one without its row is still noticed.
+    package static func makesRow(_ columns: [Int], _ schema: TableSchema) -> Bool {
+        guard columns.first == 0 else { return false }
+        var rest = columns[...]
+        for (index, column) in schema.valueColumns.enumerated() {
+            if rest.first == index {
+                rest.removeFirst()
+            } else if !column.isNullable, column.defaultValue == nil {
+                return false
+            }
+        }
+        return rest.isEmpty
+    }
+
     package static func decodePatch(
         _ patch: Span<UInt8>, _ schema: TableSchema
     ) throws(RowError) -> [ColumnChange] {

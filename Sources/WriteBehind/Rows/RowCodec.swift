@@ -8,7 +8,7 @@ import EventLog
 //                                                     count among those outside the key
 //
 // A row may hold fewer values than the schema has columns: it was written before they were added,
-// and they are their columns' defaults.
+// and they are their columns' defaults. It may hold more: the schema is that of an older program.
 
 package enum RowCodec {
     /// The key and row body of a whole row, given as one value per column in schema order.
@@ -85,7 +85,7 @@ package enum RowCodec {
     ) throws(RowError) -> Value {
         var reader = ByteReader(0..<row.count)
         let column = schema.valueColumns[index]
-        guard index < (try schema.valueCount(&reader, row)) else { return column.missingValue }
+        guard index < (try schema.anyCount(&reader, row)) else { return column.missingValue }
         for _ in 0..<index { _ = try schema.skipValue(&reader, row) }
         return try schema.value(column, &reader, row)
     }
@@ -97,6 +97,24 @@ package enum RowCodec {
             bytes.append(row: column.missingValue)
             return bytes
         }
+    }
+
+    /// The same row without the columns that the schema lacks, or nil if it lacks none.
+    package static func trimmed(
+        _ row: Span<UInt8>, _ schema: TableSchema
+    ) throws(RowError) -> [UInt8]? {
+        var reader = ByteReader(0..<row.count)
+        let count = try schema.anyCount(&reader, row)
+        let known = schema.valueColumns.count
+        guard count > known else { return nil }
+        let start = reader.offset
+        for _ in 0..<known { _ = try schema.skipValue(&reader, row) }
+        var bytes: [UInt8] = []
+        bytes.append(varint: UInt64(known))
+        bytes += copy(row.extracting(start..<reader.offset))
+        for _ in known..<count { _ = try schema.skipValue(&reader, row) }
+        try schema.checkEnd(reader)
+        return bytes
     }
 
     /// The same row with the defaults of the columns that it lacks, or nil if it lacks none.
@@ -133,6 +151,17 @@ extension TableSchema {
                 table: name, .wrongColumnCount(expected: valueColumns.count, got: count))
         }
         return count
+    }
+
+    /// Reads that number where the table may have more columns by now.
+    fileprivate func anyCount(
+        _ reader: inout ByteReader, _ body: Span<UInt8>
+    ) throws(RowError) -> Int {
+        do throws(Damage) {
+            return try reader.count(body)
+        } catch {
+            throw RowError(table: name, error.problem)
+        }
     }
 
     func value(

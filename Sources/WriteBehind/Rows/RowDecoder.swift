@@ -45,10 +45,14 @@ public import Foundation
     ) throws -> Row {
         var reader = ByteReader(0..<row.count)
         if (try? reader.valueCount(row)) != layout.valueCount {
-            guard let completed = try RowCodec.completed(row, layout.schema) else {
+            // Written before the newest columns were added, or by a program that has more of them.
+            let fitted =
+                try RowCodec.trimmed(row, layout.schema)
+                ?? RowCodec.completed(row, layout.schema)
+            guard let fitted else {
                 throw RowError(table: layout.schema.name, .malformed("no count of values"))
             }
-            return try decode(type, key: key, row: completed.span, layout)
+            return try decode(type, key: key, row: fitted.span, layout)
         }
         return unsafe try key.withUnsafeBufferPointer { key in
             unsafe try row.withUnsafeBufferPointer { row in

@@ -84,7 +84,26 @@ import GRDBSQLite
                 &reader, body, at: base, to: Int32(keyTypes.count + 1 + place))
         }
         try statement.run()
-        guard statement.changes == 1 else { throw rowMissing() }
+        guard statement.changes != 1 else { return }
+        guard RowCodec.makesRow(columns, sql.schema) else { throw rowMissing() }
+        unsafe try putRow(key, madeBy: body)
+    }
+
+    /// Puts the row that a patch makes: an older program's put, which does not know all columns.
+    private func putRow(
+        _ key: UnsafeBufferPointer<UInt8>, madeBy patch: Span<UInt8>
+    ) throws(SinkError) {
+        var row: [UInt8] = []
+        do throws(MalformedRecord) {
+            try RowMerge.row(
+                madeBy: patch, defaults: RowCodec.defaults(sql.schema),
+                into: &row)
+        } catch {
+            throw SinkError(malformed: error)
+        }
+        unsafe try row.withUnsafeBufferPointer { (bytes) throws(SinkError) in
+            unsafe try put(key, bytes.span, at: bytes.baseAddress)
+        }
     }
 
     private func delete(_ key: UnsafeBufferPointer<UInt8>) throws(SinkError) {

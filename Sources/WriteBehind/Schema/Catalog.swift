@@ -41,6 +41,12 @@ package struct Catalog: Sendable, Equatable {
             }
             return TableDefinition(id: nextID, schema: schema)
         }
+        // An older program's: what it declares was so once, and the table keeps the columns added since.
+        if schema.columns.count < known.schema.columns.count,
+            (try? known.schema.change(from: schema)) != nil
+        {
+            return nil
+        }
         guard try schema.change(from: known.schema) != .equal else { return nil }
         return TableDefinition(id: known.id, schema: schema)
     }

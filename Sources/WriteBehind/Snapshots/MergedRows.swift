@@ -113,12 +113,33 @@ package final class MergedRows {
         return change.sequence < cleared
     }
 
+    /// The row that a patch makes where there is none; the patch as it is, if it makes none.
+    private func made(by change: HistoryRow) throws(HistoryError) -> HistoryRow {
+        guard let schema = catalog[change.row.table]?.schema else { return change }
+        var made = change
+        do throws(RowError) {
+            let columns = try RowCodec.decodePatch(change.body.span, schema).map(\.column)
+            guard RowCodec.makesRow(columns, schema) else { return change }
+        } catch {
+            throw .malformed(sequence: change.row.sequence, reason: "\(error)")
+        }
+        made.row.operation = .put
+        made.body = []
+        do throws(MalformedRecord) {
+            try RowMerge.row(
+                madeBy: change.body.span,
+                defaults: defaults[change.row.table] ?? [], into: &made.body)
+        } catch {
+            throw .malformed(sequence: change.row.sequence, reason: error.reason)
+        }
+        return made
+    }
+
     private func merge(
         _ change: HistoryRow, over old: HistoryRow?
     ) throws(HistoryError) -> HistoryRow {
-        guard change.row.operation == .patch, let old, old.row.operation != .delete else {
-            return change
-        }
+        guard change.row.operation == .patch else { return change }
+        guard let old, old.row.operation != .delete else { return try made(by: change) }
         var merged = change
         merged.row.operation = old.row.operation
         merged.body = []

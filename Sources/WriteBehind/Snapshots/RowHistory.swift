@@ -103,7 +103,7 @@ struct RowHistory {
             row = Array(copying: body)
             isKnown = true
         case .patch:
-            guard let base = row else { return }
+            guard let base = row ?? (isKnown ? RowCodec.noValues : nil) else { return }
             var merged: [UInt8] = []
             try RowMerge.row(base.span, patch: body, defaults: defaults, into: &merged)
             row = merged

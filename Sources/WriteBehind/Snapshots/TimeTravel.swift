@@ -58,10 +58,10 @@ extension StoredTable {
     /// - Throws: ``StoreError/history(_:)`` where log or snapshots cannot be read.
     public func history(of key: Row.Key) throws -> [RowVersion<Row>] {
         let bytes = try encoded(key)
-        let schema = layout.schema
+        let definition = current
+        let schema = definition.schema
         let versions = try past { () throws(HistoryError) in
-            try engine.history.history(
-                of: bytes, in: TableDefinition(id: UInt32(id), schema: schema))
+            try engine.history.history(of: bytes, in: definition)
         }
         var before: [Value]?
         return try versions.map { version in
@@ -97,11 +97,16 @@ extension StoredTable {
     /// - Throws: ``StoreError/history(_:)`` where the log no longer, or not yet, tells of it.
     public func get(_ key: Row.Key, asOf moment: Moment) throws -> Row? {
         let bytes = try encoded(key)
-        let definition = TableDefinition(id: UInt32(id), schema: layout.schema)
+        let definition = current
         let found = try past { () throws(HistoryError) in
             try engine.history.row(of: bytes, in: definition, asOf: moment.point)
         }
         return try found.map { try decode(key: bytes, body: $0.body) }
+    }
+
+    /// The table with all columns that it has today, which a handle of an older program may not know.
+    private var current: TableDefinition {
+        engine.tables[UInt32(id)] ?? TableDefinition(id: UInt32(id), schema: layout.schema)
     }
 
     private func past<R>(_ body: () throws(HistoryError) -> R) throws(StoreError) -> R {

@@ -1,4 +1,5 @@
 import EventLog
+import Synchronization
 
 /// The buffers that rows and keys are encoded into, used again and again.
 final class EncoderPool: Sendable {
@@ -41,11 +42,32 @@ final class EncoderPool: Sendable {
 
     private let slots: [Slot]
     private let layout: RowLayout
+    /// A generation of the engine's, and in the lowest bit whether the table had columns then that the layout lacks.
+    private let form: Atomic<UInt64>
 
-    init(_ layout: RowLayout) {
+    /// - Parameter form: what the table is like.
+    init(_ layout: RowLayout, _ form: Form) {
         self.layout = layout
         slots = (0..<8).map { _ in Slot(layout) }
+        self.form = Atomic(form.word)
     }
+
+    /// Whether rows of a layout are all that their table's rows are.
+    struct Form {
+        var generation: UInt32
+        var lacksColumns: Bool
+
+        fileprivate var word: UInt64 { UInt64(generation) << 1 | (lacksColumns ? 1 : 0) }
+    }
+
+    @inline(__always)
+    var current: Form {
+        let word = form.load(ordering: .relaxed)
+        return Form(
+            generation: UInt32(truncatingIfNeeded: word >> 1), lacksColumns: word & 1 != 0)
+    }
+
+    func note(_ now: Form) { form.store(now.word, ordering: .relaxed) }
 
     /// Runs `body` with an encoder of its own: an idle one, else a new one.
     func withEncoder<R, E: Error>(

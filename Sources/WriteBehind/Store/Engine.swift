@@ -19,6 +19,8 @@ package final class Engine: Sendable {
     package let durable: WaitList
     package let materialized: WaitList
     private let catalog: Lock<Catalog>
+    /// How often a table got more columns: a handle that knew all of its table's may know less then.
+    let generation = Atomic<UInt32>(0)
     let current: Lock<CurrentSink>
     /// What a read met that calls for another database; taken by who looks after the workers.
     let sinkFailure = Lock<(sink: any Sink, error: SinkError)?>(nil)
@@ -55,7 +57,9 @@ package final class Engine: Sendable {
             if let definition = try Self.definition(of: schema, in: catalog) {
                 try commit(CommitBuilder(define: definition))
                 try Self.schemaErrors { () throws(SchemaError) in try catalog.define(definition) }
-                // Before anybody else can have the table: a patch of an older row needs them.
+                // Before anybody else can have the table: a patch of an older row needs them. A put under a
+                // shard's lock comes before that, or sees the new generation.
+                generation.add(1, ordering: .relaxed)
                 setDefaults(definition)
                 return definition
             }
@@ -88,12 +92,25 @@ package final class Engine: Sendable {
 
     // MARK: writing one row
 
-    /// Puts or deletes a row: the way of most writes.
+    /// Puts or deletes a row.
     @inline(__always)
     package func write(
         _ change: ChangeKind, table: UInt16, key: Span<UInt8>, body: Span<UInt8>,
         deadline: UInt64? = nil
     ) throws(StoreError) -> Receipt {
+        let receipt = try write(
+            change, table: table, key: key, body: body, deadline: deadline, generation: nil)
+        guard let receipt else { preconditionFailure("a write of no generation is out of date") }
+        return receipt
+    }
+
+    /// Puts or deletes a row: the way of most writes. Returns nil, with nothing written, if a table got columns since
+    /// `generation`: the row may lack them.
+    @inline(__always)
+    func write(
+        _ change: ChangeKind, table: UInt16, key: Span<UInt8>, body: Span<UInt8>,
+        deadline: UInt64?, generation: UInt32?
+    ) throws(StoreError) -> Receipt? {
         let hash = view.hash(table: table, key: key)
         let capacity = CommitBuilder.recordOverhead + key.count + body.count
         return try unsafe withUnsafeTemporaryAllocation(byteCount: capacity, alignment: 8) {
@@ -102,8 +119,11 @@ package final class Engine: Sendable {
                 change.operation, table: UInt32(table), key: key, body: body, to: buffer)
             while true {
                 let outcome = try view.withShard(of: hash) {
-                    (shard) throws(StoreError) -> Staging.Outcome in
+                    (shard) throws(StoreError) -> Staging.Outcome? in
                     shard.prefetch(hash)
+                    if let generation, generation != self.generation.load(ordering: .relaxed) {
+                        return nil
+                    }
                     try admit(&shard, Shard.cost(keyLength: key.count, bodyLength: body.count))
                     let outcome = try unsafe append(record, count: 1, flags: .plain)
                     if case .appended(let sequence) = outcome {
@@ -111,6 +131,7 @@ package final class Engine: Sendable {
                     }
                     return outcome
                 }
+                guard let outcome else { return nil }
                 if case .appended(let sequence) = outcome {
                     return Receipt(
                         firstSequence: sequence, sequence: sequence, store: number)

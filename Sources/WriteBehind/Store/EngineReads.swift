@@ -157,26 +157,32 @@ extension Engine {
         _ deadline: UInt64?
     ) throws(StoreError) -> Fetched? {
         let hash = view.hash(table: table, key: key.span)
-        let (filled, isPartial) = view.withShard(of: hash) { shard -> (Shard.Fill?, Bool) in
-            let isPartial = shard.peek(hash, table, key.span).state == .partial
+        let (filled, patch) = view.withShard(of: hash) { shard -> (Shard.Fill?, [UInt8]?) in
+            let found = shard.peek(hash, table, key.span)
+            let patch =
+                found.state == .partial
+                ? shard.withBody(found.reference) { Array(copying: $0) } : nil
             if let body = stored.body {
                 let filled = try? shard.fill(
                     hash, table, key.span, row: body.span, asOf: stored.watermark,
                     generation: generation, deadline: deadline)
-                return (filled, isPartial)
+                return (filled, patch)
             }
             let filled = try? shard.fill(
                 hash, table, key.span, row: nil, asOf: stored.watermark, generation: generation)
-            return (filled, isPartial)
+            return (filled, patch)
         }
         switch filled {
-        case .filled where !isPartial:
+        case .filled where patch == nil:
             // Not looked up again: its time to live may be over already.
             return Fetched(
                 body: stored.body, version: .resident(sequence: stored.watermark),
                 isFromDatabase: true)
         case .filled, .present, .lookAgain: return nil
-        case .absent where isPartial:
+        case .absent where patch.map { makesRow($0, in: table) } ?? false:
+            let nothing = StoredRow(body: RowCodec.noValues, watermark: stored.watermark)
+            return try fill(table, key, nothing, generation, deadline)
+        case .absent where patch != nil:
             throw .database("a row that the log changes is missing; run `writebehind verify`")
         case .unkept, .absent:
             return Fetched(
@@ -184,6 +190,13 @@ extension Engine {
                 isFromDatabase: true)
         case nil: throw .database("a row cannot be decoded")
         }
+    }
+
+    private func makesRow(_ patch: [UInt8], in table: UInt16) -> Bool {
+        guard let schema = tables[UInt32(table)]?.schema,
+            let changes = try? RowCodec.decodePatch(patch.span, schema)
+        else { return false }
+        return RowCodec.makesRow(changes.map(\.column), schema)
     }
 
     /// Drops the cached copy of a row, unless the database does not hold its last change yet.

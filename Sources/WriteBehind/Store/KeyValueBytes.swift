@@ -25,7 +25,7 @@ extension StoredTable<KeyValue> {
             row.append(ValueTag.blob.rawValue)
             row.append(varint: UInt64(value.count))
             row.append(bytes: value)
-            return try engine.write(.put, table: id, key: key, body: row.span)
+            return try put(key, row.span, nil)
         }
     }
 

@@ -1,4 +1,5 @@
 import EventLog
+import Synchronization
 
 /// A table of a store, and everything that is done to its rows.
 ///
@@ -23,14 +24,37 @@ public struct StoredTable<Row: TableRow>: Sendable {
         self.engine = engine
         self.id = id
         self.layout = layout
-        encoders = EncoderPool(layout)
+        encoders = EncoderPool(layout, Self.form(engine, id, layout))
+    }
+
+    private static func form(
+        _ engine: Engine, _ id: UInt16, _ layout: RowLayout
+    ) -> EncoderPool.Form {
+        // Before the table is looked at: what comes between makes the first put look again.
+        let generation = engine.generation.load(ordering: .relaxed)
+        let columns = engine.tables[UInt32(id)]?.schema.valueColumns.count ?? 0
+        return EncoderPool.Form(
+            generation: generation, lacksColumns: columns > layout.valueCount)
+    }
+
+    /// Whether the table has columns that rows of this handle lack: it is an older program's, or the table got them
+    /// since.
+    var lacksColumns: Bool {
+        let known = encoders.current
+        if known.lacksColumns || known.generation == engine.generation.load(ordering: .relaxed) {
+            return known.lacksColumns
+        }
+        let now = Self.form(engine, id, layout)
+        encoders.note(now)
+        return now.lacksColumns
     }
 
     var name: String { layout.schema.name }
 
     // MARK: writing without reading
 
-    /// Writes a whole row, in the place of the one with its key if there is one.
+    /// Writes a whole row, in the place of the one with its key if there is one. Columns that a later version of the
+    /// program added, and that `Row` lacks, keep their values.
     ///
     /// - Parameters:
     ///   - row: all of its columns.
@@ -41,10 +65,40 @@ public struct StoredTable<Row: TableRow>: Sendable {
         let until = ttl.map { deadline(after: $0) }
         return try encoders.withEncoder { (encoder) throws(StoreError) in
             try encoder.encode(row)
-            return try engine.write(
-                .put, table: id, key: encoder.row.key.span, body: encoder.row.row.span,
-                deadline: until)
+            return try put(encoder.row.key.span, encoder.row.row.span, until)
         }
+    }
+
+    @inline(__always)
+    func put(
+        _ key: Span<UInt8>, _ body: Span<UInt8>, _ until: UInt64?
+    ) throws(StoreError) -> Receipt {
+        let known = encoders.current
+        if !known.lacksColumns,
+            let receipt = try engine.write(
+                .put, table: id, key: key, body: body, deadline: until,
+                generation: known.generation)
+        {
+            return receipt
+        }
+        return try putAgain(key, body, until)
+    }
+
+    /// Puts a row where a table got columns since the handle was made.
+    @inline(never)
+    private func putAgain(
+        _ key: Span<UInt8>, _ body: Span<UInt8>, _ until: UInt64?
+    ) throws(StoreError) -> Receipt {
+        while !lacksColumns {
+            let written = try engine.write(
+                .put, table: id, key: key, body: body, deadline: until,
+                generation: encoders.current.generation)
+            if let written { return written }
+        }
+        let patch = try rowErrors { () throws(RowError) in
+            try RowCodec.patch(settingAllOf: body, layout.schema)
+        }
+        return try engine.write(.patch, table: id, key: key, body: patch.span)
     }
 
     /// Deletes the row with this key, if there is one.

@@ -40,8 +40,27 @@ public struct Transaction: ~Copyable, Sendable {
     ) throws(StoreError) {
         try check(table)
         let (key, body) = try table.encoded(row)
-        commit.append(.put, table: table.id, key: key.span, body: body.span)
-        note(table.id, key, body)
+        guard table.lacksColumns else {
+            commit.append(.put, table: table.id, key: key.span, body: body.span)
+            return note(table.id, key, body)
+        }
+        let patch = try rowErrors { () throws(RowError) in
+            try RowCodec.patch(settingAllOf: body.span, table.layout.schema)
+        }
+        commit.append(.patch, table: table.id, key: key.span, body: patch.span)
+        try note(table, key, patch)
+    }
+
+    /// Notes a row of which only some columns are set.
+    private mutating func note<Row>(
+        _ table: StoredTable<Row>, _ key: [UInt8], _ patch: [UInt8]
+    ) throws(StoreError) {
+        guard reads else { return }
+        let id = RowID(table: table.id, key: key)
+        // A row that was not looked at keeps what it has beyond: that stays unknown here, and unasked for by
+        // programs that do not know of it.
+        let before = (seen[id] ?? nil) ?? RowCodec.noValues
+        seen[id] = .some(try table.patched(before, patch))
     }
 
     /// Deletes the row with this key, if there is one.
@@ -121,12 +140,15 @@ extension Transaction {
     ) throws(StoreError) -> [UInt8]? {
         let (newKey, newBody) = try table.encoded(row)
         guard newKey == key else { throw .keyChanged(table: table.name) }
+        let schema = table.layout.schema
+        let known = try rowErrors { () throws(RowError) in try RowCodec.trimmed(body.span, schema) }
         let patch = try rowErrors { () throws(RowError) in
-            try RowCodec.diff(old: body.span, new: newBody.span, table.layout.schema)
+            let old = known ?? body
+            return try RowCodec.diff(old: old.span, new: newBody.span, schema)
         }
         guard let patch else { return nil }
         commit.append(.patch, table: table.id, key: key.span, body: patch.span)
-        return newBody
+        return known == nil ? newBody : try table.patched(body, patch)
     }
 
     /// Logs the sum of a column's value and an amount, or the first row where there is none. Returns the
@@ -179,6 +201,18 @@ extension StoredTable {
             throw cannotIncrement(column, "it holds no integer")
         }
         return (index, value)
+    }
+
+    /// A row after a patch of its columns.
+    func patched(_ row: [UInt8], _ patch: [UInt8]) throws(StoreError) -> [UInt8] {
+        var merged: [UInt8] = []
+        do throws(MalformedRecord) {
+            let defaults = RowCodec.defaults(layout.schema)
+            try RowMerge.row(row.span, patch: patch.span, defaults: defaults, into: &merged)
+        } catch {
+            throw .row(RowError(table: name, .malformed(error.reason)))
+        }
+        return merged
     }
 
     func cannotIncrement(_ column: String, _ reason: String) -> StoreError {

@@ -44,6 +44,14 @@ package enum RowMerge {
         append(row, kept..<reader.offset, to: &output)
     }
 
+    /// Appends the row that `patch` makes where there is none: what it does not set are the defaults.
+    package static func row(
+        madeBy patch: Span<UInt8>, defaults: [[UInt8]], into output: inout [UInt8]
+    ) throws(MalformedRecord) {
+        let noValues: [UInt8] = [0]
+        try row(noValues.span, patch: patch, defaults: defaults, into: &output)
+    }
+
     /// Appends the patch that does what `older` and then `newer` do.
     package static func patch(
         _ older: Span<UInt8>, _ newer: Span<UInt8>, into output: inout [UInt8]

@@ -8,11 +8,13 @@ package import EventLog
 /// | record | on absent   | on full      | on partial     | on tombstone |
 /// |--------|-------------|--------------|----------------|--------------|
 /// | put    | full        | full         | full           | full         |
-/// | patch  | partial     | merged full  | merged partial | partial      |
+/// | patch  | partial**   | merged full  | merged partial | full**       |
 /// | delete | tombstone*  | tombstone*   | tombstone*     | tombstone*   |
 /// | clear  | every row of the table is removed; ``clearedAt`` remembers the sequence              |
 ///
 /// \* or nothing, where the caller has no use for tombstones.
+/// \** A patch makes its row where there is none: the put of a program that does not know all columns of the table.
+/// What it does not set are the columns' defaults.
 ///
 /// Nothing here survives a crash; it is all made again from the log. Not for several threads.
 package struct RowTable: ~Copyable, Sendable {
@@ -122,13 +124,22 @@ package struct RowTable: ~Copyable, Sendable {
 
     /// Applies a patch; the row keeps its deadline. Throws, with nothing changed, if the patch or the
     /// row is no bytes that a codec wrote.
+    ///
+    /// - Parameter isGone: whether it is known that there is no row, if there is no entry.
     package mutating func patch(
         _ hash: UInt64, _ table: UInt16, _ key: Span<UInt8>, _ patch: Span<UInt8>,
-        sequence: UInt64
+        sequence: UInt64, isGone: Bool = false
     ) throws(MalformedRecord) -> Change {
         let place = find(hash, table, key)
         let state = place.reference == 0 ? .absent : entry(place.reference).state
         var row = NewEntry(table: table, state: .partial, sequence: sequence)
+        if state == .tombstone || state == .absent && isGone {
+            var made: [UInt8] = []
+            try RowMerge.row(
+                madeBy: patch, defaults: defaults[table] ?? [], into: &made)
+            row.state = .full
+            return store(row, key, made.span, hash: hash, at: place)
+        }
         guard state == .full || state == .partial else {
             try RowMerge.check(patch)
             return store(row, key, patch, hash: hash, at: place)

@@ -164,7 +164,10 @@ package struct Shard: ~Copyable, Sendable {
         _ hash: UInt64, _ table: UInt16, _ key: Span<UInt8>, _ patch: Span<UInt8>,
         sequence: UInt64
     ) throws(MalformedRecord) {
-        account(try rows.patch(hash, table, key, patch, sequence: sequence), sequence)
+        // The database would still show the row that the clear took.
+        let isGone = !rows.clearedAt.isEmpty && pendingClear(of: table) != nil
+        account(
+            try rows.patch(hash, table, key, patch, sequence: sequence, isGone: isGone), sequence)
     }
 
     /// Applies a delete: a tombstone until it is clean.

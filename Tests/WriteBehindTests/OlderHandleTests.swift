@@ -1,0 +1,164 @@
+import EventLog
+import GRDB
+import TestSupport
+import Testing
+import WriteBehind
+
+/// A program from before a column was added: `Player` lacks the `rank` of `PlayerWithRank`.
+@Suite struct OlderHandleTests {
+    private func ranked(_ id: Int, _ rank: Int) -> PlayerWithRank {
+        PlayerWithRank(id: id, name: "p\(id)", score: 1, team: "red", rank: rank)
+    }
+
+    /// Where the row is when the older program puts it.
+    enum Place: CaseIterable {
+        case inMemory, changedInMemory, inTheDatabase, nowhere, deleted, deletedForGood, cleared
+    }
+
+    private func prepare(
+        _ place: Place, _ store: Store, _ players: StoredTable<PlayerWithRank>
+    ) async throws {
+        if place == .nowhere { return }
+        try players.put(ranked(1, 3))
+        switch place {
+        case .inTheDatabase, .deletedForGood, .cleared, .changedInMemory:
+            try await store.waitForAll(.materialized, timeout: .hang)
+        default: break
+        }
+        switch place {
+        case .inTheDatabase: #expect(try players.evict(1))
+        case .changedInMemory: try await players.increment(1, "rank", by: 0)
+        case .deleted: try players.delete(1)
+        case .deletedForGood:
+            try players.delete(1)
+            try await store.waitForAll(.materialized, timeout: .hang)
+        case .cleared: try players.clear()
+        case .inMemory, .nowhere: break
+        }
+    }
+
+    @Test(arguments: Place.allCases, [false, true])
+    func itsPutKeepsTheColumnsThatItDoesNotKnow(_ place: Place, _ inTransaction: Bool) async throws
+    {
+        let directory = TemporaryStore()
+        var store = try directory.open()
+        try await prepare(place, store, try store.table(PlayerWithRank.self))
+        let expected =
+            switch place {
+            case .inMemory, .changedInMemory, .inTheDatabase: 3
+            case .nowhere, .deleted, .deletedForGood, .cleared: 7
+            }
+        let old = try store.table(Player.self)
+        let row = Player(id: 1, name: "new", score: 2, team: nil)
+        if inTransaction {
+            try store.transaction { try $0.put(row, in: old) }
+        } else {
+            try old.put(row)
+        }
+        let after = PlayerWithRank(id: 1, name: "new", score: 2, team: nil, rank: expected)
+        #expect(try await old.get(1) == row)
+        #expect(try await store.table(PlayerWithRank.self).get(1) == after)
+        try await store.waitForAll(.materialized, timeout: .hang)
+        let rank = try await store.database?.read {
+            try Int.fetchOne($0, sql: "SELECT rank FROM player")
+        }
+        #expect(rank == expected, "the database has the same")
+        try await store.snapshot()
+        #expect(
+            try store.table(PlayerWithRank.self).get(
+                1, asOf: .sequence(store.snapshots().last?.sequence ?? 0))
+                == after, "and what is folded from the log")
+        try await store.close()
+        store = try directory.open()
+        #expect(try await store.table(PlayerWithRank.self).get(1) == after)
+        try await store.close()
+    }
+
+    /// The put is above the watermark, and is replayed into memory.
+    @Test(arguments: Place.allCases)
+    func itsPutIsReplayedAfterAKill(_ place: Place) async throws {
+        let directory = TemporaryStore()
+        let failing = Failing()
+        do {
+            let store = try directory.open(failing: failing)
+            try await prepare(place, store, try store.table(PlayerWithRank.self))
+            failing.now = SinkError(.busy, "injected")
+            try store.table(Player.self).put(Player(id: 1, name: "new", score: 2))
+        }
+        let store = try directory.open(failing: failing)
+        let players = try store.table(PlayerWithRank.self)
+        let keeps = [.inMemory, .changedInMemory, .inTheDatabase].contains(place)
+        #expect(try await players.get(1)?.rank == (keeps ? 3 : 7))
+        #expect(try await players.get(1)?.name == "new")
+        failing.now = nil
+        try await store.waitForAll(.materialized, timeout: .hang)
+        #expect(store.quarantine.list().isEmpty)
+        try await store.close()
+    }
+
+    @Test func itReadsAndChangesNewerRows() async throws {
+        let directory = TemporaryStore()
+        let store = try directory.open()
+        let players = try store.table(PlayerWithRank.self)
+        try players.put(ranked(1, 3))
+        let old = try store.table(Player.self)
+        #expect(try await old.get(1) == Player(id: 1, name: "p1", score: 1, team: "red"))
+        #expect(try old.cached(1)?.name == "p1")
+        try await old.update(1) { $0.name = "Ada" }
+        #expect(try await old.increment(1, "score", by: 4)?.value == 5)
+        try await store.transaction { tx in
+            try await tx.update(1, in: old) { $0.team = "blue" }
+            #expect(try await tx.get(1, from: players)?.rank == 3)
+            try await tx.update(1, in: old) { $0.score += 1 }
+        }
+        let after = PlayerWithRank(id: 1, name: "Ada", score: 6, team: "blue", rank: 3)
+        #expect(try await players.get(1) == after)
+        try await store.waitForAll(.durable, timeout: .hang)
+        #expect(try old.history(of: 1).last?.row?.score == 6)
+        #expect(try old.get(1, asOf: .sequence(2))?.name == "p1")
+        try await store.close()
+        #expect(
+            try directory.records().map(\.operation) == [
+                .define, .put, .patch, .patch, .patch, .patch,
+            ])
+    }
+
+    @Test func aHandleFromBeforeTheColumnWasAddedKeepsItToo() async throws {
+        let directory = TemporaryStore()
+        let store = try directory.open()
+        let old = try store.table(Player.self)
+        try old.put(Player(id: 1, name: "Ada"))
+        let players = try store.table(PlayerWithRank.self)
+        try players.put(ranked(1, 3))
+        try old.put(Player(id: 1, name: "Bo"))
+        try old.put(Player(id: 2, name: "Cy"))
+        #expect(try await players.get(1)?.rank == 3)
+        #expect(try await players.get(2)?.rank == 7)
+        #expect(try await old.get(1)?.name == "Bo")
+        try await store.close()
+    }
+
+    @Test func aColumnThatRowsNeedCannotBeLeftOut() async throws {
+        let directory = TemporaryStore()
+        let store = try directory.open()
+        _ = try store.table(Player.self)
+        let error = await storeError { _ = try store.table(NamelessPlayer.self) }
+        #expect("\(try #require(error))".contains("score"))
+        try await store.close()
+    }
+}
+
+/// `Player` without its score, which is neither nullable nor has a default, and what comes behind it.
+private struct NamelessPlayer: TableRow {
+    typealias Key = Int
+    static let schema = WriteBehind.TableSchema(
+        "player", [.key("id", .integer), .column("name", .text)])
+    func encode(to encoder: inout RowEncoder) {}
+    init(from decoder: inout RowDecoder) throws { throw StoreError.unknownTable("never read") }
+}
+
+extension PlayerWithRank {
+    init(id: Int, name: String, score: Int, team: String?, rank: Int) {
+        (self.id, self.name, self.score, self.team, self.rank) = (id, name, score, team, rank)
+    }
+}
