@@ -86,6 +86,9 @@ package final class Log: Sendable {
         (writer?.staging.nextSequence ?? recoveredEnd.nextSequence) - 1
     }
 
+    /// The time of the last commit, milliseconds since 1970. None has an earlier one than those before it.
+    package var lastTime: UInt64 { writer?.staging.lastTime ?? recoveredEnd.lastTime }
+
     /// The longest records that one commit may have, in bytes.
     package var commitLimit: Int { writer?.staging.commitLimit ?? 0 }
 

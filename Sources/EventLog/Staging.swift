@@ -78,6 +78,9 @@ package final class Staging: Sendable {
     /// The sequence that the next record gets.
     package var nextSequence: UInt64 { state.withLock { $0.nextSequence } }
 
+    /// The time of the last commit, milliseconds since 1970.
+    var lastTime: UInt64 { state.withLock { $0.lastTime } }
+
     package var capacity: Int { header.slotSize * header.slotCount }
 
     package var pendingBytes: Int { state.withLock { $0.pending } }

@@ -227,13 +227,25 @@ extension SimulatedStore {
                 return fail("expiry", "\(count) deleted, and of those due \(deleted)")
             }
         }
-        for (index, row) in deleted.enumerated() {
-            let sequence = before + UInt64(index) + 1
+        // In the order in which they were deleted, which their tombstones tell.
+        let versions = deleted.map { row in (row, sequence: tombstone(of: row)) }
+        for (row, sequence) in versions.sorted(by: { $0.sequence < $1.sequence }) {
             wrote(
                 Receipt(firstSequence: sequence, sequence: sequence, store: 0),
                 [.delete(row)])
         }
         _ = try result.get()
+    }
+
+    /// The sequence of the delete that memory knows of a row; 0 if it knows of none.
+    private func tombstone(of row: Row) -> UInt64 {
+        guard let view = engine?.view else { return 0 }
+        let (table, key) = (UInt16(row.table), Tables.key(row.id))
+        let hash = view.hash(table: table, key: key.span)
+        return view.withShard(of: hash) { shard in
+            let found = shard.peek(hash, table, key.span)
+            return found.state == .tombstone ? found.sequence : 0
+        }
     }
 
     // MARK: - the operator

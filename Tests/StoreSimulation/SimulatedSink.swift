@@ -176,10 +176,10 @@ final class SimulatedSink: Sink {
 
     func dueRows(
         _ table: UInt32, before seconds: Int64, limit: Int
-    ) throws(SinkError) -> [[UInt8]] {
+    ) throws(SinkError) -> DueRows {
         let content = try content()
         guard let schema = content.tables[table]?.schema, let column = schema.expiryIndex else {
-            return []
+            return DueRows(keys: [])
         }
         var due: [(moment: Int64, key: [UInt8])] = []
         for (row, body) in content.rows where row.table == table {
@@ -191,7 +191,9 @@ final class SimulatedSink: Sink {
             }
         }
         due.sort { ($0.moment, $0.key[$0.key.count - 1]) < ($1.moment, $1.key[$1.key.count - 1]) }
-        return due.prefix(limit).map(\.key)
+        return DueRows(
+            keys: due.prefix(limit).map(\.key), watermark: content.watermark.sequence,
+            column: column)
     }
 
     var quarantine: QuarantineIndex { lastContent.quarantine }

@@ -103,6 +103,12 @@ enum Step: Sendable {
             ("another table cleared since", [.clearOther(101)], 100, .filled),
             ("written and cleared since", [.put(101), .clear(102)], 101, .lookAgain),
             ("cleared, then written", [.clear(101), .put(102)], 100, .present),
+            ("patched and cleared since", [.patch(101), .clear(102)], 101, .lookAgain),
+            (
+                "patched and cleared before", [.patch(101), .clear(102), .advance(102)], 102,
+                .filled
+            ),
+            ("pinned and cleared before", [.put(101), .pin, .clear(102)], 102, .filled),
             ("partial", [.patch(101)], 100, .filled),
             (
                 "partial since an eviction",
@@ -135,6 +141,10 @@ enum Step: Sendable {
             ),
             ("unpinned but dirty", [.put(101), .pin, .unpin, .evict(false)], .full),
             ("cleared, not materialized", [.put(101), .clear(102)], .tombstone),
+            ("cleared, then pinned", [.put(101), .clear(102), .unpin, .advance(102)], .absent),
+            ("cleared, then patched", [.put(101), .clear(102), .patch(103)], .partial),
+            ("cleared, then deleted", [.put(101), .clear(102), .delete(103)], .tombstone),
+            ("deleted, then cleared", [.delete(101), .clear(102), .advance(102)], .absent),
             (
                 "unpinned and clean", [.put(101), .pin, .advance(101), .unpin, .evict(true)],
                 .absent

@@ -104,6 +104,31 @@ import WriteBehind
         #expect(try harness.fault() == nil)
     }
 
+    /// Times in the log do not decrease, so all later log has the time of the run whose clock was wrong.
+    @Test func logBehindARunWhoseClockWasAYearAheadGrowsOld() throws {
+        let harness = PastHarness(seed: 47)
+        harness.rule = RetentionRule(snapshots: 2, age: 3500, bytes: .max)
+        let start = harness.time.wallMilliseconds()
+        harness.time.jump(toWall: start + 365 * 86_400_000)
+        try fill(harness, rounds: 2)
+        harness.time.jump(toWall: start + 10_000)
+        for _ in 0..<2 {
+            for _ in 0..<8 { try harness.appendRandom() }
+            try harness.snapshot()
+            try harness.close()
+            try harness.open()
+        }
+        #expect(harness.segments.first == 1, "nothing is older than a few seconds")
+        for _ in 0..<6 {
+            for _ in 0..<8 { try harness.appendRandom() }
+            harness.time.advance(milliseconds: 1000)
+            try harness.snapshot()
+            try harness.close()
+            try harness.open()
+        }
+        #expect(try #require(harness.segments.first) > 1)
+    }
+
     @Test func historyGoesOnFromASnapshotWhereTheLogsHeadIsGone() throws {
         let harness = PastHarness(seed: 46)
         harness.rule = RetentionRule(snapshots: 2, age: 0, bytes: .max)

@@ -29,6 +29,32 @@ struct Session: TableRow, Equatable {
     }
 }
 
+/// The same rows, which expire by another column.
+private struct RenewedSession: TableRow {
+    typealias Key = String
+    static let schema = WriteBehind.TableSchema(
+        "session",
+        [
+            .key("id", .text), .column("until", .integer, nullable: true),
+            .column("ends", .integer, nullable: true),
+        ], expiry: "ends")
+    var id: String
+    var until: Int?
+    var ends: Int?
+
+    func encode(to encoder: inout RowEncoder) {
+        encoder.encode(id)
+        encoder.encode(until)
+        encoder.encode(ends)
+    }
+
+    init(from decoder: inout RowDecoder) throws {
+        id = try decoder.decode()
+        until = try decoder.decode()
+        ends = try decoder.decode()
+    }
+}
+
 /// The machine's time, with a wall clock that is put forward.
 private final class ShiftedTime: TimeSource {
     private let shift = Locked<UInt64>(0)
@@ -104,7 +130,7 @@ private final class ShiftedTime: TimeSource {
         let directory = TemporaryStore()
         let time = ShiftedTime()
         let (store, sessions) = try open(directory, time)
-        for number in 0..<1001 {
+        for number in 0..<101 {
             try sessions.put(Session(id: "stay \(number)", until: now + 1000))
         }
         try sessions.put(Session(id: "other", until: now + 1500))
@@ -115,15 +141,93 @@ private final class ShiftedTime: TimeSource {
             BEGIN SELECT RAISE(ABORT, 'it stays'); END
             """)
         time.putForward(seconds: 1200)
-        #expect(await eventually { store.quarantine.list().count == 1001 })
-        #expect(try sessions.evict("other"), "only the database has it now")
+        #expect(await eventually { store.quarantine.list().count == 101 })
+        try await store.close()
         time.putForward(seconds: 1000)
-        let isGone = try await eventually {
-            try await store.database?.read {
-                try Int.fetchOne($0, sql: "SELECT count(*) FROM session WHERE id = 'other'")
-            } == 0
+        var environment = StoreEnvironment.machine(readers: 2)
+        environment.time = time
+        let reopened = try OpenStore(
+            path: directory.path, configuration: StoreConfiguration(), environment: environment)
+        let before = reopened.engine.log.lastSequence
+        _ = try Expirer(engine: reopened.engine, batch: 100).step()
+        #expect(reopened.engine.log.lastSequence == before + 1, "the other")
+        try reopened.engine.log.close()
+        reopened.unlock()
+    }
+
+    /// Rows that only the database has are found by its index, and not read one by one.
+    @Test func manyEvictedRowsExpireInOneStepAndNoneIsReadForIt() async throws {
+        let directory = TemporaryStore()
+        let time = ShiftedTime()
+        var environment = StoreEnvironment.machine(readers: 2)
+        environment.time = time
+        let count = 5000
+        let (filled, sessions) = try open(directory, time)
+        for number in 0..<count { try sessions.put(Session(id: "\(number)", until: now + 1000)) }
+        try sessions.put(Session(id: "later", until: now + 5000))
+        try await filled.close(deadline: .hang)
+        time.putForward(seconds: 2000)
+        let store = try OpenStore(
+            path: directory.path, configuration: StoreConfiguration(), environment: environment)
+        let before = store.engine.log.lastSequence
+        #expect(try store.expirer.step() == false)
+        #expect(store.engine.log.lastSequence == before + UInt64(count))
+        #expect(store.engine.view.statistics().fills == 0)
+        // The database shows them still; nothing is deleted twice.
+        _ = try store.expirer.step()
+        #expect(store.engine.log.lastSequence == before + UInt64(count))
+        try store.engine.log.close()
+        store.unlock()
+    }
+
+    /// Between the database's answer and the delete, a row may be written, and leave memory again.
+    @Test(arguments: [true, false])
+    func aRowThatWasProlongedSinceTheDatabaseWasAskedStays(isEvicted: Bool) async throws {
+        let directory = TemporaryStore()
+        let (failing, time) = (Failing(), ShiftedTime())
+        let store = try directory.open(failing: failing, time: time) {
+            $0.expiryInterval = .milliseconds(20)
         }
-        #expect(isGone)
+        let sessions = try store.table(Session.self)
+        let until = now + 1000
+        try sessions.put(Session(id: "prolonged", until: until))
+        try sessions.put(Session(id: "due", until: until))
+        try await store.waitForAll(.materialized, timeout: .hang)
+        #expect(try sessions.evict("prolonged") && sessions.evict("due"))
+        let hasRun = Locked(false)
+        let later = now + 9000
+        failing.afterReading = {
+            try sessions.put(Session(id: "prolonged", until: later))
+            while isEvicted, try !sessions.evict("prolonged") { usleep(1000) }
+            hasRun.withLock { $0 = true }
+        }
+        time.putForward(seconds: 2000)
+        #expect(await eventually { hasRun.withLock { $0 } })
+        #expect(try await eventually { try await sessions.get("due") == nil })
+        #expect(try await sessions.get("prolonged")?.until == later)
+        try await store.close()
+    }
+
+    /// The database finds due rows by the column that it knows, until it has come to the new definition.
+    @Test func aTableThatExpiresByAnotherColumnNowLosesNoRowByTheOldOne() async throws {
+        let directory = TemporaryStore()
+        let (failing, time) = (Failing(), ShiftedTime())
+        let store = try directory.open(failing: failing, time: time) {
+            $0.expiryInterval = .milliseconds(5)
+        }
+        let sessions = try store.table(Session.self)
+        let until = now + 1000
+        try sessions.put(Session(id: "kept", until: until))
+        try await store.waitForAll(.materialized, timeout: .hang)
+        #expect(try sessions.evict("kept"))
+        failing.now = SinkError(.busy, "injected")
+        let renewed = try store.table(RenewedSession.self)
+        time.putForward(seconds: 2000)
+        try await Task.sleep(for: .milliseconds(200))
+        #expect(try await renewed.get("kept")?.until == until)
+        failing.now = nil
+        try await store.waitForAll(.materialized, timeout: .hang)
+        #expect(try await renewed.get("kept")?.until == until)
         try await store.close()
     }
 
@@ -146,21 +250,28 @@ private final class ShiftedTime: TimeSource {
         #expect(await eventually { isClosed.withLock { $0 } })
     }
 
-    /// A step takes a thousand; where more expire a second than that, they would grow without end.
+    /// Where more expire than a step takes, they would grow without end.
     @Test func whereMoreIsDueThanAStepTakesTheRestDoesNotWaitForTheInterval() async throws {
         let directory = TemporaryStore()
         let time = ShiftedTime()
+        var environment = StoreEnvironment.machine(readers: 2)
+        environment.time = time
         let (filled, sessions) = try open(directory, time)
-        for number in 0..<2500 { try sessions.put(Session(id: "\(number)", until: now + 1000)) }
+        for number in 0..<250 { try sessions.put(Session(id: "\(number)", until: now + 1000)) }
         try await filled.close(deadline: .hang)
         time.putForward(seconds: 2000)
-        let (store, _) = try open(directory, time) { $0.expiryInterval = .seconds(3600) }
-        let areGone = try await eventually(within: 60) {
-            try await store.database?.read {
-                try Int.fetchOne($0, sql: "SELECT count(*) FROM session")
-            } == 0
-        }
-        #expect(areGone)
-        try await store.close()
+        let store = try OpenStore(
+            path: directory.path, configuration: StoreConfiguration(), environment: environment)
+        let before = store.engine.log.lastSequence
+        let full = Expirer(engine: store.engine, batch: 100)
+        #expect(try full.work(interval: 60_000_000_000, shortInterval: 1) == 1)
+        #expect(store.engine.log.lastSequence == before + 100)
+        let last = Expirer(engine: store.engine, batch: 1000)
+        #expect(try last.work(interval: 60_000_000_000, shortInterval: 1) == 60_000_000_000)
+        #expect(store.engine.log.lastSequence == before + 250)
+        // Woken before its time, it frees what clears left, and deletes nothing.
+        #expect(try last.work(interval: 60_000_000_000, shortInterval: 1) > 1)
+        try store.engine.log.close()
+        store.unlock()
     }
 }

@@ -8,6 +8,30 @@ import Testing
 import WriteBehind
 
 @Suite struct StoreHealthTests {
+    /// A clock that was ahead by an hour in the life before.
+    private struct AheadTime: TimeSource {
+        func monotonicNanoseconds() -> UInt64 { SystemTime().monotonicNanoseconds() }
+        func wallMilliseconds() -> UInt64 { SystemTime().wallMilliseconds() + 3_600_000 }
+    }
+
+    @Test func aClockThatWasAheadOnceIsToldUntilItIsThereAgain() async throws {
+        let directory = TemporaryStore()
+        var environment = StoreEnvironment.machine(readers: 1)
+        environment.time = AheadTime()
+        let configuration = StoreConfiguration()
+        let ahead = try Store(
+            at: directory.path, configuration: configuration, environment: environment)
+        try ahead.keyValues().put(KeyValue(key: "a", value: [1]))
+        #expect(!ahead.health.causes.contains { $0.contains("ahead of the clock") })
+        try await ahead.close(deadline: .hang)
+        environment.time = SystemTime()
+        let store = try Store(
+            at: directory.path, configuration: configuration, environment: environment)
+        #expect(store.health.causes.contains { $0.contains("ahead of the clock") })
+        #expect(store.health.verdict == .degraded)
+        try await store.close(deadline: .hang)
+    }
+
     @Test func aFailingDatabaseDegradesThenStallsAndHeals() async throws {
         let directory = TemporaryStore()
         let failing = Failing()

@@ -42,7 +42,8 @@ extension TemporaryStore {
 
     /// Opens a store whose database can be made to fail.
     func open(
-        failing: Failing, _ configure: (inout StoreConfiguration) -> Void = { _ in }
+        failing: Failing, time: any TimeSource = SystemTime(),
+        _ configure: (inout StoreConfiguration) -> Void = { _ in }
     ) throws -> Store {
         var configuration = StoreConfiguration()
         configuration.stagingSlotSize = 1 << 20
@@ -51,6 +52,7 @@ extension TemporaryStore {
         configuration.logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         configure(&configuration)
         var environment = StoreEnvironment.machine(readers: 2)
+        environment.time = time
         let openSink = environment.openSink
         environment.openSink = { (path, store, origin) throws(SinkError) in
             FailingSink(try openSink(path, store, origin), failing)
@@ -205,8 +207,9 @@ final class FailingSink: Sink {
     }
     func dueRows(
         _ table: UInt32, before seconds: Int64, limit: Int
-    ) throws(SinkError) -> [[UInt8]] {
-        try sink.dueRows(table, before: seconds, limit: limit)
+    ) throws(SinkError) -> DueRows {
+        defer { failing.finishReading() }
+        return try sink.dueRows(table, before: seconds, limit: limit)
     }
     var quarantine: QuarantineIndex { sink.quarantine }
     func aside() throws(SinkError) -> AsideDatabase? { try sink.aside() }

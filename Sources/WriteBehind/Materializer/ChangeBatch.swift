@@ -21,8 +21,8 @@ package final class ChangeBatch: SortedChanges {
     }
 
     package var isEmpty: Bool { recordCount == 0 }
-    /// Changes that are left of the records.
-    package var changeCount: Int { rows.count + rows.clearedAt.count }
+    /// Changes that are left of the records, once they are sorted.
+    package var changeCount: Int { order.count + rows.clearedAt.count }
     package var byteCount: Int { rows.bytesInUse }
     package var cleared: [UInt32] { rows.clearedAt.keys.sorted().map(UInt32.init) }
 

@@ -45,32 +45,39 @@ extension SQLiteSink {
 
     package func dueRows(
         _ table: UInt32, before seconds: Int64, limit: Int
-    ) throws(SinkError) -> [[UInt8]] {
+    ) throws(SinkError) -> DueRows {
         let sql = try openTable(table)
-        guard let due = sql.due else { return [] }
+        guard let due = sql.due else { return DueRows(keys: []) }
         return try throwingSinkError {
             try pool.read { db in
                 let statement = try PreparedStatement(cached: due, in: db)
                 try statement.bind(seconds, at: 1)
                 try statement.bind(Int64(limit), at: 2)
-                var keys: [[UInt8]] = []
+                var rows = DueRows(
+                    keys: [], watermark: try Self.watermark(in: db),
+                    column: sql.schema.expiryIndex)
                 while try statement.step() {
                     let values = sql.schema.keyColumns.indices.map { statement.value(Int32($0)) }
-                    keys.append(try KeyCodec.encode(values, sql.schema))
+                    rows.keys.append(try KeyCodec.encode(values, sql.schema))
                 }
-                return keys
+                return rows
             }
         }
     }
 
-    private static func row(
-        _ sql: TableSQL, _ key: [UInt8], in db: Database
-    ) throws -> StoredRow {
+    private static func watermark(in db: Database) throws -> UInt64 {
         let watermark = try PreparedStatement(
             cached: "SELECT sequence FROM _writebehind_watermark", in: db)
         guard try watermark.step(), case .integer(let sequence) = watermark.value(0) else {
             throw SinkError(.corrupt, "the database has no watermark")
         }
+        return UInt64(bitPattern: sequence)
+    }
+
+    private static func row(
+        _ sql: TableSQL, _ key: [UInt8], in db: Database
+    ) throws -> StoredRow {
+        let watermark = try watermark(in: db)
         let select = try PreparedStatement(cached: sql.select, in: db)
         let types = sql.schema.keyColumns.map(\.type)
         let body = try unsafe key.withUnsafeBufferPointer { key throws(SinkError) -> [UInt8]? in
@@ -78,7 +85,7 @@ extension SQLiteSink {
             guard try select.step() else { return nil }
             return select.rowBody(columnCount: sql.schema.valueColumns.count)
         }
-        return StoredRow(body: body, watermark: UInt64(bitPattern: sequence))
+        return StoredRow(body: body, watermark: watermark)
     }
 
     private func openTable(_ table: UInt32) throws(SinkError) -> TableSQL {

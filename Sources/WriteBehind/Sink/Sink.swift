@@ -63,6 +63,20 @@ package struct StoredRow: Sendable, Equatable {
     }
 }
 
+/// Rows that a sink has and that are due, and what it stood for in the snapshot they were read from.
+package struct DueRows: Sendable, Equatable {
+    package var keys: [[UInt8]]
+    package var watermark: UInt64?
+    /// By which column it judged, counted among those outside the key.
+    package var column: Int?
+
+    package init(keys: [[UInt8]], watermark: UInt64? = nil, column: Int? = nil) {
+        self.keys = keys
+        self.watermark = watermark
+        self.column = column
+    }
+}
+
 /// A database that the log is materialized into.
 ///
 /// After each call that changes it, and after a crash inside one, a sink equals the fold of the log
@@ -110,11 +124,11 @@ package protocol Sink: AnyObject, Sendable {
     /// Reads a row without holding up the calling thread.
     func read(_ table: UInt32, key: [UInt8]) async throws(SinkError) -> StoredRow
 
-    /// The keys of at most `limit` rows whose expiry column is not null and at most `seconds`
-    /// (since 1970), earliest first.
+    /// At most `limit` rows whose expiry column is not null and at most `seconds` (since 1970), earliest
+    /// first.
     func dueRows(
         _ table: UInt32, before seconds: Int64, limit: Int
-    ) throws(SinkError) -> [[UInt8]]
+    ) throws(SinkError) -> DueRows
 
     /// What is in quarantine. Costs a lock.
     var quarantine: QuarantineIndex { get }

@@ -24,7 +24,8 @@ package struct RetentionRule: Sendable, Equatable {
 /// - the sink's watermark after a checkpoint that was synced;
 /// - the record before the first quarantined one, since quarantine refers to the log;
 ///
-/// and when it is older than the rule's age or the log exceeds the rule's bytes. The log's last segment never
+/// and when it is older than the rule's age or the log exceeds the rule's bytes. Where its time lies in the future,
+/// since the clock was wrong once, it is as old as the next segment that was created in the past. The log's last segment never
 /// goes: it says where the log ends. Segments go oldest first, so what is left has no hole.
 package struct Retention: Sendable {
     package let rule: RetentionRule
@@ -60,10 +61,12 @@ package struct Retention: Sendable {
     ) -> [SegmentSummary] {
         var bytes = segments.reduce(0) { $0 + $1.byteCount }
         var expired: [SegmentSummary] = []
-        for segment in segments.dropLast() {
+        for (index, segment) in segments.dropLast().enumerated() {
             guard let next = segment.nextSequence, next - 1 <= needed, let time = segment.lastTime
             else { break }
-            let isOld = now >= time && now - time >= rule.age
+            let later = segments[(index + 1)...].lazy.map { $0.header.created / 1000 }
+            let known = time <= now ? time : later.first { $0 <= now }
+            let isOld = known.map { now - $0 >= rule.age } ?? false
             guard isOld || bytes > rule.bytes else { break }
             expired.append(segment)
             bytes -= segment.byteCount

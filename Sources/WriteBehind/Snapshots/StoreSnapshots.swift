@@ -55,7 +55,7 @@ extension Store {
         let last = engine.log.lastSequence
         guard last > 0 else { return nil }
         // Nobody knows when a full disk will have room again: who asks for a snapshot then is told so at once.
-        await Worker.waiting("packer") { [log = engine.log] in log.makeReadable(through: last) }
+        try await Worker.waiting("packer") { [log = engine.log] in log.makeReadable(through: last) }
         if engine.log.durable < last, let refusal = engine.log.refusal { throw StoreError(refusal) }
         try await waitUntilReadable(last)
         try await store.snapshotter.take(through: last)

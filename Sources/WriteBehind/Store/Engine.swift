@@ -22,6 +22,9 @@ package final class Engine: Sendable {
     /// How often a table got more columns: a handle that knew all of its table's may know less then.
     let generation = Atomic<UInt32>(0)
     let current: Lock<CurrentSink>
+    package let turns = Turns()
+    /// Raised when there is memory to free.
+    let cleared = Signal()
     /// What a read met that calls for another database; taken by who looks after the workers.
     let sinkFailure = Lock<(sink: any Sink, error: SinkError)?>(nil)
     /// How a write waits for room in staging. A simulation steps the flusher instead.
@@ -141,6 +144,10 @@ package final class Engine: Sendable {
         }
     }
 
+    private static let noMemory =
+        "the machine gives no more memory for rows, though cacheLimit allows it; see the limits of the process "
+        + "(ulimit -v, ulimit -d) and vm.overcommit_memory"
+
     /// Throws when the store is too far behind to take another write.
     @inline(__always)
     func admit(_ shard: inout Shard, _ cost: Int) throws(StoreError) {
@@ -148,6 +155,7 @@ package final class Engine: Sendable {
             throw .backlogFull(.bytesOnDisk(limit: configuration.backlogLimit))
         }
         guard shard.admits(cost, largest: cost) else {
+            if shard.lacksMemory { throw .noResources(Self.noMemory) }
             throw .backlogFull(.dirtyBytes(limit: view.dirtyLimit))
         }
     }

@@ -50,6 +50,7 @@ extension Engine {
             }
             guard let outcome else { return nil }
             if case .appended(let first) = outcome {
+                if commit.clearsTable { cleared.raise() }
                 return Receipt(
                     firstSequence: first, sequence: first + UInt64(commit.count) - 1,
                     store: number)

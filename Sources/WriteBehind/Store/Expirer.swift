@@ -1,78 +1,139 @@
 import EventLog
 
 /// Deletes rows whose expiry column says that they are due, by ordinary logged deletes, so that replay is
-/// deterministic.
+/// deterministic. Frees what clears have left in memory, too.
+///
+/// The database's index of the expiry column is what finds due rows: nothing in memory is looked at, and puts
+/// pay nothing. Two kinds of rows are not there as they are in memory: those in quarantine, which are asked for by
+/// name, and those that the database lacks still. Where it lacks what was there a step ago, it is behind, and
+/// memory is walked through for them, a few rows at a time.
 package final class Expirer: Sendable {
-    private let engine: Engine
-    /// The most rows that one step takes from the database, a table.
-    private static let batch = 1000
-
-    init(engine: Engine) {
-        self.engine = engine
+    private struct State {
+        /// The last sequence when the step before began.
+        var lastSequence: UInt64 = 0
+        var nextStep: UInt64 = 0
     }
 
-    /// Deletes what is due now, in the order of tables and keys. Returns whether that may not be all.
+    private let engine: Engine
+    private let state = Lock(State())
+    /// The most rows that one step takes from the database or from memory, a table.
+    private let batch: Int
+
+    package init(engine: Engine, batch: Int = 100_000) {
+        self.engine = engine
+        self.batch = batch
+    }
+
+    /// What its worker does: frees at once, deletes when it is time to. Returns the nanoseconds until then.
+    package func work(interval: UInt64, shortInterval: UInt64) throws(StoreError) -> UInt64 {
+        engine.view.freeCleared()
+        let now = engine.time.monotonicNanoseconds()
+        let next = state.withLock { $0.nextStep }
+        if now < next { return next - now }
+        var pause = interval
+        defer { state.withLock { $0.nextStep = now + pause } }
+        if try step() { pause = shortInterval }
+        return pause
+    }
+
+    /// Deletes what is due now. Returns whether that may not be all.
     package func step() throws(StoreError) -> Bool {
+        engine.view.freeCleared()
+        let last = engine.log.lastSequence
+        let isBehind = state.withLock { state in
+            defer { state.lastSequence = last }
+            return engine.materialized.reached < state.lastSequence
+        }
         let now = Int64(engine.time.wallMilliseconds() / 1000)
         var mayBeMore = false
-        for table in engine.tables.tables {
-            guard let column = table.schema.expiryIndex else { continue }
-            let (stored, isFull) = try dueInDatabase(table, now)
-            mayBeMore = mayBeMore || isFull
-            let keys = Set(dueInView(table, column, now)).union(stored)
-            for key in keys.sorted(by: { $0.lexicographicallyPrecedes($1) }) {
-                try delete(key, of: table, column, ifDueAt: now)
+        for definition in engine.tables.tables {
+            guard let table = ExpiringTable(definition) else { continue }
+            let generations = engine.view.sinkGenerations()
+            let stored = try dueInDatabase(table, now)
+            mayBeMore = mayBeMore || stored.isFull
+            var unknown = try delete(stored.rows, of: table, generations, now)
+            var named = stored.quarantined
+            if isBehind {
+                named += engine.view.dueRows(of: table, now, limit: batch)
+                mayBeMore = mayBeMore || named.count >= batch
             }
+            unknown += try delete(DueRows(keys: named), of: table, generations, now)
+            for key in unknown { try delete(key, of: table, ifDueAt: now) }
         }
         return mayBeMore
     }
 
     private func dueInDatabase(
-        _ table: TableDefinition, _ now: Int64
-    ) throws(StoreError) -> (keys: [[UInt8]], isFull: Bool) {
-        guard engine.sink.holds(table.id) else { return ([], false) }
+        _ table: ExpiringTable, _ now: Int64
+    ) throws(StoreError) -> (rows: DueRows, quarantined: [[UInt8]], isFull: Bool) {
+        // One that is being rebuilt may show rows that were deleted.
+        guard !engine.sinkIsBehind, engine.sink.holds(UInt32(table.id)) else {
+            return (DueRows(keys: []), [], false)
+        }
+        let quarantined = engine.sink.quarantine.held.keys.compactMap { key in
+            key.row(of: UInt32(table.id))
+        }
         // Rows whose deletes it refused are still there, first of all.
-        let limit = Self.batch + engine.sink.quarantine.held.count
+        let limit = batch + quarantined.count
         do throws(SinkError) {
-            let keys = try engine.sink.dueRows(table.id, before: now, limit: limit)
-            return (keys, keys.count == limit)
+            let rows = try engine.sink.dueRows(UInt32(table.id), before: now, limit: limit)
+            return (rows, quarantined, rows.keys.count == limit)
         } catch {
             throw StoreError(error)
         }
     }
 
-    private func dueInView(
-        _ table: TableDefinition, _ column: Int, _ now: Int64
-    ) -> [[UInt8]] {
+    private func delete(
+        _ rows: DueRows, of table: ExpiringTable, _ generations: [UInt64], _ now: Int64
+    ) throws(StoreError) -> [[UInt8]] {
+        // A database that has another column's index yet says nothing about this one.
+        let candidates = DueCandidates(
+            keys: rows.keys, watermark: rows.column == table.column ? rows.watermark : nil,
+            generations: generations)
+        return try engine.deleteDue(candidates, of: table, now: now)
+    }
+
+    /// Deletes a row if it is still due under its shard's lock, asking the database for it.
+    private func delete(
+        _ key: [UInt8], of table: ExpiringTable, ifDueAt now: Int64
+    ) throws(StoreError) {
+        guard let row = try engine.fetchBlocking(table.id, key), let body = row.body,
+            table.isDue(body.span, now)
+        else { return }
+        var commit = CommitBuilder()
+        commit.append(.delete, table: table.id, key: key.span, body: Span())
+        let read = ReadVersion(table: table.id, key: key, version: row.version)
+        _ = try engine.commit(commit, reads: [read])
+    }
+}
+
+extension QuarantinedKey {
+    fileprivate func row(of table: UInt32) -> [UInt8]? {
+        guard case .row(table, let key) = self else { return nil }
+        return key
+    }
+}
+
+extension CacheView {
+    fileprivate func sinkGenerations() -> [UInt64] {
+        (0..<shardCount).map { number in withShard(number: number) { $0.sinkGeneration } }
+    }
+
+    /// Keys of whole rows that are due, and that the database lacks. Walks over all rows, a few of each shard in
+    /// turn, so that whoever waits for one gets it.
+    fileprivate func dueRows(of table: ExpiringTable, _ now: Int64, limit: Int) -> [[UInt8]] {
         var keys: [[UInt8]] = []
-        engine.view.forEachShard { shard in
-            shard.forEachFullRow(of: UInt16(table.id)) { key, body in
-                if Self.isDue(body, column, table.schema, now) { keys.append(Array(copying: key)) }
+        var cursors = Array(repeating: Arena.Cursor?.some(Arena.Cursor()), count: shardCount)
+        while keys.count < limit, cursors.contains(where: { $0 != nil }) {
+            for number in 0..<shardCount {
+                guard let cursor = cursors[number] else { continue }
+                cursors[number] = withShard(number: number) { shard in
+                    shard.forSomeDirtyRows(of: table.id, from: cursor) { key, body in
+                        if table.isDue(body, now) { keys.append(Array(copying: key)) }
+                    }
+                }
             }
         }
         return keys
-    }
-
-    /// Deletes the row if it is still due under its shard's lock.
-    private func delete(
-        _ key: [UInt8], of table: TableDefinition, _ column: Int, ifDueAt now: Int64
-    ) throws(StoreError) {
-        let id = UInt16(table.id)
-        guard let row = try engine.fetchBlocking(id, key), let body = row.body,
-            Self.isDue(body.span, column, table.schema, now)
-        else { return }
-        var commit = CommitBuilder()
-        commit.append(.delete, table: id, key: key.span, body: [UInt8]().span)
-        let read = ReadVersion(table: id, key: key, version: row.version)
-        _ = try engine.commit(commit, reads: [read])
-    }
-
-    private static func isDue(
-        _ body: Span<UInt8>, _ column: Int, _ schema: TableSchema, _ now: Int64
-    ) -> Bool {
-        guard let values = try? RowCodec.decodeRow(body, schema), column < values.count,
-            case .integer(let due) = values[column]
-        else { return false }
-        return due <= now
     }
 }

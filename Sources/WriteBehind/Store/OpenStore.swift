@@ -18,6 +18,7 @@ package final class OpenStore: Sendable {
     package let expirer: Expirer
     let status: Status
     let metrics: StoreMetrics
+    let startThread: StartThread
     private let lock: Lock<(any DiskLock)?>
 
     package init(
@@ -30,6 +31,7 @@ package final class OpenStore: Sendable {
         identity = try Self.identify(layout, environment)
         status = Status(now: environment.time.monotonicNanoseconds())
         metrics = StoreMetrics()
+        startThread = environment.startThread
         let opening = try StoreOpening(
             layout, identity.storeID, configuration, environment, status, metrics)
         engine = opening.engine

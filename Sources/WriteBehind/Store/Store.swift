@@ -41,21 +41,21 @@ public final class Store: Sendable {
     ///   - configuration: limits and intervals; may differ from one opening to the next.
     /// - Throws: ``StoreError/locked(path:)``, ``StoreError/notAStore(path:reason:)``,
     ///   ``StoreError/foreignDatabase(path:reason:)``, ``StoreError/database(_:)``,
-    ///   ``StoreError/diskFull(_:)`` or ``StoreError/logFailed(_:)``, the last also for a log that a newer
-    ///   version wrote. A damaged log is no error: the store opens read-only, and ``health`` and every write
+    ///   ``StoreError/diskFull(_:)``, ``StoreError/noResources(_:)`` or ``StoreError/logFailed(_:)``, the last
+    ///   also for a log that a newer version wrote. A damaged log is no error: the store opens read-only, and ``health`` and every write
     ///   name the damage.
     public convenience init(
         at path: String, configuration: StoreConfiguration = StoreConfiguration()
     ) async throws(StoreError) {
         // The working directory as it is now, not as it is when the thread has started.
         let path = Self.absolute(path)
-        let opened = try await Worker.waiting(
-            "opener",
-            throwing: { () throws(StoreError) in
+        let opened = try await Worker.waiting("opener") {
+            Result { () throws(StoreError) in
                 try OpenStore(
                     path: path, configuration: configuration, environment: .machine(configuration))
-            })
-        self.init(opened)
+            }
+        }
+        try self.init(opened.get())
     }
 
     /// Opens a store from code that is not asynchronous, as the other initializer does. It blocks its thread
@@ -77,63 +77,21 @@ public final class Store: Sendable {
     package convenience init(
         at path: String, configuration: StoreConfiguration, environment: StoreEnvironment
     ) throws(StoreError) {
-        self.init(
-            try OpenStore(path: path, configuration: configuration, environment: environment))
+        try self.init(
+            OpenStore(path: path, configuration: configuration, environment: environment))
     }
 
-    private init(_ opened: OpenStore) {
+    private init(_ opened: OpenStore) throws(StoreError) {
         store = opened
         let isWritable = store.damage == nil
-        workers = isWritable ? Self.makeWorkers(store) : []
+        workers = isWritable ? Self.makeWorkers(store, store.startThread) : []
         watchdog = Watchdog(store, workers: workers)
-        watchdogWorker = Worker("watchdog", signal: Signal()) { [watchdog] in watchdog.step() }
-        for worker in workers + [watchdogWorker] { worker.start() }
-    }
-
-    private static func makeWorkers(_ store: OpenStore) -> [Worker] {
-        guard let flusher = store.engine.log.flusher, let work = store.engine.log.work else {
-            return []
+        watchdogWorker = Worker(
+            "watchdog", signal: Signal(), startThread: store.startThread
+        ) { [watchdog] in watchdog.step() }
+        for worker in workers + [watchdogWorker] {
+            if let error = worker.start() { throw .noResources("\(error)") }
         }
-        let materializer = store.materializer
-        let expirer = store.expirer
-        let snapshotter = store.snapshotter
-        let logger = store.engine.configuration.logger
-        let pause = store.engine.configuration.expiryInterval.nanoseconds
-        // The database shows what was deleted until it has been brought up to date.
-        let shortPause = min(pause, store.engine.configuration.materializeInterval.nanoseconds)
-        return [
-            // A task that waits for `durable` after each write asks again within some 30 µs.
-            Worker("flusher", signal: work, polling: 50_000) {
-                let before = store.engine.log.durable
-                let next = flusher.step()
-                if store.engine.log.durable > before { materializer.work.raise() }
-                switch next {
-                case .stepAgain: return .stepAgain
-                case .wait(let nanoseconds): return .wait(nanoseconds: nanoseconds)
-                }
-            },
-            Worker("materializer", signal: materializer.work) {
-                switch materializer.step() {
-                case .stepAgain: return .stepAgain
-                case .wait(let nanoseconds): return .wait(nanoseconds: nanoseconds)
-                }
-            },
-            Worker("snapshotter", signal: snapshotter.work, isBackground: true) {
-                switch snapshotter.step() {
-                case .stepAgain: return .stepAgain
-                case .wait(let nanoseconds): return .wait(nanoseconds: nanoseconds)
-                }
-            },
-            Worker("expirer", signal: Signal()) {
-                do throws(StoreError) {
-                    if try expirer.step() { return .wait(nanoseconds: shortPause) }
-                } catch {
-                    // The database's and the log's troubles are told, and waited for, by their own workers.
-                    logger.debug("rows could not expire", metadata: ["cause": "\(error)"])
-                }
-                return .wait(nanoseconds: pause)
-            },
-        ]
     }
 
     deinit {
@@ -191,15 +149,18 @@ public final class Store: Sendable {
     public nonisolated(nonsending) func transaction(
         _ body: nonisolated(nonsending) (inout Transaction) async throws -> Void
     ) async throws -> Receipt {
+        var turn = Turn(engine)
+        defer { turn.end() }
         while true {
             try open()
             try Task.checkCancellation()
             var transaction = Transaction(engine: engine, reads: true)
             try await body(&transaction)
             guard !transaction.commit.isEmpty else { return lastReceipt }
-            if let receipt = try engine.commit(transaction.commit, reads: transaction.versions) {
+            if let receipt = try turn.commit(transaction.commit, reads: transaction.versions) {
                 return receipt
             }
+            try await turn.next(transaction.versions)
         }
     }
 
@@ -325,7 +286,19 @@ public final class Store: Sendable {
             try await closing.wait(for: 1)
             return report
         }
-        return try await Worker.waiting("closer", throwing: { try self.closeBlocking(deadline) })
+        return try await withCheckedThrowingContinuation { continuation in
+            // Not on a task's thread: this waits for threads and disks.
+            let closing: @Sendable () -> Void = {
+                continuation.resume(with: Result { try self.closeBlocking(deadline) })
+            }
+            do throws(NoThread) {
+                try store.startThread("wb-closer", closing)
+            } catch {
+                // The watchdog has a thread as long as the store is open.
+                if watchdogWorker.perform(closing) { return }
+                continuation.resume(throwing: StoreError.noResources("\(error)"))
+            }
+        }
     }
 
     private var report: CloseReport {

@@ -15,6 +15,8 @@ package struct StoreEnvironment: Sendable {
     package var setAside: @Sendable (_ path: String, _ reason: String) throws(SinkError) -> Void
     /// How a write waits for room in staging.
     package var waitForRoom: @Sendable (Log, UInt64) -> Void = { $0.waitForRoom($1) }
+    /// How the store's threads are started.
+    package var startThread: StartThread = NamedThread.start
     /// How the log is read on while what was read before is worked on.
     package var alongside: Alongside = Worker.alongside
 

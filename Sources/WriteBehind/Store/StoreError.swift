@@ -48,6 +48,9 @@ public enum StoreError: Error, Sendable {
     case quarantineHasOthers(sequence: UInt64, others: Int, through: UInt64)
     /// The commit in quarantine does not change the row that was to be corrected.
     case notOfCommit(sequence: UInt64, row: String)
+    /// The process or the machine gives no thread, or no memory for rows. Where opening throws it, try with more,
+    /// or with a smaller ``StoreConfiguration/cacheLimit``; a write that throws it may succeed later.
+    case noResources(String)
     /// No commit with this first sequence is in quarantine.
     case notInQuarantine(sequence: UInt64)
     /// A snapshot could not be made. The store goes on without it.
@@ -108,6 +111,7 @@ extension StoreError: CustomStringConvertible {
                 + "say so (includingFollowers, --with-followers), or retry"
         case .notOfCommit(let sequence, let row):
             "commit \(sequence) does not change \(row); only a row of its own can be corrected"
+        case .noResources(let what): what
         case .notInQuarantine(let sequence): "no commit \(sequence) is in quarantine"
         case .snapshotFailed(let why): "no snapshot could be made: \(why)"
         case .history(let why): "the past cannot be read: \(why)"

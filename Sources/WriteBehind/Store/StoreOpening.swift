@@ -113,7 +113,7 @@ struct StoreOpening {
                 limit: configuration.cacheLimit, dirtyLimit: configuration.dirtyLimit,
                 watermark: watermark.sequence, seed: seed)
         } catch {
-            throw .closed("no address space for the cache: \(error)")
+            throw .noResources("no memory for the cache (cacheLimit): \(error)")
         }
     }
 

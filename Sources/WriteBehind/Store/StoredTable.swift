@@ -191,6 +191,8 @@ public struct StoredTable<Row: TableRow>: Sendable {
         _ key: Row.Key, _ change: (inout Row) throws -> Void
     ) async throws -> Receipt? {
         let bytes = try encoded(key)
+        var turn = Turn(engine)
+        defer { turn.end() }
         while true {
             var transaction = Transaction(engine: engine)
             let fetched = try await engine.fetch(id, bytes)
@@ -201,9 +203,10 @@ public struct StoredTable<Row: TableRow>: Sendable {
                 return receipt(for: fetched)
             }
             let read = ReadVersion(table: id, key: bytes, version: fetched.version)
-            if let receipt = try engine.commit(transaction.commit, reads: [read]) {
+            if let receipt = try turn.commit(transaction.commit, reads: [read]) {
                 return receipt
             }
+            try await turn.next([read])
         }
     }
 
@@ -225,6 +228,8 @@ public struct StoredTable<Row: TableRow>: Sendable {
         _ key: Row.Key, _ column: String, by amount: Int = 1, orPut initial: Row? = nil
     ) async throws -> (value: Int, receipt: Receipt)? {
         let bytes = try encoded(key)
+        var turn = Turn(engine)
+        defer { turn.end() }
         while true {
             let fetched = try await engine.fetch(id, bytes)
             var transaction = Transaction(engine: engine)
@@ -233,9 +238,10 @@ public struct StoredTable<Row: TableRow>: Sendable {
                     self, key: bytes, body: fetched.body, column, by: amount, orPut: initial)
             else { return nil }
             let read = ReadVersion(table: id, key: bytes, version: fetched.version)
-            if let receipt = try engine.commit(transaction.commit, reads: [read]) {
+            if let receipt = try turn.commit(transaction.commit, reads: [read]) {
                 return (value, receipt)
             }
+            try await turn.next([read])
         }
     }
 

@@ -141,6 +141,7 @@ package final class Watchdog: Sendable {
         if !health.survivesKill, state.damage == nil {
             raise(.degraded, "writes do not survive a kill on this file system until flushed")
         }
+        judgeClock(raise)
         judgeProgress(state, lag, raise)
         judgeSteps(raise)
         return health
@@ -162,6 +163,20 @@ package final class Watchdog: Sendable {
 }
 
 extension Watchdog {
+    /// Ahead by less, a clock is set right by steps that nobody needs to know of. Milliseconds.
+    private static let clockTolerance: UInt64 = 60_000
+
+    /// Times in the log never decrease: where the clock was ahead once, all commits have one time until it is there
+    /// again.
+    private func judgeClock(_ raise: (Health.Verdict, String) -> Void) {
+        let (now, last) = (engine.time.wallMilliseconds(), engine.log.lastTime)
+        guard last > now, last - now > Self.clockTolerance else { return }
+        raise(
+            .degraded,
+            "the log's last commit has a time \((last - now) / 1000) s ahead of the clock: one of both is or "
+                + "was wrong; commits keep that time until the clock has reached it")
+    }
+
     /// A worker that is in one step for long hangs in a call that does not return, such as one to a dead disk.
     private func judgeSteps(_ raise: (Health.Verdict, String) -> Void) {
         let now = engine.time.monotonicNanoseconds()

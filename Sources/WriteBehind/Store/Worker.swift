@@ -1,5 +1,5 @@
 package import EventLog
-import Foundation
+import Glibc
 import Synchronization
 
 /// A thread that drives steps. Threads exist here and nowhere else; what they drive also runs under a
@@ -12,10 +12,13 @@ package final class Worker: Sendable {
         case wait(nanoseconds: UInt64?)
     }
 
-    private struct State {
+    fileprivate struct State {
         var isRunning = false
         var shouldStop = false
         var death: String?
+        /// What is to be done on the thread before its next step.
+        var jobs: [@Sendable () -> Void] = []
+        var thread: pthread_t?
     }
 
     let name: String
@@ -23,6 +26,7 @@ package final class Worker: Sendable {
     private let isBackground: Bool
     private let polling: UInt64
     private let step: @Sendable () throws -> Next
+    private let startThread: StartThread
     private let state = Lock(State())
     private let finished = Signal()
     /// Steps begun: what does not move while there is work hangs.
@@ -34,12 +38,14 @@ package final class Worker: Sendable {
     /// - Parameter polling: nanoseconds for which the signal is looked at before the thread sleeps.
     package init(
         _ name: String, signal: Signal, isBackground: Bool = false, polling: UInt64 = 0,
+        startThread: @escaping StartThread = NamedThread.start,
         step: @escaping @Sendable () throws -> Next
     ) {
         self.name = name
         self.isBackground = isBackground
         self.polling = polling
         self.signal = signal
+        self.startThread = startThread
         self.step = step
     }
 
@@ -48,28 +54,48 @@ package final class Worker: Sendable {
     }
 
     /// Why the worker ended without having been stopped.
-    var death: String? { state.withLock { $0.death } }
+    package var death: String? { state.withLock { $0.death } }
 
-    /// Starts the thread, if none is running.
-    package func start() {
+    /// Starts the thread, if none is running. Where none is to be had, that is what the worker has died of.
+    @discardableResult
+    package func start() -> NoThread? {
         let mayStart = state.withLock { state in
             guard !state.isRunning, !state.shouldStop else { return false }
             state.isRunning = true
             state.death = nil
             return true
         }
-        guard mayStart else { return }
-        Thread.start(named: "wb-\(name)") { self.run() }
+        guard mayStart else { return nil }
+        do throws(NoThread) {
+            try startThread("wb-\(name)") { self.run() }
+            return nil
+        } catch {
+            end(death: "\(error)")
+            return error
+        }
+    }
+
+    /// Has the thread do something before its next step; false where there is no thread.
+    package func perform(_ job: @escaping @Sendable () -> Void) -> Bool {
+        let isRunning = state.withLock { state in
+            guard state.isRunning, !state.shouldStop else { return false }
+            state.jobs.append(job)
+            return true
+        }
+        if isRunning { signal.raise() }
+        return isRunning
     }
 
     private func run() {
         // On Linux this is the thread's own. It lowers its share of the disk as well.
         if isBackground { setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, 10) }
+        state.withLock { $0.thread = pthread_self() }
         var death: String?
         do {
             while true {
                 // Taken before the orders are looked at: a stop after that look raises the signal past it.
                 let ticket = signal.current
+                for job in state.withLock({ $0.takeJobs() }) { job() }
                 if state.withLock({ $0.shouldStop }) { break }
                 beats.add(1, ordering: .relaxed)
                 isStepping.store(true, ordering: .relaxed)
@@ -84,22 +110,27 @@ package final class Worker: Sendable {
             isStepping.store(false, ordering: .relaxed)
             death = "\(error)"
         }
+        end(death: death)
+    }
+
+    private func end(death: String?) {
         state.withLock {
             $0.isRunning = false
+            $0.thread = nil
             $0.death = death
         }
         finished.raise()
     }
 
-    /// Ends the thread after its current step and waits for it.
+    /// Ends the thread after its current step, or job, and waits for it, unless this is the thread.
     package func stop() {
         let ticket = finished.current
-        let isRunning = state.withLock { state in
+        let mustWait = state.withLock { state in
             state.shouldStop = true
-            return state.isRunning
+            return state.isRunning && state.thread != pthread_self()
         }
         signal.raise()
-        if isRunning { finished.wait(after: ticket) }
+        if mustWait { finished.wait(after: ticket) }
     }
 }
 
@@ -108,14 +139,25 @@ package typealias Alongside =
     @Sendable (_ other: @escaping @Sendable () -> Void, _ body: () -> Void) -> Void
 
 extension Worker {
-    /// Runs `other` on a thread of its own while `body` runs here.
+    /// Runs `other` on a thread of its own while `body` runs here; after it, where no thread is to be had.
     @Sendable package static func alongside(
         _ other: @escaping @Sendable () -> Void, _ body: () -> Void
     ) {
+        alongside(NamedThread.start, other, body)
+    }
+
+    package static func alongside(
+        _ startThread: StartThread, _ other: @escaping @Sendable () -> Void, _ body: () -> Void
+    ) {
         let done = Signal()
-        Thread.start(named: "wb-ahead") {
-            other()
-            done.raise()
+        do throws(NoThread) {
+            try startThread("wb-ahead") {
+                other()
+                done.raise()
+            }
+        } catch {
+            body()
+            return other()
         }
         body()
         done.wait(after: 0)
@@ -125,32 +167,38 @@ extension Worker {
 extension Worker {
     /// Runs what waits for a disk, a database or another thread on a thread of its own, and suspends the caller
     /// meanwhile: a thread of Swift's pool that waits may be the one that it waits for.
+    ///
+    /// - Throws: ``StoreError/noResources(_:)``, with nothing done, where no thread is to be had.
     package static func waiting<R: Sendable>(
         _ name: String, _ body: @escaping @Sendable () -> R
-    ) async -> R {
-        await withCheckedContinuation { continuation in
-            Thread.start(named: "wb-\(name)") { continuation.resume(returning: body()) }
+    ) async throws(StoreError) -> R {
+        let result: Result<R, NoThread> = await withCheckedContinuation { continuation in
+            do throws(NoThread) {
+                try NamedThread.start(named: "wb-\(name)") {
+                    continuation.resume(returning: .success(body()))
+                }
+            } catch {
+                continuation.resume(returning: .failure(error))
+            }
+        }
+        do throws(NoThread) {
+            return try result.get()
+        } catch {
+            throw .noResources("\(error)")
         }
     }
 
     /// ``waiting(_:_:)`` for what throws.
-    package static func waiting<R: Sendable, E: Error>(
-        _ name: String, throwing body: @escaping @Sendable () throws(E) -> R
-    ) async throws(E) -> R {
-        let result = await waiting(name) { () -> Result<R, E> in
-            do throws(E) { return .success(try body()) } catch { return .failure(error) }
-        }
-        return try result.get()
+    package static func waiting<R: Sendable>(
+        _ name: String, throwing body: @escaping @Sendable () throws -> R
+    ) async throws -> R {
+        try await waiting(name) { Result { try body() } }.get()
     }
 }
 
-extension Thread {
-    /// Starts a thread under a name that `top -H` shows. The kernel learns it only from the thread itself.
-    fileprivate static func start(named name: String, _ body: @escaping @Sendable () -> Void) {
-        Thread {
-            Thread.current.name = name
-            body()
-        }
-        .start()
+extension Worker.State {
+    fileprivate mutating func takeJobs() -> [@Sendable () -> Void] {
+        defer { jobs = [] }
+        return jobs
     }
 }

@@ -101,7 +101,7 @@
 
     /// Whether a block can be had while at most `residentLimit` bytes are resident.
     @inline(__always)
-    package func hasRoom(for byteCount: Int, residentLimit: Int) -> Bool {
+    package mutating func hasRoom(for byteCount: Int, residentLimit: Int) -> Bool {
         if byteCount <= SizeClass.largestBytes {
             if unsafe classes[SizeClass.of(byteCount)].firstPage != 0 { return true }
             return pool.hasRoom(pages: 1, residentLimit: residentLimit)
@@ -224,9 +224,12 @@
     }
 
     /// Whether adjacent pages can be had while at most `residentLimit` bytes are resident.
-    func hasRoom(pages count: Int, residentLimit: Int) -> Bool {
+    mutating func hasRoom(pages count: Int, residentLimit: Int) -> Bool {
         pool.hasRoom(pages: count, residentLimit: residentLimit)
     }
+
+    /// The kernel refused to give more memory when it was last asked.
+    var lacksMemory: Bool { pool.lacksMemory }
 
     /// Free pages that cost no further memory.
     var freeResidentPages: Int { pool.freeResidentPages }
@@ -310,8 +313,11 @@ extension Arena {
 
     /// The next block in use at or behind the cursor, which moves past it; 0 at the end, where the
     /// cursor goes back to the start. Blocks may be taken and freed between two calls.
-    package func next(_ cursor: inout Cursor) -> Reference {
+    ///
+    /// - Parameter limit: the page that is not looked at any more: 0 there, too, with the cursor on it.
+    package func next(_ cursor: inout Cursor, before limit: Int = .max) -> Reference {
         while cursor.page < endPage {
+            if cursor.page >= limit { return 0 }
             let page = unsafe pages[cursor.page]
             let start = UInt32(cursor.page * SizeClass.granulesPerPage) + 1
             if page.sizeClass == Page.run {

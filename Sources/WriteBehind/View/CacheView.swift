@@ -35,15 +35,37 @@ import EventLog
         while count < 64, limit / (count * 2) >= Self.smallestShare { count *= 2 }
         shardCount = count
         self.seed = seed
-        unsafe slots = .allocate(capacity: count)
+        let dirtyLimit = min(dirtyLimit, limit / 4 * 3)
+        self.dirtyLimit = dirtyLimit
         let share = limit / count
-        self.dirtyLimit = min(dirtyLimit, limit / 4 * 3)
+        let reservation = try Self.reservation(share: share, count)
+        // Last: where it throws there is nothing yet that `deinit` would take apart.
+        unsafe slots = try Self.slots(count) { () throws(OutOfMemory) in
+            try Shard(
+                limit: share, dirtyLimit: dirtyLimit / count, watermark: watermark, seed: seed,
+                reserving: reservation)
+        }
+    }
+
+    /// The address space of one of `count` shards. They take a third of what there is at most: batches for the
+    /// database, SQLite, threads and all others need some, too.
+    private static func reservation(share: Int, _ count: Int) throws(OutOfMemory) -> Int {
+        let needed = share + share / 2 + (8 << 20)
+        // Four times, so that a run of pages is found among scattered ones; the rest for a commit of
+        // the largest size that was admitted in one piece.
+        let all = try AddressSpace.reservation(
+            wanted: 3 * count * (4 * share + (512 << 20)), needed: 3 * count * needed, parts: 1)
+        return all / (3 * count)
+    }
+
+    private static func slots(
+        _ count: Int, _ make: () throws(OutOfMemory) -> Shard
+    ) throws(OutOfMemory) -> UnsafeMutablePointer<Lock<Shard>> {
+        let slots = UnsafeMutablePointer<Lock<Shard>>.allocate(capacity: count)
         var made = 0
         do throws(OutOfMemory) {
             while made < count {
-                let shard = try Shard(
-                    limit: share, dirtyLimit: self.dirtyLimit / count, watermark: watermark,
-                    seed: seed)
+                let shard = try make()
                 unsafe (slots + made).initialize(to: Lock(shard))
                 made += 1
             }
@@ -52,6 +74,7 @@ import EventLog
             unsafe slots.deallocate()
             throw error
         }
+        return unsafe slots
     }
 
     deinit {

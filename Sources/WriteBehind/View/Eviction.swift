@@ -23,24 +23,38 @@ extension Shard {
     /// A row that alone exceeds the dirty limit is taken where nothing else is dirty, or it never could be.
     @inline(__always)
     package mutating func admits(_ byteCount: Int, largest: Int) -> Bool {
-        guard dirtyBytes + byteCount <= dirtyLimit || dirtyBytes == 0 else { return false }
+        guard dirtyBytes + byteCount <= dirtyLimit || dirtyBytes == 0 || freeDirty(byteCount) else {
+            return false
+        }
         return hasRoom(byteCount, largest: largest)
             || evictUntilRoom(byteCount, largest: largest)
     }
+
+    /// Rows that a clear made absent are dirty no more: those that are still counted are freed now.
+    @inline(never)
+    private mutating func freeDirty(_ byteCount: Int) -> Bool {
+        while freeCleared() {
+            if dirtyBytes + byteCount <= dirtyLimit { return true }
+        }
+        return dirtyBytes + byteCount <= dirtyLimit || dirtyBytes == 0
+    }
+
+    /// What is missing is not room within the limits, but memory.
+    package var lacksMemory: Bool { rows.arena.lacksMemory }
 
     mutating func makeRoom(_ byteCount: Int) -> Bool {
         hasRoom(byteCount, largest: byteCount) || evictUntilRoom(byteCount, largest: byteCount)
     }
 
     @inline(__always)
-    private func hasRoom(_ byteCount: Int, largest: Int) -> Bool {
-        if rows.index.count >= rows.index.countLimit, !indexMayGrow { return false }
+    private mutating func hasRoom(_ byteCount: Int, largest: Int) -> Bool {
+        if rows.index.count >= rows.index.countLimit, !indexMayGrow() { return false }
         if byteCount > largest, freeBytes < byteCount - largest { return false }
         return rows.arena.hasRoom(for: largest, residentLimit: limit)
     }
 
     /// While it grows, the old and the new index are both there.
-    private var indexMayGrow: Bool {
+    private mutating func indexMayGrow() -> Bool {
         rows.arena.hasRoom(pages: rows.index.grownPageCount, residentLimit: limit)
     }
 
@@ -67,6 +81,7 @@ extension Shard {
     }
 
     private mutating func evictIfUnused(_ reference: RowTable.Reference) {
+        if rows.isCleared(reference) { return forget(rows.place(of: reference)) }
         let entry = rows.entry(reference)
         guard isClean(entry) else { return }
         if entry.flags.contains(.visited) { return entry.clear(.visited) }

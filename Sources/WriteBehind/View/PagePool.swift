@@ -2,7 +2,7 @@ import Glibc
 
 // Pages of 64 KiB, in chunks:
 //
-//      reservation  := chunk*            address space only, until a page of it is used
+//      reservation  := chunk*            address space only; what is used of it is made usable in steps
 //      chunk        := page{1 or 32}     resident as a whole, or not at all
 //      page         := one size class of blocks, or part of a run that holds one big block
 //
@@ -11,6 +11,9 @@ import Glibc
 // keep (khugepaged fills the holes again). A chunk of one page is for tables of which there are many.
 // Pages are taken lowest first from resident chunks, so the chunks at the end of the reservation
 // drain and are given back.
+//
+// Where the machine promises no more memory than it has (vm.overcommit_memory=2), what is usable counts, and a step
+// may be refused. So a step reaches farther than what is asked for: one that was taken is enough for a whole commit.
 
 /// The address space of an ``Arena`` and which of its pages are in use.
 @safe struct PagePool: ~Copyable, @unchecked Sendable {  // sole owner of its memory
@@ -40,6 +43,14 @@ import Glibc
     private var emptyResidentChunks = 0
     /// Free pages that cost no further memory.
     private(set) var freeResidentPages = 0
+    /// Pages below this one may be used.
+    private var usableEnd = 0
+    /// What was asked for last was within its limit, but the kernel refused, or the reservation is too small.
+    private(set) var lacksMemory = false
+    /// Pages of a step: 16 MiB.
+    private static let stepPages = 256
+    /// What is made usable beyond what is asked for: the rows of the largest commit, and a larger index.
+    private var headroomPages: Int { 64 + usableEnd / 16 }
 
     var residentBytes: Int { residentChunks * chunkBytes }
 
@@ -50,7 +61,7 @@ import Glibc
         let length = max(1, (byteCount + Self.hugeBytes - 1) / Self.hugeBytes) * Self.hugeBytes
         mappedBytes = length + Self.hugeBytes  // one more, to align within
         let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE
-        let start = unsafe mmap(nil, mappedBytes, PROT_READ | PROT_WRITE, flags, -1, 0)
+        let start = unsafe mmap(nil, mappedBytes, PROT_NONE, flags, -1, 0)
         guard let start = unsafe start, unsafe start != MAP_FAILED else {
             throw OutOfMemory(byteCount: byteCount)
         }
@@ -69,14 +80,40 @@ import Glibc
     }
 
     /// Whether `count` adjacent pages can be had while at most `residentLimit` bytes are resident.
-    func hasRoom(pages count: Int, residentLimit: Int) -> Bool {
+    mutating func hasRoom(pages count: Int, residentLimit: Int) -> Bool {
         if count == 1, freeResidentPages > 0 { return true }
         let newChunks = (count + pagesPerChunk - 1) / pagesPerChunk
-        if residentBytes + newChunks * chunkBytes <= residentLimit { return true }
+        if residentBytes + newChunks * chunkBytes <= residentLimit, canGrow(by: count) {
+            return true
+        }
         return findRun(count, residentOnly: true) != nil
     }
 
-    /// Takes one page; nil when the reservation is used up.
+    /// Whether there are so many adjacent pages that may be used, resident or not.
+    private mutating func canGrow(by count: Int) -> Bool {
+        let start = count == 1 ? firstAbsentPage() : findRun(count, residentOnly: false)
+        let canGrow = start.map { makeUsable(through: min(pageCount, $0 + count + headroomPages)) }
+        lacksMemory = canGrow != true
+        return !lacksMemory
+    }
+
+    /// Lets all pages below `end` be used, and some more; false if the kernel refuses.
+    private mutating func makeUsable(through end: Int) -> Bool {
+        guard end > usableEnd else { return true }
+        let target = min(pageCount, (end + Self.stepPages - 1) / Self.stepPages * Self.stepPages)
+        let start = unsafe base + usableEnd * Self.pageBytes
+        let byteCount = (target - usableEnd) * Self.pageBytes
+        guard unsafe mprotect(start, byteCount, PROT_READ | PROT_WRITE) == 0 else { return false }
+        usableEnd = target
+        return true
+    }
+
+    private mutating func firstAbsentPage() -> Int? {
+        while firstAbsent < chunks.count, chunks[firstAbsent].isResident { firstAbsent += 1 }
+        return firstAbsent < chunks.count ? firstAbsent * pagesPerChunk : nil
+    }
+
+    /// Takes one page; nil when the reservation is used up, or the kernel gives no memory.
     mutating func takePage() -> Int? {
         if freeResidentPages > 0 {
             while chunks[firstWithRoom].used == fullChunk || !chunks[firstWithRoom].isResident {
@@ -88,17 +125,19 @@ import Glibc
             markUsed(page)
             return page
         }
-        while firstAbsent < chunks.count, chunks[firstAbsent].isResident { firstAbsent += 1 }
-        guard firstAbsent < chunks.count else { return nil }
-        let page = firstAbsent * pagesPerChunk
+        guard let page = firstAbsentPage(), makeUsable(through: page + pagesPerChunk) else {
+            return nil
+        }
         markUsed(page)
         return page
     }
 
-    /// Takes `count` adjacent pages; nil when the reservation has no such run.
+    /// Takes `count` adjacent pages; nil when the reservation has no such run, or the kernel gives no memory.
     mutating func takeRun(_ count: Int) -> Int? {
         let found = findRun(count, residentOnly: true) ?? findRun(count, residentOnly: false)
         guard let found else { return nil }
+        let end = (found + count + pagesPerChunk - 1) / pagesPerChunk * pagesPerChunk
+        guard makeUsable(through: end) else { return nil }
         for page in found..<found + count { markUsed(page) }
         return found
     }
@@ -177,9 +216,4 @@ import Glibc
         }
         return nil
     }
-}
-
-/// Address space could not be reserved: a limit of the process or of the machine.
-package struct OutOfMemory: Error, Equatable, Sendable {
-    package var byteCount: Int
 }

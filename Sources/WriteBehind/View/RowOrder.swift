@@ -49,7 +49,7 @@ extension RowTable {
     /// The row of a key; nil if there is none (a tombstone is one).
     package func reference(table: UInt16, key: Span<UInt8>) -> Reference? {
         let found = find(hash(table: table, key: key), table, key).reference
-        return found == 0 ? nil : found
+        return found == 0 || isCleared(found) ? nil : found
     }
 
     package func table(_ reference: Reference) -> UInt16 { entry(reference).table }
@@ -75,7 +75,7 @@ extension RowTable {
     /// Removes the row of a key, leaving no tombstone; false if there was none.
     @discardableResult
     package mutating func remove(table: UInt16, key: Span<UInt8>) -> Bool {
-        let place = find(hash(table: table, key: key), table, key)
+        let place = findUncleared(hash(table: table, key: key), table, key)
         guard place.reference != 0 else { return false }
         remove(place)
         return true
@@ -84,6 +84,7 @@ extension RowTable {
     /// Removes every row and forgets the clears; memory is kept for the next ones.
     package mutating func removeAll() {
         clearedAt.removeAll()
+        cleared = ClearedRows()
         guard index.isWorthEmptying else {
             for reference in references() { remove(reference) }
             return
@@ -97,7 +98,9 @@ extension RowTable {
         var result: [Reference] = []
         result.reserveCapacity(count)
         var cursor = Arena.Cursor()
-        while case let reference = arena.next(&cursor), reference != 0 { result.append(reference) }
+        while case let reference = arena.next(&cursor), reference != 0 {
+            if !isCleared(reference) { result.append(reference) }
+        }
         return result
     }
 

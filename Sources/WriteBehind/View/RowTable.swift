@@ -10,7 +10,7 @@ package import EventLog
 /// | put    | full        | full         | full           | full         |
 /// | patch  | partial**   | merged full  | merged partial | full**       |
 /// | delete | tombstone*  | tombstone*   | tombstone*     | tombstone*   |
-/// | clear  | every row of the table is removed; ``clearedAt`` remembers the sequence              |
+/// | clear  | every row of the table is absent from then on (ClearedRows.swift)                    |
 ///
 /// \* or nothing, where the caller has no use for tombstones.
 /// \** A patch makes its row where there is none: the put of a program that does not know all columns of the table.
@@ -27,14 +27,24 @@ package struct RowTable: ~Copyable, Sendable {
     let seed: UInt64
     /// The sequence of each table's last clear.
     package internal(set) var clearedAt: [UInt16: UInt64] = [:]
+    var cleared = ClearedRows()
     private var defaults: [UInt16: [[UInt8]]] = [:]
     private var scratch: [UInt8] = []
+
+    /// An empty table for as many rows as the process's limits let in.
+    package init(
+        hugePages: Bool = true, seed: UInt64 = .random(in: .min ... .max)
+    ) throws(OutOfMemory) {
+        let byteCount = try AddressSpace.reservation(
+            wanted: Arena.largestReservation, needed: 64 << 20, parts: 4)
+        try self.init(reserving: byteCount, hugePages: hugePages, seed: seed)
+    }
 
     /// An empty table that may grow to `byteCount` bytes of blocks (32 GiB at most). That is address
     /// space; memory is taken as needed, with huge pages (the faster) in steps of 2 MiB, else of
     /// 64 KiB.
     package init(
-        reserving byteCount: Int = Arena.largestReservation,
+        reserving byteCount: Int,
         hugePages: Bool = true, seed: UInt64 = .random(in: .min ... .max)
     ) throws(OutOfMemory) {
         var arena = try Arena(reserving: byteCount, hugePages: hugePages)
@@ -45,14 +55,15 @@ package struct RowTable: ~Copyable, Sendable {
 
     /// An empty table for about `memory` bytes of rows. A small one is made and freed at little cost.
     init(memory: Int) throws(OutOfMemory) {
-        guard memory < 16 << 20 else {
-            try self.init()
-            return
-        }
-        try self.init(reserving: 4 * memory + (512 << 20), hugePages: false)
+        let memory = max(0, min(memory, Arena.largestReservation))
+        // Twice, since pages are not full, and the index is there as well, old and new while it grows.
+        let byteCount = try AddressSpace.reservation(
+            wanted: 4 * memory + (512 << 20),
+            needed: min(2 * memory, Arena.largestReservation) + (16 << 20), parts: 4)
+        try self.init(reserving: byteCount, hugePages: memory >= 16 << 20)
     }
 
-    /// Rows, tombstones and partial rows.
+    /// Rows, tombstones and partial rows, with the cleared ones that are not freed yet.
     package var count: Int { index.count }
     /// Bytes of the rows, with their headers and what their blocks round up to.
     package var bytesInUse: Int { arena.bytesInUse }
@@ -116,7 +127,7 @@ package struct RowTable: ~Copyable, Sendable {
         _ hash: UInt64, _ table: UInt16, _ key: Span<UInt8>, _ row: Span<UInt8>,
         sequence: UInt64, deadline: UInt64? = nil
     ) -> Change {
-        let place = find(hash, table, key)
+        let place = findUncleared(hash, table, key)
         return store(
             NewEntry(table: table, state: .full, sequence: sequence, deadline: deadline),
             key, row, hash: hash, at: place)
@@ -130,7 +141,7 @@ package struct RowTable: ~Copyable, Sendable {
         _ hash: UInt64, _ table: UInt16, _ key: Span<UInt8>, _ patch: Span<UInt8>,
         sequence: UInt64, isGone: Bool = false
     ) throws(MalformedRecord) -> Change {
-        let place = find(hash, table, key)
+        let place = findUncleared(hash, table, key)
         let state = place.reference == 0 ? .absent : entry(place.reference).state
         var row = NewEntry(table: table, state: .partial, sequence: sequence)
         if state == .tombstone || state == .absent && isGone {
@@ -163,22 +174,9 @@ package struct RowTable: ~Copyable, Sendable {
     package mutating func delete(
         _ hash: UInt64, _ table: UInt16, _ key: Span<UInt8>, sequence: UInt64
     ) -> Change {
-        let place = find(hash, table, key)
+        let place = findUncleared(hash, table, key)
         let row = NewEntry(table: table, state: .tombstone, sequence: sequence)
         return store(row, key, key.extracting(0..<0), hash: hash, at: place)
-    }
-
-    /// Applies a clear; `removing` is told the word and the block's length of each row that goes.
-    package mutating func clear(
-        _ table: UInt16, sequence: UInt64, removing: (UInt64, Int) -> Void = { _, _ in }
-    ) {
-        var cursor = Arena.Cursor()
-        while case let reference = arena.next(&cursor), reference != 0 {
-            guard entry(reference).table == table else { continue }
-            removing(entry(reference).word, arena.blockBytes(reference))
-            remove(reference)
-        }
-        clearedAt[table] = sequence
     }
 
     /// Puts `base` beneath the patch that a partial row holds: a whole row, which makes it full, or an earlier
@@ -286,6 +284,8 @@ extension RowTable {
     mutating func evacuate(page: Int) {
         var cursor = Arena.Cursor(page: page)
         while case let old = arena.next(&cursor), old != 0, Arena.page(of: old) == page {
+            // The walk that frees it may be past where it would go.
+            if isCleared(old) { continue }
             let new = arena.allocateElsewhere(than: old)
             guard new != 0 else { return }
             let place = place(of: old)

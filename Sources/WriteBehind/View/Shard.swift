@@ -60,11 +60,11 @@ package struct Shard: ~Copyable, Sendable {
         case lookAgain
     }
 
-    init(limit: Int, dirtyLimit: Int, watermark: UInt64, seed: UInt64) throws(OutOfMemory) {
-        // Four times, so that a run of pages is found among scattered ones; the rest for a commit of
-        // the largest size that was admitted in one piece.
+    init(
+        limit: Int, dirtyLimit: Int, watermark: UInt64, seed: UInt64, reserving reservation: Int
+    ) throws(OutOfMemory) {
         rows = try RowTable(
-            reserving: 4 * limit + (512 << 20), hugePages: limit >= Self.hugePagesLimit, seed: seed)
+            reserving: reservation, hugePages: limit >= Self.hugePagesLimit, seed: seed)
         self.limit = limit
         self.dirtyLimit = dirtyLimit
         self.watermark = watermark
@@ -92,6 +92,19 @@ package struct Shard: ~Copyable, Sendable {
 
     // MARK: Reading
 
+    /// Where a row stands, or where it would; a cleared row counts as none, and is freed.
+    @inline(__always)
+    mutating func find(
+        _ hash: UInt64, _ table: UInt16, _ key: Span<UInt8>
+    ) -> RowTable.Place {
+        let place = rows.find(hash, table, key)
+        guard rows.cleared.mayBeHere, place.reference != 0, rows.isCleared(place.reference) else {
+            return place
+        }
+        forget(place)
+        return rows.find(hash, table, key)
+    }
+
     /// What the view knows of a key. Marks the row as used. `now` is asked for only if the row has a
     /// time to live (milliseconds of a monotonic clock).
     ///
@@ -101,7 +114,7 @@ package struct Shard: ~Copyable, Sendable {
     package mutating func lookup(
         _ hash: UInt64, _ table: UInt16, _ key: Span<UInt8>, now: @autoclosure () -> UInt64
     ) -> Lookup {
-        let place = rows.find(hash, table, key)
+        let place = find(hash, table, key)
         guard place.reference != 0 else { return lookupAbsent(table) }
         let entry = rows.entry(place.reference)
         let flags = entry.flags
@@ -155,6 +168,7 @@ package struct Shard: ~Copyable, Sendable {
         _ hash: UInt64, _ table: UInt16, _ key: Span<UInt8>, _ row: Span<UInt8>,
         sequence: UInt64, deadline: UInt64? = nil
     ) {
+        if rows.cleared.mayBeHere { _ = find(hash, table, key) }
         account(
             rows.put(hash, table, key, row, sequence: sequence, deadline: deadline), sequence)
     }
@@ -164,6 +178,7 @@ package struct Shard: ~Copyable, Sendable {
         _ hash: UInt64, _ table: UInt16, _ key: Span<UInt8>, _ patch: Span<UInt8>,
         sequence: UInt64
     ) throws(MalformedRecord) {
+        if rows.cleared.mayBeHere { _ = find(hash, table, key) }
         // The database would still show the row that the clear took.
         let isGone = !rows.clearedAt.isEmpty && pendingClear(of: table) != nil
         account(
@@ -174,6 +189,7 @@ package struct Shard: ~Copyable, Sendable {
     package mutating func delete(
         _ hash: UInt64, _ table: UInt16, _ key: Span<UInt8>, sequence: UInt64
     ) {
+        if rows.cleared.mayBeHere { _ = find(hash, table, key) }
         account(rows.delete(hash, table, key, sequence: sequence), sequence)
         tombstones.append(Tombstone(sequence: sequence, hash: hash))
         if tombstones.count > 2 * rows.count + 1024 { forgetWhatWasWrittenAgain() }
@@ -181,9 +197,16 @@ package struct Shard: ~Copyable, Sendable {
 
     /// Applies a clear. Every shard gets it, with the same sequence.
     package mutating func clear(_ table: UInt16, sequence: UInt64) {
-        var removed: [(word: UInt64, bytes: Int)] = []
-        rows.clear(table, sequence: sequence) { removed.append(($0, $1)) }
-        for row in removed { discount(row.word, row.bytes) }
+        rows.clear(table, sequence: sequence)
+        isExhausted = false
+    }
+
+    /// Frees cleared rows, looking at some of all rows. Returns whether there may be more of them.
+    package mutating func freeCleared() -> Bool {
+        var freed: [(word: UInt64, bytes: Int)] = []
+        let mayBeMore = rows.freeCleared { freed.append(($0, $1)) }
+        for row in freed { discount(row.word, row.bytes) }
+        return mayBeMore
     }
 
     /// Keeps the accounts after a change.
@@ -220,7 +243,7 @@ package struct Shard: ~Copyable, Sendable {
         _ hash: UInt64, _ table: UInt16, _ key: Span<UInt8>, row: Span<UInt8>?,
         asOf watermark: UInt64, generation: UInt64, deadline: UInt64? = nil
     ) throws(MalformedRecord) -> Fill {
-        let found = rows.find(hash, table, key)
+        let found = find(hash, table, key)
         let state = found.reference == 0 ? .absent : rows.entry(found.reference).state
         if state == .full || state == .tombstone { return .present }
         guard watermark >= droppedThrough, watermark >= rows.clearedAt[table] ?? 0,
@@ -249,7 +272,7 @@ package struct Shard: ~Copyable, Sendable {
     /// Drops the cached copy of a row; false if it is dirty, and stays (I6).
     @discardableResult
     package mutating func evict(_ hash: UInt64, _ table: UInt16, _ key: Span<UInt8>) -> Bool {
-        let place = rows.find(hash, table, key)
+        let place = find(hash, table, key)
         guard place.reference != 0 else { return true }
         guard isClean(rows.entry(place.reference)) else { return false }
         drop(place)
@@ -260,7 +283,12 @@ package struct Shard: ~Copyable, Sendable {
     mutating func drop(_ place: RowTable.Place) {
         let entry = rows.entry(place.reference)
         droppedThrough = max(droppedThrough, entry.sequence)
-        discount(entry.word, rows.arena.blockBytes(place.reference))
+        forget(place)
+    }
+
+    /// Frees a row. That it was cleared, ``RowTable/clearedAt`` tells.
+    mutating func forget(_ place: RowTable.Place) {
+        discount(rows.entry(place.reference).word, rows.arena.blockBytes(place.reference))
         rows.remove(place)
     }
 
@@ -310,7 +338,7 @@ package struct Shard: ~Copyable, Sendable {
 
     /// Makes a row count as dirty whatever its sequence; false if there is no entry.
     package mutating func pin(_ hash: UInt64, _ table: UInt16, _ key: Span<UInt8>) -> Bool {
-        let place = rows.find(hash, table, key)
+        let place = find(hash, table, key)
         guard place.reference != 0 else { return false }
         let entry = rows.entry(place.reference)
         guard !entry.flags.contains(.pinned) else { return true }
@@ -331,7 +359,7 @@ package struct Shard: ~Copyable, Sendable {
     ) throws(MalformedRecord) {
         // The table may have been cleared since: what was written to the row after that is here.
         guard sequence > rows.clearedAt[table] ?? 0 else { return }
-        let place = rows.find(hash, table, key)
+        let place = find(hash, table, key)
         switch (place.reference == 0 ? .absent : rows.entry(place.reference).state, state) {
         case (.absent, .full): put(hash, table, key, body, sequence: sequence)
         case (.absent, .partial): try patch(hash, table, key, body, sequence: sequence)
@@ -346,7 +374,7 @@ package struct Shard: ~Copyable, Sendable {
 
     /// Takes in that a table was cleared by a commit in quarantine.
     mutating func restoreClear(_ table: UInt16, sequence: UInt64) {
-        rows.clearedAt[table] = max(sequence, rows.clearedAt[table] ?? 0)
+        rows.clear(table, sequence: max(sequence, rows.clearedAt[table] ?? 0))
     }
 
     /// Makes the rows that a clear removed count as deleted although the clear is at or below the watermark.
@@ -359,7 +387,7 @@ package struct Shard: ~Copyable, Sendable {
 
     /// Ends what ``pin(_:_:_:)`` began; a tombstone that is clean goes.
     package mutating func unpin(_ hash: UInt64, _ table: UInt16, _ key: Span<UInt8>) {
-        let place = rows.find(hash, table, key)
+        let place = find(hash, table, key)
         guard place.reference != 0 else { return }
         let entry = rows.entry(place.reference)
         guard entry.flags.contains(.pinned) else { return }

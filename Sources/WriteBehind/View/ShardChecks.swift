@@ -3,7 +3,7 @@ import EventLog
 extension Shard {
     /// Like ``lookup(_:_:_:now:)``, for a commit that checks what it has read: counts as no use.
     package mutating func peek(_ hash: UInt64, _ table: UInt16, _ key: Span<UInt8>) -> Lookup {
-        let place = rows.find(hash, table, key)
+        let place = find(hash, table, key)
         guard place.reference != 0 else {
             if let cleared = pendingClear(of: table) {
                 return Lookup(state: .tombstone, sequence: cleared, reference: 0)
@@ -31,15 +31,23 @@ extension Shard {
 }
 
 extension Shard {
-    /// Hands out key and body of every whole row of a table.
-    func forEachFullRow<E: Error>(
-        of table: UInt16, _ body: (Span<UInt8>, Span<UInt8>) throws(E) -> Void
-    ) throws(E) {
-        for reference in rows.references() {
-            guard rows.table(reference) == table, rows.state(reference) == .full else { continue }
-            try rows.withKey(reference) { (key) throws(E) in
-                try rows.withBody(reference) { (row) throws(E) in try body(key, row) }
-            }
+    /// Hands out key and body of whole rows of a table that are dirty, looking at some of all rows.
+    ///
+    /// Returns where to go on, nil at the end. Rows may move meanwhile, so one may be missed.
+    func forSomeDirtyRows(
+        of table: UInt16, from cursor: Arena.Cursor, _ body: (Span<UInt8>, Span<UInt8>) -> Void
+    ) -> Arena.Cursor? {
+        var cursor = cursor
+        let limit = cursor.page + RowTable.pagesPerStep
+        for _ in 0..<RowTable.rowsPerStep {
+            let reference = rows.arena.next(&cursor, before: limit)
+            guard reference != 0 else { return cursor == Arena.Cursor() ? nil : cursor }
+            let entry = rows.entry(reference)
+            guard entry.state == .full, entry.table == table, !isClean(entry),
+                !rows.isCleared(reference)
+            else { continue }
+            rows.withKey(reference) { key in rows.withBody(reference) { row in body(key, row) } }
         }
+        return cursor
     }
 }

@@ -1,0 +1,57 @@
+import EventLog
+import Logging
+
+extension Store {
+    /// The threads of a store that can be written, and what drives them.
+    static func makeWorkers(
+        _ store: OpenStore, _ startThread: @escaping StartThread
+    ) -> [Worker] {
+        guard let flusher = store.engine.log.flusher, let work = store.engine.log.work else {
+            return []
+        }
+        let materializer = store.materializer
+        let expirer = store.expirer
+        let snapshotter = store.snapshotter
+        let logger = store.engine.configuration.logger
+        let pause = store.engine.configuration.expiryInterval.nanoseconds
+        // The database shows what was deleted until it has been brought up to date.
+        let shortPause = min(pause, store.engine.configuration.materializeInterval.nanoseconds)
+        return [
+            // A task that waits for `durable` after each write asks again within some 30 µs.
+            Worker("flusher", signal: work, polling: 50_000, startThread: startThread) {
+                let before = store.engine.log.durable
+                let next = flusher.step()
+                if store.engine.log.durable > before { materializer.work.raise() }
+                switch next {
+                case .stepAgain: return .stepAgain
+                case .wait(let nanoseconds): return .wait(nanoseconds: nanoseconds)
+                }
+            },
+            Worker("materializer", signal: materializer.work, startThread: startThread) {
+                switch materializer.step() {
+                case .stepAgain: return .stepAgain
+                case .wait(let nanoseconds): return .wait(nanoseconds: nanoseconds)
+                }
+            },
+            Worker(
+                "snapshotter", signal: snapshotter.work, isBackground: true,
+                startThread: startThread
+            ) {
+                switch snapshotter.step() {
+                case .stepAgain: return .stepAgain
+                case .wait(let nanoseconds): return .wait(nanoseconds: nanoseconds)
+                }
+            },
+            Worker("expirer", signal: store.engine.cleared, startThread: startThread) {
+                do throws(StoreError) {
+                    let wait = try expirer.work(interval: pause, shortInterval: shortPause)
+                    return .wait(nanoseconds: wait)
+                } catch {
+                    // The database's and the log's troubles are told, and waited for, by their own workers.
+                    logger.debug("rows could not expire", metadata: ["cause": "\(error)"])
+                }
+                return .wait(nanoseconds: pause)
+            },
+        ]
+    }
+}

@@ -1,0 +1,144 @@
+import EventLog
+import Synchronization
+
+// Who reads rows and writes what depends on them tries again when another was faster. Among many on the same rows
+// one could lose each time. So after a few tries it takes a turn at its rows: turns are served in the order in which
+// they were asked for, and as long as somebody has or awaits one, all others who read these rows ask for one first.
+// Nothing depends on turns but fairness: who has waited long enough goes on without, so that transactions which
+// wait for each other in ways unknown here do not stand.
+
+/// The turns at all rows, by hashes of rows.
+package final class Turns: Sendable {
+    fileprivate struct Line {
+        /// Whose turn it is; the ticket behind the last one where nobody has any.
+        var current: UInt64 = 1
+        var last: UInt64 = 0
+        /// Tickets that nobody waits with any more.
+        var givenUp: Set<UInt64> = []
+    }
+
+    package struct Ticket: Sendable {
+        var line: Int
+        var number: UInt64
+    }
+
+    private static let lineCount = 64
+    /// How long somebody waits for one turn.
+    private static let patience: Duration = .milliseconds(100)
+
+    private let lines = Lock(Array(repeating: Line(), count: lineCount))
+    private let served = (0..<lineCount).map { _ in WaitList(reached: 1) }
+    /// Tickets that are out: nearly always none.
+    private let count = Atomic<Int>(0)
+
+    package init() {}
+
+    static func lines(of hashes: [UInt64]) -> Set<Int> {
+        Set(hashes.map { Int($0 % UInt64(lineCount)) })
+    }
+
+    /// Whether anybody has or awaits a turn.
+    package var areInUse: Bool { count.load(ordering: .relaxed) > 0 }
+
+    /// Whether anybody has or awaits a turn at one of these.
+    package func areTaken(_ wanted: Set<Int>) -> Bool {
+        lines.withLock { lines in
+            wanted.contains { lines[$0].last >= lines[$0].current }
+        }
+    }
+
+    /// Suspends until it is the caller's turn at all of these; or a while for each, at most.
+    ///
+    /// Ascending, so that two who want the same two wait for each other in one order.
+    package func take(_ wanted: Set<Int>) async throws -> [Ticket] {
+        var tickets: [Ticket] = []
+        do {
+            for line in wanted.sorted() {
+                let ticket = draw(line)
+                tickets.append(ticket)
+                try await wait(for: ticket)
+            }
+        } catch {
+            giveBack(tickets)
+            throw error
+        }
+        return tickets
+    }
+
+    private func draw(_ line: Int) -> Ticket {
+        count.add(1, ordering: .relaxed)
+        return lines.withLock { lines in
+            lines[line].last += 1
+            return Ticket(line: line, number: lines[line].last)
+        }
+    }
+
+    private func wait(for ticket: Ticket) async throws {
+        let list = served[ticket.line]
+        guard list.reached < ticket.number else { return }
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await list.wait(for: ticket.number) }
+            group.addTask { try await Task.sleep(for: Self.patience) }
+            defer { group.cancelAll() }
+            _ = try await group.next()
+        }
+    }
+
+    package func giveBack(_ tickets: [Ticket]) {
+        count.subtract(tickets.count, ordering: .relaxed)
+        for ticket in tickets {
+            let current = lines.withLock { lines in
+                lines[ticket.line].giveBack(ticket.number)
+                return lines[ticket.line].current
+            }
+            served[ticket.line].advance(to: current)
+        }
+    }
+}
+
+extension Turns.Line {
+    fileprivate mutating func giveBack(_ number: UInt64) {
+        givenUp.insert(number)
+        while givenUp.remove(current) != nil { current += 1 }
+    }
+}
+
+/// The tries of one who reads rows and writes what depends on them.
+struct Turn {
+    /// More that fail are bad luck that a turn ends.
+    private static let triesWithout = 3
+
+    private let engine: Engine
+    private var tries = 0
+    private var tickets: [Turns.Ticket] = []
+
+    init(_ engine: Engine) { self.engine = engine }
+
+    /// Appends a commit; nil if what it relied on has changed, or it is others' turn.
+    mutating func commit(
+        _ commit: CommitBuilder, reads: [ReadVersion]
+    ) throws(StoreError) -> Receipt? {
+        tries += 1
+        if tries == 1, engine.turns.areInUse, engine.turns.areTaken(lines(of: reads)) { return nil }
+        return try engine.commit(commit, reads: reads)
+    }
+
+    /// To be called after a commit that failed, and before the next try.
+    mutating func next(_ reads: [ReadVersion]) async throws {
+        let lines = lines(of: reads)
+        if tickets.contains(where: { lines.contains($0.line) }) { return }
+        guard tries >= Self.triesWithout || engine.turns.areTaken(lines) else { return }
+        end()
+        tickets = try await engine.turns.take(lines)
+    }
+
+    /// Lets the next one have its turn.
+    mutating func end() {
+        engine.turns.giveBack(tickets)
+        tickets = []
+    }
+
+    private func lines(of reads: [ReadVersion]) -> Set<Int> {
+        Turns.lines(of: reads.map { engine.view.hash(table: $0.table, key: $0.key.span) })
+    }
+}

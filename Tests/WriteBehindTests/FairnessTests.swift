@@ -1,0 +1,103 @@
+import EventLog
+import TestSupport
+import Testing
+import WriteBehind
+
+/// A row that does not expire.
+private struct Counter: TableRow {
+    typealias Key = String
+    static let schema = WriteBehind.TableSchema(
+        "counter", [.key("id", .text), .column("until", .integer, nullable: true)])
+    var id: String
+    var until: Int?
+
+    init(id: String, until: Int?) {
+        (self.id, self.until) = (id, until)
+    }
+
+    func encode(to encoder: inout RowEncoder) {
+        encoder.encode(id)
+        encoder.encode(until)
+    }
+
+    init(from decoder: inout RowDecoder) throws {
+        id = try decoder.decode()
+        until = try decoder.decode()
+    }
+}
+
+/// Among many who read the same rows and write what depends on them, nobody loses each time.
+@Suite struct FairnessTests {
+    private func open(_ directory: TemporaryStore) async throws -> (Store, StoredTable<Counter>) {
+        let store = try await Store(at: directory.path)
+        let sessions = try store.table(Counter.self)
+        for id in ["a", "b"] { try sessions.put(Counter(id: id, until: 0)) }
+        return (store, sessions)
+    }
+
+    /// Somebody else commits between reading and writing, as often as it can.
+    @Test(arguments: [2, 16, 64])
+    func nobodyTriesMuchMoreOftenThanThereAreOthers(tasks: Int) async throws {
+        let directory = TemporaryStore()
+        let (store, sessions) = try await open(directory)
+        let most = Locked(0)
+        let rounds = 20
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for _ in 0..<tasks {
+                group.addTask {
+                    for _ in 0..<rounds {
+                        let tries = Locked(0)
+                        try await store.transaction { transaction in
+                            tries.withLock { $0 += 1 }
+                            let first = try await transaction.get("a", from: sessions)
+                            await Task.yield()
+                            let second = try await transaction.get("b", from: sessions)
+                            for row in [first, second].compactMap({ $0 }) {
+                                let next = Counter(id: row.id, until: (row.until ?? 0) + 1)
+                                try transaction.put(next, in: sessions)
+                            }
+                        }
+                        most.withLock { $0 = max($0, tries.withLock { $0 }) }
+                    }
+                }
+            }
+            try await group.waitForAll()
+        }
+        #expect(try await sessions.get("a")?.until == tasks * rounds)
+        #expect(try await sessions.get("b")?.until == tasks * rounds)
+        #expect(most.withLock { $0 } <= 12, "\(most.withLock { $0 }) tries of one transaction")
+        try await store.close(deadline: .hang)
+    }
+
+    /// A transaction in a transaction waits for a turn that the outer one has; it must go on all the same.
+    @Test func whoWaitsForItselfGoesOn() async throws {
+        let directory = TemporaryStore()
+        let (store, sessions) = try await open(directory)
+        var tries = 0
+        try await store.transaction { transaction in
+            tries += 1
+            _ = try await transaction.get("a", from: sessions)
+            if tries < 6 {
+                // Makes the outer one fail, so that it has a turn from its third try on.
+                _ = try await sessions.update("a") { $0.until = tries }
+            }
+            try transaction.put(Counter(id: "b", until: tries), in: sessions)
+        }
+        #expect(tries == 6)
+        try await store.close(deadline: .hang)
+    }
+
+    @Test func aTaskThatIsCancelledWhileItWaitsLeavesTheLine() async throws {
+        let turns = Turns()
+        let first = try await turns.take([3])
+        let waiting = Task { try await turns.take([3, 5]) }
+        while !turns.areTaken([3]) { await Task.yield() }
+        waiting.cancel()
+        await #expect(throws: CancellationError.self) { try await waiting.value }
+        turns.giveBack(first)
+        #expect(!turns.areInUse && !turns.areTaken([3, 5]))
+        let next = try await turns.take([3, 5])
+        turns.giveBack(next)
+        #expect(!turns.areInUse)
+    }
+}
