@@ -54,8 +54,8 @@ extension TemporaryStore {
         var environment = StoreEnvironment.machine(readers: 2)
         environment.time = time
         let openSink = environment.openSink
-        environment.openSink = { (path, store, origin) throws(SinkError) in
-            FailingSink(try openSink(path, store, origin), failing)
+        environment.openSink = { (path, store, origin, disk) throws(SinkError) in
+            FailingSink(try openSink(path, store, origin, disk), failing)
         }
         return try Store(at: path, configuration: configuration, environment: environment)
     }
