@@ -144,11 +144,14 @@ final class SimulatedSink: Sink {
         return nil
     }
 
-    func define(_ table: TableDefinition, through: Watermark) throws(SinkError) {
+    func define(
+        _ table: TableDefinition, through: Watermark
+    ) throws(SinkError) -> QuarantineIndex.Changes {
         try transaction { (content) throws(SinkError) in
             content.tables[table.id] = table
             content.watermark = through
         }
+        return QuarantineIndex.Changes()
     }
 
     var tables: [TableDefinition] { lastContent.tables.values.sorted { $0.id < $1.id } }
@@ -209,6 +212,8 @@ final class SimulatedSink: Sink {
 
     func aside() throws(SinkError) -> AsideDatabase? { nil }
     func carryOver() throws(SinkError) -> [CarryFailure] { [] }
+    func dropCarriedOver() throws(SinkError) {}
+    func objection(to table: TableDefinition) -> SchemaError? { nil }
 
     func checkpoint() throws(SinkError) -> Watermark {
         let content = try content()

@@ -104,7 +104,11 @@ import WriteBehind
         (13, .diskFull), (10, .io), (1_034, .io), (7, .io), (8, .readOnly), (1_032, .gone),
         (3, .readOnly), (11, .corrupt), (26, .corrupt), (19, .constraint), (787, .constraint),
         (2_067, .constraint), (3_091, .constraint), (18, .constraint), (1, .schema),
-        (14, .gone), (21, .gone),
+        (14, .gone), (21, .gone), (267, .constraint), (523, .constraint), (779, .corrupt),
+        (518, .constraint), (262, .busy), (513, .busy), (769, .busy), (257, .schema),
+        (270, .io), (526, .gone), (1_294, .gone), (264, .readOnly), (776, .readOnly),
+        (2_323, .constraint), (1_811, .constraint), (3_082, .io), (4_874, .io), (6_410, .io),
+        (516, .busy), (773, .busy), (279, .readOnly),
     ])
     func resultCodesHaveTheirKind(code: Int, kind: SinkError.Kind) {
         #expect(SinkError(code: Int32(code), "x").kind == kind)
@@ -161,7 +165,7 @@ import WriteBehind
             path: fixture.path, reason: "history-3", disk: PosixDisk())
         #expect(aside.path == fixture.path + ".history-3.aside")
         #expect(aside.problem == nil)
-        #expect(aside.statements.count == 5)
+        #expect(aside.statements.count == 6 && aside.tables == ["audit"])
         let old = try DatabaseQueue(path: aside.path)
         #expect(try old.read { try String.fetchAll($0, sql: "SELECT name FROM person") } == ["Ann"])
         try old.close()
@@ -172,10 +176,8 @@ import WriteBehind
         try rebuilt.define(SinkFixture.person, through: fixture.at(1))
         try rebuilt.define(SinkFixture.visit, through: fixture.at(2))
         let failures = try rebuilt.carryOver()
-        #expect(failures.count == 2)
-        #expect(try rebuilt.aside() == nil)
-        #expect(failures.first?.statement.contains("into_audit") == true)
-        #expect(failures.last?.statement.contains("bad") == true)
+        #expect(failures.map { $0.statement.contains("bad") } == [true])
+        #expect(try rebuilt.aside()?.statements == failures.map(\.statement))
         let changes = try [Change.person(1, "Ann", 61)]
         try rebuilt.apply(TestBatch(through: fixture.at(3), changes: changes))
         #expect(try rebuilt.reader.read { try Int.fetchOne($0, sql: "SELECT id FROM old") } == 1)
@@ -187,7 +189,7 @@ import WriteBehind
 
     @Test func whatUsersMadeIsKeptWhileTheNewDatabaseTakesNothing() throws {
         let fixture = try SinkFixture()
-        try fixture.user("CREATE INDEX by_age ON person (age)")
+        try fixture.user("CREATE INDEX by_person ON visit (person)")
         try fixture.sink.close()
         _ = try SQLiteSink.setAside(path: fixture.path, reason: "damaged", disk: PosixDisk())
         let rebuilt = try SinkFixture.open(fixture.path)
@@ -198,6 +200,7 @@ import WriteBehind
             return .rollback
         }
         #expect(try rebuilt.aside()?.statements.count == 1)
+        try rebuilt.define(SinkFixture.visit, through: fixture.at(2))
         #expect(try rebuilt.carryOver().isEmpty)
         #expect(try rebuilt.aside() == nil)
         try other.close()

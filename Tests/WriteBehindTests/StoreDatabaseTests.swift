@@ -90,6 +90,11 @@ import WriteBehind
         let directory = TemporaryStore()
         try await write(directory, 0..<100)
         try Data(repeating: 0x55, count: 8192).write(to: URL(filePath: directory.database))
+        // What users may have made of it cannot be read, which health tells until somebody has seen it.
+        let store = try directory.open()
+        #expect(await eventually { store.health.verdict == .degraded })
+        try await store.close()
+        try FileManager.default.removeItem(atPath: directory.database + ".carry-over")
         try await check(directory, 0..<100)
         let aside = directory.database + ".damaged.aside"
         #expect(FileManager.default.fileExists(atPath: aside))
@@ -135,7 +140,7 @@ import WriteBehind
                     "SELECT name FROM sqlite_master WHERE name IN ('mine', 'best', 'log') ORDER BY 1"
             )
         }
-        #expect(names == ["best", "mine"], "the trigger's table was the user's own")
+        #expect(names == ["best", "log", "mine"])
         try await store.close()
     }
 

@@ -182,10 +182,13 @@ final class FailingSink: Sink {
         return try sink.applyInOrder(commits, through: through)
     }
 
-    func define(_ table: TableDefinition, through: Watermark) throws(SinkError) {
+    func define(
+        _ table: TableDefinition, through: Watermark
+    ) throws(SinkError) -> QuarantineIndex.Changes {
         try failing.check()
-        try sink.define(table, through: through)
+        let changes = try sink.define(table, through: through)
         failing.didDefine()
+        return changes
     }
 
     func retry(
@@ -214,6 +217,10 @@ final class FailingSink: Sink {
     var quarantine: QuarantineIndex { sink.quarantine }
     func aside() throws(SinkError) -> AsideDatabase? { try sink.aside() }
     func carryOver() throws(SinkError) -> [CarryFailure] { try sink.carryOver() }
+    func dropCarriedOver() throws(SinkError) { try sink.dropCarriedOver() }
+    func objection(to table: WriteBehind.TableDefinition) -> SchemaError? {
+        sink.objection(to: table)
+    }
     func checkpoint() throws(SinkError) -> Watermark { try sink.checkpoint() }
     func close() throws(SinkError) { try sink.close() }
 }

@@ -74,6 +74,9 @@ package final class Materializer: Sendable {
         var lastApplied: UInt64 = 0
     }
 
+    /// The longest pause while somebody else has a lock on the database, nanoseconds.
+    private static let lockPause: UInt64 = 250_000_000
+
     private let state: Lock<State>
     private let log: any FollowedLog
     private let replacement: Replacement?
@@ -138,7 +141,9 @@ package final class Materializer: Sendable {
                     state.lost = error
                 }
                 let random = log.environment.random
-                let pause = state.backoff.next { random() }
+                var pause = state.backoff.next { random() }
+                // Trying for a lock costs next to nothing, and it may be free at any moment.
+                if (error as? SinkError)?.kind == .busy { pause = min(pause, Self.lockPause) }
                 state.retryAt = now + pause
                 observer.didFail(error, attempts: state.backoff.attempts)
                 return .wait(nanoseconds: pause)
@@ -292,13 +297,14 @@ package final class Materializer: Sendable {
             chain.append(time: commit.time, records: records)
             guard commit.firstSequence > state.watermark.sequence else { continue }
             let definitions =
-                block.flags.contains(.define) ? try Self.definitions(in: records) : []
+                block.flags.contains(.define) ? try CommitReader.definitions(in: records) : []
             if !definitions.isEmpty {
                 try apply(&ordered, &state, through, since: start)
             }
             through = Watermark(sequence: commit.lastSequence, chain: chain.value)
             for definition in definitions {
-                try state.sink.define(definition, through: through)
+                observer.didChangeQuarantine(
+                    try state.sink.define(definition, through: through))
                 finish(&state, through, records: 1, changes: 0, since: start)
             }
             if definitions.isEmpty {
@@ -321,20 +327,6 @@ package final class Materializer: Sendable {
         let records = ordered.reduce(0) { $0 + $1.recordCount }
         ordered.removeAll()
         finish(&state, through, records: records, changes: records, since: start)
-    }
-
-    /// The definitions in a commit of define records; none in any other.
-    private static func definitions(in records: Span<UInt8>) throws -> [TableDefinition] {
-        var found: [TableDefinition] = []
-        var reader = ByteReader(0..<records.count)
-        while !reader.isAtEnd {
-            let record = try reader.record(records)
-            guard record.operation == .define else { return [] }
-            var body = ByteReader(record.body)
-            let json = try body.take(try body.varint(records))
-            found.append(try TableDefinition(json: records.extracting(json)))
-        }
-        return found
     }
 
     private func finish(

@@ -53,11 +53,7 @@ package final class DatabaseAccess {
     }
 
     private static func open(_ path: String, isReadOnly: Bool = true) throws -> DatabaseQueue {
-        var configuration = Configuration()
-        configuration.readonly = isReadOnly
-        configuration.busyMode = .timeout(2)
-        configuration.label = "writebehind"
-        return try DatabaseQueue(path: path, configuration: configuration)
+        try DatabaseQueue(path: path, configuration: .brief(readonly: isReadOnly, timeout: 2))
     }
 
     private static func openCopy(of path: String) throws -> (DatabaseQueue, String?) {

@@ -1,4 +1,5 @@
 import EventLog
+import class GRDB.Database
 
 /// Applies commits one by one inside a transaction, and puts into quarantine what is refused.
 ///
@@ -12,15 +13,21 @@ struct OrderedApply {
     /// Commits that are known to take the whole transaction with them, and why.
     let known: [UInt64: SinkError]
     let now: Int64
+    private let db: Database
+    /// The tables as they are in this transaction, and those that it has changed.
+    private var tables: [UInt32: TableSQL]
+    private(set) var defined: [TableSQL] = []
     /// The commit that took the transaction with it.
     private(set) var destroyer: UInt64?
 
     init(
-        writer: SQLiteWriter, table: QuarantineTable, index: QuarantineIndex,
+        _ db: Database, writer: SQLiteWriter, tables: [UInt32: TableSQL], index: QuarantineIndex,
         known: [UInt64: SinkError], now: Int64
-    ) {
+    ) throws(SinkError) {
+        self.db = db
         self.writer = writer
-        self.table = table
+        self.tables = tables
+        table = try QuarantineTable(db)
         self.index = index
         self.known = known
         self.now = now
@@ -55,10 +62,13 @@ struct OrderedApply {
         if let error = known[commit.firstSequence] { return error }
         try writer.beginCommit()
         do throws(SinkError) {
-            try CommitReader.apply(commit, to: writer)
+            let definitions = try CommitReader.definitions(in: commit.records.span)
+            for definition in definitions { try define(definition) }
+            if definitions.isEmpty { try CommitReader.apply(commit, to: writer) }
             guard !writer.hasDanglingForeignKey() else { throw .danglingForeignKey }
         } catch {
-            guard error.kind == .constraint else { throw error }
+            guard error.kind == .constraint || isOfDefinition(commit) && error.isRefusalOfDefinition
+            else { throw error }
             guard !writer.transactionIsGone else {
                 destroyer = commit.firstSequence
                 throw error
@@ -66,13 +76,59 @@ struct OrderedApply {
             try writer.undoCommit()
             return error
         }
-        try writer.keepCommit()
+        do throws(SinkError) {
+            try writer.keepCommit()
+        } catch {
+            // A virtual table writes what it held back, and refuses it when the savepoint is gone already.
+            if error.kind == .constraint { destroyer = commit.firstSequence }
+            throw error
+        }
         return nil
+    }
+}
+
+extension OrderedApply {
+    private func isOfDefinition(_ commit: OrderedCommit) -> Bool {
+        (try? CommitReader.definitions(in: commit.records.span).isEmpty) == false
+    }
+
+    /// Puts in place what was in quarantine, for the commits that follow it.
+    private mutating func define(_ definition: TableDefinition) throws(SinkError) {
+        let sql = try SQLiteSink.write(definition, after: tables[definition.id], db)
+        tables[definition.id] = sql
+        defined.append(sql)
+        writer.use(tables)
     }
 }
 
 /// Applies a commit's records.
 enum CommitReader {
+    /// The definitions in a commit of define records; none in any other.
+    static func definitions(
+        in records: Span<UInt8>
+    ) throws(SinkError) -> [TableDefinition] {
+        var found: [TableDefinition] = []
+        var reader = ByteReader(0..<records.count)
+        while !reader.isAtEnd {
+            let record = try reader.sinkRecord(records)
+            guard record.operation == .define else { return [] }
+            found.append(try definition(of: record, records))
+        }
+        return found
+    }
+
+    private static func definition(
+        of record: Record, _ records: Span<UInt8>
+    ) throws(SinkError) -> TableDefinition {
+        do {
+            var body = ByteReader(record.body)
+            let json = try body.take(try body.varint(records))
+            return try TableDefinition(json: records.extracting(json))
+        } catch {
+            throw SinkError(.corrupt, "a definition in the log: \(error)")
+        }
+    }
+
     static func apply(
         _ commit: OrderedCommit, to writer: SQLiteWriter
     ) throws(SinkError) {

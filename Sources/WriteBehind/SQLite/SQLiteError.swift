@@ -30,8 +30,7 @@ extension SinkError {
     }
 
     private static func kind(ofCode code: Int32) -> Kind {
-        let moved = SQLITE_READONLY | 4 << 8  // SQLITE_READONLY_DBMOVED
-        if code == moved { return .gone }
+        if let kind = extendedKinds[code] { return kind }
         return switch code & 0xFF {
         // An interrupt comes from a user's `reader.interrupt()`, which stops the writer too.
         case SQLITE_BUSY, SQLITE_LOCKED, SQLITE_PROTOCOL, SQLITE_INTERRUPT, SQLITE_ABORT: .busy
@@ -45,6 +44,23 @@ extension SinkError {
         default: .io
         }
     }
+
+    /// The extended codes that say something else than their primary code, which is their low byte.
+    private static let extendedKinds: [Int32: Kind] = [
+        // A user's full-text or R*Tree index contradicts itself, or what a trigger gives it. The database's
+        // own pages are whole, and the same commit would be refused by it again.
+        SQLITE_CORRUPT | 1 << 8: .constraint,  // …_VTAB
+        // sqlite_sequence, which only a user's AUTOINCREMENT table has.
+        SQLITE_CORRUPT | 2 << 8: .constraint,  // …_SEQUENCE
+        // A trigger changes a virtual table that it is reading from.
+        SQLITE_LOCKED | 2 << 8: .constraint,  // …_VTAB
+        // The statement is to be compiled again, or the snapshot to be taken again.
+        SQLITE_ERROR | 2 << 8: .busy,  // …_RETRY
+        SQLITE_ERROR | 3 << 8: .busy,  // …_SNAPSHOT
+        SQLITE_READONLY | 4 << 8: .gone,  // …_DBMOVED
+        // The database is where it was; what cannot be opened is a temporary file.
+        SQLITE_CANTOPEN | 1 << 8: .io,  // …_NOTEMPDIR
+    ]
 }
 
 /// Runs what throws anything (GRDB's calls) where only a ``SinkError`` may come out.

@@ -13,8 +13,9 @@ package struct SQLiteOptions: Sendable {
     package var writerCache = 32_768
     /// KiB of pages that each reading connection keeps in memory.
     package var readerCache = 4_096
-    /// Pages (of 4 KiB) in the WAL after which a commit copies them into the database. A page that
-    /// many batches changed is copied once, so under a backlog few big checkpoints beat many small.
+    /// Pages (of 4 KiB) in the WAL after which they are copied into the database. A page that many
+    /// batches changed is copied once, so under a backlog few big checkpoints beat many small. SQLite
+    /// does none by itself: it would leave no ``FileGeneration`` behind, and tell nobody of an error.
     package var checkpointPages = 100_000
     /// The time in microseconds since 1970.
     package var now: @Sendable () -> Int64
@@ -36,6 +37,7 @@ package struct SQLiteOptions: Sendable {
         configuration.label = "WriteBehind"
         configuration.prepareDatabase { [self] db in
             try disk.checkFence()
+            try Configuration.keepTemporariesInMemory(db)
             // No memory-mapped reading: an I/O error would kill the process instead of being one.
             try db.execute(sql: "PRAGMA mmap_size = 0")
             guard !db.configuration.readonly else {
@@ -45,7 +47,7 @@ package struct SQLiteOptions: Sendable {
                 sql: """
                     PRAGMA cache_size = -\(writerCache);
                     PRAGMA synchronous = NORMAL;
-                    PRAGMA wal_autocheckpoint = \(checkpointPages);
+                    PRAGMA wal_autocheckpoint = 0;
                     PRAGMA journal_size_limit = 67108864;
                     """)
         }
@@ -53,48 +55,67 @@ package struct SQLiteOptions: Sendable {
     }
 }
 
+extension Configuration {
+    /// For one look at a database.
+    static func brief(readonly: Bool, timeout: Double) -> Configuration {
+        var configuration = Configuration()
+        configuration.readonly = readonly
+        configuration.busyMode = .timeout(timeout)
+        configuration.label = "writebehind"
+        configuration.prepareDatabase(keepTemporariesInMemory)
+        return configuration
+    }
+
+    /// A read-only container has no directory that SQLite could put a temporary file in.
+    @Sendable static func keepTemporariesInMemory(_ db: Database) throws {
+        try db.execute(sql: "PRAGMA temp_store = MEMORY")
+    }
+}
+
 /// What happens before a sink is there: whose database is it, and what does it hold?
 enum SQLiteOpening {
     /// Makes sure that the database is this store's or empty; creates the file. Changes nothing in another.
+    ///
+    /// - Returns: what the header of the file says, where its WAL is empty. GRDB writes into that when it opens.
     static func claim(
         _ path: String, storeID: [UInt8], disk: any Disk
-    ) throws(SinkError) {
+    ) throws(SinkError) -> Int64? {
         do throws(SystemError) {
             guard let byteCount = try disk.byteCount(of: path) else {
                 // For its mode: SQLite would leave that to the umask.
                 _ = try disk.open(path, .createExclusively)
-                return
+                return nil
             }
-            guard byteCount > 0 else { return }
+            guard byteCount > 0 else { return nil }
         } catch {
             throw SinkError(.gone, "\(error)")
         }
         do throws(SinkError) {
-            try checkOwner(path, storeID, readonly: true)
+            return try checkOwner(path, storeID, readonly: true)
         } catch {
             // Whoever made it was killed before it had a WAL. Rolling that back takes a connection that may
             // write, and is what any program does that opens it.
             guard error.code == SQLITE_READONLY | 3 << 8 else { throw error }  // …_ROLLBACK
-            try checkOwner(path, storeID, readonly: false)
+            return try checkOwner(path, storeID, readonly: false)
         }
     }
 
     private static func checkOwner(
         _ path: String, _ storeID: [UInt8], readonly: Bool
-    ) throws(SinkError) {
-        var configuration = Configuration()
-        configuration.readonly = readonly
-        configuration.busyMode = .timeout(1)
-        try throwingSinkError {
+    ) throws(SinkError) -> Int64? {
+        let configuration = Configuration.brief(readonly: readonly, timeout: 1)
+        return try throwingSinkError {
             let queue = try DatabaseQueue(path: path, configuration: configuration)
             defer { try? queue.close() }
-            try queue.read { db in try checkOwner(db, path, storeID) }
+            return try queue.read { db in try checkOwner(db, path, storeID) }
         }
     }
 
-    private static func checkOwner(_ db: Database, _ path: String, _ storeID: [UInt8]) throws {
+    private static func checkOwner(_ db: Database, _ path: String, _ storeID: [UInt8]) throws
+        -> Int64?
+    {
         guard try Int.fetchOne(db, sql: "SELECT count(*) FROM sqlite_master") ?? 0 > 0 else {
-            return  // we were killed between creating the file and the tables
+            return nil  // we were killed between creating the file and the tables
         }
         guard try db.tableExists("_writebehind_watermark") else {
             throw SinkError(.foreignDatabase, "\(path) is a database of something else")
@@ -104,6 +125,7 @@ enum SQLiteOpening {
         guard owners == [Data(storeID)] else {
             throw SinkError(.foreignDatabase, "\(path) is the database of another store")
         }
+        return try FileGeneration.check(db, path)
     }
 
     struct Opened {
@@ -113,7 +135,8 @@ enum SQLiteOpening {
 
     /// Creates our tables if need be, loads them, and checks the schema.
     static func prepare(
-        _ pool: DatabasePool, storeID: [UInt8], origin: Watermark, _ options: SQLiteOptions
+        _ pool: DatabasePool, storeID: [UInt8], origin: Watermark, header: Int64?,
+        _ options: SQLiteOptions
     ) throws(SinkError) -> Opened {
         try throwingSinkError {
             try pool.writeWithoutTransaction { db in
@@ -128,13 +151,17 @@ enum SQLiteOpening {
                 state.quarantine = try QuarantineTable.load(db)
                 guard let connection = unsafe db.sqliteConnection,
                     let row = try Row.fetchOne(
-                        db, sql: "SELECT sequence, chain FROM _writebehind_watermark")
+                        db,
+                        sql: "SELECT sequence, chain, generation, base FROM _writebehind_watermark")
                 else { throw SinkError(.corrupt, "the database has no watermark") }
+                var generation = FileGeneration(number: row[2], base: row[3])
+                if let header { generation.base = header }
                 let writer = unsafe try SQLiteWriter(
                     connection, storeID: storeID,
                     watermark: Watermark(
                         sequence: UInt64(bitPattern: row[0] as Int64),
-                        chain: UInt64(bitPattern: row[1] as Int64)))
+                        chain: UInt64(bitPattern: row[1] as Int64)),
+                    generation: generation, checkpointPages: options.checkpointPages)
                 writer.use(state.tables)
                 try writer.check(db)
                 return Opened(writer: writer, state: state)
@@ -149,17 +176,20 @@ enum SQLiteOpening {
             sql: """
                 CREATE TABLE _writebehind_watermark (
                   log BLOB PRIMARY KEY NOT NULL, sequence INTEGER NOT NULL,
-                  chain INTEGER NOT NULL, applied_at INTEGER NOT NULL
+                  chain INTEGER NOT NULL, applied_at INTEGER NOT NULL,
+                  generation INTEGER NOT NULL, base INTEGER NOT NULL
                 ) STRICT, WITHOUT ROWID;
                 CREATE TABLE _writebehind_table (
                   id INTEGER PRIMARY KEY NOT NULL, name TEXT NOT NULL, schema TEXT NOT NULL
                 ) STRICT;
                 """ + QuarantineTable.schema)
+        let generation = FileGeneration.first
         try db.execute(
-            sql: "INSERT INTO _writebehind_watermark VALUES (?, ?, ?, ?)",
+            sql: "INSERT INTO _writebehind_watermark VALUES (?, ?, ?, ?, ?, ?)",
             arguments: [
                 Data(storeID), Int64(bitPattern: origin.sequence),
                 Int64(bitPattern: origin.chain), options.now(),
+                generation.number, generation.base,
             ])
     }
 

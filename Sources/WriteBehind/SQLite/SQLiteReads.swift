@@ -18,7 +18,7 @@ extension SQLiteSink {
         while true {
             let sql = try openTable(table)
             let row = try throwingSinkError {
-                try pool.read { db in try Self.row(sql, [UInt8](copying: key), in: db) }
+                try reads.read { db in try Self.row(sql, [UInt8](copying: key), in: db) }
             }
             if try hasAllColumns(sql) { return row }
         }
@@ -29,7 +29,7 @@ extension SQLiteSink {
             let sql = try openTable(table)
             let row: StoredRow
             do {
-                row = try await pool.read { db in try Self.row(sql, key, in: db) }
+                row = try await reads.read { db in try Self.row(sql, key, in: db) }
             } catch {
                 throw SinkError(wrapping: error)
             }
@@ -49,7 +49,7 @@ extension SQLiteSink {
         let sql = try openTable(table)
         guard let due = sql.due else { return DueRows(keys: []) }
         return try throwingSinkError {
-            try pool.read { db in
+            try reads.read { db in
                 let statement = try PreparedStatement(cached: due, in: db)
                 try statement.bind(seconds, at: 1)
                 try statement.bind(Int64(limit), at: 2)

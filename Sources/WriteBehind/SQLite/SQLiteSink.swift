@@ -1,11 +1,13 @@
 package import EventLog
+import Foundation
 package import GRDB
 import GRDBSQLite
 
 /// The SQLite database that the log is materialized into: real tables with real columns, and five
 /// tables of our own beside them.
 ///
-///     _writebehind_watermark(log, sequence, chain, applied_at)   what the tables stand for
+///     _writebehind_watermark(log, sequence, chain, applied_at, generation, base)
+///                                                                what the tables stand for
 ///     _writebehind_table(id, name, schema)                       what was defined, as JSON
 ///     _writebehind_quarantine(sequence, …), …_key(table_id, key, since, …), …_group(id, followers)
 ///
@@ -16,6 +18,10 @@ package final class SQLiteSink: Sink {
     struct State {
         var tables: [UInt32: TableSQL] = [:]
         var quarantine = QuarantineIndex()
+        /// Statements of users that wait until this database can take them (``makeWaiting()``).
+        var waiting: [String] = []
+        /// Since when readers keep the WAL from being emptied, microseconds since 1970.
+        var heldUpSince: Int64?
         var isClosed = false
         /// Set by the first failed sync. Linux forgets pages it could not write, so a second sync
         /// would succeed without them: nothing is promised after it until the sink is opened anew.
@@ -24,7 +30,10 @@ package final class SQLiteSink: Sink {
 
     package let path: String
     let disk: any Disk
+    /// Writes, and what users read.
     let pool: DatabasePool
+    /// What the store reads by itself: users' queries, however long, do not hold it up.
+    let reads: DatabasePool
     let options: SQLiteOptions
     let writer: Lock<SQLiteWriter?>
     let state: Lock<State>
@@ -45,14 +54,23 @@ package final class SQLiteSink: Sink {
         self.path = path
         self.disk = disk
         self.options = options
-        try SQLiteOpening.claim(path, storeID: storeID, disk: disk)
+        let header = try SQLiteOpening.claim(path, storeID: storeID, disk: disk)
         pool = try throwingSinkError {
             try DatabasePool(path: path, configuration: options.grdb(on: disk))
         }
         reader = AnyDatabaseReader(pool)
-        let opened = try SQLiteOpening.prepare(pool, storeID: storeID, origin: origin, options)
+        let opened = try SQLiteOpening.prepare(
+            pool, storeID: storeID, origin: origin, header: header, options)
+        reads = try throwingSinkError {
+            var configuration = options.grdb(on: disk)
+            configuration.readonly = true
+            return try DatabasePool(path: path, configuration: configuration)
+        }
         writer = Lock(opened.writer)
         state = Lock(opened.state)
+        let waiting = try aside()?.statements ?? []
+        state.withLock { $0.waiting = waiting }
+        try makeWaiting()
     }
 
     package var tables: [TableDefinition] {
@@ -117,21 +135,27 @@ package final class SQLiteSink: Sink {
     private func withOrderedApply<Result>(
         through: Watermark?, _ body: (inout OrderedApply) throws(SinkError) -> Result
     ) throws(SinkError) -> Result {
-        let before = state.withLock(\.quarantine)
+        let (before, tables) = state.withLock { ($0.quarantine, $0.tables) }
         var destroyers: [UInt64: SinkError] = [:]
         while true {
             var apply: OrderedApply?
             do throws(SinkError) {
                 let result = try transaction(through: through) { db, writer throws(SinkError) in
-                    var new = OrderedApply(
-                        writer: writer, table: try QuarantineTable(db), index: before,
-                        known: destroyers, now: options.now())
+                    var new = try OrderedApply(
+                        db, writer: writer, tables: tables, index: before, known: destroyers,
+                        now: options.now())
                     defer { apply = new }
                     return try body(&new)
                 }
-                if let apply { state.withLock { $0.quarantine = apply.index } }
+                guard let apply else { return result }
+                state.withLock { $0.quarantine = apply.index }
+                if !apply.defined.isEmpty { try show(apply.defined, checkedAt: nil) }
                 return result
             } catch {
+                if apply?.defined.isEmpty == false {
+                    // What was made in it is gone with it.
+                    try withWriter { _, writer in writer.use(tables) }
+                }
                 guard let destroyer = apply?.destroyer else { throw error }
                 destroyers[destroyer] = error
             }
@@ -154,9 +178,43 @@ package final class SQLiteSink: Sink {
                 return .commit
             }
             writer.didCommit(through)
+            checkpointIfLong(db, writer)
             // Without a result `body` threw, and so did the transaction.
             return result!
         }
+    }
+
+    /// The transaction before it is committed, whatever becomes of this.
+    private func checkpointIfLong(_ db: Database, _ writer: SQLiteWriter) {
+        guard state.withLock({ $0.syncFailure == nil }) else { return }
+        do {
+            let isHeldUp = state.withLock { $0.heldUpSince != nil }
+            guard try writer.isCheckpointDue(at: options.now(), isHeldUp: isHeldUp) else { return }
+            noteHolding(try writer.checkpoint(db, at: options.now()))
+        } catch {
+            noteSyncFailure(SinkError(wrapping: error))
+        }
+    }
+
+    func noteHolding(_ isComplete: Bool) {
+        let now = options.now()
+        state.withLock { $0.heldUpSince = isComplete ? nil : $0.heldUpSince ?? now }
+    }
+
+    package func lockHolder() -> String? { LockHolder.find(of: path) }
+
+    package func concern() -> String? {
+        guard let since = state.withLock(\.heldUpSince) else { return nil }
+        let size = try? FileManager.default.attributesOfItem(atPath: path + "-wal")[.size]
+        let megabytes = ((size as? Int) ?? 0) >> 20
+        return """
+            for \((options.now() - since) / 1_000_000) s a reader has kept database.sqlite-wal from \
+            being emptied, which takes \(megabytes) MiB now; end reads that last so long
+            """
+    }
+
+    func noteSyncFailure(_ error: SinkError) {
+        if error.kind == .io { state.withLock { $0.syncFailure = error } }
     }
 
     /// Runs `body` where the writing connection may be used.

@@ -17,14 +17,24 @@ import GRDBSQLite
     private var triggered: [String: Set<String>] = [:]
     /// The schema that was checked for what must not be there.
     private var checkedSchema: Int64?
+    /// What users had taken when the schema was last looked at.
+    let userNames = Lock(UserNames())
     /// The watermark of the last transaction: nobody else may have moved it since.
     private(set) var watermark: Watermark
+    /// Which file the WAL is for.
+    private(set) var generation: FileGeneration
+    /// How long the WAL has to be for a checkpoint that nobody asked for.
+    private let checkpointBytes: Int64
+    /// When one that readers hold up is tried next, microseconds since 1970.
+    private var checkpointAt: Int64 = 0
+    private static let checkpointPause: Int64 = 2_000_000
 
     private let deferForeignKeys, advance, schemaVersion: PreparedStatement
     private let savepoint, release, rollBack: PreparedStatement
 
     @unsafe init(
-        _ connection: OpaquePointer, storeID: [UInt8], watermark: Watermark
+        _ connection: OpaquePointer, storeID: [UInt8], watermark: Watermark,
+        generation: FileGeneration, checkpointPages: Int
     ) throws(SinkError) {
         func statement(_ sql: String) throws(SinkError) -> PreparedStatement {
             unsafe try PreparedStatement(sql, on: connection)
@@ -32,6 +42,9 @@ import GRDBSQLite
         unsafe self.connection = unsafe connection
         self.storeID = storeID
         self.watermark = watermark
+        self.generation = generation
+        // A frame is a page and its header.
+        checkpointBytes = Int64(max(1, checkpointPages)) * 4_120
         deferForeignKeys = try statement("PRAGMA defer_foreign_keys = ON")
         schemaVersion = try statement("PRAGMA schema_version")
         savepoint = try statement("SAVEPOINT writebehind_commit")
@@ -39,10 +52,14 @@ import GRDBSQLite
         rollBack = try statement("ROLLBACK TO writebehind_commit")
         advance = try statement(
             """
-            UPDATE _writebehind_watermark SET sequence = ?1, chain = ?2, applied_at = ?6 \
+            UPDATE _writebehind_watermark SET sequence = ?1, chain = ?2, applied_at = ?6, \
+            generation = ?7, base = ?8 \
             WHERE log = ?3 AND sequence = ?4 AND chain = ?5
             """)
     }
+
+    /// The users' tables that triggers of theirs write when rows of the store change.
+    var tablesOfTriggers: Set<String> { triggered.values.reduce(into: []) { $0.formUnion($1) } }
 
     /// Begins what every transaction begins with, once it holds the write lock.
     func begin(_ db: Database) throws(SinkError) {
@@ -55,8 +72,11 @@ import GRDBSQLite
         let version = try currentSchema()
         guard version != checkedSchema else { return }
         db.clearSchemaCache()
-        triggered = try SchemaGuard.check(Array(definitions.values), in: db)
-        checkedSchema = version
+        let names = try throwingSinkError { try UserNames(definitions.values, in: db) }
+        userNames.withLock { $0 = names }
+        let finding = try SchemaGuard.check(Array(definitions.values), in: db)
+        triggered = finding.targets
+        checkedSchema = finding.isComplete ? version : nil
     }
 
     /// Does what ``begin(_:)`` does and changes nothing.
@@ -80,6 +100,8 @@ import GRDBSQLite
         try advance.bind(Int64(bitPattern: watermark.sequence), at: 4)
         try advance.bind(Int64(bitPattern: watermark.chain), at: 5)
         try advance.bind(now, at: 6)
+        try advance.bind(generation.number, at: 7)
+        try advance.bind(generation.base, at: 8)
         try advance.run()
         guard advance.changes == 1 else {
             throw SinkError(.gone, "somebody else changed the database's watermark")
@@ -102,6 +124,47 @@ import GRDBSQLite
 
     func didCommit(_ new: Watermark?) {
         if let new { watermark = new }
+    }
+
+    /// Copies the WAL into the database, as far as readers let it.
+    /// - Returns: whether all of it is there now, and safe from power loss.
+    func checkpoint(_ db: Database, at now: Int64) throws -> Bool {
+        if !generation.isBegun {
+            let before = generation
+            generation.begin()
+            do {
+                try mark(db, generation.mark, at: now)
+            } catch {
+                generation = before
+                throw error
+            }
+        }
+        guard try copyAll(db) else { return false }
+        try mark(db, generation.number, at: now)
+        // Where a reader has come meanwhile, the mark follows next time.
+        if try copyAll(db) { generation.base = generation.number }
+        return true
+    }
+
+    private func mark(_ db: Database, _ header: Int64, at now: Int64) throws {
+        try db.inTransaction(.immediate) {
+            try begin(db)
+            try advance(to: watermark, at: now)
+            try db.execute(sql: "PRAGMA application_id = \(header)")
+            return .commit
+        }
+    }
+
+    private func copyAll(_ db: Database) throws -> Bool {
+        try Row.fetchOne(db, sql: "PRAGMA wal_checkpoint(TRUNCATE)")?[0] == 0
+    }
+
+    /// Whether the WAL has become long. While readers hold it up, they are not asked again by each commit.
+    func isCheckpointDue(at now: Int64, isHeldUp: Bool) throws(SinkError) -> Bool {
+        let byteCount = try unsafe DatabaseFiles(connection).walByteCount()
+        guard byteCount >= checkpointBytes, !isHeldUp || now >= checkpointAt else { return false }
+        checkpointAt = now + Self.checkpointPause
+        return true
     }
 
     /// Uses these tables from now on.

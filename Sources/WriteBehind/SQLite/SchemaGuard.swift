@@ -8,18 +8,30 @@ import GRDBSQLite
 /// triggers do is not guessed from their text: SQLite reports it while it compiles our statements,
 /// to a connection of its own, since GRDB has taken the place for that on the others.
 enum SchemaGuard {
-    /// - Returns: the user's tables that changes to each store table write, by its name.
+    struct Finding {
+        /// The user's tables that changes to each store table write, by its name.
+        var targets: [String: Set<String>] = [:]
+        /// False where a statement does not compile, since a user's virtual table cannot be opened. Changes that
+        /// need it are refused one by one, and when it can be opened again the schema is the same.
+        var isComplete = true
+    }
+
     /// - Throws: `.schema`, naming the table and the trigger or foreign key.
-    static func check(
-        _ tables: [TableSQL], in db: Database
-    ) throws(SinkError) -> [String: Set<String>] {
+    static func check(_ tables: [TableSQL], in db: Database) throws(SinkError) -> Finding {
         let names = Set(tables.map { foldedName($0.schema.name) })
         for table in tables { try checkForeignKeys(of: table.schema.name, in: db) }
-        guard !tables.isEmpty else { return [:] }
+        var finding = Finding()
+        guard !tables.isEmpty else { return finding }
         let probe = try Probe(path: throwingSinkError { try databasePath(db) })
-        var targets: [String: Set<String>] = [:]
         for table in tables {
-            let writes = try probe.writesOfTriggers(table)
+            let writes: Set<Probe.Write>
+            do throws(SinkError) {
+                writes = try probe.writesOfTriggers(table)
+            } catch {
+                guard error.kind == .constraint else { throw error }
+                finding.isComplete = false
+                continue
+            }
             for write in writes {
                 let isOurs = write.table.lowercased().hasPrefix("_writebehind")
                 guard !isOurs, !names.contains(foldedName(write.table)) else {
@@ -32,9 +44,9 @@ enum SchemaGuard {
                         """)
                 }
             }
-            targets[table.schema.name] = Set(writes.map(\.table))
+            finding.targets[table.schema.name] = Set(writes.map(\.table))
         }
-        return targets
+        return finding
     }
 
     private static func databasePath(_ db: Database) throws -> String {
@@ -81,8 +93,10 @@ enum SchemaGuard {
         guard code == SQLITE_OK else {
             throw unsafe SinkError(code, on: connection, doing: "opening \(path)")
         }
+        _ = unsafe sqlite3_extended_result_codes(connection, 1)
         _ = unsafe sqlite3_busy_timeout(connection, 1_000)
-        _ = unsafe sqlite3_exec(connection, "PRAGMA foreign_keys = ON", nil, nil, nil)
+        let settings = "PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY"
+        _ = unsafe sqlite3_exec(connection, settings, nil, nil, nil)
         _ = unsafe sqlite3_set_authorizer(
             connection,
             { context, action, table, _, _, trigger in

@@ -9,15 +9,17 @@ import GRDB
 package struct AsideDatabase: Codable, Sendable, Equatable {
     /// Where it is now, whole and readable.
     package var path: String
-    /// The users' CREATE INDEX, VIEW and TRIGGER statements, in the order they were made.
+    /// The users' CREATE TABLE, INDEX, VIEW and TRIGGER statements, in the order they were made.
     package var statements: [String]
+    /// The users' tables, whose rows are in that database and not in the log.
+    package var tables: [String] = []
     /// Why `statements` may not be all, where the database could not be read.
     package var problem: String?
 
     /// More than anybody's indices, views and triggers take.
     private static let byteLimit = 64 << 20
 
-    private static func file(_ database: String) -> String { database + ".carry-over" }
+    package static func file(_ database: String) -> String { database + ".carry-over" }
 
     /// What waits to be made again in a database; nil where nothing does.
     static func read(
@@ -48,12 +50,6 @@ private func directory(of path: String) -> String {
     path.lastIndex(of: "/").map { String(path[...$0]) } ?? "."
 }
 
-/// An index, view or trigger that could not be carried over.
-package struct CarryFailure: Sendable, Equatable {
-    package var statement: String
-    package var reason: String
-}
-
 extension SQLiteSink {
     /// Moves a database that is not open out of the way, to `PATH.REASON.aside` beside it.
     ///
@@ -70,14 +66,19 @@ extension SQLiteSink {
             let waiting = try AsideDatabase.read(path, on: disk)
             aside.path = try freeName(for: "\(path).\(reason)", disk: disk)
             aside.statements = waiting?.statements ?? []
+            aside.tables = waiting?.tables ?? []
             aside.problem = waiting?.problem
         } catch {
             throw SinkError(.io, "\(error)")
         }
         do {
             let known = Set(aside.statements)
-            let made = try userStatements(path).filter { !known.contains($0) }
-            if isOurs { aside.statements += made }
+            let made = try UserObjects(path)
+            if isOurs {
+                aside.statements += made.statements.filter { !known.contains($0) }
+                // The rows of one that was being rebuilt are where they were to be fetched from.
+                if aside.tables.isEmpty { aside.tables = made.tables }
+            }
         } catch {
             aside.problem = "\(error)"
         }
@@ -104,83 +105,5 @@ extension SQLiteSink {
             candidate = "\(name).\(count).aside"
         }
         return candidate
-    }
-
-    /// Reads what users made; closing this last connection folds the WAL into the database.
-    private static func userStatements(_ path: String) throws -> [String] {
-        let queue = try DatabaseQueue(path: path)
-        defer { try? queue.close() }
-        return try queue.read { db in
-            try String.fetchAll(
-                db,
-                sql: """
-                    SELECT sql FROM sqlite_master
-                    WHERE type IN ('index', 'view', 'trigger') AND sql IS NOT NULL
-                      AND name NOT LIKE '\\_writebehind\\_%' ESCAPE '\\'
-                    ORDER BY rowid
-                    """)
-        }
-    }
-
-    package func aside() throws(SinkError) -> AsideDatabase? {
-        do throws(SystemError) {
-            return try AsideDatabase.read(path, on: disk)
-        } catch {
-            throw SinkError(.io, "\(error)")
-        }
-    }
-
-    /// Makes indices, views and triggers again, each on its own.
-    /// - Returns: those that this database does not take, or that would get in the way of the
-    ///   store's own statements (a trigger whose table is not there). They are left out.
-    package func carryOver() throws(SinkError) -> [CarryFailure] {
-        guard let aside = try aside() else { return [] }
-        let failures = try withWriter { db, writer in
-            var failures: [CarryFailure] = []
-            for statement in aside.statements where try !Self.holds(statement, db) {
-                do {
-                    try db.inTransaction(.immediate) {
-                        try db.execute(sql: statement)
-                        try writer.recompile()
-                        return .commit
-                    }
-                    try dropNewestUnlessSafe(db, writer)
-                } catch {
-                    let error = SinkError(wrapping: error)
-                    // That says nothing of the statement.
-                    if error.isTransient || error.kind == .corrupt { throw error }
-                    failures.append(CarryFailure(statement: statement, reason: "\(error)"))
-                }
-            }
-            return failures
-        }
-        do throws(SystemError) {
-            try AsideDatabase.remove(path, on: disk)
-        } catch {
-            throw SinkError(.io, "\(error)")
-        }
-        return failures
-    }
-
-    /// Whether it was made before, by a call that was interrupted.
-    private static func holds(_ statement: String, _ db: Database) throws -> Bool {
-        try Bool.fetchOne(
-            db, sql: "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE sql = ?)",
-            arguments: [statement]) ?? false
-    }
-
-    /// What writes the store's tables shows only once it is committed.
-    private func dropNewestUnlessSafe(_ db: Database, _ writer: SQLiteWriter) throws {
-        do {
-            try writer.check(db)
-        } catch {
-            let newest = try Row.fetchOne(
-                db, sql: "SELECT type, name FROM sqlite_master ORDER BY rowid DESC LIMIT 1")
-            if let newest {
-                let type: String = newest[0]
-                try db.execute(sql: "DROP \(type) \(quoted(newest[1]))")
-            }
-            throw error
-        }
     }
 }

@@ -5,6 +5,9 @@
 /// conflict must come back as an error, never replace or drop a row.
 struct TableSQL: Sendable {
     let definition: TableDefinition
+    let name: String
+    // Quoted once: a statement of a thousand columns names each of them.
+    private let keyNames, valueNames: [String]
     /// The row's non-key columns; 1 stands for them where there are none.
     let select: String
     /// The keys of due rows; parameters are the time and the most rows wanted.
@@ -16,6 +19,9 @@ struct TableSQL: Sendable {
         let name = quoted(schema.name)
         let keys = schema.keyColumns.map { quoted($0.name) }
         let values = schema.valueColumns.map { quoted($0.name) }
+        self.name = name
+        keyNames = keys
+        valueNames = values
         let columns = values.isEmpty ? "1" : values.joined(separator: ", ")
         select = "SELECT \(columns) FROM \(name) WHERE \(Self.matches(keys))"
         due = schema.expiry.map { expiry in
@@ -27,10 +33,6 @@ struct TableSQL: Sendable {
     }
 
     var schema: TableSchema { definition.schema }
-    var name: String { quoted(schema.name) }
-
-    private var keyNames: [String] { schema.keyColumns.map { quoted($0.name) } }
-    private var valueNames: [String] { schema.valueColumns.map { quoted($0.name) } }
 
     var create: String {
         let isRowid = schema.keyColumns.count == 1 && schema.keyColumns[0].type == .integer
@@ -98,7 +100,7 @@ struct TableSQL: Sendable {
         return text
     }
 
-    private static func literal(_ value: Value) -> String {
+    static func literal(_ value: Value) -> String {
         switch value {
         case .null: "NULL"
         case .integer(let value): String(value)

@@ -53,6 +53,8 @@ public struct SchemaError: Error, Hashable, Sendable {
         case keyChanged(ColumnType, nowKey: Bool)
         /// A column of this type has another default: older rows have had the first.
         case defaultChanged(ColumnType)
+        /// The database has something of a user's by this name: a table, an index, a view, a column.
+        case takenInDatabase(by: String)
         /// A stored definition is damaged.
         case unreadable(String)
     }
@@ -91,6 +93,8 @@ extension SchemaError.Problem {
         case .tooManyTables: "the store has all the tables it can hold, \(Catalog.tableLimit)"
         case .noSuchExpiryColumn: "the expiry column does not exist"
         case .unfitExpiryColumn: "the expiry column must be an integer outside the key"
+        case .takenInDatabase(let what):
+            "the database has \(what) of this name that is not the store's; rename or drop it"
         case .unreadable(let reason): "the stored definition is damaged: \(reason)"
         default: changeReason
         }

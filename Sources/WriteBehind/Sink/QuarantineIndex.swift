@@ -35,6 +35,8 @@ package struct QuarantineIndex: Sendable, Equatable {
         package var groups: Set<UInt64> = []
         /// The commits that were refused, in order.
         package var added: [QuarantinedCommit] = []
+
+        package init() {}
     }
 
     package private(set) var held: [QuarantinedKey: Held] = [:]

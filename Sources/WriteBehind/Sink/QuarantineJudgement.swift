@@ -21,7 +21,11 @@ package struct CommitContents: Sendable {
             case .clear:
                 cleared.insert(record.table)
                 key = .table(record.table)
-            case .settle, .define, .mark, .preamble: continue
+            case .define:
+                // All rows of the table wait for it.
+                isBlind = false
+                key = .table(record.table)
+            case .settle, .mark, .preamble: continue
             }
             let isNew = seen.insert(key).inserted
             if isNew { keys.append(key) }

@@ -107,11 +107,19 @@ package protocol Sink: AnyObject, Sendable {
     ) throws(SinkError) -> QuarantineIndex.Changes
 
     /// Creates a table, or adds the columns that it lacks, in one transaction with the watermark.
-    /// Defining what is already there changes nothing but the watermark.
+    /// Defining what is already there changes nothing but the watermark. A definition that the database refuses,
+    /// since a name is taken in it, goes to quarantine as a commit that touches all rows of the table.
     ///
     /// Where a user's trigger turns out to write the new table, `.schema` is thrown with the
     /// definition in place; every later change throws it too until the trigger is gone.
-    func define(_ table: TableDefinition, through: Watermark) throws(SinkError)
+    /// - Returns: what came into quarantine.
+    @discardableResult
+    func define(
+        _ table: TableDefinition, through: Watermark
+    ) throws(SinkError) -> QuarantineIndex.Changes
+
+    /// Why the database would refuse a definition, as far as memory knows: what of a user's has the name.
+    func objection(to table: TableDefinition) -> SchemaError?
 
     /// The tables that were defined, in the order of their ids.
     var tables: [TableDefinition] { get }
@@ -142,18 +150,36 @@ package protocol Sink: AnyObject, Sendable {
     ) throws(SinkError) -> QuarantineIndex.Changes
 
     /// The database in whose place this one is, as long as what users had made of it waits to be made again.
+    ///
+    /// Their tables, indices, views and triggers are made as soon as the tables that they are about are defined.
     func aside() throws(SinkError) -> AsideDatabase?
 
-    /// Makes the users' indices, views and triggers of a database that was put aside, unless they are there.
-    /// - Returns: those that could not be made.
+    /// Makes what still waits of it, once all rows are there.
+    /// - Returns: what could not be made.
     func carryOver() throws(SinkError) -> [CarryFailure]
+
+    /// Takes back the indices and triggers of users' that were made again, as long as their rows are not there.
+    func dropCarriedOver() throws(SinkError)
 
     /// Makes everything applied so far survive power loss.
     /// - Returns: the watermark that now does; log above it must be kept.
     func checkpoint() throws(SinkError) -> Watermark
 
+    /// Who has the lock that ``SinkError/Kind/busy`` is about, where that can be known.
+    func lockHolder() -> String?
+    /// What an operator should know of a database that works; nil where there is nothing.
+    func concern() -> String?
+
     /// Lets go of the database. Calls after it throw `.gone`; calling it again does nothing.
     func close() throws(SinkError)
+    /// The same, but users' reads are not interrupted before so much time has passed.
+    func close(readsMayLast nanoseconds: UInt64) throws(SinkError)
+}
+
+extension Sink {
+    package func lockHolder() -> String? { nil }
+    package func concern() -> String? { nil }
+    package func close(readsMayLast nanoseconds: UInt64) throws(SinkError) { try close() }
 }
 
 extension Sink {

@@ -31,12 +31,25 @@ struct DatabaseRebuild {
         let position = LogPosition(base.head)
         let origin = Watermark(sequence: 0, chain: history.origin.chain)
         let tables = try tables(of: base)
+        let changes = SnapshotChanges(
+            environment: history.environment,
+            through: Watermark(sequence: position.sequence, chain: position.chain))
         do throws(SinkError) {
             for table in tables { try sink.define(table, through: origin) }
-            try sink.apply(
-                SnapshotChanges(
-                    environment: history.environment,
-                    through: Watermark(sequence: position.sequence, chain: position.chain)))
+            do throws(SinkError) {
+                try sink.apply(changes)
+            } catch {
+                guard error.kind == .constraint else { throw error }
+                if history.isWhole {
+                    // Quarantine is of the log: it has the commit that is to blame.
+                    logger.notice(
+                        "a snapshot's rows are refused; the database is filled from the log",
+                        metadata: ["cause": "\(error)"])
+                    return
+                }
+                try sink.dropCarriedOver()
+                try sink.apply(changes)
+            }
         } catch {
             throw StoreError(error)
         }
@@ -93,6 +106,11 @@ private struct SnapshotChanges: SortedChanges {
 }
 
 extension StoreHistory {
+    /// Whether the log reaches back to the first commit.
+    fileprivate var isWhole: Bool {
+        (try? LogReader.segmentBases(environment).first) == 1
+    }
+
     /// The newest snapshot that is good to its last byte and that the log continues; nil where there is none
     /// and the log is whole.
     func goodBase(_ refused: (HistoryError) -> Void) throws(HistoryError) -> SnapshotReader? {

@@ -58,6 +58,7 @@ package final class Engine: Sendable {
     package func declare(_ schema: TableSchema) throws(StoreError) -> TableDefinition {
         try catalog.withLock { (catalog) throws(StoreError) in
             if let definition = try Self.definition(of: schema, in: catalog) {
+                if let objection = sink.objection(to: definition) { throw .schema(objection) }
                 try commit(CommitBuilder(define: definition))
                 try Self.schemaErrors { () throws(SchemaError) in try catalog.define(definition) }
                 // Before anybody else can have the table: a patch of an older row needs them. A put under a

@@ -132,6 +132,7 @@ final class SinkMonitor: Materializer.Observer {
         let now = engine.time.monotonicNanoseconds()
         status.update {
             $0.sinkError = nil
+            $0.sinkFailsSince = nil
             $0.logError = nil
             $0.sinkAttempts = 0
             $0.lastProgress = now
@@ -141,10 +142,15 @@ final class SinkMonitor: Materializer.Observer {
     func didFail(_ error: any Error, attempts: Int) {
         metrics.retries.increment()
         if let error = error as? LogError { return didFailToRead(error, attempts) }
-        let cause = "\(error)"
-        status.update {
+        var cause = "\(error)"
+        if (error as? SinkError)?.kind == .busy, let holder = engine.sink.lockHolder() {
+            cause += "; \(holder)"
+        }
+        let now = engine.time.monotonicNanoseconds()
+        status.update { [cause] in
             $0.sinkError = cause
             $0.sinkAttempts = attempts
+            $0.sinkFailsSince = $0.sinkFailsSince ?? now
         }
         // The first of a row of failures, then ever more rarely.
         guard attempts.nonzeroBitCount == 1 else { return }

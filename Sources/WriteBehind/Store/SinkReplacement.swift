@@ -16,13 +16,15 @@ final class SinkReplacement: Sendable {
     private let origin: Watermark
     private let environment: StoreEnvironment
     private let engine: Engine
+    private let status: Status
     private let state = Lock(State())
     private var logger: Logger { engine.configuration.logger }
 
     init(
         _ layout: StoreLayout, _ origin: Watermark, _ environment: StoreEnvironment,
-        _ engine: Engine
+        _ engine: Engine, _ status: Status
     ) {
+        self.status = status
         self.layout = layout
         self.origin = origin
         self.environment = environment
@@ -79,14 +81,16 @@ final class SinkReplacement: Sendable {
             since: block.time / 1000)
     }
 
-    /// What users had made of a database that was put aside is made again once the rows are there, through
-    /// `sequence`.
+    /// What users had made of a database that was put aside waits until the database has come to `sequence`.
     func noteAside(through sequence: UInt64) {
         do throws(SinkError) {
             guard let aside = try engine.sink.aside() else { return }
             logger.warning(
-                "the database was put aside and is being rebuilt",
-                metadata: ["kept": "\(aside.path)"])
+                "what users had made of a database that was put aside is made again",
+                metadata: [
+                    "kept": "\(aside.path)", "statements": "\(aside.statements.count)",
+                    "tables": "\(aside.tables.joined(separator: ", "))",
+                ])
             if let problem = aside.problem {
                 logger.error(
                     "not all could be read that users had made of it",
@@ -98,16 +102,24 @@ final class SinkReplacement: Sendable {
         }
     }
 
-    /// Makes it, if the database has come so far. Throws what keeps the database from being changed at all; then
-    /// it is to be called again.
+    /// Ends carrying over, if the database has come so far. Throws what keeps the database from being changed at
+    /// all; then it is to be called again.
     func carryOver(at watermark: Watermark) throws(SinkError) {
         let isDue = state.withLock { $0.carriesOverAt.map { watermark.sequence >= $0 } ?? false }
         guard isDue else { return }
-        for failure in try engine.sink.carryOver() {
+        var failures: [CarryFailure] = []
+        if let aside = try engine.sink.aside() {
+            failures = try engine.sink.carryOver()
+            if let problem = aside.problem {
+                failures.append(CarryFailure(statement: "all of \(aside.path)", reason: problem))
+            }
+        }
+        for failure in failures {
             logger.error(
                 "could not be carried over to the rebuilt database",
                 metadata: ["sql": "\(failure.statement)", "cause": "\(failure.reason)"])
         }
+        status.update { [failures] in $0.carryFailures = failures }
         state.withLock { $0.carriesOverAt = nil }
     }
 }

@@ -9,12 +9,16 @@ final class Status: Sendable {
         /// Why the log cannot be read for the database.
         var logError: String?
         var sinkAttempts = 0
+        /// When the first of these tries was, monotonic nanoseconds.
+        var sinkFailsSince: UInt64?
         /// When the watermark last moved, or had no reason to; monotonic nanoseconds.
         var lastProgress: UInt64
         /// Workers that died, by name, and why.
         var deaths: [String: String] = [:]
         /// Why the last snapshot, or tidying up after it, failed.
         var snapshotError: String?
+        /// What users had made of a database that was put aside, and could not be made again.
+        var carryFailures: [CarryFailure] = []
         /// Why the store is read-only, if it is.
         var damage: String?
     }

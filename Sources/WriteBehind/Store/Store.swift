@@ -318,9 +318,9 @@ public final class Store: Sendable {
         let isWritable = store.damage == nil
         // The flusher after those that write: they may wait for room that it makes.
         for worker in workers.reversed() where worker.name != "materializer" { worker.stop() }
-        defer { release() }
-        if isWritable { try engine.closeLog() }
         let end = engine.time.monotonicNanoseconds() + deadline.nanoseconds
+        defer { release(at: end) }
+        if isWritable { try engine.closeLog() }
         while isWritable, engine.inDatabase < engine.log.durable,
             engine.time.monotonicNanoseconds() < end
         {
@@ -343,11 +343,12 @@ public final class Store: Sendable {
         }
     }
 
-    private func release() {
+    private func release(at end: UInt64) {
         for worker in workers + [watchdogWorker] { worker.stop() }
         store.endWaiting()
         do throws(SinkError) {
-            try engine.sink.close()
+            let now = engine.time.monotonicNanoseconds()
+            try engine.sink.close(readsMayLast: end > now ? end - now : 0)
         } catch {
             engine.configuration.logger.error(
                 "the database did not close cleanly; nothing is lost",

@@ -57,7 +57,7 @@ struct StoreOpening {
             configuration: configuration, waitForRoom: environment.waitForRoom)
         for table in engine.tables.tables { engine.setDefaults(table) }
         pins = Pins(view: view)
-        replacement = SinkReplacement(layout, origin, environment, engine)
+        replacement = SinkReplacement(layout, origin, environment, engine, status)
         if log.recovery.corruption == nil { replacement.noteAside(through: log.durable) }
         materializer = Materializer(
             log: log, sink: engine.sink, watermark: self.watermark,

@@ -133,11 +133,16 @@ package final class Watchdog: Sendable {
         case nil: break
         }
         if let error = state.sinkError {
-            raise(.degraded, "the database refuses (\(state.sinkAttempts) tries): \(error)")
+            let now = engine.time.monotonicNanoseconds()
+            let age = (now - min(now, state.sinkFailsSince ?? now)) / 1_000_000_000
+            raise(
+                .degraded,
+                "the database refuses since \(age) s (\(state.sinkAttempts) tries): \(error)")
         }
         if let error = state.logError {
             raise(.degraded, "the log cannot be read (\(state.sinkAttempts) tries): \(error)")
         }
+        if let concern = engine.sink.concern() { raise(.degraded, concern) }
         if engine.sinkIsBehind {
             raise(
                 .degraded,
@@ -146,6 +151,14 @@ package final class Watchdog: Sendable {
         }
         if health.quarantined > 0 {
             raise(.degraded, "\(health.quarantined) commits are in quarantine")
+        }
+        if let failure = state.carryFailures.first {
+            let count = state.carryFailures.count
+            raise(
+                .degraded,
+                "\(count) things that users made of the database could not be made again when it "
+                    + "was rebuilt, among them \(failure.statement): \(failure.reason); "
+                    + "database.sqlite.carry-over lists them: make them, or remove it, and reopen")
         }
         if let error = state.snapshotError { raise(.degraded, "snapshots fail: \(error)") }
         for (name, death) in state.deaths { raise(.degraded, "worker \(name) died: \(death)") }

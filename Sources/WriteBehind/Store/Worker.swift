@@ -188,6 +188,11 @@ extension Worker {
         }
     }
 
+    /// Runs `body` on a thread of its own and does not wait for it.
+    package static func detached(_ name: String, _ body: @escaping @Sendable () -> Void) {
+        Thread.start(named: "wb-\(name)", body)
+    }
+
     /// ``waiting(_:_:)`` for what throws.
     package static func waiting<R: Sendable>(
         _ name: String, throwing body: @escaping @Sendable () throws -> R

@@ -1,0 +1,111 @@
+import EventLog
+import Foundation
+import GRDB
+import TestSupport
+import Testing
+import WriteBehind
+
+/// Files of the database that a person put together wrongly.
+@Suite struct StoreDatabaseMixTests {
+    private func copy(_ directory: TemporaryStore, to target: String) throws {
+        try? FileManager.default.removeItem(atPath: target)
+        try FileManager.default.copyItem(atPath: directory.path, toPath: target)
+    }
+
+    @Test func anOlderFileBesideANewerWALIsPutAsideAndRebuilt() async throws {
+        let (directory, killed) = (TemporaryStore(), TemporaryStore())
+        var store = try directory.open()
+        var players = try store.table(Player.self)
+        for id in 0..<2_000 { try players.put(Player(id: id, name: "old", score: id)) }
+        try await store.waitForAll(.materialized, timeout: .hang)
+        try await store.close()
+        let lastWeek = try Data(contentsOf: URL(filePath: directory.database))
+        store = try directory.open()
+        players = try store.table(Player.self)
+        for id in 0..<2_000 { try players.put(Player(id: id, name: "new", score: -id)) }
+        try await store.waitForAll(.materialized, timeout: .hang)
+        try await store.close()
+        store = try directory.open()
+        players = try store.table(Player.self)
+        for id in 0..<500 { try players.put(Player(id: id, name: "newest", score: id)) }
+        try await store.waitForAll(.materialized, timeout: .hang)
+        try copy(directory, to: killed.path)
+        try await store.close()
+
+        try lastWeek.write(to: URL(filePath: killed.database))
+        store = try killed.open()
+        try await store.waitForAll(.materialized, timeout: .hang)
+        let names = try await store.database?.read {
+            try String.fetchAll($0, sql: "SELECT DISTINCT name FROM player ORDER BY name")
+        }
+        #expect(names == ["new", "newest"])
+        #expect(FileManager.default.fileExists(atPath: killed.database + ".damaged.aside"))
+        #expect(store.health.verdict == .healthy, "\(store.health.causes)")
+        try await store.close()
+    }
+
+    @Test func aWholeOlderDatabaseWithItsWALIsRolledForward() async throws {
+        let (directory, early) = (TemporaryStore(), TemporaryStore())
+        let store = try directory.open()
+        let players = try store.table(Player.self)
+        for id in 0..<100 { try players.put(Player(id: id, name: "p\(id)")) }
+        try await store.waitForAll(.materialized, timeout: .hang)
+        try copy(directory, to: early.path)
+        for id in 100..<200 { try players.put(Player(id: id, name: "p\(id)")) }
+        try await store.waitForAll(.materialized, timeout: .hang)
+        try await store.close()
+        for suffix in ["", "-wal", "-shm"] {
+            try? FileManager.default.removeItem(atPath: directory.database + suffix)
+            try FileManager.default.copyItem(
+                atPath: early.database + suffix, toPath: directory.database + suffix)
+        }
+        let reopened = try directory.open()
+        try await reopened.waitForAll(.materialized, timeout: .hang)
+        let count = try await reopened.database?.read {
+            try Int.fetchOne($0, sql: "SELECT count(*) FROM player")
+        }
+        #expect(count == 200)
+        let names = try FileManager.default.contentsOfDirectory(atPath: directory.path)
+        #expect(!names.contains { $0.hasSuffix(".aside") })
+        try await reopened.close()
+    }
+
+    private static let endless = """
+        WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n
+        """
+
+    @Test(.timeLimit(.minutes(5)))
+    func usersQueriesHoldUpNeitherReadsNorClosing() async throws {
+        let directory = TemporaryStore()
+        let store = try directory.open { $0.readers = 2 }
+        let players = try store.table(Player.self)
+        try players.put(Player(id: 1, name: "Ada"))
+        try await store.waitForAll(.materialized, timeout: .hang)
+        let database = try #require(store.database)
+        let started = Locked(0)
+        let queries = (0..<4).map { _ in
+            Task {
+                await storeErrorOrNot {
+                    _ = try await database.read { db in
+                        started.withLock { $0 += 1 }
+                        return try Int.fetchOne(db, sql: Self.endless)
+                    }
+                }
+            }
+        }
+        #expect(await eventually { started.withLock { $0 } >= 2 })
+        #expect(try players.evict(1))
+        #expect(try await players.get(1)?.name == "Ada")
+        try await store.close(deadline: .milliseconds(100))
+        for query in queries { #expect(await query.value, "the query ended with an error") }
+    }
+
+    private func storeErrorOrNot(_ body: () async throws -> Void) async -> Bool {
+        do {
+            try await body()
+            return false
+        } catch {
+            return true
+        }
+    }
+}

@@ -1,0 +1,101 @@
+import EventLog
+import Foundation
+import GRDB
+import TestSupport
+import Testing
+import WriteBehind
+
+/// Definitions that the database cannot take, for what users have made of it.
+@Suite struct StoreDefinitionTests {
+    @Test(arguments: [
+        "CREATE TABLE keyvalue (a)", "CREATE INDEX KeyValue ON player (name)",
+        "CREATE VIEW keyvalue AS SELECT 1",
+    ])
+    func aNameThatAUserHasTakenIsRefusedWhereItCanBeSeen(sql: String) async throws {
+        let directory = TemporaryStore()
+        let store = try directory.open()
+        let players = try store.table(Player.self)
+        try players.put(Player(id: 1, name: "Ada"))
+        try await store.waitForAll(.materialized, timeout: .hang)
+        try directory.user(sql)
+        try players.put(Player(id: 2, name: "Bo"))
+        try await store.waitForAll(.materialized, timeout: .hang)
+        let error = await storeError { _ = try store.keyValues() }
+        guard case .schema(let problem)? = error, case .takenInDatabase = problem.problem else {
+            Issue.record("\(String(describing: error))")
+            return
+        }
+        #expect(store.health.verdict == .healthy)
+        try await store.close()
+    }
+
+    /// Declares it before the database can be asked, as an idle store has not looked at it since.
+    private func declareUnseen(
+        _ directory: TemporaryStore, _ sql: String, _ declare: (Store) throws -> Void
+    ) async throws -> Store {
+        let store = try directory.open()
+        let players = try store.table(Player.self)
+        try players.put(Player(id: 1, name: "Ada"))
+        try await store.waitForAll(.materialized, timeout: .hang)
+        try directory.user(sql)
+        try declare(store)
+        try players.put(Player(id: 2, name: "Bo"))
+        try await store.waitForAll(.materialized, timeout: .hang)
+        return store
+    }
+
+    @Test(arguments: [
+        ("CREATE TABLE keyvalue (a)", "DROP TABLE keyvalue"),
+        ("CREATE INDEX keyvalue ON player (name)", "DROP INDEX keyvalue"),
+    ])
+    func aTableWhoseNameIsTakenWaitsAloneUntilItIsRetried(take: String, give: String) async throws {
+        let directory = TemporaryStore()
+        var store = try await declareUnseen(directory, take) { store in
+            try store.keyValues().put(KeyValue(key: "k1", value: [2]))
+        }
+        #expect(store.quarantine.list().count == 1)
+        #expect(store.health.verdict == .degraded)
+        #expect(try await store.keyValues().get("k1")?.value == [2])
+        let names = try await store.database?.read {
+            try String.fetchAll($0, sql: "SELECT name FROM player")
+        }
+        #expect(names?.sorted() == ["Ada", "Bo"])
+        try await store.close()
+        store = try directory.open()
+        #expect(try await store.keyValues().get("k1")?.value == [2])
+        try store.keyValues().put(KeyValue(key: "k3", value: [4]))
+        try await store.waitForAll(.materialized, timeout: .hang)
+        let tried = try await store.quarantine.retry()
+        #expect(tried.applied == 0)
+        try directory.user(give)
+        let retried = try await store.quarantine.retry()
+        #expect(retried.applied == 3)
+        #expect(store.health.verdict == .healthy, "\(store.health.causes)")
+        let count = try await store.database?.read {
+            try Int.fetchOne($0, sql: "SELECT count(*) FROM keyvalue")
+        }
+        #expect(count == 2)
+        try await store.close()
+    }
+
+    @Test func aColumnWhoseNameIsTakenLeavesTheOtherTablesAlone() async throws {
+        let directory = TemporaryStore()
+        let store = try await declareUnseen(directory, "ALTER TABLE player ADD COLUMN rank TEXT") {
+            try $0.keyValues().put(KeyValue(key: "k1", value: [2]))
+            _ = try $0.table(PlayerWithRank.self)
+        }
+        #expect(store.health.verdict == .degraded)
+        #expect(try await store.table(PlayerWithRank.self).get(2)?.rank == 7)
+        try store.keyValues().put(KeyValue(key: "k2", value: [2]))
+        try await store.waitForAll(.materialized, timeout: .hang)
+        let count = try await store.database?.read {
+            try Int.fetchOne($0, sql: "SELECT count(*) FROM keyvalue")
+        }
+        #expect(count == 2)
+        try directory.user("ALTER TABLE player DROP COLUMN rank")
+        _ = try await store.quarantine.retry()
+        #expect(store.health.verdict == .healthy, "\(store.health.causes)")
+        #expect(try await store.table(PlayerWithRank.self).get(1)?.rank == 7)
+        try await store.close()
+    }
+}
