@@ -35,7 +35,6 @@ package final class Flusher: Sendable {
         var unwritten: BlockHeader?
         /// The last sequence that stands in a segment, synced or not.
         var written: UInt64
-        var previousBase: UInt64
         /// Up to here staging, or segments, survive power loss.
         var syncedPlace = Staging.SyncedPlace()
         /// Frame bytes in segments that are not synced.
@@ -54,7 +53,6 @@ package final class Flusher: Sendable {
     private let requested = Atomic<UInt64>(0)
     /// The highest sequence that somebody wants to survive power loss.
     private let requestedSynced = Atomic<UInt64>(0)
-    private let syncedSequence: Atomic<UInt64>
 
     init(
         staging: Staging, environment: LogEnvironment, options: LogOptions, end: LogEnd
@@ -63,17 +61,16 @@ package final class Flusher: Sendable {
         self.environment = environment
         self.options = options
         epoch = end.nextEpoch
-        syncedSequence = Atomic(end.nextSequence - 1)
         state = Lock(
             State(
                 compressor: Compressor(level: options.compressionLevel),
                 cursor: Staging.Cursor(nextSequence: end.nextSequence), chain: Chain(end.chain),
-                startChain: end.chain, written: end.nextSequence - 1, previousBase: end.lastBase,
+                startChain: end.chain, written: end.nextSequence - 1,
                 preamble: end.preamble))
     }
 
     /// Everything through this sequence survives power loss, in segments or in staging.
-    var synced: UInt64 { syncedSequence.load(ordering: .acquiring) }
+    var synced: UInt64 { staging.synced }
 
     /// Asks for a sync of segments that covers `sequence` as soon as possible; those who ask meanwhile share it.
     package func request(durable sequence: UInt64) {
@@ -133,20 +130,29 @@ package final class Flusher: Sendable {
     }
 
     /// Writes and syncs everything, seals the segment. Appends must have been refused before.
-    func close() throws(LogError) {
+    ///
+    /// - Returns: where the log ended.
+    func close() throws(LogError) -> LogEdge {
         try state.withLock { (state) throws(LogError) in
-            guard !state.isClosed else { return }
-            if let refusal = staging.refusal, refusal.isFinal { throw refusal }
-            do throws(LogError) {
-                while try writeBlock(&state) {}
-                try synchronize(&state)
-                try seal(&state)
-            } catch {
-                refuse(error)
-                throw error
-            }
-            state.isClosed = true
+            try close(&state)
+            return LogEdge(
+                .cleanEnd, of: environment.storeID, at: state.written, chain: state.chain.value,
+                epoch: epoch)
         }
+    }
+
+    private func close(_ state: inout State) throws(LogError) {
+        guard !state.isClosed else { return }
+        if let refusal = staging.refusal, refusal.isFinal { throw refusal }
+        do throws(LogError) {
+            while try writeBlock(&state) {}
+            try synchronize(&state)
+            try seal(&state)
+        } catch {
+            refuse(error)
+            throw error
+        }
+        state.isClosed = true
     }
 
     private func advance(_ state: inout State) throws(LogError) -> Next {
@@ -211,7 +217,11 @@ package final class Flusher: Sendable {
     }
 
     private func didSync(through sequence: UInt64, isReadable: Bool, since start: UInt64) {
-        syncedSequence.max(sequence, ordering: .releasing)
+        if isReadable {
+            staging.publish(durable: sequence)
+        } else {
+            staging.publish(synced: sequence)
+        }
         let end = environment.time.monotonicNanoseconds()
         environment.observer?.didSync(
             through: sequence, isReadable: isReadable, nanoseconds: end - start)
@@ -295,8 +305,9 @@ package final class Flusher: Sendable {
         if let writer = state.writer { return writer }
         let base = state.written + 1
         let header = environment.segmentHeader(
-            base: base, chain: state.startChain, previousBase: state.previousBase,
-            rawBlockBound: options.rawBlockBound + state.builder.rawByteCount, epoch: epoch)
+            base: base, chain: state.startChain,
+            rawBlockBound: options.rawBlockBound + state.builder.rawByteCount,
+            bufferByteCount: staging.capacity, epoch: epoch)
         let path = environment.layout.segment(base)
         let writer = try SegmentWriter(creating: path, header: header, on: environment.disk)
         state.writer = writer
@@ -321,14 +332,12 @@ package final class Flusher: Sendable {
         if state.unwritten == nil, state.builder.isEmpty {
             state.syncedPlace.advance(to: state.cursor)
         }
-        staging.publish(durable: state.written)
         didSync(through: state.written, isReadable: true, since: start)
     }
 
     private func seal(_ state: inout State) throws(LogError) {
         guard let writer = state.writer else { return }
         try writer.seal(nextSequence: state.written + 1, chain: state.chain.value)
-        state.previousBase = writer.header.base
         state.writer = nil
     }
 

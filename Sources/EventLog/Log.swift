@@ -8,6 +8,8 @@
 package final class Log: Sendable {
     package let environment: LogEnvironment
     package let options: LogOptions
+    /// What was found on disk, and what was done about it.
+    package let judgement: Judgement
     package let recovery: RecoveryReport
     /// The schemas as of the recovered end.
     package let preamble: Preamble
@@ -37,12 +39,14 @@ package final class Log: Sendable {
         assert(options.slotCount >= 2)
         self.environment = environment
         self.options = options
-        var recovery = try Recovery(
-            environment, options: options, witnesses: witnesses, readFrom: readFrom)
-        if recovery.report.corruption == nil {
-            try recovery.repair()
-            let end = recovery.end
-            let (memory, header) = try Self.freshStaging(environment, options: options)
+        let judge = try Judge(environment, witnesses: witnesses, readFrom: readFrom)
+        var repair = Repair(judge, options: options)
+        if judge.judgement.damage == nil {
+            try repair.run()
+            let end = judge.end
+            let (memory, header) = try Self.freshStaging(
+                environment, options: options, epoch: end.nextEpoch)
+            try LogEdge.remove(.cleanEnd, environment)
             let staging = Staging(
                 memory, header: header, nextSequence: end.nextSequence, lastTime: end.lastTime,
                 wakeThreshold: options.blockSize,
@@ -56,9 +60,10 @@ package final class Log: Sendable {
         } else {
             writer = nil
         }
-        self.recovery = recovery.report
-        recoveredEnd = recovery.end
-        preamble = recovery.end.preamble
+        judgement = judge.judgement
+        recovery = repair.report
+        recoveredEnd = judge.end
+        preamble = judge.end.preamble
     }
 
     /// Whether a commit survives `kill -9` as soon as it is appended: the buffer is a mapped file.
@@ -135,14 +140,15 @@ package final class Log: Sendable {
         try LogReader(environment, from: sequence)
     }
 
-    /// Refuses further appends, writes and syncs everything, seals the last segment and removes staging,
-    /// which is how the next open knows that the end was clean. After an error that may pass, call it again.
+    /// Refuses further appends, writes and syncs everything, seals the last segment, records where the log ended,
+    /// and removes staging. After an error that may pass, call it again.
     package func close() throws(LogError) {
         guard let writer else { return }
         guard !writer.staging.isForked else { throw .forked }
         if let refusal = writer.staging.refusal, refusal.isFinal { throw refusal }
         writer.staging.refuse(.closed)
-        try writer.flusher.close()
+        let end = try writer.flusher.close()
+        try end.write(environment)
         try onDisk { () throws(SystemError) in
             let staging = environment.layout.staging
             if try environment.disk.exists(staging) { try environment.disk.remove(staging) }
@@ -176,25 +182,30 @@ package final class Log: Sendable {
     /// Makes a new staging file in the place of the old one: temporary name, new salt, zeros written, so that no
     /// page of it is a hole, synced, renamed, directory synced. Only then may sequences be assigned.
     private static func freshStaging(
-        _ environment: LogEnvironment, options: LogOptions
+        _ environment: LogEnvironment, options: LogOptions, epoch: UInt64
     ) throws(LogError) -> (StagingMemory, StagingHeader) {
         let (disk, layout) = (environment.disk, environment.layout)
         let isMapped = disk.supportsSharedMapping(layout.root)
         let header = StagingHeader(
             storeID: environment.storeID, salt: environment.random(), slotSize: options.slotSize,
-            slotCount: options.slotCount)
+            slotCount: options.slotCount, epoch: epoch)
         var marker = header
         marker.slotCount = 0
         let temporary = StoreLayout.temporary(layout.staging)
         return try onDisk { () throws(SystemError) in
-            if try disk.exists(temporary) { try disk.remove(temporary) }
             let file = try disk.open(temporary, .createExclusively)
-            try file.write((isMapped ? header : marker).encoded().span, at: 0)
-            if isMapped {
-                let start = StagingHeader.byteCount
-                try file.write(zeros: header.byteCount - start, at: start)
+            do throws(SystemError) {
+                try file.write((isMapped ? header : marker).encoded().span, at: 0)
+                if isMapped {
+                    let start = StagingHeader.byteCount
+                    try file.write(zeros: header.byteCount - start, at: start)
+                }
+                try file.synchronize()
+            } catch {
+                // Where there is little room, what a failed try leaves would take it from the next.
+                try? disk.remove(temporary)
+                throw error
             }
-            try file.synchronize()
             try disk.rename(temporary, to: layout.staging)
             try disk.synchronizeDirectory(layout.root)
             guard isMapped else {

@@ -23,13 +23,15 @@ package struct LogEnvironment: Sendable {
 
     /// The header of a new segment.
     ///
-    /// - Parameter rawBlockBound: the longest payload that its blocks may have.
+    /// - Parameters:
+    ///   - rawBlockBound: the longest payload that its blocks may have.
+    ///   - bufferByteCount: how long its writer's staging buffer is.
     func segmentHeader(
-        base: UInt64, chain: UInt64, previousBase: UInt64, rawBlockBound: Int, epoch: UInt64
+        base: UInt64, chain: UInt64, rawBlockBound: Int, bufferByteCount: Int, epoch: UInt64
     ) -> SegmentHeader {
         SegmentHeader(
             kind: .segment, storeID: storeID, salt: random(), base: base, chain: chain,
-            previousBase: previousBase, created: time.wallMilliseconds() * 1000,
+            other: UInt64(bufferByteCount), created: time.wallMilliseconds() * 1000,
             rawBlockBound: UInt32(rawBlockBound), epoch: epoch)
     }
 }
@@ -38,12 +40,10 @@ package struct LogEnvironment: Sendable {
 package struct LogEnd: Equatable, Sendable {
     package var nextSequence: UInt64
     package var chain: UInt64
-    /// The base of the last segment that has blocks; 0 for an empty log.
-    package var lastBase: UInt64
     /// The time of the last commit, milliseconds since 1970.
     package var lastTime: UInt64
     package var preamble: Preamble
-    /// The writer epoch of the last segment.
+    /// The highest writer epoch that anything of the log tells of.
     package var epoch: UInt64
     /// That of whoever writes next. It counts for people, and stays at the highest that a header may have.
     var nextEpoch: UInt64 { min(epoch, .max - 2) + 1 }
@@ -52,7 +52,6 @@ package struct LogEnd: Equatable, Sendable {
     package init(startOf store: StoreID) {
         nextSequence = 1
         chain = Chain(startOf: store).value
-        lastBase = 0
         lastTime = 0
         preamble = Preamble()
         epoch = 0

@@ -49,17 +49,34 @@ package struct Corruption: Error, Equatable, Sendable {
     package var offset: Int
     /// The first sequence that cannot be read.
     package var firstLost: UInt64
+    /// The last of them, where it is known by more than the evidence.
+    package var lastLost: UInt64?
     package var reason: String
     package var evidence: Evidence
 
     package init(
-        path: String, offset: Int, firstLost: UInt64, reason: String, evidence: Evidence
+        path: String, offset: Int, firstLost: UInt64, lastLost: UInt64? = nil, reason: String,
+        evidence: Evidence
     ) {
         self.path = path
         self.offset = offset
         self.firstLost = firstLost
+        self.lastLost = lastLost
         self.reason = reason
         self.evidence = evidence
+    }
+
+    /// The sequences that had been durable and cannot be read; nil where nothing shows that there are any.
+    package var lost: ClosedRange<UInt64>? {
+        let last: UInt64? =
+            switch evidence {
+            case .laterWitness(_, _, let synced), .stagingSays(let synced): synced
+            case .appliedBy(_, let sequence), .closedAt(let sequence): sequence
+            case .published(let sequence): sequence
+            case .sealed, .headerLost, .startMissing: firstLost
+            case .endUnknown: nil
+            }
+        return last.map { firstLost...max(firstLost, lastLost ?? $0) }
     }
 }
 
@@ -75,6 +92,15 @@ package enum Evidence: Equatable, Sendable {
     case published(through: UInt64)
     /// E4: a segment longer than its header lost the header.
     case headerLost
+    /// E5: staging's header says that everything through this sequence survives power loss.
+    case stagingSays(synced: UInt64)
+    /// E6: the store was closed when the log ended with this sequence (clean-end).
+    case closedAt(UInt64)
+    /// E6: log was deleted only through this sequence (log-start).
+    case startMissing(deleted: UInt64)
+    /// E7: a file is missing or outdated that no crash removes, and with it what says where the log ends. The
+    /// writer's buffer, which may have held more, had this many bytes; 0 where that is unknown.
+    case endUnknown(bufferByteCount: Int)
 }
 
 extension FormatFault: CustomStringConvertible {
@@ -94,7 +120,10 @@ extension FormatFault: CustomStringConvertible {
 
 extension Corruption: CustomStringConvertible {
     package var description: String {
-        "\(path) is damaged at offset \(offset): \(reason); "
+        if case .endUnknown = evidence {
+            return "\(path): \(reason); \(evidence) (after #\(firstLost - 1))"
+        }
+        return "\(path) is damaged at offset \(offset): \(reason); "
             + "sequence \(firstLost) is lost, and \(evidence)"
     }
 }
@@ -108,6 +137,33 @@ extension Evidence: CustomStringConvertible {
         case .appliedBy(let name, let sequence): "\(name) already holds it (through \(sequence))"
         case .published(let sequence): "everything through \(sequence) had been synced"
         case .headerLost: "a segment with blocks had a synced header"
+        case .stagingSays(let synced):
+            "the write buffer says that everything through \(synced) had been synced"
+        case .closedAt(let sequence): "the store was closed when the log ended with \(sequence)"
+        case .startMissing(let deleted):
+            deleted == 0
+                ? "nothing says that it was deleted"
+                : "log was deleted only through \(deleted)"
+        case .endUnknown(let bytes):
+            bytes == 0
+                ? "what the write buffer held may be missing"
+                : "up to \(bytes >> 10) KiB of writes may be missing"
+        }
+    }
+}
+
+extension Evidence {
+    /// With the number that recovery's rules give it.
+    package var label: String {
+        switch self {
+        case .sealed: "E1: \(self)"
+        case .laterWitness: "E2: \(self)"
+        case .appliedBy: "E3: \(self)"
+        case .headerLost: "E4: \(self)"
+        case .stagingSays: "E5: \(self)"
+        case .closedAt, .startMissing: "E6: \(self)"
+        case .endUnknown: "E7: \(self)"
+        case .published: "\(self)"
         }
     }
 }

@@ -20,11 +20,11 @@ package struct LogInspection: Sendable {
         }
     }
 
-    /// What recovery would find; ``RecoveryReport/cutOff`` is empty, since nothing was cut.
-    package let plan: RecoveryReport
-    /// The last sequence that segments hold, before any damage.
-    package let written: UInt64
+    /// What opening goes by.
+    package let judgement: Judgement
     package let staged: [StagedCommit]
+    /// Segments whose records all stand in the one that they were merged into.
+    package let leftovers: [UInt64]
     /// The last segment, where its good blocks end, and how long it is.
     package let tail: Tail?
 
@@ -35,20 +35,28 @@ package struct LogInspection: Sendable {
         package var isSealed: Bool
     }
 
-    /// - Parameter witnesses: who holds a state of the log, as evidence of what had been durable.
-    package init(_ environment: LogEnvironment, witnesses: [Witness]) throws(LogError) {
-        let recovery = try Recovery(environment, options: LogOptions(), witnesses: witnesses)
-        plan = recovery.report
-        // Segments that could not be read to their end are nobody's end but what was found of them.
-        let end = recovery.frames.isEmpty ? recovery.end : recovery.segmentsEnd
-        written = end.nextSequence - 1
-        staged = recovery.frames.map { found in
+    /// The last sequence that segments hold, before any damage.
+    package var written: UInt64 { judgement.written }
+
+    /// What opening would report; ``RecoveryReport/cutOff`` is empty, since nothing was cut.
+    package var plan: RecoveryReport { RecoveryReport(judgement) }
+
+    /// - Parameters:
+    ///   - witnesses: who holds a state of the log, as evidence of what had been durable.
+    ///   - readFrom: segments that reach so far are read wholly. The last segment always is.
+    package init(
+        _ environment: LogEnvironment, witnesses: [Witness], readFrom: UInt64 = .max
+    ) throws(LogError) {
+        let judge = try Judge(environment, witnesses: witnesses, readFrom: readFrom)
+        judgement = judge.judgement
+        leftovers = judge.leftovers
+        staged = judge.frames.map { found in
             let frame = found.frame
             return StagedCommit(
                 firstSequence: frame.firstSequence, count: frame.count, time: frame.time,
                 records: unsafe Array(frame.records))
         }
-        tail = recovery.last.map {
+        tail = judge.last.map {
             Tail(
                 path: $0.segment.path, goodEnd: $0.end, byteCount: $0.fileByteCount,
                 isSealed: $0.isSealed)
@@ -72,7 +80,7 @@ package struct LogInspection: Sendable {
             guard let header = try? StagingHeader(decoding: head.span),
                 header.storeID == environment.storeID
             else { return nil }
-            return head.span.integer(UInt64.self, at: StagingHeader.durableOffset)
+            return head.span.integer(UInt64.self, at: StagingHeader.publishedOffset)
         }
     }
 }

@@ -16,6 +16,20 @@ package struct RecoveryReport: Equatable, Sendable {
     package var corruption: Corruption?
 
     package init() {}
+
+    init(_ judgement: Judgement) {
+        wasUnclean = judgement.left == .open
+        end = judgement.end
+        corruption = judgement.damage
+        for step in judgement.steps {
+            switch step {
+            case .takeStaged(let commits, _): commitsFromStaging = commits
+            case .cutTail(_, _, let bytes): tornBytes = bytes
+            default: break
+            }
+        }
+        tornReason = judgement.findings.first { $0.severity != .corrupt }?.reason
+    }
 }
 
 /// Somebody who holds a state of the log, and so proves that it was durable: a database or a snapshot.

@@ -2,7 +2,7 @@
 //
 //      0   4   8   12     16    32    40    48     56       64     72    76    80    84     88    96
 //      +---+---+---+------+-----+-----+-----+------+--------+------+-----+-----+-----+------+-----+----+
-//      | M | L |tag|check |store|salt |base |chain |prev    |made  |vers |inco |comp |bound |epoch| 0  |
+//      | M | L |tag|check |store|salt |base |chain |other   |made  |vers |inco |comp |bound |epoch| 0  |
 //      +---+---+---+------+-----+-----+-----+------+--------+------+-----+-----+-----+------+-----+----+
 //      '-----------'      '------------------------- covered by check, with the first 12 ------------'
 //
@@ -15,7 +15,8 @@
 //                  never look valid
 //      base   u64  first sequence; equals the file's name
 //      chain  u64  chain value before the first record (Chain.swift)
-//      prev   u64  base of the previous segment; 0 for the first
+//      other  u64  segment: the length of the writer's staging buffer, for what may be missing when that is
+//                  gone; snapshot: the sequence of the snapshot that it was made from, 0 for none
 //      made   u64  microseconds since 1970
 //      vers   u32  format version: major << 16 + minor
 //      inco   u32  features that a reader must know
@@ -43,7 +44,8 @@ package struct SegmentHeader: Equatable, Sendable {
     package var salt: UInt64
     package var base: UInt64
     package var chain: UInt64
-    package var previousBase: UInt64
+    /// Of a segment the length of its writer's staging buffer; of a snapshot the sequence of the one before it.
+    package var other: UInt64
     package var created: UInt64
     package var compatibleFeatures: UInt32 = 0
     package var rawBlockBound: UInt32
@@ -51,14 +53,14 @@ package struct SegmentHeader: Equatable, Sendable {
 
     package init(
         kind: Kind, storeID: StoreID, salt: UInt64, base: UInt64, chain: UInt64,
-        previousBase: UInt64, created: UInt64, rawBlockBound: UInt32, epoch: UInt64
+        other: UInt64, created: UInt64, rawBlockBound: UInt32, epoch: UInt64
     ) {
         self.kind = kind
         self.storeID = storeID
         self.salt = salt
         self.base = base
         self.chain = chain
-        self.previousBase = previousBase
+        self.other = other
         self.created = created
         self.rawBlockBound = rawBlockBound
         self.epoch = epoch
@@ -73,15 +75,11 @@ package struct SegmentHeader: Equatable, Sendable {
         let tag = bytes.integer(UInt32.self, at: 8)
         guard let kind = Kind(rawValue: tag) else { throw .unknownMagic(tag) }
         let version = bytes.integer(UInt32.self, at: 72)
-        let isIntact =
+        try Self.check(version: version)
+        guard
             Frame.check(of: bytes, count: Self.byteCount, seed: 0)
-            == bytes.integer(UInt32.self, at: 12)
-        // A newer major version may even have moved the checksum; a damaged version field may not
-        // pass for one, unless the rest of the header is right.
-        guard version >> 16 == Self.version >> 16 else {
-            throw isIntact ? .unsupportedVersion(version) : .checksumMismatch
-        }
-        guard isIntact else { throw .checksumMismatch }
+                == bytes.integer(UInt32.self, at: 12)
+        else { throw .checksumMismatch }
         guard bytes.integer(UInt32.self, at: 76) == 0 else {
             throw .unsupportedFeatures(bytes.integer(UInt32.self, at: 76))
         }
@@ -90,7 +88,7 @@ package struct SegmentHeader: Equatable, Sendable {
         salt = bytes.integer(UInt64.self, at: 32)
         base = bytes.integer(UInt64.self, at: 40)
         chain = bytes.integer(UInt64.self, at: 48)
-        previousBase = bytes.integer(UInt64.self, at: 56)
+        other = bytes.integer(UInt64.self, at: 56)
         created = bytes.integer(UInt64.self, at: 64)
         compatibleFeatures = bytes.integer(UInt32.self, at: 80)
         rawBlockBound = bytes.integer(UInt32.self, at: 84)
@@ -100,6 +98,12 @@ package struct SegmentHeader: Equatable, Sendable {
         }
         guard epoch < .max else { throw .outOfRange(field: "epoch") }
         guard rawBlockBound <= Self.rawBlockCap else { throw .outOfRange(field: "raw block bound") }
+    }
+
+    /// Before any checksum: a newer major version may have moved that.
+    static func check(version: UInt32) throws(FormatFault) {
+        if version >> 16 > Self.version >> 16 { throw .unsupportedVersion(version) }
+        if version >> 16 < Self.version >> 16 { throw .outOfRange(field: "version") }
     }
 
     package func encoded() -> [UInt8] {
@@ -113,7 +117,7 @@ package struct SegmentHeader: Equatable, Sendable {
         bytes.append(integer: UInt32(0))
         bytes.append(integer: storeID.low)
         bytes.append(integer: storeID.high)
-        for field in [salt, base, chain, previousBase, created] { bytes.append(integer: field) }
+        for field in [salt, base, chain, other, created] { bytes.append(integer: field) }
         for field in [Self.version, 0, compatibleFeatures, rawBlockBound] {
             bytes.append(integer: field)
         }

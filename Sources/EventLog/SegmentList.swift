@@ -7,6 +7,8 @@ package struct SegmentSummary: Equatable, Sendable {
     package var footer: BlockHeader?
     /// The sequence behind its last; nil for the last segment while it has no footer.
     package var nextSequence: UInt64?
+    /// The chain value after its last record, known with ``nextSequence``.
+    package var nextChain: UInt64?
     /// The time of its last block, milliseconds since 1970; of one without a footer the time when the next
     /// was created.
     package var lastTime: UInt64?
@@ -50,7 +52,7 @@ package struct SegmentList: Sendable {
             segments.append(
                 SegmentSummary(
                     header: reader.header, path: path, byteCount: try reader.byteCount(),
-                    footer: footer, nextSequence: footer?.firstSequence,
+                    footer: footer, nextSequence: footer?.firstSequence, nextChain: footer?.chain,
                     lastTime: footer.map { $0.time / 1000 }))
             last = reader
         }
@@ -60,6 +62,7 @@ package struct SegmentList: Sendable {
     private mutating func close(before next: SegmentHeader) {
         guard let index = segments.indices.last, segments[index].nextSequence == nil else { return }
         segments[index].nextSequence = next.base
+        segments[index].nextChain = next.chain
         segments[index].lastTime = next.created / 1000
     }
 

@@ -137,10 +137,15 @@ package struct SegmentMerge {
 }
 
 extension SegmentList {
-    /// Removes a segment, the oldest of the log, for good.
+    /// Removes a segment, the oldest of the log, for good. Before that `log-start` says so, or its absence would
+    /// look like damage.
     package static func delete(
         _ segment: SegmentSummary, _ environment: LogEnvironment
     ) throws(LogError) {
+        guard let next = segment.nextSequence, let chain = segment.nextChain else { return }
+        try LogEdge(
+            .start, of: environment.storeID, at: next - 1, chain: chain, epoch: 0
+        ).write(environment)
         try onDisk { () throws(SystemError) in
             try environment.disk.remove(segment.path)
             try environment.disk.synchronizeDirectory(environment.layout.log)

@@ -2,8 +2,11 @@
 struct SegmentRewrite {
     private let environment: LogEnvironment
     private let options: LogOptions
+    /// That of the writer whose records these are: rewriting is no writing of one's own.
+    private let epoch: UInt64
 
-    init(_ environment: LogEnvironment, options: LogOptions) {
+    init(_ environment: LogEnvironment, options: LogOptions, epoch: UInt64) {
+        self.epoch = epoch
         self.environment = environment
         self.options = options
     }
@@ -27,10 +30,11 @@ struct SegmentRewrite {
         }
         let header = environment.segmentHeader(
             base: old?.base ?? segmentsEnd.nextSequence, chain: old?.chain ?? segmentsEnd.chain,
-            previousBase: old?.previousBase ?? segmentsEnd.lastBase,
             rawBlockBound: max(
                 Int(old?.rawBlockBound ?? 0), rawBlockBound(segmentsEnd, frames)),
-            epoch: end.nextEpoch)
+            bufferByteCount: max(
+                Int(clamping: old?.other ?? 0), options.slotCount * options.slotSize),
+            epoch: max(epoch, old?.epoch ?? 0))
         let path = environment.layout.segment(header.base)
         try write(path, header, end: end) { (writer) throws(LogError) in
             if let last { try copy(last, to: writer) }
@@ -53,12 +57,19 @@ struct SegmentRewrite {
         _ fill: (SegmentWriter) throws(LogError) -> Void
     ) throws(LogError) {
         let temporary = StoreLayout.temporary(path)
-        let writer = try SegmentWriter(creating: temporary, header: header, on: environment.disk)
-        try fill(writer)
-        try writer.synchronize()
-        try writer.seal(nextSequence: end.nextSequence, chain: end.chain)
-        writer.dropCache()
-        try verify(temporary, end: end)
+        do throws(LogError) {
+            let writer = try SegmentWriter(
+                creating: temporary, header: header, on: environment.disk)
+            try fill(writer)
+            try writer.synchronize()
+            try writer.seal(nextSequence: end.nextSequence, chain: end.chain)
+            writer.dropCache()
+            try verify(temporary, end: end)
+        } catch {
+            // Where there is little room, what a failed try leaves would take it from the next.
+            try? environment.disk.remove(temporary)
+            throw error
+        }
         try onDisk { () throws(SystemError) in try environment.disk.rename(temporary, to: path) }
     }
 

@@ -45,7 +45,7 @@ struct SnapshotOpening {
         self.footer = footer
         head = SnapshotHead(
             sequence: header.base, chain: header.chain, time: block.time / 1000,
-            created: header.created / 1000, previous: header.previousBase)
+            created: header.created / 1000, previous: header.other)
         firstOffset = start + BlockHeader.byteCount + Int(block.packedLength)
         chain = block.chain
     }

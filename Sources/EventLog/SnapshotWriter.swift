@@ -41,7 +41,7 @@ package final class SnapshotWriter {
         compressor = Compressor(level: compressionLevel)
         header = SegmentHeader(
             kind: .snapshot, storeID: environment.storeID, salt: environment.random(),
-            base: head.sequence, chain: head.chain, previousBase: head.previous,
+            base: head.sequence, chain: head.chain, other: head.previous,
             created: head.created * 1000, rawBlockBound: 0, epoch: 0)
         file = try onFile { () throws(SystemError) in
             try environment.disk.open(path, .createExclusively)

@@ -38,6 +38,7 @@ package final class Staging: Sendable {
     private let state: Lock<State>
     private let memory: StagingMemory
     private let durableSequence: Atomic<UInt64>
+    private let syncedSequence: Atomic<UInt64>
     private let isRefusing = Atomic<Bool>(false)
     /// A writer has found no room since the flusher last looked.
     private let isFull = Atomic<Bool>(false)
@@ -59,13 +60,14 @@ package final class Staging: Sendable {
         self.memory = memory
         self.header = header
         self.wakeThreshold = wakeThreshold
-        let room = header.slotSize - SlotHeader.byteCount - StagedFrame.headerByteCount - 8
+        let room = header.framesEnd - SlotHeader.byteCount - StagedFrame.headerByteCount - 8
         self.commitLimit = min(commitLimit, room)
         durableSequence = Atomic(nextSequence - 1)
+        syncedSequence = Atomic(nextSequence - 1)
         forks = ForkGuard.current()
         // The slot before the first: full and synced, so that the first append opens a slot.
         var before = Slot()
-        before.end = header.slotSize
+        before.end = header.framesEnd
         // A file that was just written shares nothing with a copy.
         before.isReserved = true
         var free = Slot()
@@ -77,8 +79,11 @@ package final class Staging: Sendable {
                 nextSequence: nextSequence, lastTime: lastTime))
     }
 
-    /// Everything through this sequence survives power loss.
+    /// Everything through this sequence stands in segments, synced.
     package var durable: UInt64 { durableSequence.load(ordering: .acquiring) }
+
+    /// Everything through this sequence survives power loss, in segments or here.
+    var synced: UInt64 { syncedSequence.load(ordering: .acquiring) }
 
     /// Whether this process is a child that shares the buffer with the one that opened it.
     var isForked: Bool { !ForkGuard.isSame(forks) }
@@ -94,7 +99,8 @@ package final class Staging: Sendable {
     /// The time of the last commit, milliseconds since 1970.
     var lastTime: UInt64 { state.withLock { $0.lastTime } }
 
-    package var capacity: Int { header.slotSize * header.slotCount }
+    /// How many bytes of frames there is room for.
+    package var capacity: Int { (header.framesEnd - SlotHeader.byteCount) * header.slotCount }
 
     package var pendingBytes: Int { state.withLock { $0.pending } }
 
@@ -120,7 +126,7 @@ package final class Staging: Sendable {
         let outcome = try state.withLock { (state) throws(LogError) -> Outcome in
             if isRefusing.load(ordering: .relaxed), let refusal = state.refusal { throw refusal }
             var index = Int(state.generation % UInt64(state.slots.count))
-            if state.slots[index].end + size > header.slotSize {
+            if state.slots[index].end + size > header.framesEnd {
                 // Read before looking: room that is made from here on raises the count past it.
                 let ticket = space.current
                 guard openSlot(&state) else {
@@ -132,12 +138,12 @@ package final class Staging: Sendable {
             }
             let first = state.nextSequence
             let offset = state.slots[index].end
-            let durable = durableSequence.load(ordering: .relaxed)
+            let synced = syncedSequence.load(ordering: .relaxed)
             if time > state.lastTime { state.lastTime = time }
             unsafe StagedFrame.write(
                 to: memory.slot(index, header) + offset, records: records, count: count,
                 flags: flags, firstSequence: first,
-                undurable: UInt32(clamping: first - 1 - durable), time: state.lastTime,
+                unsynced: UInt32(clamping: first - 1 - synced), time: state.lastTime,
                 salt: header.salt, generation: state.generation)
             state.nextSequence = first + UInt64(count)
             state.slots[index].end = offset + size
@@ -162,7 +168,7 @@ package final class Staging: Sendable {
             state.slots[index].lastSequence <= durableSequence.load(ordering: .relaxed)
         else { return false }
         let slot = SlotHeader(firstSequence: state.nextSequence, generation: generation)
-        memory.write(slot.encoded(salt: header.salt), slot: index, header)
+        memory.write(slot, slot: index, header)
         state.generation = generation
         state.slots[index] = Slot(generation: generation)
         return true
@@ -187,11 +193,18 @@ package final class Staging: Sendable {
 
     /// Publishes that segments hold everything through `sequence`, synced; frees slots.
     func publish(durable sequence: UInt64) {
+        syncedSequence.max(sequence, ordering: .releasing)
         durableSequence.store(sequence, ordering: .releasing)
-        memory.publish(durable: sequence)
+        memory.publish(PublishedProgress(durable: sequence, synced: synced), salt: header.salt)
         // The flusher's next step meets the error again, and tells.
         try? reserveFreeSlots()
         space.raise()
+    }
+
+    /// Publishes that everything through `sequence` survives power loss, though segments do not hold it yet.
+    func publish(synced sequence: UInt64) {
+        syncedSequence.max(sequence, ordering: .releasing)
+        memory.publish(PublishedProgress(durable: durable, synced: synced), salt: header.salt)
     }
 
     /// From now on appends throw; nil lets them in again. Wakes those who wait for room. Nothing but a final

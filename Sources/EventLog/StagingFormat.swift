@@ -1,18 +1,23 @@
 // The staging file: a write buffer of fixed size, mapped shared, so that a killed process loses nothing.
 //
-//   staging := header page (4096 bytes) slot*
-//   slot    := slot header (64 bytes) frame*
+//   staging := header page (4096 bytes) copy of the header (4096 bytes) slot*
+//   slot    := slot header (64 bytes) frame* copy of the slot header (64 bytes)
 //
 //   header page
 //      0  u32  "WBW1"
 //      4  u32  format version: major << 16 + minor
 //      8  16   store UUID
 //     24  u64  salt, random per file: frames of an earlier staging file never look valid in this one
-//     32  u64  slot size, its header included
+//     32  u64  slot size, its header and the copy included
 //     40  u32  slot count; 0 where the buffer is plain memory and the file only a marker
 //     44  u32  zero
-//     48  u64  XXH3-64, unseeded, of bytes [0,48)
-//     56  u64  durable sequence, for followers in other processes; changes, so no checksum covers it
+//     48  u64  writer epoch: how many times the store has been opened for writing
+//     56  u64  XXH3-64, unseeded, of bytes [0,56)
+//     64  u64  durable: the last sequence that segments hold, synced; followers in other processes read it
+//     72  u64  synced: the last sequence that survives power loss, in segments or here
+//     80  u64  XXH3-64, seeded with the salt, of bytes [64,80)
+//
+//   Bytes [64,88) change all the time and stand in the first page only. In its copy they are zero.
 //
 //   slot header
 //      0  u64  sequence of the first frame
@@ -22,73 +27,101 @@
 //
 //   frame, padded to a multiple of 8
 //      0  u32  length of the records
-//      4  u32  low half of XXH3-64 of bytes [8, 28 + length), seeded with salt, generation and length
-//      8  u32  undurable: first sequence - 1 - last sequence known to be synced in segments, saturating
-//     12  u32  low half of the first sequence
-//     16  u32  record count in the low 24 bits; flags above: 1 holds a mark, 2 holds a define
-//     20  u64  time, milliseconds since 1970
-//     28  …    records
+//      4  u32  low half of XXH3-64 of bytes [8,32): the check of the header
+//      8  u32  low half of XXH3-64 of the records; both seeded with salt, generation and length
+//     12  u32  unsynced: first sequence - 1 - last sequence known to survive power loss, saturating
+//     16  u32  low half of the first sequence
+//     20  u32  record count in the low 24 bits; flags above: 1 holds a mark, 2 holds a define
+//     24  u64  time, milliseconds since 1970
+//     32  …    records
 //
 // A frame is one commit. The time stands right before the records because the chain is computed over
 // just these bytes. The generation in the seed keeps frames of a slot's earlier use from looking valid.
 // Length 0 is never written, so zeroes are no frame.
+//
+// The header has a check of its own, so that reading past damage costs no more than the file is long: a
+// frame with a good header and bad records is stepped over by its length, and bytes that only look like
+// a frame are told by 24 bytes. Both headers stand twice, each copy in another page, since without its
+// header nothing of a slot, or of the file, can be read.
 
-/// The first page of a staging file.
+/// The first pages of a staging file.
 package struct StagingHeader: Equatable, Sendable {
-    package static let byteCount = 4096
-    static let durableOffset = 56
+    package static let pageByteCount = 4096
+    /// The header page and its copy: where the slots start.
+    package static let byteCount = 2 * pageByteCount
+    static let publishedOffset = 64
     private static let magic: UInt32 = 0x3157_4257  // "WBW1"
 
     package var storeID: StoreID
     package var salt: UInt64
     package var slotSize: Int
     package var slotCount: Int
+    package var epoch: UInt64
+    /// The first page is damaged; this is what its copy says.
+    package var isFromCopy = false
 
-    init(storeID: StoreID, salt: UInt64, slotSize: Int, slotCount: Int) {
+    init(storeID: StoreID, salt: UInt64, slotSize: Int, slotCount: Int, epoch: UInt64) {
         self.storeID = storeID
         self.salt = salt
         self.slotSize = slotSize
         self.slotCount = slotCount
+        self.epoch = epoch
     }
 
-    /// The staging files that are accepted: anything beyond is damage and must not be allocated.
-    static let byteCountLimit = 64 << 30
+    /// The staging files that are accepted and made: anything beyond is damage and must not be allocated.
+    package static let slotCountLimit = 4096
+    package static let slotSizeLimit = 1 << 30
+    package static let byteCountLimit = 4 << 30
 
+    /// Decodes the first page, or the copy where that is no good.
     package init(decoding bytes: Span<UInt8>) throws(FormatFault) {
-        guard bytes.count >= Self.byteCount else { throw .truncated(byteCount: bytes.count) }
+        do throws(FormatFault) {
+            try self.init(page: bytes)
+        } catch let fault {
+            guard bytes.count >= Self.byteCount,
+                let copy = try? StagingHeader(page: bytes.extracting(Self.pageByteCount...))
+            else { throw fault }
+            self = copy
+            isFromCopy = true
+        }
+    }
+
+    private init(page bytes: Span<UInt8>) throws(FormatFault) {
+        guard bytes.count >= Self.pageByteCount else { throw .truncated(byteCount: bytes.count) }
         let magic = bytes.integer(UInt32.self, at: 0)
         guard magic == Self.magic else { throw .unknownMagic(magic) }
-        let version = bytes.integer(UInt32.self, at: 4)
-        let isIntact =
-            Checksum.of(bytes.extracting(0..<48), seed: 0) == bytes.integer(UInt64.self, at: 48)
-        guard version >> 16 == SegmentHeader.version >> 16 else {
-            throw isIntact ? .unsupportedVersion(version) : .checksumMismatch
-        }
-        guard isIntact else { throw .checksumMismatch }
+        try SegmentHeader.check(version: bytes.integer(UInt32.self, at: 4))
+        guard Checksum.of(bytes.extracting(0..<56), seed: 0) == bytes.integer(UInt64.self, at: 56)
+        else { throw .checksumMismatch }
         storeID = StoreID(bytes.extracting(8..<24))
         salt = bytes.integer(UInt64.self, at: 24)
         let size = bytes.integer(UInt64.self, at: 32)
         let count = bytes.integer(UInt32.self, at: 40)
-        guard size <= UInt64(Self.byteCountLimit), count <= 4096,
-            Int(size) * Int(count) <= Self.byteCountLimit
+        guard size <= UInt64(Self.slotSizeLimit), count <= UInt32(Self.slotCountLimit),
+            Int(size) * Int(count) <= Self.byteCountLimit,
+            count == 0 || size >= UInt64(2 * SlotHeader.byteCount)
         else { throw .outOfRange(field: "slots") }
         slotSize = Int(size)
         slotCount = Int(count)
+        epoch = bytes.integer(UInt64.self, at: 48)
+        guard epoch < .max else { throw .outOfRange(field: "epoch") }
     }
 
+    /// The header page and its copy.
     func encoded() -> [UInt8] {
-        var bytes: [UInt8] = []
-        bytes.append(integer: Self.magic)
-        bytes.append(integer: SegmentHeader.version)
-        bytes.append(integer: storeID.low)
-        bytes.append(integer: storeID.high)
-        bytes.append(integer: salt)
-        bytes.append(integer: UInt64(slotSize))
-        bytes.append(integer: UInt32(slotCount))
-        bytes.append(integer: UInt32(0))
-        bytes.append(integer: Checksum.of(bytes.span, seed: 0))
-        bytes.append(contentsOf: repeatElement(0, count: Self.byteCount - bytes.count))
-        return bytes
+        var page: [UInt8] = []
+        page.append(integer: Self.magic)
+        page.append(integer: SegmentHeader.version)
+        page.append(integer: storeID.low)
+        page.append(integer: storeID.high)
+        page.append(integer: salt)
+        page.append(integer: UInt64(slotSize))
+        page.append(integer: UInt32(slotCount))
+        page.append(integer: UInt32(0))
+        page.append(integer: epoch)
+        page.append(integer: Checksum.of(page.span, seed: 0))
+        page.append(contentsOf: repeatElement(0, count: Self.pageByteCount - page.count))
+        return page + page
     }
 
     var byteCount: Int { Self.byteCount + slotSize * slotCount }
@@ -96,6 +129,43 @@ package struct StagingHeader: Equatable, Sendable {
     func slotRange(_ slot: Int) -> Range<Int> {
         let start = Self.byteCount + slot * slotSize
         return start..<start + slotSize
+    }
+
+    /// Where in a slot its frames end and the copy of its header starts.
+    var framesEnd: Int { slotSize - SlotHeader.byteCount }
+}
+
+/// How far the writer had come, as the header page says it to other processes and to recovery.
+package struct PublishedProgress: Equatable, Sendable {
+    static let byteCount = 24
+
+    /// The last sequence that segments hold, synced.
+    package var durable: UInt64
+    /// The last sequence that survives power loss, in segments or in staging.
+    package var synced: UInt64
+
+    init(durable: UInt64, synced: UInt64) {
+        self.durable = durable
+        self.synced = synced
+    }
+
+    /// nil where a kill came between two stores, or the bytes are damaged.
+    package init?(decodingPage bytes: Span<UInt8>, salt: UInt64) {
+        let start = StagingHeader.publishedOffset
+        guard bytes.count >= start + Self.byteCount,
+            Checksum.of(bytes.extracting(start..<start + 16), seed: salt)
+                == bytes.integer(UInt64.self, at: start + 16)
+        else { return nil }
+        durable = bytes.integer(UInt64.self, at: start)
+        synced = bytes.integer(UInt64.self, at: start + 8)
+    }
+
+    func encoded(salt: UInt64) -> [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.append(integer: durable)
+        bytes.append(integer: synced)
+        bytes.append(integer: Checksum.of(bytes.span, seed: salt))
+        return bytes
     }
 }
 
@@ -133,8 +203,7 @@ struct SlotHeader: Equatable {
 
 /// A frame in memory that stays where it is for as long as this is used.
 @safe struct StagedFrame {
-    static let headerByteCount = 28
-    static let timeOffset = 20
+    static let headerByteCount = 32
 
     struct Flags: OptionSet {
         let rawValue: UInt8
@@ -145,13 +214,13 @@ struct SlotHeader: Equatable {
     var firstSequence: UInt64
     var count: UInt32
     var flags: Flags
-    var undurable: UInt32
+    var unsynced: UInt32
     var time: UInt64
     var records: UnsafeRawBufferPointer
 
     /// The sequence after this frame's last record.
     var nextSequence: UInt64 { firstSequence + UInt64(count) }
-    var synced: UInt64? { undurable == .max ? nil : firstSequence - 1 - UInt64(undurable) }
+    var synced: UInt64? { unsynced == .max ? nil : firstSequence - 1 - UInt64(unsynced) }
 
     static func byteCount(records: Int) -> Int { (headerByteCount + records + 7) & ~7 }
 
@@ -163,50 +232,64 @@ struct SlotHeader: Equatable {
     @inline(__always)
     @unsafe static func write(
         to target: UnsafeMutableRawPointer, records: UnsafeRawBufferPointer, count: UInt32,
-        flags: Flags, firstSequence: UInt64, undurable: UInt32, time: UInt64, salt: UInt64,
+        flags: Flags, firstSequence: UInt64, unsynced: UInt32, time: UInt64, salt: UInt64,
         generation: UInt64
     ) {
         let length = UInt32(truncatingIfNeeded: records.count)
         let packed = count | UInt32(flags.rawValue) << 24
-        unsafe target.storeBytes(of: undurable.littleEndian, toByteOffset: 8, as: UInt32.self)
+        let seed = seed(salt: salt, generation: generation, length: length)
+        unsafe target.storeBytes(of: unsynced.littleEndian, toByteOffset: 12, as: UInt32.self)
         unsafe target.storeBytes(
-            of: UInt32(truncatingIfNeeded: firstSequence).littleEndian, toByteOffset: 12,
+            of: UInt32(truncatingIfNeeded: firstSequence).littleEndian, toByteOffset: 16,
             as: UInt32.self)
-        unsafe target.storeBytes(of: packed.littleEndian, toByteOffset: 16, as: UInt32.self)
-        unsafe target.storeBytes(of: time.littleEndian, toByteOffset: 20, as: UInt64.self)
+        unsafe target.storeBytes(of: packed.littleEndian, toByteOffset: 20, as: UInt32.self)
+        unsafe target.storeBytes(of: time.littleEndian, toByteOffset: 24, as: UInt64.self)
         if let source = records.baseAddress {
             unsafe (target + headerByteCount).copyMemory(from: source, byteCount: records.count)
         }
-        let covered = unsafe UnsafeRawBufferPointer(
-            start: target + 8, count: headerByteCount - 8 + records.count)
-        let check = unsafe Checksum.of(
-            covered, seed: seed(salt: salt, generation: generation, length: length))
-        unsafe target.storeBytes(
-            of: UInt32(truncatingIfNeeded: check).littleEndian, toByteOffset: 4, as: UInt32.self)
+        let copied = unsafe UnsafeRawBufferPointer(
+            start: target + headerByteCount, count: records.count)
+        let recordsCheck = unsafe UInt32(truncatingIfNeeded: Checksum.of(copied, seed: seed))
+        unsafe target.storeBytes(of: recordsCheck.littleEndian, toByteOffset: 8, as: UInt32.self)
+        let header = unsafe UnsafeRawBufferPointer(start: target + 8, count: headerByteCount - 8)
+        let check = unsafe UInt32(truncatingIfNeeded: Checksum.of(header, seed: seed))
+        unsafe target.storeBytes(of: check.littleEndian, toByteOffset: 4, as: UInt32.self)
         unsafe target.storeBytes(of: length.littleEndian, as: UInt32.self)
     }
 
-    /// Reads the frame at `offset` of a slot; nil where there is no valid one.
+    /// What stands where a frame may start.
+    @safe enum Item {
+        case frame(StagedFrame)
+        /// A header that is right before records that are not. It is worth as much as any other header, and says
+        /// where the next frame starts.
+        case damaged(StagedFrame)
+        case none
+    }
+
+    /// Reads what stands at `offset` of a slot.
     ///
-    /// - Parameter base: the slot's first sequence.
+    /// - Parameters:
+    ///   - slot: the slot up to the end of its frames.
+    ///   - base: the slot's first sequence.
     @unsafe static func read(
         _ slot: UnsafeRawBufferPointer, at offset: Int, base: UInt64, salt: UInt64,
         generation: UInt64
-    ) -> StagedFrame? {
-        guard offset + headerByteCount <= slot.count else { return nil }
+    ) -> Item {
+        guard offset + headerByteCount <= slot.count else { return .none }
         let length = unsafe slot.loadUnaligned(fromByteOffset: offset, as: UInt32.self).littleEndian
-        guard length > 0, Int(length) <= slot.count - offset - headerByteCount else { return nil }
-        let frame = unsafe trusted(slot, at: offset, base: base)
-        // What cannot be a frame of this slot is told before a checksum over megabytes is computed, at
-        // every eighth byte.
-        guard frame.isPlausible(base: base, slotByteCount: slot.count) else { return nil }
+        guard length > 0, Int(length) <= slot.count - offset - headerByteCount else { return .none }
+        let seed = seed(salt: salt, generation: generation, length: length)
+        let header = unsafe UnsafeRawBufferPointer(
+            rebasing: slot[(offset + 8)..<(offset + headerByteCount)])
         let check = unsafe slot.loadUnaligned(fromByteOffset: offset + 4, as: UInt32.self)
-        let covered = unsafe UnsafeRawBufferPointer(
-            rebasing: slot[(offset + 8)..<(offset + headerByteCount + Int(length))])
-        let computed = unsafe Checksum.of(
-            covered, seed: seed(salt: salt, generation: generation, length: length))
-        guard UInt32(truncatingIfNeeded: computed) == check.littleEndian else { return nil }
-        return frame
+        guard
+            unsafe UInt32(truncatingIfNeeded: Checksum.of(header, seed: seed)) == check.littleEndian
+        else { return .none }
+        let frame = unsafe trusted(slot, at: offset, base: base)
+        guard frame.isPlausible(base: base, slotByteCount: slot.count) else { return .none }
+        let recordsCheck = unsafe slot.loadUnaligned(fromByteOffset: offset + 8, as: UInt32.self)
+        let computed = unsafe UInt32(truncatingIfNeeded: Checksum.of(frame.records, seed: seed))
+        return computed == recordsCheck.littleEndian ? .frame(frame) : .damaged(frame)
     }
 
     /// Whether no field is beyond what a writer writes: a record takes a byte at least, so its slot bounds the
@@ -216,7 +299,7 @@ struct SlotHeader: Equatable {
         let length = unsafe records.count
         return base <= Frame.sequenceLimit && firstSequence >= base && firstSequence - base <= limit
             && count > 0 && Int(count) <= length
-            && (undurable == .max || UInt64(undurable) < firstSequence) && time <= .max / 1000
+            && (unsynced == .max || UInt64(unsynced) < firstSequence) && time <= .max / 1000
     }
 
     /// Reads a frame that this process wrote and nobody can have changed, or that is yet to be checked.
@@ -226,17 +309,17 @@ struct SlotHeader: Equatable {
         _ slot: UnsafeRawBufferPointer, at offset: Int, base: UInt64
     ) -> StagedFrame {
         let length = unsafe slot.loadUnaligned(fromByteOffset: offset, as: UInt32.self).littleEndian
-        let undurable = unsafe slot.loadUnaligned(fromByteOffset: offset + 8, as: UInt32.self)
-        let low = unsafe slot.loadUnaligned(fromByteOffset: offset + 12, as: UInt32.self)
+        let unsynced = unsafe slot.loadUnaligned(fromByteOffset: offset + 12, as: UInt32.self)
+        let low = unsafe slot.loadUnaligned(fromByteOffset: offset + 16, as: UInt32.self)
             .littleEndian
-        let packed = unsafe slot.loadUnaligned(fromByteOffset: offset + 16, as: UInt32.self)
+        let packed = unsafe slot.loadUnaligned(fromByteOffset: offset + 20, as: UInt32.self)
             .littleEndian
-        let time = unsafe slot.loadUnaligned(fromByteOffset: offset + 20, as: UInt64.self)
+        let time = unsafe slot.loadUnaligned(fromByteOffset: offset + 24, as: UInt64.self)
         let start = offset + headerByteCount
         return unsafe StagedFrame(
             firstSequence: base &+ UInt64(low &- UInt32(truncatingIfNeeded: base)),
             count: packed & 0xFF_FFFF, flags: Flags(rawValue: UInt8(packed >> 24)),
-            undurable: undurable.littleEndian, time: time.littleEndian,
+            unsynced: unsynced.littleEndian, time: time.littleEndian,
             records: UnsafeRawBufferPointer(rebasing: slot[start..<start + Int(length)]))
     }
 

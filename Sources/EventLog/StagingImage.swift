@@ -1,4 +1,6 @@
 /// What an unclean end left in the staging file, read into memory and checked.
+///
+/// Only slots that were used are read, so the memory is that of the frames that were written.
 @safe final class StagingImage {
     /// A frame and where it stands in the file.
     struct Found {
@@ -14,24 +16,37 @@
         case image(StagingImage)
     }
 
+    @safe private struct Slot {
+        var header: SlotHeader
+        /// Where in the file it starts.
+        var offset: Int
+        /// Owned: frames point into it. Up to where its frames end.
+        var bytes: UnsafeMutableBufferPointer<UInt8>
+    }
+
     let path: String
     let header: StagingHeader
-    /// Owned: frames point into it.
-    private let bytes: UnsafeMutableBufferPointer<UInt8>
+    /// nil where the header page does not say it, or its checksum is wrong.
+    let published: PublishedProgress?
+    /// In the order of their use.
+    private var slots: [Slot] = []
+    /// Where slots start of which neither header is any good, though something stands there.
+    private(set) var damagedSlots: [Int] = []
+    /// Frames with a good header before damaged records.
+    private(set) var damagedFrames: [Found] = []
 
-    private init(_ file: any DiskFile, header: StagingHeader) throws(SystemError) {
+    private init(
+        _ file: any DiskFile, header: StagingHeader, published: PublishedProgress?
+    ) throws(SystemError) {
         path = file.path
         self.header = header
-        // No longer than the header says, which has a limit of its own.
-        let count = min(try file.byteCount(), header.byteCount)
-        unsafe bytes = .allocate(capacity: count)
-        unsafe bytes.initialize(repeating: 0)
-        var target = unsafe bytes.mutableSpan
-        _ = try file.read(into: &target, at: 0)
+        self.published = published
+        for index in 0..<header.slotCount { try readSlot(index, of: file) }
+        slots.sort { $0.header.generation < $1.header.generation }
     }
 
     deinit {
-        unsafe bytes.deallocate()
+        for slot in slots { unsafe slot.bytes.deallocate() }
     }
 
     static func read(_ environment: LogEnvironment) throws(LogError) -> Content {
@@ -49,47 +64,68 @@
             guard header.storeID == environment.storeID else {
                 return .unusable(.outOfRange(field: "store UUID"))
             }
-            return .image(try StagingImage(file, header: header))
+            // It was written to its full length before it got its name.
+            let byteCount = try file.byteCount()
+            guard byteCount >= header.byteCount else {
+                return .unusable(.truncated(byteCount: byteCount))
+            }
+            let published = PublishedProgress(decodingPage: head.span, salt: header.salt)
+            return .image(try StagingImage(file, header: header, published: published))
         }
     }
 
-    /// Calls back for every valid frame in the order of their sequences. Where one is broken, the next is
-    /// looked for at every multiple of 8.
-    func forEachFrame<E: Error>(_ body: (Found) throws(E) -> Void) throws(E) {
-        let slots = (0..<header.slotCount).compactMap { index in
-            slotHeader(index).map { (index: index, header: $0) }
+    private func readSlot(_ index: Int, of file: any DiskFile) throws(SystemError) {
+        let start = header.slotRange(index).lowerBound
+        let head = try file.bytes(SlotHeader.byteCount, at: start)
+        let copy = try file.bytes(SlotHeader.byteCount, at: start + header.framesEnd)
+        // After power loss one of them may be of the slot's use before, whose frames segments hold.
+        let headers = [head, copy].compactMap { SlotHeader(decoding: $0.span, salt: header.salt) }
+        guard let slotHeader = headers.max(by: { $0.generation < $1.generation }) else {
+            if !(head + copy).allSatisfy({ $0 == 0 }) { damagedSlots.append(start) }
+            return
         }
-        for (index, slot) in slots.sorted(by: { $0.header.generation < $1.header.generation }) {
+        let bytes = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: header.framesEnd)
+        unsafe bytes.initialize(repeating: 0)
+        // Owned from here on, whatever reading throws.
+        unsafe slots.append(Slot(header: slotHeader, offset: start, bytes: bytes))
+        var target = unsafe bytes.mutableSpan
+        _ = try file.read(into: &target, at: start)
+    }
+
+    /// Calls back for every valid frame in the order of their sequences. Where none stands, the next is looked
+    /// for at every multiple of 8.
+    func forEachFrame<E: Error>(_ body: (Found) throws(E) -> Void) throws(E) {
+        damagedFrames = []
+        for slot in slots {
+            let bytes = unsafe UnsafeRawBufferPointer(slot.bytes)
             var offset = SlotHeader.byteCount
-            while offset + StagedFrame.headerByteCount <= header.slotSize {
-                if let found = frame(slot: index, slot, at: offset) {
-                    try body(found)
-                    offset += found.frame.byteCount
-                } else {
+            while offset + StagedFrame.headerByteCount <= bytes.count {
+                let item = unsafe StagedFrame.read(
+                    bytes, at: offset, base: slot.header.firstSequence, salt: header.salt,
+                    generation: slot.header.generation)
+                switch item {
+                case .frame(let frame):
+                    try body(Found(frame: frame, offset: slot.offset + offset))
+                    offset += frame.byteCount
+                case .damaged(let frame):
+                    damagedFrames.append(Found(frame: frame, offset: slot.offset + offset))
+                    offset += frame.byteCount
+                case .none:
                     offset += 8
                 }
             }
         }
     }
 
-    private func slotHeader(_ index: Int) -> SlotHeader? {
-        let range = header.slotRange(index)
-        guard unsafe range.upperBound <= bytes.count else { return nil }
-        return unsafe SlotHeader(decoding: bytes.span.extracting(range), salt: header.salt)
-    }
-
-    private func frame(slot index: Int, _ slot: SlotHeader, at offset: Int) -> Found? {
-        let range = header.slotRange(index)
-        let slotBytes = unsafe UnsafeRawBufferPointer(
-            UnsafeMutableBufferPointer(rebasing: bytes[range]))
-        return unsafe StagedFrame.read(
-            slotBytes, at: offset, base: slot.firstSequence, salt: header.salt,
-            generation: slot.generation
-        ).map { Found(frame: $0, offset: range.lowerBound + offset) }
-    }
-
     /// A copy of a frame's bytes.
     func copy(of found: Found) -> [UInt8] {
-        unsafe Array(bytes[found.offset..<found.offset + found.frame.byteCount])
+        guard
+            let slot = slots.first(where: {
+                (0..<header.framesEnd).contains(found.offset - $0.offset)
+            })
+        else { return [] }
+        let start = found.offset - slot.offset
+        let end = unsafe min(slot.bytes.count, start + found.frame.byteCount)
+        return unsafe Array(slot.bytes[start..<end])
     }
 }

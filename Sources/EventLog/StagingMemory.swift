@@ -35,10 +35,14 @@
         unsafe UnsafeRawBufferPointer(start: slot(index, header), count: header.slotSize)
     }
 
-    func write(_ bytes: [UInt8], slot index: Int, _ header: StagingHeader) {
-        assert(bytes.count <= header.slotSize)
-        unsafe bytes.withUnsafeBytes {
-            unsafe slot(index, header).copyMemory(from: $0.baseAddress!, byteCount: $0.count)
+    /// Begins a slot: its header, and the copy at its end.
+    func write(_ slotHeader: SlotHeader, slot index: Int, _ header: StagingHeader) {
+        let bytes = slotHeader.encoded(salt: header.salt)
+        unsafe bytes.withUnsafeBytes { bytes in
+            let start = unsafe slot(index, header)
+            let source = bytes.baseAddress!  // a slot header is never empty
+            unsafe start.copyMemory(from: source, byteCount: bytes.count)
+            unsafe (start + header.framesEnd).copyMemory(from: source, byteCount: bytes.count)
         }
     }
 
@@ -51,15 +55,15 @@
     /// Makes sure that storing to these bytes needs no room on the disk. Plain memory needs none.
     func reserve(_ range: Range<Int>) throws(SystemError) { try mapping?.reserve(range) }
 
-    /// Shows followers in other processes how far they may read. An aligned store of eight bytes is never
-    /// seen half-done. The marker file's error is ignored: a follower that sees too little only waits.
-    func publish(durable sequence: UInt64) {
-        unsafe (base + StagingHeader.durableOffset).storeBytes(
-            of: sequence.littleEndian, as: UInt64.self)
-        if let marker {
-            var bytes: [UInt8] = []
-            bytes.append(integer: sequence)
-            try? marker.write(bytes.span, at: StagingHeader.durableOffset)
+    /// Shows followers in other processes how far they may read, and recovery what had been synced. An aligned
+    /// store of eight bytes is never seen half-done, though the checksum behind may be a moment late. The marker
+    /// file's error is ignored: a follower that sees too little only waits.
+    func publish(_ progress: PublishedProgress, salt: UInt64) {
+        let bytes = progress.encoded(salt: salt)
+        for offset in stride(from: 0, to: bytes.count, by: 8) {
+            unsafe (base + (StagingHeader.publishedOffset + offset)).storeBytes(
+                of: bytes.span.integer(UInt64.self, at: offset).littleEndian, as: UInt64.self)
         }
+        try? marker?.write(bytes.span, at: StagingHeader.publishedOffset)
     }
 }

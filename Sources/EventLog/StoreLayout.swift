@@ -3,7 +3,9 @@
 ///     airport/                          the store
 ///       LOCK                            held by the one writer
 ///       store.json                      format version, store UUID, time of creation
-///       staging                         write buffer
+///       staging                         write buffer, while the store is open
+///       clean-end                       where the log ended, while the store is closed
+///       log-start                       up to where log was deleted
 ///       log/00000000000000000001.zst    segment, named by its first sequence
 ///       snapshots/00000000000000048000.zst
 ///       database.sqlite                 the materialized database
@@ -20,6 +22,8 @@ package struct StoreLayout: Sendable, Equatable {
     package var lock: String { root + "/LOCK" }
     package var identity: String { root + "/store.json" }
     package var staging: String { root + "/staging" }
+    package var cleanEnd: String { root + "/clean-end" }
+    package var logStart: String { root + "/log-start" }
     package var log: String { root + "/log" }
     package var snapshots: String { root + "/snapshots" }
     package var database: String { root + "/database.sqlite" }
@@ -34,6 +38,19 @@ package struct StoreLayout: Sendable, Equatable {
     package static func temporary(_ path: String) -> String { path + temporarySuffix }
 
     package static func isTemporary(_ name: String) -> Bool { name.hasSuffix(temporarySuffix) }
+
+    /// The files of the log that were not finished.
+    static func temporaries(_ environment: LogEnvironment) throws(LogError) -> [String] {
+        let (disk, layout) = (environment.disk, environment.layout)
+        return try onDisk { () throws(SystemError) in
+            var paths: [String] = []
+            for path in [layout.staging, layout.cleanEnd, layout.logStart].map(temporary)
+            where try disk.exists(path) { paths.append(path) }
+            guard try disk.exists(layout.log) else { return paths }
+            let names = try disk.list(layout.log).filter(isTemporary).sorted()
+            return paths + names.map { layout.log + "/" + $0 }
+        }
+    }
 
     /// A file for bytes that recovery cut off at `sequence`, which nothing has taken yet.
     package func cutOff(

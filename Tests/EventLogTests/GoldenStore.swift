@@ -20,7 +20,7 @@ enum GoldenStore {
     static var headers: [(name: String, bytes: [UInt8])] {
         var segment = SegmentHeader(
             kind: .segment, storeID: LogHarness.storeID, salt: salt, base: 48213, chain: 0xC0FF_EE,
-            previousBase: 1, created: 1_700_000_000_000_000, rawBlockBound: 1 << 20, epoch: 3)
+            other: 1, created: 1_700_000_000_000_000, rawBlockBound: 1 << 20, epoch: 3)
         segment.compatibleFeatures = 8
         var snapshot = segment
         snapshot.kind = .snapshot

@@ -1,39 +1,76 @@
 import EventLog
 import TestSupport
 
-/// Decides what recovery must decide, from the bytes of the files and the rules E1, E2 and E4 alone: slow, plain,
-/// and apart from the code that it judges, of which it uses the decoders of single headers only.
+/// Decides what recovery must decide, from the bytes of the files and the rules E1, E2 and E4 to E7 alone: slow,
+/// plain, and apart from the code that it judges, of which it uses the decoders of single headers only.
 struct LogOracle {
     private var next: UInt64 = 1
     /// Sequences that something says to have been synced.
     private var synced: UInt64 = 0
+    /// The highest epoch that segments tell of.
+    private var epoch: UInt64 = 0
+    private var isUnsupported = false
 
     static func judge(_ disk: SimulatedDisk) -> Verdict {
         var oracle = LogOracle()
-        guard oracle.readSegments(disk) else { return .corrupt }
-        let frames = stagedFrames(disk.readAll(LogHarness.layout.staging) ?? [])
-        for frame in frames where frame.first == oracle.next { oracle.next += frame.count }
-        let stray = frames.filter { $0.first >= oracle.next }.map(\.synced).max() ?? 0
-        return max(oracle.synced, stray) >= oracle.next ? .corrupt : .prefix(end: oracle.next - 1)
+        let start = oracle.edge(.start, disk.readAll(LogHarness.layout.logStart))
+        let cleanEnd = oracle.edge(.cleanEnd, disk.readAll(LogHarness.layout.cleanEnd))
+        guard oracle.readSegments(disk, deleted: start?.sequence ?? 0) else {
+            return oracle.isUnsupported ? .unsupported : .corrupt
+        }
+        let bytes = disk.readAll(LogHarness.layout.staging)
+        let staging = bytes.flatMap(StagedBytes.init)
+        for frame in staging?.frames ?? [] where frame.isWhole && frame.first == oracle.next {
+            oracle.next += frame.count
+        }
+        let stray =
+            (staging?.frames ?? []).filter { $0.first >= oracle.next || !$0.isWhole }
+            .map(\.synced).max() ?? 0
+        let proven = [
+            oracle.synced, stray, staging?.synced ?? 0, start?.sequence ?? 0,
+            cleanEnd?.sequence ?? 0,
+        ]
+        let end = oracle.next - 1
+        guard proven.allSatisfy({ $0 <= end }) else { return .corrupt }
+        // E7, by the table of what is there.
+        let isNew =
+            bytes == nil && disk.readAll(LogHarness.layout.cleanEnd) == nil
+            && LogHarness.segments(on: disk).isEmpty
+        let isClosed = cleanEnd.map { bytes == nil || $0.epoch >= staging?.epoch ?? .max } ?? false
+        let isOpen = staging.map { $0.epoch >= max(oracle.epoch, cleanEnd?.epoch ?? 0) } ?? false
+        guard isNew || isOpen || isClosed && cleanEnd?.sequence == end else { return .corrupt }
+        return .prefix(end: end)
+    }
+
+    private func edge(_ kind: LogEdge.Kind, _ bytes: [UInt8]?) -> LogEdge? {
+        guard let bytes, let edge = try? LogEdge(kind, decoding: bytes.span) else { return nil }
+        return edge.storeID == LogHarness.storeID ? edge : nil
     }
 
     /// False when the rules need no look at staging to see damage.
-    private mutating func readSegments(_ disk: SimulatedDisk) -> Bool {
+    private mutating func readSegments(_ disk: SimulatedDisk, deleted: UInt64) -> Bool {
         let paths = LogHarness.segments(on: disk)
         for (index, path) in paths.enumerated() {
             let bytes = disk.readAll(path) ?? []
             let isLast = index == paths.count - 1
             let base = StoreLayout.sequence(ofFileNamed: String(path.suffix(24))) ?? 0
-            guard let header = try? SegmentHeader(decoding: bytes.span) else {
+            let header: SegmentHeader
+            do throws(FormatFault) {
+                header = try SegmentHeader(decoding: bytes.span)
+            } catch {
+                isUnsupported = error.isNewer
                 // E4, and E1 for all but the last.
-                guard isLast, bytes.count <= SegmentHeader.byteCount else { return false }
+                guard !error.isNewer, isLast, bytes.count <= SegmentHeader.byteCount else {
+                    return false
+                }
                 synced = max(synced, base - 1)
                 continue
             }
             guard header.base == base, header.storeID == LogHarness.storeID,
-                index == 0 || base == next
+                index == 0 ? base <= deleted + 1 : base == next
             else { return false }
             if index == 0 { next = base }
+            epoch = max(epoch, header.epoch)
             let (end, isSealed) = walk(bytes, header)
             if isSealed { continue }
             // E1: another segment is made only when this one has been sealed.
@@ -83,57 +120,77 @@ struct LogOracle {
         guard offset + BlockHeader.byteCount <= bytes.count else { return nil }
         return try? BlockHeader(decoding: bytes.span.extracting(offset...), salt: salt)
     }
+}
 
-    private struct FrameFound {
+/// A staging file, read by the diagram in StagingFormat.swift.
+private struct StagedBytes {
+    struct Frame {
         var first: UInt64
         var count: UInt64
         var synced: UInt64
+        /// Its records match their checksum, too.
+        var isWhole: Bool
     }
 
-    /// All valid frames by sequence, from the diagram in StagingFormat.swift.
-    private static func stagedFrames(_ bytes: [UInt8]) -> [FrameFound] {
+    /// By sequence.
+    var frames: [Frame] = []
+    /// What the header page says to have been synced; 0 where it says nothing.
+    var synced: UInt64 = 0
+    var epoch: UInt64
+    private let bytes: [UInt8]
+    private let salt: UInt64
+
+    init?(_ bytes: [UInt8]) {
         guard let header = try? StagingHeader(decoding: bytes.span),
-            header.storeID == LogHarness.storeID
-        else { return [] }
-        var frames: [FrameFound] = []
-        for slot in 0..<header.slotCount {
-            let start = StagingHeader.byteCount + slot * header.slotSize
-            let end = start + header.slotSize
-            guard end <= bytes.count, integer(bytes, start + 16, 4) == check(bytes, start, header)
-            else { continue }
-            let base = integer(bytes, start, 8)
-            let generation = integer(bytes, start + 8, 8)
-            var offset = start + 64
-            while offset + 28 <= end {
-                let length = Int(integer(bytes, offset, 4))
-                let seed =
-                    header.salt ^ (generation &* 0x9E37_79B9_7F4A_7C15) ^ (UInt64(length) << 32)
-                let covered = offset + 8..<max(offset + 8, min(end, offset + 28 + length))
-                let sum = Checksum.low(bytes.span.extracting(covered), seed: seed)
-                guard length > 0, offset + 28 + length <= end,
-                    integer(bytes, offset + 4, 4) == UInt64(sum)
-                else {
-                    offset += 8
-                    continue
-                }
-                let first = base + (integer(bytes, offset + 12, 4) - base & 0xFFFF_FFFF)
-                frames.append(
-                    FrameFound(
-                        first: first, count: integer(bytes, offset + 16, 3),
-                        synced: first - 1 - integer(bytes, offset + 8, 4)))
-                offset += (28 + length + 7) / 8 * 8
-            }
+            header.storeID == LogHarness.storeID,
+            bytes.count >= 8192 + header.slotCount * header.slotSize
+        else { return nil }
+        self.bytes = bytes
+        salt = header.salt
+        epoch = header.epoch
+        if Checksum.of(bytes.span.extracting(64..<80), seed: salt) == integer(80, 8) {
+            synced = integer(72, 8)
         }
-        return frames.sorted { $0.first < $1.first }
+        for slot in 0..<header.slotCount {
+            let start = 8192 + slot * header.slotSize
+            readFrames(start, end: start + header.slotSize - 64)
+        }
+        frames.sort { $0.first < $1.first }
     }
 
-    private static func check(_ bytes: [UInt8], _ start: Int, _ header: StagingHeader) -> UInt64 {
-        let isUsed = integer(bytes, start, 8) > 0 && integer(bytes, start + 8, 8) > 0
-        let sum = Checksum.low(bytes.span.extracting(start..<start + 16), seed: header.salt)
-        return isUsed ? UInt64(sum) : .max
+    private mutating func readFrames(_ start: Int, end: Int) {
+        let heads = [start, end].filter { integer($0, 8) > 0 && integer($0 + 8, 8) > 0 }
+            .filter { at in
+                UInt64(Checksum.low(bytes.span.extracting(at..<at + 16), seed: salt))
+                    == integer(at + 16, 4)
+            }
+        guard let head = heads.max(by: { integer($0 + 8, 8) < integer($1 + 8, 8) }) else { return }
+        let (base, generation) = (integer(head, 8), integer(head + 8, 8))
+        var offset = start + 64
+        while offset + 32 <= end {
+            let length = integer(offset, 4)
+            let seed = salt ^ (generation &* 0x9E37_79B9_7F4A_7C15) ^ (length << 32)
+            let after = offset + 32 + Int(length)
+            guard length > 0, after <= end, check(offset + 8..<offset + 32, seed, offset + 4)
+            else {
+                offset += 8
+                continue
+            }
+            let first = base + (integer(offset + 16, 4) - base & 0xFFFF_FFFF)
+            frames.append(
+                Frame(
+                    first: first, count: integer(offset + 20, 3),
+                    synced: first - 1 - integer(offset + 12, 4),
+                    isWhole: check(offset + 32..<after, seed, offset + 8)))
+            offset = (after + 7) / 8 * 8
+        }
     }
 
-    private static func integer(_ bytes: [UInt8], _ start: Int, _ count: Int) -> UInt64 {
+    private func check(_ range: Range<Int>, _ seed: UInt64, _ at: Int) -> Bool {
+        UInt64(Checksum.low(bytes.span.extracting(range), seed: seed)) == integer(at, 4)
+    }
+
+    private func integer(_ start: Int, _ count: Int) -> UInt64 {
         (0..<count).reduce(0) { $0 | UInt64(bytes[start + $1]) << UInt64(8 * $1) }
     }
 }

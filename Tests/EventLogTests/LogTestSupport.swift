@@ -18,6 +18,14 @@ extension LogHarness {
         }
     }
 
+    /// Staging as power loss may leave it: nothing in its slots.
+    func eraseStagedFrames() throws {
+        let path = Self.layout.staging
+        guard let bytes = disk.readAll(path) else { return }
+        let zeros = [UInt8](repeating: 0, count: bytes.count - StagingHeader.byteCount)
+        try disk.overwrite(path, bytes.prefix(StagingHeader.byteCount) + zeros)
+    }
+
     /// A harness over another state of the disk, with what this one knows to have been appended.
     static func opened(
         _ disk: SimulatedDisk, options: LogOptions, witnesses: [Witness] = []

@@ -54,6 +54,6 @@ import Testing
         try harness.append(commits: 7)
         harness.makeDurable()
         let marker = try #require(harness.disk.readAll(LogHarness.layout.staging))
-        #expect(marker[56] == 7)
+        #expect(marker[64] == 7)
     }
 }

@@ -29,7 +29,7 @@ import Testing
         let staging = LogHarness.layout.staging
         // The second slot is the first to be used; its head has 64 bytes.
         let slot = StagingHeader.byteCount + harness.options.slotSize
-        try harness.disk.flip(staging, at: slot + 64 + 8)
+        try harness.disk.flip(staging, at: slot + 64 + 32)
         try harness.disk.flip(try #require(harness.segments.last), at: SegmentHeader.byteCount + 20)
         let corruption = try #require(try harness.open().recovery.corruption)
         #expect(corruption.firstLost == 1)
@@ -106,7 +106,7 @@ import Testing
         let bytes = try #require(harness.disk.readAll(last))
         harness.crash(.process)
         try harness.disk.overwrite(last, Array(bytes.prefix(SegmentHeader.byteCount)))
-        try harness.disk.erase(LogHarness.layout.staging)
+        try harness.eraseStagedFrames()
         try harness.disk.flip(first, at: SegmentHeader.byteCount + BlockHeader.byteCount + 4)
         let log = try harness.open()
         #expect(log.recovery.corruption?.path == first)
@@ -149,29 +149,70 @@ import Testing
         harness.makeDurable()
         try harness.append(commits: 2)
         harness.crash(.process)
-        try harness.disk.flip(LogHarness.layout.staging, at: 4096 + 4096 + 64 + 30)
+        try harness.disk.flip(
+            LogHarness.layout.staging, at: StagingHeader.byteCount + 4096 + 64 + 34)
         let log = try harness.open()
         #expect(log.recovery.commitsFromStaging == 2)
         #expect(try harness.fault(mayLoseUnsynced: false) == nil)
     }
 
-    @Test func noStagedFrameIsDroppedWithADamagedHeaderUnlessAllOfItIsKept() throws {
+    @Test(arguments: 0..<56) func aDamagedStagingHeaderIsToldAndReadFromItsCopy(offset: Int) throws
+    {
         let harness = try StoreShape.stagedFrames.made()
-        let path = LogHarness.layout.staging
-        let staged = try #require(harness.disk.readAll(path))
-        for offset in 0..<56 {
+        try harness.disk.flip(LogHarness.layout.staging, at: offset, mask: 0x01)
+        let log = try harness.open()
+        #expect(log.judgement.findings.map(\.severity) == [.warning])
+        #expect(try harness.fault(mayLoseUnsynced: false) == nil)
+    }
+
+    @Test func aStagingFileOfWhichBothHeadersAreDamagedIsNotPassedOver() throws {
+        let harness = try StoreShape.stagedFrames.made()
+        for page in 0..<2 { try harness.disk.flip(LogHarness.layout.staging, at: page * 4096 + 30) }
+        let files = harness.disk.allFiles.map { harness.disk.readAll("/" + $0) }
+        let log = try harness.open()
+        #expect(log.recovery.corruption?.path == LogHarness.layout.staging)
+        #expect(log.recovery.corruption?.lost == nil, "nothing shows how much it held")
+        #expect(harness.disk.allFiles.map { harness.disk.readAll("/" + $0) } == files)
+    }
+
+    @Test func aDamagedSlotHeaderIsReadFromItsCopy() throws {
+        let harness = LogHarness()
+        try harness.open()
+        try harness.append(commits: 3)
+        harness.crash(.process)
+        let slot = StagingHeader.byteCount + harness.options.slotSize
+        for offset in [0, 8, 16] {
             let disk = harness.disk.snapshot()
-            try disk.flip(path, at: offset, mask: 0x01)
-            let damaged = try #require(disk.readAll(path))
-            do {
-                let log = try LogHarness.opened(disk, options: .tiny)
-                #expect(log.recovery.tornReason != nil, "offset \(offset)")
-                let kept = log.recovery.cutOff.compactMap(disk.readAll)
-                #expect(kept.contains(damaged), "offset \(offset)")
-            } catch {
-                Issue.record("offset \(offset): \(error)")
-            }
+            try disk.flip(LogHarness.layout.staging, at: slot + offset)
+            let log = try LogHarness.opened(disk, options: harness.options)
+            #expect(log.recovery.commitsFromStaging == 3)
         }
-        #expect(staged.count > 56)
+    }
+
+    /// Of what it held nothing is known, and nothing shows that it was durable.
+    @Test func aSlotOfWhichBothHeadersAreDamagedIsTold() throws {
+        let harness = LogHarness()
+        try harness.open()
+        try harness.append(commits: 3)
+        harness.crash(.process)
+        let slot = StagingHeader.byteCount + harness.options.slotSize
+        try harness.disk.flip(LogHarness.layout.staging, at: slot)
+        try harness.disk.flip(LogHarness.layout.staging, at: slot + harness.options.slotSize - 64)
+        let log = try harness.open()
+        #expect(log.judgement.isTorn)
+        #expect(log.judgement.findings.contains { $0.severity == .torn && $0.offset == slot })
+    }
+
+    @Test func stagedCommitsBehindADamagedOneAreToldAndKept() throws {
+        let harness = LogHarness()
+        try harness.open()
+        try harness.append(commits: 9)
+        harness.crash(.process)
+        let slot = StagingHeader.byteCount + harness.options.slotSize
+        try harness.disk.flip(LogHarness.layout.staging, at: slot + 64 + 32)
+        let log = try harness.open()
+        #expect(log.judgement.isTorn)
+        #expect(log.judgement.steps.contains(.cutStaged(commits: 8, sequences: 2...9)))
+        #expect(log.recovery.cutOff.count == 1)
     }
 }

@@ -72,7 +72,9 @@ import Testing
         try base.append(commits: 3)
         base.makeDurable()
         try base.append(commits: 1)
-        let end = try #require(base.disk.readAll(LogHarness.layout.staging)?.lastIndex { $0 != 0 })
+        let slotEnd = StagingHeader.byteCount + 2 * base.options.slotSize - 64
+        let staged = try #require(base.disk.readAll(LogHarness.layout.staging)?.prefix(slotEnd))
+        let end = try #require(staged.lastIndex { $0 != 0 })
         try base.append(commits: 5)
         base.crash(.process)
         try base.disk.flip(LogHarness.layout.staging, at: end)

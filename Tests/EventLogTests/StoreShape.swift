@@ -58,13 +58,20 @@ enum Verdict: Equatable {
     case prefix(end: UInt64)
     /// Damage that was named.
     case corrupt
+    /// A newer version seems to have written it.
+    case unsupported
 }
 
 extension LogHarness {
     /// Opens a state of the disk and reads it all. Throws where something is there that was not appended so, or
     /// an error is no named damage.
     func verdict(of disk: SimulatedDisk) throws -> Verdict {
-        let log = try Self.opened(disk, options: options)
+        let log: Log
+        do {
+            log = try Self.opened(disk, options: options)
+        } catch LogError.unsupported {
+            return .unsupported
+        }
         var found: [Appended] = []
         do {
             found = try Self.readAll(log)

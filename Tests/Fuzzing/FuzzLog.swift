@@ -34,6 +34,13 @@ enum FuzzLog {
         let base = bytes.count >= 48 ? bytes.span.integer(UInt64.self, at: 40) : 1
         let disk = emptyDisk.snapshot()
         try disk.overwrite(layout.segment(base), bytes)
+        if base > 1, bytes.count >= SegmentHeader.byteCount {
+            let chain = bytes.span.integer(UInt64.self, at: 48)
+            let start = LogEdge(
+                .start, of: LogHarness.storeID, at: base - 1, chain: chain, epoch: 0)
+            try disk.overwrite(layout.logStart, start.encoded())
+        }
+        try disk.overwrite(layout.staging, try FuzzSeeds.openStaging())
         return try use(disk)
     }
 
@@ -46,7 +53,7 @@ enum FuzzLog {
     private static func segment(of input: [UInt8]) -> [UInt8] {
         let header = SegmentHeader(
             kind: .segment, storeID: LogHarness.storeID, salt: 7, base: 1,
-            chain: LogHarness.storeID.low, previousBase: 0, created: 1_700_000_000_000_000,
+            chain: LogHarness.storeID.low, other: 0, created: 1_700_000_000_000_000,
             rawBlockBound: 1 << 20, epoch: 1)
         let raw = Array(input.dropFirst(2))
         let packed = RightChecksums.pack(raw)

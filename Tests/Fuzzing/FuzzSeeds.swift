@@ -115,6 +115,17 @@ enum FuzzSeeds {
 
     static func killed() throws -> SimulatedDisk { try killedStore.get() }
 
+    /// Staging of a store that is open and holds nothing, later than any epoch that a segment may have.
+    static func openStaging() throws -> [UInt8] {
+        let harness = try log(commits: 0)
+        guard var bytes = harness.disk.readAll(FuzzLog.layout.staging) else {
+            throw FuzzFailure("there is no staging file to start from")
+        }
+        bytes.store(integer: UInt64.max - 1, at: 48)
+        RightChecksums.inStaging(&bytes)
+        return bytes
+    }
+
     static func stagings() throws -> [[UInt8]] {
         guard let bytes = try killed().readAll(FuzzLog.layout.staging) else {
             throw FuzzFailure("there is no staging file to start from")

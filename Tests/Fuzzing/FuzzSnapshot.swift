@@ -83,7 +83,7 @@ enum FuzzSnapshot {
     private static func snapshot(of input: [UInt8]) -> [UInt8] {
         let header = SegmentHeader(
             kind: .snapshot, storeID: LogHarness.storeID, salt: 7, base: 1000, chain: 5,
-            previousBase: 0, created: 1_700_000_000_000_000, rawBlockBound: 1 << 20, epoch: 0)
+            other: 0, created: 1_700_000_000_000_000, rawBlockBound: 1 << 20, epoch: 0)
         let define = FuzzSeeds.define
         var schemas: [UInt8] = [Operation.preamble.rawValue, 0, 0]
         schemas.append(varint: UInt64(define.count))

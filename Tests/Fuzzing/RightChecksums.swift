@@ -59,9 +59,9 @@ enum RightChecksums {
     /// Of a staging file: first page, slots, frames.
     static func inStaging(_ bytes: inout [UInt8]) {
         guard bytes.count >= StagingHeader.byteCount else { return }
-        let check = Checksum.of(bytes.span.extracting(0..<48), seed: 0)
-        bytes.store(integer: check, at: 48)
-        guard let header = try? StagingHeader(decoding: bytes.span), header.slotSize >= 64 else {
+        let check = Checksum.of(bytes.span.extracting(0..<56), seed: 0)
+        bytes.store(integer: check, at: 56)
+        guard let header = try? StagingHeader(decoding: bytes.span), header.slotSize >= 128 else {
             return
         }
         for slot in 0..<header.slotCount {
@@ -75,15 +75,19 @@ enum RightChecksums {
         let start = slot.lowerBound
         let check = Checksum.low(bytes.span.extracting(start..<start + 16), seed: salt)
         bytes.store(integer: check, at: start + 16)
+        bytes.replaceSubrange(slot.suffix(64), with: bytes[start..<start + 64])
         let generation = bytes.span.integer(UInt64.self, at: start + 8)
         var offset = start + 64
-        while offset + 28 <= slot.upperBound {
+        let framesEnd = slot.upperBound - 64
+        while offset + 32 <= framesEnd {
             let length = bytes.span.integer(UInt32.self, at: offset)
-            let end = offset + 28 + Int(length)
-            guard length > 0, end <= slot.upperBound else { return }
+            let end = offset + 32 + Int(length)
+            guard length > 0, end <= framesEnd else { return }
             let seed =
                 salt ^ (generation &* 0x9E37_79B9_7F4A_7C15) ^ (UInt64(length) << 32)
-            let check = Checksum.low(bytes.span.extracting(offset + 8..<end), seed: seed)
+            let records = Checksum.low(bytes.span.extracting(offset + 32..<end), seed: seed)
+            bytes.store(integer: records, at: offset + 8)
+            let check = Checksum.low(bytes.span.extracting(offset + 8..<offset + 32), seed: seed)
             bytes.store(integer: check, at: offset + 4)
             offset = (end + 7) & ~7
         }

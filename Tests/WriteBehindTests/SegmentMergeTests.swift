@@ -162,6 +162,10 @@ import WriteBehind
         if !hasFollower {
             try disk.erase(PastHarness.layout.segment(bases[3]))
             end = bases[3] - 1
+            let chain = try #require(SegmentList(harness.environment).segments.last?.nextChain)
+            let closed = LogEdge(
+                .cleanEnd, of: harness.environment.storeID, at: end, chain: chain, epoch: 99)
+            try disk.overwrite(PastHarness.layout.cleanEnd, closed.encoded())
         }
         let log = try harness.open()
         #expect(log.recovery.corruption == nil)

@@ -1,4 +1,4 @@
-import EventLog
+package import EventLog
 
 /// What a store's database is worth beside its log: one judgement for `verify`, `recover` and what opening does.
 package enum DatabaseJudgement: Sendable {

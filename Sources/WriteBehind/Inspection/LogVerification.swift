@@ -122,25 +122,3 @@ package struct LogVerification: Sendable {
                 evidence: Evidence.sealed.label))
     }
 }
-
-extension Finding {
-    package init(_ damage: Corruption) {
-        self.init(
-            severity: .corrupt, path: damage.path, offset: damage.offset,
-            lost: damage.firstLost...damage.firstLost, reason: damage.reason,
-            evidence: damage.evidence.label)
-    }
-}
-
-extension Evidence {
-    /// With the number that recovery's rules give it.
-    package var label: String {
-        switch self {
-        case .sealed: "E1: \(self)"
-        case .laterWitness: "E2: \(self)"
-        case .appliedBy: "E3: \(self)"
-        case .headerLost: "E4: \(self)"
-        case .published: "\(self)"
-        }
-    }
-}

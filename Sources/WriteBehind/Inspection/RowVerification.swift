@@ -1,4 +1,4 @@
-import EventLog
+package import EventLog
 
 extension StoreInspection {
     /// Puts the rows at the log's end together from snapshot and log, as a replay or a rebuilt database would, and

@@ -1,30 +1,5 @@
 package import EventLog
 
-/// Something that is wrong, and how we know.
-package struct Finding: Sendable, Equatable {
-    package enum Severity: String, Sendable, Comparable {
-        /// Nothing is lost: derived data, or a file that is in nobody's way.
-        case warning
-        /// The end of the log, which nobody had been told was durable.
-        case torn
-        case corrupt
-
-        package static func < (left: Severity, right: Severity) -> Bool {
-            let order: [Severity] = [.warning, .torn, .corrupt]
-            return order.firstIndex(of: left) ?? 0 < order.firstIndex(of: right) ?? 0
-        }
-    }
-
-    package var severity: Severity
-    package var path: String
-    package var offset: Int?
-    /// The sequences that cannot be read.
-    package var lost: ClosedRange<UInt64>?
-    package var reason: String
-    /// `E1` to `E4`, as recovery counts them, and in words.
-    package var evidence: String?
-}
-
 /// One segment, read wholly. It goes on behind damage, to tell all of it.
 package struct SegmentCheck: Sendable {
     package let base: UInt64

@@ -1,0 +1,98 @@
+/// What is on disk of a log, and what the evidence says of it. Made by ``Judge``, which changes nothing.
+///
+/// `open`, `verify`, `status`, `recover` and salvage all go by the same judgement. What ``steps`` lists is what
+/// opening the log for writing does, and ``damage`` is why it would be opened for reading only.
+package struct Judgement: Equatable, Sendable {
+    /// How the log was left.
+    package enum Left: Equatable, Sendable {
+        /// Nothing was ever written.
+        case new
+        /// Its last writer closed it.
+        case closed
+        /// Its last writer ended without closing it.
+        case open
+        /// Nothing says how it was left: damage, unless the log is read only up to other damage.
+        case unknown
+    }
+
+    package enum Step: Equatable, Sendable {
+        /// A file that was not finished is removed.
+        case removeTemporary(path: String)
+        /// A segment is removed whose records all stand in the one that it was merged into.
+        case removeMerged(path: String)
+        /// The last segment never got its whole header. It is kept in `quarantine/`.
+        case removeUnmade(path: String, bytes: Int)
+        /// Bytes behind the last good block are kept in `quarantine/`.
+        case cutTail(path: String, offset: Int, bytes: Int)
+        /// Staged commits that do not continue the log are kept in `quarantine/`.
+        case cutStaged(commits: Int, sequences: ClosedRange<UInt64>)
+        /// A staging file that cannot be read is kept in `quarantine/`.
+        case keepStaging(path: String)
+        /// Staged commits go into the log.
+        case takeStaged(commits: Int, through: UInt64)
+        /// The last segment is written anew and sealed.
+        case rewrite(path: String)
+    }
+
+    package internal(set) var left = Left.new
+    /// The first sequence that the log holds; 1 for an empty one.
+    package internal(set) var first: UInt64 = 1
+    /// The last sequence that segments hold, before any damage.
+    package internal(set) var written: UInt64 = 0
+    /// The last sequence that opening goes on from. Where there is damage, that is ``written``.
+    package internal(set) var end: UInt64 = 0
+    /// What the last writer had published, where staging says so.
+    package internal(set) var published: PublishedProgress?
+    /// Why the log can only be read.
+    package internal(set) var damage: Corruption?
+    /// All that is wrong, the damage included, in the order of the log.
+    package internal(set) var findings: [Finding] = []
+    /// What opening does, or would do if there were no damage.
+    package internal(set) var steps: [Step] = []
+
+    /// Whether bytes or commits at the end of the log were left half written and are going to be cut off.
+    package var isTorn: Bool { damage == nil && findings.contains { $0.severity == .torn } }
+}
+
+/// Something that is wrong, and how we know.
+package struct Finding: Sendable, Equatable {
+    package enum Severity: String, Sendable, Comparable {
+        /// Nothing is lost: derived data, a copy, or a file that is in nobody's way.
+        case warning
+        /// The end of the log. Nothing shows that it had been durable.
+        case torn
+        case corrupt
+
+        package static func < (left: Severity, right: Severity) -> Bool {
+            let order: [Severity] = [.warning, .torn, .corrupt]
+            return order.firstIndex(of: left) ?? 0 < order.firstIndex(of: right) ?? 0
+        }
+    }
+
+    package var severity: Severity
+    package var path: String
+    package var offset: Int?
+    /// The sequences that cannot be read, as far as they are known.
+    package var lost: ClosedRange<UInt64>?
+    package var reason: String
+    /// With the number that Recovery gives it, and in words.
+    package var evidence: String?
+
+    package init(
+        severity: Severity, path: String, offset: Int?, lost: ClosedRange<UInt64>?, reason: String,
+        evidence: String? = nil
+    ) {
+        self.severity = severity
+        self.path = path
+        self.offset = offset
+        self.lost = lost
+        self.reason = reason
+        self.evidence = evidence
+    }
+
+    package init(_ damage: Corruption) {
+        self.init(
+            severity: .corrupt, path: damage.path, offset: damage.offset, lost: damage.lost,
+            reason: damage.reason, evidence: damage.evidence.label)
+    }
+}

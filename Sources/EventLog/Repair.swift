@@ -1,0 +1,128 @@
+// Making a log whole again, so that it can be continued.
+//
+// Nothing is repaired in place, and page cache is not trusted after an unclean end: the last segment
+// is written anew (its good blocks, then staging's frames, footer), synced, verified and renamed over
+// the old one. What is cut off is kept in `quarantine/`. Only then are sequence numbers assigned, after
+// a fresh staging file with a new salt has replaced the old one.
+//
+// Each step leaves a state that recovery, run again, turns into the same result:
+//
+//   state on disk                         what running again does
+//   nothing done                          all of it
+//   temporaries removed in part           removes the others
+//   quarantine copy written               writes another copy under a free name
+//   temporary segment written             removes it, writes it again
+//   leftovers of a merge removed in part  removes the others (SegmentMerge.swift)
+//   last segment replaced                 finds it sealed; staging's frames are in it; writes it anew
+//   staging replaced                      finds no frames
+//   clean-end removed                     nothing
+
+/// Does what a ``Judge`` has planned.
+struct Repair {
+    private let judge: Judge
+    private let environment: LogEnvironment
+    private let options: LogOptions
+    private(set) var report = RecoveryReport()
+
+    init(_ judge: Judge, options: LogOptions) {
+        self.judge = judge
+        environment = judge.environment
+        self.options = options
+        report = RecoveryReport(judge.judgement)
+    }
+
+    /// Makes the log whole and durable. Nothing of it is repaired in place.
+    mutating func run() throws(LogError) {
+        assert(judge.judgement.damage == nil)
+        try removeTemporaries()
+        if !judge.leftovers.isEmpty { try SegmentMerge.remove(judge.leftovers, environment) }
+        if judge.isStagingUnusable { try keepFile(environment.layout.staging, as: "staging") }
+        guard judge.needsRewriting else { return }
+        report.wasUnclean = true
+        try keepWhatIsCutOff()
+        if let stillborn = judge.stillborn {
+            try onDisk { () throws(SystemError) in try environment.disk.remove(stillborn.path) }
+        }
+        let epoch = judge.staging?.header.epoch ?? judge.last?.segment.header.epoch ?? 0
+        try SegmentRewrite(environment, options: options, epoch: epoch)
+            .replace(
+                judge.last, appending: judge.frames, segmentsEnd: judge.segmentsEnd, end: judge.end)
+        // The names of what was removed, created or replaced, and of the segments before them.
+        try onDisk { () throws(SystemError) in
+            try environment.disk.synchronizeDirectory(environment.layout.log)
+        }
+    }
+
+    private func removeTemporaries() throws(LogError) {
+        try onDisk { () throws(SystemError) in
+            for path in judge.temporaries { try environment.disk.remove(path) }
+        }
+    }
+
+    private mutating func keepWhatIsCutOff() throws(LogError) {
+        if let last = judge.last, last.end < last.fileByteCount {
+            try keep("segment-tail") { (write) throws(LogError) in
+                var offset = last.end
+                while offset < last.fileByteCount {
+                    let bytes = try last.segment.read(1 << 20, at: offset)
+                    guard !bytes.isEmpty else { return }
+                    try write(bytes)
+                    offset += bytes.count
+                }
+            }
+        }
+        if let staging = judge.staging, !judge.strays.isEmpty {
+            let strays = judge.strays
+            try keep("staging-frames") { (write) throws(LogError) in
+                for stray in strays { try write(staging.copy(of: stray)) }
+            }
+        }
+        if let stillborn = judge.stillborn { try keepFile(stillborn.path, as: "segment-header") }
+    }
+
+    private mutating func keepFile(_ path: String, as what: String) throws(LogError) {
+        let file = try onDisk { () throws(SystemError) in try environment.disk.open(path, .read) }
+        try keep(what) { (write) throws(LogError) in
+            var offset = 0
+            while true {
+                let bytes = try onDisk { () throws(SystemError) in
+                    try file.bytes(1 << 20, at: offset)
+                }
+                guard !bytes.isEmpty else { return }
+                try write(bytes)
+                offset += bytes.count
+            }
+        }
+    }
+
+    /// Writes a file into `quarantine/` and syncs it, with its name.
+    private mutating func keep(
+        _ what: String,
+        _ fill: (_ write: ([UInt8]) throws(LogError) -> Void) throws(LogError) -> Void
+    ) throws(LogError) {
+        let (disk, layout) = (environment.disk, environment.layout)
+        let sequence = judge.end.nextSequence
+        let path = try onDisk { () throws(SystemError) in
+            try layout.cutOff(what, at: sequence, on: disk)
+        }
+        do throws(LogError) {
+            let file = try onDisk { () throws(SystemError) in
+                try disk.open(path, .createExclusively)
+            }
+            var offset = 0
+            try fill { (bytes) throws(LogError) in
+                try onDisk { () throws(SystemError) in try file.write(bytes.span, at: offset) }
+                offset += bytes.count
+            }
+            try onDisk { () throws(SystemError) in
+                try file.synchronize()
+                try disk.synchronizeDirectory(layout.quarantine)
+            }
+        } catch {
+            // What it copies is still where it was. The next try makes another copy.
+            try? disk.remove(path)
+            throw error
+        }
+        report.cutOff.append(path)
+    }
+}
