@@ -245,10 +245,10 @@ package final class Staging: Sendable {
     func next(_ cursor: inout Cursor) throws(LogError) -> StagedFrame? {
         if cursor.offset >= cursor.knownEnd, !refresh(&cursor) { return nil }
         let index = Int(cursor.generation % UInt64(header.slotCount))
-        let frame = unsafe StagedFrame.read(
+        let item = unsafe StagedFrame.read(
             memory.slotBytes(index, header), at: cursor.offset, base: cursor.nextSequence,
             salt: header.salt, generation: cursor.generation)
-        guard let frame, frame.firstSequence == cursor.nextSequence else {
+        guard case .frame(let frame) = item, frame.firstSequence == cursor.nextSequence else {
             throw .bufferChanged(sequence: cursor.nextSequence)
         }
         cursor.offset += frame.byteCount

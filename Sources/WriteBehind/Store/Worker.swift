@@ -188,9 +188,13 @@ extension Worker {
         }
     }
 
-    /// Runs `body` on a thread of its own and does not wait for it.
+    /// Runs `body` on a thread of its own and does not wait for it; here, where no thread is to be had.
     package static func detached(_ name: String, _ body: @escaping @Sendable () -> Void) {
-        Thread.start(named: "wb-\(name)", body)
+        do throws(NoThread) {
+            try NamedThread.start(named: "wb-\(name)", body)
+        } catch {
+            body()
+        }
     }
 
     /// ``waiting(_:_:)`` for what throws.
