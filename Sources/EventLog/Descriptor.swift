@@ -1,17 +1,19 @@
+import CLinux
 import Glibc
 
-/// An open file descriptor with one owner, and the only place that holds its number.
+/// An open file descriptor with one owner. Only ``PosixDirectory`` looks at its number, too.
 ///
 /// Dropping the value closes it. The error of that close is lost, which is right: what has to
 /// survive was synchronized before, and nothing may rest on a close.
 struct Descriptor: ~Copyable, Sendable {
-    private let number: Int32
+    fileprivate let number: Int32
 
     /// Opens `path`, never through a link in its last component, never kept across `exec`.
-    init(opening path: String, _ flags: Int32) throws(SystemError) {
-        try refuseNUL(in: path, call: "open")
-        number = try systemCall("open", on: path) {
-            unsafe Glibc::open(path, flags | O_CLOEXEC | O_NOFOLLOW, 0o600)
+    init(
+        opening path: String, _ flags: Int32, from directory: PosixDirectory? = nil
+    ) throws(SystemError) {
+        number = try at(directory, path, "open") { start, name in
+            unsafe openat(start, name, flags | O_CLOEXEC | O_NOFOLLOW, 0o600)
         }
     }
 
@@ -53,6 +55,32 @@ struct Descriptor: ~Copyable, Sendable {
         try systemCall("fsync", on: path) { fsync(number) }
     }
 
+    /// Gives the file to another user. Where the system does not let even root do so (a container, a
+    /// network file system), it stays whose it is.
+    func give(to owner: PosixDirectory.Owner, _ path: String) throws(SystemError) {
+        do throws(SystemError) {
+            try systemCall("fchown", on: path) { fchown(number, owner.user, owner.group) }
+        } catch {
+            guard error.code == EPERM || error.code == EINVAL else { throw error }
+        }
+    }
+
+    /// Drops the file's clean pages from memory. Advice only.
+    func dropCache() { _ = posix_fadvise(number, 0, 0, POSIX_FADV_DONTNEED) }
+
+    /// Gives blocks of their own to a range that may share some with a copy of the file, so that storing to
+    /// it needs no more room. Only file systems that share blocks know the call.
+    func unshare(_ range: Range<Int>, of path: String) throws(SystemError) {
+        do throws(SystemError) {
+            try systemCall("fallocate", on: path) {
+                fallocate(
+                    number, FALLOC_FL_UNSHARE_RANGE, off_t(range.lowerBound), off_t(range.count))
+            }
+        } catch {
+            guard error.isUnsupported else { throw error }
+        }
+    }
+
     /// Takes the exclusive advisory lock; false when another open file has it.
     func tryLock(_ path: String) throws(SystemError) -> Bool {
         do {
@@ -85,12 +113,16 @@ struct Descriptor: ~Copyable, Sendable {
 }
 
 /// The names in a directory, without `.` and `..`.
-func directoryNames(_ path: String) throws(SystemError) -> [String] {
+func directoryNames(
+    _ path: String, from directory: PosixDirectory?
+) throws(SystemError) -> [String] {
     // scandir follows links; opening first is what refuses one.
-    _ = try Descriptor(opening: path, O_RDONLY | O_DIRECTORY)
-    // readdir would say the end and a failure alike, but for errno; scandir returns -1.
+    let opened = try Descriptor(opening: path, O_RDONLY | O_DIRECTORY, from: directory)
+    // readdir would say the end and a failure alike, but for errno; scandirat returns -1.
     var entries: UnsafeMutablePointer<UnsafeMutablePointer<dirent>?>?
-    let count = try systemCall("scandir", on: path) { unsafe scandir(path, &entries, nil, nil) }
+    let count = try systemCall("scandir", on: path) {
+        unsafe scandirat(opened.number, ".", &entries, nil, nil)
+    }
     defer { unsafe free(entries) }
     var names: [String] = []
     for index in 0..<Int(count) {
@@ -102,6 +134,60 @@ func directoryNames(_ path: String) throws(SystemError) -> [String] {
         if name != ".", name != ".." { names.append(name) }
     }
     return names
+}
+
+extension PosixDisk {
+    func fileSystemStatus(_ path: String) throws(SystemError) -> statfs {
+        let opened = try Descriptor(opening: path, O_RDONLY | O_DIRECTORY, from: directory)
+        var status = statfs()
+        try systemCall("statfs", on: path) { unsafe fstatfs(opened.number, &status) }
+        return status
+    }
+}
+
+/// A directory that is held open, from which everything below it is found, whatever its name is by now.
+final class PosixDirectory: Sendable {
+    /// Whose the files of a directory are to be.
+    struct Owner: Sendable {
+        var user: uid_t
+        var group: gid_t
+    }
+
+    private let path: String
+    private let descriptor: Descriptor
+    /// Whose files that root makes here are to be, or the directory's owner could not use them; nil for
+    /// anybody else, whose files are his own.
+    let owner: Owner?
+
+    init(_ path: String) throws(SystemError) {
+        self.path = path
+        descriptor = try Descriptor(opening: path, O_RDONLY | O_DIRECTORY)
+        let status = try descriptor.status(of: path)
+        owner = geteuid() == 0 ? Owner(user: status.st_uid, group: status.st_gid) : nil
+    }
+
+    /// The descriptor and the name by which calls like `openat` find a path.
+    static func place(
+        of path: String, in directory: PosixDirectory?
+    ) -> (directory: Int32, name: String) {
+        guard let directory, path.hasPrefix(directory.path) else { return (AT_FDCWD, path) }
+        let rest = path.dropFirst(directory.path.count)
+        guard rest.isEmpty || rest.hasPrefix("/") else { return (AT_FDCWD, path) }
+        let name = rest.drop { $0 == "/" }
+        return (directory.descriptor.number, name.isEmpty ? "." : String(name))
+    }
+}
+
+/// Makes a system call that finds `path` from a directory where it lies below it.
+@discardableResult
+func at<T: SignedInteger>(
+    _ directory: PosixDirectory?, _ path: String, _ call: String, _ body: (Int32, String) -> T
+) throws(SystemError) -> T {
+    try refuseNUL(in: path, call: call)
+    let place = PosixDirectory.place(of: path, in: directory)
+    return try withExtendedLifetime(directory) { () throws(SystemError) in
+        try systemCall(call, on: path) { body(place.directory, place.name) }
+    }
 }
 
 /// Swift hands C a string up to its first NUL; such a path would name another file.

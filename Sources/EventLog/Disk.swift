@@ -28,9 +28,24 @@ package protocol Disk: Sendable {
     /// Whether a shared mapping in this directory is coherent and cheap: false on network file
     /// systems and on those that copy on write (btrfs, ZFS).
     func supportsSharedMapping(_ directory: String) -> Bool
-    /// Takes the exclusive advisory lock on a file, creating it if needed; nil when another process
-    /// holds it. The lock is let go when the value is dropped or the process dies.
-    func lock(_ path: String) throws(SystemError) -> (any DiskLock)?
+    /// Takes the exclusive advisory lock on a file, creating it if needed. The lock is let go when the
+    /// value is dropped or the process dies.
+    func lock(_ path: String) throws(SystemError) -> Locking
+    /// Takes the exclusive advisory lock on a directory.
+    func lockDirectory(_ path: String) throws(SystemError) -> Locking
+    /// Holds the file or directory that `path` names, without a lock: as long as it is held, nothing
+    /// that is made later can be mistaken for it.
+    func hold(_ path: String) throws(SystemError) -> any Held
+    /// This disk as seen from a directory: every path below `path` is found from the directory that has
+    /// this name now, even when it gets another name later.
+    func entering(_ path: String) throws(SystemError) -> any Disk
+    /// Throws if this disk belongs to a store that is no longer alone or no longer where it was; see
+    /// ``FencedDisk``. Any other disk has nothing to check.
+    func checkFence() throws(SystemError)
+}
+
+extension Disk {
+    package func checkFence() throws(SystemError) {}
 }
 
 package enum OpenMode: Sendable {
@@ -40,8 +55,37 @@ package enum OpenMode: Sendable {
     case createExclusively
 }
 
+/// What became of an attempt to lock.
+package enum Locking: Sendable {
+    case taken(any Held)
+    /// This process has the lock already.
+    case heldHere
+    /// Another process has the lock.
+    case heldElsewhere
+
+    /// The lock, if it could be taken.
+    package var taken: (any Held)? {
+        if case .taken(let lock) = self { lock } else { nil }
+    }
+}
+
+/// A file or directory that is held: its inode stays in use until the last reference is dropped.
+package protocol Held: AnyObject, Sendable {
+    /// Looks whether `path` still names it.
+    func standing(at path: String) throws(SystemError) -> Standing
+}
+
+/// What a name says of the file or directory that it once named.
+package enum Standing: Sendable {
+    case inPlace
+    /// The name is gone.
+    case missing
+    /// The name means something else.
+    case replaced
+}
+
 /// An open file. Dropping the last reference closes it.
-package protocol DiskFile: AnyObject, Sendable {
+package protocol DiskFile: Held {
     var path: String { get }
     func byteCount() throws(SystemError) -> Int
     /// Reads up to `bytes.count` bytes; returns how many there were, fewer only at the file's end.
@@ -56,6 +100,9 @@ package protocol DiskFile: AnyObject, Sendable {
     /// succeed without them.
     func synchronize() throws(SystemError)
     func truncate(to byteCount: Int) throws(SystemError)
+    /// Drops what memory caches of the file, so that the next read asks the device. Everything must have
+    /// been synced. Advice only: a system may ignore it.
+    func dropCache()
 }
 
 /// A file's bytes in memory. Dropping the last reference unmaps them.
@@ -64,7 +111,6 @@ package protocol MappedBytes: AnyObject, Sendable {
     @unsafe var bytes: UnsafeMutableRawBufferPointer { get }
     /// Returns once this range of the mapping would survive power loss.
     func synchronize(_ range: Range<Int>) throws(SystemError)
+    /// Makes sure that storing to these bytes needs no room on the disk, which a mapping could not report.
+    func reserve(_ range: Range<Int>) throws(SystemError)
 }
-
-/// A held lock.
-package protocol DiskLock: AnyObject, Sendable {}

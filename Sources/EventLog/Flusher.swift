@@ -97,6 +97,10 @@ package final class Flusher: Sendable {
             }
             do throws(LogError) {
                 let next = try advance(&state)
+                if let error = reserveFreeSlots() {
+                    refuse(error)
+                    return next == .stepAgain ? next : .wait(nanoseconds: options.syncInterval)
+                }
                 if let refusal = staging.refusal, refusal.isTemporary { admit() }
                 return next
             } catch {
@@ -104,6 +108,16 @@ package final class Flusher: Sendable {
                 if error.isTemporary { synchronizeStagingMeanwhile(&state) }
                 return .wait(nanoseconds: options.syncInterval)
             }
+        }
+    }
+
+    /// Without room for the next slots writes are refused; what has been appended goes on its way.
+    private func reserveFreeSlots() -> LogError? {
+        do throws(SystemError) {
+            try staging.reserveFreeSlots()
+            return nil
+        } catch {
+            return LogError(error)
         }
     }
 
@@ -122,7 +136,7 @@ package final class Flusher: Sendable {
     func close() throws(LogError) {
         try state.withLock { (state) throws(LogError) in
             guard !state.isClosed else { return }
-            if case .poisoned(let error)? = staging.refusal { throw .poisoned(error) }
+            if let refusal = staging.refusal, refusal.isFinal { throw refusal }
             do throws(LogError) {
                 while try writeBlock(&state) {}
                 try synchronize(&state)
@@ -142,7 +156,8 @@ package final class Flusher: Sendable {
         if isLate || pending >= options.blockSize {
             _ = try writeBlock(&state)
         }
-        let isDue = isSyncDue(state, now: now)
+        // First the question that has an effect.
+        let isDue = staging.takeFull() || isSyncDue(state, now: now)
         if !isDue, isStagingSyncWanted,
             try synchronizeStaging(&state, limit: options.stagingSyncLimit)
         {
@@ -188,8 +203,9 @@ package final class Flusher: Sendable {
         do throws(SystemError) {
             try staging.synchronize(unsynced, &state.syncedPlace)
         } catch {
-            throw .poisoned(error)
+            throw LogError(final: error)
         }
+        try state.writer?.checkFence()
         didSync(through: unsynced.lastSequence, isReadable: false, since: start)
         return true
     }
@@ -204,7 +220,7 @@ package final class Flusher: Sendable {
     /// Writes a block if there are frames for one. Returns whether there were.
     private func writeBlock(_ state: inout State) throws(LogError) -> Bool {
         if state.unwritten == nil {
-            guard gather(&state) else { return false }
+            guard try gather(&state) else { return false }
             try pack(&state)
         }
         guard let block = state.unwritten, let writer = state.writer else { return false }
@@ -223,12 +239,12 @@ package final class Flusher: Sendable {
     }
 
     /// Fills the builder from staging. Returns whether there is enough for a block.
-    private func gather(_ state: inout State) -> Bool {
+    private func gather(_ state: inout State) throws(LogError) -> Bool {
         if state.builder.isEmpty { state.startChain = state.chain.value }
         var taken = 0
         while state.builder.rawByteCount < options.blockSize {
             let before = state.cursor
-            guard let frame = staging.next(&state.cursor) else { break }
+            guard let frame = try staging.next(&state.cursor) else { break }
             let room =
                 options.rawBlockBound - BlockBuilder.commitOverhead - state.builder.rawByteCount
             if !state.builder.isEmpty, unsafe frame.records.count > room {
@@ -287,7 +303,7 @@ package final class Flusher: Sendable {
         do throws(SystemError) {
             try environment.disk.synchronizeDirectory(environment.layout.log)
         } catch {
-            throw .poisoned(error)
+            throw LogError(final: error)
         }
         return writer
     }
@@ -316,7 +332,22 @@ package final class Flusher: Sendable {
         state.writer = nil
     }
 
+    /// Refuses all further writes if the store is no longer alone or no longer where it was.
+    package func checkFence() throws(LogError) {
+        guard !staging.isForked else { return }
+        do throws(SystemError) {
+            try environment.disk.checkFence()
+        } catch {
+            // A name that cannot be looked up just now says nothing of what it means.
+            guard error.isFence else { return }
+            refuse(.fenced(error))
+            throw .fenced(error)
+        }
+    }
+
     private func refuse(_ error: LogError) {
+        // Once is enough for what stays.
+        if let refusal = staging.refusal, refusal.isFinal { return }
         staging.refuse(error)
         environment.observer?.didChangeRefusal(error)
     }

@@ -95,6 +95,10 @@ package final class Log: Sendable {
     /// Raised when the flusher has something to do.
     package var work: Signal? { writer?.staging.work }
 
+    /// Refuses all further writes if the store is no longer alone or no longer where it was: see ``FencedDisk``.
+    /// Followers that change something ask before they do.
+    package func checkFence() throws(LogError) { try flusher?.checkFence() }
+
     /// Why appends throw at present; nil when they do not.
     package var refusal: LogError? {
         if let corruption = recovery.corruption { return .corrupt(corruption) }
@@ -133,7 +137,7 @@ package final class Log: Sendable {
     package func close() throws(LogError) {
         guard let writer else { return }
         guard !writer.staging.isForked else { throw .forked }
-        if case .poisoned(let error)? = writer.staging.refusal { throw .poisoned(error) }
+        if let refusal = writer.staging.refusal, refusal.isFinal { throw refusal }
         writer.staging.refuse(.closed)
         try writer.flusher.close()
         try onDisk { () throws(SystemError) in

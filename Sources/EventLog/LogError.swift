@@ -6,6 +6,12 @@ package enum LogError: Error, Equatable, Sendable {
     case diskFull(SystemError)
     /// An fsync failed earlier. Nothing is written until the store is reopened.
     case poisoned(SystemError)
+    /// The store is no longer alone, or its files are no longer where they were. Nothing is written until the
+    /// store is reopened.
+    case fenced(SystemError)
+    /// A commit in the write buffer is no longer what was appended: the memory failed, or something else wrote
+    /// to it. Nothing is written until the store is reopened.
+    case bufferChanged(sequence: UInt64)
     /// The log is damaged in a place where it was durable.
     case corrupt(Corruption)
     /// A file of a version or with features that this library does not know.
@@ -113,6 +119,13 @@ extension LogError: CustomStringConvertible {
         case .diskFull(let error): "the disk is full (\(error)); writes resume when there is space"
         case .poisoned(let error):
             "syncing the log failed (\(error)); reopen the store to write again"
+        case .fenced(let error):
+            "\(error), so another program may be at work there: nothing more is written; close the "
+                + "store, put the right directory in its place, and open it again"
+        case .bufferChanged(let sequence):
+            "the commit of sequence \(sequence) was changed in the write buffer after it was appended "
+                + "(failing memory, or something else wrote to it), so neither it nor what follows is "
+                + "written; reopen the store to write again"
         case .corrupt(let corruption): "\(corruption)"
         case .unsupported(let path, let fault): "\(path) cannot be read by this version: \(fault)"
         case .commitTooLarge(let count, let limit):
@@ -145,7 +158,24 @@ extension LogError {
         }
     }
 
+    /// Whether nothing but reopening the store helps.
+    package var isFinal: Bool {
+        switch self {
+        case .poisoned, .fenced, .bufferChanged: true
+        default: false
+        }
+    }
+
     package init(_ error: SystemError) {
-        self = error.isDiskFull ? .diskFull(error) : .system(error)
+        if error.isFence {
+            self = .fenced(error)
+        } else {
+            self = error.isDiskFull ? .diskFull(error) : .system(error)
+        }
+    }
+
+    /// What a failed write or sync of the log makes of it.
+    init(final error: SystemError) {
+        self = error.isFence ? .fenced(error) : .poisoned(error)
     }
 }

@@ -6,46 +6,62 @@ import Glibc
 /// Nothing here follows a symbolic link in the last component of a path, and no descriptor passes
 /// on to a program that the process starts. Calls that a signal interrupts are made again.
 package struct PosixDisk: Disk {
-    package init() {}
+    /// Where paths below it are found from; nil for all from the process's own root.
+    let directory: PosixDirectory?
+
+    package init() { directory = nil }
+
+    private init(_ directory: PosixDirectory) { self.directory = directory }
+
+    package func entering(_ path: String) throws(SystemError) -> any Disk {
+        PosixDisk(try PosixDirectory(path))
+    }
 
     /// Creates a directory, or takes the one that is there. A link to a directory is refused with
     /// `EEXIST`: whoever can place links beside the store could lead its files elsewhere.
     package func createDirectory(_ path: String) throws(SystemError) {
-        try refuseNUL(in: path, call: "mkdir")
         do {
-            try systemCall("mkdir", on: path) { unsafe mkdir(path, 0o700) }
+            try at(directory, path, "mkdir") { unsafe mkdirat($0, $1, 0o700) }
+            guard let owner = directory?.owner else { return }
+            try Descriptor(opening: path, O_RDONLY | O_DIRECTORY, from: directory)
+                .give(to: owner, path)
         } catch let error where error.code == EEXIST {
-            let found = try linkStatus(of: path)
+            let found = try linkStatus(of: path, from: directory)
             guard let found, found.st_mode & S_IFMT == S_IFDIR else { throw error }
         }
     }
 
     package func list(_ path: String) throws(SystemError) -> [String] {
-        try directoryNames(path)
+        try directoryNames(path, from: directory)
     }
 
     package func open(_ path: String, _ mode: OpenMode) throws(SystemError) -> any DiskFile {
-        try PosixFile(path, mode)
+        try PosixFile(path, mode, from: directory)
     }
 
     package func rename(_ source: String, to target: String) throws(SystemError) {
         try refuseNUL(in: source, call: "rename")
         try refuseNUL(in: target, call: "rename")
-        try systemCall("rename", on: source) { unsafe Glibc::rename(source, target) }
+        let from = PosixDirectory.place(of: source, in: directory)
+        let to = PosixDirectory.place(of: target, in: directory)
+        _ = try withExtendedLifetime(directory) { () throws(SystemError) in
+            try systemCall("rename", on: source) {
+                unsafe renameat(from.directory, from.name, to.directory, to.name)
+            }
+        }
     }
 
     /// Removes a file's name; directories are refused.
     package func remove(_ path: String) throws(SystemError) {
-        try refuseNUL(in: path, call: "unlink")
-        try systemCall("unlink", on: path) { unsafe unlink(path) }
+        try at(directory, path, "unlink") { unsafe unlinkat($0, $1, 0) }
     }
 
     package func exists(_ path: String) throws(SystemError) -> Bool {
-        try linkStatus(of: path) != nil
+        try linkStatus(of: path, from: directory) != nil
     }
 
     package func byteCount(of path: String) throws(SystemError) -> Int? {
-        guard let status = try linkStatus(of: path) else { return nil }
+        guard let status = try linkStatus(of: path, from: directory) else { return nil }
         guard status.st_mode & S_IFMT != S_IFLNK else {
             throw SystemError(call: "lstat", path: path, code: ELOOP)
         }
@@ -53,41 +69,24 @@ package struct PosixDisk: Disk {
     }
 
     package func synchronizeDirectory(_ path: String) throws(SystemError) {
-        try Descriptor(opening: path, O_RDONLY | O_DIRECTORY).synchronize(path)
+        try Descriptor(opening: path, O_RDONLY | O_DIRECTORY, from: directory).synchronize(path)
     }
 
     package func map(
         _ path: String, byteCount: Int, writable: Bool
     ) throws(SystemError) -> any MappedBytes {
-        try PosixMapping(path, byteCount: byteCount, writable: writable)
+        try PosixMapping(path, byteCount: byteCount, writable: writable, from: directory)
     }
 
-    /// False as well when the file system cannot be asked.
-    package func supportsSharedMapping(_ directory: String) -> Bool {
-        do {
-            try refuseNUL(in: directory, call: "statfs")
-            var status = statfs()
-            try systemCall("statfs", on: directory) { unsafe statfs(directory, &status) }
-            return Self.sharesMappings(fileSystem: UInt32(truncatingIfNeeded: status.f_type))
-        } catch {
-            return false
-        }
+    package func lock(_ path: String) throws(SystemError) -> Locking {
+        try PosixLock.take(path, O_RDWR | O_CREAT, from: directory)
     }
 
-    package func lock(_ path: String) throws(SystemError) -> (any DiskLock)? {
-        try PosixLock.take(path)
+    package func lockDirectory(_ path: String) throws(SystemError) -> Locking {
+        try PosixLock.take(path, O_RDONLY | O_DIRECTORY, from: directory)
     }
 
-    /// Whether a file system, by its number in `statfs`, shares mappings coherently and cheaply.
-    package static func sharesMappings(fileSystem: UInt32) -> Bool {
-        switch fileSystem {
-        case 0x6969: false  // NFS
-        case 0x517B, 0xFE53_4D42, 0xFF53_4D42: false  // SMB, SMB2, CIFS
-        case 0x6573_5546: false  // FUSE
-        case 0x0102_1997: false  // 9p
-        case 0x00C3_6400: false  // Ceph
-        case 0x9123_683E, 0x2FC1_2FC1: false  // btrfs, ZFS: copy every page on write
-        default: true
-        }
+    package func hold(_ path: String) throws(SystemError) -> any Held {
+        try PosixHold(path, from: directory)
     }
 }

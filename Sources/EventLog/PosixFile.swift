@@ -3,16 +3,32 @@ import Glibc
 /// An open file of the machine.
 final class PosixFile: DiskFile {
     let path: String
+    private let directory: PosixDirectory?
     private let descriptor: Descriptor
 
-    init(_ path: String, _ mode: OpenMode) throws(SystemError) {
+    init(
+        _ path: String, _ mode: OpenMode, from directory: PosixDirectory?
+    ) throws(SystemError) {
         self.path = path
-        descriptor =
+        self.directory = directory
+        let flags =
             switch mode {
-            case .read: try Descriptor(opening: path, O_RDONLY)
-            case .readWrite: try Descriptor(opening: path, O_RDWR)
-            case .createExclusively: try Descriptor(opening: path, O_RDWR | O_CREAT | O_EXCL)
+            case .read: O_RDONLY
+            case .readWrite: O_RDWR
+            case .createExclusively: O_RDWR | O_CREAT | O_EXCL
             }
+        // A FIFO would keep the call until somebody writes to it.
+        descriptor = try Descriptor(opening: path, flags | O_NONBLOCK, from: directory)
+        guard try descriptor.status(of: path).st_mode & S_IFMT == S_IFREG else {
+            throw SystemError(call: "open", path: path, code: EINVAL)
+        }
+        if mode == .createExclusively, let owner = directory?.owner {
+            try descriptor.give(to: owner, path)
+        }
+    }
+
+    func standing(at path: String) throws(SystemError) -> Standing {
+        try descriptor.standing(at: path, from: directory)
     }
 
     func byteCount() throws(SystemError) -> Int {
@@ -67,47 +83,6 @@ final class PosixFile: DiskFile {
     func truncate(to byteCount: Int) throws(SystemError) {
         try descriptor.truncate(path, to: byteCount)
     }
-}
 
-/// A held `flock`.
-///
-/// Its end lets go of it, not only closes its descriptor: a child between `fork` and `exec` has a copy of that
-/// for a moment, which would hold on to the lock. A child that stays such a copy lets go of nothing.
-final class PosixLock: DiskLock {
-    private let descriptor: Descriptor
-    private let forks = ForkGuard.current()
-
-    private init(_ descriptor: consuming Descriptor) {
-        self.descriptor = descriptor
-    }
-
-    deinit { if ForkGuard.isSame(forks) { descriptor.unlock() } }
-
-    /// Locks the file that `path` names now; nil when another open file has the lock.
-    ///
-    /// The file could be unlinked or replaced between opening and locking. Then the lock would be on
-    /// a file that nobody else can find, so it is compared and taken again.
-    static func take(_ path: String) throws(SystemError) -> PosixLock? {
-        while true {
-            let descriptor = try Descriptor(opening: path, O_RDWR | O_CREAT)
-            guard try descriptor.tryLock(path) else { return nil }
-            let held = try descriptor.status(of: path)
-            guard let named = try linkStatus(of: path) else { continue }
-            if held.st_ino == named.st_ino, held.st_dev == named.st_dev {
-                return PosixLock(descriptor)
-            }
-        }
-    }
-}
-
-/// The status of what the path itself names, a link included; nil when there is nothing.
-func linkStatus(of path: String) throws(SystemError) -> stat? {
-    try refuseNUL(in: path, call: "lstat")
-    var status = stat()
-    do {
-        try systemCall("lstat", on: path) { unsafe lstat(path, &status) }
-        return status
-    } catch let error where error.code == ENOENT {
-        return nil
-    }
+    func dropCache() { descriptor.dropCache() }
 }

@@ -2,14 +2,17 @@ import Glibc
 
 /// A file's first bytes, mapped shared with the page cache.
 ///
-/// The mapping keeps the file itself open, so it outlives the descriptor that made it.
 final class PosixMapping: MappedBytes {
     private let path: String
+    private let descriptor: Descriptor
     private let address: Int
     private let byteCount: Int
 
-    init(_ path: String, byteCount: Int, writable: Bool) throws(SystemError) {
-        let descriptor = try Descriptor(opening: path, writable ? O_RDWR : O_RDONLY)
+    init(
+        _ path: String, byteCount: Int, writable: Bool, from directory: PosixDirectory?
+    ) throws(SystemError) {
+        descriptor = try Descriptor(
+            opening: path, writable ? O_RDWR : O_RDONLY, from: directory)
         // Touching a page beyond the end of the file would kill the process.
         guard try byteCount <= Int(descriptor.status(of: path).st_size) else {
             throw SystemError(call: "mmap", path: path, code: EINVAL)
@@ -35,6 +38,10 @@ final class PosixMapping: MappedBytes {
         try systemCall("msync", on: path) {
             unsafe msync(bytes.baseAddress?.advanced(by: start), range.upperBound - start, MS_SYNC)
         }
+    }
+
+    func reserve(_ range: Range<Int>) throws(SystemError) {
+        try descriptor.unshare(range, of: path)
     }
 
     static let pageSize = sysconf(Int32(_SC_PAGESIZE))

@@ -106,6 +106,7 @@ package struct SegmentMerge {
         }
         try writer.synchronize()
         try writer.seal(nextSequence: last.firstSequence, chain: last.chain)
+        writer.dropCache()
     }
 
     private func verify(_ path: String, _ last: BlockHeader) throws(LogError) {

@@ -57,6 +57,7 @@ struct SegmentRewrite {
         try fill(writer)
         try writer.synchronize()
         try writer.seal(nextSequence: end.nextSequence, chain: end.chain)
+        writer.dropCache()
         try verify(temporary, end: end)
         try onDisk { () throws(SystemError) in try environment.disk.rename(temporary, to: path) }
     }

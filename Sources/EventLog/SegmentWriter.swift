@@ -25,7 +25,7 @@ final class SegmentWriter {
             do throws(SystemError) {
                 try disk.remove(path)
             } catch let second {
-                throw .poisoned(second)
+                throw LogError(final: second)
             }
             throw LogError(error)
         }
@@ -36,9 +36,11 @@ final class SegmentWriter {
     var path: String { file.path }
 
     /// Appends a packed block. When that fails, the file ends where it did before, or the error is
-    /// ``LogError/poisoned(_:)``.
+    /// one that is final.
     func append(_ packed: Span<UInt8>, _ block: BlockHeader) throws(LogError) {
         assert(packed.count == BlockHeader.byteCount + Int(block.packedLength))
+        // Behind a file that was cut off, the block would make up for the length.
+        try checkFence()
         try write(packed)
         blockCount += 1
         lastTime = block.time
@@ -54,9 +56,9 @@ final class SegmentWriter {
             do throws(SystemError) {
                 try file.truncate(to: end)
             } catch let second {
-                throw .poisoned(second)
+                throw LogError(final: second)
             }
-            throw error.isDiskFull ? .diskFull(error) : .poisoned(error)
+            throw error.isDiskFull ? .diskFull(error) : LogError(final: error)
         }
         end += bytes.count
     }
@@ -66,7 +68,28 @@ final class SegmentWriter {
         do throws(SystemError) {
             try file.synchronize()
         } catch {
-            throw .poisoned(error)
+            throw LogError(final: error)
+        }
+        try checkFence()
+    }
+
+    /// Makes reading the file back ask the device, once all of it is synced.
+    func dropCache() { file.dropCache() }
+
+    /// Throws if the file no longer has its name, or no longer its length: a copy that is restored over a file
+    /// cuts it off first.
+    func checkFence() throws(LogError) {
+        do throws(SystemError) {
+            switch try file.standing(at: path) {
+            case .inPlace: break
+            case .missing: throw SystemError(fenceAt: path, .missing)
+            case .replaced: throw SystemError(fenceAt: path, .replaced)
+            }
+            guard try file.byteCount() == end else {
+                throw SystemError(fenceAt: path, .replaced)
+            }
+        } catch {
+            throw LogError(final: error)
         }
     }
 

@@ -172,7 +172,8 @@ extension SnapshotError {
     /// A container's reader throws nothing but what the disk did.
     init(_ error: LogError) {
         switch error {
-        case .system(let cause), .diskFull(let cause), .poisoned(let cause): self = .system(cause)
+        case .system(let cause), .diskFull(let cause), .poisoned(let cause), .fenced(let cause):
+            self = .system(cause)
         default: self = .damaged(path: "", offset: 0, reason: "\(error)")
         }
     }

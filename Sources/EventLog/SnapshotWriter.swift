@@ -116,6 +116,8 @@ package final class SnapshotWriter {
         try onFile { () throws(SystemError) in
             try file.write(header.encoded().span, at: 0)
             if isDurable { try file.synchronize() }
+            // What is durable is read back, and from the device.
+            if isDurable { file.dropCache() }
         }
     }
 }

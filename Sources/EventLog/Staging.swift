@@ -13,6 +13,8 @@ package final class Staging: Sendable {
         var generation: UInt64 = 0
         var end = SlotHeader.byteCount
         var lastSequence: UInt64 = 0
+        /// Whether its pages have room on the disk for sure: storing to them cannot fail.
+        var isReserved = false
     }
 
     private struct State {
@@ -37,6 +39,8 @@ package final class Staging: Sendable {
     private let memory: StagingMemory
     private let durableSequence: Atomic<UInt64>
     private let isRefusing = Atomic<Bool>(false)
+    /// A writer has found no room since the flusher last looked.
+    private let isFull = Atomic<Bool>(false)
     private let forks: UInt64
     private let header: StagingHeader
     /// Raised when a slot becomes free, and when waiting has become pointless.
@@ -62,10 +66,14 @@ package final class Staging: Sendable {
         // The slot before the first: full and synced, so that the first append opens a slot.
         var before = Slot()
         before.end = header.slotSize
+        // A file that was just written shares nothing with a copy.
+        before.isReserved = true
+        var free = Slot()
+        free.isReserved = true
         state = Lock(
             State(
                 generation: 0,
-                slots: [before] + Array(repeating: Slot(), count: header.slotCount - 1),
+                slots: [before] + Array(repeating: free, count: header.slotCount - 1),
                 nextSequence: nextSequence, lastTime: lastTime))
     }
 
@@ -76,7 +84,12 @@ package final class Staging: Sendable {
     var isForked: Bool { !ForkGuard.isSame(forks) }
 
     /// The sequence that the next record gets.
-    package var nextSequence: UInt64 { state.withLock { $0.nextSequence } }
+    ///
+    /// A child of `fork()` must not wait for a lock that a thread of its parent held at that moment. It learns
+    /// what was durable then.
+    package var nextSequence: UInt64 {
+        isForked ? durable + 1 : state.withLock { $0.nextSequence }
+    }
 
     package var capacity: Int { header.slotSize * header.slotCount }
 
@@ -107,7 +120,11 @@ package final class Staging: Sendable {
             if state.slots[index].end + size > header.slotSize {
                 // Read before looking: room that is made from here on raises the count past it.
                 let ticket = space.current
-                guard openSlot(&state) else { return .full(ticket: ticket) }
+                guard openSlot(&state) else {
+                    isFull.store(true, ordering: .relaxed)
+                    wakes = true
+                    return .full(ticket: ticket)
+                }
                 index = Int(state.generation % UInt64(state.slots.count))
             }
             let first = state.nextSequence
@@ -131,13 +148,16 @@ package final class Staging: Sendable {
         return outcome
     }
 
-    /// Turns to the next slot; false while it still holds what segments may lose.
+    /// Whether a writer has found no room since this was last asked.
+    func takeFull() -> Bool { isFull.exchange(false, ordering: .relaxed) }
+
+    /// Turns to the next slot; false while it still holds what segments may lose, or has no room for sure.
     private func openSlot(_ state: inout State) -> Bool {
         let generation = state.generation + 1
         let index = Int(generation % UInt64(state.slots.count))
-        guard state.slots[index].lastSequence <= durableSequence.load(ordering: .relaxed) else {
-            return false
-        }
+        guard state.slots[index].isReserved,
+            state.slots[index].lastSequence <= durableSequence.load(ordering: .relaxed)
+        else { return false }
         let slot = SlotHeader(firstSequence: state.nextSequence, generation: generation)
         memory.write(slot.encoded(salt: header.salt), slot: index, header)
         state.generation = generation
@@ -145,21 +165,40 @@ package final class Staging: Sendable {
         return true
     }
 
+    /// Makes sure of the room for the slots that are free again, before any of them is used.
+    func reserveFreeSlots() throws(SystemError) {
+        let durable = self.durable
+        let free = state.withLock { state in
+            let current = Int(state.generation % UInt64(state.slots.count))
+            return state.slots.indices.filter { index in
+                index != current && !state.slots[index].isReserved
+                    && state.slots[index].lastSequence <= durable
+            }
+        }
+        for index in free {
+            try memory.reserve(header.slotRange(index))
+            state.withLock { $0.slots[index].isReserved = true }
+        }
+        if !free.isEmpty { space.raise() }
+    }
+
     /// Publishes that segments hold everything through `sequence`, synced; frees slots.
     func publish(durable sequence: UInt64) {
         durableSequence.store(sequence, ordering: .releasing)
         memory.publish(durable: sequence)
+        // The flusher's next step meets the error again, and tells.
+        try? reserveFreeSlots()
         space.raise()
     }
 
-    /// From now on appends throw; nil lets them in again. Wakes those who wait for room. Nothing but a failed
-    /// fsync changes that the log is closed, and nothing at all that one has failed.
+    /// From now on appends throw; nil lets them in again. Wakes those who wait for room. Nothing but a final
+    /// error changes that the log is closed, and nothing at all a final one.
     func refuse(_ error: LogError?) {
+        guard !isForked else { return }
         state.withLock {
-            switch ($0.refusal, error) {
-            case (.poisoned, _): return
-            case (.closed, .poisoned): break
-            case (.closed, _): return
+            switch $0.refusal {
+            case let refusal? where refusal.isFinal: return
+            case .closed? where error?.isFinal != true: return
             default: break
             }
             $0.refusal = error
@@ -169,7 +208,7 @@ package final class Staging: Sendable {
     }
 
     /// Why appends throw at present.
-    package var refusal: LogError? { state.withLock { $0.refusal } }
+    package var refusal: LogError? { isForked ? .forked : state.withLock { $0.refusal } }
 
     // MARK: the flusher's side
 
@@ -184,15 +223,18 @@ package final class Staging: Sendable {
 
     /// The next frame, or nil when all have been taken. Its bytes stay until their sequence is published
     /// as durable. Takes the lock once a run of frames.
-    func next(_ cursor: inout Cursor) -> StagedFrame? {
+    ///
+    /// The checksum is compared here, since what goes into a block gets a new one: a byte that was changed in
+    /// between would be right for ever after.
+    func next(_ cursor: inout Cursor) throws(LogError) -> StagedFrame? {
         if cursor.offset >= cursor.knownEnd, !refresh(&cursor) { return nil }
         let index = Int(cursor.generation % UInt64(header.slotCount))
-        let frame = unsafe StagedFrame.trusted(
-            memory.slotBytes(index, header), at: cursor.offset, base: cursor.nextSequence)
-        // Below the end only we write, and nothing is written there twice.
-        precondition(
-            frame.firstSequence == cursor.nextSequence && frame.count > 0,
-            "staging holds a frame that was not appended to it")
+        let frame = unsafe StagedFrame.read(
+            memory.slotBytes(index, header), at: cursor.offset, base: cursor.nextSequence,
+            salt: header.salt, generation: cursor.generation)
+        guard let frame, frame.firstSequence == cursor.nextSequence else {
+            throw .bufferChanged(sequence: cursor.nextSequence)
+        }
         cursor.offset += frame.byteCount
         cursor.nextSequence = frame.nextSequence
         return frame

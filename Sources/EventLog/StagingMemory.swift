@@ -48,6 +48,9 @@
         try mapping.synchronize(range)
     }
 
+    /// Makes sure that storing to these bytes needs no room on the disk. Plain memory needs none.
+    func reserve(_ range: Range<Int>) throws(SystemError) { try mapping?.reserve(range) }
+
     /// Shows followers in other processes how far they may read. An aligned store of eight bytes is never
     /// seen half-done. The marker file's error is ignored: a follower that sees too little only waits.
     func publish(durable sequence: UInt64) {

@@ -18,8 +18,14 @@ package struct SystemError: Error, Equatable, Sendable, CustomStringConvertible 
     /// Whether the file was not there.
     package var isMissingFile: Bool { code == ENOENT }
 
+    /// Whether the call does not exist for this kind of file or file system.
+    var isUnsupported: Bool {
+        [EBADF, EINVAL, ENOSYS, EOPNOTSUPP, ENOLCK].contains(code)
+    }
+
     package var description: String {
-        "\(call) \(path): \(unsafe String(cString: strerror(code)))"
+        if let fence = Fence(rawValue: code), isFence { return fence.description(at: path) }
+        return "\(call) \(path): \(unsafe String(cString: strerror(code)))"
     }
 }
 
@@ -41,4 +47,30 @@ func systemCall<T: SignedInteger>(
             throw SystemError(call: name, path: path, code: code)
         }
     }
+}
+
+/// Why a store may not change its files any more: see ``FencedDisk``. The raw value is the error's code.
+package enum Fence: Int32, Sendable {
+    case missing = 2
+    case replaced = 116
+    case released = 9
+
+    fileprivate static let call = "fence"
+
+    fileprivate func description(at path: String) -> String {
+        switch self {
+        case .missing: "\(path) was removed or moved while the store was open"
+        case .replaced: "\(path) was replaced by something else while the store was open"
+        case .released: "\(path) was let go of"
+        }
+    }
+}
+
+extension SystemError {
+    package init(fenceAt path: String, _ fence: Fence) {
+        self.init(call: Fence.call, path: path, code: fence.rawValue)
+    }
+
+    /// Whether no call failed, but what the store holds is no longer where it was.
+    package var isFence: Bool { call == Fence.call }
 }

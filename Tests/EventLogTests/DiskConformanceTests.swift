@@ -267,23 +267,23 @@ import Testing
     @Test(arguments: Kind.allCases)
     func aLockIsHeldOnceUntilItIsDropped(kind: Kind) throws {
         let place = try Place(kind)
-        var first = try place.disk.lock(place.path("LOCK"))
+        var first = try place.disk.lock(place.path("LOCK")).taken
         #expect(first != nil)
         #expect(try place.disk.exists(place.path("LOCK")))
-        #expect(try place.disk.lock(place.path("LOCK")) == nil)
-        #expect(try place.disk.lock(place.path("OTHER")) != nil)
+        #expect(try place.disk.lock(place.path("LOCK")).taken == nil)
+        #expect(try place.disk.lock(place.path("OTHER")).taken != nil)
         first = nil
-        #expect(try place.disk.lock(place.path("LOCK")) != nil)
+        #expect(try place.disk.lock(place.path("LOCK")).taken != nil)
     }
 
     /// Whoever locks next can only find the new file, so a lock on the old one must not stop it.
     @Test(arguments: Kind.allCases)
     func aLockIsOnTheFileThatThePathNames(kind: Kind) throws {
         let place = try Place(kind)
-        let old = try place.disk.lock(place.path("LOCK"))
+        let old = try place.disk.lock(place.path("LOCK")).taken
         try place.disk.remove(place.path("LOCK"))
-        let new = try place.disk.lock(place.path("LOCK"))
+        let new = try place.disk.lock(place.path("LOCK")).taken
         #expect(old != nil && new != nil)
-        #expect(try place.disk.lock(place.path("LOCK")) == nil)
+        #expect(try place.disk.lock(place.path("LOCK")).taken == nil)
     }
 }

@@ -81,7 +81,7 @@ import Testing
 
     @Test func descriptorsEndWithTheirOwnerAndDoNotReachOtherPrograms() throws {
         var file: (any DiskFile)? = try disk.create(path("file"), [1])
-        var lock = try disk.lock(path("LOCK"))
+        var lock = try disk.lock(path("LOCK")).taken
         for name in ["file", "LOCK"] {
             let numbers = try descriptors(on: path(name))
             #expect(numbers.count == 1)
@@ -102,13 +102,13 @@ import Testing
 
     /// As a child has between `fork` and `exec`.
     @Test func aCopyOfItsDescriptorDoesNotHoldOnToALock() throws {
-        var lock = try disk.lock(path("LOCK"))
+        var lock = try disk.lock(path("LOCK")).taken
         let number = try #require(descriptors(on: path("LOCK")).first.flatMap { Int32($0) })
         let copy = dup(number)
         defer { close(copy) }
-        #expect(try lock != nil && disk.lock(path("LOCK")) == nil)
+        #expect(try lock != nil && disk.lock(path("LOCK")).taken == nil)
         lock = nil
-        #expect(try disk.lock(path("LOCK")) != nil)
+        #expect(try disk.lock(path("LOCK")).taken != nil)
     }
 
     /// Somebody always holds the lock on the file that the path names, and puts new files in its place all the
@@ -116,16 +116,16 @@ import Testing
     @Test func aLockOnAFileThatWasReplacedIsNone() throws {
         let isOver = Locked(false)
         let (disk, name, other) = (disk, path("LOCK"), path("new"))
-        let held = Locked(try disk.lock(name))
+        let held = Locked(try disk.lock(name).taken)
         let replacing = TestThread {
             while !isOver.withLock({ $0 }) {
-                guard let new = try? disk.lock(other) else { continue }
+                guard let new = try? disk.lock(other).taken else { continue }
                 try? disk.rename(other, to: name)
                 held.withLock { $0 = new }
             }
         }
         for _ in 0..<20_000 {
-            guard try disk.lock(name) != nil else { continue }
+            guard try disk.lock(name).taken != nil else { continue }
             Issue.record("the lock was taken twice")
             break
         }
@@ -146,16 +146,24 @@ import Testing
         ("overlayfs", 0x794C_7630, true), ("nfs", 0x6969, false), ("smb", 0x517B, false),
         ("smb2", 0xFE53_4D42, false), ("cifs", 0xFF53_4D42, false), ("fuse", 0x6573_5546, false),
         ("9p", 0x0102_1997, false), ("ceph", 0x00C3_6400, false), ("btrfs", 0x9123_683E, false),
-        ("zfs", 0x2FC1_2FC1, false),
+        ("zfs", 0x2FC1_2FC1, false), ("f2fs", 0xF2F5_2010, true), ("bcachefs", 0xCA45_1A4E, false),
+        ("one that nobody knows yet", 0x1234_5678, false), ("proc", 0x9FA0, false),
     ])
     func mappingsAreSharedOnlyWhereCoherentAndCheap(name: String, number: UInt32, shared: Bool) {
         #expect(PosixDisk.sharesMappings(fileSystem: number) == shared)
     }
 
+    /// It shows the counts of what is below it: btrfs has none, and ZFS has long blocks.
+    @Test func anOverlayIsJudgedByWhatIsBelowIt() {
+        let overlay: UInt32 = 0x794C_7630
+        #expect(PosixDisk.sharesMappings(fileSystem: overlay))
+        #expect(!PosixDisk.sharesMappings(fileSystem: overlay, countsFiles: false))
+        #expect(!PosixDisk.sharesMappings(fileSystem: overlay, blockSize: 128 << 10))
+    }
+
     @Test func aDirectoryThatCannotBeAskedSharesNoMappings() {
         #expect(!disk.supportsSharedMapping(path("none")))
         #expect(!disk.supportsSharedMapping("/proc\0"))
-        // A file system it does not know is taken to be a local one.
-        #expect(disk.supportsSharedMapping("/proc"))
+        #expect(!disk.supportsSharedMapping("/proc"))
     }
 }

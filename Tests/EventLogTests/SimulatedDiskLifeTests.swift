@@ -44,7 +44,7 @@ import Testing
         try file.synchronize()
         try disk.synchronizeDirectory("/")
         let map = try disk.map("a", byteCount: 2, writable: true)
-        let lock = try disk.lock("LOCK")
+        let lock = try disk.lock("LOCK").taken
         disk.crash(crash, using: &random)
         #expect(isDead { _ = try file.byteCount() })
         #expect(isDead { _ = try file.read(1) })
@@ -56,18 +56,18 @@ import Testing
         map.store(9, 0..<2)
         #expect(Array(successor.bytes) == [1, 2])
         #expect(disk.readAll("a") == [1, 2])
-        let second = try disk.lock("LOCK")
+        let second = try disk.lock("LOCK").taken
         #expect(lock != nil && second != nil)
     }
 
     @Test mutating func droppingALockOfAnOldLifeLetsNothingGo() throws {
         let disk = SimulatedDisk()
-        var old = try disk.lock("LOCK")
+        var old = try disk.lock("LOCK").taken
         disk.crash(.process, using: &random)
-        let new = try disk.lock("LOCK")
+        let new = try disk.lock("LOCK").taken
         #expect(old != nil && new != nil)
         old = nil
-        #expect(try disk.lock("LOCK") == nil)
+        #expect(try disk.lock("LOCK").taken == nil)
     }
 
     @Test func theSameSeedLosesTheSame() throws {
@@ -113,14 +113,14 @@ import Testing
         let disk = SimulatedDisk()
         try disk.create("a", [1, 2])
         let map = try disk.map("a", byteCount: 2, writable: true)
-        let held = try disk.lock("LOCK")
+        let held = try disk.lock("LOCK").taken
         map.store(5, 0..<1)
         let copy = disk.snapshot()
         map.store(6, 0..<1)
         #expect(copy.readAll("a") == [5, 2])
         try copy.overwrite("a", [7])
         #expect(disk.readAll("a") == [6, 2])
-        #expect(try copy.lock("LOCK") != nil)
+        #expect(try copy.lock("LOCK").taken != nil)
         #expect(held != nil)
     }
 

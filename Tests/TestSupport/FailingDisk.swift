@@ -3,9 +3,17 @@ package import EventLog
 /// Another disk whose n-th operation fails, and no other. For real files; ``SimulatedDisk`` fails by itself.
 package final class FailingDisk: Disk {
     private let disk: any Disk
-    private let faults = Lock((count: 0, faults: SimulatedDisk.Faults()))
+    private let faults: Locked<(count: Int, faults: SimulatedDisk.Faults)>
 
-    package init(_ disk: any Disk) { self.disk = disk }
+    package init(_ disk: any Disk) {
+        self.disk = disk
+        faults = Locked((count: 0, faults: SimulatedDisk.Faults()))
+    }
+
+    private init(_ disk: any Disk, _ other: FailingDisk) {
+        self.disk = disk
+        faults = other.faults
+    }
 
     /// Fails the `n`-th operation from now on (1 is the next), and every later one if `permanently`.
     package func fail(at n: Int, with fault: Fault, permanently: Bool) {
@@ -74,9 +82,24 @@ package final class FailingDisk: Disk {
         disk.supportsSharedMapping(directory)
     }
 
-    package func lock(_ path: String) throws(SystemError) -> (any DiskLock)? {
+    package func lock(_ path: String) throws(SystemError) -> Locking {
         try begin(.lock, path)
         return try disk.lock(path)
+    }
+
+    package func lockDirectory(_ path: String) throws(SystemError) -> Locking {
+        try begin(.lock, path)
+        return try disk.lockDirectory(path)
+    }
+
+    package func hold(_ path: String) throws(SystemError) -> any Held {
+        try begin(.hold, path)
+        return try disk.hold(path)
+    }
+
+    package func entering(_ path: String) throws(SystemError) -> any Disk {
+        try begin(.open, path)
+        return FailingDisk(try disk.entering(path), self)
     }
 }
 
@@ -121,5 +144,11 @@ private final class FailingFile: DiskFile {
     func truncate(to byteCount: Int) throws(SystemError) {
         try disk.begin(.truncate, path)
         try file.truncate(to: byteCount)
+    }
+
+    func dropCache() { file.dropCache() }
+
+    func standing(at path: String) throws(SystemError) -> Standing {
+        try file.standing(at: path)
     }
 }

@@ -170,13 +170,43 @@ extension SimulatedDisk {
         supportsSharedMapping
     }
 
-    package func lock(_ path: String) throws(SystemError) -> (any DiskLock)? {
-        let held = try perform(.lock, path) { state throws(SystemError) -> (Int, Int)? in
-            guard let node = try state.takeLock(path) else { return nil }
+    package func lock(_ path: String) throws(SystemError) -> Locking {
+        try lock(path) { state throws(SystemError) in try state.takeLock(path) }
+    }
+
+    package func lockDirectory(_ path: String) throws(SystemError) -> Locking {
+        try lock(path) { state throws(SystemError) in try state.takeDirectoryLock(path) }
+    }
+
+    private func lock(
+        _ path: String, _ take: (inout State) throws(SystemError) -> Int?
+    ) throws(SystemError) -> Locking {
+        let taken = try perform(.lock, path) { state throws(SystemError) -> (Int, Int)? in
+            guard let node = try take(&state) else { return nil }
             return (node, state.life)
         }
-        guard let (node, life) = held else { return nil }
-        return SimulatedLock(self, node: node, life: life)
+        guard let (node, life) = taken else { return .heldHere }
+        return .taken(SimulatedLock(self, node: node, life: life))
+    }
+
+    package func hold(_ path: String) throws(SystemError) -> any Held {
+        let (node, life) = try perform(.hold, path) { state throws(SystemError) in
+            (try state.existing(path), state.life)
+        }
+        return SimulatedHold(self, node: node, life: life)
+    }
+
+    /// Itself: names mean here what they mean from the root, also while a directory is moved.
+    package func entering(_ path: String) throws(SystemError) -> any Disk { self }
+
+    func standing(
+        of node: Int, at path: String, life: Int
+    ) throws(SystemError) -> Standing {
+        try perform(.standing, path, life: life) { state throws(SystemError) in
+            // A name in a directory that is gone is gone.
+            guard let named = try? state.node(at: path) else { return .missing }
+            return named == node ? .inPlace : .replaced
+        }
     }
 
     /// Counts and logs an operation, fails it if that is due, and otherwise does it.
@@ -218,6 +248,47 @@ extension SimulatedDisk {
         }
         bytes[offset] ^= mask
         try overwrite(path, bytes)
+    }
+
+    /// Changes bytes of the file itself, as a stray pointer, a bad page or a copy that is made over it does: what
+    /// is open or mapped sees them.
+    package func changeInPlace(_ path: String, at offset: Int, _ bytes: [UInt8]) {
+        state.withLock { state in
+            guard let node = try? state.node(at: path) else { return }
+            state.files[node]?.write(bytes, at: offset)
+        }
+    }
+
+    /// Cuts the file itself off, as one who restores a copy over it does first.
+    package func cutInPlace(_ path: String, to byteCount: Int) {
+        state.withLock { state in
+            guard let node = try? state.node(at: path) else { return }
+            state.files[node]?.truncate(to: byteCount)
+        }
+    }
+
+    /// Puts a file or a directory with all that is in it under another name, durably, as `mv` does. What is
+    /// open goes with it.
+    package func move(_ path: String, to target: String) throws(SystemError) {
+        try state.withLock { state throws(SystemError) in try state.move(path, to: target) }
+    }
+
+    /// Takes a directory away with all that is in it, durably. What is open stays usable.
+    package func eraseAll(_ path: String) throws(SystemError) {
+        try state.withLock { state throws(SystemError) in try state.erase(path) }
+    }
+
+    /// Makes a copy of a directory with all that is in it, durably, as `cp -r` does.
+    package func copyAll(_ path: String, to target: String) throws(SystemError) {
+        try createDirectory(target)
+        for name in try list(path) {
+            let (source, copy) = ("\(path)/\(name)", "\(target)/\(name)")
+            if let bytes = readAll(source) {
+                try overwrite(copy, bytes)
+            } else {
+                try copyAll(source, to: copy)
+            }
+        }
     }
 
     /// Takes the file away, durably.

@@ -51,6 +51,13 @@ final class SimulatedFile: DiskFile {
             state.files[node]?.truncate(to: byteCount)
         }
     }
+
+    /// Reads here come from the same bytes in any case; the trace shows that it was asked for.
+    func dropCache() { try? disk.perform(.dropCache, path, life: life) { _ in } }
+
+    func standing(at path: String) throws(SystemError) -> Standing {
+        try disk.standing(of: node, at: path, life: life)
+    }
 }
 
 extension SimulatedDisk {
@@ -115,10 +122,31 @@ final class SimulatedMapping: MappedBytes {
         guard !range.isEmpty else { return }
         try disk.synchronize(.synchronizeMapping, range, node, path, life: life)
     }
+
+    func reserve(_ range: Range<Int>) throws(SystemError) {
+        try disk.perform(.reserve, path, life: life) { _ in }
+    }
+}
+
+/// A file or directory that is held.
+final class SimulatedHold: Held {
+    private let disk: SimulatedDisk
+    private let node: Int
+    private let life: Int
+
+    init(_ disk: SimulatedDisk, node: Int, life: Int) {
+        self.disk = disk
+        self.node = node
+        self.life = life
+    }
+
+    func standing(at path: String) throws(SystemError) -> Standing {
+        try disk.standing(of: node, at: path, life: life)
+    }
 }
 
 /// A held lock.
-final class SimulatedLock: DiskLock {
+final class SimulatedLock: Held {
     private let disk: SimulatedDisk
     private let node: Int
     private let life: Int
@@ -133,6 +161,10 @@ final class SimulatedLock: DiskLock {
         disk.state.withLock { [node, life] state in
             if state.life == life { state.locked.remove(node) }
         }
+    }
+
+    func standing(at path: String) throws(SystemError) -> Standing {
+        try disk.standing(of: node, at: path, life: life)
     }
 }
 

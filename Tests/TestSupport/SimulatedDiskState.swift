@@ -36,7 +36,7 @@ extension SimulatedDisk {
         mutating func begin(
             _ kind: DiskOperation, _ path: String, life: Int?
         ) throws(SystemError) -> Fault? {
-            operationCount += 1
+            if !kind.isUncounted { operationCount += 1 }
             if keepsTrace {
                 operationCounts[kind, default: 0] += 1
                 operations.append(LoggedOperation(kind, path))
@@ -109,7 +109,7 @@ extension SimulatedDisk {
             return names.current[directory]?[name]
         }
 
-        private mutating func existing(_ path: String) throws(SystemError) -> Int {
+        mutating func existing(_ path: String) throws(SystemError) -> Int {
             guard let node = try node(at: path) else {
                 throw SystemError(call: "lookup", path: path, code: ENOENT)
             }
@@ -168,6 +168,7 @@ extension SimulatedDisk {
             names.change([
                 .init(sourceDirectory, sourceName, nil), .init(targetDirectory, targetName, node),
             ])
+            if names.isDirectory(node) { parents = [:] }
         }
 
         mutating func remove(_ path: String) throws(SystemError) {
@@ -221,6 +222,11 @@ extension SimulatedDisk {
             return locked.insert(node).inserted ? node : nil
         }
 
+        mutating func takeDirectoryLock(_ path: String) throws(SystemError) -> Int? {
+            let node = try directory(path)
+            return locked.insert(node).inserted ? node : nil
+        }
+
         /// How many of `byteCount` bytes at `offset` there is space for.
         func space(for byteCount: Int, at offset: Int, in node: Int) -> Int {
             guard let capacity else { return byteCount }
@@ -250,6 +256,16 @@ extension SimulatedDisk {
             _ = try existing(path)
             let (directory, name) = try parent(of: path)
             names.change([.init(directory, name, nil)], isSynced: true)
+            parents = [:]
+        }
+
+        mutating func move(_ path: String, to target: String) throws(SystemError) {
+            let node = try existing(path)
+            let (source, sourceName) = try parent(of: path)
+            let (directory, name) = try parent(of: target)
+            names.change(
+                [.init(source, sourceName, nil), .init(directory, name, node)], isSynced: true)
+            parents = [:]
         }
 
         func paths(below directory: Int, prefix: String) -> [String] {

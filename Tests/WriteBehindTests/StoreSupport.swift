@@ -52,8 +52,8 @@ extension TemporaryStore {
         configure(&configuration)
         var environment = StoreEnvironment.machine(readers: 2)
         let openSink = environment.openSink
-        environment.openSink = { (path, store, origin) throws(SinkError) in
-            FailingSink(try openSink(path, store, origin), failing)
+        environment.openSink = { (path, store, origin, disk) throws(SinkError) in
+            FailingSink(try openSink(path, store, origin, disk), failing)
         }
         return try Store(at: path, configuration: configuration, environment: environment)
     }

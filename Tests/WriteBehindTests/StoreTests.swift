@@ -138,14 +138,14 @@ final class TemporaryStore: Sendable {
         try await reopened.close()
     }
 
-    @Test func aSecondWriterIsRefusedWithThePath() async throws {
+    @Test func aSecondWriterInThisProcessIsToldSo() async throws {
         let directory = TemporaryStore()
         let store = try directory.open()
         #expect {
             _ = try directory.open()
         } throws: { error in
-            guard case StoreError.locked(let path) = error else { return false }
-            return path == directory.path + "/LOCK"
+            guard case StoreError.alreadyOpen(let path) = error else { return false }
+            return path == directory.path && "\(error)".contains("this process")
         }
         try await store.close()
         try await directory.open().close()

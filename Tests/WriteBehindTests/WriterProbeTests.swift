@@ -30,11 +30,11 @@ import WriteBehind
         func find() -> WriterProbe.Finding {
             WriterProbe.find(lock: path, on: disk, in: list, namespace: namespace)
         }
-        var lock = try disk.lock(path)
+        var lock = try disk.lock(path).taken
         #expect(lock != nil)
         #expect(find() == .unknown)
         lock = nil
         #expect(find() == .nobody)
-        #expect(try disk.lock(path) != nil, "looking leaves the lock free")
+        #expect(try disk.lock(path).taken != nil, "looking leaves the lock free")
     }
 }

@@ -2,10 +2,15 @@ import EventLog
 
 /// The machine's disk, with ``Armed`` around every operation that changes it.
 struct FailpointDisk: Disk {
-    private let disk = PosixDisk()
+    private let disk: any Disk
     let layout: StoreLayout
 
-    init(root: String) { layout = StoreLayout(root: root) }
+    init(root: String) { self.init(PosixDisk(), StoreLayout(root: root)) }
+
+    private init(_ disk: any Disk, _ layout: StoreLayout) {
+        self.disk = disk
+        self.layout = layout
+    }
 
     fileprivate func area(of path: String) -> Failpoint.Place.Area {
         if path.hasPrefix(layout.log) {
@@ -68,7 +73,17 @@ struct FailpointDisk: Disk {
         disk.supportsSharedMapping(directory)
     }
 
-    func lock(_ path: String) throws(SystemError) -> (any DiskLock)? { try disk.lock(path) }
+    func lock(_ path: String) throws(SystemError) -> Locking { try disk.lock(path) }
+
+    func lockDirectory(_ path: String) throws(SystemError) -> Locking {
+        try disk.lockDirectory(path)
+    }
+
+    func hold(_ path: String) throws(SystemError) -> any Held { try disk.hold(path) }
+
+    func entering(_ path: String) throws(SystemError) -> any Disk {
+        FailpointDisk(try disk.entering(path), layout)
+    }
 }
 
 private final class FailpointFile: DiskFile {
@@ -107,5 +122,11 @@ private final class FailpointFile: DiskFile {
         try Armed.around(.truncate, area) { () throws(SystemError) in
             try file.truncate(to: byteCount)
         }
+    }
+
+    func dropCache() { file.dropCache() }
+
+    func standing(at path: String) throws(SystemError) -> Standing {
+        try file.standing(at: path)
     }
 }

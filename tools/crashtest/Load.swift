@@ -267,10 +267,9 @@ extension StoreEnvironment {
     static func watched(
         _ directory: String, _ configuration: StoreConfiguration
     ) -> StoreEnvironment {
-        let disk = FailpointDisk(root: directory)
         var environment = StoreEnvironment.machine(readers: 2)
-        environment.disk = disk
-        environment.openSink = { (path, store, origin) throws(SinkError) in
+        environment.disk = FailpointDisk(root: directory)
+        environment.openSink = { (path, store, origin, disk) throws(SinkError) in
             var options = SQLiteOptions()
             options.readerCount = 2
             options.checkpointPages = 40

@@ -10,8 +10,7 @@ enum SlowStore {
     static func open(at path: String, delay: Double) throws -> Store {
         let configuration = StoreConfiguration()
         var environment = StoreEnvironment.machine(readers: configuration.readers)
-        let disk = environment.disk
-        environment.openSink = { (path, store, origin) throws(SinkError) in
+        environment.openSink = { (path, store, origin, disk) throws(SinkError) in
             // It asks for the time once a transaction: a place to dawdle inside it.
             let options = SQLiteOptions {
                 Thread.sleep(forTimeInterval: delay)

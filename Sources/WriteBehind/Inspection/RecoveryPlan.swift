@@ -143,27 +143,26 @@ extension RecoveryPlan {
 extension RecoveryPlan {
     /// Moves what cannot serve out of the way; nobody may open the store in between.
     private func setAside() throws -> String? {
-        let (layout, disk) = (store.layout, store.environment.disk)
         guard steps.contains(where: \.isMovingFiles) else { return nil }
-        guard let lock = try disk.lock(layout.lock) else {
-            throw StoreError.locked(path: layout.lock)
-        }
-        return try withExtendedLifetime(lock) {
-            var aside: String?
-            for step in steps {
-                switch step {
-                case .setDatabaseAside:
-                    aside = try SQLiteSink.setAside(
-                        path: layout.database, reason: "recover",
-                        isOurs: store.database.state != .foreign, disk: disk
-                    ).path
-                case .remakeSnapshots(let sequences), .setSnapshotsAside(let sequences):
-                    _ = try SnapshotVerification.setAside(sequences, in: store.environment)
-                default: break
-                }
+        let layout = store.layout
+        let held = try FencedDisk.taking(layout, on: store.environment.disk)
+        defer { held.release() }
+        var environment = store.environment
+        environment.disk = held
+        var aside: String?
+        for step in steps {
+            switch step {
+            case .setDatabaseAside:
+                aside = try SQLiteSink.setAside(
+                    path: layout.database, reason: "recover",
+                    isOurs: store.database.state != .foreign, disk: held
+                ).path
+            case .remakeSnapshots(let sequences), .setSnapshotsAside(let sequences):
+                _ = try SnapshotVerification.setAside(sequences, in: environment)
+            default: break
             }
-            return aside
         }
+        return aside
     }
 }
 

@@ -77,11 +77,10 @@ extension StoreInspection {
         let damaged = try SnapshotVerification(environment).damaged
         guard !damaged.isEmpty else { return [] }
         _ = try history().goodBase { _ in }
-        guard let lock = try environment.disk.lock(layout.lock) else {
-            throw StoreError.locked(path: layout.lock)
-        }
-        return try withExtendedLifetime(lock) {
-            try SnapshotVerification.setAside(damaged, in: environment)
-        }
+        let held = try FencedDisk.taking(layout, on: environment.disk)
+        defer { held.release() }
+        var environment = environment
+        environment.disk = held
+        return try SnapshotVerification.setAside(damaged, in: environment)
     }
 }

@@ -41,7 +41,7 @@ package struct WriterProbe {
     /// Takes the lock for a moment.
     private static func ask(_ path: String, on disk: any Disk) -> Finding {
         do throws(SystemError) {
-            return try disk.lock(path) == nil ? .unknown : .nobody
+            return try disk.lock(path).taken == nil ? .unknown : .nobody
         } catch {
             return .unknown
         }

@@ -7,6 +7,12 @@ package protocol FollowedLog: Sendable {
     var durable: UInt64 { get }
     /// A reader whose first block holds `sequence`.
     func reader(from sequence: UInt64) throws(LogError) -> LogReader
+    /// Throws if this process is the log's writer no longer, and so may not change the database either.
+    func checkFence() throws(LogError)
+}
+
+extension FollowedLog {
+    package func checkFence() throws(LogError) {}
 }
 
 extension Log: FollowedLog {}

@@ -15,6 +15,7 @@ import Synchronization
 /// - In sequence order, a step takes one block: progress is kept whatever comes next.
 /// - When the database is gone or damaged, another is opened or built in its place, and the log is
 ///   applied to that from its own watermark on.
+/// - A store that is no longer alone or no longer where it was changes nothing any more (FencedDisk.swift).
 /// - On any other error the same batch is tried again after a ``Backoff``; it is not gathered anew.
 package final class Materializer: Sendable {
     package enum Next: Equatable, Sendable {
@@ -125,6 +126,8 @@ package final class Materializer: Sendable {
             let now = log.environment.time.monotonicNanoseconds()
             if now < state.retryAt { return .wait(nanoseconds: state.retryAt - now) }
             do {
+                // The database is opened by its name, which may mean another store's by now.
+                guard isOwn() else { return .wait(nanoseconds: nil) }
                 try replaceLostSink(&state)
                 let next = try advance(&state, now: now)
                 try observer.catchUp(state.watermark)
@@ -140,6 +143,16 @@ package final class Materializer: Sendable {
                 observer.didFail(error, attempts: state.backoff.attempts)
                 return .wait(nanoseconds: pause)
             }
+        }
+    }
+
+    /// The log has told, and the store is done for: nothing is tried again.
+    private func isOwn() -> Bool {
+        do throws(LogError) {
+            try log.checkFence()
+            return true
+        } catch {
+            return false
         }
     }
 

@@ -27,12 +27,15 @@ package struct SQLiteOptions: Sendable {
         self.now = now
     }
 
-    var grdb: Configuration {
+    /// - Parameter disk: the store's, which says whether the database is its own still. GRDB opens reading
+    ///   connections when they are needed, by the database's name.
+    func grdb(on disk: any Disk) -> Configuration {
         var configuration = Configuration()
         configuration.maximumReaderCount = readerCount
         configuration.busyMode = .timeout(busyTimeout)
         configuration.label = "WriteBehind"
         configuration.prepareDatabase { [self] db in
+            try disk.checkFence()
             // No memory-mapped reading: an I/O error would kill the process instead of being one.
             try db.execute(sql: "PRAGMA mmap_size = 0")
             guard !db.configuration.readonly else {

@@ -46,7 +46,9 @@ package final class SQLiteSink: Sink {
         self.disk = disk
         self.options = options
         try SQLiteOpening.claim(path, storeID: storeID, disk: disk)
-        pool = try throwingSinkError { try DatabasePool(path: path, configuration: options.grdb) }
+        pool = try throwingSinkError {
+            try DatabasePool(path: path, configuration: options.grdb(on: disk))
+        }
         reader = AnyDatabaseReader(pool)
         let opened = try SQLiteOpening.prepare(pool, storeID: storeID, origin: origin, options)
         writer = Lock(opened.writer)

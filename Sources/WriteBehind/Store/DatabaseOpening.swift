@@ -23,7 +23,7 @@ extension StoreOpening {
         mutating func open() throws(StoreError) {
             do throws(SinkError) {
                 do throws(SinkError) {
-                    sink = try environment.openSink(path, store, origin)
+                    sink = try environment.openSink(path, store, origin, environment.disk)
                 } catch {
                     guard error.kind == .corrupt else { throw error }
                     try replace(reason: "damaged")
@@ -45,8 +45,8 @@ extension StoreOpening {
 
         /// Puts the database aside and makes an empty one.
         private mutating func replace(reason: String) throws(SinkError) {
-            try environment.setAside(path, reason)
-            sink = try environment.openSink(path, store, origin)
+            try environment.setAside(path, reason, environment.disk)
+            sink = try environment.openSink(path, store, origin, environment.disk)
         }
 
         private mutating func replaceOutdated() throws(StoreError) {

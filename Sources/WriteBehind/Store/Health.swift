@@ -9,8 +9,8 @@ public struct Health: Sendable {
         /// The database has not advanced, or a worker has hung, ten times as long as
         /// ``StoreConfiguration/stallAfter``. Writes go on until a backlog limit.
         case stalled
-        /// Writes are refused: a sync of the log failed, and the store has to be reopened; or the log is damaged,
-        /// and has to be recovered.
+        /// Writes are refused: a sync of the log failed, or the store's files were moved or replaced while it was open,
+        /// and the store has to be reopened; or the log is damaged, and has to be recovered.
         case failed
         /// ``Store/close(deadline:)`` was called.
         case closed

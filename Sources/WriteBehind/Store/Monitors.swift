@@ -44,12 +44,18 @@ final class LogMonitor: LogObserver {
             return logger.notice("the log takes writes again")
         }
         logger.error("the log refuses writes", metadata: ["cause": "\(error)"])
-        if case .poisoned = error {
-            let failure = StoreError.logFailed(
-                "\(error); whether the write survives power loss is unknown")
-            synced.fail(failure)
-            durable.fail(failure)
+        switch error {
+        case .poisoned:
+            fail(.logFailed("\(error); whether the write survives power loss is unknown"))
+        case .fenced, .bufferChanged: fail(StoreError(error))
+        default: break
         }
+    }
+
+    /// Ends all waiting for good.
+    private func fail(_ failure: StoreError) {
+        synced.fail(failure)
+        durable.fail(failure)
     }
 }
 
@@ -152,7 +158,7 @@ final class SinkMonitor: Materializer.Observer {
     private func didFailToRead(_ error: LogError, _ attempts: Int) {
         let hasFailed =
             switch (error, engine.log.refusal) {
-            case (.corrupt, _), (.deleted, _), (_, .poisoned?): true
+            case (.corrupt, _), (.deleted, _), (_, .poisoned?), (_, .bufferChanged?): true
             default: attempts >= Self.patience
             }
         status.update {

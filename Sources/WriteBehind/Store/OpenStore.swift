@@ -3,9 +3,9 @@ import Logging
 
 /// A store that has been opened and recovered, and nothing that moves by itself.
 ///
-/// Opening: lock; identity; the database's watermark; the log, with the watermark as a witness; is the
-/// database of this history?; replay of the log above the watermark into the view, and of what is in
-/// quarantine.
+/// Opening: locks (FencedDisk.swift); identity; the database's watermark; the log, with the watermark as a
+/// witness; is the database of this history?; replay of the log above the watermark into the view, and of
+/// what is in quarantine.
 package final class OpenStore: Sendable {
     package let layout: StoreLayout
     package let identity: StoreIdentity
@@ -18,7 +18,7 @@ package final class OpenStore: Sendable {
     package let expirer: Expirer
     let status: Status
     let metrics: StoreMetrics
-    private let lock: Lock<(any DiskLock)?>
+    private let disk: FencedDisk
 
     package init(
         path: String, configuration: StoreConfiguration, environment: StoreEnvironment
@@ -26,34 +26,48 @@ package final class OpenStore: Sendable {
         var path = path
         while path.count > 1, path.hasSuffix("/") { path.removeLast() }
         layout = StoreLayout(root: path)
-        lock = Lock(try Self.lock(layout, environment))
-        identity = try Self.identify(layout, environment)
-        status = Status(now: environment.time.monotonicNanoseconds())
-        metrics = StoreMetrics()
-        let opening = try StoreOpening(
-            layout, identity.storeID, configuration, environment, status, metrics)
-        engine = opening.engine
-        pins = opening.pins
-        synced = opening.synced
-        materializer = opening.materializer
-        snapshotter = opening.snapshotter
-        expirer = Expirer(engine: engine)
-        try opening.replay()
+        disk = try Self.take(layout, environment)
+        var environment = environment
+        environment.disk = disk
+        do throws(StoreError) {
+            identity = try Self.identify(layout, environment)
+            status = Status(now: environment.time.monotonicNanoseconds())
+            metrics = StoreMetrics()
+            let opening = try StoreOpening(
+                layout, identity.storeID, configuration, environment, status, metrics)
+            engine = opening.engine
+            pins = opening.pins
+            synced = opening.synced
+            materializer = opening.materializer
+            snapshotter = opening.snapshotter
+            expirer = Expirer(engine: engine)
+            try opening.replay()
+        } catch {
+            disk.release()
+            throw error
+        }
     }
 
-    /// Takes the writer's lock, creating the directory first.
-    private static func lock(
+    /// Takes the directory for this store alone, creating it first.
+    private static func take(
         _ layout: StoreLayout, _ environment: StoreEnvironment
-    ) throws(StoreError) -> any DiskLock {
+    ) throws(StoreError) -> FencedDisk {
         while true {
             let ended = Ending.current
             do throws(SystemError) {
                 try environment.disk.createDirectory(layout.root)
-                if let lock = try environment.disk.lock(layout.lock) { return lock }
             } catch {
                 throw .notAStore(path: layout.root, reason: "\(error)")
             }
-            guard Ending.waitForOne(after: ended) else { throw .locked(path: layout.lock) }
+            do throws(StoreError) {
+                return try FencedDisk.taking(layout, on: environment.disk) {
+                    (disk) throws(SystemError) in try remains(layout, disk)
+                }
+            } catch {
+                guard case .alreadyOpen = error, Ending.waitForOne(after: ended) else {
+                    throw error
+                }
+            }
         }
     }
 
@@ -66,7 +80,6 @@ package final class OpenStore: Sendable {
         if let known = try StoreIdentity.read(layout, on: disk) {
             identity = known
         } else {
-            try refuseRemains(layout, disk)
             identity = StoreIdentity(
                 random: (environment.random(), environment.random()),
                 created: environment.time.wallMilliseconds())
@@ -84,21 +97,27 @@ package final class OpenStore: Sendable {
         return identity
     }
 
-    /// A directory without a store.json may become a store, unless it holds a log: then its identity is lost, and
-    /// making up another would make all of it foreign.
-    private static func refuseRemains(
+    /// Why a directory cannot become a store: it holds something else, which a store would be mixed with, or a
+    /// log, whose identity is lost, and making up another would make all of it foreign. nil for a store
+    /// and for an empty directory.
+    private static func remains(
         _ layout: StoreLayout, _ disk: any Disk
-    ) throws(StoreError) {
-        let hasLog: Bool
-        do throws(SystemError) {
-            hasLog = try disk.exists(layout.log) ? try !disk.list(layout.log).isEmpty : false
-        } catch {
-            throw .notAStore(path: layout.root, reason: "\(error)")
+    ) throws(SystemError) -> String? {
+        guard try !disk.exists(layout.identity) else { return nil }
+        if try disk.exists(layout.log), try !disk.list(layout.log).isEmpty {
+            return "it holds a log, but its store.json is missing"
         }
-        if hasLog {
-            throw .notAStore(
-                path: layout.root, reason: "it holds a log, but its store.json is missing")
+        // What a store leaves that was killed while it was made; and what a new file system holds.
+        let paths = [
+            layout.lock, StoreLayout.temporary(layout.identity), layout.log, layout.snapshots,
+            layout.quarantine, layout.root + "/lost+found",
+        ]
+        let foreign = try disk.list(layout.root).sorted().first {
+            !paths.contains(layout.root + "/" + $0)
         }
+        guard let foreign else { return nil }
+        return "it has no store.json, and it is not empty (it holds \(foreign)); a store needs a "
+            + "directory of its own: name one that is empty or does not exist yet"
     }
 
     private static func parent(of path: String) -> String {
@@ -142,7 +161,7 @@ package final class OpenStore: Sendable {
 
     /// Lets another process, or another store of this one, have the directory.
     package func unlock() {
-        lock.withLock { $0 = nil }
+        disk.release()
     }
 
     /// Tells everybody who waits that nothing more is to come.

@@ -37,9 +37,11 @@ public final class Store: Sendable {
     /// that was acknowledged is there again. What the database lacks of it is applied in the background.
     ///
     /// - Parameters:
-    ///   - path: a directory on a local disk; its parent must exist. Made with mode 0700, its files with 0600.
+    ///   - path: a directory on a local disk that is a store, is empty, or does not exist yet; its parent must.
+    ///     Made with mode 0700, its files with 0600.
     ///   - configuration: limits and intervals; may differ from one opening to the next.
-    /// - Throws: ``StoreError/locked(path:)``, ``StoreError/notAStore(path:reason:)``,
+    /// - Throws: ``StoreError/locked(path:)``, ``StoreError/alreadyOpen(path:)``,
+    ///   ``StoreError/notAStore(path:reason:)``,
     ///   ``StoreError/foreignDatabase(path:reason:)``, ``StoreError/database(_:)``,
     ///   ``StoreError/diskFull(_:)`` or ``StoreError/logFailed(_:)``, the last also for a log that a newer
     ///   version wrote. A damaged log is no error: the store opens read-only, and ``health`` and every write
@@ -48,7 +50,7 @@ public final class Store: Sendable {
         at path: String, configuration: StoreConfiguration = StoreConfiguration()
     ) async throws(StoreError) {
         // The working directory as it is now, not as it is when the thread has started.
-        let path = Self.absolute(path)
+        let path = try Self.absolute(path)
         let opened = try await Worker.waiting(
             "opener",
             throwing: { () throws(StoreError) in
@@ -64,13 +66,20 @@ public final class Store: Sendable {
         at path: String, configuration: StoreConfiguration = StoreConfiguration()
     ) throws(StoreError) {
         try self.init(
-            at: Self.absolute(path), configuration: configuration,
+            at: try Self.absolute(path), configuration: configuration,
             environment: .machine(configuration))
     }
 
     /// The process may change its working directory, and files are opened as long as the store is.
-    private static func absolute(_ path: String) -> String {
+    private static func absolute(_ path: String) throws(StoreError) -> String {
         if path.isEmpty || path.hasPrefix("/") { return path }
+        for (start, what) in [("~", "a home directory"), ("$", "a variable"), ("file:", "a URL")]
+        where path.hasPrefix(start) {
+            throw .notAStore(
+                path: path,
+                reason: "a path is taken as it is, and \(what) in it is not looked up: give the "
+                    + "directory's own path, or \"./\(path)\" if that is its name")
+        }
         return FileManager.default.currentDirectoryPath + "/" + path
     }
 

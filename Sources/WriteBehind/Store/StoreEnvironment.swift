@@ -7,12 +7,14 @@ package struct StoreEnvironment: Sendable {
     package var time: any TimeSource
     /// Makes salts and jitter.
     package var random: @Sendable () -> UInt64
-    /// Opens or creates the database of a store.
+    /// Opens or creates the database of a store, whose disk is given.
     package var openSink:
-        @Sendable (_ path: String, _ store: StoreID, _ origin: Watermark) throws(SinkError) ->
-            any Sink
+        @Sendable (
+            _ path: String, _ store: StoreID, _ origin: Watermark, _ disk: any Disk
+        ) throws(SinkError) -> any Sink
     /// Moves a database out of the way.
-    package var setAside: @Sendable (_ path: String, _ reason: String) throws(SinkError) -> Void
+    package var setAside:
+        @Sendable (_ path: String, _ reason: String, _ disk: any Disk) throws(SinkError) -> Void
     /// How a write waits for room in staging.
     package var waitForRoom: @Sendable (Log, UInt64) -> Void = { $0.waitForRoom($1) }
     /// How the log is read on while what was read before is worked on.
@@ -21,8 +23,9 @@ package struct StoreEnvironment: Sendable {
     package init(
         disk: any Disk, time: any TimeSource, random: @escaping @Sendable () -> UInt64,
         openSink:
-            @escaping @Sendable (String, StoreID, Watermark) throws(SinkError) -> any Sink,
-        setAside: @escaping @Sendable (String, String) throws(SinkError) -> Void
+            @escaping @Sendable (String, StoreID, Watermark, any Disk) throws(SinkError) ->
+            any Sink,
+        setAside: @escaping @Sendable (String, String, any Disk) throws(SinkError) -> Void
     ) {
         self.disk = disk
         self.time = time
@@ -39,7 +42,7 @@ package struct StoreEnvironment: Sendable {
     ) -> StoreEnvironment {
         StoreEnvironment(
             disk: disk, time: SystemTime(), random: { .random(in: 1 ... .max) },
-            openSink: { (path, store, origin) throws(SinkError) in
+            openSink: { (path, store, origin, disk) throws(SinkError) in
                 var options = SQLiteOptions()
                 options.readerCount = max(1, readers)
                 if let pageMemory { options.writerCache = max(1024, pageMemory >> 10) }
@@ -47,7 +50,7 @@ package struct StoreEnvironment: Sendable {
                     path: path, storeID: store.bytes, origin: origin, disk: disk,
                     options: options)
             },
-            setAside: { (path, reason) throws(SinkError) in
+            setAside: { (path, reason, disk) throws(SinkError) in
                 _ = try SQLiteSink.setAside(path: path, reason: reason, disk: disk)
             })
     }

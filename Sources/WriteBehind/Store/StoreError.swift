@@ -2,12 +2,18 @@ package import EventLog
 
 /// Why the store refused a call. Unless a case says otherwise, nothing was changed.
 public enum StoreError: Error, Sendable {
-    /// Somebody has the store open for writing: another process, or this one already. `path` is its lock file.
+    /// Another process has the store open for writing. `path` is its lock file.
     case locked(path: String)
-    /// No store can be opened or made there: it is no directory, its parent does not exist, it holds a log whose
-    /// `store.json` is missing, or a store that this version cannot read. Any other directory becomes a store,
-    /// whatever else is in it.
+    /// This process has the store open already, by another ``Store``. `path` is the store's directory.
+    case alreadyOpen(path: String)
+    /// No store can be opened or made there: it is no directory, its parent does not exist, it holds something
+    /// else, or a log whose `store.json` is missing, or a store that this version cannot read. An empty
+    /// directory becomes a store.
     case notAStore(path: String, reason: String)
+    /// The store is no longer alone, or no longer where it was: its directory, `LOCK`, its write buffer or its log
+    /// was removed, moved or replaced while it was open. Nothing is written any more, so that there is one history.
+    /// Reads go on. Close the store, put the right directory in its place, and open it again.
+    case fenced(String)
     /// The log is damaged where it had been durable: the store can be read up to the damage, and not be
     /// written. `writebehind recover` shows what can be done.
     case damaged(String)
@@ -75,7 +81,11 @@ extension StoreError: CustomStringConvertible {
         case .locked(let path):
             "another process has the store open for writing (it holds \(path)); "
                 + "close it there first; what only reads works meanwhile"
+        case .alreadyOpen(let path):
+            "this process has the store at \(path) open already: use that Store, or close it and "
+                + "wait until `close()` has returned"
         case .notAStore(let path, let reason): "\(path) is not a store: \(reason)"
+        case .fenced(let what): "the store is fenced off: \(what)"
         case .damaged(let what): "the log is damaged, so the store is read-only: \(what)"
         case .logFailed(let what): "the log can no longer be written: \(what)"
         case .diskFull(let what): "no space for the log: \(what)"
@@ -121,12 +131,14 @@ extension StoreError {
     package init(_ error: LogError) {
         switch error {
         case .corrupt(let corruption): self = .damaged("\(corruption)")
+        case .fenced: self = .fenced("\(error)")
         case .diskFull(let cause): self = .diskFull("\(cause)")
         case .commitTooLarge(let bytes, let limit):
             self = .commitTooLarge(bytes: bytes, limit: limit)
         case .closed: self = .closed("the store is closed")
         case .forked: self = .closed("\(error)")
-        case .system, .poisoned, .unsupported, .deleted: self = .logFailed("\(error)")
+        case .system, .poisoned, .bufferChanged, .unsupported, .deleted:
+            self = .logFailed("\(error)")
         }
     }
 

@@ -32,6 +32,7 @@ package final class Watchdog: Sendable {
 
     package func step() -> Worker.Next {
         let now = engine.time.monotonicNanoseconds()
+        checkFence()
         noteProgress(now)
         noteSteps(now)
         if let failure = engine.sinkFailure.withLock({ $0.take() }) {
@@ -46,6 +47,15 @@ package final class Watchdog: Sendable {
         metrics.publish(lag)
         metrics.quarantined.record(engine.sink.quarantine.commitCount)
         return .wait(nanoseconds: Self.interval)
+    }
+
+    /// Also for a store that nobody writes to. Health has the cause from the log's refusal.
+    private func checkFence() {
+        do throws(LogError) {
+            try engine.log.checkFence()
+        } catch {
+            if case .fenced = error { engine.materialized.fail(StoreError(error)) }
+        }
     }
 
     private func noteProgress(_ now: UInt64) {
@@ -118,6 +128,7 @@ package final class Watchdog: Sendable {
         if let damage = state.damage { raise(.failed, damage) }
         switch state.refusal {
         case .poisoned(let error)?: raise(.failed, "syncing the log failed: \(error)")
+        case let refusal? where refusal.isFinal: raise(.failed, "\(StoreError(refusal))")
         case let refusal?: raise(.degraded, "the log refuses writes: \(refusal)")
         case nil: break
         }

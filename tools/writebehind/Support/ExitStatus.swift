@@ -51,7 +51,7 @@ enum ExitStatus: Int32, Error {
 
     private init(_ error: StoreError) {
         switch error {
-        case .locked: self = .locked
+        case .locked, .alreadyOpen: self = .locked
         case .damaged: self = .corrupt
         case .notAStore(_, let reason) where reason.hasPrefix("its format is"):
             self = .unsupported

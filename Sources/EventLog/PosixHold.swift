@@ -1,0 +1,112 @@
+import CLinux
+import Glibc
+
+/// A file or directory that is kept from being forgotten: as long as its descriptor is open, its inode number
+/// belongs to nothing else.
+final class PosixHold: Held {
+    private let directory: PosixDirectory?
+    private let descriptor: Descriptor
+
+    init(_ path: String, from directory: PosixDirectory?) throws(SystemError) {
+        self.directory = directory
+        descriptor = try Descriptor(opening: path, open_path, from: directory)
+    }
+
+    func standing(at path: String) throws(SystemError) -> Standing {
+        try descriptor.standing(at: path, from: directory)
+    }
+}
+
+/// A held `flock`.
+///
+/// Its end lets go of it, not only closes its descriptor: a child between `fork` and `exec` has a copy of that
+/// for a moment, which would hold on to the lock. A child that stays such a copy lets go of nothing.
+final class PosixLock: Held {
+    /// What this process has locked, so that it can say so: the kernel does not tell whose a lock is.
+    private static let held = Lock<[FileIdentity: UInt64]>([:])
+
+    private let directory: PosixDirectory?
+    private let descriptor: Descriptor
+    private let identity: FileIdentity
+    private let forks = ForkGuard.current()
+
+    private init(
+        _ descriptor: consuming Descriptor, _ identity: FileIdentity, _ directory: PosixDirectory?
+    ) {
+        self.descriptor = descriptor
+        self.identity = identity
+        self.directory = directory
+        Self.held.withLock { [forks] in $0[identity] = forks }
+    }
+
+    deinit {
+        guard ForkGuard.isSame(forks) else { return }
+        // In this order: until the lock is free, others learn from it who has it.
+        descriptor.unlock()
+        Self.held.withLock { [identity] in $0[identity] = nil }
+    }
+
+    /// Locks what `path` names now.
+    ///
+    /// The file could be unlinked or replaced between opening and locking. Then the lock would be on
+    /// a file that nobody else can find, so it is compared and taken again.
+    static func take(
+        _ path: String, _ flags: Int32, from directory: PosixDirectory?
+    ) throws(SystemError) -> Locking {
+        while true {
+            let descriptor = try Descriptor(opening: path, flags, from: directory)
+            let identity = FileIdentity(try descriptor.status(of: path))
+            guard try descriptor.tryLock(path) else {
+                let isOurs = held.withLock { $0[identity].map(ForkGuard.isSame) ?? false }
+                return isOurs ? .heldHere : .heldElsewhere
+            }
+            guard case .inPlace = try descriptor.standing(at: path, from: directory) else {
+                continue
+            }
+            if flags & O_CREAT != 0, let owner = directory?.owner {
+                try descriptor.give(to: owner, path)
+            }
+            return .taken(PosixLock(descriptor, identity, directory))
+        }
+    }
+
+    func standing(at path: String) throws(SystemError) -> Standing {
+        try descriptor.standing(at: path, from: directory)
+    }
+}
+
+/// What tells two files apart while both exist.
+struct FileIdentity: Hashable {
+    private let device: UInt64
+    private let inode: UInt64
+
+    init(_ status: stat) {
+        device = UInt64(status.st_dev)
+        inode = UInt64(status.st_ino)
+    }
+}
+
+extension Descriptor {
+    func standing(
+        at path: String, from directory: PosixDirectory?
+    ) throws(SystemError) -> Standing {
+        guard let named = try linkStatus(of: path, from: directory) else { return .missing }
+        let held = FileIdentity(try status(of: path))
+        return held == FileIdentity(named) ? .inPlace : .replaced
+    }
+}
+
+/// The status of what the path itself names, a link included; nil when there is nothing.
+func linkStatus(
+    of path: String, from directory: PosixDirectory?
+) throws(SystemError) -> stat? {
+    var status = stat()
+    do {
+        try at(directory, path, "lstat") {
+            unsafe fstatat($0, $1, &status, AT_SYMLINK_NOFOLLOW)
+        }
+        return status
+    } catch let error where error.code == ENOENT {
+        return nil
+    }
+}

@@ -1,0 +1,107 @@
+import EventLog
+import TestSupport
+import Testing
+
+/// The rules of a store's own disk, whichever disk is below it.
+@Suite struct FencedDiskTests {
+    private func take(_ place: DiskConformanceTests.Place) throws -> FencedDisk {
+        let layout = StoreLayout(root: place.root)
+        guard case .taken(let disk) = try FencedDisk.take(layout, on: place.disk) else {
+            throw SystemError(call: "take", path: place.root, code: 0)
+        }
+        return disk
+    }
+
+    /// Everything that changes names or says that something is durable.
+    private static let changes: [(String, @Sendable (FencedDisk, String) throws -> Void)] = [
+        ("create", { _ = try $0.open($1 + "/new", .createExclusively) }),
+        ("rename", { try $0.rename($1 + "/a", to: $1 + "/b") }),
+        ("remove", { try $0.remove($1 + "/a") }),
+        ("create a directory", { try $0.createDirectory($1 + "/directory") }),
+        ("sync a directory", { try $0.synchronizeDirectory($1) }),
+        ("replace a file", { try $0.replace($1 + "/a", with: [1]) }),
+    ]
+
+    @Test(arguments: DiskConformanceTests.Kind.allCases)
+    func nothingIsChangedOrSyncedOnceItsLOCKIsGone(kind: DiskConformanceTests.Kind) throws {
+        let place = try DiskConformanceTests.Place(kind)
+        let disk = try take(place)
+        try place.disk.create(place.path("a"), [0])
+        let file = try disk.open(place.path("a"), .readWrite)
+        try file.synchronize()
+        try disk.checkFence()
+        try place.disk.remove(place.path("LOCK"))
+        let fence = SystemError(fenceAt: place.path("LOCK"), .missing)
+        #expect(throws: fence) { try file.synchronize() }
+        // Once is for good, also when somebody puts the name back.
+        try place.disk.create(place.path("LOCK"), [])
+        for (what, change) in Self.changes {
+            #expect(throws: fence, "\(what)") { try change(disk, place.root) }
+        }
+        #expect(throws: fence) { try disk.checkFence() }
+        #expect(try place.disk.list(place.root).sorted() == ["LOCK", "a"])
+    }
+
+    @Test(arguments: DiskConformanceTests.Kind.allCases)
+    func whatIsMappedIsNoLongerSyncedOnceStagingIsAnotherFile(
+        kind: DiskConformanceTests.Kind
+    ) throws {
+        let place = try DiskConformanceTests.Place(kind)
+        let disk = try take(place)
+        let path = place.path("staging")
+        try disk.replace(path, with: [UInt8](repeating: 0, count: 4096))
+        let mapping = try disk.map(path, byteCount: 4096, writable: true)
+        try mapping.synchronize(0..<4096)
+        // Its own change of the name is none of anybody else.
+        try disk.replace(path, with: [UInt8](repeating: 1, count: 4096))
+        try mapping.synchronize(0..<4096)
+        try place.disk.create(place.path("other"), [])
+        try place.disk.rename(place.path("other"), to: path)
+        #expect(throws: SystemError(fenceAt: path, .replaced)) {
+            try mapping.synchronize(0..<4096)
+        }
+    }
+
+    @Test(arguments: DiskConformanceTests.Kind.allCases)
+    func aDirectoryIsTakenOnceWhateverBecomesOfLOCK(kind: DiskConformanceTests.Kind) throws {
+        let place = try DiskConformanceTests.Place(kind)
+        let layout = StoreLayout(root: place.root)
+        let first = try take(place)
+        for remove in [false, true] {
+            if remove { try place.disk.remove(place.path("LOCK")) }
+            guard case .heldHere = try FencedDisk.take(layout, on: place.disk) else {
+                Issue.record("taken twice")
+                return
+            }
+        }
+        first.release()
+        let released = SystemError(fenceAt: place.root, .released)
+        #expect(throws: released) { try first.checkFence() }
+        let second = try take(place)
+        try second.checkFence()
+    }
+
+    @Test func aFileIsMadeInTheDirectoryThatWasTakenNotInTheOneOfItsName() throws {
+        let outer = TemporaryDirectory()
+        let (root, moved) = (outer.path + "/store", outer.path + "/moved")
+        let disk = PosixDisk()
+        try disk.createDirectory(root)
+        let entered = try disk.entering(root)
+        try disk.rename(root, to: moved)
+        try disk.createDirectory(root)
+        try entered.create(root + "/a", [1])
+        try entered.rename(root + "/a", to: root + "/b")
+        try entered.createDirectory(root + "/log")
+        try entered.create(root + "//log/c", [1])
+        for name in ["", "/", "//", "/log/"] { try entered.synchronizeDirectory(root + name) }
+        #expect(try disk.list(root) == [])
+        #expect(try disk.list(moved).sorted() == ["b", "log"])
+        #expect(try entered.list(root + "/log") == ["c"])
+        try entered.remove(root + "/b")
+        #expect(try disk.list(moved) == ["log"])
+        guard case .replaced = try disk.hold(moved).standing(at: root) else {
+            Issue.record("two directories are taken for one")
+            return
+        }
+    }
+}

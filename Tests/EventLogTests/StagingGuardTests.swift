@@ -1,0 +1,127 @@
+import EventLog
+import Glibc
+import TestSupport
+import Testing
+
+/// What the write buffer is guarded against: bytes that change behind the store's back, and room that is not there.
+@Suite struct StagingGuardTests {
+    private static let path = "/store/staging"
+    /// Where the second frame starts: behind page, the slot that is used last, slot header and a frame as long.
+    private static let secondFrame: Int = {
+        let records = LogHarness.records(unique: 1, count: 1, byteCount: 40).count
+        return 4096 + LogOptions.small.slotSize + 64 + (28 + records + 7) / 8 * 8
+    }()
+
+    /// What happens to a frame, by the offset of a byte in it.
+    @Test(arguments: [
+        ("its length", 0), ("its checksum", 4), ("undurable", 8), ("its sequence", 12),
+        ("its count", 16),
+        ("its time", 20), ("its first record", 28), ("a value", 60),
+    ])
+    func aFrameThatWasChangedNeverReachesASegment(what: String, offset: Int) throws {
+        let harness = LogHarness()
+        let log = try harness.open()
+        for _ in 0..<3 { try harness.append() }
+        let place = Self.secondFrame + offset
+        let byte = try #require(harness.disk.readAll(Self.path))[place]
+        harness.disk.changeInPlace(Self.path, at: place, [byte ^ 0x10])
+        harness.makeDurable()
+        #expect(log.refusal == .bufferChanged(sequence: 2))
+        #expect(log.durable == 0)
+        #expect(logError { try harness.append() } == .bufferChanged(sequence: 2))
+        // For good, even when the memory shows the right byte again.
+        harness.disk.changeInPlace(Self.path, at: place, [byte])
+        harness.makeDurable()
+        #expect(logError { try log.close() } == .bufferChanged(sequence: 2))
+        #expect(harness.disk.readAll(Self.path) != nil)
+        // Nothing acknowledged was lost with it.
+        harness.crash(.process)
+        try harness.open()
+        #expect(try harness.fault(mayLoseUnsynced: false) == nil)
+    }
+
+    @Test func aPageThatComesBackOldOrEmptyNeverReachesASegment() throws {
+        for isOld in [false, true] {
+            let harness = LogHarness()
+            let log = try harness.open()
+            // Until the first slot is used for the second time.
+            for _ in 0..<150 {
+                if try !harness.append() { harness.makeDurable() }
+            }
+            harness.makeDurable()
+            let before = try #require(harness.disk.readAll(Self.path))
+            let durable = log.durable
+            for _ in 0..<3 { try harness.append() }
+            let now = try #require(harness.disk.readAll(Self.path))
+            let changed = try #require(now.indices.dropFirst(4096).first { now[$0] != before[$0] })
+            let page = changed / 512 * 512
+            let old = isOld ? Array(before[page..<page + 512]) : [UInt8](repeating: 0, count: 512)
+            harness.disk.changeInPlace(Self.path, at: page, old)
+            harness.makeDurable()
+            #expect(log.refusal == .bufferChanged(sequence: durable + 1))
+            #expect(log.durable == durable)
+        }
+    }
+
+    @Test func aFullBufferIsFlushedAtOnceHoweverSmallItIs() throws {
+        var options = LogOptions.small
+        options.blockSize = 1 << 20
+        options.slotCount = 2
+        options.syncInterval = 1_000_000_000_000
+        let harness = LogHarness(options: options)
+        let log = try harness.open()
+        for _ in 0..<5 {
+            harness.flush()
+            while try harness.append() {}
+            let woken = log.work?.current
+            #expect(try !harness.append())
+            #expect(log.work?.current != woken)
+            harness.flush()
+            #expect(try harness.append())
+        }
+        #expect(harness.time.monotonicNanoseconds() == 1)
+    }
+
+    @Test func noSlotIsUsedAgainBeforeThereIsRoomForSure() throws {
+        let harness = LogHarness()
+        let log = try harness.open()
+        while try harness.append() {}
+        let before = try #require(harness.disk.readAll(Self.path))
+        harness.disk.fail(.reserve, onFileNamed: "staging", with: .errno(ENOSPC), times: 1000)
+        harness.makeDurable()
+        guard case .diskFull? = log.refusal else {
+            Issue.record("\(String(describing: log.refusal))")
+            return
+        }
+        #expect(logError { try harness.append() } == log.refusal)
+        #expect(log.durable == log.lastSequence)
+        let now = try #require(harness.disk.readAll(Self.path))
+        #expect(now.dropFirst(4096) == before.dropFirst(4096))
+        harness.disk.stopFailing()
+        harness.flush()
+        #expect(log.refusal == nil)
+        for _ in 0..<100 {
+            if try !harness.append() { harness.makeDurable() }
+        }
+        try harness.close()
+        try harness.open()
+        #expect(try harness.fault(mayLoseUnsynced: false) == nil)
+    }
+
+    /// The page cache shows what was written, whatever the device has made of it.
+    @Test func whatRecoveryWritesIsReadBackFromTheDevice() throws {
+        let harness = LogHarness()
+        try harness.open()
+        for _ in 0..<3 { try harness.append() }
+        harness.makeDurable()
+        harness.crash(.process)
+        harness.disk.clearOperations()
+        try harness.open()
+        let temporary = "/store/log/00000000000000000001.zst.tmp"
+        let kinds = harness.disk.operations.filter { $0.path == temporary }.map(\.kind)
+        let synced = try #require(kinds.lastIndex(of: .synchronize))
+        let dropped = try #require(kinds.lastIndex(of: .dropCache))
+        let read = try #require(kinds.lastIndex(of: .open))
+        #expect(synced < dropped && dropped < read)
+    }
+}
