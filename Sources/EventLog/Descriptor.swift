@@ -172,9 +172,9 @@ final class PosixDirectory: Sendable {
     ) -> (directory: Int32, name: String) {
         guard let directory, path.hasPrefix(directory.path) else { return (AT_FDCWD, path) }
         let rest = path.dropFirst(directory.path.count)
-        if rest.isEmpty { return (directory.descriptor.number, ".") }
-        guard rest.hasPrefix("/") else { return (AT_FDCWD, path) }
-        return (directory.descriptor.number, String(rest.dropFirst()))
+        guard rest.isEmpty || rest.hasPrefix("/") else { return (AT_FDCWD, path) }
+        let name = rest.drop { $0 == "/" }
+        return (directory.descriptor.number, name.isEmpty ? "." : String(name))
     }
 }
 

@@ -24,6 +24,8 @@ struct Judge {
     let environment: LogEnvironment
     /// From here on, all segments are read wholly: somebody is about to replay them.
     private let readFrom: UInt64
+    /// Whether nothing but the segments themselves says where the log begins and ends.
+    private let believesSegments: Bool
     private(set) var judgement = Judgement()
     /// Where the log ends with what was taken from staging.
     private(set) var end: LogEnd
@@ -44,11 +46,15 @@ struct Judge {
     private var start: LogEdge?
     private var cleanEnd: LogEdge?
     private var isEmpty = true
+    /// The chain value before the log's first record.
+    private var firstChain: UInt64?
 
     init(
-        _ environment: LogEnvironment, witnesses: [Witness], readFrom: UInt64 = .max
+        _ environment: LogEnvironment, witnesses: [Witness], readFrom: UInt64 = .max,
+        believesSegments: Bool = false
     ) throws(LogError) {
         self.environment = environment
+        self.believesSegments = believesSegments
         self.readFrom = readFrom
         end = LogEnd(startOf: environment.storeID)
         segmentsEnd = end
@@ -179,7 +185,8 @@ struct Judge {
     private mutating func begin(with segment: SegmentReader) throws(LogError) {
         let header = segment.header
         let isStartUnknown = judgement.findings.contains { $0.path == environment.layout.logStart }
-        let deleted = start?.sequence ?? 0
+        firstChain = header.chain
+        let deleted = believesSegments ? header.base - 1 : start?.sequence ?? 0
         if header.base > deleted + 1, !isStartUnknown {
             throw .corrupt(
                 Corruption(
@@ -188,7 +195,7 @@ struct Judge {
                     reason: "the log begins with sequence \(header.base)",
                     evidence: .startMissing(deleted: deleted)))
         }
-        if let start, header.base == deleted + 1, header.chain != start.chain {
+        if !believesSegments, let start, header.base == deleted + 1, header.chain != start.chain {
             throw .corrupt(
                 Corruption(
                     path: segment.path, offset: 0, firstLost: header.base,
@@ -323,7 +330,8 @@ extension Judge {
             }
             if let witness = try last.witness(of: lost) { return corruption(witness) }
         }
-        if let staging {
+        if believesSegments { return nil }
+        if let staging, judgement.left != .closed {
             // Headers count whose records are damaged: each has a checksum of its own.
             for found in strays + staging.damagedFrames {
                 if let synced = found.frame.synced, synced >= lost {
@@ -480,6 +488,28 @@ extension Judge {
     /// Whether the end has to be made durable anew: page cache is not trusted after an unclean end.
     var needsRewriting: Bool {
         judgement.left == .open || stillborn != nil || !frames.isEmpty
-            || last.map { !$0.isSealed || $0.fault != nil } ?? false
+            || !strays.isEmpty || last.map { !$0.isSealed || $0.fault != nil } ?? false
+    }
+}
+
+extension Judge {
+    /// Makes the judgement that believed the segments hold for whoever opens the log: records where it begins and
+    /// ends now. What staging holds beside that is kept in `quarantine/` by opening.
+    func recordEdges() throws(LogError) {
+        let store = environment.storeID
+        if judgement.first > 1, let firstChain {
+            try LogEdge(
+                .start, of: store, at: judgement.first - 1, chain: firstChain, epoch: 0
+            ).write(environment)
+        }
+        let saysMore =
+            !strays.isEmpty || judgement.published.map { $0.synced > judgement.end } ?? false
+        if judgement.left == .open, !saysMore {
+            try LogEdge.remove(.cleanEnd, environment)
+        } else {
+            try LogEdge(
+                .cleanEnd, of: store, at: end.nextSequence - 1, chain: end.chain, epoch: end.epoch
+            ).write(environment)
+        }
     }
 }

@@ -44,10 +44,14 @@ package struct LogInspection: Sendable {
     /// - Parameters:
     ///   - witnesses: who holds a state of the log, as evidence of what had been durable.
     ///   - readFrom: segments that reach so far are read wholly. The last segment always is.
+    ///   - believesSegments: nothing but the segments themselves says where the log begins and ends.
     package init(
-        _ environment: LogEnvironment, witnesses: [Witness], readFrom: UInt64 = .max
+        _ environment: LogEnvironment, witnesses: [Witness], readFrom: UInt64 = .max,
+        believesSegments: Bool = false
     ) throws(LogError) {
-        let judge = try Judge(environment, witnesses: witnesses, readFrom: readFrom)
+        let judge = try Judge(
+            environment, witnesses: witnesses, readFrom: readFrom,
+            believesSegments: believesSegments)
         judgement = judge.judgement
         leftovers = judge.leftovers
         staged = judge.frames.map { found in
@@ -61,6 +65,14 @@ package struct LogInspection: Sendable {
                 path: $0.segment.path, goodEnd: $0.end, byteCount: $0.fileByteCount,
                 isSealed: $0.isSealed)
         }
+    }
+
+    /// Records that the log begins and ends where its segments do, so that opening believes them. The caller holds
+    /// the store's lock.
+    package static func believeSegments(_ environment: LogEnvironment) throws(LogError) {
+        let judge = try Judge(environment, witnesses: [], believesSegments: true)
+        if let damage = judge.judgement.damage { throw .corrupt(damage) }
+        try judge.recordEdges()
     }
 
     /// The sequence that a writer, living or dead, last published as durable; nil where there is no

@@ -92,7 +92,8 @@ import Testing
         try entered.create(root + "/a", [1])
         try entered.rename(root + "/a", to: root + "/b")
         try entered.createDirectory(root + "/log")
-        try entered.create(root + "/log/c", [1])
+        try entered.create(root + "//log/c", [1])
+        for name in ["", "/", "//", "/log/"] { try entered.synchronizeDirectory(root + name) }
         #expect(try disk.list(root) == [])
         #expect(try disk.list(moved).sorted() == ["b", "log"])
         #expect(try entered.list(root + "/log") == ["c"])

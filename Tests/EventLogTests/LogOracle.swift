@@ -23,11 +23,12 @@ struct LogOracle {
         for frame in staging?.frames ?? [] where frame.isWhole && frame.first == oracle.next {
             oracle.next += frame.count
         }
+        let isClosed = cleanEnd.map { bytes == nil || $0.epoch >= staging?.epoch ?? .max } ?? false
         let stray =
             (staging?.frames ?? []).filter { $0.first >= oracle.next || !$0.isWhole }
             .map(\.synced).max() ?? 0
         let proven = [
-            oracle.synced, stray, staging?.synced ?? 0, start?.sequence ?? 0,
+            oracle.synced, isClosed ? 0 : max(stray, staging?.synced ?? 0), start?.sequence ?? 0,
             cleanEnd?.sequence ?? 0,
         ]
         let end = oracle.next - 1
@@ -36,7 +37,6 @@ struct LogOracle {
         let isNew =
             bytes == nil && disk.readAll(LogHarness.layout.cleanEnd) == nil
             && LogHarness.segments(on: disk).isEmpty
-        let isClosed = cleanEnd.map { bytes == nil || $0.epoch >= staging?.epoch ?? .max } ?? false
         let isOpen = staging.map { $0.epoch >= max(oracle.epoch, cleanEnd?.epoch ?? 0) } ?? false
         guard isNew || isOpen || isClosed && cleanEnd?.sequence == end else { return .corrupt }
         return .prefix(end: end)

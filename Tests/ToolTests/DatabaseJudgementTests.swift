@@ -1,3 +1,4 @@
+import EventLog
 import Foundation
 import GRDB
 import Testing
@@ -162,7 +163,9 @@ import WriteBehind
             try await fixture.close()
         }
         // Log before the kept snapshots is gone, and the database is of before.
-        try FileManager.default.removeItem(atPath: fixture.segments[0])
+        let environment = try StoreInspection(path: fixture.path).environment
+        let oldest = try #require(SegmentList(environment).segments.first)
+        try SegmentList.delete(oldest, environment)
         try FileManager.default.removeItem(atPath: fixture.path + "/database.sqlite")
         try FileManager.default.moveItem(atPath: old, toPath: fixture.path + "/database.sqlite")
         for command in [["verify", fixture.path, "--database"], ["recover", fixture.path]] {

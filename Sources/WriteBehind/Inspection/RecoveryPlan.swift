@@ -118,6 +118,7 @@ extension RecoveryPlan {
         _ configuration: StoreConfiguration = .forTools, progress: @Sendable (UInt64) -> Void
     ) async throws -> String? {
         let aside = try setAside()
+        if !store.trustsWitnesses { try believeSegments() }
         let (layout, disk) = (store.layout, store.environment.disk)
         let opened = try Store(
             at: layout.root, configuration: configuration,
@@ -141,6 +142,14 @@ extension RecoveryPlan {
 }
 
 extension RecoveryPlan {
+    private func believeSegments() throws {
+        let path = store.layout.lock
+        guard let lock = try store.environment.disk.lock(path) else {
+            throw StoreError.locked(path: path)
+        }
+        try withExtendedLifetime(lock) { try LogInspection.believeSegments(store.environment) }
+    }
+
     /// Moves what cannot serve out of the way; nobody may open the store in between.
     private func setAside() throws -> String? {
         guard steps.contains(where: \.isMovingFiles) else { return nil }

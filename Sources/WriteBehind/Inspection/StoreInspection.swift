@@ -18,6 +18,8 @@ package struct StoreInspection: Sendable {
     /// Whether its first writer ended before the store had an identity. It is empty.
     package let isUnmade: Bool
     package let environment: LogEnvironment
+    /// Whether anything but the segments themselves says where the log begins and ends.
+    package let trustsWitnesses: Bool
     package let state: State
     /// How the log ended; nil while it is being written.
     package let log: LogInspection?
@@ -35,9 +37,9 @@ package struct StoreInspection: Sendable {
         var path = path
         while path.count > 1, path.hasSuffix("/") { path.removeLast() }
         layout = StoreLayout(root: path)
-        let known = try StoreIdentity.read(layout, on: disk)
-        isUnmade = try known == nil && Self.isUnmade(layout, disk)
-        guard let identity = known ?? (isUnmade ? StoreIdentity(random: (0, 0), created: 0) : nil)
+        let found = try StoreIdentity.read(layout, on: disk)
+        isUnmade = try found == nil && Self.isUnmade(layout, disk)
+        guard let identity = found ?? (isUnmade ? StoreIdentity(random: (0, 0), created: 0) : nil)
         else {
             let isThere = FileManager.default.fileExists(atPath: path)
             throw StoreError.notAStore(
@@ -48,21 +50,30 @@ package struct StoreInspection: Sendable {
         environment = LogEnvironment(disk: disk, layout: layout, storeID: identity.storeID)
         published = try LogInspection.published(environment)
         let writer = WriterProbe.find(lock: layout.lock, on: disk)
+        let known: State
         switch writer {
-        case .process(let process) where published != nil: state = .live(process: process)
-        case .unknown where published != nil: state = .live(process: nil)
-        default: state = published == nil ? .closed : .ended
+        case .process(let process) where published != nil: known = .live(process: process)
+        case .unknown where published != nil: known = .live(process: nil)
+        default: known = published == nil ? .closed : .ended
         }
-        let isLive = if case .live = state { true } else { false }
+        let isLive = if case .live = known { true } else { false }
         database = DatabaseInspection(
             path: layout.database, storeID: identity.storeID.bytes, isLive: isLive)
         log =
-            if case .live = state { nil } else {
+            if case .live = known { nil } else {
                 try LogInspection(
                     environment,
                     witnesses: trustsWitnesses
-                        ? database.witnesses + (try StoreHistory.witnesses(environment)) : [])
+                        ? database.witnesses + (try StoreHistory.witnesses(environment)) : [],
+                    believesSegments: !trustsWitnesses)
             }
+        self.trustsWitnesses = trustsWitnesses
+        // No staging alone does not say that it was closed.
+        if case .closed = known, let left = log?.judgement.left, left == .open || left == .unknown {
+            state = .ended
+        } else {
+            state = known
+        }
     }
 
     /// Whether there is nothing yet but the lock that opening takes first.
