@@ -34,6 +34,12 @@ package struct StoreLayout: Sendable, Equatable {
         snapshots + "/" + Self.fileName(sequence)
     }
 
+    /// The directory that holds `path`, as files in it are found: without a slash at its end.
+    package static func directory(of path: String) -> String {
+        guard let slash = path.lastIndex(of: "/") else { return "." }
+        return slash == path.startIndex ? "/" : String(path[..<slash])
+    }
+
     /// Where a file is written before it is renamed to `path`.
     package static func temporary(_ path: String) -> String { path + temporarySuffix }
 

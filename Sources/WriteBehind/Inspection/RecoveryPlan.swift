@@ -143,11 +143,11 @@ extension RecoveryPlan {
 
 extension RecoveryPlan {
     private func believeSegments() throws {
-        let path = store.layout.lock
-        guard let lock = try store.environment.disk.lock(path) else {
-            throw StoreError.locked(path: path)
-        }
-        try withExtendedLifetime(lock) { try LogInspection.believeSegments(store.environment) }
+        let held = try FencedDisk.taking(store.layout, on: store.environment.disk)
+        defer { held.release() }
+        var environment = store.environment
+        environment.disk = held
+        try LogInspection.believeSegments(environment)
     }
 
     /// Moves what cannot serve out of the way; nobody may open the store in between.

@@ -77,8 +77,7 @@ package struct Replay {
                 throw SystemError(call: "rename", path: path, code: EEXIST)
             }
             try disk.rename(temporary, to: path)
-            let slash = path.lastIndex(of: "/")
-            try disk.synchronizeDirectory(slash.map { String(path[...$0]) } ?? ".")
+            try disk.synchronizeDirectory(StoreLayout.directory(of: path))
             return count
         } catch {
             try? Self.removeDatabase(temporary, disk)

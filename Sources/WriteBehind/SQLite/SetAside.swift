@@ -37,17 +37,13 @@ package struct AsideDatabase: Codable, Sendable, Equatable {
         // Strings alone: there is nothing in it that JSON lacks.
         let bytes = (try? JSONEncoder().encode(self)) ?? Data()
         try disk.replace(Self.file(database), with: Array(bytes))
-        try disk.synchronizeDirectory(directory(of: database))
+        try disk.synchronizeDirectory(StoreLayout.directory(of: database))
     }
 
     static func remove(_ database: String, on disk: any Disk) throws(SystemError) {
         try disk.remove(file(database))
-        try disk.synchronizeDirectory(directory(of: database))
+        try disk.synchronizeDirectory(StoreLayout.directory(of: database))
     }
-}
-
-private func directory(of path: String) -> String {
-    path.lastIndex(of: "/").map { String(path[...$0]) } ?? "."
 }
 
 extension SQLiteSink {
@@ -88,7 +84,7 @@ extension SQLiteSink {
             for suffix in ["-wal", "-shm", ""] where try disk.exists(path + suffix) {
                 try disk.rename(path + suffix, to: aside.path + suffix)
             }
-            try disk.synchronizeDirectory(directory(of: path))
+            try disk.synchronizeDirectory(StoreLayout.directory(of: path))
         } catch {
             throw SinkError(.io, "\(error)")
         }

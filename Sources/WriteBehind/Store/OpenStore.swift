@@ -92,7 +92,7 @@ package final class OpenStore: Sendable {
                 try disk.createDirectory(directory)
             }
             try disk.synchronizeDirectory(layout.root)
-            try disk.synchronizeDirectory(parent(of: layout.root))
+            try disk.synchronizeDirectory(StoreLayout.directory(of: layout.root))
         } catch {
             throw .notAStore(path: layout.root, reason: "\(error)")
         }
@@ -120,11 +120,6 @@ package final class OpenStore: Sendable {
         guard let foreign else { return nil }
         return "it has no store.json, and it is not empty (it holds \(foreign)); a store needs a "
             + "directory of its own: name one that is empty or does not exist yet"
-    }
-
-    private static func parent(of path: String) -> String {
-        guard let slash = path.lastIndex(of: "/") else { return "." }
-        return slash == path.startIndex ? "/" : String(path[..<slash])
     }
 
     /// Ends what nobody closed, on a thread of its own: the last reference may be dropped by a thread of Swift's
