@@ -16,7 +16,7 @@
 //                    16 holds a define
 //      codec    u16  0 zstd
 //      undur.   u32  first - 1 - the last sequence that was known to be synced in segments when this
-//                    was built, saturating: evidence for recovery (RecoveryEvidence.swift)
+//                    was built, saturating: evidence for recovery (JudgeEvidence.swift)
 //      packed   u32  length of the zstd frame; in a footer of the seek table behind it
 //      raw      u32  length once unpacked; 0 in a footer
 //      span     u32  milliseconds between the first and the last commit, saturating

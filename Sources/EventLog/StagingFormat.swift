@@ -170,8 +170,8 @@ package struct PublishedProgress: Equatable, Sendable {
 }
 
 /// The head of a slot.
-struct SlotHeader: Equatable {
-    static let byteCount = 64
+package struct SlotHeader: Equatable {
+    package static let byteCount = 64
 
     var firstSequence: UInt64
     var generation: UInt64
@@ -202,8 +202,8 @@ struct SlotHeader: Equatable {
 }
 
 /// A frame in memory that stays where it is for as long as this is used.
-@safe struct StagedFrame {
-    static let headerByteCount = 32
+@safe package struct StagedFrame {
+    package static let headerByteCount = 32
 
     struct Flags: OptionSet {
         let rawValue: UInt8
@@ -222,7 +222,7 @@ struct SlotHeader: Equatable {
     var nextSequence: UInt64 { firstSequence + UInt64(count) }
     var synced: UInt64? { unsynced == .max ? nil : firstSequence - 1 - UInt64(unsynced) }
 
-    static func byteCount(records: Int) -> Int { (headerByteCount + records + 7) & ~7 }
+    package static func byteCount(records: Int) -> Int { (headerByteCount + records + 7) & ~7 }
 
     static func seed(salt: UInt64, generation: UInt64, length: UInt32) -> UInt64 {
         salt ^ (generation &* 0x9E37_79B9_7F4A_7C15) ^ (UInt64(length) << 32)

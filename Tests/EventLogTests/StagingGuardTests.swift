@@ -6,17 +6,19 @@ import Testing
 /// What the write buffer is guarded against: bytes that change behind the store's back, and room that is not there.
 @Suite struct StagingGuardTests {
     private static let path = "/store/staging"
-    /// Where the second frame starts: behind page, the slot that is used last, slot header and a frame as long.
+    /// Where the second frame starts: in the slot that is used first, the second, behind a frame as long.
     private static let secondFrame: Int = {
         let records = LogHarness.records(unique: 1, count: 1, byteCount: 40).count
-        return 4096 + LogOptions.small.slotSize + 64 + (28 + records + 7) / 8 * 8
+        return StagingHeader.byteCount + LogOptions.small.slotSize + SlotHeader.byteCount
+            + StagedFrame.byteCount(records: records)
     }()
 
     /// What happens to a frame, by the offset of a byte in it.
     @Test(arguments: [
-        ("its length", 0), ("its checksum", 4), ("undurable", 8), ("its sequence", 12),
-        ("its count", 16),
-        ("its time", 20), ("its first record", 28), ("a value", 60),
+        ("its length", 0), ("its header's checksum", 4), ("its records' checksum", 8),
+        ("unsynced", 12), ("its sequence", 16), ("its count", 20), ("its time", 24),
+        ("its first record", StagedFrame.headerByteCount),
+        ("a value", StagedFrame.headerByteCount + 32),
     ])
     func aFrameThatWasChangedNeverReachesASegment(what: String, offset: Int) throws {
         let harness = LogHarness()
@@ -53,7 +55,8 @@ import Testing
             let durable = log.durable
             for _ in 0..<3 { try harness.append() }
             let now = try #require(harness.disk.readAll(Self.path))
-            let changed = try #require(now.indices.dropFirst(4096).first { now[$0] != before[$0] })
+            let changed = try #require(
+                now.indices.dropFirst(StagingHeader.byteCount).first { now[$0] != before[$0] })
             let page = changed / 512 * 512
             let old = isOld ? Array(before[page..<page + 512]) : [UInt8](repeating: 0, count: 512)
             harness.disk.changeInPlace(Self.path, at: page, old)
@@ -96,7 +99,7 @@ import Testing
         #expect(logError { try harness.append() } == log.refusal)
         #expect(log.durable == log.lastSequence)
         let now = try #require(harness.disk.readAll(Self.path))
-        #expect(now.dropFirst(4096) == before.dropFirst(4096))
+        #expect(now.dropFirst(StagingHeader.byteCount) == before.dropFirst(StagingHeader.byteCount))
         harness.disk.stopFailing()
         harness.flush()
         #expect(log.refusal == nil)

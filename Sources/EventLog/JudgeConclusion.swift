@@ -1,0 +1,102 @@
+// What follows from what was read: the judgement's findings, and what opening would do.
+
+extension Judge {
+    mutating func conclude(_ damage: Corruption?) {
+        judgement.damage = damage
+        judgement.written = segmentsEnd.nextSequence - 1
+        judgement.end = end.nextSequence - 1
+        findTorn(isDamaged: damage != nil)
+        if let damage {
+            judgement.findings.removeAll { $0.path == damage.path && $0.severity == .warning }
+            judgement.findings.append(Finding(damage))
+        }
+        plan()
+    }
+
+    private mutating func findTorn(isDamaged: Bool) {
+        guard !isDamaged else { return }
+        let healed = frames.isEmpty ? "" : "; staging holds what follows"
+        if let last, let fault = last.fault, last.end < last.fileByteCount {
+            judgement.findings.append(
+                Finding(
+                    severity: frames.isEmpty ? .torn : .warning, path: last.segment.path,
+                    offset: last.end, lost: nil, reason: fault + healed))
+        } else if let last, !last.isSealed, judgement.left == .closed {
+            judgement.findings.append(
+                Finding(
+                    severity: .warning, path: last.segment.path, offset: last.end, lost: nil,
+                    reason: "the footer is missing, though the store was closed"))
+        } else if let last, let fault = last.fault {
+            judgement.findings.append(
+                Finding(
+                    severity: .warning, path: last.segment.path, offset: last.end, lost: nil,
+                    reason: fault))
+        }
+        if let stillborn {
+            judgement.findings.append(
+                Finding(
+                    severity: .torn, path: stillborn.path, offset: 0, lost: nil,
+                    reason: "the segment never got its whole header, and holds nothing"))
+        }
+        findTornStaging()
+    }
+
+    private mutating func findTornStaging() {
+        guard let staging else { return }
+        // What segments hold as well is not missed.
+        if let first = strays.first, let last = strays.last {
+            judgement.findings.append(
+                Finding(
+                    severity: .torn, path: staging.path, offset: first.offset,
+                    lost: end.nextSequence...last.frame.nextSequence - 1,
+                    reason: "\(strays.count) staged commits follow a gap"))
+        }
+        for found in staging.damagedFrames where found.frame.firstSequence >= end.nextSequence {
+            judgement.findings.append(
+                Finding(
+                    severity: .torn, path: staging.path, offset: found.offset,
+                    lost: found.frame.firstSequence...found.frame.nextSequence - 1,
+                    reason: "the records of a staged commit do not match their checksum"))
+        }
+        for offset in staging.damagedSlots {
+            judgement.findings.append(
+                Finding(
+                    severity: .torn, path: staging.path, offset: offset, lost: nil,
+                    reason: "a slot's header and its copy are damaged, and hide what it holds"))
+        }
+    }
+
+    private mutating func plan() {
+        var steps = temporaries.map { Judgement.Step.removeTemporary(path: $0) }
+        steps += leftovers.map { .removeMerged(path: environment.layout.segment($0)) }
+        if let last, last.end < last.fileByteCount {
+            steps.append(
+                .cutTail(
+                    path: last.segment.path, offset: last.end,
+                    bytes: last.fileByteCount - last.end))
+        }
+        if let stillborn {
+            steps.append(.removeUnmade(path: stillborn.path, bytes: stillborn.byteCount))
+        }
+        if let first = strays.first, let last = strays.last {
+            steps.append(
+                .cutStaged(
+                    commits: strays.count,
+                    sequences: first.frame.firstSequence...last.frame.nextSequence - 1))
+        }
+        if !frames.isEmpty {
+            steps.append(.takeStaged(commits: frames.count, through: end.nextSequence - 1))
+        }
+        if isStagingUnusable {
+            steps.append(.keepStaging(path: environment.layout.staging))
+        }
+        if needsRewriting, let last { steps.append(.rewrite(path: last.segment.path)) }
+        judgement.steps = steps
+    }
+
+    /// Whether the end has to be made durable anew: page cache is not trusted after an unclean end.
+    var needsRewriting: Bool {
+        judgement.left == .open || stillborn != nil || !frames.isEmpty
+            || !strays.isEmpty || last.map { !$0.isSealed || $0.fault != nil } ?? false
+    }
+}

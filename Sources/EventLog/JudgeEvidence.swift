@@ -1,0 +1,106 @@
+// What shows that the first sequence which is lost had been durable.
+
+extension Judge {
+    func evidence(_ witnesses: [Witness]) throws(LogError) -> Corruption? {
+        let lost = end.nextSequence
+        let path = last?.segment.path ?? stillborn?.path ?? environment.layout.log
+        func corruption(_ evidence: Evidence) -> Corruption {
+            Corruption(
+                path: path, offset: last?.end ?? 0, firstLost: lost,
+                reason: last?.fault ?? "the log ends early", evidence: evidence)
+        }
+        // A segment is made only when the one before it has been synced and sealed.
+        if let stillborn, stillborn.base > lost { return corruption(.sealed) }
+        if let last, last.fault != nil {
+            if let (footer, _) = try last.segment.footer(), footer.firstSequence > lost {
+                return corruption(.sealed)
+            }
+            if let witness = try last.witness(of: lost) { return corruption(witness) }
+        }
+        if believesSegments { return nil }
+        if let staging, judgement.left != .closed {
+            // Headers count whose records are damaged: each has a checksum of its own.
+            for found in strays + staging.damagedFrames {
+                if let synced = found.frame.synced, synced >= lost {
+                    return corruption(
+                        .laterWitness(path: staging.path, offset: found.offset, synced: synced))
+                }
+            }
+            if let published = staging.published, published.synced >= lost {
+                return corruption(.stagingSays(synced: published.synced))
+            }
+        }
+        for witness in witnesses where witness.sequence >= lost {
+            return corruption(.appliedBy(name: witness.name, sequence: witness.sequence))
+        }
+        if let start, start.sequence >= lost {
+            return corruption(.startMissing(deleted: start.sequence))
+        }
+        if let cleanEnd, cleanEnd.sequence >= lost {
+            return corruption(.closedAt(cleanEnd.sequence))
+        }
+        return evidenceOfMissingEnd()
+    }
+
+    /// What only the absence of something shows that a crash does not remove.
+    private func evidenceOfMissingEnd() -> Corruption? {
+        let layout = environment.layout
+        func unknown(_ path: String, _ reason: String) -> Corruption {
+            let buffer = last.map { Int($0.segment.header.other) } ?? 0
+            return Corruption(
+                path: path, offset: 0, firstLost: end.nextSequence, reason: reason,
+                evidence: .endUnknown(bufferByteCount: buffer))
+        }
+        switch judgement.left {
+        case .new, .open: return nil
+        case .closed:
+            guard let cleanEnd else { return nil }
+            if cleanEnd.sequence < end.nextSequence - 1 {
+                return unknown(
+                    layout.cleanEnd,
+                    "it says that the store was closed after sequence \(cleanEnd.sequence), and the log "
+                        + "goes on")
+            }
+            guard cleanEnd.chain == end.chain else {
+                return Corruption(
+                    path: last?.segment.path ?? layout.log, offset: 0, firstLost: end.nextSequence,
+                    reason: "the log ends in another history than the one that was closed",
+                    evidence: .closedAt(cleanEnd.sequence))
+            }
+            return nil
+        case .unknown:
+            // A damaged file that should say it is named; a missing one is named as missing.
+            if let finding = judgement.findings.first(where: {
+                $0.path == layout.staging || $0.path == layout.cleanEnd
+            }) {
+                return unknown(finding.path, finding.reason)
+            }
+            return unknown(layout.staging, "it is gone, and the store was not closed")
+        }
+    }
+}
+
+extension SegmentScan {
+    /// E2: what was written later and knew that a sequence had been synced.
+    ///
+    /// Searches from the fault on, at every byte, for a header that knew `lost` to be synced.
+    func witness(of lost: UInt64) throws(LogError) -> Evidence? {
+        let chunk = 1 << 20
+        var start = end
+        while start < fileByteCount {
+            let bytes = try segment.read(chunk + BlockHeader.byteCount, at: start)
+            var offset = 0
+            while offset < chunk, offset + BlockHeader.byteCount <= bytes.count {
+                defer { offset += 1 }
+                guard bytes[offset] == 0x57, bytes[offset + 1] == 0x2A else { continue }
+                let here = bytes.span.extracting(offset..<offset + BlockHeader.byteCount)
+                guard let header = try? BlockHeader(decoding: here, salt: segment.header.salt),
+                    let synced = header.synced, synced >= lost
+                else { continue }
+                return .laterWitness(path: segment.path, offset: start + offset, synced: synced)
+            }
+            start += chunk
+        }
+        return nil
+    }
+}
