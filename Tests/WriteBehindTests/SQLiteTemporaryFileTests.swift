@@ -35,7 +35,7 @@ import WriteBehind
             let through = Watermark(sequence: 10_001, chain: 2)
             _ = try sink.applyInOrder(
                 [commit(2, name), commit(5_002, "x" + name)], through: through)
-            let missing = try [Change.patch(9_999, [ColumnChange(column: 0, value: .null)])]
+            let missing = try [Change.patch(9_999, [ColumnChange(column: 1, value: .integer(1))])]
             let refused = try sink.applyInOrder(
                 [commit(10_002, "y" + name, missing)],
                 through: Watermark(sequence: 15_002, chain: 3))

@@ -1,4 +1,5 @@
 import EventLog
+
 import class GRDB.Database
 
 /// Applies commits one by one inside a transaction, and puts into quarantine what is refused.

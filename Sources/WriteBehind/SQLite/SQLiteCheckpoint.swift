@@ -32,15 +32,15 @@ extension SQLiteSink {
 
     package func close() throws(SinkError) { try close(readsMayLast: 0) }
 
-    /// Users' reads are interrupted, one statement after the other, when they have lasted too long; what does not
-    /// end even so keeps its connections, which can only read, until it does.
+    /// Users' reads end when they have lasted too long; what does not end even so keeps its connections, which can
+    /// only read, until it does.
     package func close(readsMayLast nanoseconds: UInt64) throws(SinkError) {
         let isFirst = state.withLock { state in
             defer { state.isClosed = true }
             return !state.isClosed
         }
         guard isFirst else { return }
-        if nanoseconds == 0 { pool.interrupt() }
+        if nanoseconds == 0 { stop.set() }
         try throwingSinkError {
             pool.writeWithoutTransaction { db in
                 // The last connection to close is a reader, which cannot do this. Without it the
@@ -56,54 +56,32 @@ extension SQLiteSink {
         let users = pool
         let closing = Closing()
         Worker.detached("database closer") {
-            // Not interrupted while it is closed: GRDB does not guard the one against the other.
-            let drained = Result { () throws(SinkError) in
-                try throwingSinkError { try users.barrierWriteWithoutTransaction { _ in } }
-            }
-            closing.readsEnded()
             closing.end(
-                Result { () throws(SinkError) in
-                    try drained.get()
-                    try throwingSinkError { try users.close() }
-                })
+                Result { () throws(SinkError) in try throwingSinkError { try users.close() } })
         }
-        try closing.wait(nanoseconds: nanoseconds) { users.interrupt() }
+        try closing.wait(nanoseconds: nanoseconds, then: stop)
     }
 }
 
 /// Waits for the connections that users read with to end.
 private final class Closing: Sendable {
-    private struct State {
-        var hasReads = true
-        var result: Result<Void, SinkError>?
-    }
-
-    private let state = Lock(State())
+    private let result = Lock<Result<Void, SinkError>?>(nil)
     private let done = Signal()
-    /// For how long reads are interrupted before they are left alone.
+    /// For how long reads may take to end, once they were stopped, before they are left alone.
     private static let patience: UInt64 = 1_000_000_000
-    private static let pause: UInt64 = 5_000_000
-
-    func readsEnded() { state.withLock { $0.hasReads = false } }
 
     func end(_ result: Result<Void, SinkError>) {
-        state.withLock { $0.result = result }
+        self.result.withLock { $0 = result }
         done.raise()
     }
 
-    /// - Parameter interrupt: ends the statements that run, after so many nanoseconds and again and again.
-    func wait(nanoseconds: UInt64, _ interrupt: () -> Void) throws(SinkError) {
+    func wait(nanoseconds: UInt64, then stop: ReadStop) throws(SinkError) {
         done.wait(after: 0, nanoseconds: nanoseconds)
-        var waited: UInt64 = 0
-        while waited < Self.patience {
-            let result = state.withLock { state in
-                if state.hasReads { interrupt() }
-                return state.result
-            }
-            if let result { return try result.get() }
-            done.wait(after: 0, nanoseconds: Self.pause)
-            waited += Self.pause
+        stop.set()
+        done.wait(after: 0, nanoseconds: Self.patience)
+        guard let result = result.withLock({ $0 }) else {
+            throw SinkError(.busy, "a read of a user's goes on though it was stopped")
         }
-        throw SinkError(.busy, "a read of a user's goes on though it was interrupted")
+        try result.get()
     }
 }

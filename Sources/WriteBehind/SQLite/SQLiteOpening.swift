@@ -28,9 +28,11 @@ package struct SQLiteOptions: Sendable {
         self.now = now
     }
 
-    /// - Parameter disk: the store's, which says whether the database is its own still. GRDB opens reading
-    ///   connections when they are needed, by the database's name.
-    func grdb(on disk: any Disk) -> Configuration {
+    /// - Parameters:
+    ///   - disk: the store's, which says whether the database is its own still. GRDB opens reading connections
+    ///     when they are needed, by the database's name.
+    ///   - stop: what ends the reads of these connections.
+    func grdb(on disk: any Disk, stoppedBy stop: ReadStop? = nil) -> Configuration {
         var configuration = Configuration()
         configuration.maximumReaderCount = readerCount
         configuration.busyMode = .timeout(busyTimeout)
@@ -41,6 +43,7 @@ package struct SQLiteOptions: Sendable {
             // No memory-mapped reading: an I/O error would kill the process instead of being one.
             try db.execute(sql: "PRAGMA mmap_size = 0")
             guard !db.configuration.readonly else {
+                stop?.install(on: db)
                 return try db.execute(sql: "PRAGMA cache_size = -\(readerCache)")
             }
             try db.execute(

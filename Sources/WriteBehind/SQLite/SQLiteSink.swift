@@ -32,6 +32,8 @@ package final class SQLiteSink: Sink {
     let disk: any Disk
     /// Writes, and what users read.
     let pool: DatabasePool
+    /// Ends what users read.
+    let stop: ReadStop
     /// What the store reads by itself: users' queries, however long, do not hold it up.
     let reads: DatabasePool
     let options: SQLiteOptions
@@ -55,8 +57,11 @@ package final class SQLiteSink: Sink {
         self.disk = disk
         self.options = options
         let header = try SQLiteOpening.claim(path, storeID: storeID, disk: disk)
+        let stop = ReadStop()
+        self.stop = stop
         pool = try throwingSinkError {
-            try DatabasePool(path: path, configuration: options.grdb(on: disk))
+            try DatabasePool(
+                path: path, configuration: options.grdb(on: disk, stoppedBy: stop))
         }
         reader = AnyDatabaseReader(pool)
         let opened = try SQLiteOpening.prepare(

@@ -22,9 +22,8 @@ package struct CommitContents: Sendable {
                 cleared.insert(record.table)
                 key = .table(record.table)
             case .define:
-                // All rows of the table wait for it.
-                isBlind = false
-                key = .table(record.table)
+                // All rows of the table wait for it, and what they were counts.
+                (isBlind, key) = (false, .table(record.table))
             case .settle, .mark, .preamble: continue
             }
             let isNew = seen.insert(key).inserted
