@@ -37,11 +37,11 @@ import WriteBehind
     static let all: [Option] = [
         sizes("cacheLimit", \.cacheLimit, in: .min...4097),
         sizes("dirtyLimit", \.dirtyLimit),
-        sizes("backlogLimit", \.backlogLimit, in: 1 ... .max),
+        sizes("backlogLimit", \.backlogLimit),
         sizes("batchRecords", \.batchRecords),
-        sizes("batchBytes", \.batchBytes, in: 1 ... .max),
-        sizes("stagingSlots", \.stagingSlots, in: .min...4096),
-        sizes("stagingSlotSize", \.stagingSlotSize, [(1 << 20) + 7], in: .min...2 << 20),
+        sizes("batchBytes", \.batchBytes),
+        sizes("stagingSlots", \.stagingSlots),
+        sizes("stagingSlotSize", \.stagingSlotSize, [(1 << 20) + 7, (1 << 30) + 1]),
         sizes("blockSize", \.blockSize, [64 << 20, (64 << 20) + 1]),
         sizes("segmentSize", \.segmentSize),
         sizes("compressionLevel", \.compressionLevel, [-131_072, -131_073, 22, 23]),
@@ -104,6 +104,21 @@ import WriteBehind
         let inspection = try StoreInspection(path: directory.path)
         let plan = try RecoveryPlan(inspection, jobs: 1, progress: { _ in }, differs: { _, _ in })
         #expect(!plan.isNeeded, "\(plan.steps)")
+    }
+
+    @Test func aBufferThatTheFormatCannotHoldIsRefusedBeforeAnythingIsMade() throws {
+        for (slots, size) in [(4097, 4096), (2, (1 << 30) + 1), (5, 1 << 30), (Int.max, Int.max)] {
+            let directory = TemporaryStore()
+            do {
+                _ = try directory.open {
+                    $0.stagingSlots = slots
+                    $0.stagingSlotSize = size
+                }
+                Issue.record("\(slots) slots of \(size) bytes were accepted")
+            } catch StoreError.configuration {
+            }
+            #expect(!FileManager.default.fileExists(atPath: directory.path))
+        }
     }
 
     /// Writes until a limit of the backlog is reached, of which some leave room for one row.

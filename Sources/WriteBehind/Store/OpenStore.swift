@@ -24,6 +24,7 @@ package final class OpenStore: Sendable {
     package init(
         path: String, configuration: StoreConfiguration, environment: StoreEnvironment
     ) throws(StoreError) {
+        try configuration.check()
         var path = path
         while path.count > 1, path.hasSuffix("/") { path.removeLast() }
         layout = StoreLayout(root: path)

@@ -1,9 +1,11 @@
+import EventLog
 public import Logging
 
 /// How a store works. Every value has a default that suits a server; all sizes are in bytes.
 ///
 /// It is read when the store opens. The files do not depend on it, so it may be another one at every opening.
-/// Sizes and counts that are too small are taken as the least that works.
+/// Sizes and counts that are too small are taken as the least that works. What the files could not hold is refused
+/// with ``StoreError/configuration(_:)``.
 public struct StoreConfiguration: Sendable {
     /// Memory for cached rows, dirty ones included. Clean rows are evicted to keep to it. At least 8 MiB.
     /// SQLite takes up to a quarter as much besides, for pages that it writes.
@@ -27,9 +29,10 @@ public struct StoreConfiguration: Sendable {
     public var batchBytes = 64 << 20
 
     /// How many slots of ``stagingSlotSize`` the log's buffer has, which takes writes before they are
-    /// compressed: a mapped file as long as all of them, 32 MiB by default. At least 2.
+    /// compressed: a mapped file as long as all of them, 32 MiB by default. 2 to 4,096, and
+    /// together at most 4 GiB.
     public var stagingSlots = 16
-    /// The size of one slot. A commit must fit into one.
+    /// The size of one slot, at most 1 GiB. A commit must fit into one.
     public var stagingSlotSize = 2 << 20
     /// From how many bytes on records are compressed into a block.
     public var blockSize = 256 << 10
@@ -73,4 +76,26 @@ public struct StoreConfiguration: Sendable {
 
     /// The defaults.
     public init() {}
+}
+
+extension StoreConfiguration {
+    /// Refuses what a store would write and no store could read back.
+    func check() throws(StoreError) {
+        let options = LogOptions(self)
+        guard options.slotCount <= StagingHeader.slotCountLimit else {
+            throw .configuration(
+                "stagingSlots is \(stagingSlots), and \(StagingHeader.slotCountLimit) is the most")
+        }
+        guard options.slotSize <= StagingHeader.slotSizeLimit else {
+            throw .configuration(
+                "stagingSlotSize is \(stagingSlotSize), and \(StagingHeader.slotSizeLimit) is the most"
+            )
+        }
+        // Each is bounded by now, so the product does not overflow.
+        guard options.slotCount * options.slotSize <= StagingHeader.byteCountLimit else {
+            throw .configuration(
+                "stagingSlots * stagingSlotSize is \(options.slotCount * options.slotSize) bytes, and "
+                    + "\(StagingHeader.byteCountLimit) is the most")
+        }
+    }
 }

@@ -31,6 +31,8 @@ public enum StoreError: Error, Sendable {
     case commitTooLarge(bytes: Int, limit: Int)
     /// A row or key does not fit its table.
     case row(RowError)
+    /// An option of ``StoreConfiguration`` allows what the files cannot hold. Nothing was opened or made.
+    case configuration(String)
     /// A table's schema is invalid or cannot follow the one that the store knows.
     case schema(SchemaError)
     /// The table was declared with another store: ``Store/table(_:)`` of this one was not called for it.
@@ -100,6 +102,7 @@ extension StoreError: CustomStringConvertible {
         case .commitTooLarge(let bytes, let limit):
             "the commit takes \(bytes) bytes, more than the limit of \(limit)"
         case .row(let error): "\(error)"
+        case .configuration(let what): "the configuration cannot be used: \(what)"
         case .schema(let error): "\(error)"
         case .unknownTable(let name): "table \(Value.text(name)) was not declared with this store"
         case .foreignReceipt:

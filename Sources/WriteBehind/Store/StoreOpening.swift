@@ -30,7 +30,7 @@ struct StoreOpening {
         try database.open()
         let watermark = try database.watermark()
         let durable = WaitList(reached: 0)
-        let backlog = BacklogMeter(watermark: 0, limit: configuration.backlogLimit)
+        let backlog = BacklogMeter(watermark: 0, limit: max(1, configuration.backlogLimit))
         let monitor = LogMonitor(
             synced: synced, durable: durable, backlog: backlog, status: status, metrics: metrics,
             logger: logger)
@@ -139,7 +139,7 @@ struct StoreOpening {
 extension Materializer.Limits {
     init(_ configuration: StoreConfiguration) {
         self.init(
-            records: max(1, configuration.batchRecords), bytes: configuration.batchBytes,
+            records: max(1, configuration.batchRecords), bytes: max(1, configuration.batchBytes),
             interval: configuration.materializeInterval.nanoseconds,
             retryLimit: configuration.retryLimit.nanoseconds)
     }
