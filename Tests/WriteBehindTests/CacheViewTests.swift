@@ -103,6 +103,7 @@ enum Step: Sendable {
             ("another table cleared since", [.clearOther(101)], 100, .filled),
             ("written and cleared since", [.put(101), .clear(102)], 101, .lookAgain),
             ("cleared, then written", [.clear(101), .put(102)], 100, .present),
+            ("cleared, then patched", [.clear(101), .patch(102)], 100, .present),
             ("patched and cleared since", [.patch(101), .clear(102)], 101, .lookAgain),
             (
                 "patched and cleared before", [.patch(101), .clear(102), .advance(102)], 102,
@@ -142,7 +143,12 @@ enum Step: Sendable {
             ("unpinned but dirty", [.put(101), .pin, .unpin, .evict(false)], .full),
             ("cleared, not materialized", [.put(101), .clear(102)], .tombstone),
             ("cleared, then pinned", [.put(101), .clear(102), .unpin, .advance(102)], .absent),
-            ("cleared, then patched", [.put(101), .clear(102), .patch(103)], .partial),
+            // The patch sets what a row needs: after the clear it makes the row.
+            ("cleared, then patched", [.put(101), .clear(102), .patch(103)], .full),
+            (
+                "cleared and materialized, then patched",
+                [.put(101), .clear(102), .advance(102), .patch(103)], .partial
+            ),
             ("cleared, then deleted", [.put(101), .clear(102), .delete(103)], .tombstone),
             ("deleted, then cleared", [.delete(101), .clear(102), .advance(102)], .absent),
             (
@@ -159,6 +165,16 @@ enum Step: Sendable {
         let bench = try Bench()
         for step in steps { try bench.perform(step) }
         #expect(bench.look(now: 9).state == expected, "\(what)")
+    }
+
+    /// Of the row that was there before, nothing is left: not in the columns that the patch does not set either.
+    @Test(arguments: [Step.clear(102), .delete(102)])
+    func aPatchMakesItsRowWhereThereIsNone(step: Step) throws {
+        let bench = try Bench()
+        for step in [.put(101), step, .patch(103)] { try bench.perform(step) }
+        let found = bench.look()
+        #expect(found.state == .full && found.sequence == 103)
+        #expect(found.body == Bodies.row([Bodies.integer(3)]))
     }
 
     @Test func aPartialRowIsCompletedOverItsBase() throws {

@@ -18,8 +18,7 @@ package struct Shard: ~Copyable, Sendable {
     package private(set) var sinkGeneration: UInt64 = 0
     let limit: Int
     let dirtyLimit: Int
-    private var dirty: DirtyBytes
-    private var pinnedBytes = 0
+    private var unsaved: UnsavedBytes
     /// Tables whose clear is quarantined: their rows are gone, though the database still shows them.
     private var pinnedClears: Set<UInt16> = []
     /// Tombstones by ascending sequence. Some are gone by now, about as many as there are rows at most.
@@ -69,11 +68,11 @@ package struct Shard: ~Copyable, Sendable {
         self.dirtyLimit = dirtyLimit
         self.watermark = watermark
         droppedThrough = watermark
-        dirty = DirtyBytes(watermark: watermark)
+        unsaved = UnsavedBytes(watermark: watermark)
     }
 
     /// Bytes of rows that the database does not hold yet, blocks rounded up.
-    package var dirtyBytes: Int { dirty.total + pinnedBytes }
+    package var dirtyBytes: Int { unsaved.total }
 
     /// How much is remembered of deletes that the database has not seen.
     package var tombstoneCount: Int { tombstones.count }
@@ -169,7 +168,7 @@ package struct Shard: ~Copyable, Sendable {
         sequence: UInt64, deadline: UInt64? = nil
     ) {
         if rows.cleared.mayBeHere { _ = find(hash, table, key) }
-        account(
+        unsaved.add(
             rows.put(hash, table, key, row, sequence: sequence, deadline: deadline), sequence)
     }
 
@@ -181,7 +180,7 @@ package struct Shard: ~Copyable, Sendable {
         if rows.cleared.mayBeHere { _ = find(hash, table, key) }
         // The database would still show the row that the clear took.
         let isGone = !rows.clearedAt.isEmpty && pendingClear(of: table) != nil
-        account(
+        unsaved.add(
             try rows.patch(hash, table, key, patch, sequence: sequence, isGone: isGone), sequence)
     }
 
@@ -190,7 +189,7 @@ package struct Shard: ~Copyable, Sendable {
         _ hash: UInt64, _ table: UInt16, _ key: Span<UInt8>, sequence: UInt64
     ) {
         if rows.cleared.mayBeHere { _ = find(hash, table, key) }
-        account(rows.delete(hash, table, key, sequence: sequence), sequence)
+        unsaved.add(rows.delete(hash, table, key, sequence: sequence), sequence)
         tombstones.append(Tombstone(sequence: sequence, hash: hash))
         if tombstones.count > 2 * rows.count + 1024 { forgetWhatWasWrittenAgain() }
     }
@@ -205,31 +204,8 @@ package struct Shard: ~Copyable, Sendable {
     package mutating func freeCleared() -> Bool {
         var freed: [(word: UInt64, bytes: Int)] = []
         let mayBeMore = rows.freeCleared { freed.append(($0, $1)) }
-        for row in freed { discount(row.word, row.bytes) }
+        for row in freed { unsaved.remove(row.word, row.bytes) }
         return mayBeMore
-    }
-
-    /// Keeps the accounts after a change.
-    @inline(__always)
-    private mutating func account(_ change: RowTable.Change, _ sequence: UInt64) {
-        let flags = EntryFlags(rawValue: UInt8(truncatingIfNeeded: change.oldWord))
-        if change.oldWord != 0 { discount(change.oldWord, change.oldBytes) }
-        if flags.contains(.pinned) {
-            pinnedBytes += change.newBytes
-        } else {
-            dirty.add(change.newBytes, sequence: sequence)
-        }
-    }
-
-    /// Takes an entry out of the accounts.
-    @inline(__always)
-    private mutating func discount(_ word: UInt64, _ bytes: Int) {
-        let flags = EntryFlags(rawValue: UInt8(truncatingIfNeeded: word))
-        if flags.contains(.pinned) {
-            pinnedBytes -= bytes
-        } else if !flags.contains(.filled) {
-            dirty.remove(bytes, sequence: word >> 8)
-        }
     }
 
     // MARK: Filling
@@ -254,7 +230,7 @@ package struct Shard: ~Copyable, Sendable {
         if state == .partial {
             // It is resident already, and what completes it is one row: no question of room.
             let sequence = rows.entry(found.reference).sequence
-            account(try rows.complete(hash, table, key, base: row, at: found), sequence)
+            unsaved.add(try rows.complete(hash, table, key, base: row, at: found), sequence)
             return .filled
         }
         guard makeRoom(Self.cost(keyLength: key.count, bodyLength: row.count)),
@@ -288,7 +264,7 @@ package struct Shard: ~Copyable, Sendable {
 
     /// Frees a row. That it was cleared, ``RowTable/clearedAt`` tells.
     mutating func forget(_ place: RowTable.Place) {
-        discount(rows.entry(place.reference).word, rows.arena.blockBytes(place.reference))
+        unsaved.remove(rows.entry(place.reference).word, rows.arena.blockBytes(place.reference))
         rows.remove(place)
     }
 
@@ -296,7 +272,7 @@ package struct Shard: ~Copyable, Sendable {
     package mutating func advance(to watermark: UInt64) {
         guard watermark > self.watermark else { return }
         self.watermark = watermark
-        dirty.advance(to: watermark)
+        unsaved.advance(to: watermark)
         isExhausted = false
         while let first = tombstones.first, first.sequence <= watermark {
             tombstones.removeFirst()
@@ -342,9 +318,7 @@ package struct Shard: ~Copyable, Sendable {
         guard place.reference != 0 else { return false }
         let entry = rows.entry(place.reference)
         guard !entry.flags.contains(.pinned) else { return true }
-        let bytes = rows.arena.blockBytes(place.reference)
-        discount(entry.word, bytes)
-        pinnedBytes += bytes
+        unsaved.pin(entry.word, rows.arena.blockBytes(place.reference))
         entry.set(.pinned)
         return true
     }
@@ -366,7 +340,7 @@ package struct Shard: ~Copyable, Sendable {
         case (.absent, .tombstone): delete(hash, table, key, sequence: sequence)
         case (.partial, .full), (.partial, .partial):
             let newest = rows.entry(place.reference).sequence
-            account(try rows.complete(hash, table, key, base: body, state, at: place), newest)
+            unsaved.add(try rows.complete(hash, table, key, base: body, state, at: place), newest)
         default: break  // here is all of it
         }
         _ = pin(hash, table, key)
@@ -391,10 +365,8 @@ package struct Shard: ~Copyable, Sendable {
         guard place.reference != 0 else { return }
         let entry = rows.entry(place.reference)
         guard entry.flags.contains(.pinned) else { return }
-        let bytes = rows.arena.blockBytes(place.reference)
-        pinnedBytes -= bytes
+        unsaved.unpin(entry.word, rows.arena.blockBytes(place.reference))
         entry.clear(.pinned)
-        if !entry.flags.contains(.filled) { dirty.add(bytes, sequence: entry.sequence) }
         isExhausted = false
         if entry.state == .tombstone, isClean(entry) { drop(place) }
     }
