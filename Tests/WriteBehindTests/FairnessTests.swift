@@ -87,6 +87,31 @@ private struct Counter: TableRow {
         try await store.close(deadline: .hang)
     }
 
+    /// The last one waits for all others, much longer than somebody waits in a line that does not move.
+    @Test func inALineThatMovesNobodyGoesBeforeItsTurn() async throws {
+        let turns = Turns()
+        let (now, most) = (Locked(0), Locked(0))
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for _ in 0..<20 {
+                group.addTask {
+                    let tickets = try await turns.take([3])
+                    let count = now.withLock { now in
+                        now += 1
+                        return now
+                    }
+                    most.withLock { $0 = max($0, count) }
+                    try await Task.sleep(for: .milliseconds(20))
+                    now.withLock { $0 -= 1 }
+                    turns.giveBack(tickets)
+                }
+            }
+            try await group.waitForAll()
+        }
+        // On a busy machine one turn may take so long that the next in the line goes on.
+        #expect(most.withLock { $0 } <= 3)
+        #expect(!turns.areInUse)
+    }
+
     @Test func aTaskThatIsCancelledWhileItWaitsLeavesTheLine() async throws {
         let turns = Turns()
         let first = try await turns.take([3])

@@ -4,8 +4,8 @@ import Synchronization
 // Who reads rows and writes what depends on them tries again when another was faster. Among many on the same rows
 // one could lose each time. So after a few tries it takes a turn at its rows: turns are served in the order in which
 // they were asked for, and as long as somebody has or awaits one, all others who read these rows ask for one first.
-// Nothing depends on turns but fairness: who has waited long enough goes on without, so that transactions which
-// wait for each other in ways unknown here do not stand.
+// Nothing depends on turns but fairness: who sees nobody else being served for long enough goes on without, so that
+// transactions which wait for each other in ways unknown here do not stand.
 
 /// The turns at all rows, by hashes of rows.
 package final class Turns: Sendable {
@@ -23,8 +23,11 @@ package final class Turns: Sendable {
     }
 
     private static let lineCount = 64
-    /// How long somebody waits for one turn.
+    /// How long the next in a line waits while nobody is served; the one behind it waits twice as long, and so on. If
+    /// all went on at once, they would be in each other's way as if there were no turns.
     private static let patience: Duration = .milliseconds(100)
+    /// So many times, at most.
+    private static let mostPatience: UInt64 = 10
 
     private let lines = Lock(Array(repeating: Line(), count: lineCount))
     private let served = (0..<lineCount).map { _ in WaitList(reached: 1) }
@@ -47,7 +50,7 @@ package final class Turns: Sendable {
         }
     }
 
-    /// Suspends until it is the caller's turn at all of these; or a while for each, at most.
+    /// Suspends until it is the caller's turn at all of these; or until nobody was served for a while.
     ///
     /// Ascending, so that two who want the same two wait for each other in one order.
     package func take(_ wanted: Set<Int>) async throws -> [Ticket] {
@@ -73,14 +76,22 @@ package final class Turns: Sendable {
         }
     }
 
+    /// Suspends until it is the turn of all of these, as ``take(_:)`` does.
+    func wait(for tickets: [Ticket]) async throws {
+        for ticket in tickets { try await wait(for: ticket) }
+    }
+
     private func wait(for ticket: Ticket) async throws {
         let list = served[ticket.line]
-        guard list.reached < ticket.number else { return }
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { try await list.wait(for: ticket.number) }
-            group.addTask { try await Task.sleep(for: Self.patience) }
-            defer { group.cancelAll() }
-            _ = try await group.next()
+        while case let reached = list.reached, reached < ticket.number {
+            let places = Int(min(ticket.number - reached, Self.mostPatience))
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { try await list.wait(for: ticket.number) }
+                group.addTask { try await Task.sleep(for: Self.patience * places) }
+                defer { group.cancelAll() }
+                _ = try await group.next()
+            }
+            if list.reached == reached { return }
         }
     }
 
@@ -119,14 +130,20 @@ struct Turn {
         _ commit: CommitBuilder, reads: [ReadVersion]
     ) throws(StoreError) -> Receipt? {
         tries += 1
-        if tries == 1, engine.turns.areInUse, engine.turns.areTaken(lines(of: reads)) { return nil }
+        // Whoever has a ticket has waited. Any other try would make the one fail whose turn it is.
+        if tickets.isEmpty, engine.turns.areInUse, engine.turns.areTaken(lines(of: reads)) {
+            return nil
+        }
         return try engine.commit(commit, reads: reads)
     }
 
     /// To be called after a commit that failed, and before the next try.
     mutating func next(_ reads: [ReadVersion]) async throws {
         let lines = lines(of: reads)
-        if tickets.contains(where: { lines.contains($0.line) }) { return }
+        if tickets.contains(where: { lines.contains($0.line) }) {
+            // It went on before its turn came, or others did.
+            return try await engine.turns.wait(for: tickets)
+        }
         guard tries >= Self.triesWithout || engine.turns.areTaken(lines) else { return }
         end()
         tickets = try await engine.turns.take(lines)
