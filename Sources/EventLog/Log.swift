@@ -209,7 +209,9 @@ package final class Log: Sendable {
             try disk.rename(temporary, to: layout.staging)
             try disk.synchronizeDirectory(layout.root)
             guard isMapped else {
-                return (StagingMemory(byteCount: header.byteCount, marker: file), header)
+                let memory = try StagingMemory(
+                    byteCount: header.byteCount, marker: file, path: layout.staging)
+                return (memory, header)
             }
             let mapping = try disk.map(layout.staging, byteCount: header.byteCount, writable: true)
             return (StagingMemory(mapping: mapping), header)

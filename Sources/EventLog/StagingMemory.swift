@@ -1,3 +1,5 @@
+import Glibc
+
 /// The bytes behind ``Staging``: a mapped file where that is safe, plain memory elsewhere.
 @safe final class StagingMemory: Sendable {
     /// Valid for as long as this object lives: it holds the mapping, or frees the memory at the end.
@@ -13,15 +15,21 @@
     }
 
     /// Plain memory, with a file of one page that marks the store as open and publishes the durable sequence.
-    init(byteCount: Int, marker: any DiskFile) {
+    init(byteCount: Int, marker: any DiskFile, path: String) throws(SystemError) {
+        // Not Swift's own, which ends the process where there is no memory.
+        var memory: UnsafeMutableRawPointer?
+        let code = unsafe posix_memalign(&memory, 4096, byteCount)
+        guard let memory = unsafe memory, code == 0 else {
+            throw SystemError(call: "posix_memalign", path: path, code: code)
+        }
         mapping = nil
         self.marker = marker
-        unsafe base = .allocate(byteCount: byteCount, alignment: 4096)
+        unsafe base = memory
         unsafe base.initializeMemory(as: UInt8.self, repeating: 0, count: byteCount)
     }
 
     deinit {
-        if mapping == nil { unsafe base.deallocate() }
+        if mapping == nil { unsafe free(base) }
     }
 
     var survivesProcessDeath: Bool { mapping != nil }

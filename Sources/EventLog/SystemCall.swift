@@ -15,6 +15,9 @@ package struct SystemError: Error, Equatable, Sendable, CustomStringConvertible 
     /// Whether there was no room for the bytes.
     package var isDiskFull: Bool { code == ENOSPC || code == EDQUOT }
 
+    /// Whether there was no memory, or no address space.
+    package var isOutOfMemory: Bool { code == ENOMEM && !isFence }
+
     /// Whether the file was not there.
     package var isMissingFile: Bool { code == ENOENT }
 

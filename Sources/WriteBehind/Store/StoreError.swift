@@ -56,8 +56,8 @@ public enum StoreError: Error, Sendable {
     case quarantineHasOthers(sequence: UInt64, others: Int, through: UInt64)
     /// The commit in quarantine does not change the row that was to be corrected.
     case notOfCommit(sequence: UInt64, row: String)
-    /// The process or the machine gives no thread, or no memory for rows. Where opening throws it, try with more,
-    /// or with a smaller ``StoreConfiguration/cacheLimit``; a write that throws it may succeed later.
+    /// The process or the machine gives no thread, or no memory for rows or for the log. Where opening throws it,
+    /// try with more, or with a smaller ``StoreConfiguration/cacheLimit``; a write that throws it may succeed later.
     case noResources(String)
     /// No commit with this first sequence is in quarantine.
     case notInQuarantine(sequence: UInt64)
@@ -144,6 +144,9 @@ extension StoreError {
             self = .commitTooLarge(bytes: bytes, limit: limit)
         case .closed: self = .closed("the store is closed")
         case .forked: self = .closed("\(error)")
+        case .system(let cause) where cause.isOutOfMemory:
+            self = .noResources(
+                "no memory for the log: \(cause); see the limit of the process (ulimit -v)")
         case .system, .poisoned, .bufferChanged, .unsupported, .deleted:
             self = .logFailed("\(error)")
         }
