@@ -129,6 +129,7 @@ package enum FaultPath: String, CaseIterable, Sendable {
         }
     }
 
+    /// As many values as the table may ever have columns.
     private static func values(_ number: Int) -> [Value] {
         var random = SeededRandom(seed: UInt64(number))
         let integer = Value.integer(Int64(number))
@@ -136,9 +137,11 @@ package enum FaultPath: String, CaseIterable, Sendable {
         case 0:
             // Text that no compression makes short.
             let name = (0..<6).map { _ in String(random.next(), radix: 36) }.joined()
-            return [integer, .text(name), integer]
-        case 1: return [integer]
-        default: return [integer, .integer(Int64(Tables.start / 1000) + 30)]
+            return [integer, .text(name), integer, .text("note \(number)"), integer]
+        case 1: return [integer, integer, integer]
+        default:
+            let until = Int64(Tables.start / 1000) + 30
+            return [integer, .integer(until), .text("holder \(number)")]
         }
     }
 
