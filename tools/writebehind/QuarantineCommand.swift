@@ -180,6 +180,10 @@ struct QuarantineCommand: ParsableCommand {
     struct Skip: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Give a commit up.",
+            usage: """
+                writebehind quarantine skip <store> <sequence> --reason <reason>
+                    [--with-followers]
+                """,
             discussion: """
                 Its rows become again what the database holds. That is logged with the
                 reason. Other commits in quarantine that share rows with it go with it,
