@@ -41,9 +41,12 @@ final class PosixLock: Held {
 
     deinit {
         guard ForkGuard.isSame(forks) else { return }
-        // In this order: until the lock is free, others learn from it who has it.
-        descriptor.unlock()
-        Self.held.withLock { [identity] in $0[identity] = nil }
+        // Both at once: until the lock is free, others learn from it who has it, and who takes it then notes it
+        // afterwards.
+        Self.held.withLock { held in
+            descriptor.unlock()
+            held[identity] = nil
+        }
     }
 
     /// Locks what `path` names now.
@@ -56,9 +59,10 @@ final class PosixLock: Held {
         while true {
             let descriptor = try Descriptor(opening: path, flags, from: directory)
             let identity = FileIdentity(try descriptor.status(of: path))
+            let wasOurs = isHeldHere(identity)
             guard try descriptor.tryLock(path) else {
-                let isOurs = held.withLock { $0[identity].map(ForkGuard.isSame) ?? false }
-                return isOurs ? .heldHere : .heldElsewhere
+                // Looked at before as well: this process may have let go of it in between.
+                return wasOurs || isHeldHere(identity) ? .heldHere : .heldElsewhere
             }
             guard case .inPlace = try descriptor.standing(at: path, from: directory) else {
                 continue
@@ -68,6 +72,10 @@ final class PosixLock: Held {
             }
             return .taken(PosixLock(descriptor, identity, directory))
         }
+    }
+
+    private static func isHeldHere(_ identity: FileIdentity) -> Bool {
+        held.withLock { $0[identity].map(ForkGuard.isSame) ?? false }
     }
 
     func standing(at path: String) throws(SystemError) -> Standing {
