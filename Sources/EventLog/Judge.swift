@@ -159,8 +159,8 @@ struct Judge {
 }
 
 extension Judge {
-    /// Makes the judgement that believed the segments hold for whoever opens the log: records where it begins and
-    /// ends now. What staging holds beside that is kept in `quarantine/` by opening.
+    /// Records where the segments begin and end, so that the next opening judges the log as this judgement did.
+    /// Opening then keeps what staging holds beside that in `quarantine/`.
     func recordEdges() throws(LogError) {
         let store = environment.storeID
         if judgement.first > 1, let firstChain {

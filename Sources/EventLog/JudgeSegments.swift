@@ -102,8 +102,8 @@ extension Judge {
         end.chain = header.chain
     }
 
-    /// A segment that is not the last is sealed; its footer says where it ends. Its blocks are checked by
-    /// whoever reads them, or here if that is going to be somebody who opens the store.
+    /// A segment that is not the last is sealed; its footer says where it ends. A later
+    /// reader checks its blocks; they are checked here if opening is about to replay them.
     private mutating func skim(_ segment: SegmentReader) throws(LogError) {
         if let (footer, _) = try segment.footer(), footer.firstSequence <= readFrom {
             end.nextSequence = footer.firstSequence

@@ -43,7 +43,7 @@ package struct LogEnd: Equatable, Sendable {
     /// The time of the last commit, milliseconds since 1970.
     package var lastTime: UInt64
     package var preamble: Preamble
-    /// The highest writer epoch that anything of the log tells of.
+    /// The highest writer epoch in any file of the log.
     package var epoch: UInt64
     /// That of whoever writes next. It counts for people, and stays at the highest that a header may have.
     var nextEpoch: UInt64 { min(epoch, .max - 2) + 1 }

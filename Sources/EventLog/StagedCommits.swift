@@ -1,6 +1,6 @@
 extension LogInspection {
     /// Every commit that staging holds whole, in the order of sequences, whether segments hold it too or recovery
-    /// would take it: for whoever gathers what is left of a damaged log. Empty where staging cannot be read.
+    /// would take it. Salvage needs them all. Empty if staging cannot be read.
     package static func stagedCommits(
         _ environment: LogEnvironment
     ) throws(LogError) -> [StagedCommit] {

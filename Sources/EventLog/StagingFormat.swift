@@ -40,9 +40,9 @@
 // Length 0 is never written, so zeroes are no frame.
 //
 // The header has a check of its own, so that reading past damage costs no more than the file is long: a
-// frame with a good header and bad records is stepped over by its length, and bytes that only look like
-// a frame are told by 24 bytes. Both headers stand twice, each copy in another page, since without its
-// header nothing of a slot, or of the file, can be read.
+// frame with a good header and bad records is stepped over by its length, and 24 bytes show
+// that something only looks like a frame. The file's header and each slot's header are written twice, in
+// different pages: without its header, nothing of a slot or of the file can be read.
 
 /// The first pages of a staging file.
 package struct StagingHeader: Equatable, Sendable {

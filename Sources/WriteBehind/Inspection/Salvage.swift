@@ -160,7 +160,7 @@ package final class Salvage {
         lastTime = snapshot.head.time
     }
 
-    /// Writes a row into the new store; false for one of a table that nothing tells of.
+    /// Writes a row into the new store; false if its table is not known.
     @discardableResult
     func put(
         _ table: UInt32, _ key: [UInt8], _ body: [UInt8], sequence: UInt64, time: UInt64
@@ -196,7 +196,7 @@ package final class Salvage {
         lastTime = commit.time
     }
 
-    /// Folds a record in; false for a change of a row that is not there, or of a table that nothing tells of.
+    /// Folds a record in; false for a change of a row that is not there, or of a table that is not known.
     private func fits(_ record: LoggedRecord) throws -> Bool {
         switch record.operation {
         case .mark: return true

@@ -102,7 +102,7 @@ struct SalvagedLog {
     }
 }
 
-/// The tables of a store whose log is damaged, as far as anything tells of them.
+/// The tables of a store whose log is damaged, as far as they are known.
 struct SalvagedTables {
     private(set) var definitions: [UInt32: TableDefinition] = [:]
 

@@ -51,7 +51,7 @@ extension SQLiteSink {
     }
 
     /// Takes back the unique indices and triggers that were carried over: rows that they refuse cannot go to
-    /// quarantine where the log that tells of them is gone.
+    /// quarantine if the log no longer holds them.
     package func dropCarriedOver() throws(SinkError) {
         guard let aside = try aside() else { return }
         try withWriter { db, writer in

@@ -63,7 +63,7 @@ extension Engine {
             let hash = view.hash(table: table.id, key: key.span)
             turns[view.shardNumber(of: hash)].rows.append((hash, key))
         }
-        // A few of each shard in turn, so that whoever waits for one gets it.
+        // A few rows of each shard in turn, so that others get the shards in between.
         while turns.contains(where: { !$0.isDone }) {
             for index in turns.indices where !turns[index].isDone {
                 let outcome = try delete(&turns[index], of: table, now)

@@ -120,7 +120,7 @@ extension CacheView {
     }
 
     /// Keys of whole rows that are due, and that the database lacks. Walks over all rows, a few of each shard in
-    /// turn, so that whoever waits for one gets it.
+    /// turn, so that others get the shards in between.
     fileprivate func dueRows(of table: ExpiringTable, _ now: Int64, limit: Int) -> [[UInt8]] {
         var keys: [[UInt8]] = []
         var cursors = Array(repeating: Arena.Cursor?.some(Arena.Cursor()), count: shardCount)

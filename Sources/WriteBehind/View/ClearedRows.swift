@@ -70,7 +70,7 @@ extension RowTable {
 }
 
 extension CacheView {
-    /// Frees the memory of cleared rows, in turn a little of each shard, so that whoever waits for one gets it.
+    /// Frees the memory of cleared rows, in turn a little of each shard, so that others get them in between.
     package func freeCleared() {
         var rest = Array(0..<shardCount)
         while !rest.isEmpty {
