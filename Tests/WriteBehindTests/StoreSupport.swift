@@ -88,15 +88,15 @@ extension TemporaryStore {
     }
 }
 
-/// A user's query that holds one of the connections that read, until it is told to end.
+/// A query that holds one of the connections by which the store reads, until it is told to end.
 final class BusyReader: Sendable {
     private let goOn = DispatchSemaphore(value: 0)
 
     init(of store: Store) throws {
         let started = DispatchSemaphore(value: 0)
-        let database = try #require(store.database)
+        let reads = try #require(store.engine.sink as? SQLiteSink).reads
         Thread { [goOn] in
-            try? database.read { _ in
+            try? reads.read { _ in
                 started.signal()
                 goOn.wait()
             }

@@ -35,7 +35,7 @@ package final class SQLiteSink: Sink {
     /// Ends what users read.
     let stop: ReadStop
     /// What the store reads by itself: users' queries, however long, do not hold it up.
-    let reads: DatabasePool
+    package let reads: DatabasePool
     let options: SQLiteOptions
     let writer: Lock<SQLiteWriter?>
     let state: Lock<State>

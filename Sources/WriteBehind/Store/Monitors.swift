@@ -99,8 +99,10 @@ final class SinkMonitor: Materializer.Observer {
 
     func didApply(_ applied: Materializer.Applied) {
         let sequence = applied.watermark.sequence
-        // What it throws, it throws again at the end of the step.
+        // Before those who wait are told: they find users' tables too. What these throw, they throw again at the end
+        // of the step.
         try? letReadsRest(on: applied.watermark)
+        try? replacement.carryOver(at: applied.watermark)
         engine.view.advance(to: sequence)
         engine.backlog.advance(to: sequence)
         // Before those who wait are told, or they might find the store ailing still.

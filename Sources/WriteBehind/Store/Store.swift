@@ -27,7 +27,7 @@ public final class Store: Sendable {
     /// Reaches 1 when the store is closed: what a second `close` waits for.
     private let closing = WaitList(reached: 0)
 
-    var engine: Engine { store.engine }
+    package var engine: Engine { store.engine }
 
     /// Opens the store in a directory, or creates it there.
     ///
