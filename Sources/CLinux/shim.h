@@ -1,5 +1,6 @@
 #include <linux/falloc.h>
 #include <sys/prctl.h>
+#include <stddef.h>
 #include <sys/statfs.h>
 
 // glibc declares these for C sources that ask for GNU's extensions, which a Swift module does not.
@@ -10,6 +11,8 @@ int scandirat(
 int fallocate(int descriptor, int mode, long offset, long length);
 /// Opens what has a name without reading or writing it.
 static const int open_path = 010000000;
+/// Finds the second piece of memory in the first. Swift's Glibc module leaves it out.
+void *memmem(const void *memory, size_t count, const void *piece, size_t pieceCount);
 
 /// Begins to bring the cache line of an address nearer, for writing, and waits for nothing. Any address will do.
 static inline void prefetch_for_writing(const void *address) { __builtin_prefetch(address, 1); }

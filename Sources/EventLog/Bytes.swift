@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 
 extension Span<UInt8> {
@@ -24,6 +25,21 @@ extension Span<UInt8> {
 
     /// Whether these bytes come before the others in the order of keys.
     package func precedes(_ other: Span<UInt8>) -> Bool { compared(with: other) < 0 }
+
+    /// Whether these bytes begin with the others.
+    package func starts(with other: Span<UInt8>) -> Bool {
+        other.count <= count && extracting(..<other.count).compared(with: other) == 0
+    }
+
+    /// Whether these bytes contain the others.
+    package func holds(_ other: Span<UInt8>) -> Bool {
+        guard other.count > 0, other.count <= count else { return other.count == 0 }
+        return unsafe withUnsafeBytes { all in
+            unsafe other.withUnsafeBytes { piece in
+                unsafe memmem(all.baseAddress!, all.count, piece.baseAddress!, piece.count) != nil
+            }
+        }
+    }
 }
 
 extension [UInt8] {

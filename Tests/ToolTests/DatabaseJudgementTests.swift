@@ -163,9 +163,7 @@ import WriteBehind
             try await fixture.close()
         }
         // Log before the kept snapshots is gone, and the database is of before.
-        let environment = try StoreInspection(path: fixture.path).environment
-        let oldest = try #require(SegmentList(environment).segments.first)
-        try SegmentList.delete(oldest, environment)
+        try fixture.deleteOldestSegment()
         try FileManager.default.removeItem(atPath: fixture.path + "/database.sqlite")
         try FileManager.default.moveItem(atPath: old, toPath: fixture.path + "/database.sqlite")
         for command in [["verify", fixture.path, "--database"], ["recover", fixture.path]] {

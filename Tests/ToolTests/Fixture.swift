@@ -123,6 +123,13 @@ final class Fixture {
         return names.sorted().map { path + "/log/" + $0 }
     }
 
+    /// Deletes the oldest segment, as retention does.
+    func deleteOldestSegment() throws {
+        let environment = try StoreInspection(path: path).environment
+        guard let oldest = try SegmentList(environment).segments.first else { return }
+        try SegmentList.delete(oldest, environment)
+    }
+
     func flip(byte offset: Int, of file: String) throws {
         let handle = try FileHandle(forUpdating: URL(fileURLWithPath: file))
         try handle.seek(toOffset: UInt64(offset))

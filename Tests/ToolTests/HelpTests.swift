@@ -9,7 +9,7 @@ import Testing
         ["replay"], ["quarantine"], ["quarantine", "list"], ["quarantine", "show"],
         ["quarantine", "retry"],
         ["quarantine", "skip"], ["quarantine", "patch"], ["snapshot"], ["snapshot", "list"],
-        ["snapshot", "verify"], ["snapshot", "take"], ["import"],
+        ["snapshot", "verify"], ["snapshot", "take"], ["undo"], ["import"],
     ])
     func helpFitsATerminalOf80Columns(command: [String]) throws {
         let (process, output, _) = Tool.process(command + ["--help"])

@@ -12,11 +12,13 @@ struct Diff: ParsableCommand {
         discussion: """
             A point is a sequence (1042), a time (10:15, 2013-01-01T10:15, 5m ago as
             5m), the name of a mark (before-deploy, or mark:NAME where it looks like
-            something else), or end.
+            something else), or end. --where holds of a row before or after.
 
             Examples:
               writebehind diff airport before-deploy end
-              writebehind diff airport 48000 49000 --table flight
+              writebehind diff airport 48000 49000 --table flight --key 2013-01-01,UA
+              writebehind diff airport 48000 49000 --changed dep_time
+              writebehind diff airport 48000 49000 --where 'dep_delay>60'
               writebehind diff airport 1h end --json | jq -r .row
             """)
 
@@ -27,18 +29,27 @@ struct Diff: ParsableCommand {
     var after: String
     @Option(help: "Only this table; may be given several times.")
     var table: [String] = []
+    @Option(help: "Only the row of this key, or all rows whose key begins so: a,b,c.")
+    var key: String?
+    @OptionGroup var conditions: ConditionOptions
     @OptionGroup var json: JSONOption
     @Flag(help: "Read times as UTC.")
     var utc = false
 
+    func validate() throws { _ = try conditions.filter() }
+
     func run() throws {
         let inspection = try store.inspect()
+        var filter = try conditions.filter()
+        filter.tables = table
+        filter.key = try key.map(KeyText.components)
+        try filter.check(inspection)
         let clock = Clock(isUTC: utc)
         let tables =
             table.isEmpty ? nil : Set(try table.map { try inspection.definition(named: $0).id })
         let difference = try StateDifference(
             inspection.history(), from: PointText.parse(before, clock),
-            to: PointText.parse(after, clock), tables: tables)
+            to: PointText.parse(after, clock), tables: tables, filter)
         var output = Output()
         var counts = (added: 0, removed: 0, changed: 0)
         try difference.read { schema, key, change in

@@ -8,12 +8,14 @@ import WriteBehind
 struct History: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Show every version of one row, and what changed each time.",
+        usage: "writebehind history [<options>] <store> <table> <key>",
         discussion: """
             As far as log and snapshots reach back.
 
             Examples:
               writebehind history airport flight 123
               writebehind history airport flight 2013-01-01,UA,1545,EWR
+              writebehind history airport flight 123 --changed dep_time
               writebehind history airport flight 123 --json | jq .row
             """)
 
@@ -22,21 +24,38 @@ struct History: ParsableCommand {
     var table: String
     @Argument(help: "The row's key; several key columns as a,b,c or as a JSON array.")
     var key: String
+    @OptionGroup var conditions: ConditionOptions
     @OptionGroup var json: JSONOption
     @Flag(help: "Times in UTC, each with its date.")
     var utc = false
+
+    func validate() throws { _ = try conditions.filter() }
 
     func run() throws {
         let inspection = try store.inspect()
         let definition = try inspection.definition(named: table)
         let key = try KeyText.encode(key, definition.schema)
+        var filter = try conditions.filter()
+        filter.tables = [table]
+        try filter.check(inspection)
+        var wanted = VersionFilter(
+            RecordMatcher(filter, try inspection.fullCatalog()), definition, key)
         let versions = try inspection.history().history(of: key, in: definition)
         var output = Output()
-        var report = HistoryReport(definition.schema, key, clock: Clock(isUTC: utc))
+        var report = HistoryReport(definition.schema, clock: Clock(isUTC: utc))
+        var count = 0
         for version in versions {
-            output.line(json.json ? try report.json(version).text : try report.line(version))
+            let line = json.json ? try report.json(version).text : try report.line(version)
+            guard wanted.admits(version) else { continue }
+            output.line(line)
+            count += 1
         }
         output.flush()
+        if count == 0, let first = versions.first, let last = versions.last {
+            note(
+                "note: 0 of \(WriteBehindText.counted(versions.count, "version")) match; they span "
+                    + "#\(first.sequence) to #\(last.sequence)")
+        }
         if versions.isEmpty {
             note("note: \(RowName.text(definition.schema, key)) was never written")
         }
@@ -50,16 +69,38 @@ struct History: ParsableCommand {
     }
 }
 
+/// Which versions of a row are wanted: those whose row holds the conditions.
+private struct VersionFilter {
+    private let matcher: RecordMatcher
+    private let definition: TableDefinition
+    private let key: [UInt8]
+    private var before: Value?
+
+    init(_ matcher: RecordMatcher, _ definition: TableDefinition, _ key: [UInt8]) {
+        (self.matcher, self.definition, self.key) = (matcher, definition, key)
+    }
+
+    mutating func admits(_ version: RowVersionBytes) -> Bool {
+        if let name = matcher.filter.changed, let index = definition.schema.valueIndex(of: name) {
+            let after = version.row.flatMap {
+                try? RowCodec.value(at: index, in: $0.span, definition.schema)
+            }
+            defer { before = after }
+            if after == before { return false }
+        }
+        guard !matcher.filter.conditions.isEmpty else { return true }
+        return version.row.map { matcher.admits(table: definition.id, key: key, row: $0) } ?? false
+    }
+}
+
 /// Versions as lines: what changed, and what it was before.
 struct HistoryReport {
     private let schema: TableSchema
-    private let key: [UInt8]
     private let clock: Clock
     private var before: [Value]?
 
-    init(_ schema: TableSchema, _ key: [UInt8], clock: Clock) {
+    init(_ schema: TableSchema, clock: Clock) {
         self.schema = schema
-        self.key = key
         self.clock = clock
     }
 
@@ -92,15 +133,17 @@ struct HistoryReport {
         defer { before = after }
         let names = schema.valueColumns.map(\.name)
         var changed: [(String, JSON)] = []
+        var old: [(String, JSON)] = []
         if let after {
             for index in names.indices where before?[index] != after[index] {
                 changed.append((names[index], .value(after[index])))
+                if let before { old.append((names[index], .value(before[index]))) }
             }
         }
         return .object([
             ("v", .number(1)), ("sequence", .number(version.sequence)),
             ("time", .time(version.time)), ("operation", .string(version.operation.word)),
-            ("changed", .object(changed)),
+            ("changed", .object(changed)), ("before", .object(old)),
             ("row", .optional(after) { .object(zip(names, $0).map { ($0, .value($1)) }) }),
             ("complete", .bool(version.isComplete)),
             ("fromSnapshot", .bool(version.isFromSnapshot)),

@@ -8,15 +8,18 @@ struct LogCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "log", abstract: "Print the records of the log.",
         discussion: """
-            Conditions of different kinds must all hold; of --table and --operation, one
-            of those given. Of a store that is being written, what survives power loss
-            is printed; of one whose writer died, also what only its write buffer holds,
-            marked as not yet durable.
+            Conditions must all hold; of --table and --operation, one of those given.
+            --key is fast: blocks without the key are not looked into. Of a store that
+            is being written, what survives power loss is printed; of one whose writer
+            died, also what only its write buffer holds, marked as not yet durable.
 
             Examples:
               writebehind log airport --limit 20 --reverse
               writebehind log airport --table flight --key 123
+              writebehind log airport --table flight --key 2013-01-01,UA
               writebehind log airport --since 5m --where carrier=UA --follow
+              writebehind log airport --where 'dep_time>=600' --where 'dest!=null'
+              writebehind log airport --changed dep_time --json
               writebehind log airport --operation delete --json | jq .key
             """)
 
@@ -40,6 +43,10 @@ struct LogCommand: ParsableCommand {
 
     func validate() throws {
         if follow && reverse { throw ValidationError("--follow and --reverse exclude each other.") }
+        if reverse, filter.conditions.changed != nil {
+            throw ValidationError(
+                "--changed reads forward, to know the old values: leave --reverse out.")
+        }
         if let limit, limit < 0 { throw ValidationError("--limit must not be negative.") }
         if json.json, format == .csv {
             throw ValidationError("--json and --format csv exclude each other.")
@@ -50,12 +57,13 @@ struct LogCommand: ParsableCommand {
 
     func run() throws {
         let inspection = try store.inspect()
+        let filter = try wanted()
+        try filter.check(inspection)
         var printer = try LogPrinter(
-            inspection, filter: try wanted(),
+            inspection, filter: filter,
             form: json.json ? .json : RecordText.Form(format), clock: Clock(isUTC: utc),
             limit: limit)
         defer { printer.finish() }
-        try filter.check(inspection)
         var status = ExitStatus.done
         if reverse {
             try printer.printBackward()
@@ -64,6 +72,7 @@ struct LogCommand: ParsableCommand {
             try printer.printForward(from: start, follow: follow)
         }
         printer.finish()
+        if printer.count == 0, limit != 0 { try tellSpan(inspection) }
         try status.check()
         if !printer.isFull { try tellEnd(inspection) }
     }
@@ -96,6 +105,20 @@ struct LogCommand: ParsableCommand {
         return start
     }
 
+    /// Says what was looked through, where nothing was found.
+    private func tellSpan(_ inspection: StoreInspection) throws {
+        let staged = inspection.log?.staged
+        let times = try LogSeek(inspection.environment).times()
+        guard let first = times?.first ?? staged?.first?.commit.time,
+            let last = staged?.last?.commit.time ?? times?.last
+        else { return note("note: 0 of 0 records match; the log is empty") }
+        let (from, to) = (try inspection.first, max(inspection.end, inspection.readable))
+        let clock = Clock(isUTC: utc)
+        note(
+            "note: 0 of \(WriteBehindText.count(to + 1 - min(from, to + 1))) records match; the log "
+                + "spans #\(from) to #\(to), \(clock.full(first)) to \(clock.full(last))")
+    }
+
     /// Says how the log ends, where that is worth to know.
     private func tellEnd(_ inspection: StoreInspection) throws {
         if let damage = inspection.damage { note("error: \(damage)") }
@@ -119,80 +142,5 @@ extension RecordText.Form {
             case .json: .json
             case .csv: .csv
             }
-    }
-}
-
-/// Which stretch of the log.
-struct RangeOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("The first sequence number.", valueName: "sequence"))
-    var from: UInt64?
-    @Option(help: ArgumentHelp("The last sequence number.", valueName: "sequence"))
-    var to: UInt64?
-    @Option(
-        help: ArgumentHelp(
-            "Not before: 2013-01-01T10:15, 10:15 (today), or 90s, 5m, 2h, 1d (ago).",
-            valueName: "time"))
-    var since: String?
-    @Option(help: ArgumentHelp("Not after; as --since.", valueName: "time"))
-    var until: String?
-
-    func validate() throws {
-        if let from, let to, from > to { throw ValidationError("--from is greater than --to.") }
-    }
-
-    func moments(_ clock: Clock) throws -> (since: UInt64?, until: UInt64?) {
-        (try moment(since, "--since", clock), try moment(until, "--until", clock))
-    }
-
-    private func moment(_ text: String?, _ option: String, _ clock: Clock) throws -> UInt64? {
-        guard let text else { return nil }
-        guard let moment = clock.parse(text) else {
-            throw ValidationError("\(option): \(WriteBehindText.quoted(text)) is no time.")
-        }
-        return moment
-    }
-}
-
-/// Which records.
-struct FilterOptions: ParsableArguments {
-    @Option(help: "Only this table; may be given several times.")
-    var table: [String] = []
-    @Option(help: "Only this row: its key; several key columns as a,b,c or as a JSON array.")
-    var key: String?
-    @Option(help: "put, update, delete, clear, define, mark or settle; may be given several times.")
-    var operation: [String] = []
-    @Option(
-        name: .customLong("where"),
-        help: ArgumentHelp(
-            "Only records that hold this; may be given several times.", valueName: "column=value"))
-    var conditions: [String] = []
-
-    func filter() throws -> RecordFilter {
-        var filter = RecordFilter()
-        filter.tables = table
-        filter.key = try key.map(KeyText.components)
-        for word in operation {
-            guard let found = EventLog.Operation.allCases.first(where: { $0.word == word }) else {
-                let words = EventLog.Operation.allCases.map(\.word).joined(separator: ", ")
-                throw ValidationError(
-                    "--operation: \(WriteBehindText.quoted(word)) is none of \(words).")
-            }
-            filter.operations.insert(found.rawValue)
-        }
-        for condition in conditions {
-            guard let equals = condition.firstIndex(of: "="), equals > condition.startIndex else {
-                throw ValidationError("--where: write column=value.")
-            }
-            filter.conditions.append(
-                RecordFilter.Condition(
-                    column: String(condition[..<equals]),
-                    text: String(condition[condition.index(after: equals)...])))
-        }
-        return filter
-    }
-
-    /// A name that the store does not know is a slip of the fingers, not an empty answer.
-    func check(_ store: StoreInspection) throws {
-        for name in table { _ = try store.definition(named: name) }
     }
 }

@@ -7,11 +7,18 @@ import WriteBehind
 struct ReplayCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "replay",
-        abstract: "Write the store as of a point into a new database or a new store.",
+        abstract: "Write the store as of a point into a new database, a new store, or SQL.",
         discussion: """
             Starts from the newest good snapshot before the point and folds the log
             after it; the store and its database are not touched. Without a point:
             everything that is durable.
+
+            --sql prints the log itself, as SQL for the sqlite3 program: each commit
+            is a transaction. It begins with the commit that holds the sequence --from,
+            the first at that time or later, or the first after that mark.
+
+            A point is a sequence (1042), a time (10:15, 2013-01-01T10:15, or 5m for
+            5 minutes ago), the name of a mark, or end.
 
             Examples:
               writebehind replay airport --into before.sqlite --to-time 2013-01-15T12:00
@@ -19,6 +26,8 @@ struct ReplayCommand: AsyncParsableCommand {
                 --exclusive
               writebehind replay airport --into second.sqlite --follow
               writebehind replay airport --into x.sqlite --dry-run
+              writebehind replay airport --sql | sqlite3 -bail new.sqlite
+              writebehind replay airport --sql --from before-deploy --to 10:15
             """)
 
     @OptionGroup var store: StoreArgument
@@ -30,6 +39,12 @@ struct ReplayCommand: AsyncParsableCommand {
         help: ArgumentHelp("A directory that is not there yet.", valueName: "directory"),
         completion: .directory)
     var intoStore: String?
+    @Flag(help: "Print the commits as SQL with their values.")
+    var sql = false
+    @Option(help: ArgumentHelp("With --sql: the first commit; see above.", valueName: "point"))
+    var from: String?
+    @Option(help: ArgumentHelp("Up to this point, of any kind.", valueName: "point"))
+    var to: String?
     @Option(
         help: ArgumentHelp(
             "Up to the last commit that ends at or before this sequence.", valueName: "sequence"))
@@ -45,7 +60,7 @@ struct ReplayCommand: AsyncParsableCommand {
     var tables: String?
     @Flag(help: "Say what would be done and how long it may take.")
     var dryRun = false
-    @Flag(help: "Print the SQL.")
+    @Flag(help: "Print the statements that would be used, without values.")
     var explain = false
     @Flag(name: [.short, .long], help: "Then keep the new database current, until interrupted.")
     var follow = false
@@ -57,25 +72,41 @@ struct ReplayCommand: AsyncParsableCommand {
     private var clock: Clock { Clock(isUTC: utc) }
 
     func validate() throws {
-        let points: [Any?] = [toSequence, toTime, toMark]
+        let points: [Any?] = [to, toSequence, toTime, toMark]
         guard points.compactMap(\.self).count <= 1 else {
-            throw ValidationError("Give one of --to-sequence, --to-time, --to-mark.")
+            throw ValidationError("Give one of --to, --to-sequence, --to-time, --to-mark.")
         }
+        if sql { return try validateSQL() }
+        if from != nil { throw ValidationError("--from goes with --sql.") }
         guard into == nil || intoStore == nil else {
             throw ValidationError("Give one of --into and --into-store.")
         }
         guard into != nil || intoStore != nil || dryRun || explain else {
-            throw ValidationError("Say where to: --into FILE.sqlite or --into-store DIRECTORY.")
+            throw ValidationError(
+                "Say where to: --into FILE.sqlite, --into-store DIRECTORY, or --sql.")
         }
         if follow, into == nil || tables != nil || point != .end || exclusive {
             throw ValidationError("--follow goes with --into alone: all tables, up to the end.")
         }
+        try validateTime()
+    }
+
+    private func validateSQL() throws {
+        guard into == nil, intoStore == nil, !dryRun, !explain, !follow, !exclusive, !json.json
+        else {
+            throw ValidationError("--sql goes with --from, a point to end at, --tables and --utc.")
+        }
+        try validateTime()
+    }
+
+    private func validateTime() throws {
         if let toTime, clock.parse(toTime) == nil {
             throw ValidationError("--to-time: \(WriteBehindText.quoted(toTime)) is no time.")
         }
     }
 
     private var point: LogPoint {
+        if let to { return PointText.parse(to, clock) }
         if let toSequence { return .sequence(toSequence) }
         if let time = toTime.flatMap({ clock.parse($0) }) { return .time(time) }
         return toMark.map { .mark($0) } ?? .end
@@ -89,6 +120,7 @@ struct ReplayCommand: AsyncParsableCommand {
             let names = tables.split(separator: ",").map(String.init)
             wanted = Set(try names.map { try inspection.definition(named: $0).id })
         }
+        if sql { return try printSQL(inspection, wanted) }
         if dryRun || explain {
             return try tellPlan(inspection, wanted)
         }
@@ -103,6 +135,22 @@ struct ReplayCommand: AsyncParsableCommand {
         bar.finish()
         tell(replay, rows)
         if follow, let into { return try followStore(inspection, into) }
+        try ExitStatus(inspection).check()
+    }
+
+    private func printSQL(_ inspection: StoreInspection, _ wanted: Set<UInt32>?) throws {
+        let script = try SQLScript(
+            inspection, from: from.map { PointText.parse($0, clock) }, to: point, tables: wanted)
+        var output = Output()
+        defer { output.flush() }
+        let count = try script.write { output.line($0) }
+        output.flush()
+        if count == 0 { note("note: no commit lies between these points") }
+        if inspection.end > inspection.readable {
+            note(
+                "note: commits after #\(inspection.readable) are in the write buffer only; see `log`"
+            )
+        }
         try ExitStatus(inspection).check()
     }
 

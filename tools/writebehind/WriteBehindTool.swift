@@ -25,7 +25,7 @@ struct WriteBehindTool: AsyncParsableCommand {
                 subcommands: [
                     Verify.self, Recover.self, ReplayCommand.self, QuarantineCommand.self,
                     SnapshotCommand.self,
-                    Import.self,
+                    Undo.self, Import.self,
                 ]),
         ])
 }

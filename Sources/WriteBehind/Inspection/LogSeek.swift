@@ -34,4 +34,26 @@ package struct LogSeek {
         }
         return 0
     }
+
+    /// The times of the first and the last commit that the segments hold, milliseconds since 1970, by their
+    /// headers; nil where they hold none that can be read.
+    package func times() throws -> (first: UInt64, last: UInt64)? {
+        var first: UInt64?
+        var last: UInt64?
+        for base in try LogReader.segmentBases(environment) {
+            let path = environment.layout.segment(base)
+            guard case .opened(let segment) = try SegmentReader.open(path, on: environment.disk)
+            else { continue }
+            if first == nil,
+                case .block(let header) = try segment.item(
+                    at: SegmentHeader.byteCount, fileByteCount: try segment.byteCount())
+            {
+                first = header.startTime ?? header.time / 1000
+            }
+            let end = try segment.footer()?.header ?? segment.headers().last?.header
+            if let end { last = end.time / 1000 }
+        }
+        guard let first, let last else { return nil }
+        return (first, last)
+    }
 }

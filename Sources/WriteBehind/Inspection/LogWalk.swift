@@ -21,8 +21,16 @@ package final class LogWalk {
     package var block: BlockHeader? { reader.block }
 
     /// Reads the next block; false when nothing more is durable.
-    package func next(through durable: UInt64) throws -> Bool {
-        guard try step(through: durable), let block = reader.block else { return false }
+    ///
+    /// - Parameter isWanted: decides by its header whether a block is unpacked. Blocks that define tables always
+    ///   are.
+    package func next(
+        through durable: UInt64, where isWanted: (BlockHeader) -> Bool = { _ in true }
+    ) throws -> Bool {
+        let found = try step(through: durable) {
+            isWanted($0) || !$0.flags.isDisjoint(with: [.preamble, .define])
+        }
+        guard found, let block = reader.block else { return false }
         try catalog.note(block, reader.payload.span)
         return true
     }
@@ -30,9 +38,11 @@ package final class LogWalk {
     /// A segment that was read while it was written may have been replaced since, by a writer that
     /// recovered it or merged it with its neighbours. So damage, or a file that is gone, is
     /// believed only when what stands there now says the same.
-    private func step(through durable: UInt64) throws(LogError) -> Bool {
+    private func step(
+        through durable: UInt64, where isWanted: (BlockHeader) -> Bool
+    ) throws(LogError) -> Bool {
         do throws(LogError) {
-            return try reader.next(through: durable)
+            return try reader.next(through: durable, where: isWanted)
         } catch {
             switch error {
             case .corrupt, .deleted: break
@@ -41,7 +51,7 @@ package final class LogWalk {
             // Its block may hold more before that.
             from = max(from, reader.nextSequence)
             let again = try LogReader(environment, from: from)
-            let found = try again.next(through: durable)
+            let found = try again.next(through: durable, where: isWanted)
             reader = again
             return found
         }
@@ -56,6 +66,23 @@ package final class LogWalk {
         while let commit = try commits.next(payload.span) {
             guard commit.lastSequence >= from else { continue }
             let goesOn = try forEachRecord(of: commit, in: payload.span) { record in
+                try record.sequence < from || body(record)
+            }
+            guard goesOn else { return false }
+        }
+        return true
+    }
+
+    /// The same for the records that are wanted; no others are copied.
+    package func records(
+        _ matcher: RecordMatcher, _ body: (LoggedRecord) throws -> Bool
+    ) throws -> Bool {
+        let payload = reader.payload
+        guard matcher.mayHold(payload.span) else { return true }
+        var commits = try reader.commits()
+        while let commit = try commits.next(payload.span) {
+            guard commit.lastSequence >= from else { continue }
+            let goesOn = try forEachRecord(of: commit, in: payload.span, matcher) { record in
                 try record.sequence < from || body(record)
             }
             guard goesOn else { return false }

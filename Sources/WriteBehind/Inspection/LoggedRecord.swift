@@ -14,20 +14,43 @@ package struct LoggedRecord: Sendable, Equatable {
     package var body: [UInt8]
     /// Bytes that the record takes, unpacked.
     package var byteCount: Int
+
+    package init(
+        sequence: UInt64, time: UInt64, commit: UInt64, commitCount: UInt32,
+        operation: Operation, table: UInt32, key: [UInt8], body: [UInt8], byteCount: Int
+    ) {
+        self.sequence = sequence
+        self.time = time
+        self.commit = commit
+        self.commitCount = commitCount
+        self.operation = operation
+        self.table = table
+        self.key = key
+        self.body = body
+        self.byteCount = byteCount
+    }
 }
 
 /// Calls back for the records of a commit, until the callback says to stop.
 ///
+/// - Parameter matcher: which records are wanted; nil for all.
 /// - Returns: false if it did.
 @discardableResult
 package func forEachRecord(
-    of commit: Commit, in payload: Span<UInt8>, _ body: (LoggedRecord) throws -> Bool
+    of commit: Commit, in payload: Span<UInt8>, _ matcher: RecordMatcher? = nil,
+    _ body: (LoggedRecord) throws -> Bool
 ) throws -> Bool {
     var reader = ByteReader(commit.records)
     var sequence = commit.firstSequence
     while !reader.isAtEnd {
         let start = reader.offset
         let record = try reader.record(payload)
+        defer { sequence += 1 }
+        if let matcher,
+            !matcher.admits(record, sequence: sequence, time: commit.time, payload)
+        {
+            continue
+        }
         let logged = LoggedRecord(
             sequence: sequence, time: commit.time, commit: commit.firstSequence,
             commitCount: commit.count, operation: record.operation, table: record.table,
@@ -35,7 +58,6 @@ package func forEachRecord(
             body: [UInt8](copying: payload.extracting(record.body)),
             byteCount: reader.offset - start)
         guard try body(logged) else { return false }
-        sequence += 1
     }
     return true
 }

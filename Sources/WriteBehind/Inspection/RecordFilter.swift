@@ -1,13 +1,16 @@
-import EventLog
+package import EventLog
 
 /// Which records are wanted. Conditions that are nil or empty let everything pass.
 package struct RecordFilter: Sendable {
+    /// Which values a record must set a column to: `delay>=60`.
     package struct Condition: Sendable {
         package var column: String
+        package var comparison: Comparison
         package var text: String
 
-        package init(column: String, text: String) {
+        package init(column: String, _ comparison: Comparison, text: String) {
             self.column = column
+            self.comparison = comparison
             self.text = text
         }
     }
@@ -20,37 +23,57 @@ package struct RecordFilter: Sendable {
     /// Table names; case is ignored.
     package var tables: [String] = []
     package var operations: Set<UInt8> = []
-    /// The components of a key, as text.
+    /// The components of a key, or its first ones, as text.
     package var key: [String]?
     package var conditions: [Condition] = []
+    /// Only records that change this column are wanted.
+    package var changed: String?
 
     package init() {}
 
-    /// What can be told without decoding.
-    package func admits(_ record: LoggedRecord) -> Bool {
-        if let from, record.sequence < from { return false }
-        if let through, record.sequence > through { return false }
-        if let since, record.time < since { return false }
-        if let until, record.time > until { return false }
-        return operations.isEmpty || operations.contains(record.operation.rawValue)
+    /// Decides by the record's place and operation alone.
+    package func admits(
+        _ operation: Operation, sequence: UInt64, time: UInt64
+    ) -> Bool {
+        if let from, sequence < from { return false }
+        if let through, sequence > through { return false }
+        if let since, time < since { return false }
+        if let until, time > until { return false }
+        return operations.isEmpty || operations.contains(operation.rawValue)
     }
 
-    package func admits(_ record: DecodedRecord) -> Bool {
-        if !tables.isEmpty {
-            guard let table = record.table, tables.contains(where: { isSameName($0, table) })
-            else { return false }
+    package func admits(_ record: LoggedRecord) -> Bool {
+        admits(record.operation, sequence: record.sequence, time: record.time)
+    }
+
+    /// Whether a block may hold a record that is wanted, by its header.
+    package func admits(_ block: BlockHeader) -> Bool {
+        if let from, block.nextSequence <= from { return false }
+        if let through, block.firstSequence > through { return false }
+        if let since, block.time / 1000 < since { return false }
+        if let until, let start = block.startTime, start > until { return false }
+        guard !operations.isEmpty else { return true }
+        if operations.isSubset(of: [Operation.define.rawValue]) {
+            return block.flags.contains(.define)
         }
-        if let key {
-            guard key.count == record.key.count else { return false }
-            for (text, field) in zip(key, record.key) where !field.value.isWritten(text) {
-                return false
-            }
+        guard operations.isSubset(of: [Operation.mark.rawValue, Operation.settle.rawValue]) else {
+            return true
         }
-        return conditions.allSatisfy { condition in
-            (record.key + record.values).contains { field in
-                isSameName(field.name, condition.column) && field.value.isWritten(condition.text)
-            }
-        }
+        return block.flags.contains(.mark)
+    }
+
+    /// Whether no record behind this block can be wanted.
+    package func isPast(_ block: BlockHeader) -> Bool {
+        if let through, block.firstSequence > through { return true }
+        if let until, let start = block.startTime, start > until { return true }
+        return false
+    }
+
+    /// Whether no record before this block can be wanted.
+    package func isBefore(_ block: BlockHeader) -> Bool {
+        if let from, block.nextSequence <= from { return true }
+        if let since, block.time / 1000 < since { return true }
+        return false
     }
 
     /// Whether no later record can be wanted.
@@ -59,44 +82,11 @@ package struct RecordFilter: Sendable {
         if let until, record.time > until { return true }
         return false
     }
-
-    /// Whether no earlier record can be wanted.
-    package func isBefore(_ record: LoggedRecord) -> Bool {
-        if let from, record.sequence < from { return true }
-        if let since, record.time < since { return true }
-        return false
-    }
 }
 
-extension Value {
-    /// Whether somebody who types `text` can mean this value: a number by its value, a text as it
-    /// is, a blob in hexadecimal, null as `NULL`.
-    package func isWritten(_ text: String) -> Bool {
-        switch self {
-        case .null: text == "NULL" || text == "null"
-        case .integer(let value): Int64(text) == value
-        case .real(let value): Double(text) == value
-        case .text(let value): value.utf8.elementsEqual(text.utf8)
-        case .blob(let value):
-            Self(text, as: .blob) == .blob(value)
-        }
-    }
-
-    /// The value that `text` names in a column of this type; nil if it names none.
-    package init?(_ text: String, as type: ColumnType) {
-        switch type {
-        case .integer:
-            guard let value = Int64(text) else { return nil }
-            self = .integer(value)
-        case .real:
-            guard let value = Double(text), !value.isNaN else { return nil }
-            self = .real(value)
-        case .text: self = .text(text)
-        case .blob:
-            let isLiteral = text.count > 2 && text.hasPrefix("x'") && text.hasSuffix("'")
-            let digits = isLiteral ? String(text.dropFirst(2).dropLast()) : text
-            guard let value = WriteBehind.bytes(hexadecimal: digits) else { return nil }
-            self = .blob(value)
-        }
+extension BlockHeader {
+    /// The time of the first commit, milliseconds since 1970; nil where the header does not say it.
+    package var startTime: UInt64? {
+        span == .max ? nil : time / 1000 - min(time / 1000, UInt64(span))
     }
 }

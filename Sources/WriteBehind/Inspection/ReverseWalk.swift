@@ -11,16 +11,19 @@ package struct ReverseWalk {
         self.through = through
     }
 
-    /// Calls back for each record and the tables known where it stands, until the callback says to
-    /// stop.
+    /// Calls back for each record that is wanted, with the tables of its segment, until the callback says to stop.
     ///
+    /// - Parameter looking: called after each block, so that matches can be printed as they are found.
     /// - Throws: ``LogError/corrupt(_:)`` at a block that is no good.
-    package func read(_ body: (LoggedRecord, Catalog) throws -> Bool) throws {
+    package func read(
+        _ filter: RecordFilter, looking: () -> Void,
+        _ body: (LoggedRecord, Catalog) throws -> Bool
+    ) throws {
         for base in try LogReader.segmentBases(environment).reversed() where base <= through {
             let path = environment.layout.segment(base)
             switch try SegmentReader.open(path, on: environment.disk) {
             case .opened(let segment):
-                guard try walk(segment, body) else { return }
+                guard try walk(segment, filter, looking, body) else { return }
             case .badHeader(let fault, _) where fault.isNewer:
                 throw LogError.unsupported(path: path, fault)
             case .badHeader(let fault, _):
@@ -33,13 +36,17 @@ package struct ReverseWalk {
     }
 
     private func walk(
-        _ segment: SegmentReader, _ body: (LoggedRecord, Catalog) throws -> Bool
+        _ segment: SegmentReader, _ filter: RecordFilter, _ looking: () -> Void,
+        _ body: (LoggedRecord, Catalog) throws -> Bool
     ) throws -> Bool {
         let headers = try segment.headers().filter { $0.header.firstSequence <= through }
         // Tables only ever gain columns, so those at the segment's end explain all of its records.
         let catalog = try CatalogLookup(environment).catalog(of: segment, before: .max)
+        let matcher = RecordMatcher(filter, catalog)
         var loader = BlockLoader()
         for (index, found) in headers.enumerated().reversed() {
+            guard !filter.isBefore(found.header) else { return false }
+            guard filter.admits(found.header) else { continue }
             let chain = index == 0 ? segment.header.chain : headers[index - 1].header.chain
             if let fault = try loader.load(
                 found.header, at: found.offset, of: segment, chainBefore: chain)
@@ -50,18 +57,22 @@ package struct ReverseWalk {
                         firstLost: found.header.firstSequence, reason: fault,
                         evidence: .published(through: through)))
             }
-            for record in try records(found.header, loader.payload).reversed() {
+            for record in try records(found.header, loader.payload, matcher).reversed() {
                 guard try body(record, catalog) else { return false }
             }
+            looking()
         }
         return true
     }
 
-    private func records(_ block: BlockHeader, _ payload: [UInt8]) throws -> [LoggedRecord] {
+    private func records(
+        _ block: BlockHeader, _ payload: [UInt8], _ matcher: RecordMatcher
+    ) throws -> [LoggedRecord] {
         var records: [LoggedRecord] = []
+        guard matcher.mayHold(payload.span) else { return records }
         var commits = try CommitCursor(block, payload.span)
         while let commit = try commits.next(payload.span) {
-            try forEachRecord(of: commit, in: payload.span) { record in
+            try forEachRecord(of: commit, in: payload.span, matcher) { record in
                 if record.sequence <= through { records.append(record) }
                 return true
             }

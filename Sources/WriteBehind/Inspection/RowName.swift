@@ -31,8 +31,18 @@ extension StoreInspection {
     package func history(
         memoryLimit: Int = 256 << 20, verified: Set<UInt64> = []
     ) -> StoreHistory {
+        .spilling(environment, durable: readable, memoryLimit: memoryLimit, verified: verified)
+    }
+}
+
+extension StoreHistory {
+    /// One whose folding spills into the system's directory for temporary files.
+    static func spilling(
+        _ environment: LogEnvironment, durable: UInt64, memoryLimit: Int = 256 << 20,
+        verified: Set<UInt64> = []
+    ) -> StoreHistory {
         StoreHistory(
-            environment, durable: readable,
+            environment, durable: durable,
             spilling: LogFold.Spilling(
                 directory: FileManager.default.temporaryDirectory.path, memoryLimit: memoryLimit,
                 environment: environment),

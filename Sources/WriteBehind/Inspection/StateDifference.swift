@@ -19,10 +19,14 @@ package struct StateDifference {
     private let old: MergedRows
     private let new: MergedRows
     private let catalog: Catalog
+    private let matcher: RecordMatcher
 
-    /// - Parameter tables: names; empty for all.
+    /// - Parameters:
+    ///   - tables: nil for all.
+    ///   - filter: which rows, as they were before or after.
     package init(
-        _ history: StoreHistory, from start: LogPoint, to end: LogPoint, tables: Set<UInt32>?
+        _ history: StoreHistory, from start: LogPoint, to end: LogPoint, tables: Set<UInt32>?,
+        _ filter: RecordFilter
     ) throws {
         old = try history.fold(to: start, tables: tables)
         new = try history.fold(to: end, tables: tables)
@@ -30,6 +34,11 @@ package struct StateDifference {
         after = new.position
         // Tables only gain columns: the later catalog explains both.
         catalog = before.sequence > after.sequence ? old.catalog : new.catalog
+        matcher = RecordMatcher(filter, catalog)
+    }
+
+    private func isWanted(_ row: HistoryRow) -> Bool {
+        matcher.admits(table: row.table, key: row.key, row: row.body)
     }
 
     /// Calls back for each row that differs, with its table and key.
@@ -39,21 +48,26 @@ package struct StateDifference {
         while left != nil || right != nil {
             if let row = left, right.map({ row.isBefore($0) }) ?? true {
                 let schema = try schema(row)
-                try body(schema, row.key, .removed(try fields(row, schema)))
+                if isWanted(row) { try body(schema, row.key, .removed(try fields(row, schema))) }
                 left = try old.next()
             } else if let row = right, left.map({ row.isBefore($0) }) ?? true {
                 let schema = try schema(row)
-                try body(schema, row.key, .added(try fields(row, schema)))
+                if isWanted(row) { try body(schema, row.key, .added(try fields(row, schema))) }
                 right = try new.next()
             } else if let one = left, let other = right {
+                left = try old.next()
+                right = try new.next()
+                guard isWanted(one) || isWanted(other) else { continue }
                 let schema = try schema(one)
                 let columns = try zip(fields(one, schema), fields(other, schema)).compactMap {
                     $0.value == $1.value
                         ? nil : Column(name: $0.name, before: $0.value, after: $1.value)
                 }
-                if !columns.isEmpty { try body(schema, one.key, .changed(columns)) }
-                left = try old.next()
-                right = try new.next()
+                let isWanted =
+                    matcher.filter.changed.map { name in
+                        columns.contains { isSameName($0.name, name) }
+                    } ?? !columns.isEmpty
+                if isWanted { try body(schema, one.key, .changed(columns)) }
             }
         }
     }

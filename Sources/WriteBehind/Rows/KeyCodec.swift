@@ -23,6 +23,21 @@ package enum KeyCodec {
         return key
     }
 
+    /// The bytes that every key with these values in its first columns begins with.
+    ///
+    /// - Parameter values: fewer than there are key columns.
+    package static func encode(
+        prefix values: [Value], _ schema: TableSchema
+    ) throws(RowError) -> [UInt8] {
+        var prefix: [UInt8] = []
+        for (value, column) in zip(values, schema.keyColumns.dropLast()) {
+            try schema.check(value, column)
+            prefix.append(component: value, isLast: false)
+        }
+        try schema.check(keyLength: prefix.count)
+        return prefix
+    }
+
     /// The values of the key columns, in schema order.
     /// - Throws: ``RowError`` for bytes that are no key of this table; any bytes may be given.
     package static func decode(

@@ -127,7 +127,7 @@ extension RowCodec {
 }
 
 extension TableSchema {
-    fileprivate func patchColumn(
+    func patchColumn(
         _ reader: inout ByteReader, _ patch: Span<UInt8>, atLeast next: Int
     ) throws(RowError) -> Int {
         let column: UInt64

@@ -64,7 +64,8 @@ private func escapingControls(_ message: String, _ escape: (UInt32) -> String) -
     return result
 }
 
-private func needsEscape(_ scalar: Unicode.Scalar) -> Bool {
+/// Whether a character may do something to a terminal, or cannot be seen there.
+package func needsEscape(_ scalar: Unicode.Scalar) -> Bool {
     switch scalar.properties.generalCategory {
     case .control, .format, .lineSeparator, .paragraphSeparator, .privateUse: true
     default: false

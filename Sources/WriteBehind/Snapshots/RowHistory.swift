@@ -129,7 +129,8 @@ extension StoreHistory {
             table: definition.id, key: key, defaults: RowCodec.defaults(definition.schema),
             isKnown: oldest == 1)
         let base = oldest == 1 ? nil : try firstSnapshot(behind: oldest)
-        try walk(from: oldest, through: min(limit, durable)) { commit, payload in
+        let needles = RecordNeedles(changesOf: key, in: definition.id)
+        try walk(from: oldest, through: min(limit, durable), holding: needles) { commit, payload in
             if let base, commit.firstSequence > base.head.sequence, !history.isKnown {
                 history.settle(try Self.row(of: key, definition.id, in: base))
             }
@@ -158,8 +159,9 @@ extension StoreHistory {
             history.settle(row)
             let known = history.versions.count
             if start < min(limit.sequence, durable) {
-                try walk(from: start + 1, through: min(limit.sequence, durable)) {
-                    commit, payload in
+                let needles = RecordNeedles(changesOf: key, in: definition.id)
+                let end = min(limit.sequence, durable)
+                try walk(from: start + 1, through: end, holding: needles) { commit, payload in
                     guard commit.firstSequence > start, limit.admits(commit) else { return }
                     try history.append(commit, payload)
                 }
@@ -198,9 +200,9 @@ extension StoreHistory {
         }
     }
 
-    /// Calls `body` for each commit of the blocks that hold these sequences.
+    /// Calls `body` for each commit of the blocks that hold these sequences and these bytes.
     private func walk(
-        from first: UInt64, through last: UInt64,
+        from first: UInt64, through last: UInt64, holding needles: RecordNeedles,
         _ body: (Commit, Span<UInt8>) throws -> Void
     ) throws(HistoryError) {
         guard first <= last else { return }
@@ -209,6 +211,7 @@ extension StoreHistory {
             let block = reader.block
         {
             let payload = reader.payload
+            guard needles.mayOccur(in: payload.span) else { continue }
             do {
                 var commits = try CommitCursor(block, payload.span)
                 while let commit = try commits.next(payload.span) {

@@ -19,7 +19,7 @@ package struct CommitBuilder: Sendable {
     }
 
     /// The most that a record takes beyond its key and body.
-    static let recordOverhead = 16
+    package static let recordOverhead = 16
 
     private(set) var bytes: [UInt8] = []
     private(set) var steps: [Step] = []

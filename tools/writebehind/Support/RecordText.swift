@@ -18,27 +18,35 @@ struct RecordText {
         sequenceWidth = "#\(last)".count
     }
 
-    static let csvHeader = "sequence,time,commit,operation,table,key,values,durable"
+    static func csvHeader(_ filter: RecordFilter) -> String {
+        "sequence,time,commit,operation,table,key,values,durable"
+            + (filter.changed == nil ? "" : ",before")
+    }
 
-    mutating func line(_ record: DecodedRecord, isDurable: Bool) -> String {
+    /// - Parameter change: of the column whose changes are asked for.
+    mutating func line(
+        _ record: DecodedRecord, isDurable: Bool, _ change: ColumnFollower.Change? = nil
+    ) -> String {
         switch form {
-        case .text: text(record, isDurable: isDurable)
-        case .json: Self.json(record, isDurable: isDurable)
-        case .csv: Self.csv(record, isDurable: isDurable)
+        case .text: text(record, isDurable: isDurable, change)
+        case .json: Self.json(record, isDurable: isDurable, change)
+        case .csv: Self.csv(record, isDurable: isDurable, change)
         }
     }
 
     // MARK: for people
 
     /// `#1042 12:01:05.123 flight[123] update departure="10:15"`
-    private mutating func text(_ decoded: DecodedRecord, isDurable: Bool) -> String {
+    private mutating func text(
+        _ decoded: DecodedRecord, isDurable: Bool, _ change: ColumnFollower.Change?
+    ) -> String {
         let record = decoded.record
         let sequence = "#\(record.sequence)"
         sequenceWidth = max(sequenceWidth, sequence.count)
         var parts = [padded(sequence, sequenceWidth).lightBlack, time(record.time)]
         if let subject = Self.subject(decoded) { parts.append(subject) }
         parts.append(Self.coloured(record.operation))
-        parts.append(contentsOf: Self.details(decoded))
+        parts.append(contentsOf: Self.details(decoded, change))
         if !isDurable { parts.append("(not yet durable)".yellow) }
         return parts.joined(separator: " ")
     }
@@ -73,9 +81,24 @@ struct RecordText {
         }
     }
 
-    private static func details(_ decoded: DecodedRecord) -> [String] {
+    /// A record without its place: what it does to which row.
+    static func change(_ decoded: DecodedRecord) -> String {
+        ([subject(decoded), coloured(decoded.record.operation)].compactMap(\.self)
+            + details(decoded, nil)).joined(separator: " ")
+    }
+
+    private static func details(
+        _ decoded: DecodedRecord, _ change: ColumnFollower.Change?
+    ) -> [String] {
         if let problem = decoded.problem { return ["(cannot be decoded: \(problem))".red] }
-        var parts = decoded.values.map { "\(plain($0.name))=\($0.value)" }
+        var parts = decoded.values.map { field in
+            let now = "\(plain(field.name))=\(field.value)"
+            guard let change, change.column == field.name, let was = was(change) else { return now }
+            return now + was.lightBlack
+        }
+        if let change, decoded.values.isEmpty, let was = was(change) {
+            parts.append(plain(change.column) + was.lightBlack)
+        }
         if let settles = decoded.settles { parts.append("#\(settles)") }
         if let last = decoded.settlesThrough, last != decoded.settles {
             parts.append("through #\(last)")
@@ -83,6 +106,14 @@ struct RecordText {
         if let text = decoded.text { parts.append(WriteBehindText.quoted(text)) }
         if let definition = decoded.definition { parts.append(Self.columns(definition.schema)) }
         return parts
+    }
+
+    private static func was(_ change: ColumnFollower.Change) -> String? {
+        switch change.before {
+        case .unknown: change.after == nil ? nil : " (the value before is gone)"
+        case .noRow: " (new)"
+        case .value(let value): " (was \(value))"
+        }
     }
 
     /// `(day text key, delay integer null)`
@@ -102,7 +133,25 @@ struct RecordText {
 
     /// One object a line. `v` changes when a field changes its meaning; new fields may come at any
     /// time.
-    private static func json(_ decoded: DecodedRecord, isDurable: Bool) -> String {
+    private static func json(
+        _ decoded: DecodedRecord, isDurable: Bool, _ change: ColumnFollower.Change?
+    ) -> String {
+        var fields = fields(decoded)
+        if let before = before(change) { fields.append(("before", before)) }
+        fields.append(("durable", .bool(isDurable)))
+        return JSON.object(fields).text
+    }
+
+    /// The column before; null where there was no row. Left out where it is not known.
+    private static func before(_ change: ColumnFollower.Change?) -> JSON? {
+        switch change?.before {
+        case .value(let value): .object([(change?.column ?? "", .value(value))])
+        case .noRow: .null
+        case .unknown, nil: nil
+        }
+    }
+
+    static func fields(_ decoded: DecodedRecord) -> [(String, JSON)] {
         let record = decoded.record
         var fields: [(String, JSON)] = [
             ("v", .number(1)), ("sequence", .number(record.sequence)),
@@ -123,15 +172,16 @@ struct RecordText {
                 ))
         }
         if let problem = decoded.problem { fields.append(("problem", .string(problem))) }
-        fields.append(("durable", .bool(isDurable)))
-        return JSON.object(fields).text
+        return fields
     }
 
     private static func object(_ fields: [DecodedRecord.Field]) -> JSON {
         .object(fields.map { ($0.name, .value($0.value)) })
     }
 
-    private static func csv(_ decoded: DecodedRecord, isDurable: Bool) -> String {
+    private static func csv(
+        _ decoded: DecodedRecord, isDurable: Bool, _ change: ColumnFollower.Change?
+    ) -> String {
         let record = decoded.record
         let key = decoded.key.isEmpty ? "" : object(decoded.key).text
         var values = decoded.values.isEmpty ? "" : object(decoded.values).text
@@ -143,7 +193,7 @@ struct RecordText {
             "\(record.sequence)", MomentText.iso(milliseconds: record.time), "\(record.commit)",
             record.operation.word, field(decoded.table ?? ""), field(key), field(values),
             isDurable ? "true" : "false",
-        ].joined(separator: ",")
+        ].joined(separator: ",") + (change == nil ? "" : "," + field(before(change)?.text ?? ""))
     }
 
     /// A field as RFC 4180 has it.
