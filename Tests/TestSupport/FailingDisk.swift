@@ -4,15 +4,19 @@ package import EventLog
 package final class FailingDisk: Disk {
     private let disk: any Disk
     private let faults: Locked<(count: Int, faults: SimulatedDisk.Faults)>
+    private let before: @Sendable () -> Void
 
-    package init(_ disk: any Disk) {
+    /// - Parameter before: runs before each operation, on the thread that asks for it.
+    package init(_ disk: any Disk, before: @escaping @Sendable () -> Void = {}) {
         self.disk = disk
+        self.before = before
         faults = Locked((count: 0, faults: SimulatedDisk.Faults()))
     }
 
     private init(_ disk: any Disk, _ other: FailingDisk) {
         self.disk = disk
         faults = other.faults
+        before = other.before
     }
 
     /// Fails the `n`-th operation from now on (1 is the next), and every later one if `permanently`.
@@ -24,6 +28,7 @@ package final class FailingDisk: Disk {
     package var operationCount: Int { faults.withLock { $0.count } }
 
     fileprivate func begin(_ kind: DiskOperation, _ path: String) throws(SystemError) {
+        before()
         let due = faults.withLock { state in
             state.count += 1
             return state.faults.next(kind, path)

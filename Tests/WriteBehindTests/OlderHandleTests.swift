@@ -64,10 +64,9 @@ import WriteBehind
         }
         #expect(rank == expected, "the database has the same")
         try await store.snapshot()
-        #expect(
-            try store.table(PlayerWithRank.self).get(
-                1, asOf: .sequence(store.snapshots().last?.sequence ?? 0))
-                == after, "and what is folded from the log")
+        let last = try await store.snapshots().last?.sequence ?? 0
+        let folded = try await store.table(PlayerWithRank.self).get(1, asOf: .sequence(last))
+        #expect(folded == after, "and what is folded from the log")
         try await store.close()
         store = try directory.open()
         #expect(try await store.table(PlayerWithRank.self).get(1) == after)
@@ -114,8 +113,8 @@ import WriteBehind
         let after = PlayerWithRank(id: 1, name: "Ada", score: 6, team: "blue", rank: 3)
         #expect(try await players.get(1) == after)
         try await store.waitForAll(.durable, timeout: .hang)
-        #expect(try old.history(of: 1).last?.row?.score == 6)
-        #expect(try old.get(1, asOf: .sequence(2))?.name == "p1")
+        #expect(try await old.history(of: 1).last?.row?.score == 6)
+        #expect(try await old.get(1, asOf: .sequence(2))?.name == "p1")
         try await store.close()
         #expect(
             try directory.records().map(\.operation) == [

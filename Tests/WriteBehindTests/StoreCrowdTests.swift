@@ -126,7 +126,7 @@ private final class Crowd: Sendable {
     func takeSnapshots() async throws {
         while goesOn {
             try await store.snapshot()
-            _ = try store.marks()
+            _ = try await store.marks()
         }
     }
 

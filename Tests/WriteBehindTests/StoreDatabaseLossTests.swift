@@ -142,6 +142,36 @@ import WriteBehind
         try await check(directory, store, players, 0..<101)
     }
 
+    /// No batch of the log comes behind it, and so nothing else that would wake them.
+    @Test(arguments: ["who waits for a row", "who waits for all", "who waits for ever"])
+    func aDatabaseFilledFromASnapshotOfEverythingWakesWhoWaits(who: String) async throws {
+        let directory = TemporaryStore()
+        let failing = Failing()
+        let store = try directory.open(failing: failing)
+        let players = try store.table(Player.self)
+        try put(players, 0..<100)
+        try await store.waitForAll(.materialized, timeout: .hang)
+        try FileManager.default.removeItem(atPath: directory.database)
+        failing.now = SinkError(.gone, "the file is not there")
+        let receipt = try players.put(Player(id: 100, name: "last", score: 100))
+        #expect(await eventually { store.health.causes.contains { $0.contains("being rebuilt") } })
+        try await store.snapshot()
+        let waiting = Task {
+            switch who {
+            case "who waits for a row":
+                try await store.wait(for: .materialized, receipt, timeout: .hang)
+            case "who waits for all": try await store.waitForAll(.materialized, timeout: .hang)
+            default: try await store.waitForAll(.materialized)
+            }
+        }
+        try await Task.sleep(for: .milliseconds(100))
+        failing.now = nil
+        try await waiting.value
+        #expect(store.health.lag.bytes == 0 && store.health.lag.records == 0)
+        #expect(try players.evict(100), "it is in the database, so memory need not hold it")
+        try await check(directory, store, players, 0..<101)
+    }
+
     /// A database that is behind has not refused yet what it is going to: until then these rows are in memory alone.
     @Test func untilItIsBackWhatIsInQuarantineStaysInMemory() async throws {
         let directory = TemporaryStore()

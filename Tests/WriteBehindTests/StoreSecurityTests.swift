@@ -194,7 +194,7 @@ import WriteBehind
         }
         #expect(stored.map { Array($0.columnNames) } == ["k" + name, name])
         #expect(stored?[1] == name + "!")
-        #expect(try store.marks().map(\.name) == [name])
+        #expect(try await store.marks().map(\.name) == [name])
         try await store.close()
         let again = try directory.open()
         #expect(try await again.table(Named.self).get(name)?.value == name + "!")
@@ -231,7 +231,7 @@ import WriteBehind
             return
         }
         try await store.waitForAll(.durable)
-        #expect(try store.marks().map(\.name) == names)
+        #expect(try await store.marks().map(\.name) == names)
         try await store.close()
     }
 }

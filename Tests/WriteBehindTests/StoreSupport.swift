@@ -139,6 +139,14 @@ final class Failing: Sendable {
         }
     }
 
+    private let beforehand = Locked<@Sendable () -> Void>({})
+
+    /// Runs before each call that may wait for the database, on the thread that makes it.
+    var before: @Sendable () -> Void {
+        get { beforehand.withLock { $0 } }
+        set { beforehand.withLock { $0 = newValue } }
+    }
+
     var now: SinkError? {
         get { error.withLock { $0 } }
         set { error.withLock { $0 = newValue } }
@@ -153,6 +161,7 @@ final class Failing: Sendable {
     }
 
     func check() throws(SinkError) {
+        before()
         if let now { throw now }
     }
 
@@ -171,7 +180,10 @@ final class FailingSink: Sink {
         self.failing = failing
     }
 
-    func watermark() throws(SinkError) -> Watermark { try sink.watermark() }
+    func watermark() throws(SinkError) -> Watermark {
+        failing.before()
+        return try sink.watermark()
+    }
 
     func apply(_ batch: some SortedChanges) throws(SinkError) {
         try failing.check()
@@ -204,7 +216,8 @@ final class FailingSink: Sink {
     var tables: [TableDefinition] { sink.tables }
     func holds(_ table: UInt32) -> Bool { sink.holds(table) }
     func read(_ table: UInt32, key: Span<UInt8>) throws(SinkError) -> StoredRow {
-        try sink.read(table, key: key)
+        failing.before()
+        return try sink.read(table, key: key)
     }
     func read(_ table: UInt32, key: [UInt8]) async throws(SinkError) -> StoredRow {
         try failing.checkRead()
@@ -214,18 +227,31 @@ final class FailingSink: Sink {
     func dueRows(
         _ table: UInt32, before seconds: Int64, limit: Int
     ) throws(SinkError) -> DueRows {
+        failing.before()
         defer { failing.finishReading() }
         return try sink.dueRows(table, before: seconds, limit: limit)
     }
     var quarantine: QuarantineIndex { sink.quarantine }
-    func aside() throws(SinkError) -> AsideDatabase? { try sink.aside() }
-    func carryOver() throws(SinkError) -> [CarryFailure] { try sink.carryOver() }
+    func aside() throws(SinkError) -> AsideDatabase? {
+        failing.before()
+        return try sink.aside()
+    }
+    func carryOver() throws(SinkError) -> [CarryFailure] {
+        failing.before()
+        return try sink.carryOver()
+    }
     func dropCarriedOver() throws(SinkError) { try sink.dropCarriedOver() }
     func objection(to table: WriteBehind.TableDefinition) -> SchemaError? {
         sink.objection(to: table)
     }
-    func checkpoint() throws(SinkError) -> Watermark { try sink.checkpoint() }
-    func close() throws(SinkError) { try sink.close() }
+    func checkpoint() throws(SinkError) -> Watermark {
+        failing.before()
+        return try sink.checkpoint()
+    }
+    func close() throws(SinkError) {
+        failing.before()
+        try sink.close()
+    }
 }
 
 /// Keeps what is logged.

@@ -50,6 +50,22 @@ extension HistoryError: CustomStringConvertible {
     }
 }
 
+extension HistoryError {
+    /// Reads the past on a thread of its own, turning what is thrown into the store's error.
+    static func reading<R: Sendable>(
+        _ body: @escaping @Sendable () throws -> R
+    ) async throws -> R {
+        let read: @Sendable () throws -> R = {
+            do {
+                return try body()
+            } catch {
+                throw StoreError.history("\(error)")
+            }
+        }
+        return try await Worker.waiting("reader", throwing: read)
+    }
+}
+
 /// Reads the log, turning its errors into history's.
 func logErrors<R>(_ body: () throws(LogError) -> R) throws(HistoryError) -> R {
     do throws(LogError) {

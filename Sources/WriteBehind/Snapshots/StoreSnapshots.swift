@@ -59,20 +59,18 @@ extension Store {
         if engine.log.durable < last, let refusal = engine.log.refusal { throw StoreError(refusal) }
         try await waitUntilReadable(last)
         try await store.snapshotter.take(through: last)
-        return try await Worker.waiting("reader", throwing: { try self.snapshots().last })
+        return try await snapshots().last
     }
 
     /// The snapshots there are, oldest first; those with a damaged head are left out.
     ///
     /// - Throws: ``StoreError/history(_:)`` when the directory cannot be read.
-    public func snapshots() throws -> [Snapshot] {
+    public nonisolated(nonsending) func snapshots() async throws -> [Snapshot] {
         let environment = engine.log.environment
-        do throws(SnapshotError) {
-            return try SnapshotReader.sequences(environment).compactMap { sequence in
+        return try await HistoryError.reading {
+            try SnapshotReader.sequences(environment).compactMap { sequence in
                 (try? SnapshotReader(of: sequence, in: environment)).map(Snapshot.init)
             }
-        } catch {
-            throw StoreError.history("\(error)")
         }
     }
 
@@ -91,17 +89,13 @@ extension Store {
     /// The marks that the log still holds and that are durable, oldest first. A name may occur several times.
     ///
     /// - Throws: ``StoreError/history(_:)`` when the log cannot be read.
-    public func marks() throws -> [Mark] {
-        do throws(HistoryError) {
-            return try engine.history.marks().map(Mark.init)
-        } catch {
-            throw StoreError.history("\(error)")
-        }
+    public nonisolated(nonsending) func marks() async throws -> [Mark] {
+        try await HistoryError.reading { [engine] in try engine.history.marks().map(Mark.init) }
     }
 }
 
 extension Engine {
-    /// The store's past, as far as it is durable.
+    /// The store's past, as far as it is durable. Waits for the disk: see ``HistoryError/reading(_:)``.
     var history: StoreHistory {
         log.makeSyncedReadable()
         return StoreHistory(log.environment, durable: log.durable)

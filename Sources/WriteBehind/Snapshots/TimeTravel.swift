@@ -52,15 +52,17 @@ public struct RowVersion<Row: TableRow>: Sendable {
 extension StoredTable {
     /// Every version of a row that log and snapshots still tell of, oldest first, as far as they are durable.
     ///
-    /// Blocks its thread while it reads the whole log that is kept; see ``StoreConfiguration/logKept``. What was
-    /// written and is not synced yet is not in it.
+    /// Suspends while the whole log that is kept is read; see ``StoreConfiguration/logKept``. What was written
+    /// and is not synced yet is not in it.
     ///
     /// - Throws: ``StoreError/history(_:)`` where log or snapshots cannot be read.
-    public func history(of key: Row.Key) throws -> [RowVersion<Row>] {
+    public nonisolated(nonsending) func history(
+        of key: Row.Key
+    ) async throws -> [RowVersion<Row>] {
         let bytes = try encoded(key)
         let definition = current
         let schema = definition.schema
-        let versions = try past { () throws(HistoryError) in
+        let versions = try await HistoryError.reading { [engine] in
             try engine.history.history(of: bytes, in: definition)
         }
         var before: [Value]?
@@ -93,12 +95,14 @@ extension StoredTable {
 
     /// The row as it was at a moment of the past; nil if there was none.
     ///
-    /// Blocks its thread while it reads the newest snapshot before that moment and the log behind it.
+    /// Suspends while the newest snapshot before that moment and the log behind it are read.
     /// - Throws: ``StoreError/history(_:)`` where the log no longer, or not yet, tells of it.
-    public func get(_ key: Row.Key, asOf moment: Moment) throws -> Row? {
+    public nonisolated(nonsending) func get(
+        _ key: Row.Key, asOf moment: Moment
+    ) async throws -> Row? {
         let bytes = try encoded(key)
         let definition = current
-        let found = try past { () throws(HistoryError) in
+        let found = try await HistoryError.reading { [engine] in
             try engine.history.row(of: bytes, in: definition, asOf: moment.point)
         }
         return try found.map { try decode(key: bytes, body: $0.body) }
@@ -107,14 +111,6 @@ extension StoredTable {
     /// The table with all columns that it has today, which a handle of an older program may not know.
     private var current: TableDefinition {
         engine.tables[UInt32(id)] ?? TableDefinition(id: UInt32(id), schema: layout.schema)
-    }
-
-    private func past<R>(_ body: () throws(HistoryError) -> R) throws(StoreError) -> R {
-        do throws(HistoryError) {
-            return try body()
-        } catch {
-            throw .history("\(error)")
-        }
     }
 }
 

@@ -30,16 +30,15 @@ extension Engine {
         return current.sink
     }
 
-    /// Puts another database in the place of a lost one, at its own watermark.
-    func replaceSink(with sink: any Sink, at sequence: UInt64) {
+    /// Puts another database in the place of a lost one.
+    func replaceSink(with sink: any Sink) {
         current.withLock { $0.sink = sink }
-        materialized.stepBack(to: sequence)
     }
 
     /// Nothing is in the database any more, until another is in its place and has come as far.
     func sinkWasLost() {
         current.withLock { $0.goal = max($0.goal ?? 0, materialized.reached) }
-        materialized.stepBack(to: 0)
+        materialized.startOver()
     }
 
     func sinkDidCatchUp() { current.withLock { $0.goal = nil } }

@@ -98,16 +98,7 @@ final class SinkMonitor: Materializer.Observer {
     }
 
     func didApply(_ applied: Materializer.Applied) {
-        let sequence = applied.watermark.sequence
-        // Before those who wait are told: they find users' tables too. What these throw, they throw again at the end
-        // of the step.
-        try? letReadsRest(on: applied.watermark)
-        try? replacement.carryOver(at: applied.watermark)
-        engine.view.advance(to: sequence)
-        engine.backlog.advance(to: sequence)
-        // Before those who wait are told, or they might find the store ailing still.
-        noteProgress()
-        engine.materialized.advance(to: sequence)
+        didReach(applied.watermark)
         metrics.batchRecords.record(applied.records)
         metrics.batchTime.recordNanoseconds(Int64(clamping: applied.nanoseconds))
         if applied.changes > 0 {
@@ -115,7 +106,20 @@ final class SinkMonitor: Materializer.Observer {
         }
     }
 
-    func didReplaceSink(_ watermark: Watermark) { noteProgress() }
+    /// One that was filled from a snapshot may hold everything there is: no batch comes behind it.
+    func didReplaceSink(_ watermark: Watermark) { didReach(watermark) }
+
+    private func didReach(_ watermark: Watermark) {
+        // Before those who wait are told: they find users' tables too. What these throw, they throw again at the end
+        // of the step.
+        try? letReadsRest(on: watermark)
+        try? replacement.carryOver(at: watermark)
+        engine.view.advance(to: watermark.sequence)
+        engine.backlog.advance(to: watermark.sequence)
+        // Before those who wait are told, or they might find the store ailing still.
+        noteProgress()
+        engine.materialized.advance(to: watermark.sequence)
+    }
 
     func catchUp(_ watermark: Watermark) throws {
         try letReadsRest(on: watermark)

@@ -125,16 +125,22 @@ package final class OpenStore: Sendable {
 
     /// Ends what nobody closed, on a thread of its own: the last reference may be dropped by a thread of Swift's
     /// pool, which must not wait for workers. Opening waits for it, so the directory is free at once.
+    ///
+    /// - Parameter workers: all threads of the store. The last one does it where no other thread is to be had.
     func endUnclosed(_ workers: [Worker]) {
         Ending.begin()
-        let ending = Worker("closer", signal: Signal()) {
+        let end: @Sendable () -> Void = {
             for worker in workers { worker.stop() }
             self.endWaiting()
             self.unlock()
             Ending.end()
-            throw StoreError.closed("the closer has done its work")
         }
-        ending.start()
+        do throws(NoThread) {
+            try startThread("wb-closer", end)
+        } catch {
+            guard workers.last?.perform(end) != true else { return }
+            end()
+        }
     }
 
     /// Stores of this process that nobody closed and that still end.

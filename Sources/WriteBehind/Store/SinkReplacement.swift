@@ -57,7 +57,7 @@ final class SinkReplacement: Sendable {
         let watermark = try database.watermark()
         state.withLock { $0.isReplacingDamaged = false }
         let sink = try database.get()
-        engine.replaceSink(with: sink, at: watermark.sequence)
+        engine.replaceSink(with: sink)
         noteBacklog(behind: watermark.sequence, towards: goal)
         logger.warning(
             "the database was lost and another is in its place",

@@ -50,14 +50,8 @@ public final class Store: Sendable {
         at path: String, configuration: StoreConfiguration = StoreConfiguration()
     ) async throws(StoreError) {
         // The working directory as it is now, not as it is when the thread has started.
-        let path = try Self.absolute(path)
-        let opened = try await Worker.waiting("opener") {
-            Result { () throws(StoreError) in
-                try OpenStore(
-                    path: path, configuration: configuration, environment: .machine(configuration))
-            }
-        }
-        try self.init(opened.get())
+        try await self.init(
+            opening: try Self.absolute(path), configuration, .machine(configuration))
     }
 
     /// Opens a store from code that is not asynchronous, as the other initializer does. It blocks its thread
@@ -81,6 +75,17 @@ public final class Store: Sendable {
                     + "directory's own path, or \"./\(path)\" if that is its name")
         }
         return FileManager.default.currentDirectoryPath + "/" + path
+    }
+
+    package convenience init(
+        opening path: String, _ configuration: StoreConfiguration, _ environment: StoreEnvironment
+    ) async throws(StoreError) {
+        let opened = try await Worker.waiting("opener") {
+            Result { () throws(StoreError) in
+                try OpenStore(path: path, configuration: configuration, environment: environment)
+            }
+        }
+        try self.init(opened.get())
     }
 
     package convenience init(
@@ -305,6 +310,7 @@ public final class Store: Sendable {
             } catch {
                 // The watchdog has a thread as long as the store is open.
                 if watchdogWorker.perform(closing) { return }
+                isClosed.store(false, ordering: .relaxed)
                 continuation.resume(throwing: StoreError.noResources("\(error)"))
             }
         }

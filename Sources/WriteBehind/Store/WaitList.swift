@@ -103,9 +103,9 @@ package final class WaitList: Sendable {
         for continuation in ready { continuation.resume() }
     }
 
-    /// What was reached is reached no more: only `sequence` is.
-    package func stepBack(to sequence: UInt64) {
-        state.withLock { $0.reached = sequence }
+    /// What was reached is reached no more. ``advance(to:)`` tells what is, and wakes those who came meanwhile.
+    package func startOver() {
+        state.withLock { $0.reached = 0 }
     }
 
     /// Nothing more will be reached: everybody who waits, and will, gets the error.

@@ -95,8 +95,9 @@ package final class Worker: Sendable {
             while true {
                 // Taken before the orders are looked at: a stop after that look raises the signal past it.
                 let ticket = signal.current
-                for job in state.withLock({ $0.takeJobs() }) { job() }
-                if state.withLock({ $0.shouldStop }) { break }
+                let (jobs, shouldStop) = state.withLock { ($0.takeJobs(), $0.shouldStop) }
+                for job in jobs { job() }
+                if shouldStop { break }
                 beats.add(1, ordering: .relaxed)
                 isStepping.store(true, ordering: .relaxed)
                 let next = try step()
