@@ -170,7 +170,7 @@ extension SimulatedStore {
         case .full: return try values(found, row.table)
         case .absent: return try stored.map { try values($0, row.table) }
         case .partial:
-            let base = stored ?? []
+            let base = stored ?? RowCodec.noValues
             var merged: [UInt8] = []
             try RowMerge.row(
                 base.span, patch: found.span,

@@ -7,6 +7,7 @@ extension SimulatedStore {
     func perform(_ step: Step) throws {
         switch step {
         case .put(let row, let values, let life): try put(row, values, life)
+        case .olderPut(let row, let values): try olderPut(row, values)
         case .delete(let row): try delete(row)
         case .patch(let row, let column, let value, let meanwhile):
             try patch(row, column, meanwhile) { _ in value }
@@ -71,6 +72,22 @@ extension SimulatedStore {
             .put, table: UInt16(row.table), key: Tables.key(row.id).span, body: body.span,
             deadline: timeToLive.map { engine.milliseconds + $0 })
         wrote(receipt, [.put(row, values)])
+    }
+
+    private func olderPut(_ row: Row, _ values: [Value]) throws {
+        guard let engine, let table = engine.tables[row.table] else { return }
+        let known = Tables.first(row.table)
+        guard table.schema.columns.count > known.columns.count else {
+            return try put(row, values, nil)
+        }
+        let values = Array(values.prefix(known.valueColumns.count))
+        let body = try RowCodec.encodeRow(values, known)
+        let patch = try RowCodec.patch(settingAllOf: body.span, known)
+        let receipt = try engine.write(
+            .patch, table: UInt16(row.table), key: Tables.key(row.id).span, body: patch.span)
+        wrote(
+            receipt,
+            values.enumerated().map { .patch(row, column: $0.offset, $0.element) })
     }
 
     private func delete(_ row: Row) throws {

@@ -99,7 +99,10 @@ extension SimulatedDatabase.Content {
         case .put: rows[row] = Array(copying: body)
         case .delete: rows[row] = nil
         case .patch:
-            guard let old = rows[row] else { throw SinkError(.corrupt, "a patch of no row") }
+            let old = rows[row] ?? RowCodec.noValues
+            if rows[row] == nil, !Self.makesRow(body, table.schema) {
+                throw SinkError(.corrupt, "a patch of no row")
+            }
             var merged: [UInt8] = []
             let defaults = RowCodec.defaults(table.schema)
             do throws(MalformedRecord) {
@@ -109,6 +112,14 @@ extension SimulatedDatabase.Content {
             }
             rows[row] = merged
         }
+    }
+}
+
+extension SimulatedDatabase.Content {
+    /// As the put of an older program does.
+    private static func makesRow(_ patch: Span<UInt8>, _ schema: TableSchema) -> Bool {
+        guard let changes = try? RowCodec.decodePatch(patch, schema) else { return false }
+        return RowCodec.makesRow(changes.map(\.column), schema)
     }
 }
 

@@ -13,6 +13,8 @@ package enum Step: Equatable, Sendable {
     // Callers.
     /// The values of all columns outside the key that the table may ever have.
     case put(Row, [Value], timeToLive: UInt64?)
+    /// By a program from before any column was added: it sets those that it knows.
+    case olderPut(Row, [Value])
     case delete(Row)
     /// Reads a row, and writes a column of it if nobody changed the row meanwhile.
     case patch(Row, column: Int, Value, meanwhile: [Step])
@@ -153,6 +155,7 @@ extension Step: CustomStringConvertible {
         switch self {
         case .put(let row, let values, let timeToLive):
             "put \(row) \(values)" + (timeToLive.map { ", cached for \($0) ms" } ?? "")
+        case .olderPut(let row, let values): "an older program puts \(row) \(values)"
         case .delete(let row): "delete \(row)"
         case .patch(let row, let column, let value, let steps):
             "set column \(column) of \(row) to \(value)" + Self.meanwhile(steps)

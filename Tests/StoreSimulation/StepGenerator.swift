@@ -87,6 +87,7 @@ package struct StepGenerator {
     private mutating func someWrite() -> Step {
         let row = someRow()
         if isChosen(22) { return .delete(row) }
+        if isChosen(8) { return .olderPut(row, someValues(row.table)) }
         return .put(
             row, someValues(row.table), timeToLive: isChosen(15) ? UInt64(number(0...200)) : nil)
     }
@@ -196,11 +197,13 @@ package struct StepGenerator {
     /// Of the crowd, single rows are among the first ones as well.
     private mutating func someID() -> Int64 { Int64(number(0...keyCount - 1)) }
 
-    /// Mostly of one row, which has as many followers then where it is refused, or of the whole crowd.
+    /// Mostly of one row, which has as many followers then where it is refused, or of the whole crowd. Now and then
+    /// they are thousands.
     private mutating func someBurst() -> Step {
         let row = someRow()
         let rows = row.table == 4 ? Tables.keyCount(4) : Int64(number(1...2))
-        return .burst(row, rows: rows, count: number(20...120), someValues(row.table))
+        let count = isChosen(4) ? number(1000...4000) : number(20...120)
+        return .burst(row, rows: rows, count: count, someValues(row.table))
     }
 
     private mutating func someInteger() -> Value { .integer(Int64(number(-1000...1000))) }

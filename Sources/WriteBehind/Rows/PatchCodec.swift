@@ -35,7 +35,7 @@ extension RowCodec {
     }
 
     /// Row bytes without a value: what a patch stands on that makes its row.
-    static let noValues: [UInt8] = [0]
+    package static let noValues: [UInt8] = [0]
 
     /// The patch that sets all columns of a row: the put of a program that may not know all of the table's. If there
     /// is no such row, the patch makes it: ``makesRow(_:_:)``.
