@@ -18,7 +18,7 @@ package struct PosixDisk: Disk {
     }
 
     /// Creates a directory, or takes the one that is there. A link to a directory is refused with
-    /// `EEXIST`: whoever can place links beside the store could lead its files elsewhere.
+    /// `ELOOP`, because it could lead the store's files elsewhere.
     package func createDirectory(_ path: String) throws(SystemError) {
         do {
             try at(directory, path, "mkdir") { unsafe mkdirat($0, $1, 0o700) }
@@ -26,8 +26,9 @@ package struct PosixDisk: Disk {
             try Descriptor(opening: path, O_RDONLY | O_DIRECTORY, from: directory)
                 .give(to: owner, path)
         } catch let error where error.code == EEXIST {
-            let found = try linkStatus(of: path, from: directory)
-            guard let found, found.st_mode & S_IFMT == S_IFDIR else { throw error }
+            let kind = try linkStatus(of: path, from: directory).map { $0.st_mode & S_IFMT }
+            if kind == S_IFLNK { throw SystemError(call: "mkdir", path: path, code: ELOOP) }
+            guard kind == S_IFDIR else { throw error }
         }
     }
 

@@ -10,6 +10,8 @@
 ///       snapshots/00000000000000048000.zst
 ///       database.sqlite                 the materialized database
 ///       quarantine/                     what recovery cut off
+///       health.json                     why the writer is not well, while it is not
+///       quarantine.retry, .retried      the tool asks a running writer, which answers
 ///
 /// Sequence numbers are padded to 20 digits, so that `ls` sorts them.
 package struct StoreLayout: Sendable, Equatable {
@@ -28,6 +30,9 @@ package struct StoreLayout: Sendable, Equatable {
     package var snapshots: String { root + "/snapshots" }
     package var database: String { root + "/database.sqlite" }
     package var quarantine: String { root + "/quarantine" }
+    package var health: String { root + "/health.json" }
+    package var retryRequest: String { root + "/quarantine.retry" }
+    package var retried: String { root + "/quarantine.retried" }
 
     package func segment(_ base: UInt64) -> String { log + "/" + Self.fileName(base) }
     package func snapshot(_ sequence: UInt64) -> String {

@@ -18,6 +18,9 @@ package struct SystemError: Error, Equatable, Sendable, CustomStringConvertible 
     /// Whether there was no memory, or no address space.
     package var isOutOfMemory: Bool { code == ENOMEM && !isFence }
 
+    /// Whether the file, or a directory on the way to it, was not there.
+    package var isMissing: Bool { code == ENOENT || code == ENOTDIR }
+
     /// Whether the file was not there.
     package var isMissingFile: Bool { code == ENOENT }
 
@@ -28,7 +31,11 @@ package struct SystemError: Error, Equatable, Sendable, CustomStringConvertible 
 
     package var description: String {
         if let fence = Fence(rawValue: code), isFence { return fence.description(at: path) }
-        return "\(call) \(path): \(unsafe String(cString: strerror(code)))"
+        let reason =
+            code == ELOOP
+            ? "it is a symbolic link, which is not followed"
+            : unsafe String(cString: strerror(code))
+        return "\(call) \(path): \(reason)"
     }
 }
 

@@ -13,12 +13,16 @@ extension DiskFile {
 extension Disk {
     /// Writes a small file so that it is there in full or not at all: temporary name, sync, rename. Its name
     /// survives power loss once the caller has synced the directory.
-    package func replace(_ path: String, with bytes: [UInt8]) throws(SystemError) {
+    ///
+    /// - Parameter isSynced: false for what is worth nothing after power loss.
+    package func replace(
+        _ path: String, with bytes: [UInt8], isSynced: Bool = true
+    ) throws(SystemError) {
         let temporary = StoreLayout.temporary(path)
         if try exists(temporary) { try remove(temporary) }
         let file = try open(temporary, .createExclusively)
         try file.write(bytes.span, at: 0)
-        try file.synchronize()
+        if isSynced { try file.synchronize() }
         try rename(temporary, to: path)
     }
 }

@@ -122,34 +122,16 @@ import WriteBehind
             try FileManager.default.setAttributes(
                 [.posixPermissions: isDirectory.boolValue ? 0o555 : 0o444], ofItemAtPath: file)
         }
-        let readable = try runAsNobody("verify", fixture.path, "--database")
+        let readable = try Tool.runAsNobody(["verify", fixture.path, "--database"])
         #expect(readable.status == 0, "\(readable.output)\(readable.errors)")
         try FileManager.default.setAttributes([.posixPermissions: 0o000], ofItemAtPath: path)
-        let verify = try runAsNobody("verify", fixture.path, "--database")
+        let verify = try Tool.runAsNobody(["verify", fixture.path, "--database"])
         #expect(verify.status == 1, "\(verify.output)\(verify.errors)")
         #expect(verify.errors.contains("permission denied"))
-        let recover = try runAsNobody("recover", fixture.path)
+        let recover = try Tool.runAsNobody(["recover", fixture.path])
         #expect(recover.status == 1, "\(recover.output)")
         try FileManager.default.setAttributes(
             [.posixPermissions: 0o700], ofItemAtPath: fixture.path)
-    }
-
-    /// Root may read everything: then the tool runs as another user.
-    private func runAsNobody(_ arguments: String...) throws -> Tool.Result {
-        let (process, output, errors) = Tool.process(arguments)
-        if geteuid() == 0 {
-            process.executableURL = URL(fileURLWithPath: "/usr/bin/setpriv")
-            process.arguments =
-                ["--reuid=65534", "--regid=65534", "--clear-groups", Tool.executable.path]
-                + arguments
-        }
-        try process.run()
-        let text = output.fileHandleForReading.readDataToEndOfFile()
-        let said = errors.fileHandleForReading.readDataToEndOfFile()
-        process.waitUntilExit()
-        return Tool.Result(
-            status: process.terminationStatus, output: String(decoding: text, as: UTF8.self),
-            errors: String(decoding: said, as: UTF8.self))
     }
 
     @Test func whatCannotBeComparedIsAWarningToBoth() async throws {

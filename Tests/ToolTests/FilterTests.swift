@@ -4,17 +4,6 @@ import WriteBehind
 
 /// Which records `log`, `history` and `diff` choose.
 @Suite struct FilterTests {
-    private static func run(_ arguments: [String]) throws -> Tool.Result {
-        let (process, output, errors) = Tool.process(arguments)
-        try process.run()
-        let text = output.fileHandleForReading.readDataToEndOfFile()
-        let said = errors.fileHandleForReading.readDataToEndOfFile()
-        process.waitUntilExit()
-        return Tool.Result(
-            status: process.terminationStatus, output: String(decoding: text, as: UTF8.self),
-            errors: String(decoding: said, as: UTF8.self))
-    }
-
     private static func sequences(_ result: Tool.Result) -> String {
         result.lines.map { String($0.prefix { $0 != " " }) }.joined(separator: " ")
     }
@@ -29,10 +18,10 @@ import WriteBehind
     func conditionsCompareAsTheirColumns(conditions: [String], expected: String) async throws {
         let fixture = try await Fixture.closed()
         let options = conditions.flatMap { ["--where", $0] }
-        let result = try Self.run(["log", fixture.path] + options)
+        let result = try Tool.run(["log", fixture.path] + options)
         #expect(result.status == 0, "\(result.errors)")
         #expect(Self.sequences(result) == expected)
-        let reverse = try Self.run(["log", fixture.path, "--reverse"] + options)
+        let reverse = try Tool.run(["log", fixture.path, "--reverse"] + options)
         #expect(
             Set(reverse.lines.map { $0.prefix { $0 != " " } })
                 == Set(result.lines.map { $0.prefix { $0 != " " } }))
@@ -52,7 +41,7 @@ import WriteBehind
         options: [String], words: String
     ) async throws {
         let fixture = try await Fixture.closed()
-        let result = try Self.run(["log", fixture.path] + options)
+        let result = try Tool.run(["log", fixture.path] + options)
         #expect(result.status == 2)
         #expect(result.output.isEmpty)
         #expect(result.errors.replacing("\n", with: " ").contains(words), "\(result.errors)")
@@ -61,7 +50,7 @@ import WriteBehind
     @Test func anEmptyAnswerSaysHowMuchWasLookedThrough() async throws {
         let fixture = try await Fixture.closed()
         for options in [["--where", "delay=77"], ["--key", "77", "--reverse"], ["--from", "90"]] {
-            let result = try Self.run(["log", fixture.path] + options)
+            let result = try Tool.run(["log", fixture.path] + options)
             #expect(result.status == 0 && result.output.isEmpty)
             let said = "note: 0 of 13 records match; the log spans #1 to #13, 20"
             #expect(result.errors.hasPrefix(said), "\(result.errors)")
@@ -175,7 +164,7 @@ import WriteBehind
     @Test func aDifferenceIsFilteredByKeyValueAndColumn() async throws {
         let fixture = try await Fixture.closed()
         func lines(_ options: String...) throws -> [String] {
-            let result = try Self.run(["diff", fixture.path, "11", "end"] + options)
+            let result = try Tool.run(["diff", fixture.path, "11", "end"] + options)
             #expect(result.status == 0, "\(result.errors)")
             return result.lines
         }
@@ -184,6 +173,6 @@ import WriteBehind
         #expect(try lines("--where", "delay>50") == ["~ flight[3] delay=3→100"])
         #expect(try lines("--where", "delay=4").first?.hasPrefix("- flight[4]") == true)
         #expect(try lines("--changed", "carrier").count == 1)
-        #expect(try Self.run(["diff", fixture.path, "1", "end", "--where", "fly=1"]).status == 2)
+        #expect(try Tool.run(["diff", fixture.path, "1", "end", "--where", "fly=1"]).status == 2)
     }
 }

@@ -1,5 +1,6 @@
 import EventLog
 import Foundation
+import GRDB
 import WriteBehind
 
 struct Flight: TableRow {
@@ -37,7 +38,7 @@ struct Flight: TableRow {
 /// A store in a directory of its own, gone after the test, in any state that an operator may meet.
 final class Fixture {
     let path: String
-    private var store: Store?
+    private(set) var store: Store?
 
     init() {
         path = FileManager.default.temporaryDirectory.path + "/wbtool-" + UUID().uuidString
@@ -116,6 +117,17 @@ final class Fixture {
         try await store.close()
         try fixture.flip(byte: 250, of: fixture.segments[0])
         return fixture
+    }
+
+    /// Runs `body` while a transaction of another connection has the database locked.
+    func whileLocked(_ body: () throws -> Void) throws {
+        let queue = try DatabaseQueue(path: path + "/database.sqlite")
+        try queue.inDatabase { db in
+            try db.execute(sql: "BEGIN IMMEDIATE")
+            try body()
+            try db.execute(sql: "COMMIT")
+        }
+        try queue.close()
     }
 
     var segments: [String] {

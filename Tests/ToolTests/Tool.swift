@@ -1,5 +1,44 @@
 import Foundation
 
+/// A command that goes on until it is interrupted.
+final class RunningTool {
+    /// All that it printed so far.
+    private(set) var text = ""
+    private let process: Process
+    private let output: Pipe
+    private var seen: String.Index
+
+    init(_ arguments: String...) throws {
+        (process, output, _) = Tool.process(arguments)
+        seen = text.startIndex
+        try process.run()
+    }
+
+    /// Reads on until these words were printed, after those that were waited for last. False if the command ended.
+    func prints(_ words: String) -> Bool {
+        while true {
+            if let range = text[seen...].range(of: words) {
+                seen = range.upperBound
+                return true
+            }
+            let data = output.fileHandleForReading.availableData
+            guard !data.isEmpty else { return false }
+            let offset = text.utf8.distance(from: text.startIndex, to: seen)
+            text += String(decoding: data, as: UTF8.self)
+            seen = text.utf8.index(text.startIndex, offsetBy: offset)
+        }
+    }
+
+    /// Ends it as Ctrl-C does. Returns how it ended.
+    func interrupt() -> Int32? {
+        process.interrupt()
+        text += String(
+            decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+        process.waitUntilExit()
+        return process.terminationReason == .exit ? process.terminationStatus : nil
+    }
+}
+
 /// Runs the built `writebehind` executable, as an operator does.
 struct Tool {
     struct Result {
@@ -33,7 +72,15 @@ struct Tool {
 
     @discardableResult
     static func run(_ arguments: String...) throws -> Result {
-        let (process, output, errors) = process(arguments)
+        try run(arguments)
+    }
+
+    static func run(_ arguments: [String]) throws -> Result {
+        try finish(process(arguments))
+    }
+
+    private static func finish(_ command: (Process, output: Pipe, errors: Pipe)) throws -> Result {
+        let (process, output, errors) = command
         try process.run()
         // What goes to stderr is short, so reading one after the other cannot block.
         let text = output.fileHandleForReading.readDataToEndOfFile()
@@ -42,5 +89,17 @@ struct Tool {
         return Result(
             status: process.terminationStatus, output: String(decoding: text, as: UTF8.self),
             errors: String(decoding: said, as: UTF8.self))
+    }
+
+    /// Root may read everything: then the tool runs as another user.
+    static func runAsNobody(_ arguments: [String]) throws -> Result {
+        let (process, output, errors) = process(arguments)
+        if geteuid() == 0 {
+            process.executableURL = URL(fileURLWithPath: "/usr/bin/setpriv")
+            process.arguments =
+                ["--reuid=65534", "--regid=65534", "--clear-groups", executable.path]
+                + arguments
+        }
+        return try finish((process, output, errors))
     }
 }

@@ -49,7 +49,6 @@ import WriteBehind
         let fixture = try await Fixture.live()
         let csv = try file("number,carrier\n20,AA\n", "csv")
         #expect(try Tool.run("import", fixture.path, "flight", csv).status == 7)
-        #expect(try Tool.run("quarantine", "retry", fixture.path).status == 7)
         #expect(try Tool.run("snapshot", "take", fixture.path).status == 7)
         try await fixture.close()
     }
@@ -99,5 +98,39 @@ import WriteBehind
         let verify = try Tool.run("verify", fixture.path, "--database")
         #expect(verify.status == 0, "\(verify.output)")
         #expect(try Tool.run("log", fixture.path, "--operation", "settle").lines.count == 2)
+    }
+
+    @Test func aRunningWriterTriesItsQuarantineAgainWhenTheToolAsks() async throws {
+        let fixture = try await Fixture.live()
+        let queue = try DatabaseQueue(path: fixture.path + "/database.sqlite")
+        try await queue.write {
+            try $0.execute(sql: "CREATE UNIQUE INDEX one_note ON flight (note)")
+        }
+        let flights = try #require(try fixture.store?.table(Flight.self))
+        for number in 30..<32 { try flights.put(Flight(number, "AA", note: "same")) }
+        try? await fixture.store?.waitForAll(.materialized, timeout: .seconds(300))
+        let refused = try Tool.run("quarantine", "retry", fixture.path)
+        #expect(refused.status == 3, "\(refused.output)\(refused.errors)")
+        #expect(refused.output == "0 left quarantine, 1 stay in quarantine\n")
+        try await queue.write { try $0.execute(sql: "DROP INDEX one_note") }
+        try queue.close()
+        let taken = try Tool.run("quarantine", "retry", fixture.path)
+        #expect(taken.status == 0, "\(taken.output)\(taken.errors)")
+        #expect(taken.output == "1 left quarantine, 0 stay in quarantine\n")
+        #expect(try Tool.run("verify", fixture.path, "--database").status == 0)
+        try await fixture.close()
+    }
+
+    @Test func aWriterThatDoesNotAnswerIsNamedInTheError() async throws {
+        let fixture = try await Fixture.live()
+        var result = Tool.Result(status: 0, output: "", errors: "")
+        // The writer looks once a second: sometimes just between the request and its end.
+        for _ in 0..<20 where !result.errors.contains("did not answer") {
+            result = try Tool.run("quarantine", "retry", fixture.path, "--timeout", "0")
+            #expect(result.status == 7)
+        }
+        #expect(result.errors.contains("store.quarantine.retry()"), "\(result.errors)")
+        #expect(!FileManager.default.fileExists(atPath: fixture.path + "/quarantine.retry"))
+        try await fixture.close()
     }
 }

@@ -10,9 +10,9 @@ struct QuarantineCommand: ParsableCommand {
         commandName: "quarantine",
         abstract: "List what the database refused; try it again, give it up or correct it.",
         discussion: """
-            list and show read; retry, skip and patch open the store for writing, so
-            nobody else may. A running service does the same through its store's
-            `quarantine`.
+            list and show read. retry asks the service that has the store open, or
+            opens it itself. skip and patch open the store for writing, so nobody else
+            may: a running service does the same through its store's `quarantine`.
 
             Examples:
               writebehind quarantine list airport
@@ -50,6 +50,17 @@ struct QuarantineCommand: ParsableCommand {
             ("others", .number(others(commit, quarantine))),
             ("rows", .array(commit.keys.map { .string($0.text(catalog)) })),
         ])
+    }
+
+    static func tell(_ sequence: UInt64, _ words: String, _ resolution: String, json: Bool) {
+        var output = Output()
+        output.line(
+            json
+                ? JSON.object([
+                    ("v", .number(1)), ("sequence", .number(sequence)),
+                    ("resolution", .string(resolution)),
+                ]).text : "#\(sequence) \(words)")
+        output.flush()
     }
 
     struct List: ParsableCommand {
@@ -144,36 +155,74 @@ struct QuarantineCommand: ParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Try all of quarantine again, in order.",
             discussion: """
-                Ends with 3 when something stays in quarantine.
+                Where a service has the store open, its writer is asked to try, and
+                answers within a second or so, or as long as trying takes.
+
+                Ends with 3 when something stays in quarantine, with 7 when the writer
+                does not answer.
 
                 Example:
                   writebehind quarantine retry airport
                 """)
 
         @OptionGroup var store: StoreArgument
+        @Option(
+            help: ArgumentHelp(
+                "How long to wait for the answer of a running writer.", valueName: "seconds"))
+        var timeout = 60.0
         @OptionGroup var json: JSONOption
 
         func run() async throws {
-            _ = try store.inspect()
-            let desk = try await QuarantineDesk(store: store.store)
-            let result: Quarantine.Retried
-            do {
-                result = try await desk.retry()
-            } catch {
-                try? await desk.close()
-                throw error
-            }
-            try await desk.close()
-            let left = result.left
+            let inspection = try store.inspect()
+            let (applied, left) =
+                inspection.isLive
+                ? try askWriter(inspection) : try await retryHere()
             var output = Output()
             output.line(
                 json.json
                     ? JSON.object([
-                        ("v", .number(1)), ("taken", .number(result.applied)),
+                        ("v", .number(1)), ("taken", .number(applied)),
                         ("left", .number(left)),
-                    ]).text : "\(result.applied) left quarantine, \(left) stay in quarantine")
+                    ]).text : "\(applied) left quarantine, \(left) stay in quarantine")
             output.flush()
             if left > 0 { throw ExitStatus.warnings }
+        }
+
+        private func retryHere() async throws -> (applied: Int, left: Int) {
+            let desk = try await QuarantineDesk(store: store.store)
+            do {
+                let result = try await desk.retry()
+                try await desk.close()
+                return (result.applied, result.left)
+            } catch {
+                try? await desk.close()
+                throw error
+            }
+        }
+
+        /// Leaves a request with the writer and waits for its answer.
+        private func askWriter(
+            _ inspection: StoreInspection
+        ) throws -> (applied: Int, left: Int) {
+            let interrupts = Interrupts()
+            let request = try RetryRequest(inspection.layout, on: inspection.environment.disk)
+            let end = ContinuousClock.now + .seconds(timeout)
+            while ContinuousClock.now < end, !interrupts.wasInterrupted {
+                if let answer = try request.answer() {
+                    if let error = answer.error { throw StoreError.database(error) }
+                    return (answer.applied, answer.left)
+                }
+                interrupts.sleep(0.1)
+            }
+            let isUntouched = request.withdraw()
+            if interrupts.wasInterrupted { throw Interrupted() }
+            note(
+                isUntouched
+                    ? "error: the writer did not answer within \(WriteBehindText.fixed(timeout, 0)) "
+                        + "s and nothing was tried; call `store.quarantine.retry()` in the service, "
+                        + "or close it and run this again"
+                    : "error: the writer still tries; `quarantine list` shows what is left")
+            throw ExitStatus.locked
         }
     }
 
@@ -182,7 +231,7 @@ struct QuarantineCommand: ParsableCommand {
             abstract: "Give a commit up.",
             usage: """
                 writebehind quarantine skip <store> <sequence> --reason <reason>
-                    [--with-followers]
+                    [--with-followers] [--json]
                 """,
             discussion: """
                 Its rows become again what the database holds. That is logged with the
@@ -200,6 +249,7 @@ struct QuarantineCommand: ParsableCommand {
         var reason: String
         @Flag(help: "Give up the other commits that share its rows as well.")
         var withFollowers = false
+        @OptionGroup var json: JSONOption
 
         func run() async throws {
             _ = try store.inspect()
@@ -212,7 +262,7 @@ struct QuarantineCommand: ParsableCommand {
                 throw error
             }
             try await desk.close()
-            print("#\(sequence) was given up")
+            QuarantineCommand.tell(sequence, "was given up", "skipped", json: json.json)
         }
     }
 
@@ -221,7 +271,7 @@ struct QuarantineCommand: ParsableCommand {
             abstract: "Put a corrected row in the place of a commit's.",
             usage: """
                 writebehind quarantine patch <store> <sequence> --table <table>
-                    --row <row> --reason <reason> [--with-followers]
+                    --row <row> --reason <reason> [--with-followers] [--json]
                 """,
             discussion: """
                 The row must be one that the commit changes; its other rows become again
@@ -243,6 +293,7 @@ struct QuarantineCommand: ParsableCommand {
         var reason: String
         @Flag(help: "Give up the other commits that share its rows as well.")
         var withFollowers = false
+        @OptionGroup var json: JSONOption
 
         func run() async throws {
             let definition = try store.inspect().definition(named: table)
@@ -257,7 +308,7 @@ struct QuarantineCommand: ParsableCommand {
                 throw error
             }
             try await desk.close()
-            print("#\(sequence) was corrected")
+            QuarantineCommand.tell(sequence, "was corrected", "patched", json: json.json)
         }
     }
 }

@@ -15,6 +15,9 @@ struct Recover: AsyncParsableCommand {
             cannot serve aside, rebuilds it from snapshot and log, makes a damaged
             snapshot anew, and verifies all of it. No bytes are ever deleted.
 
+            A store.json that is lost or damaged is written again: the log's files
+            hold the store's UUID.
+
             A log that is damaged where it had been durable cannot be made whole again:
             --salvage writes what can be read into a new store and lists what is lost.
 
@@ -53,14 +56,20 @@ struct Recover: AsyncParsableCommand {
     }
 
     func run() async throws {
+        var report = RecoverReport(isJSON: json.json)
+        defer { report.finish() }
+        if let lost = try LostIdentity(path: store.store) {
+            report.tell(lost)
+            // All else needs to know which store this is.
+            guard apply else { throw ExitStatus.corrupt }
+            report.tellRestored(lost, kept: try lost.restore())
+        }
         let inspection = try StoreInspection(path: store.store, trustsWitnesses: !detach)
         if case .live(let process) = inspection.state {
             let who = process.map { " (process \($0))" } ?? ""
             note("error: the store is open for writing\(who); nothing needs to be recovered")
             throw ExitStatus.locked
         }
-        var report = RecoverReport(isJSON: json.json)
-        defer { report.finish() }
         if let salvage { return try await save(inspection, into: salvage, &report) }
         let plan = try makePlan(inspection, &report)
         report.tell(plan)

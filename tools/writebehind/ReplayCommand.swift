@@ -124,7 +124,7 @@ struct ReplayCommand: AsyncParsableCommand {
         if dryRun || explain {
             return try tellPlan(inspection, wanted)
         }
-        let replay = try Replay(inspection, to: point, exclusive: exclusive, tables: wanted)
+        let replay = try fold(inspection, wanted)
         let bar = progress.bar("rows", total: 0, unit: .rows)
         let rows: Int
         if let into {
@@ -152,6 +152,16 @@ struct ReplayCommand: AsyncParsableCommand {
             )
         }
         try ExitStatus(inspection).check()
+    }
+
+    private func fold(_ inspection: StoreInspection, _ wanted: Set<UInt32>?) throws -> Replay {
+        let plan = try ReplayPlan(
+            inspection, to: point, exclusive: exclusive, needsStatements: false, tables: wanted)
+        let bar = progress.bar("log", total: Int(clamping: plan.records), unit: .records)
+        defer { bar.finish() }
+        return try Replay(inspection, to: point, exclusive: exclusive, tables: wanted) {
+            bar.advance(to: Int(clamping: $0))
+        }
     }
 
     private func write(_ replay: Replay, _ path: String, _ bar: ProgressBar) throws -> Int {

@@ -10,6 +10,9 @@ struct Stats: ParsableCommand {
             "Show records and bytes by table, the hottest rows, and the write rate over time.",
         usage: "writebehind stats [<options>] <store>",
         discussion: """
+            Bytes of the log are of records, unpacked; bytes of the database are whole
+            pages, with indices. Reads the log and all pages of the database.
+
             Examples:
               writebehind stats airport
               writebehind stats airport --since 1h --hottest 20
@@ -40,7 +43,8 @@ struct Stats: ParsableCommand {
         let inspection = try store.inspect()
         let statistics = try gather(inspection)
         let report = StatsReport(
-            statistics, store: inspection, clock: Clock(isUTC: utc), hottest: hottest)
+            statistics, store: inspection, clock: Clock(isUTC: utc), hottest: hottest,
+            sizes: inspection.database.contents == nil ? nil : try TableSizes(inspection))
         var output = Output()
         if let html {
             try NewFile.write(report.html, to: html)

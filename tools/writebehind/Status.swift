@@ -1,6 +1,6 @@
 import ArgumentParser
+import EventLog
 import Foundation
-import Rainbow
 import WriteBehind
 
 /// `writebehind status`: how a store is, on one screen.
@@ -9,21 +9,41 @@ struct Status: ParsableCommand {
         abstract: "Show how a store is: what is durable, how far the database is behind, and why.",
         usage: "writebehind status [<options>] <store>",
         discussion: """
-            Ends with 0 when all is well, 3 when something waits for you (quarantine, an
-            unreadable database), 4 when the log is torn, 5 when it is damaged.
+            Says why the database is behind as far as that can be seen from outside:
+            who has it locked, a full disk, a stopped or dead writer, and what the
+            writer itself reports. Checksums are not checked; `verify` does that.
+
+            Ends with 0 when all is well; 3 when something waits for you (quarantine, an
+            unreadable database, a database that is behind while no process has the
+            store open); 4 when the log is torn; 5 when it is damaged; 9 when it is stalled:
+            a writer has the store open, and records wait longer than --stalled-after
+            while nothing is applied, or the writer says so.
+
+            --watch redraws until interrupted; where the output is no terminal, it
+            prints a line for each look. It goes on while the store is opened, closed,
+            killed or rebuilt.
 
             Examples:
               writebehind status airport
+              writebehind status airport --rates --tables
               writebehind status airport --watch
               writebehind status airport --json | jq .lag.seconds
             """)
 
     @OptionGroup var store: StoreArgument
     @OptionGroup var json: JSONOption
+    @Flag(help: "Look twice, a second apart, and show rates and the time to catch up.")
+    var rates = false
+    @Flag(help: "Show the size of each table in the database; this reads all of its pages.")
+    var tables = false
     @Flag(help: "Show it again and again, until interrupted.")
     var watch = false
-    @Option(help: ArgumentHelp("Seconds between two looks with --watch.", valueName: "seconds"))
+    @Option(help: ArgumentHelp("Seconds between two looks.", valueName: "seconds"))
     var interval = 1.0
+    @Option(
+        help: ArgumentHelp(
+            "Call it stalled when nothing was applied for so long.", valueName: "seconds"))
+    var stalledAfter = 30.0
     @Flag(help: "Times in UTC.")
     var utc = false
 
@@ -31,37 +51,65 @@ struct Status: ParsableCommand {
         guard interval >= 0.05, interval <= 86_400 else {
             throw ValidationError("--interval must be between 0.05 and 86400 seconds.")
         }
+        guard stalledAfter >= 1, stalledAfter <= 86_400 else {
+            throw ValidationError("--stalled-after must be between 1 and 86400 seconds.")
+        }
     }
 
     func run() throws {
-        var output = Output()
-        while true {
-            let summary = try StoreSummary(try store.inspect())
-            show(summary, on: &output)
-            guard watch else { return try Self.exitStatus(summary).check() }
-            Thread.sleep(forTimeInterval: interval)
+        if watch {
+            var watch = StatusWatch(self)
+            return try watch.run()
         }
-    }
-
-    private func show(_ summary: StoreSummary, on output: inout Output) {
+        var look = try look()
+        if rates {
+            Thread.sleep(forTimeInterval: interval)
+            let before = look.summary
+            look = try self.look()
+            look.rates = StoreRates(from: before, to: look.summary)
+        }
+        var output = Output()
         if json.json {
-            output.line(StatusReport.json(summary).text)
+            output.line(StatusReport.json(look).text)
         } else {
-            // Home, then erase what is below: no flicker, and nothing left of a longer screen.
-            if watch && output.isTerminal { output.raw("\u{1B}[H\u{1B}[J") }
-            for line in StatusReport.lines(summary, Clock(isUTC: utc)) { output.line(line) }
-            if watch && !output.isTerminal { output.line("") }
+            for line in StatusReport.lines(look, Clock(isUTC: utc), width: output.width) {
+                output.line(line)
+            }
         }
         output.flush()
+        try Self.exitStatus(look).check()
     }
 
-    static func exitStatus(_ summary: StoreSummary) -> ExitStatus {
-        let status = ExitStatus(summary.store)
+    /// The store as it is now.
+    func look() throws -> StatusLook {
+        let summary = try StoreSummary(try store.inspect())
+        return StatusLook(
+            summary: summary,
+            diagnosis: StoreDiagnosis(summary, stalledAfter: UInt64(stalledAfter * 1000)),
+            tables: tables && summary.store.database.contents != nil
+                ? try TableSizes(summary.store) : nil)
+    }
+
+    static func exitStatus(_ look: StatusLook) -> ExitStatus {
+        let store = look.summary.store
+        let status = ExitStatus(store)
         guard status == .done else { return status }
-        switch summary.store.database.state {
+        if look.diagnosis.isStalled { return .stalled }
+        switch store.database.state {
         case .unreadable, .foreign: return .warnings
         case .missing: return .done
-        case .readable(let contents): return contents.quarantined.isEmpty ? .done : .warnings
+        case .readable(let contents):
+            let isUnattended = look.diagnosis.causes.contains { $0.kind == .unattended }
+            return contents.quarantined.isEmpty && !isUnattended ? .done : .warnings
         }
     }
+}
+
+/// One look at a store.
+struct StatusLook {
+    var summary: StoreSummary
+    var diagnosis: StoreDiagnosis
+    var tables: TableSizes?
+    /// Since the look before.
+    var rates: StoreRates?
 }

@@ -64,16 +64,26 @@ struct Verify: ParsableCommand {
         report.tell(log, inspection)
         let snapshots = try SnapshotVerification(inspection.environment, jobs: jobs)
         report.tell(snapshots, log)
-        if log.worst != .corrupt, let fault = try inspection.faultOfRows(verified: snapshots.good) {
+        if log.worst != .corrupt, let fault = try faultOfRows(inspection, snapshots.good, log) {
             report.tell(fault)
         }
         if database { try compare(inspection, snapshots.good, &report) }
     }
 
+    private func faultOfRows(
+        _ inspection: StoreInspection, _ verified: Set<UInt64>, _ log: LogVerification
+    ) throws -> Finding? {
+        let bar = progress.bar("rows", total: Int(clamping: log.recordCount), unit: .records)
+        defer { bar.finish() }
+        return try inspection.faultOfRows(verified: verified) {
+            bar.advance(to: Int(clamping: $0))
+        }
+    }
+
     private func compare(
         _ inspection: StoreInspection, _ verified: Set<UInt64>, _ report: inout VerifyReport
     ) throws {
-        let bar = progress.bar("rows", total: 0, unit: .rows)
+        let bar = progress.bar("database", total: 0, unit: .rows)
         defer { bar.finish() }
         let judgement = try DatabaseJudgement(inspection, verified: verified) {
             bar.advance(to: Int($0))

@@ -11,7 +11,8 @@ struct WriteBehindTool: AsyncParsableCommand {
             change nothing.
 
             Exit codes: 0 done, 1 error, 2 usage, 3 done with loss or warnings, 4 torn,
-            5 corrupt or drifted, 6 target not reached, 7 locked, 8 unsupported format.
+            5 corrupt or drifted, 6 target not reached, 7 locked, 8 unsupported format,
+            9 stalled.
             """,
         version: "0.1.0",
         groupedSubcommands: [

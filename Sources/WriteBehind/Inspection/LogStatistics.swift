@@ -5,6 +5,13 @@ package struct LogStatistics {
     package struct Pile: Sendable, Equatable {
         package var records: UInt64 = 0
         package var bytes: UInt64 = 0
+
+        package init() {}
+
+        package mutating func add(_ other: Pile) {
+            records += other.records
+            bytes += other.bytes
+        }
     }
 
     package struct Line: Sendable {

@@ -13,14 +13,16 @@ package struct Replay {
     /// - Parameters:
     ///   - exclusive: stop before the commit that the point names.
     ///   - tables: the tables that matter; nil for all.
+    ///   - progress: gets the number of records that were folded in.
     package init(
-        _ store: StoreInspection, to point: LogPoint, exclusive: Bool, tables: Set<UInt32>?
+        _ store: StoreInspection, to point: LogPoint, exclusive: Bool, tables: Set<UInt32>?,
+        progress: (UInt64) -> Void = { _ in }
     ) throws {
         self.store = store
         let history = store.history()
         try history.requireSpan(of: point)
         let point = exclusive ? try Self.before(point, history) : point
-        rows = try history.fold(to: point, tables: tables)
+        rows = try history.fold(to: point, tables: tables, progress: progress)
         position = rows.position
         snapshot = rows.snapshot
         self.tables = rows.catalog.tables.filter { tables?.contains($0.id) ?? true }

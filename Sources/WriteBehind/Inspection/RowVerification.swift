@@ -4,11 +4,15 @@ extension StoreInspection {
     /// Puts the rows at the log's end together from snapshot and log, as a replay or a rebuilt database would, and
     /// returns what keeps them from it: a change of a row that is not there, for instance.
     ///
-    /// - Parameter verified: the snapshots that were read wholly just now.
+    /// - Parameters:
+    ///   - verified: the snapshots that were read wholly just now.
+    ///   - progress: gets the number of records that were folded in.
     /// - Throws: what says nothing of the store: a disk that cannot be read.
-    package func faultOfRows(verified: Set<UInt64>) throws -> Finding? {
+    package func faultOfRows(
+        verified: Set<UInt64>, progress: (UInt64) -> Void = { _ in }
+    ) throws -> Finding? {
         do throws(HistoryError) {
-            let rows = try history(verified: verified).fold(to: .end)
+            let rows = try history(verified: verified).fold(to: .end, progress: progress)
             while try rows.advance() {}
             return nil
         } catch {

@@ -41,10 +41,7 @@ package struct StoreInspection: Sendable {
         isUnmade = try found == nil && Self.isUnmade(layout, disk)
         guard let identity = found ?? (isUnmade ? StoreIdentity(random: (0, 0), created: 0) : nil)
         else {
-            let isThere = FileManager.default.fileExists(atPath: path)
-            throw StoreError.notAStore(
-                path: path,
-                reason: isThere ? "it holds no store.json" : "there is no such directory")
+            throw StoreError.notAStore(path: path, reason: try Self.whyNot(layout, disk))
         }
         self.identity = identity
         environment = LogEnvironment(disk: disk, layout: layout, storeID: identity.storeID)
@@ -74,6 +71,17 @@ package struct StoreInspection: Sendable {
         } else {
             state = known
         }
+    }
+
+    /// Why a directory without a store.json is no store.
+    private static func whyNot(
+        _ layout: StoreLayout, _ disk: any Disk
+    ) throws(SystemError) -> String {
+        if try LostIdentity.holdsLog(layout, on: disk) {
+            return "it holds a log, but its store.json is missing; \(StoreIdentity.wayBack)"
+        }
+        return try disk.exists(layout.root)
+            ? "it holds no store.json" : "there is no such directory"
     }
 
     /// Whether there is nothing yet but the lock that opening takes first.

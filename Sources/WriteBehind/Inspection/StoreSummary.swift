@@ -28,14 +28,29 @@ package struct StoreSummary: Sendable {
     /// Files that recovery kept.
     package private(set) var keptFiles = Pile()
     package private(set) var databaseBytes = 0
+    /// Of these, what is in the WAL.
+    package private(set) var walBytes = 0
     package private(set) var stagingBytes = 0
     /// The time of the last record in segments or staging, milliseconds since 1970.
     package private(set) var lastTime: UInt64?
     /// nil where there is no database to be behind.
     package private(set) var lag: Lag?
+    /// When it was looked, milliseconds since 1970.
+    package let time: UInt64
+    /// Records that were written in the last ``recently``.
+    package private(set) var recentRecords: UInt64 = 0
+    package let room: DiskRoom?
+    /// What the writer says of itself, if it is not well; of one that died, what it said last.
+    package let report: WriterReport?
+
+    /// Milliseconds.
+    package static let recently: UInt64 = 10_000
 
     package init(_ store: StoreInspection) throws {
         self.store = store
+        time = UInt64(max(0, Date().timeIntervalSince1970 * 1000))
+        room = DiskRoom(of: store.layout.root)
+        report = WriterReport.read(store.layout, on: store.environment.disk)
         let layout = store.layout
         first = try store.first
         segments = pile(layout.log, where: { StoreLayout.sequence(ofFileNamed: $0) != nil })
@@ -45,7 +60,8 @@ package struct StoreSummary: Sendable {
             }
         }.sorted { $0.sequence < $1.sequence }
         keptFiles = pile(layout.quarantine, where: { _ in true })
-        databaseBytes = ["", "-wal"].reduce(0) { $0 + byteCount(layout.database + $1) }
+        walBytes = byteCount(layout.database + "-wal")
+        databaseBytes = byteCount(layout.database) + walBytes
         stagingBytes = byteCount(layout.staging)
         let watermark = store.database.contents?.watermark.sequence
         var lag = Lag()
@@ -60,13 +76,18 @@ package struct StoreSummary: Sendable {
     private mutating func measure(behind watermark: UInt64?, _ lag: inout Lag) throws {
         let environment = store.environment
         let bases = try LogReader.segmentBases(environment)
-        let start = bases.last { $0 <= (watermark ?? .max) } ?? 0
+        // What was written lately may have begun a segment.
+        let last = bases.dropLast().last ?? 0
+        let start = min(last, bases.last { $0 <= (watermark ?? .max) } ?? 0)
         for base in bases where base >= start {
             let path = environment.layout.segment(base)
             guard case .opened(let segment) = try SegmentReader.open(path, on: environment.disk)
             else { break }
             for (header, _) in try segment.headers() where header.firstSequence <= store.readable {
                 lastTime = header.time / 1000
+                if header.time / 1000 + Self.recently > time {
+                    recentRecords += UInt64(header.count)
+                }
                 guard let watermark, header.nextSequence > watermark + 1 else { continue }
                 lag.bytes += BlockHeader.byteCount + Int(header.packedLength)
                 let time = header.time / 1000

@@ -26,9 +26,11 @@ package struct StoreHistory: Sendable {
 
     /// All rows of a past state, in the order of tables and keys.
     ///
-    /// - Parameter tables: the tables that matter; nil for all.
+    /// - Parameters:
+    ///   - tables: the tables that matter; nil for all.
+    ///   - progress: gets the number of records that were folded in.
     package func fold(
-        to point: LogPoint, tables: Set<UInt32>? = nil
+        to point: LogPoint, tables: Set<UInt32>? = nil, progress: (UInt64) -> Void = { _ in }
     ) throws(HistoryError) -> MergedRows {
         let limit = try limit(of: point)
         return try withBase(limit, point) { (base) throws(HistoryError) in
@@ -36,7 +38,7 @@ package struct StoreHistory: Sendable {
             let fold = try LogFold(
                 after: base.map { LogPosition($0.head) } ?? origin,
                 preamble: base?.preamble ?? Preamble(), tables: tables, spilling: spilling)
-            try read(into: fold, limit)
+            try read(into: fold, limit, progress)
             return try MergedRows(base, fold, tables: tables)
         }
     }
@@ -86,7 +88,10 @@ package struct StoreHistory: Sendable {
     }
 
     /// Folds the log behind the fold's position in, up to the limit.
-    private func read(into fold: LogFold, _ limit: FoldLimit) throws(HistoryError) {
+    private func read(
+        into fold: LogFold, _ limit: FoldLimit, _ progress: (UInt64) -> Void = { _ in }
+    ) throws(HistoryError) {
+        let start = fold.position.sequence
         let end = min(durable, limit.sequence)
         try check(fold.position, end)
         guard fold.position.sequence < end else { return }
@@ -98,6 +103,7 @@ package struct StoreHistory: Sendable {
             let isWhole = try fold.append(
                 block, payload: payload.span, chainBefore: reader.chainBefore, limit: limit)
             if !isWhole { return }
+            progress(fold.position.sequence - start)
         }
     }
 

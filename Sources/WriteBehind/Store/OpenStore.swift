@@ -60,7 +60,7 @@ package final class OpenStore: Sendable {
             do throws(SystemError) {
                 try environment.disk.createDirectory(layout.root)
             } catch {
-                throw .notAStore(path: layout.root, reason: "\(error)")
+                throw StoreError(reaching: layout.root, error)
             }
             do throws(StoreError) {
                 return try FencedDisk.taking(layout, on: environment.disk) {
@@ -95,7 +95,7 @@ package final class OpenStore: Sendable {
             try disk.synchronizeDirectory(layout.root)
             try disk.synchronizeDirectory(StoreLayout.directory(of: layout.root))
         } catch {
-            throw .notAStore(path: layout.root, reason: "\(error)")
+            throw StoreError(reaching: layout.root, error)
         }
         return identity
     }
@@ -108,7 +108,7 @@ package final class OpenStore: Sendable {
     ) throws(SystemError) -> String? {
         guard try !disk.exists(layout.identity) else { return nil }
         if try disk.exists(layout.log), try !disk.list(layout.log).isEmpty {
-            return "it holds a log, but its store.json is missing"
+            return "it holds a log, but its store.json is missing; \(StoreIdentity.wayBack)"
         }
         // What a store leaves that was killed while it was made; and what a new file system holds.
         let paths = [

@@ -23,6 +23,11 @@ public final class Store: Sendable {
     private let workers: [Worker]
     private let watchdog: Watchdog
     private let watchdogWorker: Worker
+    /// nil where the store can only be read.
+    private let reporter: Reporter?
+    private let reporterWorker: Worker?
+    /// They stop last, because they watch the others.
+    private var lookouts: [Worker] { [watchdogWorker] + [reporterWorker].compactMap(\.self) }
     private let isClosed = Atomic<Bool>(false)
     /// Reaches 1 when the store is closed: what a second `close` waits for.
     private let closing = WaitList(reached: 0)
@@ -103,7 +108,13 @@ public final class Store: Sendable {
         watchdogWorker = Worker(
             "watchdog", signal: Signal(), startThread: store.startThread
         ) { [watchdog] in watchdog.step() }
-        for worker in workers + [watchdogWorker] {
+        reporter = isWritable ? Self.makeReporter(store, watchdog) : nil
+        reporterWorker = reporter.map { reporter in
+            Worker("reporter", signal: Signal(), startThread: opened.startThread) {
+                reporter.step()
+            }
+        }
+        for worker in workers + lookouts {
             if let error = worker.start() { throw .noResources("\(error)") }
         }
     }
@@ -112,7 +123,7 @@ public final class Store: Sendable {
         // A store that nobody closed ends like a killed process: nothing acknowledged is lost. Handles of its
         // tables that are still around must not write into a log that another store may recover by now.
         store.engine.log.abandon()
-        store.endUnclosed(workers + [watchdogWorker])
+        store.endUnclosed(workers + lookouts)
     }
 
     // MARK: tables
@@ -350,7 +361,8 @@ public final class Store: Sendable {
     }
 
     private func release(at end: UInt64) {
-        for worker in workers + [watchdogWorker] { worker.stop() }
+        for worker in workers + lookouts { worker.stop() }
+        reporter?.end()
         store.endWaiting()
         do throws(SinkError) {
             let now = engine.time.monotonicNanoseconds()

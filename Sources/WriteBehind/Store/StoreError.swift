@@ -14,6 +14,8 @@ public enum StoreError: Error, Sendable {
     /// was removed, moved or replaced while it was open. Nothing is written any more, so that there is one history.
     /// Reads go on. Close the store, put the right directory in its place, and open it again.
     case fenced(String)
+    /// What may be a store cannot be reached: a right is missing, the path is a symbolic link, or the disk fails.
+    case inaccessible(String)
     /// The log is damaged where it had been durable: the store can be read up to the damage, and not be
     /// written. `writebehind recover` shows what can be done.
     case damaged(String)
@@ -91,6 +93,7 @@ extension StoreError: CustomStringConvertible {
                 + "wait until `close()` has returned"
         case .notAStore(let path, let reason): "\(path) is not a store: \(reason)"
         case .fenced(let what): "the store is fenced off: \(what)"
+        case .inaccessible(let what): "the store cannot be opened: \(what)"
         case .damaged(let what): "the log is damaged, so the store is read-only: \(what)"
         case .logFailed(let what): "the log can no longer be written: \(what)"
         case .diskFull(let what): "no space for the log: \(what)"
@@ -150,6 +153,13 @@ extension StoreError {
         case .system, .poisoned, .bufferChanged, .unsupported, .deleted:
             self = .logFailed("\(error)")
         }
+    }
+
+    /// A call that failed on the way to a store's directory or its store.json.
+    package init(reaching path: String, _ error: SystemError) {
+        self =
+            error.isMissing
+            ? .notAStore(path: path, reason: "\(error)") : .inaccessible("\(error)")
     }
 
     package init(_ error: SinkError) {

@@ -42,9 +42,12 @@ package struct StoreIdentity: Codable, Equatable, Sendable {
         return StoreID(bytes.span)
     }
 
+    /// What an operator does about a lost or damaged one.
+    static let wayBack = "`writebehind recover` writes it again from the log"
+
     package static func decode(_ bytes: [UInt8], path: String) throws(StoreError) -> StoreIdentity {
         guard let identity = try? JSONDecoder().decode(Self.self, from: Data(bytes)) else {
-            throw .notAStore(path: path, reason: "its store.json is damaged")
+            throw .notAStore(path: path, reason: "its store.json is damaged; \(wayBack)")
         }
         guard identity.format == format else {
             throw .notAStore(
@@ -69,7 +72,7 @@ package struct StoreIdentity: Codable, Equatable, Sendable {
             guard try disk.exists(layout.identity) else { return nil }
             bytes = try disk.open(layout.identity, .read).bytes(byteLimit)
         } catch {
-            throw .notAStore(path: layout.root, reason: "\(error)")
+            throw StoreError(reaching: layout.root, error)
         }
         return try decode(bytes, path: layout.root)
     }
@@ -79,7 +82,7 @@ package struct StoreIdentity: Codable, Equatable, Sendable {
         do throws(SystemError) {
             try disk.replace(layout.identity, with: encoded())
         } catch {
-            throw .notAStore(path: layout.root, reason: "it cannot be created: \(error)")
+            throw StoreError(reaching: layout.root, error)
         }
     }
 }

@@ -12,7 +12,7 @@ extension FencedDisk {
         do throws(SystemError) {
             taking = try take(layout, on: disk, refusal: refusal)
         } catch {
-            throw .notAStore(path: layout.root, reason: "\(error)")
+            throw StoreError(reaching: layout.root, error)
         }
         switch taking {
         case .taken(let disk): return disk

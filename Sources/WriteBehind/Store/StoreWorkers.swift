@@ -2,6 +2,13 @@ import EventLog
 import Logging
 
 extension Store {
+    static func makeReporter(_ store: OpenStore, _ watchdog: Watchdog) -> Reporter {
+        let quarantine = Quarantine(
+            engine: store.engine, materializer: store.materializer, pins: store.pins)
+        return Reporter(
+            store, health: { watchdog.health }, retry: { try quarantine.retryBlocking() })
+    }
+
     /// The threads of a store that can be written, and what drives them.
     static func makeWorkers(
         _ store: OpenStore, _ startThread: @escaping StartThread

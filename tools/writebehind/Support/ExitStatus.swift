@@ -18,6 +18,8 @@ enum ExitStatus: Int32, Error {
     case locked = 7
     /// A file was written by a newer version.
     case unsupported = 8
+    /// The store is being written, and its database has stopped to follow.
+    case stalled = 9
 
     init(_ error: any Error) {
         self =

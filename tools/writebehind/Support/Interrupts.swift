@@ -14,6 +14,14 @@ struct Interrupts {
     }
 
     var wasInterrupted: Bool { Self.flag.load(ordering: .relaxed) }
+
+    /// Sleeps, and wakes soon after an interrupt.
+    func sleep(_ seconds: Double) {
+        let end = ContinuousClock.now + .seconds(seconds)
+        while !wasInterrupted, ContinuousClock.now < end {
+            Thread.sleep(forTimeInterval: min(0.05, seconds))
+        }
+    }
 }
 
 /// The command was interrupted and has left nothing half done.

@@ -23,18 +23,24 @@ struct Output {
             try FileHandle.standardOutput.write(contentsOf: Data(buffer))
         } catch {
             // A full disk or a closed descriptor: what was asked for cannot be handed out.
-            note("error: cannot write the output: \(error)")
+            note("error: cannot write the output: \(FileProblem(error)?.description ?? "\(error)")")
             exit(ExitStatus.error.rawValue)
         }
         buffer.removeAll(keepingCapacity: true)
     }
 
-    /// Columns of the terminal; 80 where nobody watches.
-    var width: Int {
+    /// Columns of the terminal; 80 if there is none.
+    var width: Int { size.map { Int($0.ws_col) } ?? 80 }
+
+    /// Lines of the terminal; 24 if there is none.
+    var height: Int { size.map { Int($0.ws_row) } ?? 24 }
+
+    private var size: winsize? {
         var size = winsize()
-        guard isTerminal, unsafe ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0
-        else { return 80 }
-        return Int(size.ws_col)
+        guard isTerminal, unsafe ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0,
+            size.ws_col > 0, size.ws_row > 0
+        else { return nil }
+        return size
     }
 }
 

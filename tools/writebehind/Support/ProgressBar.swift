@@ -38,6 +38,7 @@ final class ProgressBar: Sendable {
         self.total = total
         self.unit = unit
         self.form = form
+        if form != .none { show(0, 0) }
     }
 
     /// Adds to what is done.
@@ -72,28 +73,46 @@ final class ProgressBar: Sendable {
     }
 
     private func show(_ done: Int, _ seconds: Double) {
-        let share = total > 0 ? min(1, Double(done) / Double(total)) : 0
         let rate = seconds > 0 ? Double(done) / seconds : 0
-        let left = rate > 0 && total > done ? Double(total - done) / rate : 0
         switch form {
         case .bar:
-            let width = 24
-            let full = Int(share * Double(width))
-            let bar =
-                String(repeating: "█", count: full)
-                + String(repeating: "░", count: width - full)
-            write(
-                "\r\u{1B}[K\(what) \(bar) \(Int(share * 100)) %  \(amount(rate))/s  "
-                    + "\(WriteBehindText.duration(seconds: left)) left")
+            write("\r\u{1B}[K\(what) \(share(done))\(amount(rate))/s\(left(done, rate))")
         case .json:
             write(
                 JSON.object([
                     ("progress", .string(what)), ("unit", .string(unit.rawValue)),
-                    ("done", .number(done)), ("total", .number(total)),
-                    ("perSecond", .number(rate.rounded())), ("secondsLeft", .number(left)),
+                    ("done", .number(done)), ("total", total > 0 ? .number(total) : .null),
+                    ("perSecond", .number(rate.rounded())),
+                    (
+                        "secondsLeft",
+                        .optional(secondsLeft(done, rate)) { .number($0) }
+                    ),
                 ]).text + "\n")
         case .auto, .none: break
         }
+    }
+
+    /// A bar, or a plain number if the total is not known.
+    private func share(_ done: Int) -> String {
+        guard total > 0 else {
+            return amount(Double(done)) + (unit == .bytes ? "" : " \(unit.rawValue)") + ", "
+        }
+        let share = min(1, Double(done) / Double(total))
+        let width = 24
+        let full = Int(share * Double(width))
+        return String(repeating: "█", count: full)
+            + String(repeating: "░", count: width - full) + " \(Int(share * 100)) %  "
+    }
+
+    /// nil where it is not known, or all is done.
+    private func secondsLeft(_ done: Int, _ rate: Double) -> Double? {
+        rate > 0 && total > done ? Double(total - done) / rate : nil
+    }
+
+    /// Less than a second is not shown.
+    private func left(_ done: Int, _ rate: Double) -> String {
+        guard let seconds = secondsLeft(done, rate), seconds >= 1 else { return "" }
+        return "  \(WriteBehindText.duration(seconds: seconds)) left"
     }
 
     private func amount(_ value: Double) -> String {

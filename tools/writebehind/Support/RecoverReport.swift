@@ -7,7 +7,7 @@ import WriteBehind
 struct RecoverReport {
     private let isJSON: Bool
     private var output = Output()
-    private var fields: [(String, JSON)] = [("v", .number(1))]
+    var fields: [(String, JSON)] = [("v", .number(1))]
     private var differing: [String] = []
     private var isFinished = false
 
@@ -199,11 +199,11 @@ struct RecoverReport {
 
     // MARK: output
 
-    private mutating func head(_ text: String) {
+    mutating func head(_ text: String) {
         if !isJSON { output.line(text.bold) }
     }
 
-    private mutating func item(_ text: String) {
+    mutating func item(_ text: String) {
         if !isJSON { output.line("  " + text) }
     }
 

@@ -17,6 +17,7 @@ extension StatsReport {
             <p class="sub">\(Self.escaped(subtitle))</p>
             <section class="tiles">\(tiles)</section>
             <h2>Records over time</h2>\(ratePlot)
+            <h2>By table</h2>\(sizeTable)
             <h2>By table and operation</h2>\(tablePlot)
             <h2>Hottest rows</h2>\(hottestPlot)
             <h2>What merging by row saves the database</h2>\(savingPlot)
@@ -33,12 +34,13 @@ extension StatsReport {
         border-radius:.5rem;padding:.7rem 1rem}.tile b{display:block;font-size:1.35rem;\
         font-variant-numeric:tabular-nums}.tile span{color:#64707d}svg{width:100%;height:auto;\
         display:block}svg text{font:12px system-ui,sans-serif;fill:#64707d}table{width:100%;\
-        border-collapse:collapse;font-variant-numeric:tabular-nums}td{padding:.25rem .5rem;\
-        border-bottom:1px solid #e8edf2}td.n{text-align:right;white-space:nowrap}\
+        border-collapse:collapse;font-variant-numeric:tabular-nums}td,th{padding:.25rem .5rem;\
+        border-bottom:1px solid #e8edf2;text-align:left}th{color:#64707d;font-weight:500}\
+        td.n,th.n{text-align:right;white-space:nowrap}tr.all td{font-weight:600}\
         td.row{overflow-wrap:anywhere}td.bar{width:40%}\
         .fill{height:.8rem;border-radius:.2rem;background:#2f7ed8;min-width:2px}\
         @media(prefers-color-scheme:dark){body{background:#11161c;color:#e3e9ef}\
-        .tile{background:#1b232c}td{border-color:#26313c}}
+        .tile{background:#1b232c}td,th{border-color:#26313c}}
         """
 
     private static func escaped(_ text: String) -> String {
@@ -67,11 +69,16 @@ extension StatsReport {
     private var ratePlot: String {
         let rate = statistics.rate(steps: 240)
         guard let peak = rate.counts.max(), peak > 0 else { return "<p>none</p>" }
-        let (width, height, left, bottom) = (960.0, 240.0, 70.0, 24.0)
+        let perSecond = 1000 / Double(rate.stepMilliseconds)
+        let top = Self.roundedUp(Double(peak) * perSecond)
+        // Of the labels, none may be wider than the room beside the plot.
+        let labels = [1.0, 0.5].map { (share: $0, text: Self.rate(top * $0)) }
+        let left = 16 + 7.5 * Double(labels.map(\.text.count).max() ?? 0)
+        let (width, height, bottom) = (960.0, 240.0, 24.0)
         let plotHeight = height - bottom - 14
         let step = (width - left) / Double(rate.counts.count)
         let bars = rate.counts.enumerated().filter { $0.element > 0 }.map { index, count in
-            let bar = max(1, plotHeight * Double(count) / Double(peak))
+            let bar = max(1, plotHeight * Double(count) * perSecond / top)
             return "<rect x=\"\(Self.number(left + Double(index) * step))\" "
                 + "y=\"\(Self.number(height - bottom - bar))\" "
                 + "width=\"\(Self.number(max(0.5, step * 0.9)))\" height=\"\(Self.number(bar))\">"
@@ -79,12 +86,10 @@ extension StatsReport {
                 + Self.escaped(clock.full(rate.start + UInt64(index) * rate.stepMilliseconds))
                 + ": \(WriteBehindText.count(count)) records</title></rect>"
         }
-        let perSecond = 1000 / Double(rate.stepMilliseconds)
-        let lines = [1.0, 0.5].map { share in
+        let lines = labels.map { share, label in
             let y = height - bottom - plotHeight * share
-            let label = WriteBehindText.count(Int(Double(peak) * perSecond * share))
             return "<line x1=\"\(left)\" x2=\"\(width)\" y1=\"\(y)\" y2=\"\(y)\"/>"
-                + "<text x=\"\(left - 8)\" y=\"\(y + 4)\" text-anchor=\"end\">\(label)/s</text>"
+                + "<text x=\"\(left - 8)\" y=\"\(y + 4)\" text-anchor=\"end\">\(label)</text>"
         }
         let end = rate.start + UInt64(rate.counts.count) * rate.stepMilliseconds
         return """
@@ -97,12 +102,27 @@ extension StatsReport {
             """
     }
 
+    /// 1, 2 or 5 times a power of ten: what an axis ends with.
+    static func roundedUp(_ value: Double) -> Double {
+        guard value > 0 else { return 1 }
+        var power = 1.0
+        while power * 10 <= value { power *= 10 }
+        while power > value { power /= 10 }
+        return [1, 2, 5, 10].map { $0 * power }.first { $0 >= value * 0.999_999 } ?? value
+    }
+
+    private static func rate(_ value: Double) -> String {
+        (value >= 10
+            ? WriteBehindText.count(Int(value.rounded())) : WriteBehindText.fixed(value, 1)) + "/s"
+    }
+
     private static func number(_ value: Double) -> String { WriteBehindText.fixed(value, 2) }
 
     private var tablePlot: String {
         let lines = statistics.lines
         let most = lines.map(\.pile.records).max() ?? 1
         return Self.table(
+            ["table and operation", "bytes", "records"],
             lines.map { line in
                 let name =
                     line.table.isEmpty ? line.operation : "\(plain(line.table)) \(line.operation)"
@@ -113,30 +133,62 @@ extension StatsReport {
             })
     }
 
+    private var sizeTable: String {
+        let rows = tableSizes.map {
+            Self.sizeRow(plain($0.table), $0.log, $0.database, "")
+        }
+        let all = Self.sizeRow("all", statistics.total, sizes?.total, " class=\"all\"")
+        return "<table>" + Self.head(["table", "records", "in the log", "in the database"])
+            + "<tbody>\(rows.joined())\(all)</tbody></table>"
+    }
+
+    private static func sizeRow(
+        _ name: String, _ log: LogStatistics.Pile, _ database: Int?, _ mark: String
+    ) -> String {
+        let numbers = [
+            WriteBehindText.count(log.records), WriteBehindText.bytes(Int(log.bytes)),
+            database.map(WriteBehindText.bytes) ?? "",
+        ]
+        return "<tr\(mark)><td class=\"row\">\(escaped(name))</td>"
+            + numbers.map { "<td class=\"n\">\($0)</td>" }.joined() + "</tr>"
+    }
+
+    /// The first column is a name, the others are numbers; a bar has no title.
+    private static func head(_ titles: [String]) -> String {
+        let cells = titles.enumerated().map {
+            "<th scope=\"col\"\($0.offset == 0 ? "" : " class=\"n\"")>\($0.element)</th>"
+        }
+        return "<thead><tr>\(cells.joined())</tr></thead>"
+    }
+
     private var hottestPlot: String {
         let rows = statistics.hottest(max(1, hottest))
         guard let most = rows.first?.records else { return "<p>none</p>" }
         return Self.table(
+            ["row", "", "records"],
             rows.map { ($0.row, "", $0.records, Double($0.records) / Double(max(1, most))) })
     }
 
     private var savingPlot: String {
         Self.table(
+            ["records merged by row", "saved", "changes left"],
             statistics.windows.map { window in
                 let share = Double(window.records - window.changes) / Double(max(1, window.records))
                 return (
-                    "merged \(window.name)", WriteBehindText.fixed(100 * share, 1) + " % saved",
+                    window.name, WriteBehindText.fixed(100 * share, 1) + " % saved",
                     window.changes, share
                 )
             })
     }
 
-    private static func table(_ rows: [(String, String, UInt64, Double)]) -> String {
+    private static func table(
+        _ titles: [String], _ rows: [(String, String, UInt64, Double)]
+    ) -> String {
         let cells = rows.map { name, note, count, share in
             "<tr><td class=\"row\">\(escaped(name))</td><td class=\"n\">\(note)</td>"
                 + "<td class=\"n\">\(WriteBehindText.count(count))</td><td class=\"bar\">"
                 + "<div class=\"fill\" style=\"width:\(number(100 * share))%\"></div></td></tr>"
         }
-        return "<table>\(cells.joined())</table>"
+        return "<table>\(head(titles + [""]))<tbody>\(cells.joined())</tbody></table>"
     }
 }

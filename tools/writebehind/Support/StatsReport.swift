@@ -9,16 +9,22 @@ struct StatsReport {
     let store: StoreInspection
     let clock: Clock
     let hottest: Int
+    /// nil where there is no database that can be read.
+    let sizes: TableSizes?
 
-    init(_ statistics: LogStatistics, store: StoreInspection, clock: Clock, hottest: Int) {
+    init(
+        _ statistics: LogStatistics, store: StoreInspection, clock: Clock, hottest: Int,
+        sizes: TableSizes?
+    ) {
         self.statistics = statistics
+        self.sizes = sizes
         self.store = store
         self.clock = clock
         self.hottest = hottest
     }
 
     func lines(width: Int) -> [String] {
-        var lines = [summary, ""] + tables.lines
+        var lines = [summary, ""] + tables.lines + ["", "by table".bold] + bySize.lines
         let rows = statistics.hottest(hottest)
         if !rows.isEmpty {
             lines += ["", "hottest rows".bold]
@@ -62,6 +68,54 @@ struct StatsReport {
             ])
         }
         return table
+    }
+
+    private var bySize: TextTable {
+        var table = TextTable([
+            .init(title: "records"), .init(title: "in the log"), .init(title: "in the database"),
+            .init(title: "table", isNumber: false),
+        ])
+        for size in tableSizes {
+            table.append([
+                WriteBehindText.count(size.log.records),
+                WriteBehindText.bytes(Int(size.log.bytes)),
+                size.database.map(WriteBehindText.bytes) ?? "-", plain(size.table),
+            ])
+        }
+        table.append([
+            WriteBehindText.count(statistics.total.records),
+            WriteBehindText.bytes(Int(statistics.total.bytes)),
+            sizes.map { WriteBehindText.bytes($0.total) } ?? "-", "all",
+        ])
+        return table
+    }
+
+    struct TableSize {
+        var table: String
+        var log: LogStatistics.Pile
+        /// nil where the database has no such table.
+        var database: Int?
+    }
+
+    /// The tables of log and database, and what is neither's.
+    var tableSizes: [TableSize] {
+        var found: [String: TableSize] = [:]
+        for line in statistics.lines {
+            found[line.table, default: TableSize(table: line.table, log: .init())].log.add(
+                line.pile)
+        }
+        for size in sizes?.tables ?? [] {
+            found[size.table, default: TableSize(table: size.table, log: .init())].database =
+                size.bytes
+        }
+        func weight(_ size: TableSize) -> UInt64 {
+            size.log.bytes + UInt64(size.database ?? 0)
+        }
+        var all = found.values.sorted {
+            (weight($1), $0.table) < (weight($0), $1.table)
+        }
+        for index in all.indices where all[index].table.isEmpty { all[index].table = "(no table)" }
+        return all
     }
 
     private func saving(_ window: LogStatistics.Window) -> String {
@@ -114,6 +168,8 @@ struct StatsReport {
                         ])
                     })
             ),
+            ("sizes", .array(tableSizes.map(size))),
+            ("databaseBytes", .optional(sizes?.total) { .number($0) }),
             (
                 "hottest",
                 .array(
@@ -139,6 +195,14 @@ struct StatsReport {
                     ("records", .array(rate.counts.map { .number($0) })),
                 ])
             ),
+        ])
+    }
+
+    private func size(_ size: TableSize) -> JSON {
+        .object([
+            ("table", .string(size.table)), ("records", .number(size.log.records)),
+            ("logBytes", .number(size.log.bytes)),
+            ("databaseBytes", .optional(size.database) { .number($0) }),
         ])
     }
 }

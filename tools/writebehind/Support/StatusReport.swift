@@ -5,7 +5,8 @@ import WriteBehind
 
 /// What `status` says, in words and as JSON.
 enum StatusReport {
-    static func lines(_ summary: StoreSummary, _ clock: Clock) -> [String] {
+    static func lines(_ look: StatusLook, _ clock: Clock, width: Int) -> [String] {
+        let summary = look.summary
         let store = summary.store
         var rows: [(String, String)] = [
             (
@@ -15,30 +16,122 @@ enum StatusReport {
                         ? "no identity yet; the next open makes it"
                         : store.identity.uuid.uuidString.lowercased())
             ),
-            ("state", state(summary)), ("log", log(summary)),
+            ("state", state(look)), ("log", log(summary)),
         ]
         if let time = summary.lastTime {
-            rows.append(("last write", "\(clock.full(time)), \(age(time)) ago"))
+            rows.append(("last write", "\(clock.full(time)), \(age(time)) ago" + lately(summary)))
         }
         rows.append(("durable", "#\(store.durable)" + staged(summary)))
         rows.append(("database", database(summary)))
+        for cause in look.diagnosis.causes { rows.append(("because", text(cause, clock))) }
+        if let rates = look.rates { rows.append(("rates", text(rates, summary))) }
         rows.append(("snapshots", snapshots(summary)))
         rows.append(("quarantine", quarantine(summary)))
+        if let room = summary.room { rows.append(("room", text(room))) }
         if let error = lastError(summary) {
             rows.append(("last error", escapingControls(error).red))
         }
-        return rows.map { padded($0, 11).lightBlack + $1 }
+        rows.append(("unchecked", "checksums; `writebehind verify` checks them"))
+        return rows.flatMap { laidOut($0, $1, width: width) }
+            + (look.tables.map { [""] + table($0).lines } ?? [])
     }
 
-    private static func state(_ summary: StoreSummary) -> String {
-        let store = summary.store
+    /// A title and a text that is broken between words where the terminal ends.
+    static func laidOut(_ title: String, _ text: String, width: Int) -> [String] {
+        let room = max(20, width - 11)
+        var (lines, length) = ([""], 0)
+        for word in text.split(separator: " ", omittingEmptySubsequences: false) {
+            if length > 0, length + 1 + visibleLength(word) > room {
+                lines.append("")
+                length = 0
+            }
+            if length > 0 { lines[lines.count - 1] += " " }
+            lines[lines.count - 1] += word
+            length += visibleLength(word) + (length > 0 ? 1 : 0)
+        }
+        return lines.enumerated().map {
+            padded($0.offset == 0 ? title : "", 11).lightBlack + $0.element
+        }
+    }
+
+    /// Without the colours.
+    private static func visibleLength(_ text: Substring) -> Int {
+        text.replacing(/\u{1B}\[[0-9;]*m/, with: "").count
+    }
+
+    /// All in one line, for files and pipes.
+    static func line(_ look: StatusLook, _ clock: Clock) -> String {
+        let summary = look.summary
+        var parts = [
+            clock.full(summary.time),
+            look.diagnosis.isStalled ? "stalled" : stateWord(summary.store),
+            "durable #\(summary.store.durable)",
+        ]
+        if let contents = summary.store.database.contents {
+            parts.append("database #\(contents.watermark.sequence)")
+        }
+        if let lag = summary.lag {
+            parts.append("behind \(WriteBehindText.count(lag.records))")
+            if let since = lag.since, lag.records > 0 { parts.append("oldest \(age(since))") }
+        }
+        if let rates = look.rates { parts.append(text(rates, summary)) }
+        parts += look.diagnosis.causes.map { "because \(text($0, clock))" }
+        return parts.joined(separator: "; ")
+    }
+
+    private static func text(_ cause: StoreDiagnosis.Cause, _ clock: Clock) -> String {
+        let since = cause.since.map { "; since \(clock.full($0).dropLast(4)), \(age($0))" } ?? ""
+        return WriteBehindText.message(cause.text + since).yellow
+    }
+
+    private static func text(_ rates: StoreRates, _ summary: StoreSummary) -> String {
+        func rate(_ value: Double) -> String { WriteBehindText.count(Int(value.rounded())) + "/s" }
+        let both = "written \(rate(rates.written)), applied \(rate(rates.applied))"
+        guard let lag = summary.lag, lag.records > 0 else { return both }
+        guard let seconds = rates.secondsToCatchUp else {
+            return both + "; " + "it does not catch up at this rate".yellow
+        }
+        return both + "; caught up in \(WriteBehindText.duration(seconds: seconds))"
+    }
+
+    /// What was written in the last seconds.
+    private static func lately(_ summary: StoreSummary) -> String {
+        guard summary.store.isLive, summary.recentRecords > 0 else { return "" }
+        let seconds = StoreSummary.recently / 1000
+        return "; \(WriteBehindText.count(summary.recentRecords / seconds)) a second in the last "
+            + "\(seconds) s"
+    }
+
+    private static func text(_ room: DiskRoom) -> String {
+        let text =
+            "\(WriteBehindText.bytes(Int(clamping: room.free))) free of "
+            + WriteBehindText.bytes(Int(clamping: room.total))
+        return room.isFull ? text.red : text
+    }
+
+    private static func table(_ sizes: TableSizes) -> TextTable {
+        var table = TextTable([
+            .init(title: "in the database"),
+            .init(title: "table, with its indices", isNumber: false),
+        ])
+        for size in sizes.tables {
+            table.append([WriteBehindText.bytes(size.bytes), plain(size.table)])
+        }
+        table.append([WriteBehindText.bytes(sizes.free), "(free pages)"])
+        table.append([WriteBehindText.bytes(sizes.total), "all"])
+        return table
+    }
+
+    private static func state(_ look: StatusLook) -> String {
+        let store = look.summary.store
         switch store.state {
         case _ where store.damage != nil:
             return "corrupt: ".red.bold + "it opens for reading only; see `writebehind recover`"
         case _ where store.isTorn:
             return "torn: ".yellow.bold + "its writer ended badly; the next open recovers it"
         case .live(let process):
-            return "live".green.bold + (process.map { ", written by process \($0)" } ?? "")
+            let word = look.diagnosis.isStalled ? "stalled".red.bold : "live".green.bold
+            return word + (process.map { ", written by process \(ProcessLook($0).name)" } ?? "")
         case .closed: return "closed cleanly"
         case .ended:
             return "not closed: ".yellow.bold + "its writer died; the next open recovers it"
@@ -89,9 +182,13 @@ enum StatusReport {
     }
 
     private static func quarantine(_ summary: StoreSummary) -> String {
-        let commits = summary.store.database.contents?.quarantine.commitCount ?? 0
+        let quarantine = summary.store.database.contents?.quarantine
+        let commits = quarantine?.commitCount ?? 0
+        let rows = WriteBehindText.counted(quarantine?.held.count ?? 0, "row")
         var parts = [
-            commits == 0 ? "no commits" : WriteBehindText.counted(commits, "commit").yellow
+            commits == 0
+                ? "no commits"
+                : (WriteBehindText.counted(commits, "commit") + " that hold \(rows)").yellow
         ]
         if summary.keptFiles.count > 0 {
             parts.append(
@@ -120,7 +217,8 @@ enum StatusReport {
 
     // MARK: JSON
 
-    static func json(_ summary: StoreSummary) -> JSON {
+    static func json(_ look: StatusLook) -> JSON {
+        let summary = look.summary
         let store = summary.store
         let contents = store.database.contents
         return .object([
@@ -145,7 +243,50 @@ enum StatusReport {
             ("segments", .number(summary.segments.count)),
             ("snapshots", .array(summary.snapshots.map { .number($0.sequence) })),
             ("quarantined", .optional(contents?.quarantine.commitCount) { .number($0) }),
+            ("quarantinedRows", .optional(contents?.quarantine.held.count) { .number($0) }),
             ("lastError", .optional(lastError(summary)) { .string($0) }),
+            ("time", .time(summary.time)),
+            ("appliedAt", .optional(summary.appliedAt) { .time($0) }),
+            ("stalled", .bool(look.diagnosis.isStalled)),
+            ("causes", .array(look.diagnosis.causes.map(cause))),
+            ("recentRecords", .number(summary.recentRecords)),
+            ("rates", .optional(look.rates, rates)),
+            (
+                "room",
+                .optional(summary.room) {
+                    .object([("free", .number($0.free)), ("total", .number($0.total))])
+                }
+            ),
+            ("tables", .optional(look.tables, tables)), ("checksumsChecked", .bool(false)),
+        ])
+    }
+
+    private static func cause(_ cause: StoreDiagnosis.Cause) -> JSON {
+        .object([
+            ("cause", .string(cause.kind.rawValue)),
+            ("text", .string(WriteBehindText.message(cause.text))),
+            ("since", .optional(cause.since) { .time($0) }),
+            ("process", .optional(cause.process) { .number($0) }),
+        ])
+    }
+
+    private static func rates(_ rates: StoreRates) -> JSON {
+        .object([
+            ("written", .number(rates.written)), ("applied", .number(rates.applied)),
+            ("secondsToCatchUp", .optional(rates.secondsToCatchUp) { .number($0) }),
+        ])
+    }
+
+    private static func tables(_ sizes: TableSizes) -> JSON {
+        .object([
+            (
+                "sizes",
+                .array(
+                    sizes.tables.map {
+                        .object([("table", .string($0.table)), ("bytes", .number($0.bytes))])
+                    })
+            ),
+            ("free", .number(sizes.free)), ("total", .number(sizes.total)),
         ])
     }
 

@@ -1,0 +1,67 @@
+import EventLog
+import Foundation
+
+/// Keeps ``WriterReport`` current while the store is not well, and carries out the tool's requests.
+///
+/// It has a thread of its own, because its calls may hang with the disk, and the watchdog must report just that.
+final class Reporter: Sendable {
+    private struct State {
+        var since: UInt64?
+        /// Whether there may be a report of an earlier life.
+        var mayBeThere = true
+    }
+
+    private let engine: Engine
+    private let layout: StoreLayout
+    private let health: @Sendable () -> Health
+    private let retry: @Sendable () throws -> Quarantine.Retried
+    private let state = Lock(State())
+
+    /// How often it looks, nanoseconds.
+    static let interval: UInt64 = 1_000_000_000
+
+    init(
+        _ store: OpenStore, health: @escaping @Sendable () -> Health,
+        retry: @escaping @Sendable () throws -> Quarantine.Retried
+    ) {
+        engine = store.engine
+        layout = store.layout
+        self.health = health
+        self.retry = retry
+    }
+
+    func step() -> Worker.Next {
+        // An error here (the disk is full, the directory is gone) is not reported: health and the logger say the
+        // same as the report, and readers see how old it is.
+        try? report()
+        try? answer()
+        return .wait(nanoseconds: Self.interval)
+    }
+
+    private func report() throws {
+        let health = health()
+        let now = engine.time.wallMilliseconds()
+        let disk = engine.log.environment.disk
+        guard health.verdict != .healthy else {
+            guard state.withLock({ $0.since != nil || $0.mayBeThere }) else { return }
+            try WriterReport.remove(layout, on: disk)
+            state.withLock { $0 = State(since: nil, mayBeThere: false) }
+            return
+        }
+        let since = state.withLock { state in
+            state.since = state.since ?? now
+            return state.since ?? now
+        }
+        try WriterReport(
+            process: ProcessInfo.processInfo.processIdentifier, time: now, since: since,
+            verdict: health.verdict.rawValue, causes: health.causes
+        ).write(layout, on: disk)
+    }
+
+    private func answer() throws {
+        try RetryRequest.serve(layout, on: engine.log.environment.disk, retry)
+    }
+
+    /// Removes the report when the store is closed.
+    func end() { try? WriterReport.remove(layout, on: engine.log.environment.disk) }
+}
