@@ -4,7 +4,7 @@ import GRDB
 import Testing
 import WriteBehind
 
-/// `verify --database`, `recover` and opening judge a database alike, and reading it changes nothing beside it.
+/// `status`, `verify --database`, `recover` and opening judge a database alike, and reading it changes nothing beside it.
 @Suite struct DatabaseJudgementTests {
     private func names(_ fixture: Fixture) throws -> [String] {
         try FileManager.default.contentsOfDirectory(atPath: fixture.path).sorted()
@@ -37,6 +37,8 @@ import WriteBehind
         #expect(verify.status == 5, "\(verify.output)\(verify.errors)")
         #expect(try verdict(verify) == "corrupt")
         #expect(verify.errors.isEmpty)
+        let status = try Tool.run("status", fixture.path)
+        #expect(status.status == 5 && status.output.contains("cannot serve"), "\(status)")
         let plan = try Tool.run("recover", fixture.path)
         #expect(plan.status == 5)
         #expect(plan.output.contains("the database cannot serve"), "\(plan.output)")
@@ -106,6 +108,7 @@ import WriteBehind
         let verify = try Tool.run("verify", fixture.path, "--database")
         #expect(verify.status == 5, "another program's: \(verify.output)\(verify.errors)")
         #expect(verify.output.contains("it belongs to another store"), "\(verify.output)")
+        #expect(try Tool.run("status", fixture.path).status == 5)
         #expect(try Tool.run("recover", fixture.path).status == 5)
         #expect(try names(fixture) == before)
     }
@@ -154,9 +157,33 @@ import WriteBehind
             #expect(result.status == 3, "\(command): \(result.output)\(result.errors)")
             #expect(result.output.contains("cannot be compared"), "\(result.output)")
         }
+        #expect(try Tool.run("status", fixture.path).status == 3)
         let applied = try Tool.run("recover", fixture.path, "--apply")
         #expect(applied.status == 0, "\(applied.output)\(applied.errors)")
         #expect(try Tool.run("verify", fixture.path, "--database").status == 0)
+    }
+
+    @Test func aDatabaseOfAnotherHistoryIsCalledSoByAll() async throws {
+        let fixture = try await Fixture.closed()
+        let other = Fixture()
+        try FileManager.default.copyItem(atPath: fixture.path, toPath: other.path)
+        for (number, store) in [(50, fixture), (51, other)] {
+            try store.open().table(Flight.self).put(Flight(number, "AA"))
+            try await store.close()
+        }
+        try FileManager.default.removeItem(atPath: fixture.path + "/database.sqlite")
+        try FileManager.default.moveItem(
+            atPath: other.path + "/database.sqlite", toPath: fixture.path + "/database.sqlite")
+        for command in [["status"], ["verify", "--database"], ["recover"]] {
+            let result = try Tool.run([command[0], fixture.path] + command.dropFirst())
+            #expect(result.status == 5, "\(command): \(result)")
+            let words = result.output.split(whereSeparator: \.isWhitespace).joined(separator: " ")
+            #expect(words.contains("belongs to another history than the log"), "\(words)")
+        }
+        _ = try fixture.open()
+        try await fixture.close()
+        #expect(try names(fixture).contains { $0.contains("other-history") })
+        #expect(try Tool.run("status", fixture.path).status == 0)
     }
 
     @Test func aDamagedSnapshotIsToldAndRemade() async throws {

@@ -74,7 +74,7 @@ import WriteBehind
         let text = try Tool.run("log", fixture.path, "--changed", "delay", "--from", "11")
         #expect(Self.sequences(text) == "#11 #12 #13 #15 #17 #18", "\(text.output)")
         #expect(text.lines[0].hasSuffix(#"put carrier="B6" delay=9 (new) note=NULL"#))
-        #expect(text.lines[1].hasSuffix("flight[3] update delay=100 (was 3)"))
+        #expect(text.lines[1].hasSuffix("flight[3] patch delay=100 (was 3)"))
         #expect(text.lines[2].hasSuffix("flight[4] delete delay (was 4)"))
         #expect(text.lines[5].contains("delay=7 (new)"))
         let json = try Tool.run(
@@ -108,7 +108,7 @@ import WriteBehind
         try await fixture.close()
         try fixture.deleteOldestSegment()
         let result = try Tool.run("log", fixture.path, "--changed", "delay")
-        #expect(result.lines.last?.hasSuffix("update delay=50 (was 5)") == true, "\(result)")
+        #expect(result.lines.last?.hasSuffix("patch delay=50 (was 5)") == true, "\(result)")
     }
 
     /// By key, and by what keys begin with, exactly the records are found that a reader of all would choose.

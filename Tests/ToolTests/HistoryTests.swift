@@ -8,7 +8,7 @@ import WriteBehind
         let result = try Tool.run("history", fixture.path, "flight", "3")
         #expect(result.status == 0, "\(result.errors)")
         #expect(result.lines.count == 2)
-        #expect(result.lines[1].hasSuffix("update delay=100 (was 3)"))
+        #expect(result.lines[1].hasSuffix("patch delay=100 (was 3)"))
         let json = try Tool.run("history", fixture.path, "flight", "4", "--json")
         #expect(json.lines.count == 2)
         #expect(json.lines[1].contains(#""operation":"delete""#))

@@ -11,7 +11,7 @@ import WriteBehind
         #expect(result.lines.count == 13)
         #expect(result.lines[0].contains(" flight define (number integer key, carrier text"))
         #expect(result.lines[0].hasPrefix("#1  20"), "the first line has the date")
-        #expect(result.lines[11].hasSuffix(" flight[3] update delay=100"))
+        #expect(result.lines[11].hasSuffix(" flight[3] patch delay=100"))
         #expect(result.lines[12].hasSuffix(" flight[4] delete"))
         #expect(try fixture.contents() == before, "reading changes nothing")
     }
@@ -40,7 +40,7 @@ import WriteBehind
     @Test func jsonAndCSVAreForPrograms() async throws {
         let fixture = try await Fixture.closed()
         let json = try Tool.run(
-            "log", fixture.path, "--json", "--key", "3", "--operation", "update")
+            "log", fixture.path, "--json", "--key", "3", "--operation", "patch")
         let object =
             try JSONSerialization.jsonObject(with: Data(json.output.utf8)) as? [String: Any]
         #expect(object?["v"] as? Int == 1)

@@ -6,7 +6,7 @@ import WriteBehind
 /// `writebehind undo`, on the fixture's twelve changes of flights.
 @Suite struct UndoTests {
     @Test(arguments: [
-        (["12"], "flight[3] update delay=3"), (["#12"], "flight[3] update delay=3"),
+        (["12"], "flight[3] patch delay=3"), (["#12"], "flight[3] patch delay=3"),
         (["13"], "flight[4] put carrier=\"UA\" delay=4 note=NULL"), (["2"], "flight[0] delete"),
     ])
     func whatTakesACommitBackIsPrintedAndNothingWritten(sequence: [String], line: String)
@@ -45,7 +45,7 @@ import WriteBehind
         #expect(plan.status == 3)
         #expect(
             plan.lines == [
-                #"{"v":1,"operation":"update","table":"flight","key":{"number":3},"values":{"delay":3}}"#
+                #"{"v":1,"operation":"patch","table":"flight","key":{"number":3},"values":{"delay":3}}"#
             ])
         #expect(plan.errors.contains("#14 changed flight[3] since"))
         let refused = try Tool.run("undo", fixture.path, "12", "--apply")
@@ -154,7 +154,7 @@ import WriteBehind
             case 1..<5: try commit.delete([key])
             default: try commit.put([key, number, .null] + more)
             }
-            // An update needs its row.
+            // A patch needs its row.
             if Bool.random(using: &random) {
                 try commit.put([key, number, .text("x")] + more)
                 try commit.update([key], [0: .integer(9), 1: .null])

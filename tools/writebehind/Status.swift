@@ -13,11 +13,11 @@ struct Status: ParsableCommand {
             who has it locked, a full disk, a stopped or dead writer, and what the
             writer itself reports. Checksums are not checked; `verify` does that.
 
-            Ends with 0 when all is well; 3 when something waits for you (quarantine, an
-            unreadable database, a database that is behind while no process has the
-            store open); 4 when the log is torn; 5 when it is damaged; 9 when it is stalled:
-            a writer has the store open, and records wait longer than --stalled-after
-            while nothing is applied, or the writer says so.
+            Ends with 0 when all is well; 3 when something waits for you (quarantine, a
+            database that cannot be read, or is behind while no process has the store
+            open); 4 when the log is torn; 5 when log or database are damaged; 9 when
+            it is stalled: a writer has the store open, and records wait longer than
+            --stalled-after while nothing is applied, or the writer says so.
 
             --watch redraws until interrupted; where the output is no terminal, it
             prints a line for each look. It goes on while the store is opened, closed,
@@ -84,30 +84,39 @@ struct Status: ParsableCommand {
     func look() throws -> StatusLook {
         let summary = try StoreSummary(try store.inspect())
         return StatusLook(
-            summary: summary,
+            summary: summary, database: try Self.judge(summary.store),
             diagnosis: StoreDiagnosis(summary, stalledAfter: UInt64(stalledAfter * 1000)),
             tables: tables && summary.store.database.contents != nil
                 ? try TableSizes(summary.store) : nil)
+    }
+
+    /// nil for a database that cannot be read now, which says nothing of it.
+    private static func judge(_ store: StoreInspection) throws -> DatabaseJudgement? {
+        do {
+            return try DatabaseJudgement(withoutRowsOf: store)
+        } catch is SinkError {
+            return nil
+        }
     }
 
     static func exitStatus(_ look: StatusLook) -> ExitStatus {
         let store = look.summary.store
         let status = ExitStatus(store)
         guard status == .done else { return status }
+        if look.database?.severity == .corrupt { return .corrupt }
         if look.diagnosis.isStalled { return .stalled }
-        switch store.database.state {
-        case .unreadable, .foreign: return .warnings
-        case .missing: return .done
-        case .readable(let contents):
-            let isUnattended = look.diagnosis.causes.contains { $0.kind == .unattended }
-            return contents.quarantined.isEmpty && !isUnattended ? .done : .warnings
-        }
+        let isUnattended = look.diagnosis.causes.contains { $0.kind == .unattended }
+        let holdsRefused = store.database.contents.map { !$0.quarantined.isEmpty } ?? false
+        return look.database?.severity == nil && look.database != nil && !isUnattended
+            && !holdsRefused ? .done : .warnings
     }
 }
 
 /// One look at a store.
 struct StatusLook {
     var summary: StoreSummary
+    /// nil where it cannot be read.
+    var database: DatabaseJudgement?
     var diagnosis: StoreDiagnosis
     var tables: TableSizes?
     /// Since the look before.

@@ -1,6 +1,7 @@
 package import EventLog
 
-/// What a store's database is worth beside its log: one judgement for `verify`, `recover` and what opening does.
+/// What a store's database is worth beside its log: one judgement for `status`, `verify`, `recover` and what opening
+/// does.
 package enum DatabaseJudgement: Sendable {
     case missing
     /// It is another store's, or no store's.
@@ -15,6 +16,8 @@ package enum DatabaseJudgement: Sendable {
     case outdated(watermark: UInt64, reason: String)
     /// Neither log nor snapshots tell what it must hold; it can be brought up to date all the same.
     case incomparable(watermark: UInt64, reason: String)
+    /// Its watermark belongs to the log. No rows were compared.
+    case uncompared(watermark: UInt64)
     /// Every row was compared.
     case compared(DatabaseVerification)
 
@@ -28,23 +31,45 @@ package enum DatabaseJudgement: Sendable {
         progress: (UInt64) -> Void = { _ in },
         report: (String, DatabaseVerification.Difference) -> Void
     ) throws {
+        self = try Self.judge(store) { _ in
+            let result = try DatabaseVerification(
+                store, verified: verified, progress: progress, report: report)
+            if result.isOfOtherHistory { return .otherHistory(watermark: result.watermark) }
+            if let fault = result.fault { return .damaged(reason: fault) }
+            return .compared(result)
+        }
+    }
+
+    /// Judges it without its rows, so that the time does not grow with them.
+    ///
+    /// - Throws: what keeps it from being read, as above.
+    package init(withoutRowsOf store: StoreInspection) throws {
+        self = try Self.judge(store) { watermark in
+            let sequence = watermark.sequence
+            // A writer has judged it when it opened the store, and has gone on since.
+            if store.isLive { return .uncompared(watermark: sequence) }
+            guard sequence <= store.end else { return .ahead(watermark: sequence, end: store.end) }
+            let chain = try LogReader.chain(at: sequence, store.environment)
+            return chain == watermark.chain || sequence > store.readable
+                ? .uncompared(watermark: sequence) : .otherHistory(watermark: sequence)
+        }
+    }
+
+    private static func judge(
+        _ store: StoreInspection, _ look: (Watermark) throws -> DatabaseJudgement
+    ) throws -> DatabaseJudgement {
         switch store.database.state {
-        case .missing: self = .missing
-        case .foreign: self = .foreign
+        case .missing: .missing
+        case .foreign: .foreign
         case .unreadable(let error):
-            guard error.kind == .corrupt else { throw error }
-            self = .damaged(reason: error.message)
-        case .readable(let contents):
-            self = try Self.judge(contents, store) {
-                try DatabaseVerification(
-                    store, verified: verified, progress: progress, report: report)
-            }
+            if error.kind == .corrupt { .damaged(reason: error.message) } else { throw error }
+        case .readable(let contents): try judge(contents, store, look)
         }
     }
 
     private static func judge(
         _ contents: DatabaseInspection.Contents, _ store: StoreInspection,
-        _ compare: () throws -> DatabaseVerification
+        _ look: (Watermark) throws -> DatabaseJudgement
     ) throws -> DatabaseJudgement {
         let watermark = contents.watermark.sequence
         let first = try store.first
@@ -58,10 +83,10 @@ package enum DatabaseJudgement: Sendable {
                 reason: "commit #\(refused) in its quarantine is older than the log")
         }
         do {
-            let result = try compare()
-            if result.isOfOtherHistory { return .otherHistory(watermark: result.watermark) }
-            if let fault = result.fault { return .damaged(reason: fault) }
-            return .compared(result)
+            return try look(contents.watermark)
+        } catch let error as LogError {
+            guard case .corrupt = error else { throw error }
+            return .incomparable(watermark: watermark, reason: "\(error)")
         } catch let error as HistoryError {
             // A disk that cannot be read says nothing of the database.
             if error.isOfDisk { throw error }
@@ -82,6 +107,7 @@ package enum DatabaseJudgement: Sendable {
         case .missing: nil
         case .foreign, .damaged, .otherHistory, .ahead: .corrupt
         case .outdated, .incomparable: .warning
+        case .uncompared: nil
         case .compared(let result): result.differenceCount > 0 ? .corrupt : nil
         }
     }
@@ -89,7 +115,7 @@ package enum DatabaseJudgement: Sendable {
     /// What is wrong with it as a whole; nil where its rows could be compared, or there is none.
     package var fault: String? {
         switch self {
-        case .missing, .compared: nil
+        case .missing, .uncompared, .compared: nil
         case .foreign: "it belongs to another store"
         case .damaged(let reason): reason
         case .otherHistory(let watermark):
@@ -104,7 +130,7 @@ package enum DatabaseJudgement: Sendable {
     /// Why it has to make room for another; nil where it can stay.
     package var reasonToReplace: String? {
         switch self {
-        case .missing, .incomparable: nil
+        case .missing, .incomparable, .uncompared: nil
         case .compared(let result):
             result.differenceCount > 0 ? "\(result.differenceCount) rows differ" : nil
         case .foreign, .damaged, .otherHistory, .ahead, .outdated: fault
@@ -114,7 +140,7 @@ package enum DatabaseJudgement: Sendable {
     /// What it reflects; nil where that is nothing that can be gone on from.
     package var watermark: UInt64? {
         switch self {
-        case .incomparable(let watermark, _): watermark
+        case .incomparable(let watermark, _), .uncompared(let watermark): watermark
         case .compared(let result): result.watermark
         case .missing, .foreign, .damaged, .otherHistory, .ahead, .outdated: nil
         }

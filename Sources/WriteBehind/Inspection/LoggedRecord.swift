@@ -146,11 +146,11 @@ package struct DecodedRecord: Sendable, Equatable {
 }
 
 extension Operation {
-    /// As people say it.
+    /// As Format.md names it.
     package var word: String {
         switch self {
         case .put: "put"
-        case .patch: "update"
+        case .patch: "patch"
         case .delete: "delete"
         case .clear: "clear"
         case .define: "define"

@@ -43,7 +43,7 @@ struct FilterOptions: ParsableArguments {
             first of them, for all rows that begin so.
             """)
     var key: String?
-    @Option(help: "put, update, delete, clear, define, mark or settle; may be given several times.")
+    @Option(help: "put, patch, delete, clear, define, mark or settle; may be given several times.")
     var operation: [String] = []
     @OptionGroup var conditions: ConditionOptions
 

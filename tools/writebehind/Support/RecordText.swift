@@ -36,7 +36,7 @@ struct RecordText {
 
     // MARK: for people
 
-    /// `#1042 12:01:05.123 flight[123] update departure="10:15"`
+    /// `#1042 12:01:05.123 flight[123] patch departure="10:15"`
     private mutating func text(
         _ decoded: DecodedRecord, isDurable: Bool, _ change: ColumnFollower.Change?
     ) -> String {

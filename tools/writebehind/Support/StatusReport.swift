@@ -22,7 +22,7 @@ enum StatusReport {
             rows.append(("last write", "\(clock.full(time)), \(age(time)) ago" + lately(summary)))
         }
         rows.append(("durable", "#\(store.durable)" + staged(summary)))
-        rows.append(("database", database(summary)))
+        rows.append(("database", database(look)))
         for cause in look.diagnosis.causes { rows.append(("because", text(cause, clock))) }
         if let rates = look.rates { rows.append(("rates", text(rates, summary))) }
         rows.append(("snapshots", snapshots(summary)))
@@ -156,12 +156,17 @@ enum StatusReport {
             + "in the write buffer only"
     }
 
-    private static func database(_ summary: StoreSummary) -> String {
+    private static func database(_ look: StatusLook) -> String {
+        let summary = look.summary
+        if let fault = look.database?.fault {
+            let text = WriteBehindText.message(fault)
+            return look.database?.reasonToReplace == nil ? text.yellow : "cannot serve: \(text)".red
+        }
         switch summary.store.database.state {
         case .missing: return "none yet"
         case .foreign: return "belongs to another store".red
         case .unreadable(let error):
-            return "unreadable: \(WriteBehindText.message(error.message))".red
+            return "cannot be read: \(WriteBehindText.message(error.message))".red
         case .readable(let contents):
             let size = WriteBehindText.bytes(summary.databaseBytes)
             let start = "#\(contents.watermark.sequence), \(size), "
@@ -257,6 +262,7 @@ enum StatusReport {
                     .object([("free", .number($0.free)), ("total", .number($0.total))])
                 }
             ),
+            ("databaseFault", .optional(look.database?.fault) { .string($0) }),
             ("tables", .optional(look.tables, tables)), ("checksumsChecked", .bool(false)),
         ])
     }
