@@ -1,5 +1,7 @@
 import EventLog
 import Foundation
+import Logging
+import TestSupport
 import Testing
 import WriteBehind
 
@@ -24,6 +26,22 @@ import WriteBehind
             }
         }
         #expect(faults.isEmpty, "\(faults.joined(separator: "\n"))")
+    }
+
+    /// GRDB asks SQLite for the columns of such a table, in its own way.
+    @Test(arguments: HostileNameTests.names)
+    func aTableOfNothingButItsKeyIsFilledWhateverItsName(name: String) throws {
+        let store = try SteppedStore(TemporaryStore())
+        let schema = TableSchema(name, [.key(name, .integer)])
+        let definition = try store.engine.declare(schema)
+        let key = try KeyCodec.encode([.integer(1)], schema)
+        let body = try RowCodec.encodeRow([], schema)
+        let table = UInt16(definition.id)
+        _ = try store.engine.write(.put, table: table, key: key.span, body: body.span)
+        #expect(store.materialize())
+        _ = try store.engine.write(.delete, table: table, key: key.span, body: Span())
+        #expect(store.materialize())
+        try store.close()
     }
 
     /// Names go through SQL in ways of their own where a table changes.
@@ -72,11 +90,13 @@ private final class AcceptedRows {
     private var edges: EdgeSchemas
     private var tables: [Table] = []
     private(set) var fault: String?
+    /// What the stores logged.
+    private let heard = Locked<[String]>([])
 
     init(seed: UInt64) { edges = EdgeSchemas(seed: seed) }
 
     func run() throws {
-        var store = try SteppedStore(TemporaryStore())
+        var store = try opened(TemporaryStore())
         for _ in 0..<edges.number(1...3) {
             if let definition = try declared(edges.schema(), store) {
                 tables.append(Table(definition: definition))
@@ -89,17 +109,23 @@ private final class AcceptedRows {
         try write(store)
         if edges.chance(50) { materialize(store) } else { store.flush() }
         try write(store)
-        store = try SteppedStore(store.killed())
+        store = try opened(store.killed())
         try check(store)
         // A column is added, and older rows are changed, within one block.
         try write(store)
         for index in tables.indices { try extend(index, store) }
         try write(store)
         try patch(store)
-        store = try SteppedStore(store.killed())
+        store = try opened(store.killed())
         try check(store)
         materialize(store)
         try checkStored(store)
+    }
+
+    private func opened(_ directory: TemporaryStore) throws -> SteppedStore {
+        try SteppedStore(directory) { [heard] in
+            $0.logger = Logger(label: "test") { _ in CapturingLog(heard) }
+        }
     }
 
     private func fail(_ reason: String) {
@@ -175,7 +201,9 @@ private final class AcceptedRows {
     }
 
     private func materialize(_ store: SteppedStore) {
-        if !store.materialize() { fail("the database does not catch up") }
+        if !store.materialize() {
+            fail("the database does not catch up: \(heard.withLock { $0.last ?? "" })")
+        }
         for commit in store.engine.sink.quarantine.all {
             fail("what was accepted is in quarantine: \(commit.error)")
         }

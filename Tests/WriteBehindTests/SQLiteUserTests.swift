@@ -126,13 +126,17 @@ import WriteBehind
         #expect(try fixture.strings("SELECT name FROM person") == ["Ann"])
     }
 
-    @Test(.timeLimit(.minutes(5)), arguments: ["person", "audit"])
+    @Test(.timeLimit(.minutes(5)), arguments: ["person", "audit", "\"lo\"\"g\""])
     func observationsSeeWhatIsApplied(table: String) async throws {
         let fixture = try SinkFixture()
         try fixture.user(
             """
             CREATE TABLE audit (id INTEGER);
-            CREATE TRIGGER t AFTER INSERT ON person BEGIN INSERT INTO audit VALUES (new.id); END
+            CREATE TABLE "lo""g" (id INTEGER PRIMARY KEY);
+            CREATE TRIGGER t AFTER INSERT ON person BEGIN
+              INSERT INTO audit VALUES (new.id);
+              INSERT INTO "lo""g" VALUES (new.id);
+            END
             """)
         let observation = ValueObservation.tracking { db in
             try Int.fetchOne(db, sql: "SELECT count(*) FROM \(table)") ?? -1

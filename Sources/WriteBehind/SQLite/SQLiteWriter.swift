@@ -118,7 +118,14 @@ import GRDBSQLite
         }
         for name in names {
             // Not `Table(name)`: GRDB does not escape a quote in a name.
-            try db.notifyChanges(in: SQLRequest<Row>(sql: "SELECT * FROM \(quoted(name))"))
+            do {
+                try db.notifyChanges(in: SQLRequest<Row>(sql: "SELECT * FROM \(quoted(name))"))
+            } catch is DatabaseError {
+                // Of a table that has nothing but a rowid, that names no column, and GRDB asks for them, again
+                // without escaping. This names it, and is compiled but never run.
+                try db.notifyChanges(
+                    in: SQLRequest<Row>(sql: "DELETE FROM \(quoted(name)) WHERE rowid = 0"))
+            }
         }
     }
 
