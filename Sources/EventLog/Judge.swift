@@ -77,7 +77,7 @@ struct Judge {
             end.preamble = try schemasBeforeDamage()
             frames = []
         }
-        conclude(damage)
+        try conclude(damage)
     }
 
     // MARK: reading

@@ -1,26 +1,30 @@
 // What follows from what was read: the judgement's findings, and what opening would do.
 
 extension Judge {
-    mutating func conclude(_ damage: Corruption?) {
+    mutating func conclude(_ damage: Corruption?) throws(LogError) {
         judgement.damage = damage
         judgement.written = segmentsEnd.nextSequence - 1
         judgement.end = end.nextSequence - 1
-        findTorn(isDamaged: damage != nil)
         if let damage {
             judgement.findings.removeAll { $0.path == damage.path && $0.severity == .warning }
             judgement.findings.append(Finding(damage))
+        } else {
+            try findTorn()
         }
         plan()
     }
 
-    private mutating func findTorn(isDamaged: Bool) {
-        guard !isDamaged else { return }
-        let healed = frames.isEmpty ? "" : "; staging holds what follows"
+    private mutating func findTorn() throws(LogError) {
         if let last, let fault = last.fault, last.end < last.fileByteCount {
+            // A sealed segment holds all of it, whatever follows. Else staging may hold it.
+            let told = try last.lastSequenceTold()
+            let lost = told >= end.nextSequence ? end.nextSequence...told : nil
+            let isWhole = last.isSealed || !frames.isEmpty && lost == nil
+            let held = frames.isEmpty ? "" : "; staging holds what follows"
             judgement.findings.append(
                 Finding(
-                    severity: frames.isEmpty ? .torn : .warning, path: last.segment.path,
-                    offset: last.end, lost: nil, reason: fault + healed))
+                    severity: isWhole ? .warning : .torn, path: last.segment.path,
+                    offset: last.end, lost: lost, reason: fault + held))
         } else if let last, !last.isSealed, judgement.left == .closed {
             judgement.findings.append(
                 Finding(

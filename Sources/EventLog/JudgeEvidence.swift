@@ -82,9 +82,30 @@ extension Judge {
 
 extension SegmentScan {
     /// E2: what was written later and knew that a sequence had been synced.
-    ///
-    /// Searches from the fault on, at every byte, for a header that knew `lost` to be synced.
     func witness(of lost: UInt64) throws(LogError) -> Evidence? {
+        var evidence: Evidence?
+        try forEachHeaderBehind { header, offset in
+            guard let synced = header.synced, synced >= lost else { return true }
+            evidence = .laterWitness(path: segment.path, offset: offset, synced: synced)
+            return false
+        }
+        return evidence
+    }
+
+    /// The last sequence that headers behind the fault tell of, readable or not; 0 if there are none.
+    func lastSequenceTold() throws(LogError) -> UInt64 {
+        var told: UInt64 = 0
+        try forEachHeaderBehind { header, _ in
+            told = max(told, header.nextSequence - 1)
+            return true
+        }
+        return told
+    }
+
+    /// Searches for valid headers from the fault on, at every byte, until the callback says to stop.
+    private func forEachHeaderBehind(
+        _ body: (_ header: BlockHeader, _ offset: Int) -> Bool
+    ) throws(LogError) {
         let chunk = 1 << 20
         var start = end
         while start < fileByteCount {
@@ -94,13 +115,11 @@ extension SegmentScan {
                 defer { offset += 1 }
                 guard bytes[offset] == 0x57, bytes[offset + 1] == 0x2A else { continue }
                 let here = bytes.span.extracting(offset..<offset + BlockHeader.byteCount)
-                guard let header = try? BlockHeader(decoding: here, salt: segment.header.salt),
-                    let synced = header.synced, synced >= lost
+                guard let header = try? BlockHeader(decoding: here, salt: segment.header.salt)
                 else { continue }
-                return .laterWitness(path: segment.path, offset: start + offset, synced: synced)
+                guard body(header, start + offset) else { return }
             }
             start += chunk
         }
-        return nil
     }
 }

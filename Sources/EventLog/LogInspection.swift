@@ -30,6 +30,10 @@ package struct LogInspection: Sendable {
 
     package struct Tail: Sendable, Equatable {
         package var path: String
+        package var base: UInt64
+        /// Where its last good block ends.
+        package var blocksEnd: Int
+        /// The same, or behind footer and seek table.
         package var goodEnd: Int
         package var byteCount: Int
         package var isSealed: Bool
@@ -62,8 +66,8 @@ package struct LogInspection: Sendable {
         }
         tail = judge.last.map {
             Tail(
-                path: $0.segment.path, goodEnd: $0.end, byteCount: $0.fileByteCount,
-                isSealed: $0.isSealed)
+                path: $0.segment.path, base: $0.segment.header.base, blocksEnd: $0.blocksEnd,
+                goodEnd: $0.end, byteCount: $0.fileByteCount, isSealed: $0.isSealed)
         }
     }
 

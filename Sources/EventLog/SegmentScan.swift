@@ -19,6 +19,12 @@ struct SegmentScan {
     private(set) var fault: String?
     let fileByteCount: Int
 
+    /// The end of the last good block.
+    var blocksEnd: Int {
+        blocks.last.map { $0.offset + BlockHeader.byteCount + Int($0.header.packedLength) }
+            ?? SegmentHeader.byteCount
+    }
+
     init(_ segment: SegmentReader) throws(LogError) {
         self.segment = segment
         chain = segment.header.chain

@@ -137,8 +137,13 @@ struct Recover: AsyncParsableCommand {
 }
 
 extension RecoveryPlan {
-    /// Whether bytes leave the log.
+    /// Whether something leaves the log.
     var cutsOff: Bool {
-        steps.contains { if case .cutTail = $0 { true } else { false } }
+        steps.contains {
+            switch $0 {
+            case .log(.cutTail), .log(.cutStaged), .log(.removeUnmade), .log(.keepStaging): true
+            default: false
+            }
+        }
     }
 }

@@ -91,6 +91,12 @@ package enum DatabaseJudgement: Sendable {
             // A disk that cannot be read says nothing of the database.
             if error.isOfDisk { throw error }
             if case .notReached(_, let end) = error {
+                if watermark <= store.end {
+                    return .incomparable(
+                        watermark: watermark,
+                        reason: "#\(end + 1) to #\(watermark) are in the write buffer, until the "
+                            + "next open takes them")
+                }
                 return .ahead(watermark: watermark, end: end)
             }
             return .incomparable(watermark: watermark, reason: "\(error)")

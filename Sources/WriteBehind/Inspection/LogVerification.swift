@@ -1,7 +1,10 @@
 package import EventLog
 
 /// The whole log checked: every checksum, the chain from segment to segment, sequences without a
-/// gap, footers.
+/// gap, footers, and that records fit their tables.
+///
+/// How the log begins and ends is the log's own judgement, by which opening goes (``Judgement``). Here all that lies
+/// between is read, and behind damage as well, to tell all of it.
 package struct LogVerification: Sendable {
     package private(set) var segments: [SegmentCheck] = []
     package private(set) var findings: [Finding] = []
@@ -12,43 +15,31 @@ package struct LogVerification: Sendable {
     package init(
         _ store: StoreInspection, jobs: Int = 1, progress: @Sendable (Int) -> Void = { _ in }
     ) throws {
-        let leftovers = try store.mergedSegments()
-        let bases = try LogReader.segmentBases(store.environment)
-            .filter { !leftovers.contains($0) }
-        // Beyond what a living writer has published, blocks may be half written.
-        let limit: UInt64 = if case .live = store.state { store.readable } else { .max }
-        segments = try Self.check(
-            store.environment, bases.filter { $0 <= limit }, limit, jobs, progress)
+        segments = try Self.check(store, jobs, progress)
         for (index, segment) in segments.enumerated() {
             let isLast = index == segments.count - 1
             judge(segment, isLast: isLast, store)
             if !isLast { join(segment, segments[index + 1]) }
         }
-        for base in leftovers {
+        for base in try store.mergedSegments() {
             findings.append(
                 Finding(
                     severity: .warning, path: store.layout.segment(base), offset: nil, lost: nil,
                     reason: "it was merged into the segment before it; the next open removes it"))
         }
-        if let last = segments.last, let staged = store.log?.staged,
-            let fault = last.fault(ofStaged: staged)
-        {
+        guard let log = store.log else { return }
+        let damage = log.judgement.damage
+        // The evidence may prove more than the last segment tells of.
+        let proven = damage == nil ? 0 : max(damage?.lost?.upperBound ?? 0, store.published ?? 0)
+        for finding in log.judgement.findings { take(finding, proven: proven) }
+        if let damage { noteEnd(damage, proven: proven) }
+        if worst == .corrupt {
+            try leaveOutStaged(store)
+        } else if let fault = segments.last?.fault(ofStaged: log.staged) {
             findings.append(
                 Finding(
                     severity: .corrupt, path: store.layout.staging, offset: nil, lost: nil,
                     reason: fault))
-        }
-        if let damage = store.damage, !findings.contains(where: { $0.severity == .corrupt }) {
-            findings.append(Finding(damage))
-        }
-        if store.isTorn, let plan = store.log?.plan,
-            !findings.contains(where: { $0.severity == .torn })
-        {
-            findings.append(
-                Finding(
-                    severity: .torn, path: store.log?.tail?.path ?? store.layout.log,
-                    offset: store.log?.tail?.goodEnd, lost: nil,
-                    reason: plan.tornReason ?? "bytes follow the last block"))
         }
     }
 
@@ -57,12 +48,17 @@ package struct LogVerification: Sendable {
     package var byteCount: Int { segments.reduce(0) { $0 + $1.byteCount } }
 
     private static func check(
-        _ environment: LogEnvironment, _ bases: [UInt64], _ limit: UInt64, _ jobs: Int,
-        _ progress: @Sendable (Int) -> Void
+        _ store: StoreInspection, _ jobs: Int, _ progress: @Sendable (Int) -> Void
     ) throws -> [SegmentCheck] {
-        try concurrently(bases.count, jobs: jobs) { index -> Result<SegmentCheck, LogError> in
+        let environment = store.environment
+        // Beyond what a living writer has published, blocks may be half written.
+        let limit: UInt64 = store.isLive ? store.readable : .max
+        let parts = try parts(store, through: limit)
+        return try concurrently(parts.count, jobs: jobs) {
+            index -> Result<SegmentCheck, LogError> in
             do throws(LogError) {
-                let check = try SegmentCheck(environment, base: bases[index], through: limit)
+                let check = try SegmentCheck(
+                    environment, base: parts[index].base, through: limit, before: parts[index].end)
                 progress(check.byteCount)
                 return .success(check)
             } catch {
@@ -71,22 +67,36 @@ package struct LogVerification: Sendable {
         }.map { try $0.get() }
     }
 
-    /// Damage in the last segment is torn or corrupt by the evidence that recovery finds;
-    /// elsewhere it is corrupt: a segment is synced before the next one begins.
+    /// The segments, and the offset in each where the log ends for now. Where nothing is damaged, only the blocks
+    /// that opening takes are a part of it.
+    private static func parts(
+        _ store: StoreInspection, through limit: UInt64
+    ) throws -> [(base: UInt64, end: Int)] {
+        let leftovers = try store.mergedSegments()
+        let bases = try LogReader.segmentBases(store.environment)
+            .filter { !leftovers.contains($0) && $0 <= limit }
+        guard let log = store.log, log.judgement.damage == nil else {
+            return bases.map { ($0, .max) }
+        }
+        guard let tail = log.tail else { return [] }
+        return bases.filter { $0 <= tail.base }
+            .map { ($0, $0 == tail.base ? tail.blocksEnd : .max) }
+    }
+
+    /// All segments but the last were synced before the next one began.
     private mutating func judge(
         _ segment: SegmentCheck, isLast: Bool, _ store: StoreInspection
     ) {
-        for var finding in segment.findings {
-            if finding.severity == .corrupt {
-                let isTorn = isLast && !segment.isSealed && store.damage == nil && store.log != nil
-                if isTorn { finding.severity = .torn }
-                finding.evidence =
-                    isTorn
-                    ? nil
-                    : isLast
-                        ? store.damage.map { $0.evidence.label } ?? Evidence.sealed.label
-                        : Evidence.sealed.label
+        let evidence =
+            if !isLast {
+                Evidence.sealed.label
+            } else if store.isLive {
+                Evidence.published(through: store.readable).label
+            } else {
+                store.damage?.evidence.label
             }
+        for var finding in segment.findings {
+            if finding.severity == .corrupt { finding.evidence = evidence }
             findings.append(finding)
         }
         if !isLast, !segment.isSealed, segment.findings.isEmpty {
@@ -120,5 +130,51 @@ package struct LogVerification: Sendable {
                     ? "the segment before it ends at \(segment.nextSequence - 1)"
                     : "the segment does not continue the history of the one before it",
                 evidence: Evidence.sealed.label))
+    }
+
+    // MARK: the log's judgement
+
+    /// Takes in what the log's judgement found. Of damage, the segment's own check knows more; only where the log's
+    /// end is lost does the evidence tell how far it went.
+    private mutating func take(_ finding: Finding, proven: UInt64) {
+        let known = findings.firstIndex {
+            $0.severity == finding.severity && $0.path == finding.path
+                && $0.offset == finding.offset
+        }
+        guard let known else { return findings.append(finding) }
+        if findings[known].lost == nil, let last = segments.last, last.path == finding.path,
+            last.nextSequence <= proven
+        {
+            findings[known].lost = last.nextSequence...proven
+        }
+    }
+
+    private mutating func noteEnd(_ damage: Corruption, proven: UInt64) {
+        guard let last = segments.last, last.nextSequence <= proven,
+            !findings.contains(where: { $0.lost?.contains(proven) ?? false })
+        else { return }
+        findings.append(
+            Finding(
+                severity: .corrupt, path: last.path, offset: last.byteCount,
+                lost: last.nextSequence...proven, reason: "the log ends early",
+                evidence: damage.evidence.label))
+    }
+
+    /// What staging holds is not lost: salvage takes it from there.
+    private mutating func leaveOutStaged(_ store: StoreInspection) throws {
+        let staged = try LogInspection.stagedCommits(store.environment).map(\.commit)
+        for index in findings.indices {
+            guard var range = findings[index].lost.map({ $0.lowerBound..<$0.upperBound + 1 })
+            else { continue }
+            for commit in staged where commit.firstSequence <= range.lowerBound {
+                let next = min(range.upperBound, commit.lastSequence + 1)
+                range = max(range.lowerBound, next)..<range.upperBound
+            }
+            for commit in staged.reversed() where commit.lastSequence + 1 >= range.upperBound {
+                let end = max(range.lowerBound, commit.firstSequence)
+                range = range.lowerBound..<min(range.upperBound, end)
+            }
+            findings[index].lost = range.isEmpty ? nil : ClosedRange(range)
+        }
     }
 }

@@ -1,14 +1,10 @@
-import EventLog
+package import EventLog
 
 /// What is wrong with a store that nobody writes, what is lost, and what would make it good again.
 package struct RecoveryPlan: Sendable {
     package enum Step: Sendable, Equatable {
-        /// Bytes at the log's end move to `quarantine/`.
-        case cutTail(path: String, offset: Int, bytes: Int)
-        /// Segments go whose records all stand in the one that they were merged into.
-        case removeMerged(segments: Int)
-        /// The write buffer's commits go into the log.
-        case takeStaged(commits: Int, through: UInt64)
+        /// What opening does to the log.
+        case log(Judgement.Step)
         /// The database is kept under another name.
         case setDatabaseAside(reason: String)
         case rebuildDatabase(snapshot: UInt64, records: UInt64)
@@ -44,9 +40,7 @@ package struct RecoveryPlan: Sendable {
         // Where they count as evidence, the log is damaged.
         let ahead = snapshots.snapshots.map(\.sequence).filter { $0 > store.end }
         if !ahead.isEmpty { steps.append(.setSnapshotsAside(ahead)) }
-        let merged = try store.mergedSegments().count
-        if merged > 0 { steps.append(.removeMerged(segments: merged)) }
-        addLogSteps()
+        steps += (store.log?.judgement.steps ?? []).map(Step.log)
         try addDatabaseSteps(base)
         let damaged = snapshots.damaged.filter { $0 <= store.end }
         if !damaged.isEmpty, case .success = base { steps.append(.remakeSnapshots(damaged)) }
@@ -72,16 +66,6 @@ package struct RecoveryPlan: Sendable {
 
     /// The sequences that cannot be read.
     package var lost: [ClosedRange<UInt64>] { log.findings.compactMap(\.lost) }
-
-    private mutating func addLogSteps() {
-        guard let plan = store.log?.plan, let tail = store.log?.tail else { return }
-        if plan.tornBytes > 0 {
-            steps.append(.cutTail(path: tail.path, offset: tail.goodEnd, bytes: plan.tornBytes))
-        }
-        if plan.commitsFromStaging > 0 {
-            steps.append(.takeStaged(commits: plan.commitsFromStaging, through: plan.end))
-        }
-    }
 
     private mutating func addDatabaseSteps(_ base: Result<Void, HistoryError>) throws {
         if let watermark = database.watermark, database.reasonToReplace == nil {

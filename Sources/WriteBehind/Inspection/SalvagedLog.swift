@@ -34,7 +34,7 @@ struct SalvagedLog {
             ($0.header.firstSequence, $0.segment) < ($1.header.firstSequence, $1.segment)
         }
         let ends = segments.map { $0.nextSequence - 1 } + staged.map(\.commit.lastSequence)
-        end = max(ends.max() ?? 0, store.published ?? 0)
+        end = max(ends.max() ?? 0, store.published ?? 0, store.damage?.lost?.upperBound ?? 0)
     }
 
     /// Calls back for each commit behind `start`, and for each stretch of sequences that nothing holds.

@@ -15,6 +15,7 @@ package struct SegmentCheck: Sendable {
     /// The chain value there; nil where damage leaves it unknown.
     package private(set) var chain: UInt64?
     private let limit: UInt64
+    private let end: Int
     /// The tables that the segment's preamble names; nil where it cannot be read.
     private(set) var tablesBefore: Catalog?
     /// What its records are checked by; nil where damage leaves unknown which tables there are.
@@ -22,12 +23,16 @@ package struct SegmentCheck: Sendable {
     /// The tables known at its end; nil where damage leaves that unknown.
     var tablesAfter: Catalog? { records?.catalog }
 
-    /// - Parameter limit: the last sequence to look at; what follows may be half written.
+    /// - Parameters:
+    ///   - limit: the last sequence to look at; what follows may be half written.
+    ///   - end: the offset to stop at; what follows is not a part of the log.
     package init(
-        _ environment: LogEnvironment, base: UInt64, through limit: UInt64 = .max
+        _ environment: LogEnvironment, base: UInt64, through limit: UInt64 = .max,
+        before end: Int = .max
     ) throws(LogError) {
         self.base = base
         self.limit = limit
+        self.end = end
         path = environment.layout.segment(base)
         nextSequence = base
         switch try SegmentReader.open(path, on: environment.disk) {
@@ -61,7 +66,7 @@ package struct SegmentCheck: Sendable {
     private mutating func walk(_ segment: SegmentReader) throws(LogError) {
         var loader = BlockLoader()
         var offset = SegmentHeader.byteCount
-        while offset < byteCount, nextSequence <= limit {
+        while offset < min(byteCount, end), nextSequence <= limit {
             switch try segment.item(at: offset, fileByteCount: byteCount) {
             case .block(let block):
                 try take(block, at: offset, of: segment, &loader)

@@ -119,10 +119,9 @@ package struct StoreInspection: Sendable {
     /// The last sequence that the next open would go on from; while live, the durable one.
     package var end: UInt64 { log?.plan.end ?? durable }
 
-    /// Whether bytes at the end of the log were left half written, and recovery would cut them off.
+    /// Whether the end of the log was left half written, and recovery would cut it off.
     package var isTorn: Bool {
-        guard let log, damage == nil else { return false }
-        return log.plan.tornBytes > 0 || log.plan.tornReason != nil
+        log?.judgement.isTorn ?? false
     }
 
     /// The first sequence that the log still holds; 1 for an empty one.

@@ -22,7 +22,7 @@ struct RecoverReport {
     func planStatus(_ plan: RecoveryPlan) -> ExitStatus {
         if !plan.isRepairable || !plan.snapshots.damaged.isEmpty { return .corrupt }
         if plan.database.severity == .corrupt { return .corrupt }
-        if plan.cutsOff || plan.log.worst == .torn { return .torn }
+        if plan.log.worst == .torn { return .torn }
         return plan.database.severity == nil && plan.log.worst == nil ? .done : .warnings
     }
 
@@ -86,12 +86,7 @@ struct RecoverReport {
 
     private func text(_ step: RecoveryPlan.Step) -> String {
         switch step {
-        case .cutTail(let path, let offset, let bytes):
-            "cut \(WriteBehindText.bytes(bytes)) off \(RowName.path(path)) at offset \(offset) "
-                + "and keep them in quarantine/"
-        case .takeStaged(let commits, let through):
-            "take \(WriteBehindText.counted(commits, "commit")), through #\(through), "
-                + "from the write buffer"
+        case .log(let step): text(step)
         case .setDatabaseAside(let reason):
             "keep the database under another name (\(WriteBehindText.message(reason)))"
         case .rebuildDatabase(let snapshot, let records):
@@ -100,15 +95,35 @@ struct RecoverReport {
                 + ": " + WriteBehindText.counted(Int(records), "record")
         case .rollForward(let records):
             "bring the database up to date: " + WriteBehindText.counted(Int(records), "record")
-        case .removeMerged(let segments):
-            "remove \(WriteBehindText.counted(segments, "segment")) whose records stand in the one "
-                + "before"
         case .setSnapshotsAside(let ahead):
             "keep \(WriteBehindText.counted(ahead.count, "snapshot")) that the log does not reach in "
                 + "quarantine/"
         case .remakeSnapshots(let damaged):
             "keep \(WriteBehindText.counted(damaged.count, "damaged snapshot")) in quarantine/ and "
                 + "make a new one"
+        }
+    }
+
+    private func text(_ step: Judgement.Step) -> String {
+        switch step {
+        case .removeTemporary(let path): "remove \(RowName.path(path)), which was not finished"
+        case .removeMerged(let path):
+            "remove \(RowName.path(path)), whose records stand in the segment before it"
+        case .removeUnmade(let path, let bytes):
+            "keep \(RowName.path(path)), \(WriteBehindText.bytes(bytes)) without a whole header, in "
+                + "quarantine/"
+        case .cutTail(let path, let offset, let bytes):
+            "cut \(WriteBehindText.bytes(bytes)) off \(RowName.path(path)) at offset \(offset) "
+                + "and keep them in quarantine/"
+        case .cutStaged(let commits, let sequences):
+            "keep \(WriteBehindText.counted(commits, "commit")) of the write buffer, "
+                + "#\(sequences.lowerBound) to #\(sequences.upperBound), which follow a gap, in "
+                + "quarantine/"
+        case .keepStaging(let path): "keep \(RowName.path(path)), which is unusable, in quarantine/"
+        case .takeStaged(let commits, let through):
+            "take \(WriteBehindText.counted(commits, "commit")), through #\(through), "
+                + "from the write buffer"
+        case .rewrite(let path): "write \(RowName.path(path)) anew, and end it with a footer"
         }
     }
 
