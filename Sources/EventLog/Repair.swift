@@ -10,7 +10,7 @@
 //   state on disk                         what running again does
 //   nothing done                          all of it
 //   temporaries removed in part           removes the others
-//   quarantine copy written               writes another copy under a free name
+//   quarantine copy written in part       goes on with it
 //   temporary segment written             removes it, writes it again
 //   leftovers of a merge removed in part  removes the others (SegmentMerge.swift)
 //   last segment replaced                 finds it sealed; staging's frames are in it; writes it anew
@@ -95,19 +95,19 @@ struct Repair {
         }
     }
 
+    private typealias Filling = (_ write: ([UInt8]) throws(LogError) -> Void) throws(LogError) ->
+        Void
+
     /// Writes a file into `quarantine/` and syncs it, with its name.
-    private mutating func keep(
-        _ what: String,
-        _ fill: (_ write: ([UInt8]) throws(LogError) -> Void) throws(LogError) -> Void
-    ) throws(LogError) {
+    ///
+    /// A try that failed after this comes to it again, however often. It goes on with the copy that is there, so that
+    /// it takes no more room than the first.
+    private mutating func keep(_ what: String, _ fill: Filling) throws(LogError) {
         let (disk, layout) = (environment.disk, environment.layout)
-        let sequence = judge.end.nextSequence
-        let path = try onDisk { () throws(SystemError) in
-            try layout.cutOff(what, at: sequence, on: disk)
-        }
+        let (path, isThere) = try place(for: what, fill)
         do throws(LogError) {
             let file = try onDisk { () throws(SystemError) in
-                try disk.open(path, .createExclusively)
+                try disk.open(path, isThere ? .readWrite : .createExclusively)
             }
             var offset = 0
             try fill { (bytes) throws(LogError) in
@@ -119,10 +119,40 @@ struct Repair {
                 try disk.synchronizeDirectory(layout.quarantine)
             }
         } catch {
-            // What it copies is still where it was. The next try makes another copy.
-            try? disk.remove(path)
+            // What it copies is still where it was.
+            if !isThere { try? disk.remove(path) }
             throw error
         }
         report.cutOff.append(path)
+    }
+
+    /// Where a copy goes: where an earlier try began it, else under a free name.
+    private func place(
+        for what: String, _ fill: Filling
+    ) throws(LogError) -> (path: String, isThere: Bool) {
+        var number = 0
+        while true {
+            let path = environment.layout.cutOff(
+                what, at: judge.end.nextSequence, number: number)
+            let isThere = try onDisk { () throws(SystemError) in try environment.disk.exists(path) }
+            if !isThere { return (path, false) }
+            if try isBeginning(path, of: fill) { return (path, true) }
+            number += 1
+        }
+    }
+
+    /// Whether a file holds what is to be kept, or the beginning of it.
+    private func isBeginning(_ path: String, of fill: Filling) throws(LogError) -> Bool {
+        let file = try onDisk { () throws(SystemError) in try environment.disk.open(path, .read) }
+        let byteCount = try onDisk { () throws(SystemError) in try file.byteCount() }
+        var (offset, isSame) = (0, true)
+        try fill { (bytes) throws(LogError) in
+            let count = min(bytes.count, byteCount - offset)
+            guard isSame, count > 0 else { return }
+            let found = try onDisk { () throws(SystemError) in try file.bytes(count, at: offset) }
+            isSame = found.elementsEqual(bytes.prefix(count))
+            offset += count
+        }
+        return isSame && offset == byteCount
     }
 }

@@ -67,13 +67,15 @@ package struct StoreLayout: Sendable, Equatable {
     package func cutOff(
         _ what: String, at sequence: UInt64, on disk: any Disk
     ) throws(SystemError) -> String {
-        var attempt = 0
-        while true {
-            let number = attempt == 0 ? "" : ".\(attempt)"
-            let path = quarantine + "/" + Self.padded(sequence) + "." + what + number
-            if try !disk.exists(path) { return path }
-            attempt += 1
-        }
+        var number = 0
+        while try disk.exists(cutOff(what, at: sequence, number: number)) { number += 1 }
+        return cutOff(what, at: sequence, number: number)
+    }
+
+    /// A file for bytes that recovery cut off at `sequence`; `number` tells it from others cut off there.
+    func cutOff(_ what: String, at sequence: UInt64, number: Int) -> String {
+        let suffix = number == 0 ? "" : ".\(number)"
+        return quarantine + "/" + Self.padded(sequence) + "." + what + suffix
     }
 
     package static func fileName(_ sequence: UInt64) -> String { padded(sequence) + suffix }

@@ -215,7 +215,7 @@ import Testing
         try harness.open()
         try harness.append(commits: 5)
         harness.makeDurable()
-        let used = harness.disk.allFiles.reduce(0) { $0 + (harness.disk.readAll($1)?.count ?? 0) }
+        let used = harness.disk.usedBytes
         harness.disk.capacity = used + 700
         var refusal: LogError?
         while refusal == nil {

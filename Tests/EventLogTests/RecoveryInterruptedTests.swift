@@ -64,6 +64,50 @@ import Testing
         }
     }
 
+    /// Where the disk is full, an operator tries again and again.
+    @Test(arguments: ["frames behind a gap", "a torn tail", "staging of nobody", "a torn header"])
+    func recoveryThatFailsAgainAndAgainTakesNoMoreRoom(kept: String) throws {
+        let base = LogHarness()
+        try base.open()
+        try base.append(commits: 3)
+        base.makeDurable()
+        try base.append(commits: 6)
+        base.crash(.process)
+        let slot = StagingHeader.byteCount + base.options.slotSize
+        let segment = try #require(base.segments.last)
+        let staging = LogHarness.layout.staging
+        switch kept {
+        case "frames behind a gap": try base.disk.flip(staging, at: slot + 64 + 32)
+        case "a torn tail":
+            let bytes = base.disk.readAll(segment) ?? []
+            try base.disk.overwrite(segment, bytes + [UInt8](repeating: 0xA5, count: 700))
+        case "staging of nobody":
+            try base.open()
+            try base.close()
+            try base.disk.overwrite(staging, [UInt8](repeating: 0x3C, count: 9000))
+        default:
+            let name = LogHarness.layout.segment(4)
+            try base.disk.overwrite(name, [UInt8](repeating: 0, count: 40))
+        }
+        var (failed, opened) = (0, false)
+        for room in stride(from: 0, through: 60_000, by: 900) where !opened {
+            let harness = base.copy(seed: UInt64(room))
+            let used = harness.disk.usedBytes
+            harness.disk.capacity = used + room
+            var left: [Int] = []
+            for _ in 0..<4 {
+                if logError({ try harness.open() }) == nil { opened = true }
+                left.append(harness.disk.usedBytes)
+                harness.crash(.process)
+            }
+            if !opened {
+                failed += 1
+                #expect(Set(left).count == 1, "with \(room) bytes of room: \(left) of \(used)")
+            }
+        }
+        #expect(opened && failed > 0, "\(failed)")
+    }
+
     /// Recovery has cut off frames behind a gap. What is written then comes up to them, and power loss must not
     /// bring their file back.
     @Test func framesThatWereCutOffNeverComeBack() throws {

@@ -48,7 +48,3 @@ extension SimulatedStore {
         }
     }
 }
-
-extension SimulatedDisk {
-    var usedBytes: Int { allFiles.reduce(0) { $0 + (readAll($1)?.count ?? 0) } }
-}

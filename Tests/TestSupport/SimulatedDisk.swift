@@ -300,4 +300,7 @@ extension SimulatedDisk {
     package var allFiles: [String] {
         state.withLock { $0.paths(below: State.root, prefix: "").sorted() }
     }
+
+    /// What all files take together.
+    package var usedBytes: Int { allFiles.reduce(0) { $0 + (readAll($1)?.count ?? 0) } }
 }
