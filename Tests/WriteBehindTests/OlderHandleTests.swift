@@ -137,6 +137,31 @@ import WriteBehind
         try await store.close()
     }
 
+    /// Its put says nothing but that the row is there.
+    @Test(arguments: [false, true])
+    func aProgramThatKnowsOnlyTheKeyMakesRowsToo(isThere: Bool) async throws {
+        let directory = TemporaryStore()
+        var store = try directory.open()
+        let old = try store.table(Badge.self)
+        var badges = try store.table(BadgeWithColour.self)
+        if isThere { try badges.put(BadgeWithColour(name: "star", colour: "gold")) }
+        let after = BadgeWithColour(name: "star", colour: isThere ? "gold" : "none")
+        try await store.waitForAll(.materialized, timeout: .hang)
+        try old.put(Badge(name: "star"))
+        #expect(try await badges.get("star") == after)
+        try await store.waitForAll(.materialized, timeout: .hang)
+        #expect(store.quarantine.list().isEmpty)
+        try badges.evict("star")
+        #expect(try await badges.get("star") == after)
+        let last = try #require(try await store.snapshot()).sequence
+        #expect(try await badges.get("star", asOf: .sequence(last)) == after)
+        try await store.close()
+        store = try directory.open()
+        badges = try store.table(BadgeWithColour.self)
+        #expect(try await badges.get("star") == after)
+        try await store.close()
+    }
+
     @Test func aColumnThatRowsNeedCannotBeLeftOut() async throws {
         let directory = TemporaryStore()
         let store = try directory.open()
@@ -159,5 +184,33 @@ private struct NamelessPlayer: TableRow {
 extension PlayerWithRank {
     init(id: Int, name: String, score: Int, team: String?, rank: Int) {
         (self.id, self.name, self.score, self.team, self.rank) = (id, name, score, team, rank)
+    }
+}
+
+/// A row that is all key.
+private struct Badge: TableRow, Equatable {
+    typealias Key = String
+    static let schema = WriteBehind.TableSchema("badge", [.key("name", .text)])
+    var name: String
+
+    init(name: String) { self.name = name }
+    init(from decoder: inout RowDecoder) throws { name = try decoder.decode() }
+    func encode(to encoder: inout RowEncoder) { encoder.encode(name) }
+}
+
+private struct BadgeWithColour: TableRow, Equatable {
+    typealias Key = String
+    static let schema = WriteBehind.TableSchema(
+        "badge", [.key("name", .text), .column("colour", .text, default: .text("none"))])
+    var name: String
+    var colour: String
+
+    init(name: String, colour: String) { (self.name, self.colour) = (name, colour) }
+    init(from decoder: inout RowDecoder) throws {
+        (name, colour) = (try decoder.decode(), try decoder.decode())
+    }
+    func encode(to encoder: inout RowEncoder) {
+        encoder.encode(name)
+        encoder.encode(colour)
     }
 }

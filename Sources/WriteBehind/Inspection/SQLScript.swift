@@ -177,9 +177,8 @@ package struct SQLScript {
         case .put: return sql.put(key, try RowCodec.decodeRow(record.body.span, schema))
         case .patch:
             let changes = try RowCodec.decodePatch(record.body.span, schema)
-            if changes.isEmpty { return "-- a patch of nothing" }
-            return RowCodec.makesRow(changes.map(\.column), schema)
-                ? sql.put(key, changes) : sql.patch(key, changes)
+            if RowCodec.makesRow(changes.map(\.column), schema) { return sql.put(key, changes) }
+            return changes.isEmpty ? "-- a patch of nothing" : sql.patch(key, changes)
         default: return sql.delete(key)
         }
     }

@@ -53,10 +53,11 @@ extension RowCodec {
         return patch
     }
 
-    /// Whether a patch of these columns makes its row where there is none: it sets the first, and every column that
-    /// needs a value. The patch of an update need not, so one without its row is still noticed.
+    /// Whether a patch of these columns makes its row where there is none: it sets the first, or nothing since its
+    /// program knows only the key, and every column that needs a value. The patch of an update need not, so one
+    /// without its row is still noticed.
     package static func makesRow(_ columns: [Int], _ schema: TableSchema) -> Bool {
-        guard columns.first == 0 else { return false }
+        guard columns.first ?? 0 == 0 else { return false }
         var rest = columns[...]
         for (index, column) in schema.valueColumns.enumerated() {
             if rest.first == index {

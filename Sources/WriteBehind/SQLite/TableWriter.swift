@@ -71,8 +71,9 @@ import GRDBSQLite
     ) throws(SinkError) {
         let columns = try patchedColumns(body)
         guard !columns.isEmpty else {
-            guard unsafe try exists(key) else { throw rowMissing() }
-            return
+            if unsafe try exists(key) { return }
+            guard RowCodec.makesRow(columns, sql.schema) else { throw rowMissing() }
+            return unsafe try putRow(key, madeBy: body)
         }
         let statement = try patchStatement(columns)
         unsafe try statement.bind(key: key, keyTypes)
