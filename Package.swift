@@ -37,22 +37,46 @@ let package = Package(
         .target(
             name: "EventLog", dependencies: ["CZstd", "CXXHash", "CLinux"],
             swiftSettings: shipping),
+        // The store, whatever database it has: schemas, rows, view, materializer, history, public API.
         .target(
-            name: "WriteBehind",
+            name: "WriteBehindCore",
             dependencies: [
                 "EventLog", "CLinux",
-                .product(name: "GRDB", package: "GRDB.swift"),
-                .product(name: "GRDBSQLite", package: "GRDB.swift"),
                 .product(name: "DequeModule", package: "swift-collections"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "CoreMetrics", package: "swift-metrics"),
                 .product(name: "Metrics", package: "swift-metrics"),
             ],
             swiftSettings: shipping),
+        .target(
+            name: "WriteBehindSQLite",
+            dependencies: [
+                "WriteBehindCore", "EventLog",
+                .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "GRDBSQLite", package: "GRDB.swift"),
+            ],
+            swiftSettings: shipping),
+        // What users import: the core, with its database in SQLite.
+        .target(
+            name: "WriteBehind",
+            dependencies: [
+                "WriteBehindCore", "WriteBehindSQLite",
+                .product(name: "GRDB", package: "GRDB.swift"),
+            ],
+            swiftSettings: shipping),
+        // What only the tool needs; no user of the library gets it.
+        .target(
+            name: "WriteBehindInspection",
+            dependencies: [
+                "WriteBehind", "WriteBehindCore", "WriteBehindSQLite", "EventLog",
+                .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: shipping),
         .executableTarget(
             name: "writebehind",
             dependencies: [
-                "WriteBehind", "EventLog",
+                "WriteBehind", "WriteBehindCore", "WriteBehindInspection", "EventLog",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Rainbow", package: "Rainbow"),
             ],
@@ -60,7 +84,7 @@ let package = Package(
         .executableTarget(
             name: "flightboard",
             dependencies: [
-                "WriteBehind", "EventLog", "CZstd",
+                "WriteBehind", "WriteBehindSQLite", "EventLog", "CZstd",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "Logging", package: "swift-log"),
@@ -70,7 +94,8 @@ let package = Package(
         .executableTarget(
             name: "crashtest",
             dependencies: [
-                "WriteBehind", "EventLog", "TestSupport", "StoreSimulation",
+                "WriteBehind", "WriteBehindSQLite", "WriteBehindInspection", "EventLog",
+                "TestSupport", "StoreSimulation",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "GRDBSQLite", package: "GRDB.swift"),
@@ -82,13 +107,13 @@ let package = Package(
             swiftSettings: language),
         // What tests and fuzzer feed to every decoder.
         .target(
-            name: "Fuzzing", dependencies: ["WriteBehind", "EventLog", "TestSupport", "CZstd"],
+            name: "Fuzzing", dependencies: ["WriteBehindCore", "EventLog", "TestSupport", "CZstd"],
             path: "Tests/Fuzzing", swiftSettings: language),
         // The store in a simulation, for the tests and for `crashtest simulate`.
         .target(
             name: "StoreSimulation",
             dependencies: [
-                "WriteBehind", "EventLog", "TestSupport",
+                "WriteBehindCore", "WriteBehindInspection", "EventLog", "TestSupport",
                 .product(name: "Logging", package: "swift-log"),
             ],
             path: "Tests/StoreSimulation", swiftSettings: language),
@@ -97,9 +122,25 @@ let package = Package(
             // Files of earlier format versions, read as files.
             exclude: ["Golden"], swiftSettings: language),
         .testTarget(
+            name: "WriteBehindCoreTests",
+            dependencies: [
+                "WriteBehindCore", "WriteBehindInspection", "EventLog", "TestSupport",
+                .product(name: "GRDB", package: "GRDB.swift"),
+            ],
+            swiftSettings: language),
+        .testTarget(
+            name: "WriteBehindSQLiteTests",
+            dependencies: [
+                "WriteBehindSQLite", "WriteBehindCore", "EventLog", "TestSupport",
+                .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "GRDBSQLite", package: "GRDB.swift"),
+            ],
+            swiftSettings: language),
+        .testTarget(
             name: "WriteBehindTests",
             dependencies: [
-                "WriteBehind", "EventLog", "TestSupport", "Fuzzing", "StoreSimulation",
+                "WriteBehind", "WriteBehindSQLite", "WriteBehindInspection", "EventLog",
+                "TestSupport", "Fuzzing", "StoreSimulation",
                 "crashtest",
                 .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "GRDBSQLite", package: "GRDB.swift"),
@@ -113,7 +154,7 @@ let package = Package(
         .testTarget(
             name: "ToolTests",
             dependencies: [
-                "writebehind", "WriteBehind", "EventLog",
+                "writebehind", "WriteBehind", "WriteBehindInspection", "EventLog",
                 .product(name: "GRDB", package: "GRDB.swift"),
             ],
             swiftSettings: language),

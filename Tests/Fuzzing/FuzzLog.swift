@@ -1,6 +1,6 @@
 import EventLog
 import TestSupport
-import WriteBehind
+import WriteBehindCore
 
 /// Logs made of given bytes: opened, and if they are sound, used.
 enum FuzzLog {

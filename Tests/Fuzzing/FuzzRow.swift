@@ -1,6 +1,6 @@
 import EventLog
 import Foundation
-import WriteBehind
+import WriteBehindCore
 
 /// Keys, rows and patches of one table, made of given bytes.
 enum FuzzRow {

@@ -1,6 +1,6 @@
 import EventLog
 import TestSupport
-import WriteBehind
+import WriteBehindCore
 
 /// What a store writes, as inputs of the targets.
 enum FuzzSeeds {

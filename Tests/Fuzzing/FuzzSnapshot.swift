@@ -1,6 +1,6 @@
 import EventLog
 import TestSupport
-import WriteBehind
+import WriteBehindCore
 
 /// Snapshots made of given bytes: read, searched, and written again.
 enum FuzzSnapshot {

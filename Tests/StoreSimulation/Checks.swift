@@ -1,6 +1,6 @@
 import EventLog
 import TestSupport
-import WriteBehind
+import WriteBehindCore
 
 // What must hold. I1 to I10 are the invariants of the architecture.
 

@@ -1,5 +1,5 @@
 import TestSupport
-import WriteBehind
+import WriteBehindCore
 
 /// A way through the store, on which each operation of the disk is to fail.
 package enum FaultPath: String, CaseIterable, Sendable {

@@ -1,6 +1,6 @@
 import EventLog
 package import TestSupport
-import WriteBehind
+import WriteBehindCore
 
 /// Fails the n-th operation of the disk on a path through the store, and looks at what is left of it.
 ///

@@ -1,5 +1,5 @@
 import EventLog
-import WriteBehind
+import WriteBehindCore
 
 /// Somebody who follows the log through all lives: he misses nothing and sees nothing twice.
 struct Follower {

@@ -1,7 +1,8 @@
 import EventLog
 import Glibc
 import TestSupport
-import WriteBehind
+import WriteBehindCore
+import WriteBehindInspection
 
 // A life of the store lasts from one opening to its end, however that comes.
 

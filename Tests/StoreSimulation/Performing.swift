@@ -1,7 +1,7 @@
 import Dispatch
 import EventLog
 import TestSupport
-import WriteBehind
+import WriteBehindCore
 
 extension SimulatedStore {
     func perform(_ step: Step) throws {

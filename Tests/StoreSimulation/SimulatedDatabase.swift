@@ -1,6 +1,6 @@
 import EventLog
 import TestSupport
-import WriteBehind
+import WriteBehindCore
 
 /// A database in memory that outlives the sinks that are opened on it, as a file does.
 ///

@@ -1,6 +1,6 @@
 import EventLog
 import TestSupport
-import WriteBehind
+import WriteBehindCore
 
 /// A sink over a ``SimulatedDatabase``, written from the protocol's words alone.
 final class SimulatedSink: Sink {

@@ -1,7 +1,7 @@
 import EventLog
 import Glibc
 import TestSupport
-import WriteBehind
+import WriteBehindCore
 
 /// A store on a simulated disk with a simulated database, to which one step after the other happens: no
 /// threads, no clock, so that a list of steps always ends in the same way.

@@ -1,5 +1,5 @@
 package import TestSupport
-package import WriteBehind
+package import WriteBehindCore
 
 /// A row of the simulated store.
 package struct Row: Hashable, Sendable {

@@ -1,6 +1,6 @@
 import Glibc
 import TestSupport
-import WriteBehind
+import WriteBehindCore
 
 /// The steps that a seed stands for.
 package struct StepGenerator {

@@ -1,4 +1,4 @@
-import WriteBehind
+import WriteBehindCore
 
 /// What the store must show, told in values: the commits in their order, and their fold.
 struct StoreModel {

@@ -1,5 +1,5 @@
 import TestSupport
-import WriteBehind
+import WriteBehindCore
 
 // What happens around a store: to its clock, its disk and its database.
 

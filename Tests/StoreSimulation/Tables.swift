@@ -1,4 +1,4 @@
-import WriteBehind
+import WriteBehindCore
 
 /// The tables of the simulated store, each with the versions of its schema: a later one has more columns.
 package enum Tables {

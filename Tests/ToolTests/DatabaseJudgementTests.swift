@@ -3,6 +3,7 @@ import Foundation
 import GRDB
 import Testing
 import WriteBehind
+import WriteBehindInspection
 
 /// `status`, `verify --database`, `recover` and opening judge a database alike, and reading it changes nothing beside it.
 @Suite struct DatabaseJudgementTests {

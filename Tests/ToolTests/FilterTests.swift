@@ -1,6 +1,7 @@
 import Foundation
 import Testing
 import WriteBehind
+import WriteBehindInspection
 
 /// Which records `log`, `history` and `diff` choose.
 @Suite struct FilterTests {

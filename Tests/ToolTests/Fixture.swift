@@ -2,6 +2,7 @@ import EventLog
 import Foundation
 import GRDB
 import WriteBehind
+import WriteBehindInspection
 
 struct Flight: TableRow {
     typealias Key = Int

@@ -3,6 +3,7 @@ import Foundation
 import GRDB
 import Testing
 import WriteBehind
+import WriteBehindInspection
 
 @Suite struct RecoverTests {
     private func rows(_ path: String) throws -> Int {

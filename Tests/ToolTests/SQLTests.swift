@@ -3,6 +3,7 @@ import GRDB
 import TestSupport
 import Testing
 import WriteBehind
+import WriteBehindInspection
 
 /// What `replay --sql` prints, run by the real `sqlite3`.
 @Suite struct SQLTests {

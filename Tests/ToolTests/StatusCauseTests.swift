@@ -2,6 +2,7 @@ import Foundation
 import GRDB
 import Testing
 import WriteBehind
+import WriteBehindInspection
 
 /// `status` says why a database is behind, and its exit code reports a stalled store.
 @Suite struct StatusCauseTests {

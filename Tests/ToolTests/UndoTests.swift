@@ -2,6 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 import WriteBehind
+import WriteBehindInspection
 
 /// `writebehind undo`, on the fixture's twelve changes of flights.
 @Suite struct UndoTests {

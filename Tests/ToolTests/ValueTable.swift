@@ -1,6 +1,7 @@
 import EventLog
 import Foundation
 import WriteBehind
+import WriteBehindInspection
 
 /// A table of a schema that a test makes up, written with plain values.
 struct ValueTable {

@@ -4,6 +4,7 @@ import Logging
 import TestSupport
 import Testing
 import WriteBehind
+import WriteBehindInspection
 
 /// What is accepted can be read back: schemas and values at their edges are refused by name when they are written, or
 /// are there after a kill, in memory, log and database alike.

@@ -2,6 +2,7 @@ import EventLog
 import TestSupport
 import Testing
 import WriteBehind
+import WriteBehindInspection
 
 @Suite struct DatabaseVerificationTests {
     /// More rows than are read at once, and what is wrong at the start, in the middle and at the end.

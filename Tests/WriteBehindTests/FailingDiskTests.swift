@@ -4,6 +4,8 @@ import Glibc
 import TestSupport
 import Testing
 import WriteBehind
+import WriteBehindInspection
+import WriteBehindSQLite
 
 /// A store with its threads, on real files of which each operation fails: whoever calls or waits gets an answer, and
 /// what was acknowledged is there when the store is opened again on a healthy disk.

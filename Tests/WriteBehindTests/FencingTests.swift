@@ -4,6 +4,7 @@ import Glibc
 import TestSupport
 import Testing
 import WriteBehind
+import WriteBehindInspection
 
 /// Whatever is done to a store's files while it is open: it notices before it says `durable`, and never writes into
 /// files that are no longer its own.

@@ -4,6 +4,7 @@ import GRDB
 import TestSupport
 import Testing
 import WriteBehind
+import WriteBehindInspection
 
 /// What a restore from backup, a half-done copy or a hasty `cp` leaves: each file of log and snapshots, and each pair of
 /// them, of another age than the rest. The store is what its log says, or it names what is wrong; it is never silently

@@ -5,6 +5,7 @@ import Logging
 import TestSupport
 import Testing
 import WriteBehind
+import WriteBehindInspection
 
 /// What `writebehind recover --apply` does, on real files of which each operation fails: an error, or all is well.
 /// Either way the next one, on a healthy disk, makes all of it good.

@@ -4,6 +4,7 @@ import Glibc
 import TestSupport
 import Testing
 import WriteBehind
+import WriteBehindSQLite
 
 /// Threads that are not to be had.
 private final class ThreadLimit: Sendable {

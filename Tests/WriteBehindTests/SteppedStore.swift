@@ -1,6 +1,8 @@
 import EventLog
 import Foundation
 import WriteBehind
+import WriteBehindInspection
+import WriteBehindSQLite
 
 /// A store on real files with SQLite, and without threads: what it does, the test does step by step. Letting it go
 /// leaves the files as a killed process does.

@@ -5,6 +5,7 @@ import Logging
 import TestSupport
 import Testing
 import WriteBehind
+import WriteBehindInspection
 
 /// What may become of the database file while the store is open.
 @Suite struct StoreDatabaseLossTests {

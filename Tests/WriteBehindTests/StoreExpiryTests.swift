@@ -4,6 +4,7 @@ import GRDB
 import TestSupport
 import Testing
 import WriteBehind
+import WriteBehindSQLite
 
 /// A row that is deleted when its time has come.
 struct Session: TableRow, Equatable {

@@ -6,6 +6,7 @@ import Logging
 import TestSupport
 import Testing
 import WriteBehind
+import WriteBehindSQLite
 
 @Suite struct StoreHealthTests {
     /// A clock that was ahead by an hour in the life before.

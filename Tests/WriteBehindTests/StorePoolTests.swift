@@ -5,6 +5,8 @@ import Glibc
 import TestSupport
 import Testing
 import WriteBehind
+import WriteBehindInspection
+import WriteBehindSQLite
 
 /// No thread of Swift's pool ever waits for a disk, a database or another thread. The pool has one thread here, and
 /// what a store may wait for goes on only once that thread has run a task meanwhile: if it is the one that waits, it

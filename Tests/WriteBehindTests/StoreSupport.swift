@@ -5,6 +5,7 @@ import Logging
 import TestSupport
 import Testing
 import WriteBehind
+import WriteBehindSQLite
 
 /// What a throwing call threw, as the store's error.
 func storeError(_ body: () async throws -> Void) async -> StoreError? {
@@ -198,7 +199,7 @@ final class FailingSink: Sink {
     }
 
     func define(
-        _ table: TableDefinition, through: Watermark
+        _ table: WriteBehind.TableDefinition, through: Watermark
     ) throws(SinkError) -> QuarantineIndex.Changes {
         try failing.check()
         let changes = try sink.define(table, through: through)
@@ -213,7 +214,7 @@ final class FailingSink: Sink {
         return try sink.retry(commits, in: &pass, isLast: isLast)
     }
 
-    var tables: [TableDefinition] { sink.tables }
+    var tables: [WriteBehind.TableDefinition] { sink.tables }
     func holds(_ table: UInt32) -> Bool { sink.holds(table) }
     func read(_ table: UInt32, key: Span<UInt8>) throws(SinkError) -> StoredRow {
         failing.before()

@@ -5,6 +5,8 @@ import Glibc
 import TestSupport
 import Testing
 import WriteBehind
+import WriteBehindInspection
+import WriteBehindSQLite
 
 @Suite struct StoreWaitTests {
     @Test func aThousandTasksWaitAtOnce() async throws {

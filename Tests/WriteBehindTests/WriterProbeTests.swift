@@ -2,6 +2,7 @@ import EventLog
 import Foundation
 import Testing
 import WriteBehind
+import WriteBehindInspection
 
 @Suite struct WriterProbeTests {
     /// Else no store could be recovered on a machine on which nobody holds any lock.

@@ -2,6 +2,7 @@ import EventLog
 import Logging
 import TestSupport
 import WriteBehind
+import WriteBehindSQLite
 
 /// A row of the tested table. Its thread is `id % Load.threadCount`, so that threads do not share rows.
 struct Item: TableRow, Equatable {

@@ -1,5 +1,6 @@
 import EventLog
 import WriteBehind
+import WriteBehindInspection
 
 /// What `writebehind verify --database` finds: log, snapshots, and the database compared row by row with
 /// what the log says it holds at its watermark.

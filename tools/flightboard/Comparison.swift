@@ -1,5 +1,6 @@
 import Foundation
 import WriteBehind
+import WriteBehindInspection
 
 /// The three classic caching patterns under the same load, on a database as it is and on a slow one.
 ///

@@ -1,5 +1,6 @@
 import Foundation
 import WriteBehind
+import WriteBehindInspection
 
 /// The parts of the demo, in the order in which they are shown.
 struct Demo {

@@ -1,6 +1,7 @@
 import EventLog
 import Foundation
 import WriteBehind
+import WriteBehindSQLite
 
 /// A store whose database takes its time.
 enum SlowStore {

@@ -3,6 +3,7 @@ import EventLog
 import Foundation
 import Rainbow
 import WriteBehind
+import WriteBehindInspection
 
 /// `writebehind diff`: what two moments of the store have not in common.
 struct Diff: ParsableCommand {

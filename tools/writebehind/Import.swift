@@ -2,6 +2,7 @@ import ArgumentParser
 import EventLog
 import Foundation
 import WriteBehind
+import WriteBehindInspection
 
 /// `writebehind import`: CSV or NDJSON into a table, through the log.
 struct Import: AsyncParsableCommand {

@@ -3,6 +3,7 @@ import EventLog
 import Foundation
 import Rainbow
 import WriteBehind
+import WriteBehindInspection
 
 /// `writebehind inspect`: segments and blocks, as they stand on disk.
 struct Inspect: ParsableCommand {

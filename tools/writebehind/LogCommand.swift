@@ -2,6 +2,7 @@ import ArgumentParser
 import EventLog
 import Foundation
 import WriteBehind
+import WriteBehindInspection
 
 /// `writebehind log`: prints the records of the log.
 struct LogCommand: ParsableCommand {

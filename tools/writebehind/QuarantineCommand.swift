@@ -3,6 +3,7 @@ import EventLog
 import Foundation
 import Rainbow
 import WriteBehind
+import WriteBehindInspection
 
 /// `writebehind quarantine`: what the database refused, and what to do about it.
 struct QuarantineCommand: ParsableCommand {

@@ -3,6 +3,7 @@ import EventLog
 import Foundation
 import Rainbow
 import WriteBehind
+import WriteBehindInspection
 
 /// `writebehind recover`: the one to run after a disaster.
 struct Recover: AsyncParsableCommand {

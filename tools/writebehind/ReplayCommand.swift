@@ -2,6 +2,7 @@ import ArgumentParser
 import EventLog
 import Foundation
 import WriteBehind
+import WriteBehindInspection
 
 /// `writebehind replay`: snapshot and log into something new.
 struct ReplayCommand: AsyncParsableCommand {

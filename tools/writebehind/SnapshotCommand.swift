@@ -3,6 +3,7 @@ import EventLog
 import Foundation
 import Rainbow
 import WriteBehind
+import WriteBehindInspection
 
 /// `writebehind snapshot`: take, list and verify snapshots.
 struct SnapshotCommand: ParsableCommand {

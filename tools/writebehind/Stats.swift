@@ -2,6 +2,7 @@ import ArgumentParser
 import EventLog
 import Foundation
 import WriteBehind
+import WriteBehindInspection
 
 /// `writebehind stats`: what the log is made of.
 struct Stats: ParsableCommand {

@@ -2,6 +2,7 @@ import ArgumentParser
 import EventLog
 import Foundation
 import WriteBehind
+import WriteBehindInspection
 
 /// `writebehind status`: how a store is, on one screen.
 struct Status: ParsableCommand {

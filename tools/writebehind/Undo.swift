@@ -1,6 +1,7 @@
 import ArgumentParser
 import EventLog
 import WriteBehind
+import WriteBehindInspection
 
 /// `writebehind undo`: takes one commit back.
 struct Undo: AsyncParsableCommand {

@@ -3,6 +3,7 @@ import EventLog
 import Foundation
 import Rainbow
 import WriteBehind
+import WriteBehindInspection
 
 /// `writebehind verify`: is everything what it was when it was written?
 struct Verify: ParsableCommand {

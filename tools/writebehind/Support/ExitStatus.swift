@@ -1,5 +1,6 @@
 import EventLog
 import WriteBehind
+import WriteBehindInspection
 
 /// What the tool's exit codes mean; scripts rely on them.
 enum ExitStatus: Int32, Error {

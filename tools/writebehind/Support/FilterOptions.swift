@@ -1,6 +1,7 @@
 import ArgumentParser
 import EventLog
 import WriteBehind
+import WriteBehindInspection
 
 /// Which stretch of the log.
 struct RangeOptions: ParsableArguments {

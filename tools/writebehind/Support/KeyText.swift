@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import WriteBehind
+import WriteBehindInspection
 
 /// A key as it is typed: `123`, `2013-01-01,UA,1545,EWR`, or `["a,b",1]`.
 enum KeyText {

@@ -1,6 +1,7 @@
 import EventLog
 import Foundation
 import WriteBehind
+import WriteBehindInspection
 
 /// Prints the records that a filter admits, in either direction, as they are found.
 struct LogPrinter {

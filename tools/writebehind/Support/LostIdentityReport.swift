@@ -1,6 +1,7 @@
 import EventLog
 import Foundation
 import WriteBehind
+import WriteBehindInspection
 
 extension RecoverReport {
     /// A store.json that is lost, and the way back.

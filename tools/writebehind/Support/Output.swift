@@ -1,5 +1,6 @@
 import Foundation
 import WriteBehind
+import WriteBehindInspection
 
 /// Standard output, written in large pieces. A reader that goes away (`| head`) ends the tool
 /// quietly, by SIGPIPE.

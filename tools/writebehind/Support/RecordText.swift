@@ -1,6 +1,7 @@
 import EventLog
 import Rainbow
 import WriteBehind
+import WriteBehindInspection
 
 /// Records as lines: for people, as NDJSON, as CSV.
 struct RecordText {

@@ -2,6 +2,7 @@ import EventLog
 import Foundation
 import Rainbow
 import WriteBehind
+import WriteBehindInspection
 
 /// What `recover` says: what it found, what is lost, what it would do, what it did.
 struct RecoverReport {

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import WriteBehind
+import WriteBehindInspection
 
 /// A row of a file that does not fit its table.
 struct RowFault: Error, CustomStringConvertible {

@@ -2,6 +2,7 @@ import EventLog
 import Foundation
 import Rainbow
 import WriteBehind
+import WriteBehindInspection
 
 /// What `inspect` says.
 struct SegmentReport {

@@ -1,6 +1,7 @@
 import EventLog
 import Foundation
 import WriteBehind
+import WriteBehindInspection
 
 // The page of `stats --html`: one file, no script, nothing loaded from anywhere.
 

@@ -2,6 +2,7 @@ import EventLog
 import Foundation
 import Rainbow
 import WriteBehind
+import WriteBehindInspection
 
 /// What `stats` says, in text and as JSON; the page is in StatsPage.swift.
 struct StatsReport {

@@ -2,6 +2,7 @@ import EventLog
 import Foundation
 import Rainbow
 import WriteBehind
+import WriteBehindInspection
 
 /// What `status` says, in words and as JSON.
 enum StatusReport {

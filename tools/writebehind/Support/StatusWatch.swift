@@ -2,6 +2,7 @@ import EventLog
 import Foundation
 import Rainbow
 import WriteBehind
+import WriteBehindInspection
 
 /// `status --watch`: a look every second, drawn in place, until it is interrupted.
 struct StatusWatch {

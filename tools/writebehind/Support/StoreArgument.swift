@@ -1,5 +1,6 @@
 import ArgumentParser
 import WriteBehind
+import WriteBehindInspection
 
 /// The store that a command looks at.
 struct StoreArgument: ParsableArguments {

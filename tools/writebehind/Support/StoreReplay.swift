@@ -1,6 +1,7 @@
 import EventLog
 import Foundation
 import WriteBehind
+import WriteBehindInspection
 
 /// Writes a replay into a new store. It is made under a temporary name and renamed once it is
 /// closed.

@@ -2,6 +2,7 @@ import EventLog
 import Foundation
 import Rainbow
 import WriteBehind
+import WriteBehindInspection
 
 /// What `verify` says: a line for each part, the findings, and at the end one word.
 struct VerifyReport {

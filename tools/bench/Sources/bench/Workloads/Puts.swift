@@ -27,7 +27,7 @@ extension Workload {
         id: "P1r", title: "put, typed row of six columns, distinct keys",
         contenders: [.writebehind, .writebehindLive]
     ) { contender, setting in
-        let store = try Store(
+        let store = try await Store(
             at: setting.directory + "/store",
             configuration: StorePeer.configuration(contender == .writebehindLive))
         let players = try store.table(Player.self)

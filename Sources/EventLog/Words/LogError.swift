@@ -1,0 +1,204 @@
+/// What can go wrong with the log.
+package enum LogError: Error, Equatable, Sendable {
+    /// A system call failed. An I/O error while reading is this, never a torn tail.
+    case system(SystemError)
+    /// There is no space. Nothing that was acknowledged is lost; writing resumes when there is some.
+    case diskFull(SystemError)
+    /// An fsync failed earlier. Nothing is written until the store is reopened.
+    case poisoned(SystemError)
+    /// The store is no longer alone, or its files are no longer where they were. Nothing is written until the
+    /// store is reopened.
+    case fenced(SystemError)
+    /// A commit in the write buffer is no longer what was appended: the memory failed, or something else wrote
+    /// to it. Nothing is written until the store is reopened.
+    case bufferChanged(sequence: UInt64)
+    /// The log is damaged in a place where it was durable.
+    case corrupt(Corruption)
+    /// A file of a version or with features that this library does not know.
+    case unsupported(path: String, FormatFault)
+    /// A commit does not fit into a block or a slot.
+    case commitTooLarge(byteCount: Int, limit: Int)
+    /// The log starts later: the segment that held the sequence has been deleted.
+    case deleted(sequence: UInt64, oldest: UInt64?)
+    /// The process is a child made by `fork()`, which shares the parent's buffer.
+    case forked
+    case closed
+}
+
+/// Damage, named: where it is, which sequences it costs, and how we know that they had been durable.
+package struct Corruption: Error, Equatable, Sendable {
+    package var path: String
+    package var offset: Int
+    /// The first sequence that cannot be read.
+    package var firstLost: UInt64
+    /// The last of them, where it is known by more than the evidence.
+    package var lastLost: UInt64?
+    package var reason: String
+    package var evidence: Evidence
+
+    package init(
+        path: String, offset: Int, firstLost: UInt64, lastLost: UInt64? = nil, reason: String,
+        evidence: Evidence
+    ) {
+        self.path = path
+        self.offset = offset
+        self.firstLost = firstLost
+        self.lastLost = lastLost
+        self.reason = reason
+        self.evidence = evidence
+    }
+
+    /// The sequences that had been durable and cannot be read; nil where nothing shows that there are any.
+    package var lost: ClosedRange<UInt64>? {
+        let last: UInt64? =
+            switch evidence {
+            case .laterWitness(_, _, let synced), .stagingSays(let synced): synced
+            case .appliedBy(_, let sequence), .closedAt(let sequence): sequence
+            case .published(let sequence): sequence
+            case .sealed, .headerLost, .startMissing: firstLost
+            case .endUnknown: nil
+            }
+        return last.map { firstLost...max(firstLost, lastLost ?? $0) }
+    }
+}
+
+/// How we know that a lost sequence had been durable, so that its loss is damage and no torn tail.
+package enum Evidence: Equatable, Sendable {
+    /// E1: the segment is sealed or not the last one.
+    case sealed
+    /// E2: something valid that was written later says that the sequence was synced.
+    case laterWitness(path: String, offset: Int, synced: UInt64)
+    /// E3: the database or a snapshot already holds the sequence.
+    case appliedBy(name: String, sequence: UInt64)
+    /// The log itself had published the sequence as durable, or read past it, before it met the damage.
+    case published(through: UInt64)
+    /// E4: a segment longer than its header lost the header.
+    case headerLost
+    /// E5: staging's header says that everything through this sequence survives power loss.
+    case stagingSays(synced: UInt64)
+    /// E6: the store was closed when the log ended with this sequence (clean-end).
+    case closedAt(UInt64)
+    /// E6: log was deleted only through this sequence (log-start).
+    case startMissing(deleted: UInt64)
+    /// E7: a file is missing or outdated that no crash removes, and with it what says where the log ends. The
+    /// writer's buffer, which may have held more, had this many bytes; 0 where that is unknown.
+    case endUnknown(bufferByteCount: Int)
+}
+
+extension Corruption: CustomStringConvertible {
+    package var description: String {
+        if case .endUnknown = evidence {
+            return "\(path): \(reason); \(evidence) (after #\(firstLost - 1))"
+        }
+        return "\(path) is damaged at offset \(offset): \(reason); "
+            + "sequence \(firstLost) is lost, and \(evidence)"
+    }
+}
+
+extension Evidence: CustomStringConvertible {
+    package var description: String {
+        switch self {
+        case .sealed: "it had been synced, since its segment is not the active one"
+        case .laterWitness(let path, let offset, let synced):
+            "\(path) at offset \(offset) shows that everything through \(synced) had been synced"
+        case .appliedBy(let name, let sequence): "\(name) already holds it (through \(sequence))"
+        case .published(let sequence): "everything through \(sequence) had been synced"
+        case .headerLost: "a segment with blocks had a synced header"
+        case .stagingSays(let synced):
+            "the write buffer says that everything through \(synced) had been synced"
+        case .closedAt(let sequence): "the store was closed when the log ended with \(sequence)"
+        case .startMissing(let deleted):
+            deleted == 0
+                ? "nothing says that it was deleted"
+                : "log was deleted only through \(deleted)"
+        case .endUnknown(let bytes):
+            bytes == 0
+                ? "what the write buffer held may be missing"
+                : "up to \(bytes >> 10) KiB of writes may be missing"
+        }
+    }
+}
+
+extension Evidence {
+    /// With the number that recovery's rules give it.
+    package var label: String {
+        switch self {
+        case .sealed: "E1: \(self)"
+        case .laterWitness: "E2: \(self)"
+        case .appliedBy: "E3: \(self)"
+        case .headerLost: "E4: \(self)"
+        case .stagingSays: "E5: \(self)"
+        case .closedAt, .startMissing: "E6: \(self)"
+        case .endUnknown: "E7: \(self)"
+        case .published: "\(self)"
+        }
+    }
+}
+
+extension LogError: CustomStringConvertible {
+    package var description: String {
+        switch self {
+        case .system(let error): "\(error)"
+        case .diskFull(let error): "the disk is full (\(error)); writes resume when there is space"
+        case .poisoned(let error):
+            "syncing the log failed (\(error)); reopen the store to write again"
+        case .fenced(let error):
+            "\(error), so another program may be at work there: nothing more is written; close the "
+                + "store, put the right directory in its place, and open it again"
+        case .bufferChanged(let sequence):
+            "the commit of sequence \(sequence) was changed in the write buffer after it was appended "
+                + "(failing memory, or something else wrote to it), so neither it nor what follows is "
+                + "written; reopen the store to write again"
+        case .corrupt(let corruption): "\(corruption)"
+        case .unsupported(let path, let fault): "\(path) cannot be read by this version: \(fault)"
+        case .commitTooLarge(let count, let limit):
+            "the commit takes \(count) bytes, and \(limit) is the limit"
+        case .deleted(let sequence, let oldest):
+            "the log no longer holds sequence \(sequence)"
+                + (oldest.map { ": it starts at \($0)" } ?? ": it is empty")
+        case .forked: "a child of fork() cannot write to its parent's store; open it after exec"
+        case .closed: "the log is closed"
+        }
+    }
+}
+
+/// Runs file operations, turning their errors into the log's.
+@inline(always)
+func onDisk<T>(_ body: () throws(SystemError) -> T) throws(LogError) -> T {
+    do throws(SystemError) {
+        return try body()
+    } catch {
+        throw LogError(error)
+    }
+}
+
+extension LogError {
+    /// Whether trying again may help. A failed write or fsync is final until the store is reopened.
+    var isTemporary: Bool {
+        switch self {
+        case .system, .diskFull: true
+        default: false
+        }
+    }
+
+    /// Whether nothing but reopening the store helps.
+    package var isFinal: Bool {
+        switch self {
+        case .poisoned, .fenced, .bufferChanged: true
+        default: false
+        }
+    }
+
+    package init(_ error: SystemError) {
+        if error.isFence {
+            self = .fenced(error)
+        } else {
+            self = error.isDiskFull ? .diskFull(error) : .system(error)
+        }
+    }
+
+    /// What a failed write or sync of the log makes of it.
+    init(final error: SystemError) {
+        self = error.isFence ? .fenced(error) : .poisoned(error)
+    }
+}

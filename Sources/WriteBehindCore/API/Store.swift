@@ -1,0 +1,335 @@
+import EventLog
+import Foundation
+import Logging
+import Synchronization
+
+/// A write-behind store: writes at memory speed, safe in a log, in a SQLite database soon after.
+///
+/// ```swift
+/// let store = try await Store(at: "airport")
+/// let flights = try store.table(Flight.self)
+///
+/// let receipt = try flights.put(flight)              // returns at once; survives kill -9
+/// try await store.wait(for: .durable, receipt)       // … and power loss
+/// try await store.wait(for: .materialized, receipt)  // … and is in airport/database.sqlite
+/// let same = try await flights.get(flight.id)        // from memory, else from the database
+/// ```
+///
+/// What a write has reached, it never loses: see ``Stage``. One process at a time writes to a store; the
+/// `writebehind` tool and others may read it meanwhile. All methods may be called from any thread or task.
+public final class Store: Sendable {
+    let store: OpenStore
+    private let workers: [Worker]
+    private let watchdog: Watchdog
+    private let watchdogWorker: Worker
+    /// nil where the store can only be read.
+    private let reporter: Reporter?
+    private let reporterWorker: Worker?
+    /// They stop last, because they watch the others.
+    private var lookouts: [Worker] { [watchdogWorker] + [reporterWorker].compactMap(\.self) }
+    private let isClosed = Atomic<Bool>(false)
+    /// Reaches 1 when the store is closed: what a second `close` waits for.
+    private let closing = WaitList(reached: 0)
+
+    package var engine: Engine { store.engine }
+
+    /// The process may change its working directory, and files are opened as long as the store is.
+    package static func absolute(_ path: String) throws(StoreError) -> String {
+        if path.isEmpty || path.hasPrefix("/") { return path }
+        for (start, what) in [("~", "a home directory"), ("$", "a variable"), ("file:", "a URL")]
+        where path.hasPrefix(start) {
+            throw .notAStore(
+                path: path,
+                reason: "a path is taken as it is, and \(what) in it is not looked up: give the "
+                    + "directory's own path, or \"./\(path)\" if that is its name")
+        }
+        return FileManager.default.currentDirectoryPath + "/" + path
+    }
+
+    package convenience init(
+        opening path: String, _ configuration: StoreConfiguration, _ environment: StoreEnvironment
+    ) async throws(StoreError) {
+        let opened = try await Worker.waiting("opener") {
+            Result { () throws(StoreError) in
+                try OpenStore(path: path, configuration: configuration, environment: environment)
+            }
+        }
+        try self.init(opened.get())
+    }
+
+    package convenience init(
+        at path: String, configuration: StoreConfiguration, environment: StoreEnvironment
+    ) throws(StoreError) {
+        try self.init(
+            OpenStore(path: path, configuration: configuration, environment: environment))
+    }
+
+    package init(_ opened: OpenStore) throws(StoreError) {
+        store = opened
+        let isWritable = store.damage == nil
+        workers = isWritable ? Self.makeWorkers(store, store.startThread) : []
+        watchdog = Watchdog(store, workers: workers)
+        watchdogWorker = Worker(
+            "watchdog", signal: Signal(), startThread: store.startThread
+        ) { [watchdog] in watchdog.step() }
+        reporter = isWritable ? Self.makeReporter(store, watchdog) : nil
+        reporterWorker = reporter.map { reporter in
+            Worker("reporter", signal: Signal(), startThread: opened.startThread) {
+                reporter.step()
+            }
+        }
+        for worker in workers + lookouts {
+            if let error = worker.start() { throw .noResources("\(error)") }
+        }
+    }
+
+    deinit {
+        // A store that nobody closed ends like a killed process: nothing acknowledged is lost. Handles of its
+        // tables that are still around must not write into a log that another store may recover by now.
+        store.engine.log.abandon()
+        store.endUnclosed(workers + lookouts)
+    }
+
+    // MARK: tables
+
+    /// Declares a table and returns the handle to work with it.
+    ///
+    /// A table is created in the database when the log is applied to it. Declaring it again with more columns,
+    /// nullable or with a default, at the end, adds them; declaring it otherwise than it was throws.
+    ///
+    /// - Throws: ``StoreError/schema(_:)``, naming the column and both types, and what any write throws.
+    public func table<Row: TableRow>(_ type: Row.Type) throws(StoreError) -> StoredTable<Row> {
+        let definition = try engine.declare(Row.schema)
+        return StoredTable(engine: engine, id: UInt16(definition.id), layout: RowLayout(Row.schema))
+    }
+
+    /// The built-in table `keyvalue`: bytes under a name.
+    public func keyValues() throws(StoreError) -> StoredTable<KeyValue> {
+        try table(KeyValue.self)
+    }
+
+    /// Makes several changes, in any tables, one commit: all of it survives, shows and is applied to the
+    /// database, or nothing.
+    ///
+    /// Nothing is written if `body` throws. A `body` that reads is asynchronous: `await` the call then.
+    ///
+    /// - Returns: its receipt; where `body` changed nothing, one for the store's last write.
+    /// - Throws: what `body` throws, and what any write throws.
+    @discardableResult
+    public func transaction(
+        _ body: (inout Transaction) throws -> Void
+    ) throws -> Receipt {
+        try open()
+        var transaction = Transaction(engine: engine)
+        try body(&transaction)
+        guard !transaction.commit.isEmpty else { return lastReceipt }
+        return try engine.commit(transaction.commit)
+    }
+
+    /// Reads rows and makes changes that depend on them, in any tables, as one commit.
+    ///
+    /// `body` runs where the caller does, on an actor as well, and again from the start when a row that it read
+    /// was changed by somebody else meanwhile, so it should do nothing but read and write the store. It is tried
+    /// until it succeeds or its task is cancelled. Nothing is written if it throws.
+    ///
+    /// - Returns: its receipt; where `body` changed nothing, one for the store's last write.
+    /// - Throws: what `body` throws, what any write throws, and `CancellationError`.
+    @discardableResult
+    public nonisolated(nonsending) func transaction(
+        _ body: nonisolated(nonsending) (inout Transaction) async throws -> Void
+    ) async throws -> Receipt {
+        var turn = Turn(engine)
+        defer { turn.end() }
+        while true {
+            try open()
+            try Task.checkCancellation()
+            var transaction = Transaction(engine: engine, reads: true)
+            try await body(&transaction)
+            guard !transaction.commit.isEmpty else { return lastReceipt }
+            if let receipt = try turn.commit(transaction.commit, reads: transaction.versions) {
+                return receipt
+            }
+            try await turn.next(transaction.versions)
+        }
+    }
+
+    func open() throws(StoreError) {
+        if isClosed.load(ordering: .relaxed) { throw .closed("the store is closed") }
+    }
+
+    /// A receipt for nothing new: what was last written.
+    private var lastReceipt: Receipt {
+        let last = engine.log.lastSequence
+        return Receipt(firstSequence: 0, sequence: last, store: engine.number)
+    }
+
+    // MARK: waiting
+
+    /// Suspends until a write has reached a stage.
+    ///
+    /// Asking for `.durable` syncs at once; all who ask at the same time share one sync. Asking for
+    /// `.staged` returns at once: every receipt is of a write that is there. Thousands of tasks may wait.
+    /// Giving up waiting, for whatever reason, leaves the write as it is.
+    ///
+    /// - Throws: ``StoreError/foreignReceipt``, at once, for the receipt of another store; ``StoreError/timedOut(_:)``;
+    ///   ``StoreError/logFailed(_:)`` when syncing failed and whether the
+    ///   write survives is unknown; ``StoreError/quarantined(sequence:reason:)`` when the database refused it;
+    ///   ``StoreError/closed(_:)`` when the store was closed before; `CancellationError`.
+    public nonisolated(nonsending) func wait(
+        for stage: Stage, _ receipt: Receipt, timeout: Duration? = nil
+    ) async throws {
+        guard receipt.store == engine.number else { throw StoreError.foreignReceipt }
+        guard let timeout else { return try await wait(stage, receipt) }
+        try await withThrowingTaskGroup(of: Bool.self) { group in
+            group.addTask {
+                try await self.wait(stage, receipt)
+                return true
+            }
+            group.addTask {
+                try await Task.sleep(for: timeout.bounded)
+                return false
+            }
+            defer { group.cancelAll() }
+            guard try await group.next() == true else { throw StoreError.timedOut(stage) }
+        }
+    }
+
+    private nonisolated(nonsending) func wait(_ stage: Stage, _ receipt: Receipt) async throws {
+        switch stage {
+        case .staged: return
+        case .durable: return try await waitUntilSynced(receipt.sequence)
+        case .materialized: try await waitUntilReadable(receipt.sequence)
+        }
+        if engine.materialized.reached < receipt.sequence {
+            store.materializer.request(receipt.sequence)
+            try await engine.materialized.wait(for: receipt.sequence)
+        }
+        try await quarantine.refuse(receipt.firstSequence)
+    }
+
+    private nonisolated(nonsending) func waitUntilSynced(_ sequence: UInt64) async throws {
+        guard store.synced.reached < sequence else { return }
+        engine.log.flusher?.request(synced: sequence)
+        try await store.synced.wait(for: sequence)
+    }
+
+    /// Suspends until the log's followers find a record: until it is durable in segments.
+    nonisolated(nonsending) func waitUntilReadable(_ sequence: UInt64) async throws {
+        guard engine.log.durable < sequence else { return }
+        engine.log.flusher?.request(durable: sequence)
+        try await engine.durable.wait(for: sequence)
+    }
+
+    /// Suspends until everything written before this call has reached a stage: a barrier.
+    ///
+    /// What the database refused counts as done; ``quarantine`` lists it.
+    ///
+    /// - Throws: as ``wait(for:_:timeout:)``, but never that a commit was refused.
+    public nonisolated(nonsending) func waitForAll(
+        _ stage: Stage, timeout: Duration? = nil
+    ) async throws {
+        // Of no commit, so of none in quarantine: a barrier is passed, whatever became of single writes.
+        let barrier = lastReceipt
+        try await wait(for: stage, barrier, timeout: timeout)
+    }
+
+    // MARK: looking
+
+    /// How the store is, how far the database is behind, and why; as of this call.
+    public var health: Health {
+        var health = watchdog.health
+        if isClosed.load(ordering: .relaxed) {
+            health.verdict = .closed
+            health.causes.insert("the store was closed", at: 0)
+        }
+        return health
+    }
+
+    /// What the database refused, and what can be done about it.
+    public var quarantine: Quarantine {
+        Quarantine(engine: engine, materializer: store.materializer, pins: store.pins)
+    }
+
+    // MARK: closing
+
+    /// Ends the work: refuses further writes, makes everything durable, brings the database up to date until
+    /// the deadline, and lets go of the store.
+    ///
+    /// What the database does not hold by then is no loss: the next open goes on with it. Closing again
+    /// waits until the store is closed.
+    ///
+    /// - Parameter deadline: how long bringing the database up to date may take.
+    /// - Throws: ``StoreError/logFailed(_:)`` or ``StoreError/diskFull(_:)`` when the log could not be synced.
+    ///   The store is closed even so, and ends like a killed process: the next open recovers what there is.
+    @discardableResult
+    public func close(deadline: Duration = .seconds(30)) async throws -> CloseReport {
+        guard !isClosed.exchange(true, ordering: .relaxed) else {
+            try await closing.wait(for: 1)
+            return report
+        }
+        return try await withCheckedThrowingContinuation { continuation in
+            // Not on a task's thread: this waits for threads and disks.
+            let closing: @Sendable () -> Void = {
+                continuation.resume(with: Result { try self.closeBlocking(deadline) })
+            }
+            do throws(NoThread) {
+                try store.startThread("wb-closer", closing)
+            } catch {
+                // The watchdog has a thread as long as the store is open.
+                if watchdogWorker.perform(closing) { return }
+                isClosed.store(false, ordering: .relaxed)
+                continuation.resume(throwing: StoreError.noResources("\(error)"))
+            }
+        }
+    }
+
+    private var report: CloseReport {
+        CloseReport(durable: engine.log.durable, materialized: engine.inDatabase)
+    }
+
+    private func closeBlocking(_ deadline: Duration) throws -> CloseReport {
+        let isWritable = store.damage == nil
+        // The flusher after those that write: they may wait for room that it makes.
+        for worker in workers.reversed() where worker.name != "materializer" { worker.stop() }
+        let end = engine.time.monotonicNanoseconds() + deadline.nanoseconds
+        defer { release(at: end) }
+        if isWritable { try engine.closeLog() }
+        while isWritable, engine.inDatabase < engine.log.durable,
+            engine.time.monotonicNanoseconds() < end
+        {
+            store.materializer.request(engine.log.durable)
+            Signal().wait(after: 0, nanoseconds: 2_000_000)
+        }
+        if isWritable, engine.configuration.snapshotAtClose { snapshotBlocking(until: end) }
+        return report
+    }
+
+    /// Makes a snapshot of everything, if there is time.
+    private func snapshotBlocking(until end: UInt64) {
+        let snapshotter = store.snapshotter
+        while !snapshotter.reaches(engine.log.durable), engine.time.monotonicNanoseconds() < end {
+            // Each time: a failure ends what was asked for.
+            snapshotter.request(engine.log.durable)
+            if case .wait(let nanoseconds) = snapshotter.step() {
+                Signal().wait(after: 0, nanoseconds: min(nanoseconds, 2_000_000))
+            }
+        }
+    }
+
+    private func release(at end: UInt64) {
+        for worker in workers + lookouts { worker.stop() }
+        reporter?.end()
+        store.endWaiting()
+        do throws(SinkError) {
+            let now = engine.time.monotonicNanoseconds()
+            try engine.sink.close(readsMayLast: end > now ? end - now : 0)
+        } catch {
+            engine.configuration.logger.error(
+                "the database did not close cleanly; nothing is lost",
+                metadata: ["cause": "\(error)"])
+        }
+        store.unlock()
+        closing.advance(to: 1)
+    }
+
+}

@@ -1,0 +1,85 @@
+package import EventLog
+
+/// Why the store's past cannot be read.
+package enum HistoryError: Error, Sendable {
+    case log(LogError)
+    case snapshot(SnapshotError)
+    /// Bytes that passed their checksums are no records that the store writes.
+    case malformed(sequence: UInt64, reason: String)
+    /// The log starts at `oldest`, and no good snapshot reaches back to before `wanted`. `refused` are the
+    /// snapshots that were tried.
+    case gone(wanted: String, oldest: UInt64?, refused: [String])
+    case unknownMark(String)
+    /// The snapshot of this sequence reflects a history that is not the log's.
+    case otherHistory(snapshot: UInt64)
+    /// The log does not reach that far.
+    case notReached(wanted: String, end: UInt64)
+    /// A time before or after all that log and snapshots tell of; `span` says what that is.
+    case outsideSpan(wanted: String, span: String)
+}
+
+extension HistoryError {
+    /// Whether a file could not be read, which may succeed another time.
+    package var isOfDisk: Bool {
+        switch self {
+        case .log(.system), .log(.diskFull), .snapshot(.system): true
+        default: false
+        }
+    }
+}
+
+extension HistoryError: CustomStringConvertible {
+    package var description: String {
+        switch self {
+        case .log(let error): "\(error)"
+        case .snapshot(let error): "\(error)"
+        case .malformed(let sequence, let reason):
+            "the log at sequence \(sequence) or before holds what no store writes: \(reason)"
+        case .gone(let wanted, let oldest, let refused):
+            "\(wanted) is out of reach: the log starts at sequence "
+                + (oldest.map(String.init) ?? "nothing") + " and no good snapshot reaches it"
+                + (refused.isEmpty ? "" : " (\(refused.joined(separator: "; ")))")
+        case .unknownMark(let name): "the log holds no mark \(Value.text(name))"
+        case .otherHistory(let sequence):
+            "the snapshot at sequence \(sequence) reflects another history than the log's"
+        case .notReached(let wanted, let end):
+            "\(wanted) lies ahead: the log ends at sequence \(end)"
+        case .outsideSpan(let wanted, let span):
+            "\(wanted) is out of reach: \(span)"
+        }
+    }
+}
+
+extension HistoryError {
+    /// Reads the past on a thread of its own, turning what is thrown into the store's error.
+    static func reading<R: Sendable>(
+        _ body: @escaping @Sendable () throws -> R
+    ) async throws -> R {
+        let read: @Sendable () throws -> R = {
+            do {
+                return try body()
+            } catch {
+                throw StoreError.history("\(error)")
+            }
+        }
+        return try await Worker.waiting("reader", throwing: read)
+    }
+}
+
+/// Reads the log, turning its errors into history's.
+func logErrors<R>(_ body: () throws(LogError) -> R) throws(HistoryError) -> R {
+    do throws(LogError) {
+        return try body()
+    } catch {
+        throw .log(error)
+    }
+}
+
+/// Reads or writes snapshots, turning their errors into history's.
+func snapshotErrors<R>(_ body: () throws(SnapshotError) -> R) throws(HistoryError) -> R {
+    do throws(SnapshotError) {
+        return try body()
+    } catch {
+        throw .snapshot(error)
+    }
+}

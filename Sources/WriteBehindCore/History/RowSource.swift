@@ -1,0 +1,90 @@
+package import EventLog
+
+/// A row, or a change of one, with its place in history.
+package struct HistoryRow: Equatable, Sendable {
+    package var row: SnapshotRow
+    package var key: [UInt8]
+    package var body: [UInt8]
+
+    package init(row: SnapshotRow, key: [UInt8], body: [UInt8]) {
+        self.row = row
+        self.key = key
+        self.body = body
+    }
+
+    package var table: UInt32 { row.table }
+
+    package func isBefore(_ other: HistoryRow) -> Bool {
+        if table != other.table { return table < other.table }
+        return key.span.precedes(other.key.span)
+    }
+}
+
+/// Rows in the order of tables and keys, each at most once, read where they stand.
+protocol RowSource: AnyObject {
+    /// Goes to the next row; false behind the last.
+    func next() throws(HistoryError) -> Bool
+    /// The row that the last ``next()`` went to.
+    var row: SnapshotRow { get }
+    /// Hands out its key and body, in place.
+    func withRow(
+        _ body: (_ key: Span<UInt8>, _ body: Span<UInt8>) throws(HistoryError) -> Void
+    ) throws(HistoryError)
+}
+
+extension RowSource {
+    func copy() throws(HistoryError) -> HistoryRow {
+        var copy = HistoryRow(row: row, key: [], body: [])
+        try withRow { (key, body) throws(HistoryError) in
+            copy.key = Array(copying: key)
+            copy.body = Array(copying: body)
+        }
+        return copy
+    }
+}
+
+/// The rows of a snapshot or of a run.
+final class FileRows: RowSource {
+    private let reader: SnapshotReader
+    /// Keeps the file from being removed.
+    private let run: RunFile?
+
+    init(_ reader: SnapshotReader, run: RunFile? = nil) {
+        self.reader = reader
+        self.run = run
+    }
+
+    func next() throws(HistoryError) -> Bool {
+        do throws(SnapshotError) {
+            return try reader.next()
+        } catch {
+            throw .snapshot(error)
+        }
+    }
+
+    var row: SnapshotRow { reader.row }
+
+    func withRow(
+        _ body: (_ key: Span<UInt8>, _ body: Span<UInt8>) throws(HistoryError) -> Void
+    ) throws(HistoryError) {
+        let rows = reader.rows
+        let payload = rows.payload.span
+        try body(payload.extracting(rows.key), payload.extracting(rows.body))
+    }
+}
+
+/// A temporary file of sorted changes; it is gone with the object.
+final class RunFile {
+    let path: String
+    private let disk: any Disk
+
+    init(_ path: String, on disk: any Disk) {
+        self.path = path
+        self.disk = disk
+    }
+
+    deinit {
+        // What is left behind has a temporary name and is removed at the next start.
+        try? disk.remove(path)
+    }
+}

@@ -1,0 +1,104 @@
+import EventLog
+
+extension StoreOpening {
+    /// Finds the store's database, and makes a new one in the place of one that cannot serve.
+    package struct Database {
+        private let path: String
+        private let store: StoreID
+        private let origin: Watermark
+        private let environment: StoreEnvironment
+        private var sink: (any Sink)?
+
+        init(
+            _ layout: StoreLayout, _ store: StoreID, _ origin: Watermark,
+            _ environment: StoreEnvironment
+        ) {
+            path = layout.database
+            self.store = store
+            self.origin = origin
+            self.environment = environment
+        }
+
+        /// Opens it. A damaged one is put aside: the log holds all that it held.
+        mutating func open() throws(StoreError) {
+            do throws(SinkError) {
+                do throws(SinkError) {
+                    sink = try environment.openSink(path, store, origin, environment.disk)
+                } catch {
+                    guard error.kind == .corrupt else { throw error }
+                    try replace(reason: "damaged")
+                }
+            } catch {
+                guard error.kind == .foreignDatabase else { throw StoreError(error) }
+                throw .foreignDatabase(path: path, reason: error.message)
+            }
+        }
+
+        /// Puts one aside whose damage was found while it was in use.
+        mutating func replaceDamaged() throws(StoreError) {
+            do throws(SinkError) {
+                try replace(reason: "damaged")
+            } catch {
+                throw StoreError(error)
+            }
+        }
+
+        /// Puts the database aside and makes an empty one.
+        private mutating func replace(reason: String) throws(SinkError) {
+            try environment.setAside(path, reason, environment.disk)
+            sink = try environment.openSink(path, store, origin, environment.disk)
+        }
+
+        private mutating func replaceOutdated() throws(StoreError) {
+            do throws(SinkError) {
+                try sink?.close()
+                sink = nil
+                try replace(reason: "outdated")
+            } catch {
+                throw StoreError(error)
+            }
+        }
+
+        func get() throws(StoreError) -> any Sink {
+            guard let sink else { throw .database("it is not open") }
+            return sink
+        }
+
+        func watermark() throws(StoreError) -> Watermark {
+            let sink = try get()
+            do throws(SinkError) {
+                return try sink.watermark()
+            } catch {
+                throw StoreError(error)
+            }
+        }
+
+        /// A database whose chain value differs from the log's at its watermark reflects another history: one
+        /// that was cut off, or another copy of the store's. It is kept aside and a new one is made.
+        ///
+        /// One that reflects less than the log still tells of, or has refused what the log has no more, is put
+        /// aside as well, once there is a good snapshot to start a new one from.
+        mutating func rebuildIfForeign(
+            to log: Log, _ rebuild: DatabaseRebuild
+        ) throws(StoreError) {
+            let watermark = try self.watermark()
+            do {
+                guard try log.chain(at: watermark.sequence) != watermark.chain else {
+                    // What it refused is in the log alone.
+                    let refused = try get().quarantine
+                    if !refused.isEmpty { _ = try log.commit(at: refused.lowest) }
+                    return
+                }
+                try sink?.close()
+                sink = nil
+                try replace(reason: "other-history")
+            } catch let error as LogError {
+                guard case .deleted = error else { throw StoreError(error) }
+                _ = try rebuild.base()
+                try replaceOutdated()
+            } catch {
+                throw .database("\(error)")
+            }
+        }
+    }
+}

@@ -1,0 +1,129 @@
+package import EventLog
+import Logging
+
+/// Fills an empty database from the newest good snapshot; the materializer then goes on with the log behind it.
+///
+/// All rows and the watermark are one transaction: a crash in between leaves an empty database, with which
+/// opening starts over.
+struct DatabaseRebuild {
+    private let history: StoreHistory
+    private let logger: Logger
+
+    init(_ history: StoreHistory, _ logger: Logger) {
+        self.history = history
+        self.logger = logger
+    }
+
+    /// A snapshot to start from, read wholly and of the log's history; nil where the log itself is whole.
+    func base() throws(StoreError) -> SnapshotReader? {
+        do throws(HistoryError) {
+            return try history.goodBase { problem in
+                logger.error("a snapshot cannot be used", metadata: ["cause": "\(problem)"])
+            }
+        } catch {
+            throw .database("it cannot be rebuilt: \(error)")
+        }
+    }
+
+    /// Fills an empty database. Does nothing where there is no snapshot.
+    func fill(_ sink: any Sink) throws(StoreError) {
+        guard let base = try base() else { return }
+        let position = LogPosition(base.head)
+        let origin = Watermark(sequence: 0, chain: history.origin.chain)
+        let tables = try tables(of: base)
+        let changes = SnapshotChanges(
+            environment: history.environment,
+            through: Watermark(sequence: position.sequence, chain: position.chain))
+        do throws(SinkError) {
+            for table in tables { try sink.define(table, through: origin) }
+            do throws(SinkError) {
+                try sink.apply(changes)
+            } catch {
+                guard error.kind == .constraint else { throw error }
+                if history.isWhole {
+                    // Quarantine is of the log: it has the commit that is to blame.
+                    logger.notice(
+                        "a snapshot's rows are refused; the database is filled from the log",
+                        metadata: ["cause": "\(error)"])
+                    return
+                }
+                try sink.dropCarriedOver()
+                try sink.apply(changes)
+            }
+        } catch {
+            throw StoreError(error)
+        }
+        logger.notice(
+            "the database was filled from a snapshot",
+            metadata: ["sequence": "\(position.sequence)", "rows": "\(base.rowCount)"])
+    }
+}
+
+extension DatabaseRebuild {
+    private func tables(of base: SnapshotReader) throws(StoreError) -> [TableDefinition] {
+        do throws(SchemaError) {
+            let records = base.preamble.records
+            return try Catalog(defineRecords: records.span).tables
+        } catch {
+            throw .schema(error)
+        }
+    }
+}
+
+/// The rows of a snapshot as one batch.
+private struct SnapshotChanges: SortedChanges {
+    let environment: LogEnvironment
+    let through: Watermark
+    var cleared: [UInt32] { [] }
+
+    func forEach(
+        _ body: (
+            _ table: UInt32, _ kind: ChangeKind, _ key: Span<UInt8>, _ body: Span<UInt8>
+        ) throws(SinkError) -> Void
+    ) throws(SinkError) {
+        let reader: SnapshotReader
+        do throws(SnapshotError) {
+            reader = try SnapshotReader(of: through.sequence, in: environment)
+        } catch {
+            throw SinkError(.io, "\(error)")
+        }
+        while try next(reader) {
+            try reader.withKey { (key) throws(SinkError) in
+                try reader.withBody { (row) throws(SinkError) in
+                    try body(reader.row.table, .put, key, row)
+                }
+            }
+        }
+    }
+
+    private func next(_ reader: SnapshotReader) throws(SinkError) -> Bool {
+        do throws(SnapshotError) {
+            return try reader.next()
+        } catch {
+            throw SinkError(.io, "\(error)")
+        }
+    }
+}
+
+extension StoreHistory {
+    /// Whether the log reaches back to the first commit.
+    fileprivate var isWhole: Bool {
+        (try? LogReader.segmentBases(environment).first) == 1
+    }
+
+    /// The newest snapshot that is good to its last byte and that the log continues; nil where there is none
+    /// and the log is whole.
+    package func goodBase(_ refused: (HistoryError) -> Void) throws(HistoryError) -> SnapshotReader?
+    {
+        try withBase(FoldLimit(sequence: durable), .end, refused: refused) {
+            (base) throws(HistoryError) in
+            guard let base else { return nil }
+            try verify(base)
+            // It takes in the one block behind the snapshot.
+            let fold = try LogFold(
+                after: LogPosition(base.head), preamble: base.preamble, memory: 1 << 20)
+            try checkStart(of: fold)
+            return base
+        }
+    }
+}

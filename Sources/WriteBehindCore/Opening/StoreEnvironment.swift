@@ -1,0 +1,38 @@
+package import EventLog
+import Foundation
+
+/// What a store takes from the machine; tests put their own in its place.
+package struct StoreEnvironment: Sendable {
+    package var disk: any Disk
+    package var time: any TimeSource
+    /// Makes salts and jitter.
+    package var random: @Sendable () -> UInt64
+    /// Opens or creates the database of a store, whose disk is given.
+    package var openSink:
+        @Sendable (
+            _ path: String, _ store: StoreID, _ origin: Watermark, _ disk: any Disk
+        ) throws(SinkError) -> any Sink
+    /// Moves a database out of the way.
+    package var setAside:
+        @Sendable (_ path: String, _ reason: String, _ disk: any Disk) throws(SinkError) -> Void
+    /// How a write waits for room in staging.
+    package var waitForRoom: @Sendable (Log, UInt64) -> Void = { $0.waitForRoom($1) }
+    /// How the store's threads are started.
+    package var startThread: StartThread = NamedThread.start
+    /// How the log is read on while what was read before is worked on.
+    package var alongside: Alongside = Worker.alongside
+
+    package init(
+        disk: any Disk, time: any TimeSource, random: @escaping @Sendable () -> UInt64,
+        openSink:
+            @escaping @Sendable (String, StoreID, Watermark, any Disk) throws(SinkError) ->
+            any Sink,
+        setAside: @escaping @Sendable (String, String, any Disk) throws(SinkError) -> Void
+    ) {
+        self.disk = disk
+        self.time = time
+        self.random = random
+        self.openSink = openSink
+        self.setAside = setAside
+    }
+}

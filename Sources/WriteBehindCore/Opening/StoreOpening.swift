@@ -1,0 +1,158 @@
+import EventLog
+import Logging
+
+/// The steps between a locked directory and a store that can be used.
+struct StoreOpening {
+    let engine: Engine
+    let pins: Pins
+    let materializer: Materializer
+    let snapshotter: Snapshotter
+    /// Everything that waits for surviving power loss.
+    let synced = WaitList(reached: 0)
+    private let layout: StoreLayout
+    private let configuration: StoreConfiguration
+    private let status: Status
+    private var watermark: Watermark
+    private let alongside: Alongside
+    private let replacement: SinkReplacement
+
+    init(
+        _ layout: StoreLayout, _ store: StoreID, _ configuration: StoreConfiguration,
+        _ environment: StoreEnvironment, _ status: Status, _ metrics: StoreMetrics
+    ) throws(StoreError) {
+        self.layout = layout
+        self.configuration = configuration
+        self.status = status
+        alongside = environment.alongside
+        let logger = configuration.logger
+        let origin = Watermark(sequence: 0, chain: Chain(startOf: store).value)
+        var database = Database(layout, store, origin, environment)
+        try database.open()
+        let watermark = try database.watermark()
+        let durable = WaitList(reached: 0)
+        let backlog = BacklogMeter(watermark: 0, limit: max(1, configuration.backlogLimit))
+        let monitor = LogMonitor(
+            synced: synced, durable: durable, backlog: backlog, status: status, metrics: metrics,
+            logger: logger)
+        let log = try Self.openLog(
+            LogEnvironment(
+                disk: environment.disk, layout: layout, storeID: store, time: environment.time,
+                random: environment.random, observer: monitor),
+            configuration, watermark)
+        Self.report(log.recovery, status, logger)
+        if log.recovery.corruption == nil {
+            let rebuild = DatabaseRebuild(
+                StoreHistory(log.environment, durable: log.durable), logger)
+            try database.rebuildIfForeign(to: log, rebuild)
+            if try database.watermark().sequence == 0 { try rebuild.fill(try database.get()) }
+        }
+        self.watermark = try database.watermark()
+        synced.advance(to: log.durable)
+        durable.advance(to: log.durable)
+        backlog.advance(to: self.watermark.sequence)
+        let view = try Self.makeView(configuration, self.watermark, seed: environment.random())
+        engine = Engine(
+            log: log, view: view, sink: try database.get(), catalog: try Self.catalog(log),
+            watermark: self.watermark.sequence, backlog: backlog, durable: durable,
+            configuration: configuration, waitForRoom: environment.waitForRoom)
+        for table in engine.tables.tables { engine.setDefaults(table) }
+        pins = Pins(view: view)
+        replacement = SinkReplacement(layout, origin, environment, engine, status)
+        if log.recovery.corruption == nil { replacement.noteAside(through: log.durable) }
+        materializer = Materializer(
+            log: log, sink: engine.sink, watermark: self.watermark,
+            limits: Materializer.Limits(configuration),
+            observer: SinkMonitor(
+                engine: engine, pins: pins, status: status, metrics: metrics,
+                replacement: replacement),
+            replacement: { [replacement] in try replacement.replace(after: $0) },
+            alongside: environment.alongside)
+        snapshotter = Snapshotter(
+            engine: engine, materializer: materializer, status: status, metrics: metrics)
+    }
+
+    private static func openLog(
+        _ environment: LogEnvironment, _ configuration: StoreConfiguration, _ watermark: Watermark
+    ) throws(StoreError) -> Log {
+        var witnesses = [Witness(name: "the database", sequence: watermark.sequence)]
+        do throws(SnapshotError) {
+            witnesses += try StoreHistory.witnesses(environment)
+        } catch {
+            throw .logFailed("\(error)")
+        }
+        do throws(LogError) {
+            return try Log(
+                opening: environment, options: LogOptions(configuration), witnesses: witnesses,
+                readFrom: watermark.sequence)
+        } catch {
+            throw StoreError(error)
+        }
+    }
+
+    private static func report(_ recovery: RecoveryReport, _ status: Status, _ logger: Logger) {
+        if let corruption = recovery.corruption {
+            logger.critical("the log is damaged", metadata: ["damage": "\(corruption)"])
+            status.update {
+                $0.damage = "the log is damaged, so the store is read-only: \(corruption)"
+            }
+        } else if recovery.wasUnclean {
+            logger.notice(
+                "recovered after an unclean end",
+                metadata: [
+                    "end": "\(recovery.end)", "fromStaging": "\(recovery.commitsFromStaging)",
+                    "tornBytes": "\(recovery.tornBytes)", "keptIn": "\(recovery.cutOff)",
+                ])
+        }
+    }
+
+    private static func makeView(
+        _ configuration: StoreConfiguration, _ watermark: Watermark, seed: UInt64
+    ) throws(StoreError) -> CacheView {
+        do throws(OutOfMemory) {
+            return try CacheView(
+                limit: configuration.cacheLimit, dirtyLimit: configuration.dirtyLimit,
+                watermark: watermark.sequence, seed: seed)
+        } catch {
+            throw .noResources("no memory for the cache (cacheLimit): \(error)")
+        }
+    }
+
+    private static func catalog(_ log: Log) throws(StoreError) -> Catalog {
+        do throws(SchemaError) {
+            return try Catalog(defineRecords: log.preamble.records.span)
+        } catch {
+            throw .schema(error)
+        }
+    }
+
+    /// Brings the view up to the end of the log: what is in quarantine, then what is above the watermark.
+    func replay() throws(StoreError) {
+        var replay = StoreReplay(
+            engine: engine, pins: pins, materializer: materializer, status: status,
+            alongside: alongside, watermark: watermark.sequence)
+        try replay.run()
+        // What fails, the materializer's first step tries again.
+        try? replacement.carryOver(at: materializer.watermark)
+    }
+}
+
+extension Materializer.Limits {
+    package init(_ configuration: StoreConfiguration) {
+        self.init(
+            records: max(1, configuration.batchRecords), bytes: max(1, configuration.batchBytes),
+            interval: configuration.materializeInterval.nanoseconds,
+            retryLimit: configuration.retryLimit.nanoseconds)
+    }
+}
+
+extension LogOptions {
+    init(_ configuration: StoreConfiguration) {
+        self.init()
+        slotCount = max(2, configuration.stagingSlots)
+        slotSize = max(4 << 10, configuration.stagingSlotSize)
+        blockSize = max(1, configuration.blockSize)
+        segmentSize = max(4 << 10, configuration.segmentSize)
+        syncInterval = configuration.syncInterval.nanoseconds
+        compressionLevel = configuration.compressionLevel
+    }
+}

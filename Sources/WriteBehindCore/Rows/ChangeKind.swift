@@ -1,0 +1,9 @@
+/// What becomes of a row in a batch whose changes were merged.
+package enum ChangeKind: UInt8, Sendable {
+    /// The body is a whole row.
+    case put
+    /// The body is a patch of a row that exists.
+    case patch
+    /// The body is empty.
+    case delete
+}

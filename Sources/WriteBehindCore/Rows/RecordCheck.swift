@@ -1,0 +1,92 @@
+package import EventLog
+
+/// Whether the log's records are such as the store writes: of tables that are defined, with keys, rows and patches
+/// that fit them.
+///
+/// Checksums say only that bytes are what was written. Records of another program, or of a fault of ours, may pass
+/// them and be refused by opening, a snapshot or a replay; `verify` names them by these rules before.
+package struct RecordCheck {
+    /// The tables as of the last record.
+    package private(set) var catalog: Catalog
+
+    /// - Parameter preamble: the define records with which a segment begins.
+    package init(preamble: Span<UInt8>) throws(MalformedRecord) {
+        do throws(SchemaError) {
+            catalog = try Catalog(defineRecords: preamble)
+        } catch {
+            throw MalformedRecord(offset: 0, reason: "the preamble: \(error)")
+        }
+    }
+
+    /// Takes in a commit, or throws what is wrong with it.
+    package mutating func check(_ commit: Commit, in payload: Span<UInt8>) throws(MalformedRecord) {
+        var reader = ByteReader(commit.records)
+        var sequence = commit.firstSequence
+        while !reader.isAtEnd {
+            let record = try reader.record(payload)
+            do throws(RecordFault) {
+                try check(record, commit, payload)
+            } catch {
+                throw MalformedRecord(
+                    offset: record.key.lowerBound, reason: "#\(sequence): \(error.reason)")
+            }
+            sequence += 1
+        }
+        let count = sequence - commit.firstSequence
+        guard count == commit.count else {
+            throw MalformedRecord(
+                offset: commit.records.lowerBound,
+                reason: "#\(commit.firstSequence): the commit holds \(count) records, "
+                    + "not \(commit.count)")
+        }
+    }
+
+    private struct RecordFault: Error {
+        var reason: String
+    }
+
+    private mutating func check(
+        _ record: Record, _ commit: Commit, _ payload: Span<UInt8>
+    ) throws(RecordFault) {
+        switch record.operation {
+        case .put, .patch, .delete, .clear: try checkRow(record, payload)
+        case .define:
+            guard record.key.isEmpty else { throw RecordFault(reason: "a definition with a key") }
+            // It reaches the database in a transaction of its own.
+            guard commit.count == 1 else {
+                throw RecordFault(reason: "a definition shares its commit with other records")
+            }
+            do throws(SchemaError) {
+                try catalog.apply(define: record.table, body: payload.extracting(record.body))
+            } catch {
+                throw RecordFault(reason: "the definition: \(error)")
+            }
+        case .mark, .settle:
+            guard record.table == 0, record.key.isEmpty else {
+                throw RecordFault(reason: "a mark or settle record of a table or row")
+            }
+        case .preamble: throw RecordFault(reason: "a preamble stands inside a commit")
+        }
+    }
+
+    private func checkRow(_ record: Record, _ payload: Span<UInt8>) throws(RecordFault) {
+        guard let schema = catalog[record.table]?.schema else {
+            throw RecordFault(reason: "table \(record.table) is not defined before it")
+        }
+        if record.operation == .clear {
+            guard record.key.isEmpty else { throw RecordFault(reason: "a clear with a key") }
+            return
+        }
+        let body = payload.extracting(record.body)
+        do throws(RowError) {
+            _ = try KeyCodec.decode(payload.extracting(record.key), schema)
+            switch record.operation {
+            case .put: _ = try RowCodec.decodeRow(body, schema)
+            case .patch: _ = try RowCodec.decodePatch(body, schema)
+            default: break
+            }
+        } catch {
+            throw RecordFault(reason: "\(error)")
+        }
+    }
+}

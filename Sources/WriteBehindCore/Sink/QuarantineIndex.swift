@@ -1,0 +1,281 @@
+/// What is in quarantine: the commits that the database refused, and the rows that they hold on to.
+///
+/// Commits that came later and touch a held row follow into quarantine. They are not kept here, since one hot row may
+/// have any number of them: a commit of the log is in quarantine exactly if it touches a held key and does not start
+/// before that key's `since`. So what is kept, in memory and in the database, grows with the rows and not
+/// with their followers.
+///
+/// Commits that share a key, directly or through others, are one *group*. It is resolved as a whole: by a commit that
+/// needs nothing of what was there before and writes all rows of the group (a put of the one row, mostly), if the
+/// database takes it.
+package struct QuarantineIndex: Sendable, Equatable {
+    /// A key whose changes wait.
+    package struct Held: Sendable, Equatable {
+        /// No commit that starts before this and touches the key is in quarantine.
+        package var since: UInt64
+        /// The last record of the last commit in quarantine that touches the key.
+        package var last: UInt64
+        package var group: UInt64
+
+        package init(since: UInt64, last: UInt64, group: UInt64) {
+            (self.since, self.last, self.group) = (since, last, group)
+        }
+    }
+
+    /// Commits that only come out of quarantine together, but by a retry.
+    package struct Group: Sendable, Equatable {
+        package var keys: Set<QuarantinedKey> = []
+        package var refused: Set<UInt64> = []
+        /// Commits that were not tried, since they follow.
+        package var followers = 0
+
+        package var commitCount: Int { refused.count + followers }
+    }
+
+    /// What has to be written down: everything that was changed since this was asked for last.
+    package struct Changes: Sendable, Equatable {
+        package var keys: Set<QuarantinedKey> = []
+        package var refused: Set<UInt64> = []
+        package var groups: Set<UInt64> = []
+        /// The commits that were refused, in order.
+        package var added: [QuarantinedCommit] = []
+
+        package init() {}
+    }
+
+    package private(set) var held: [QuarantinedKey: Held] = [:]
+    package private(set) var groups: [UInt64: Group] = [:]
+    package private(set) var refused: [UInt64: QuarantinedCommit] = [:]
+    /// No commit in quarantine starts before this; 0 where there is none. What the log must keep.
+    package private(set) var lowest: UInt64 = 0
+    /// No record behind this is in quarantine.
+    package private(set) var latest: UInt64 = 0
+    /// How many keys of a table are held.
+    private var counts: [UInt32: Int] = [:]
+    /// Keys that were let go since `lowest` was looked for.
+    private var releases = 0
+    private var changes = Changes()
+
+    package init() {}
+
+    package var isEmpty: Bool { held.isEmpty }
+    /// All that is in quarantine, followers too.
+    package var commitCount: Int { groups.values.reduce(0) { $0 + $1.commitCount } }
+    /// The refused commits, in sequence order.
+    package var all: [QuarantinedCommit] {
+        refused.values.sorted { $0.firstSequence < $1.firstSequence }
+    }
+
+    package mutating func takeChanges() -> Changes {
+        defer { changes = Changes() }
+        return changes
+    }
+
+    // MARK: looking
+
+    /// Whether a commit of these keys is in quarantine.
+    package func contains(_ firstSequence: UInt64, _ keys: [QuarantinedKey]) -> Bool {
+        keys.contains { key in held[key].map { $0.since <= firstSequence } ?? false }
+    }
+
+    package func holdsAny(of table: UInt32) -> Bool { counts[table] != nil }
+
+    /// Whether a change to this key must follow into quarantine.
+    package func touches(_ key: QuarantinedKey) -> Bool {
+        guard counts[key.table] != nil else { return false }
+        if case .table = key { return true }
+        return held[key] != nil || held[.table(key.table)] != nil
+    }
+
+    /// Throws where a change to `key` must not be applied before what is in quarantine.
+    package func refuse(_ key: QuarantinedKey) throws(SinkError) {
+        if touches(key) {
+            throw SinkError(.constraint, "what is in quarantine comes first for a key")
+        }
+    }
+
+    /// The groups that a commit of these keys would follow.
+    package func groups(touching keys: [QuarantinedKey]) -> Set<UInt64> {
+        var found: Set<UInt64> = []
+        for key in keys where counts[key.table] != nil {
+            if let group = held[key]?.group { found.insert(group) }
+            // What follows a clear is of its group.
+            if let group = held[.table(key.table)]?.group {
+                found.insert(group)
+            } else if case .table(let table) = key {
+                for (other, holder) in held where other.table == table {
+                    found.insert(holder.group)
+                }
+            }
+        }
+        return found
+    }
+
+    /// Whether a commit leaves nothing of what these groups did to their rows.
+    package func covers(_ contents: CommitContents, _ groups: Set<UInt64>) -> Bool {
+        contents.isBlind
+            && groups.allSatisfy { number in
+                guard let group = self.groups[number] else { return true }
+                guard !contents.cleared.isEmpty || group.keys.count <= contents.keys.count else {
+                    return false
+                }
+                let keys = Set(contents.keys)
+                return group.keys.allSatisfy {
+                    keys.contains($0) || contents.cleared.contains($0.table)
+                }
+            }
+    }
+
+    /// The first commit of a group that was refused.
+    package func firstRefused(of group: UInt64) -> QuarantinedCommit? {
+        groups[group]?.refused.min().flatMap { refused[$0] }
+    }
+
+    // MARK: changing
+
+    /// Puts in what was written down.
+    package mutating func load(_ key: QuarantinedKey, _ holder: Held) {
+        held[key] = holder
+        counts[key.table, default: 0] += 1
+        groups[holder.group, default: Group()].keys.insert(key)
+        lowest = lowest == 0 ? holder.since : min(lowest, holder.since)
+        latest = max(latest, holder.last)
+    }
+
+    package mutating func load(_ commit: QuarantinedCommit, group: UInt64) {
+        refused[commit.firstSequence] = commit
+        groups[group, default: Group()].refused.insert(commit.firstSequence)
+    }
+
+    package mutating func load(group: UInt64, followers: Int) {
+        groups[group, default: Group()].followers = followers
+    }
+
+    /// A commit was tried and refused.
+    package mutating func add(_ commit: QuarantinedCommit) {
+        let number = commit.firstSequence
+        refused[number] = commit
+        changes.refused.insert(number)
+        changes.added.append(commit)
+        groups[number] = Group()
+        groups[number]?.refused.insert(number)
+        hold(commit.keys, by: number, commit.recordCount, group: number)
+    }
+
+    /// A commit comes after what some groups hold. They are one group from now on.
+    package mutating func follow(
+        _ firstSequence: UInt64, count: Int, _ keys: [QuarantinedKey], _ following: Set<UInt64>
+    ) {
+        // The largest takes the others in, so that no key changes its group often.
+        let largest = following.max {
+            (groups[$0]?.keys.count ?? 0, $1) < (groups[$1]?.keys.count ?? 0, $0)
+        }
+        guard let number = largest else { return }
+        for other in following where other != number { merge(other, into: number) }
+        groups[number]?.followers += 1
+        hold(keys, by: firstSequence, count, group: number)
+    }
+
+    private mutating func merge(_ number: UInt64, into target: UInt64) {
+        guard let group = groups.removeValue(forKey: number) else { return }
+        for key in group.keys { held[key]?.group = target }
+        groups[target]?.keys.formUnion(group.keys)
+        groups[target]?.refused.formUnion(group.refused)
+        groups[target]?.followers += group.followers
+        changes.keys.formUnion(group.keys)
+        changes.refused.formUnion(group.refused)
+        changes.groups.formUnion([number, target])
+    }
+
+    private mutating func hold(
+        _ keys: [QuarantinedKey], by firstSequence: UInt64, _ count: Int, group: UInt64
+    ) {
+        let last = firstSequence + UInt64(max(1, count)) - 1
+        for key in keys {
+            if held[key] == nil {
+                held[key] = Held(since: firstSequence, last: last, group: group)
+                counts[key.table, default: 0] += 1
+                groups[group]?.keys.insert(key)
+            } else {
+                held[key]?.last = last
+            }
+        }
+        lowest = lowest == 0 ? firstSequence : min(lowest, firstSequence)
+        latest = max(latest, last)
+        changes.keys.formUnion(keys)
+        changes.groups.insert(group)
+    }
+
+    /// A group left quarantine: something later made all of its rows anew.
+    package mutating func release(_ number: UInt64) {
+        guard let group = groups.removeValue(forKey: number) else { return }
+        for key in group.keys { letGo(key) }
+        for sequence in group.refused { refused[sequence] = nil }
+        changes.refused.formUnion(group.refused)
+        changes.groups.insert(number)
+        lookForLowest()
+    }
+
+    /// The database took a commit of quarantine, and with it made up for others before it.
+    package mutating func didApply(
+        _ firstSequence: UInt64, count: Int, _ keys: [QuarantinedKey],
+        replacing superseded: Group
+    ) {
+        let last = firstSequence + UInt64(max(1, count)) - 1
+        guard let number = keys.compactMap({ held[$0]?.group }).first else { return }
+        var taken = superseded.refused
+        var followers = superseded.followers
+        if refused[firstSequence] == nil { followers += 1 } else { taken.insert(firstSequence) }
+        for sequence in taken { refused[sequence] = nil }
+        groups[number]?.refused.subtract(taken)
+        groups[number]?.followers -= followers
+        changes.refused.formUnion(taken)
+        changes.groups.insert(number)
+        for key in superseded.keys.union(keys) {
+            if let holder = held[key], holder.last > last {
+                held[key]?.since = last + 1
+                changes.keys.insert(key)
+            } else if held[key] != nil {
+                groups[number]?.keys.remove(key)
+                letGo(key)
+            }
+        }
+        if groups[number]?.keys.isEmpty == true { groups[number] = nil }
+        lookForLowest()
+    }
+
+    private mutating func letGo(_ key: QuarantinedKey) {
+        guard held.removeValue(forKey: key) != nil else { return }
+        releases += 1
+        changes.keys.insert(key)
+        counts[key.table, default: 0] -= 1
+        if counts[key.table] == 0 { counts[key.table] = nil }
+    }
+
+    /// From time to time: each key that goes would take a look at all.
+    private mutating func lookForLowest() {
+        guard releases > held.count else { return }
+        releases = 0
+        lowest = held.values.lazy.map(\.since).min() ?? 0
+    }
+
+    /// Takes another in its place. Everything in either counts as changed.
+    package mutating func replace(with other: QuarantineIndex) {
+        var all = changes
+        for index in [self, other] {
+            all.keys.formUnion(index.held.keys)
+            all.refused.formUnion(index.refused.keys)
+            all.groups.formUnion(index.groups.keys)
+        }
+        self = other
+        changes = all
+    }
+}
+
+extension QuarantinedKey {
+    package var table: UInt32 {
+        switch self {
+        case .row(let table, _), .table(let table): table
+        }
+    }
+}

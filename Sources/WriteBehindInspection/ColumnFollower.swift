@@ -1,0 +1,156 @@
+package import EventLog
+package import WriteBehindCore
+import WriteBehindSQLite
+
+/// Follows one column through the log, so that each record can be printed with the value before it.
+///
+/// It keeps one value for each row in memory, and stops with an error at the limit.
+package struct ColumnFollower {
+    /// What the column was before a record.
+    package enum Before: Sendable, Equatable {
+        /// The log no longer holds it.
+        case unknown
+        /// There was no row.
+        case noRow
+        case value(Value)
+    }
+
+    /// What a record changed in the column.
+    package struct Change: Sendable, Equatable {
+        package var column: String
+        package var before: Before
+        /// nil if the record removes the row.
+        package var after: Value?
+    }
+
+    /// Too many rows to remember.
+    package struct TooManyRows: Error, CustomStringConvertible {
+        var limit: Int
+        package var description: String {
+            "--changed keeps a value of every row in memory, and they take more than "
+                + "\(limit >> 20) MiB; choose fewer rows with --table or --key"
+        }
+    }
+
+    /// About how many bytes an entry takes beside those of its key and value.
+    private static let overhead = 96
+
+    private let filter: RecordFilter
+    private let column: String
+    private let memoryLimit: Int
+    private var values: [UInt32: [[UInt8]: Value?]] = [:]
+    private var byteCount = 0
+    /// Whether a row that was not seen cannot be there. False if the log's beginning is gone.
+    private var isComplete: Bool
+    private var clearedTables: Set<UInt32> = []
+    /// The sequence to read from, so that all old values are known.
+    package private(set) var start: UInt64
+
+    /// - Parameters:
+    ///   - filter: names column, tables and key.
+    ///   - first: the first sequence that the log holds.
+    ///   - wanted: the first sequence whose changes are asked for.
+    package init?(
+        _ filter: RecordFilter, _ environment: LogEnvironment, first: UInt64, wanted: UInt64,
+        memoryLimit: Int = 512 << 20
+    ) throws {
+        guard let column = filter.changed else { return nil }
+        self.filter = filter.rowsOnly
+        self.column = column
+        self.memoryLimit = memoryLimit
+        isComplete = first == 1
+        start = first
+        for sequence in try SnapshotReader.sequences(environment).reversed()
+        where sequence < wanted && sequence + 1 >= first {
+            guard let snapshot = try? SnapshotReader(of: sequence, in: environment) else {
+                continue
+            }
+            try take(snapshot)
+            (start, isComplete) = (sequence + 1, true)
+            return
+        }
+    }
+
+    private mutating func take(_ snapshot: SnapshotReader) throws {
+        let records = snapshot.preamble.records
+        let catalog = try Catalog(defineRecords: records.span)
+        let matcher = RecordMatcher(filter, catalog)
+        while try snapshot.next() {
+            let table = snapshot.row.table
+            guard let schema = catalog[table]?.schema, let index = schema.valueIndex(of: column)
+            else { continue }
+            let key = snapshot.withKey { [UInt8](copying: $0) }
+            let row = snapshot.withBody { [UInt8](copying: $0) }
+            guard matcher.admits(table: table, key: key, row: row) else { continue }
+            try remember(table, key, try RowCodec.value(at: index, in: row.span, schema))
+        }
+    }
+
+    /// Chooses the records to be noted: all changes of the rows that are followed.
+    package func matcher(_ catalog: Catalog) -> RecordMatcher { RecordMatcher(filter, catalog) }
+
+    /// Takes a record in. Returns what it changed; nil if it left the column as it was.
+    package mutating func note(_ record: LoggedRecord, _ catalog: Catalog) throws -> Change? {
+        guard let schema = catalog[record.table]?.schema,
+            let index = schema.valueIndex(of: column)
+        else { return nil }
+        let name = schema.valueColumns[index].name
+        if record.operation == .clear {
+            values[record.table] = nil
+            clearedTables.insert(record.table)
+            return Change(column: name, before: .unknown, after: nil)
+        }
+        let before = before(record)
+        let given = try RowCodec.given(index, by: record.operation, record.body.span, schema)
+        switch record.operation {
+        case .delete:
+            try remember(record.table, record.key, nil)
+            return before == .noRow ? nil : Change(column: name, before: before, after: nil)
+        case .patch where given == nil && before != .noRow: return nil
+        case .put, .patch:
+            // A row that was written before the column was added has its default.
+            let after = given ?? schema.valueColumns[index].missingValue
+            try remember(record.table, record.key, after)
+            return before == .value(after)
+                ? nil : Change(column: name, before: before, after: after)
+        case .clear, .define, .mark, .settle, .preamble: return nil
+        }
+    }
+
+    private func before(_ record: LoggedRecord) -> Before {
+        guard let found = values[record.table]?[record.key] else {
+            return isComplete || clearedTables.contains(record.table) ? .noRow : .unknown
+        }
+        return found.map(Before.value) ?? .noRow
+    }
+
+    private mutating func remember(_ table: UInt32, _ key: [UInt8], _ value: Value?) throws {
+        let old = values[table, default: [:]].updateValue(value, forKey: key)
+        byteCount += Self.byteCount(value)
+        if let old {
+            byteCount -= Self.byteCount(old)
+        } else {
+            byteCount += key.count + Self.overhead
+        }
+        if byteCount > memoryLimit { throw TooManyRows(limit: memoryLimit) }
+    }
+
+    private static func byteCount(_ value: Value?) -> Int {
+        switch value {
+        case .text(let text): text.utf8.count
+        case .blob(let bytes): bytes.count
+        default: 0
+        }
+    }
+}
+
+extension RecordFilter {
+    /// The same rows, without the other conditions on their records.
+    fileprivate var rowsOnly: RecordFilter {
+        var rows = RecordFilter()
+        rows.tables = tables
+        rows.key = key
+        rows.changed = changed
+        return rows
+    }
+}

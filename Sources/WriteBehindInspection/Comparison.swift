@@ -1,0 +1,79 @@
+package import WriteBehindCore
+import WriteBehindSQLite
+
+/// How a value must compare with one that was typed.
+package enum Comparison: String, Sendable, CaseIterable {
+    case less = "<"
+    case lessOrEqual = "<="
+    case equal = "="
+    case notEqual = "!="
+    case greaterOrEqual = ">="
+    case greater = ">"
+
+    /// Compares as SQLite does with values of one type: texts and blobs by their bytes. Null is equal to null alone,
+    /// and neither less nor greater than anything.
+    package func holds(_ value: Value, _ wanted: Value) -> Bool {
+        switch (value, wanted) {
+        case (.integer(let left), .integer(let right)): holds(left, right)
+        case (.real(let left), .real(let right)): holds(left, right)
+        case (.text(let left), .text(let right)): holds(left.utf8, right.utf8)
+        case (.blob(let left), .blob(let right)): holds(left, right)
+        case (.null, .null): self == .equal
+        case (_, .null): self == .notEqual
+        default: false
+        }
+    }
+
+    private func holds<C: Comparable>(_ left: C, _ right: C) -> Bool {
+        switch self {
+        case .less: left < right
+        case .lessOrEqual: left <= right
+        case .equal: left == right
+        case .notEqual: left != right
+        case .greaterOrEqual: left >= right
+        case .greater: left > right
+        }
+    }
+
+    private func holds(
+        _ left: some Collection<UInt8>, _ right: some Collection<UInt8>
+    ) -> Bool {
+        let isLess = left.lexicographicallyPrecedes(right)
+        let isEqual = !isLess && left.elementsEqual(right)
+        return holds(isLess ? -1 : isEqual ? 0 : 1, 0)
+    }
+}
+
+extension Value {
+    /// The value that `text` names in a column of this type; nil if it names none.
+    package init?(_ text: String, as type: ColumnType) {
+        switch type {
+        case .integer:
+            guard let value = Int64(text) else { return nil }
+            self = .integer(value)
+        case .real:
+            guard let value = Double(text), !value.isNaN else { return nil }
+            self = .real(value)
+        case .text: self = .text(text)
+        case .blob:
+            let isLiteral = text.count > 2 && text.hasPrefix("x'") && text.hasSuffix("'")
+            let digits = isLiteral ? String(text.dropFirst(2).dropLast()) : text
+            guard let value = WriteBehindCore.bytes(hexadecimal: digits) else { return nil }
+            self = .blob(value)
+        }
+    }
+
+    /// The value that a condition names: `NULL`, or what ``init(_:as:)`` reads; a text may be quoted, so that it may
+    /// be `"null"`.
+    package init?(condition text: String, as type: ColumnType) {
+        if text == "NULL" || text == "null" {
+            self = .null
+        } else if type == .text, text.count >= 2, let quote = text.first, quote == text.last,
+            quote == "\"" || quote == "'"
+        {
+            self = .text(String(text.dropFirst().dropLast()))
+        } else {
+            self.init(text, as: type)
+        }
+    }
+}

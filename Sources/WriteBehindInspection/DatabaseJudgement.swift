@@ -1,0 +1,156 @@
+package import EventLog
+import WriteBehindCore
+import WriteBehindSQLite
+
+/// What a store's database is worth beside its log: one judgement for `status`, `verify`, `recover` and what opening
+/// does.
+package enum DatabaseJudgement: Sendable {
+    case missing
+    /// It is another store's, or no store's.
+    case foreign
+    /// SQLite cannot read it, or it lacks what the store made in it.
+    case damaged(reason: String)
+    /// It reflects another history than the log.
+    case otherHistory(watermark: UInt64)
+    /// It reflects more than the log holds.
+    case ahead(watermark: UInt64, end: UInt64)
+    /// The log no longer holds what it needs: opening builds another from a snapshot.
+    case outdated(watermark: UInt64, reason: String)
+    /// Neither log nor snapshots tell what it must hold; it can be brought up to date all the same.
+    case incomparable(watermark: UInt64, reason: String)
+    /// Its watermark belongs to the log. No rows were compared.
+    case uncompared(watermark: UInt64)
+    /// Every row was compared.
+    case compared(DatabaseVerification)
+
+    /// - Parameters:
+    ///   - verified: the snapshots that were read wholly just now.
+    ///   - progress: told how many rows were compared.
+    ///   - report: told each row that differs.
+    /// - Throws: what keeps it from being read and says nothing of it: no permission, a lock, a failing disk.
+    package init(
+        _ store: StoreInspection, verified: Set<UInt64> = [],
+        progress: (UInt64) -> Void = { _ in },
+        report: (String, DatabaseVerification.Difference) -> Void
+    ) throws {
+        self = try Self.judge(store) { _ in
+            let result = try DatabaseVerification(
+                store, verified: verified, progress: progress, report: report)
+            if result.isOfOtherHistory { return .otherHistory(watermark: result.watermark) }
+            if let fault = result.fault { return .damaged(reason: fault) }
+            return .compared(result)
+        }
+    }
+
+    /// Judges it without its rows, so that the time does not grow with them.
+    ///
+    /// - Throws: what keeps it from being read, as above.
+    package init(withoutRowsOf store: StoreInspection) throws {
+        self = try Self.judge(store) { watermark in
+            let sequence = watermark.sequence
+            // A writer has judged it when it opened the store, and has gone on since.
+            if store.isLive { return .uncompared(watermark: sequence) }
+            guard sequence <= store.end else { return .ahead(watermark: sequence, end: store.end) }
+            let chain = try LogReader.chain(at: sequence, store.environment)
+            return chain == watermark.chain || sequence > store.readable
+                ? .uncompared(watermark: sequence) : .otherHistory(watermark: sequence)
+        }
+    }
+
+    private static func judge(
+        _ store: StoreInspection, _ look: (Watermark) throws -> DatabaseJudgement
+    ) throws -> DatabaseJudgement {
+        switch store.database.state {
+        case .missing: .missing
+        case .foreign: .foreign
+        case .unreadable(let error):
+            if error.kind == .corrupt { .damaged(reason: error.message) } else { throw error }
+        case .readable(let contents): try judge(contents, store, look)
+        }
+    }
+
+    private static func judge(
+        _ contents: DatabaseInspection.Contents, _ store: StoreInspection,
+        _ look: (Watermark) throws -> DatabaseJudgement
+    ) throws -> DatabaseJudgement {
+        let watermark = contents.watermark.sequence
+        let first = try store.first
+        if watermark + 1 < first {
+            return .outdated(
+                watermark: watermark, reason: "the log begins at #\(first), behind its watermark")
+        }
+        if let refused = contents.quarantined.map(\.firstSequence).min(), refused < first {
+            return .outdated(
+                watermark: watermark,
+                reason: "commit #\(refused) in its quarantine is older than the log")
+        }
+        do {
+            return try look(contents.watermark)
+        } catch let error as LogError {
+            guard case .corrupt = error else { throw error }
+            return .incomparable(watermark: watermark, reason: "\(error)")
+        } catch let error as HistoryError {
+            // A disk that cannot be read says nothing of the database.
+            if error.isOfDisk { throw error }
+            if case .notReached(_, let end) = error {
+                if watermark <= store.end {
+                    return .incomparable(
+                        watermark: watermark,
+                        reason: "#\(end + 1) to #\(watermark) are in the write buffer, until the "
+                            + "next open takes them")
+                }
+                return .ahead(watermark: watermark, end: end)
+            }
+            return .incomparable(watermark: watermark, reason: "\(error)")
+        } catch {
+            let error = SinkError(wrapping: error)
+            guard error.kind == .corrupt else { throw error }
+            return .damaged(reason: error.message)
+        }
+    }
+
+    /// How bad it is; nil where nothing is wrong.
+    package var severity: Finding.Severity? {
+        switch self {
+        case .missing: nil
+        case .foreign, .damaged, .otherHistory, .ahead: .corrupt
+        case .outdated, .incomparable: .warning
+        case .uncompared: nil
+        case .compared(let result): result.differenceCount > 0 ? .corrupt : nil
+        }
+    }
+
+    /// What is wrong with it as a whole; nil where its rows could be compared, or there is none.
+    package var fault: String? {
+        switch self {
+        case .missing, .uncompared, .compared: nil
+        case .foreign: "it belongs to another store"
+        case .damaged(let reason): reason
+        case .otherHistory(let watermark):
+            "its watermark #\(watermark) belongs to another history than the log"
+        case .ahead(let watermark, let end):
+            "it reflects #\(watermark), and the log ends at #\(end)"
+        case .outdated(_, let reason): "it is outdated: \(reason)"
+        case .incomparable(_, let reason): "it cannot be compared: \(reason)"
+        }
+    }
+
+    /// Why it has to make room for another; nil where it can stay.
+    package var reasonToReplace: String? {
+        switch self {
+        case .missing, .incomparable, .uncompared: nil
+        case .compared(let result):
+            result.differenceCount > 0 ? "\(result.differenceCount) rows differ" : nil
+        case .foreign, .damaged, .otherHistory, .ahead, .outdated: fault
+        }
+    }
+
+    /// What it reflects; nil where that is nothing that can be gone on from.
+    package var watermark: UInt64? {
+        switch self {
+        case .incomparable(let watermark, _), .uncompared(let watermark): watermark
+        case .compared(let result): result.watermark
+        case .missing, .foreign, .damaged, .otherHistory, .ahead, .outdated: nil
+        }
+    }
+}

@@ -1,0 +1,182 @@
+package import EventLog
+import WriteBehindCore
+import WriteBehindSQLite
+
+/// The whole log checked: every checksum, the chain from segment to segment, sequences without a
+/// gap, footers, and that records fit their tables.
+///
+/// How the log begins and ends is the log's own judgement, by which opening goes (``Judgement``). Here all that lies
+/// between is read, and behind damage as well, to tell all of it.
+package struct LogVerification: Sendable {
+    package private(set) var segments: [SegmentCheck] = []
+    package private(set) var findings: [Finding] = []
+
+    /// - Parameters:
+    ///   - jobs: how many segments are read at once.
+    ///   - progress: told the bytes of each segment that is done; from several threads.
+    package init(
+        _ store: StoreInspection, jobs: Int = 1, progress: @Sendable (Int) -> Void = { _ in }
+    ) throws {
+        segments = try Self.check(store, jobs, progress)
+        for (index, segment) in segments.enumerated() {
+            let isLast = index == segments.count - 1
+            judge(segment, isLast: isLast, store)
+            if !isLast { join(segment, segments[index + 1]) }
+        }
+        for base in try store.mergedSegments() {
+            findings.append(
+                Finding(
+                    severity: .warning, path: store.layout.segment(base), offset: nil, lost: nil,
+                    reason: "it was merged into the segment before it; the next open removes it"))
+        }
+        guard let log = store.log else { return }
+        let damage = log.judgement.damage
+        // The evidence may prove more than the last segment tells of.
+        let proven = damage == nil ? 0 : max(damage?.lost?.upperBound ?? 0, store.published ?? 0)
+        for finding in log.judgement.findings { take(finding, proven: proven) }
+        if let damage { noteEnd(damage, proven: proven) }
+        if worst == .corrupt {
+            try leaveOutStaged(store)
+        } else if let fault = segments.last?.fault(ofStaged: log.staged) {
+            findings.append(
+                Finding(
+                    severity: .corrupt, path: store.layout.staging, offset: nil, lost: nil,
+                    reason: fault))
+        }
+    }
+
+    package var worst: Finding.Severity? { findings.map(\.severity).max() }
+    package var recordCount: UInt64 { segments.reduce(0) { $0 + $1.recordCount } }
+    package var byteCount: Int { segments.reduce(0) { $0 + $1.byteCount } }
+
+    private static func check(
+        _ store: StoreInspection, _ jobs: Int, _ progress: @Sendable (Int) -> Void
+    ) throws -> [SegmentCheck] {
+        let environment = store.environment
+        // Beyond what a living writer has published, blocks may be half written.
+        let limit: UInt64 = store.isLive ? store.readable : .max
+        let parts = try parts(store, through: limit)
+        return try concurrently(parts.count, jobs: jobs) {
+            index -> Result<SegmentCheck, LogError> in
+            do throws(LogError) {
+                let check = try SegmentCheck(
+                    environment, base: parts[index].base, through: limit, before: parts[index].end)
+                progress(check.byteCount)
+                return .success(check)
+            } catch {
+                return .failure(error)
+            }
+        }.map { try $0.get() }
+    }
+
+    /// The segments, and the offset in each where the log ends for now. Where nothing is damaged, only the blocks
+    /// that opening takes are a part of it.
+    private static func parts(
+        _ store: StoreInspection, through limit: UInt64
+    ) throws -> [(base: UInt64, end: Int)] {
+        let leftovers = try store.mergedSegments()
+        let bases = try LogReader.segmentBases(store.environment)
+            .filter { !leftovers.contains($0) && $0 <= limit }
+        guard let log = store.log, log.judgement.damage == nil else {
+            return bases.map { ($0, .max) }
+        }
+        guard let tail = log.tail else { return [] }
+        return bases.filter { $0 <= tail.base }
+            .map { ($0, $0 == tail.base ? tail.blocksEnd : .max) }
+    }
+
+    /// All segments but the last were synced before the next one began.
+    private mutating func judge(
+        _ segment: SegmentCheck, isLast: Bool, _ store: StoreInspection
+    ) {
+        let evidence =
+            if !isLast {
+                Evidence.sealed.label
+            } else if store.isLive {
+                Evidence.published(through: store.readable).label
+            } else {
+                store.damage?.evidence.label
+            }
+        for var finding in segment.findings {
+            if finding.severity == .corrupt { finding.evidence = evidence }
+            findings.append(finding)
+        }
+        if !isLast, !segment.isSealed, segment.findings.isEmpty {
+            findings.append(
+                Finding(
+                    severity: .corrupt, path: segment.path, offset: segment.byteCount, lost: nil,
+                    reason: "the footer is missing", evidence: Evidence.sealed.label))
+        }
+    }
+
+    private mutating func join(_ segment: SegmentCheck, _ next: SegmentCheck) {
+        let isGap = next.base != segment.nextSequence
+        let isOther =
+            segment.chain != nil && next.header != nil && next.header?.chain != segment.chain
+        guard isGap || isOther else {
+            if let known = segment.tablesAfter, let named = next.tablesBefore, known != named {
+                findings.append(
+                    Finding(
+                        severity: .corrupt, path: next.path, offset: SegmentHeader.byteCount,
+                        lost: nil,
+                        reason: "the preamble names other tables than the segment before it",
+                        evidence: Evidence.sealed.label))
+            }
+            return
+        }
+        findings.append(
+            Finding(
+                severity: .corrupt, path: next.path, offset: 0,
+                lost: next.base > segment.nextSequence ? segment.nextSequence...next.base - 1 : nil,
+                reason: isGap
+                    ? "the segment before it ends at \(segment.nextSequence - 1)"
+                    : "the segment does not continue the history of the one before it",
+                evidence: Evidence.sealed.label))
+    }
+
+    // MARK: the log's judgement
+
+    /// Takes in what the log's judgement found. Of damage, the segment's own check knows more; only where the log's
+    /// end is lost does the evidence tell how far it went.
+    private mutating func take(_ finding: Finding, proven: UInt64) {
+        let known = findings.firstIndex {
+            $0.severity == finding.severity && $0.path == finding.path
+                && $0.offset == finding.offset
+        }
+        guard let known else { return findings.append(finding) }
+        if findings[known].lost == nil, let last = segments.last, last.path == finding.path,
+            last.nextSequence <= proven
+        {
+            findings[known].lost = last.nextSequence...proven
+        }
+    }
+
+    private mutating func noteEnd(_ damage: Corruption, proven: UInt64) {
+        guard let last = segments.last, last.nextSequence <= proven,
+            !findings.contains(where: { $0.lost?.contains(proven) ?? false })
+        else { return }
+        findings.append(
+            Finding(
+                severity: .corrupt, path: last.path, offset: last.byteCount,
+                lost: last.nextSequence...proven, reason: "the log ends early",
+                evidence: damage.evidence.label))
+    }
+
+    /// What staging holds is not lost: salvage takes it from there.
+    private mutating func leaveOutStaged(_ store: StoreInspection) throws {
+        let staged = try LogInspection.stagedCommits(store.environment).map(\.commit)
+        for index in findings.indices {
+            guard var range = findings[index].lost.map({ $0.lowerBound..<$0.upperBound + 1 })
+            else { continue }
+            for commit in staged where commit.firstSequence <= range.lowerBound {
+                let next = min(range.upperBound, commit.lastSequence + 1)
+                range = max(range.lowerBound, next)..<range.upperBound
+            }
+            for commit in staged.reversed() where commit.lastSequence + 1 >= range.upperBound {
+                let end = max(range.lowerBound, commit.firstSequence)
+                range = range.lowerBound..<min(range.upperBound, end)
+            }
+            findings[index].lost = range.isEmpty ? nil : ClosedRange(range)
+        }
+    }
+}

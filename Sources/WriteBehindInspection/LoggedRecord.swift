@@ -1,0 +1,164 @@
+package import EventLog
+package import WriteBehindCore
+import WriteBehindSQLite
+
+/// A record with its place in the log.
+package struct LoggedRecord: Sendable, Equatable {
+    package var sequence: UInt64
+    /// Milliseconds since 1970.
+    package var time: UInt64
+    /// The first sequence of the commit that it belongs to.
+    package var commit: UInt64
+    package var commitCount: UInt32
+    package var operation: Operation
+    package var table: UInt32
+    package var key: [UInt8]
+    package var body: [UInt8]
+    /// Bytes that the record takes, unpacked.
+    package var byteCount: Int
+
+    package init(
+        sequence: UInt64, time: UInt64, commit: UInt64, commitCount: UInt32,
+        operation: Operation, table: UInt32, key: [UInt8], body: [UInt8], byteCount: Int
+    ) {
+        self.sequence = sequence
+        self.time = time
+        self.commit = commit
+        self.commitCount = commitCount
+        self.operation = operation
+        self.table = table
+        self.key = key
+        self.body = body
+        self.byteCount = byteCount
+    }
+}
+
+/// Calls back for the records of a commit, until the callback says to stop.
+///
+/// - Parameter matcher: which records are wanted; nil for all.
+/// - Returns: false if it did.
+@discardableResult
+package func forEachRecord(
+    of commit: Commit, in payload: Span<UInt8>, _ matcher: RecordMatcher? = nil,
+    _ body: (LoggedRecord) throws -> Bool
+) throws -> Bool {
+    var reader = ByteReader(commit.records)
+    var sequence = commit.firstSequence
+    while !reader.isAtEnd {
+        let start = reader.offset
+        let record = try reader.record(payload)
+        defer { sequence += 1 }
+        if let matcher,
+            !matcher.admits(record, sequence: sequence, time: commit.time, payload)
+        {
+            continue
+        }
+        let logged = LoggedRecord(
+            sequence: sequence, time: commit.time, commit: commit.firstSequence,
+            commitCount: commit.count, operation: record.operation, table: record.table,
+            key: [UInt8](copying: payload.extracting(record.key)),
+            body: [UInt8](copying: payload.extracting(record.body)),
+            byteCount: reader.offset - start)
+        guard try body(logged) else { return false }
+    }
+    return true
+}
+
+/// A record in the words of its table.
+package struct DecodedRecord: Sendable, Equatable {
+    package struct Field: Sendable, Equatable {
+        package var name: String
+        package var value: Value
+    }
+
+    package var record: LoggedRecord
+    /// nil for records that belong to no table.
+    package var table: String?
+    package var key: [Field] = []
+    /// The columns that the record sets.
+    package var values: [Field] = []
+    /// A mark's name, or why a quarantined commit was given up.
+    package var text: String?
+    /// The quarantined commit that was given up, or the first of several that share rows.
+    package var settles: UInt64?
+    /// The last record of those.
+    package var settlesThrough: UInt64?
+    package var definition: TableDefinition?
+    /// Why the bytes say nothing to us; then the other fields are empty.
+    package var problem: String?
+
+    package init(_ record: LoggedRecord, _ catalog: Catalog) {
+        self.record = record
+        do {
+            switch record.operation {
+            case .put, .patch, .delete, .clear: try decodeRow(catalog)
+            case .define:
+                let json = try text(in: record.body, behind: nil)
+                definition = try TableDefinition(json: Array(json.utf8).span)
+                table = definition?.schema.name
+            case .mark: text = try text(in: record.body, behind: nil)
+            case .settle:
+                var reader = ByteReader(0..<record.body.count)
+                settles = try reader.varint(record.body.span)
+                settlesThrough = try reader.varint(record.body.span)
+                text = try text(in: record.body, behind: reader)
+            case .preamble: break
+            }
+        } catch {
+            problem = "\(error)"
+        }
+    }
+
+    private mutating func decodeRow(_ catalog: Catalog) throws {
+        guard let schema = catalog[record.table]?.schema else {
+            problem = "table \(record.table) is not defined before this record"
+            return
+        }
+        table = schema.name
+        guard record.operation != .clear else { return }
+        let values = try KeyCodec.decode(record.key.span, schema)
+        key = zip(schema.keyColumns, values).map { Field(name: $0.name, value: $1) }
+        switch record.operation {
+        case .put: self.values = try Self.row(record.body, schema)
+        case .patch:
+            self.values = try RowCodec.decodePatch(record.body.span, schema).map {
+                Field(name: schema.valueColumns[$0.column].name, value: $0.value)
+            }
+        default: break
+        }
+    }
+
+    /// The values that a row body holds: a row from before a column was added does not say it.
+    private static func row(_ body: [UInt8], _ schema: TableSchema) throws -> [Field] {
+        var reader = ByteReader(0..<body.count)
+        let count = try reader.valueCount(body.span)
+        let values = try RowCodec.decodeRow(body.span, schema)
+        return zip(schema.valueColumns, values).prefix(count).map {
+            Field(name: $0.name, value: $1)
+        }
+    }
+
+    /// The text at the end of a body, behind what was read of it.
+    private func text(in body: [UInt8], behind start: ByteReader?) throws -> String {
+        var reader = start ?? ByteReader(0..<body.count)
+        let span = body.span
+        let range = try reader.take(try reader.varint(span))
+        return String(decoding: body[range], as: UTF8.self)
+    }
+}
+
+extension Operation {
+    /// As Format.md names it.
+    package var word: String {
+        switch self {
+        case .put: "put"
+        case .patch: "patch"
+        case .delete: "delete"
+        case .clear: "clear"
+        case .define: "define"
+        case .mark: "mark"
+        case .settle: "settle"
+        case .preamble: "preamble"
+        }
+    }
+}

@@ -1,0 +1,45 @@
+import WriteBehind
+package import WriteBehindCore
+import WriteBehindSQLite
+
+/// A store opened to deal with what its database refused.
+package final class QuarantineDesk: Sendable {
+    private let store: Store
+
+    package init(store path: String) async throws {
+        store = try await Store(at: path, configuration: .forTools)
+    }
+
+    package func list() -> [Quarantine.Entry] { store.quarantine.list() }
+
+    /// Tries all of quarantine again.
+    package func retry() async throws -> Quarantine.Retried {
+        try await store.quarantine.retry()
+    }
+
+    /// Gives a commit up.
+    package func skip(
+        _ sequence: UInt64, reason: String, includingFollowers: Bool
+    ) async throws {
+        let receipt = try await store.quarantine.skip(
+            sequence, reason: reason, includingFollowers: includingFollowers)
+        try await store.wait(for: .materialized, receipt)
+    }
+
+    /// Puts a corrected row in the place of a commit's.
+    ///
+    /// - Parameter values: one for each column, in schema order.
+    package func patch(
+        _ sequence: UInt64, table: TableDefinition, values: [Value], reason: String,
+        includingFollowers: Bool
+    ) async throws {
+        let (key, row) = try RowCodec.encode(values, table.schema)
+        let receipt = try await store.quarantine.settle(
+            sequence, reason: reason,
+            with: Quarantine.Correction(table: UInt16(table.id), key: key, body: row),
+            includingFollowers)
+        try await store.wait(for: .materialized, receipt)
+    }
+
+    package func close() async throws { try await store.close() }
+}

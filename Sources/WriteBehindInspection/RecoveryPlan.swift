@@ -1,0 +1,175 @@
+package import EventLog
+package import WriteBehindCore
+import WriteBehindSQLite
+
+/// What is wrong with a store that nobody writes, what is lost, and what would make it good again.
+package struct RecoveryPlan: Sendable {
+    package enum Step: Sendable, Equatable {
+        /// What opening does to the log.
+        case log(Judgement.Step)
+        /// The database is kept under another name.
+        case setDatabaseAside(reason: String)
+        case rebuildDatabase(snapshot: UInt64, records: UInt64)
+        /// The database takes what the log has and it has not.
+        case rollForward(records: UInt64)
+        /// Damaged snapshots move to `quarantine/`, and a new one is made.
+        case remakeSnapshots([UInt64])
+        /// Snapshots that are ahead of the log move to `quarantine/`.
+        case setSnapshotsAside([UInt64])
+    }
+
+    package let store: StoreInspection
+    package let log: LogVerification
+    package let snapshots: SnapshotVerification
+    package let database: DatabaseJudgement
+    /// Why a database cannot be built; nil where it can, or there is no need.
+    package private(set) var obstacle: String?
+    package private(set) var steps: [Step] = []
+    package private(set) var seconds = 0.0
+
+    /// - Parameter differs: told each row that differs.
+    package init(
+        _ store: StoreInspection, jobs: Int,
+        progress: @Sendable (Int) -> Void,
+        differs: (String, DatabaseVerification.Difference) -> Void
+    ) throws {
+        self.store = store
+        log = try LogVerification(store, jobs: jobs, progress: progress)
+        snapshots = try SnapshotVerification(store.environment, jobs: jobs)
+        database = try DatabaseJudgement(store, verified: snapshots.good, report: differs)
+        guard log.worst != .corrupt else { return }
+        let base = try rebuildBase()
+        // Where they count as evidence, the log is damaged.
+        let ahead = snapshots.snapshots.map(\.sequence).filter { $0 > store.end }
+        if !ahead.isEmpty { steps.append(.setSnapshotsAside(ahead)) }
+        steps += (store.log?.judgement.steps ?? []).map(Step.log)
+        try addDatabaseSteps(base)
+        let damaged = snapshots.damaged.filter { $0 <= store.end }
+        if !damaged.isEmpty, case .success = base { steps.append(.remakeSnapshots(damaged)) }
+    }
+
+    /// Whether log and snapshots still tell of everything: the reason why not, else.
+    private func rebuildBase() throws -> Result<Void, HistoryError> {
+        do throws(HistoryError) {
+            _ = try store.history(verified: snapshots.good).goodBase { _ in }
+            return .success(())
+        } catch {
+            if error.isOfDisk { throw error }
+            return .failure(error)
+        }
+    }
+
+    /// Whether the log itself is damaged where it had been durable: then only salvage into a new
+    /// store helps.
+    package var isRepairable: Bool { log.worst != .corrupt && obstacle == nil }
+
+    /// Whether there is something to do.
+    package var isNeeded: Bool { !isRepairable || !steps.isEmpty }
+
+    /// The sequences that cannot be read.
+    package var lost: [ClosedRange<UInt64>] { log.findings.compactMap(\.lost) }
+
+    private mutating func addDatabaseSteps(_ base: Result<Void, HistoryError>) throws {
+        if let watermark = database.watermark, database.reasonToReplace == nil {
+            guard watermark < store.end else { return }
+            let records = store.end - watermark
+            steps.append(.rollForward(records: records))
+            seconds += Double(records) / 400_000
+            return
+        }
+        if database.reasonToReplace == nil, store.end == 0 { return }
+        if case .failure(let error) = base {
+            obstacle = "\(error)"
+            return
+        }
+        if let reason = database.reasonToReplace {
+            steps.append(.setDatabaseAside(reason: reason))
+        }
+        let plan = try ReplayPlan(
+            store, to: .end, exclusive: false, needsStatements: false, tables: nil)
+        steps.append(.rebuildDatabase(snapshot: plan.snapshot, records: plan.records))
+        seconds += plan.seconds
+    }
+}
+
+extension RecoveryPlan {
+    /// Carries the plan out: what opening the store does, after a database that cannot serve is
+    /// put aside.
+    ///
+    /// - Parameters:
+    ///   - configuration: of the store that is opened.
+    ///   - progress: told how far the database is.
+    /// - Returns: where the database was put.
+    package func apply(
+        _ configuration: StoreConfiguration = .forTools, progress: @Sendable (UInt64) -> Void
+    ) async throws -> String? {
+        let aside = try setAside()
+        if !store.trustsWitnesses { try believeSegments() }
+        let (layout, disk) = (store.layout, store.environment.disk)
+        let opened = try Store(
+            at: layout.root, configuration: configuration,
+            environment: .machine(configuration, disk: disk))
+        do {
+            while opened.health.lag.materialized < opened.health.lag.staged {
+                progress(opened.health.lag.materialized)
+                if opened.health.verdict >= .stalled {
+                    throw StoreError.database(opened.health.causes.joined(separator: "; "))
+                }
+                try await Task.sleep(for: .milliseconds(50))
+            }
+            if steps.contains(where: \.isRemakingSnapshots) { try await opened.snapshot() }
+        } catch {
+            _ = try? await opened.close()
+            throw error
+        }
+        try await opened.close()
+        return aside
+    }
+}
+
+extension RecoveryPlan {
+    private func believeSegments() throws {
+        let held = try FencedDisk.taking(store.layout, on: store.environment.disk)
+        defer { held.release() }
+        var environment = store.environment
+        environment.disk = held
+        try LogInspection.believeSegments(environment)
+    }
+
+    /// Moves what cannot serve out of the way; nobody may open the store in between.
+    private func setAside() throws -> String? {
+        guard steps.contains(where: \.isMovingFiles) else { return nil }
+        let layout = store.layout
+        let held = try FencedDisk.taking(layout, on: store.environment.disk)
+        defer { held.release() }
+        var environment = store.environment
+        environment.disk = held
+        var aside: String?
+        for step in steps {
+            switch step {
+            case .setDatabaseAside:
+                aside = try SQLiteSink.setAside(
+                    path: layout.database, reason: "recover",
+                    isOurs: store.database.state != .foreign, disk: held
+                ).path
+            case .remakeSnapshots(let sequences), .setSnapshotsAside(let sequences):
+                _ = try SnapshotVerification.setAside(sequences, in: environment)
+            default: break
+            }
+        }
+        return aside
+    }
+}
+
+extension RecoveryPlan.Step {
+    fileprivate var isMovingFiles: Bool {
+        switch self {
+        case .setDatabaseAside, .remakeSnapshots, .setSnapshotsAside: true
+        default: false
+        }
+    }
+
+    fileprivate var isRemakingSnapshots: Bool {
+        if case .remakeSnapshots = self { true } else { false }
+    }
+}

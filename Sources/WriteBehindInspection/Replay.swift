@@ -1,0 +1,152 @@
+import EventLog
+import Foundation
+package import WriteBehindCore
+import WriteBehindSQLite
+
+/// Snapshot and log folded up to a point, and written into something new.
+package struct Replay {
+    package let position: LogPosition
+    /// The snapshot it starts from; 0 for none.
+    package let snapshot: UInt64
+    package let tables: [TableDefinition]
+    private let store: StoreInspection
+    private let rows: MergedRows
+
+    /// - Parameters:
+    ///   - exclusive: stop before the commit that the point names.
+    ///   - tables: the tables that matter; nil for all.
+    ///   - progress: gets the number of records that were folded in.
+    package init(
+        _ store: StoreInspection, to point: LogPoint, exclusive: Bool, tables: Set<UInt32>?,
+        progress: (UInt64) -> Void = { _ in }
+    ) throws {
+        self.store = store
+        let history = store.history()
+        try history.requireSpan(of: point)
+        let point = exclusive ? try Self.before(point, history) : point
+        rows = try history.fold(to: point, tables: tables, progress: progress)
+        position = rows.position
+        snapshot = rows.snapshot
+        self.tables = rows.catalog.tables.filter { tables?.contains($0.id) ?? true }
+    }
+
+    private static func before(_ point: LogPoint, _ history: StoreHistory) throws -> LogPoint {
+        switch point {
+        case .end: return .end
+        case .sequence(let sequence): return .sequence(sequence - min(sequence, 1))
+        case .time(let time): return .time(time - min(time, 1))
+        case .mark(let name):
+            guard let mark = try history.marks().last(where: { $0.name == name }) else {
+                throw HistoryError.unknownMark(name)
+            }
+            return .sequence(mark.sequence - 1)
+        }
+    }
+
+    /// When the store was made, milliseconds since 1970: before all of its rows.
+    package var storeCreated: UInt64 { store.identity.createdMilliseconds }
+
+    /// What is run to make the database, one statement a line.
+    package var statements: [String] {
+        tables.flatMap { definition in
+            let sql = TableSQL(definition: definition)
+            return [sql.create + ";", sql.createExpiryIndex.map { $0 + ";" }, sql.put + ";"]
+                .compactMap(\.self)
+        } + [
+            "UPDATE _writebehind_watermark SET sequence = \(position.sequence), "
+                + "chain = \(Int64(bitPattern: position.chain));"
+        ]
+    }
+
+    /// Writes a database. It has its name only once all of it is there and synced.
+    ///
+    /// - Parameters:
+    ///   - path: must be free.
+    ///   - progress: told how many rows were written.
+    ///   - goesOn: asked between batches; false ends the work and leaves nothing.
+    /// - Returns: how many rows; nil where it was ended.
+    package func write(
+        database path: String, progress: (Int) -> Void, goesOn: () -> Bool
+    ) throws -> Int? {
+        let disk = store.environment.disk
+        let temporary = StoreLayout.temporary(path)
+        try Self.removeDatabase(temporary, disk)
+        do {
+            let count = try fill(temporary, progress: progress, goesOn: goesOn)
+            guard let count else {
+                try Self.removeDatabase(temporary, disk)
+                return nil
+            }
+            guard try !disk.exists(path) else {
+                throw SystemError(call: "rename", path: path, code: EEXIST)
+            }
+            try disk.rename(temporary, to: path)
+            try disk.synchronizeDirectory(StoreLayout.directory(of: path))
+            return count
+        } catch {
+            try? Self.removeDatabase(temporary, disk)
+            throw error
+        }
+    }
+
+    private static func removeDatabase(_ path: String, _ disk: any Disk) throws {
+        for suffix in ["-wal", "-shm", ""] where try disk.exists(path + suffix) {
+            try disk.remove(path + suffix)
+        }
+    }
+
+    private func fill(
+        _ path: String, progress: (Int) -> Void, goesOn: () -> Bool
+    ) throws -> Int? {
+        let identity = store.environment.storeID
+        let origin = Watermark(sequence: 0, chain: Chain(startOf: identity).value)
+        let sink = try SQLiteSink(
+            path: path, storeID: identity.bytes, origin: origin, disk: store.environment.disk)
+        defer { try? sink.close() }
+        for table in tables { try sink.define(table, through: origin) }
+        var count = 0
+        while true {
+            guard goesOn() else { return nil }
+            let batch = try RowBatch(rows, limit: 20_000, through: origin)
+            guard !batch.isEmpty else { break }
+            try sink.apply(batch)
+            count += batch.count
+            progress(count)
+        }
+        let end = Watermark(sequence: position.sequence, chain: position.chain)
+        try sink.apply(RowBatch(through: end))
+        _ = try sink.checkpoint()
+        return count
+    }
+
+    /// The next row, for those who write it elsewhere.
+    package func next() throws -> HistoryRow? { try rows.next() }
+}
+
+/// Whole rows as a batch.
+private struct RowBatch: SortedChanges {
+    let through: Watermark
+    let cleared: [UInt32] = []
+    private var rows: [HistoryRow] = []
+
+    /// Nothing but a new watermark.
+    init(through: Watermark) {
+        self.through = through
+    }
+
+    init(_ source: MergedRows, limit: Int, through: Watermark) throws {
+        self.through = through
+        while rows.count < limit, let row = try source.next() { rows.append(row) }
+    }
+
+    var count: Int { rows.count }
+    var isEmpty: Bool { rows.isEmpty }
+
+    func forEach(
+        _ body: (
+            _ table: UInt32, _ kind: ChangeKind, _ key: Span<UInt8>, _ body: Span<UInt8>
+        ) throws(SinkError) -> Void
+    ) throws(SinkError) {
+        for row in rows { try body(row.table, .put, row.key.span, row.body.span) }
+    }
+}

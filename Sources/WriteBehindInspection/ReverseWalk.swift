@@ -1,0 +1,84 @@
+package import EventLog
+package import WriteBehindCore
+import WriteBehindSQLite
+
+/// Reads records backward, newest first: segment by segment, block by block.
+package struct ReverseWalk {
+    private let environment: LogEnvironment
+    private let through: UInt64
+
+    /// - Parameter through: the last sequence that may be read.
+    package init(_ environment: LogEnvironment, through: UInt64) {
+        self.environment = environment
+        self.through = through
+    }
+
+    /// Calls back for each record that is wanted, with the tables of its segment, until the callback says to stop.
+    ///
+    /// - Parameter looking: called after each block, so that matches can be printed as they are found.
+    /// - Throws: ``LogError/corrupt(_:)`` at a block that is no good.
+    package func read(
+        _ filter: RecordFilter, looking: () -> Void,
+        _ body: (LoggedRecord, Catalog) throws -> Bool
+    ) throws {
+        for base in try LogReader.segmentBases(environment).reversed() where base <= through {
+            let path = environment.layout.segment(base)
+            switch try SegmentReader.open(path, on: environment.disk) {
+            case .opened(let segment):
+                guard try walk(segment, filter, looking, body) else { return }
+            case .badHeader(let fault, _) where fault.isNewer:
+                throw LogError.unsupported(path: path, fault)
+            case .badHeader(let fault, _):
+                throw LogError.corrupt(
+                    Corruption(
+                        path: path, offset: 0, firstLost: base,
+                        reason: "the segment's header is damaged: \(fault)", evidence: .headerLost))
+            }
+        }
+    }
+
+    private func walk(
+        _ segment: SegmentReader, _ filter: RecordFilter, _ looking: () -> Void,
+        _ body: (LoggedRecord, Catalog) throws -> Bool
+    ) throws -> Bool {
+        let headers = try segment.headers().filter { $0.header.firstSequence <= through }
+        // Tables only ever gain columns, so those at the segment's end explain all of its records.
+        let catalog = try CatalogLookup(environment).catalog(of: segment, before: .max)
+        let matcher = RecordMatcher(filter, catalog)
+        var loader = BlockLoader()
+        for (index, found) in headers.enumerated().reversed() {
+            guard !filter.isBefore(found.header) else { return false }
+            guard filter.admits(found.header) else { continue }
+            let chain = index == 0 ? segment.header.chain : headers[index - 1].header.chain
+            if let fault = try loader.load(
+                found.header, at: found.offset, of: segment, chainBefore: chain)
+            {
+                throw LogError.corrupt(
+                    Corruption(
+                        path: segment.path, offset: found.offset,
+                        firstLost: found.header.firstSequence, reason: fault,
+                        evidence: .published(through: through)))
+            }
+            for record in try records(found.header, loader.payload, matcher).reversed() {
+                guard try body(record, catalog) else { return false }
+            }
+            looking()
+        }
+        return true
+    }
+
+    private func records(
+        _ block: BlockHeader, _ payload: [UInt8], _ matcher: RecordMatcher
+    ) throws -> [LoggedRecord] {
+        var records: [LoggedRecord] = []
+        guard matcher.mayHold(payload.span) else { return records }
+        var commits = try CommitCursor(block, payload.span)
+        while let commit = try commits.next(payload.span) {
+            try forEachRecord(of: commit, in: payload.span, matcher) { record in
+                if record.sequence <= through { records.append(record) }
+                return true
+            }
+        }
+        return records
+    }
+}

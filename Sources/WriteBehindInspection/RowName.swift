@@ -1,0 +1,60 @@
+import EventLog
+import Foundation
+package import WriteBehindCore
+import WriteBehindSQLite
+
+/// A row as people name it: `flight[123]`.
+package enum RowName {
+    package static func text(_ schema: TableSchema, _ key: [UInt8]) -> String {
+        let name = plain(schema.name)
+        guard let values = try? KeyCodec.decode(key.span, schema) else {
+            return "\(name)[x'\(hexadecimal(key))']"
+        }
+        return "\(name)[\(values.map(\.description).joined(separator: ", "))]"
+    }
+
+    /// A name as it may stand in a line: as it is where it is an ordinary one, quoted and escaped
+    /// otherwise.
+    package static func plain(_ name: String) -> String {
+        let isOrdinary =
+            !name.isEmpty
+            && name.unicodeScalars.allSatisfy { scalar in
+                scalar.properties.isAlphabetic || ("0"..."9").contains(scalar) || scalar == "_"
+            }
+        return isOrdinary ? name : Value.text(name).description
+    }
+}
+
+extension StoreInspection {
+    /// The store's past. Folding spills into the system's directory for temporary files, not into
+    /// the store.
+    ///
+    /// - Parameter verified: snapshots that were read wholly just now.
+    package func history(
+        memoryLimit: Int = 256 << 20, verified: Set<UInt64> = []
+    ) -> StoreHistory {
+        .spilling(environment, durable: readable, memoryLimit: memoryLimit, verified: verified)
+    }
+}
+
+extension StoreHistory {
+    /// One whose folding spills into the system's directory for temporary files.
+    static func spilling(
+        _ environment: LogEnvironment, durable: UInt64, memoryLimit: Int = 256 << 20,
+        verified: Set<UInt64> = []
+    ) -> StoreHistory {
+        StoreHistory(
+            environment, durable: durable,
+            spilling: LogFold.Spilling(
+                directory: FileManager.default.temporaryDirectory.path, memoryLimit: memoryLimit,
+                environment: environment),
+            verified: verified)
+    }
+}
+
+extension RowName {
+    /// A path as it may stand in a line.
+    package static func path(_ path: String) -> String {
+        Value.text(path).description == "\"\(path)\"" ? path : Value.text(path).description
+    }
+}

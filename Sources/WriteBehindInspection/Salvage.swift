@@ -1,0 +1,251 @@
+import EventLog
+import WriteBehindCore
+import WriteBehindSQLite
+
+/// Writes what can still be read of a damaged store into a new one.
+///
+/// From the newest good snapshot on, if there is one, else from the log's beginning, every commit that can be read
+/// is written again, in order and with its time, under new sequence numbers: the old ones would have gaps, and a
+/// log has none. Where the database can be read, the rows are put right by it at its watermark
+/// (SalvageDatabase.swift). The damaged store is not touched. Memory is that of all its rows.
+package final class Salvage {
+    package struct Result: Sendable {
+        /// The snapshot that it started from; 0 for none.
+        package var snapshot: UInt64 = 0
+        /// Rows of that snapshot.
+        package var rows: UInt64 = 0
+        package var records: UInt64 = 0
+        /// The sequences that nothing holds any more and no snapshot stands for.
+        package var lost: [ClosedRange<UInt64>] = []
+        /// Changes that could not be kept.
+        package var orphans: [Orphans] = []
+        /// Segments whose headers are damaged: nothing in them can be trusted.
+        package var unreadable: [String] = []
+        /// Snapshots that are damaged and were passed over, and what is wrong with them.
+        package var badSnapshots: [String] = []
+        /// What the database did for the rows.
+        package var database = DatabaseUse.none
+
+        package var losesAnything: Bool {
+            !lost.isEmpty || !orphans.isEmpty || !unreadable.isEmpty || !badSnapshots.isEmpty
+        }
+
+        /// Whether the database says what the rows are behind these sequences.
+        package func knowsRows(of range: ClosedRange<UInt64>) -> Bool {
+            if case .used(let watermark, _, _) = database {
+                range.upperBound <= watermark
+            } else {
+                false
+            }
+        }
+    }
+
+    /// Changes of a table's rows whose earlier versions are lost.
+    package struct Orphans: Sendable, Equatable {
+        package var table: String
+        package var changes: UInt64
+        package var rows: UInt64
+    }
+
+    package enum DatabaseUse: Sendable, Equatable {
+        /// There is none.
+        case none
+        case unusable(reason: String)
+        /// Its rows are those of the snapshot, or older.
+        case older(watermark: UInt64)
+        /// At its watermark, the rows are the database's: so many were put right, and so many removed.
+        case used(watermark: UInt64, restored: UInt64, removed: UInt64)
+    }
+
+    let store: StoreInspection
+    let target: NewStore
+    var result = Result()
+    /// The new store's numbers of the tables.
+    private(set) var numbers: [UInt32: UInt32] = [:]
+    private(set) var tables = SalvagedTables()
+    /// The rows that the new store has.
+    var rows: RowTable
+    /// The time of what was written last, milliseconds since 1970.
+    private(set) var lastTime: UInt64 = 0
+    private var orphans: [UInt32: (changes: UInt64, keys: Set<[UInt8]>)] = [:]
+    /// The database's watermark, until the rows are put right by it.
+    private var database: UInt64?
+
+    package static func run(
+        _ store: StoreInspection, into target: NewStore, progress: (Int) -> Void
+    ) throws -> Result {
+        let salvage = try Salvage(store, target)
+        try salvage.run(progress)
+        return salvage.result
+    }
+
+    private init(_ store: StoreInspection, _ target: NewStore) throws {
+        self.store = store
+        self.target = target
+        rows = try RowTable()
+    }
+
+    private func run(_ progress: (Int) -> Void) throws {
+        let log = try SalvagedLog(store, progress: progress)
+        result.unreadable = log.segments.filter { $0.header == nil }.map(\.path)
+        let snapshot = try newestSnapshot()
+        try defineTables(log, snapshot)
+        if let snapshot { try write(snapshot) }
+        database = usableDatabase()
+        try log.forEachCommit(after: result.snapshot) { commit, payload in
+            if let watermark = database, commit.firstSequence > watermark { try putRight() }
+            try write(commit, payload)
+        } lost: { range in
+            result.lost.append(range)
+        }
+        if let watermark = database {
+            if watermark > max(log.end, result.snapshot) {
+                result.lost.append(max(log.end, result.snapshot) + 1...watermark)
+            }
+            try putRight()
+        }
+        for (table, lost) in orphans.sorted(by: { $0.key < $1.key }) {
+            result.orphans.append(
+                Orphans(
+                    table: tables.definitions[table]?.schema.name ?? "\(table)",
+                    changes: lost.changes, rows: UInt64(lost.keys.count)))
+        }
+    }
+
+    // MARK: tables
+
+    /// All tables as they came to be, at once: rows from before a column was added lack it, as ever.
+    private func defineTables(_ log: SalvagedLog, _ snapshot: SnapshotReader?) throws {
+        var found = try log.definitions()
+        if let snapshot { found.append((snapshot.head.sequence, snapshot.preamble.records)) }
+        for definition in store.database.contents?.tables ?? [] { tables.note(definition) }
+        // Of one sequence, the log's own records come after what a preamble repeats.
+        for (_, records) in found.enumerated().sorted(by: {
+            ($0.element.sequence, $0.offset) < ($1.element.sequence, $1.offset)
+        }).map(\.element) {
+            tables.note(records: records)
+        }
+        for definition in tables.definitions.values.sorted(by: { $0.id < $1.id }) {
+            // Times never decrease, so a later one would become that of everything behind it.
+            numbers[definition.id] = try target.define(
+                definition.schema, time: store.identity.createdMilliseconds)
+            rows.setDefaults(
+                table: UInt16(definition.id), RowCodec.defaults(definition.schema))
+        }
+    }
+
+    // MARK: the snapshot
+
+    private func newestSnapshot() throws -> SnapshotReader? {
+        let environment = store.environment
+        for sequence in try SnapshotReader.sequences(environment).reversed() {
+            do throws(SnapshotError) {
+                try SnapshotReader.verify(sequence, in: environment)
+                return try SnapshotReader(of: sequence, in: environment)
+            } catch {
+                if case .system = error { throw error }
+                result.badSnapshots.append("\(error)")
+            }
+        }
+        return nil
+    }
+
+    private func write(_ snapshot: SnapshotReader) throws {
+        result.snapshot = snapshot.head.sequence
+        while try snapshot.next() {
+            let row = snapshot.row
+            let key = snapshot.withKey { [UInt8](copying: $0) }
+            let body = snapshot.withBody { [UInt8](copying: $0) }
+            try put(row.table, key, body, sequence: row.sequence, time: row.time)
+            result.rows += 1
+        }
+        lastTime = snapshot.head.time
+    }
+
+    /// Writes a row into the new store; false if its table is not known.
+    @discardableResult
+    func put(
+        _ table: UInt32, _ key: [UInt8], _ body: [UInt8], sequence: UInt64, time: UInt64
+    ) throws -> Bool {
+        guard let number = numbers[table] else { return false }
+        let hash = rows.hash(table: UInt16(table), key: key.span)
+        // The fold knows no sequence 0.
+        _ = rows.put(hash, UInt16(table), key.span, body.span, sequence: max(1, sequence))
+        try target.put(number, key: key, body: body, time: time)
+        return true
+    }
+
+    /// Deletes a row of the new store.
+    func delete(_ table: UInt32, _ key: [UInt8], time: UInt64) throws {
+        guard let number = numbers[table] else { return }
+        rows.remove(table: UInt16(table), key: key.span)
+        try target.delete(number, key: key, time: time)
+    }
+
+    // MARK: the log
+
+    private func write(_ commit: Commit, _ payload: [UInt8]) throws {
+        var kept: [LoggedRecord] = []
+        try forEachRecord(of: commit, in: payload.span) { record in
+            if try fits(record) { kept.append(record) }
+            return true
+        }
+        for index in kept.indices {
+            kept[index].table = numbers[kept[index].table] ?? kept[index].table
+        }
+        try target.commit(kept, time: commit.time)
+        result.records += UInt64(kept.count)
+        lastTime = commit.time
+    }
+
+    /// Folds a record in; false for a change of a row that is not there, or of a table that is not known.
+    private func fits(_ record: LoggedRecord) throws -> Bool {
+        switch record.operation {
+        case .mark: return true
+        case .define, .settle, .preamble: return false
+        case .put, .patch, .delete, .clear: break
+        }
+        guard numbers[record.table] != nil, let table = UInt16(exactly: record.table) else {
+            return lose(record)
+        }
+        let key = record.key.span
+        let hash = rows.hash(table: table, key: key)
+        switch record.operation {
+        case .put: _ = rows.put(hash, table, key, record.body.span, sequence: record.sequence)
+        case .patch:
+            guard rows.reference(table: table, key: key) != nil else { return lose(record) }
+            _ = try rows.patch(hash, table, key, record.body.span, sequence: record.sequence)
+        case .delete: rows.remove(table: table, key: key)
+        default: rows.clear(table, sequence: record.sequence)
+        }
+        return true
+    }
+
+    private func lose(_ record: LoggedRecord) -> Bool {
+        orphans[record.table, default: (0, [])].changes += 1
+        orphans[record.table, default: (0, [])].keys.insert(record.key)
+        return false
+    }
+
+    // MARK: the database
+
+    private func usableDatabase() -> UInt64? {
+        switch store.database.state {
+        case .missing: return nil
+        case .foreign: result.database = .unusable(reason: "it belongs to another store")
+        case .unreadable(let error): result.database = .unusable(reason: error.message)
+        case .readable(let contents):
+            let watermark = contents.watermark.sequence
+            if watermark > result.snapshot { return watermark }
+            result.database = .older(watermark: watermark)
+        }
+        return nil
+    }
+
+    private func putRight() throws {
+        database = nil
+        try putRightByDatabase()
+        // What was missing of rows before, the database had.
+        if case .used = result.database { orphans = [:] }
+    }
+}

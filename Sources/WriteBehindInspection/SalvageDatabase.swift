@@ -1,0 +1,104 @@
+import EventLog
+import GRDB
+import WriteBehindCore
+import WriteBehindSQLite
+
+// The database of a store whose log is damaged often holds what the log has lost: at its watermark, it says what
+// every row is. So when salvage comes past the watermark, the rows that it has put together from the log are made
+// equal to the database's, by puts and deletes of those that differ. Rows in quarantine stay as the log has them.
+
+extension Salvage {
+    /// Makes the rows those of the database, if it is whole and of the log's history.
+    func putRightByDatabase() throws {
+        do {
+            let access = try DatabaseAccess(store.layout.database, isLive: store.isLive)
+            // One transaction: all of it is of one watermark.
+            try access.queue.read { db in
+                if let fault = try fault(of: db) {
+                    result.database = .unusable(reason: fault)
+                } else {
+                    try makeEqual(to: db)
+                }
+            }
+        } catch let error as DatabaseError {
+            result.database = .unusable(reason: "\(error)")
+        } catch let error as SinkError {
+            result.database = .unusable(reason: "\(error)")
+        }
+    }
+
+    private func fault(of db: Database) throws -> String? {
+        let found = try String.fetchOne(db, sql: "PRAGMA quick_check(1)") ?? ""
+        guard found == "ok" else { return found }
+        guard let watermark = store.database.contents?.watermark else {
+            return "it has no watermark"
+        }
+        // Where the log no longer tells its chain there, nothing speaks against the database.
+        let chain = try? LogReader.chain(at: watermark.sequence, store.environment)
+        guard chain == nil || chain == watermark.chain else {
+            return "it belongs to another history than the log"
+        }
+        return nil
+    }
+
+    private func makeEqual(to db: Database) throws {
+        guard let contents = store.database.contents else { return }
+        let held = Set(contents.quarantined.flatMap(\.keys))
+        var (restored, removed): (UInt64, UInt64) = (0, 0)
+        for definition in contents.tables where try db.tableExists(definition.schema.name) {
+            guard !held.contains(.table(definition.id)), numbers[definition.id] != nil else {
+                continue
+            }
+            var present = try RowTable()
+            let run = StoredRun(try StoredRows(definition, db))
+            run.fill()
+            while !run.isEmpty {
+                if let failure = run.failure { throw failure }
+                for row in run.rows {
+                    let key = Array(run.bytes[row.key])
+                    let hash = present.hash(table: 0, key: key.span)
+                    _ = present.put(hash, 0, key.span, Span(), sequence: 1)
+                    if try restore(key, run.bytes[row.body], row.fault, definition, held) {
+                        restored += 1
+                    }
+                }
+                run.fill()
+            }
+            removed += try removeOthers(than: present, definition, held)
+        }
+        result.database = .used(
+            watermark: contents.watermark.sequence, restored: restored, removed: removed)
+    }
+
+    /// Puts a row of the database, if the log has it otherwise.
+    private func restore(
+        _ key: [UInt8], _ body: ArraySlice<UInt8>, _ fault: String?,
+        _ definition: WriteBehindCore.TableDefinition, _ held: Set<QuarantinedKey>
+    ) throws -> Bool {
+        let id = definition.id
+        guard fault == nil, !held.contains(.row(table: id, key: key)) else { return false }
+        let body = Array(body)
+        if let reference = rows.reference(table: UInt16(id), key: key.span) {
+            let isEqual = try rows.withBody(reference) { found in
+                let found = Array(copying: found)
+                return try (RowCodec.completed(found.span, definition.schema) ?? found) == body
+            }
+            if isEqual { return false }
+        }
+        return try put(id, key, body, sequence: 1, time: lastTime)
+    }
+
+    private func removeOthers(
+        than present: borrowing RowTable, _ definition: WriteBehindCore.TableDefinition,
+        _ held: Set<QuarantinedKey>
+    ) throws -> UInt64 {
+        var extra: [[UInt8]] = []
+        for reference in rows.references() where UInt32(rows.table(reference)) == definition.id {
+            let key = rows.withKey(reference) { Array(copying: $0) }
+            let isHeld = held.contains(.row(table: definition.id, key: key))
+            if !isHeld, present.reference(table: 0, key: key.span) == nil { extra.append(key) }
+        }
+        for key in extra { try delete(definition.id, key, time: lastTime) }
+        return UInt64(extra.count)
+    }
+}

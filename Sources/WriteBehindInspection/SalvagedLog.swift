@@ -1,0 +1,135 @@
+import EventLog
+import WriteBehindCore
+import WriteBehindSQLite
+
+/// What can be read of a damaged log: each commit once, in the order of sequences, whichever file holds it.
+struct SalvagedLog {
+    private struct Piece {
+        var segment: Int
+        var header: BlockHeader
+        var offset: Int
+    }
+
+    let segments: [SegmentCheck]
+    /// The last sequence that is known to have been written, readable or not.
+    let end: UInt64
+    private let environment: LogEnvironment
+    private var pieces: [Piece] = []
+    private let staged: [LogInspection.StagedCommit]
+
+    /// - Parameter progress: told the bytes of each segment that was read.
+    init(_ store: StoreInspection, progress: (Int) -> Void) throws {
+        environment = store.environment
+        segments = try LogReader.segmentBases(environment).map { base in
+            let check = try SegmentCheck(store.environment, base: base)
+            progress(check.byteCount)
+            return check
+        }
+        staged = try LogInspection.stagedCommits(environment)
+        for (index, segment) in segments.enumerated() {
+            pieces += segment.good.map {
+                Piece(segment: index, header: $0.header, offset: $0.offset)
+            }
+        }
+        // Segments overlap where a merge was interrupted.
+        pieces.sort {
+            ($0.header.firstSequence, $0.segment) < ($1.header.firstSequence, $1.segment)
+        }
+        let ends = segments.map { $0.nextSequence - 1 } + staged.map(\.commit.lastSequence)
+        end = max(ends.max() ?? 0, store.published ?? 0, store.damage?.lost?.upperBound ?? 0)
+    }
+
+    /// Calls back for each commit behind `start`, and for each stretch of sequences that nothing holds.
+    func forEachCommit(
+        after start: UInt64, _ body: (Commit, [UInt8]) throws -> Void,
+        lost: (ClosedRange<UInt64>) -> Void
+    ) throws {
+        var next = start + 1
+        var loader = BlockLoader()
+        for piece in pieces where piece.header.nextSequence > next {
+            try fill(&next, before: piece.header.firstSequence, body, lost)
+            guard try load(piece, &loader) else { continue }
+            let payload = loader.payload
+            var commits = try CommitCursor(piece.header, payload.span)
+            while let commit = try commits.next(payload.span) {
+                guard commit.firstSequence >= next else { continue }
+                try body(commit, payload)
+                next = commit.lastSequence + 1
+            }
+        }
+        try fill(&next, before: end + 1, body, lost)
+    }
+
+    /// Staging may hold what a damaged block held, and what no block held yet.
+    private func fill(
+        _ next: inout UInt64, before limit: UInt64, _ body: (Commit, [UInt8]) throws -> Void,
+        _ lost: (ClosedRange<UInt64>) -> Void
+    ) throws {
+        guard next < limit else { return }
+        for commit in staged where commit.firstSequence >= next && commit.firstSequence < limit {
+            if commit.firstSequence > next { lost(next...commit.firstSequence - 1) }
+            try body(commit.commit, commit.records)
+            next = commit.commit.lastSequence + 1
+        }
+        if next < limit { lost(next...limit - 1) }
+        next = max(next, limit)
+    }
+
+    /// The definitions that blocks and staging hold, with the sequence behind which each is known, in order.
+    func definitions() throws -> [(sequence: UInt64, records: [UInt8])] {
+        var found: [(sequence: UInt64, records: [UInt8])] = []
+        var loader = BlockLoader()
+        for piece in pieces where !piece.header.flags.isDisjoint(with: [.preamble, .define]) {
+            guard try load(piece, &loader) else { continue }
+            let payload = loader.payload
+            var commits = try CommitCursor(piece.header, payload.span)
+            if let range = commits.preamble {
+                found.append((piece.header.firstSequence - 1, Array(payload[range])))
+            }
+            while let commit = try commits.next(payload.span) {
+                found.append((commit.lastSequence, Array(payload[commit.records])))
+            }
+        }
+        return found + staged.map { ($0.commit.lastSequence, $0.records) }
+    }
+
+    /// False for a block that is no good any more.
+    private func load(_ piece: Piece, _ loader: inout BlockLoader) throws -> Bool {
+        guard
+            case .opened(let segment) = try SegmentReader.open(
+                segments[piece.segment].path, on: environment.disk)
+        else { return false }
+        return try loader.load(
+            piece.header, at: piece.offset, of: segment, chainBefore: nil) == nil
+    }
+}
+
+/// The tables of a store whose log is damaged, as far as they are known.
+struct SalvagedTables {
+    private(set) var definitions: [UInt32: TableDefinition] = [:]
+
+    /// Takes in a definition; a table only ever gains columns, so one with fewer is an older one.
+    mutating func note(_ definition: TableDefinition) {
+        if let known = definitions[definition.id],
+            known.schema.columns.count > definition.schema.columns.count
+        {
+            return
+        }
+        definitions[definition.id] = definition
+    }
+
+    /// Takes in the define records among others; what cannot be read defines nothing.
+    mutating func note(records: [UInt8]) {
+        let bytes = records.span
+        var reader = ByteReader(0..<bytes.count)
+        while !reader.isAtEnd, let record = try? reader.record(bytes) {
+            guard record.operation == .define else { continue }
+            var body = ByteReader(record.body)
+            guard let length = try? body.varint(bytes), let json = try? body.take(length),
+                let definition = try? TableDefinition(json: bytes.extracting(json)),
+                definition.id == record.table
+            else { continue }
+            note(definition)
+        }
+    }
+}

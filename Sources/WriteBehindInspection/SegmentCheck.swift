@@ -1,0 +1,226 @@
+package import EventLog
+import WriteBehindCore
+import WriteBehindSQLite
+
+/// One segment, read wholly. It goes on behind damage, to tell all of it.
+package struct SegmentCheck: Sendable {
+    package let base: UInt64
+    package let path: String
+    package private(set) var header: SegmentHeader?
+    package private(set) var byteCount = 0
+    /// The blocks that are good, with their offsets.
+    package private(set) var good: [(header: BlockHeader, offset: Int)] = []
+    package private(set) var isSealed = false
+    package private(set) var findings: [Finding] = []
+    /// The sequence after the last that the segment tells of, lost ones included.
+    package private(set) var nextSequence: UInt64
+    /// The chain value there; nil where damage leaves it unknown.
+    package private(set) var chain: UInt64?
+    private let limit: UInt64
+    private let end: Int
+    /// The tables that the segment's preamble names; nil where it cannot be read.
+    private(set) var tablesBefore: Catalog?
+    /// What its records are checked by; nil where damage leaves unknown which tables there are.
+    private var records: RecordCheck?
+    /// The tables known at its end; nil where damage leaves that unknown.
+    var tablesAfter: Catalog? { records?.catalog }
+
+    /// - Parameters:
+    ///   - limit: the last sequence to look at; what follows may be half written.
+    ///   - end: the offset to stop at; what follows is not a part of the log.
+    package init(
+        _ environment: LogEnvironment, base: UInt64, through limit: UInt64 = .max,
+        before end: Int = .max
+    ) throws(LogError) {
+        self.base = base
+        self.limit = limit
+        self.end = end
+        path = environment.layout.segment(base)
+        nextSequence = base
+        switch try SegmentReader.open(path, on: environment.disk) {
+        case .badHeader(let fault, let count):
+            if fault.isNewer { throw .unsupported(path: path, fault) }
+            byteCount = count
+            note(at: 0, "the segment's header is damaged: \(fault)", through: nil)
+        case .opened(let segment):
+            header = segment.header
+            byteCount = try segment.byteCount()
+            chain = segment.header.chain
+            if segment.header.storeID != environment.storeID || segment.header.base != base
+                || segment.header.kind != .segment
+            {
+                note(at: 0, "the segment belongs elsewhere", through: nil)
+            } else {
+                try walk(segment)
+            }
+        }
+    }
+
+    package var recordCount: UInt64 { good.reduce(0) { $0 + UInt64($1.header.count) } }
+
+    private mutating func note(at offset: Int, _ reason: String, through last: UInt64?) {
+        let lost = last.flatMap { $0 >= nextSequence ? nextSequence...$0 : nil }
+        findings.append(
+            Finding(
+                severity: .corrupt, path: path, offset: offset, lost: lost, reason: reason))
+    }
+
+    private mutating func walk(_ segment: SegmentReader) throws(LogError) {
+        var loader = BlockLoader()
+        var offset = SegmentHeader.byteCount
+        while offset < min(byteCount, end), nextSequence <= limit {
+            switch try segment.item(at: offset, fileByteCount: byteCount) {
+            case .block(let block):
+                try take(block, at: offset, of: segment, &loader)
+                offset += BlockHeader.byteCount + Int(block.packedLength)
+            case .footer(let footer):
+                return try end(footer, at: offset, of: segment)
+            case .end: return
+            case .damaged(let reason):
+                guard let next = try search(segment, from: offset + 1) else {
+                    return note(at: offset, reason, through: nil)
+                }
+                note(at: offset, reason, through: next.header.firstSequence - 1)
+                nextSequence = next.header.firstSequence
+                chain = nil
+                records = nil
+                offset = next.offset
+            }
+        }
+    }
+
+    private mutating func take(
+        _ block: BlockHeader, at offset: Int, of segment: SegmentReader,
+        _ loader: inout BlockLoader
+    ) throws(LogError) {
+        if block.firstSequence != nextSequence {
+            note(
+                at: offset,
+                "a block with sequence \(block.firstSequence) stands where \(nextSequence) belongs",
+                through: block.firstSequence > nextSequence ? block.firstSequence - 1 : nil)
+            guard block.firstSequence > nextSequence else { return }
+            nextSequence = block.firstSequence
+            chain = nil
+            records = nil
+        }
+        let isFirst = offset == SegmentHeader.byteCount
+        let fault =
+            try loader.load(block, at: offset, of: segment, chainBefore: chain)
+            ?? malformed(block, loader.payload.span, isFirst: isFirst)
+        if let fault {
+            note(at: offset, fault, through: block.nextSequence - 1)
+            records = nil
+        } else {
+            good.append((block, offset))
+        }
+        nextSequence = block.nextSequence
+        chain = block.chain
+    }
+
+    /// What is wrong with the block's records; nil if nothing is.
+    private mutating func malformed(
+        _ block: BlockHeader, _ payload: Span<UInt8>, isFirst: Bool
+    ) -> String? {
+        do throws(MalformedRecord) {
+            var commits = try CommitCursor(block, payload)
+            if isFirst {
+                guard let preamble = commits.preamble else {
+                    return "the segment's first block has no preamble"
+                }
+                let check = try RecordCheck(preamble: payload.extracting(preamble))
+                (tablesBefore, records) = (check.catalog, check)
+            }
+            while let commit = try commits.next(payload) {
+                if records == nil {
+                    try Self.parse(commit, payload)
+                } else {
+                    try records?.check(commit, in: payload)
+                }
+            }
+            return nil
+        } catch {
+            return "the block holds no valid records: \(error.reason)"
+        }
+    }
+
+    /// What can be told of records whose tables are unknown.
+    private static func parse(
+        _ commit: Commit, _ payload: Span<UInt8>
+    ) throws(MalformedRecord) {
+        var reader = ByteReader(commit.records)
+        var count: UInt32 = 0
+        while !reader.isAtEnd {
+            _ = try reader.record(payload)
+            count += 1
+        }
+        guard count == commit.count else {
+            throw MalformedRecord(
+                offset: commit.records.lowerBound,
+                reason: "commit \(commit.firstSequence) holds \(count) records, not \(commit.count)"
+            )
+        }
+    }
+
+    /// What is wrong with commits that staging holds behind this segment; nil if nothing is, or damage leaves that
+    /// unknown.
+    func fault(ofStaged commits: [LogInspection.StagedCommit]) -> String? {
+        do throws(MalformedRecord) {
+            var check = records
+            for staged in commits { try check?.check(staged.commit, in: staged.records.span) }
+            return nil
+        } catch {
+            return "staging holds no valid records: \(error.reason)"
+        }
+    }
+
+    private mutating func end(
+        _ footer: BlockHeader, at offset: Int, of segment: SegmentReader
+    ) throws(LogError) {
+        isSealed = true
+        if footer.firstSequence != nextSequence || chain != nil && footer.chain != chain {
+            note(
+                at: offset, "the footer does not match the blocks before it",
+                through: footer.firstSequence - 1)
+            nextSequence = max(nextSequence, footer.firstSequence)
+        }
+        chain = footer.chain
+        if let table = try segment.seekTable(footer, at: offset) {
+            // Readers go by a whole one, so a wrong one keeps them from finding what is there.
+            if findings.isEmpty, table.blockOffsets != good.map(\.offset) {
+                note(at: offset, "the seek table does not match the blocks", through: nil)
+            }
+        } else {
+            warn(at: offset, "the seek table is damaged; readers do without it")
+        }
+        if offset + BlockHeader.byteCount + Int(footer.packedLength) < byteCount {
+            warn(at: offset, "bytes follow the seek table")
+        }
+    }
+
+    private mutating func warn(at offset: Int, _ reason: String) {
+        findings.append(
+            Finding(severity: .warning, path: path, offset: offset, lost: nil, reason: reason))
+    }
+
+    /// The next valid header behind damage, looked for at every byte.
+    private func search(
+        _ segment: SegmentReader, from start: Int
+    ) throws(LogError) -> (header: BlockHeader, offset: Int)? {
+        let chunk = 1 << 20
+        var start = start
+        while start < byteCount {
+            let bytes = try segment.read(chunk + BlockHeader.byteCount, at: start)
+            for offset in 0..<min(chunk, max(0, bytes.count - BlockHeader.byteCount + 1))
+            where bytes[offset] == 0x57 && bytes[offset + 1] == 0x2A {
+                let here = bytes.span.extracting(offset..<offset + BlockHeader.byteCount)
+                if let header = try? BlockHeader(decoding: here, salt: segment.header.salt),
+                    header.firstSequence >= nextSequence
+                {
+                    return (header, start + offset)
+                }
+            }
+            start += chunk
+        }
+        return nil
+    }
+}

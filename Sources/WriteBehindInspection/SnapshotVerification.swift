@@ -1,0 +1,88 @@
+package import EventLog
+import WriteBehindCore
+import WriteBehindSQLite
+
+/// All snapshots, checked.
+package struct SnapshotVerification: Sendable {
+    package struct Snapshot: Sendable {
+        package var sequence: UInt64
+        package var head: SnapshotHead?
+        package var rowCount: UInt64 = 0
+        package var byteCount = 0
+        var error: SnapshotError?
+        /// What is wrong with it.
+        package var fault: String? { error.map { "\($0)" } }
+        /// Whether its bytes are bad; a file that cannot be read now, or by this version, may be good.
+        package var isDamaged: Bool {
+            if case .damaged = error { true } else { false }
+        }
+    }
+
+    package let snapshots: [Snapshot]
+
+    /// - Parameters:
+    ///   - isWhole: whether all rows are read; else headers, schemas and footers are.
+    ///   - jobs: how many snapshots are read at once.
+    package init(_ environment: LogEnvironment, isWhole: Bool = true, jobs: Int = 1) throws {
+        let sequences = try SnapshotReader.sequences(environment)
+        snapshots = concurrently(sequences.count, jobs: jobs) {
+            Self.check(sequences[$0], environment, isWhole: isWhole)
+        }
+    }
+
+    /// The sequences of those that are damaged.
+    package var damaged: [UInt64] { snapshots.filter(\.isDamaged).map(\.sequence) }
+
+    /// Moves damaged snapshots into `quarantine/`. The caller has the store's lock, and knows that log and other
+    /// snapshots do without them.
+    /// - Returns: where they are now.
+    package static func setAside(
+        _ sequences: [UInt64], in environment: LogEnvironment
+    ) throws(SystemError) -> [String] {
+        let (disk, layout) = (environment.disk, environment.layout)
+        var paths: [String] = []
+        for sequence in sequences {
+            let path = try layout.cutOff("snapshot", at: sequence, on: disk)
+            try disk.rename(layout.snapshot(sequence), to: path)
+            paths.append(path)
+        }
+        try disk.synchronizeDirectory(layout.quarantine)
+        try disk.synchronizeDirectory(layout.snapshots)
+        return paths
+    }
+
+    /// The sequences of those that were read and are good.
+    package var good: Set<UInt64> { Set(snapshots.filter { $0.fault == nil }.map(\.sequence)) }
+
+    private static func check(
+        _ sequence: UInt64, _ environment: LogEnvironment, isWhole: Bool
+    ) -> Snapshot {
+        var snapshot = Snapshot(sequence: sequence)
+        do throws(SnapshotError) {
+            let reader = try SnapshotReader(of: sequence, in: environment)
+            snapshot.head = reader.head
+            snapshot.rowCount = reader.rowCount
+            snapshot.byteCount = reader.byteCount
+            if isWhole { while try reader.next() {} }
+        } catch {
+            snapshot.error = error
+        }
+        return snapshot
+    }
+}
+
+extension StoreInspection {
+    /// Moves damaged snapshots into `quarantine/`, unless the store needs them: where the log's beginning is
+    /// deleted and no other snapshot is good.
+    /// - Returns: where they are now.
+    package func setDamagedSnapshotsAside() throws -> [String] {
+        let damaged = try SnapshotVerification(environment).damaged
+        guard !damaged.isEmpty else { return [] }
+        _ = try history().goodBase { _ in }
+        let held = try FencedDisk.taking(layout, on: environment.disk)
+        defer { held.release() }
+        var environment = environment
+        environment.disk = held
+        return try SnapshotVerification.setAside(damaged, in: environment)
+    }
+}

@@ -1,0 +1,139 @@
+package import EventLog
+import Foundation
+package import WriteBehindCore
+import WriteBehindSQLite
+
+/// A store as somebody else sees it: read without the lock, whether it is being written, was
+/// closed, or ended badly. Nothing is changed.
+package struct StoreInspection: Sendable {
+    package enum State: Equatable, Sendable {
+        /// A process has it open for writing.
+        case live(process: Int?)
+        /// It was closed cleanly, or nothing was ever written.
+        case closed
+        /// Its last writer ended without closing it; the next open recovers it.
+        case ended
+    }
+
+    package let layout: StoreLayout
+    package let identity: StoreIdentity
+    /// Whether its first writer ended before the store had an identity. It is empty.
+    package let isUnmade: Bool
+    package let environment: LogEnvironment
+    /// Whether anything but the segments themselves says where the log begins and ends.
+    package let trustsWitnesses: Bool
+    package let state: State
+    /// How the log ended; nil while it is being written.
+    package let log: LogInspection?
+    /// What the database says of itself.
+    package let database: DatabaseInspection
+    /// The sequence that the last writer had published as durable, if its staging file is there.
+    package let published: UInt64?
+
+    /// - Throws: ``StoreError/notAStore(path:reason:)``; ``LogError`` where files cannot be read.
+    ///
+    /// - Parameter trustsWitnesses: whether database and snapshots prove what was durable.
+    package init(
+        path: String, disk: any Disk = PosixDisk(), trustsWitnesses: Bool = true
+    ) throws {
+        var path = path
+        while path.count > 1, path.hasSuffix("/") { path.removeLast() }
+        layout = StoreLayout(root: path)
+        let found = try StoreIdentity.read(layout, on: disk)
+        isUnmade = try found == nil && Self.isUnmade(layout, disk)
+        guard let identity = found ?? (isUnmade ? StoreIdentity(random: (0, 0), created: 0) : nil)
+        else {
+            throw StoreError.notAStore(path: path, reason: try Self.whyNot(layout, disk))
+        }
+        self.identity = identity
+        environment = LogEnvironment(disk: disk, layout: layout, storeID: identity.storeID)
+        published = try LogInspection.published(environment)
+        let writer = WriterProbe.find(lock: layout.lock, on: disk)
+        let known: State
+        switch writer {
+        case .process(let process) where published != nil: known = .live(process: process)
+        case .unknown where published != nil: known = .live(process: nil)
+        default: known = published == nil ? .closed : .ended
+        }
+        let isLive = if case .live = known { true } else { false }
+        database = DatabaseInspection(
+            path: layout.database, storeID: identity.storeID.bytes, isLive: isLive)
+        log =
+            if case .live = known { nil } else {
+                try LogInspection(
+                    environment,
+                    witnesses: trustsWitnesses
+                        ? database.witnesses + (try StoreHistory.witnesses(environment)) : [],
+                    believesSegments: !trustsWitnesses)
+            }
+        self.trustsWitnesses = trustsWitnesses
+        // No staging alone does not say that it was closed.
+        if case .closed = known, let left = log?.judgement.left, left == .open || left == .unknown {
+            state = .ended
+        } else {
+            state = known
+        }
+    }
+
+    /// Why a directory without a store.json is no store.
+    private static func whyNot(
+        _ layout: StoreLayout, _ disk: any Disk
+    ) throws(SystemError) -> String {
+        if try LostIdentity.holdsLog(layout, on: disk) {
+            return "it holds a log, but its store.json is missing; \(StoreIdentity.wayBack)"
+        }
+        return try disk.exists(layout.root)
+            ? "it holds no store.json" : "there is no such directory"
+    }
+
+    /// Whether there is nothing yet but the lock that opening takes first.
+    private static func isUnmade(
+        _ layout: StoreLayout, _ disk: any Disk
+    ) throws(LogError) -> Bool {
+        do throws(SystemError) {
+            guard try disk.exists(layout.lock) else { return false }
+            guard try disk.exists(layout.log) else { return true }
+            return try disk.list(layout.log).isEmpty
+        } catch {
+            throw .system(error)
+        }
+    }
+
+    /// Whether a writer has it open.
+    package var isLive: Bool {
+        if case .live = state { true } else { false }
+    }
+
+    /// The damage that opening the store would find; nil while it is being written.
+    package var damage: Corruption? { log?.plan.corruption }
+
+    /// The last sequence that segments hold and that may be read.
+    package var readable: UInt64 { log?.written ?? published ?? 0 }
+
+    /// The last sequence that survives power loss.
+    package var durable: UInt64 {
+        switch state {
+        case .closed: readable
+        case .live, .ended: min(published ?? 0, max(readable, log?.plan.end ?? 0))
+        }
+    }
+
+    /// The last sequence that the next open would go on from; while live, the durable one.
+    package var end: UInt64 { log?.plan.end ?? durable }
+
+    /// Whether the end of the log was left half written, and recovery would cut it off.
+    package var isTorn: Bool {
+        log?.judgement.isTorn ?? false
+    }
+
+    /// The first sequence that the log still holds; 1 for an empty one.
+    package var first: UInt64 {
+        get throws { try LogReader.segmentBases(environment).first ?? 1 }
+    }
+
+    /// The segments that were merged into the one before them and are not removed yet. A writer that is at work
+    /// may be about to do so.
+    package func mergedSegments() throws -> [UInt64] {
+        isLive ? [] : try SegmentList(environment).leftovers
+    }
+}

@@ -1,0 +1,176 @@
+import EventLog
+package import WriteBehindCore
+import WriteBehindSQLite
+
+/// What takes one commit back: the records that give its rows the values that they had before it.
+///
+/// | the row before | after the commit | what takes it back |
+/// |---|---|---|
+/// | none | there | a delete |
+/// | there | gone | a put of the row |
+/// | there | other values | a patch of the columns that differ |
+package struct UndoPlan {
+    /// A change of one of its rows since.
+    package struct Later: Sendable, Equatable {
+        package var sequence: UInt64
+        /// The row, or the table that was cleared.
+        package var name: String
+    }
+
+    package let first: UInt64
+    package let last: UInt64
+    /// Milliseconds since 1970.
+    package let time: UInt64
+    /// What takes it back. Deletes come first, because others may need what they free (a unique value). Their
+    /// sequences mean nothing.
+    package private(set) var changes: [LoggedRecord] = []
+    /// The first change of its rows since; of tables that it cleared, any change.
+    package private(set) var later: Later?
+    /// The tables as they are now.
+    package let catalog: Catalog
+    private let limit: Int
+    private var byteCount = 0
+    private var rows: TouchedRows
+
+    /// - Parameters:
+    ///   - sequence: one of the commit's.
+    ///   - limit: the most bytes that a commit may hold.
+    package init(_ sequence: UInt64, _ history: StoreHistory, limit: Int) throws {
+        guard sequence > 0, sequence <= history.durable else {
+            throw HistoryError.notReached(wanted: "sequence \(sequence)", end: history.durable)
+        }
+        self.limit = limit
+        let (commit, records) = try Self.commit(holding: sequence, history)
+        (first, last, time) = (commit.firstSequence, commit.lastSequence, commit.time)
+        if records.contains(where: { $0.operation == .settle }) { throw UndoError.settles(first) }
+        rows = TouchedRows(records)
+        guard !rows.isEmpty else { throw UndoError.noRows(first) }
+        let lookup = CatalogLookup(history.environment)
+        catalog = try lookup.catalog(through: history.durable)
+        try findLater(history)
+        try takeBack(history)
+        let deletes = changes.filter { $0.operation == .delete }
+        changes = deletes + changes.filter { $0.operation != .delete }
+    }
+
+    private static func commit(
+        holding sequence: UInt64, _ history: StoreHistory
+    ) throws -> (Commit, [LoggedRecord]) {
+        let reader = try LogReader(history.environment, from: sequence)
+        guard try reader.next(through: history.durable) else {
+            throw HistoryError.notReached(wanted: "sequence \(sequence)", end: history.durable)
+        }
+        let payload = reader.payload
+        var commits = try reader.commits()
+        while let commit = try commits.next(payload.span) {
+            guard commit.lastSequence >= sequence else { continue }
+            var records: [LoggedRecord] = []
+            try forEachRecord(of: commit, in: payload.span) {
+                records.append($0)
+                return true
+            }
+            return (commit, records)
+        }
+        throw HistoryError.malformed(sequence: sequence, reason: "no commit holds it")
+    }
+
+    // MARK: since then
+
+    private mutating func findLater(_ history: StoreHistory) throws {
+        guard last < history.durable else { return }
+        let needles = rows.needles
+        let reader = try LogReader(history.environment, from: last + 1)
+        while try reader.next(through: history.durable) {
+            let payload = reader.payload
+            guard needles.mayOccur(in: payload.span) else { continue }
+            var commits = try reader.commits()
+            while let commit = try commits.next(payload.span) {
+                guard commit.firstSequence > last else { continue }
+                try forEachRecord(of: commit, in: payload.span) { record in
+                    note(record)
+                    return true
+                }
+            }
+        }
+    }
+
+    private mutating func note(_ record: LoggedRecord) {
+        guard rows.noteLater(record, catalog), later == nil else { return }
+        let schema = catalog[record.table]?.schema
+        let name = schema.map {
+            record.operation == .clear ? RowName.plain($0.name) : RowName.text($0, record.key)
+        }
+        later = Later(sequence: record.sequence, name: name ?? "table \(record.table)")
+    }
+
+    // MARK: the rows before
+
+    private mutating func takeBack(_ history: StoreHistory) throws {
+        let before = LogPoint.sequence(first - 1)
+        if let few = rows.few {
+            // Found without putting the whole table together.
+            for (table, key) in few {
+                guard let definition = catalog[table] else { continue }
+                let row = try history.row(of: key, in: definition, asOf: before)
+                try takeBack(table, key, before: row?.body)
+            }
+            return
+        }
+        let old = try history.fold(to: before, tables: rows.tables)
+        while let row = try old.next() {
+            guard rows.touches(row.table, row.key) else { continue }
+            try takeBack(row.table, row.key, before: row.body)
+        }
+        for (table, key) in rows.rest { try takeBack(table, key, before: nil) }
+    }
+
+    private mutating func takeBack(_ table: UInt32, _ key: [UInt8], before: [UInt8]?) throws {
+        guard let schema = catalog[table]?.schema else { return }
+        let after = try rows.after(table, key, before, RowCodec.defaults(schema))
+        let isGone = rows.isGone(table, key)
+        rows.settle(table, key)
+        switch (before, after) {
+        case (nil, nil): break
+        case (nil, _): if !isGone { try append(.delete, table, key, []) }
+        case (let before?, let after?) where !isGone:
+            if let patch = try RowCodec.diff(old: after.span, new: before.span, schema) {
+                try append(.patch, table, key, patch)
+            }
+        case (let before?, let after):
+            // A put if the row is gone by now, because a patch needs its row.
+            if after == before { return }
+            try append(.put, table, key, RowCodec.completed(before.span, schema) ?? before)
+        }
+    }
+
+    private mutating func append(
+        _ operation: Operation, _ table: UInt32, _ key: [UInt8], _ body: [UInt8]
+    ) throws {
+        byteCount += key.count + body.count + CommitBuilder.recordOverhead
+        guard byteCount <= limit else { throw UndoError.tooLarge(first, limit: limit) }
+        changes.append(
+            LoggedRecord(
+                sequence: 0, time: 0, commit: 0, commitCount: 0, operation: operation,
+                table: table, key: key, body: body, byteCount: key.count + body.count))
+    }
+}
+
+/// Why a commit cannot be taken back.
+package enum UndoError: Error, CustomStringConvertible {
+    case noRows(UInt64)
+    case settles(UInt64)
+    case tooLarge(UInt64, limit: Int)
+
+    package var description: String {
+        switch self {
+        case .noRows(let first):
+            "the commit of #\(first) changes no row: definitions and marks cannot be taken back"
+        case .settles(let first):
+            "the commit of #\(first) gives up a quarantined one, which cannot be taken back; write the "
+                + "rows again"
+        case .tooLarge(let first, let limit):
+            "taking #\(first) back takes more than \(limit) bytes, which is the most that one commit holds; "
+                + "`replay --to-sequence \(first - 1)` makes a database or a store as it was before"
+        }
+    }
+}

@@ -1,0 +1,114 @@
+import EventLog
+import GRDB
+import GRDBSQLite
+import WriteBehindCore
+
+/// Ties the database's file to the WAL beside it, which SQLite does not: an older file with a newer WAL, or the
+/// other way round, would be read as one database whose rows are mixed.
+///
+/// What a complete checkpoint leaves in the file has a number, which stands in the header of the file (as
+/// `application_id`) and in the watermark row. Each transaction writes the watermark row, so a WAL that is not empty
+/// says which file it is for:
+///
+///     row in the WAL     header of the file              between
+///     (g, g)             g                               a complete checkpoint and the next
+///     (h, g)             g, h + 1 (begun) or h (done)    what is written just before a checkpoint, and its end
+///
+/// A new number is written before a checkpoint, so that a WAL from before it does not go with a file that has more;
+/// the header gets it only when all other pages are in the file, so that a file that lacks some does not go with a
+/// later WAL. Numbers are random: two copies of a store that went on by themselves do not count alike.
+struct FileGeneration: Equatable {
+    /// What the file will be after the next checkpoint, an even number.
+    var number: Int64
+    /// What the header of the file said when the WAL was empty.
+    var base: Int64
+
+    var isBegun: Bool { number != base }
+    /// How the header marks a file that is being brought to this generation.
+    var mark: Int64 { number + 1 }
+
+    /// The first of a new database, whose header says 0.
+    static var first: FileGeneration { FileGeneration(number: random(), base: 0) }
+
+    mutating func begin() { number = Self.random() }
+
+    private static func random() -> Int64 { Int64(Int32.random(in: 1..<Int32.max / 2)) * 2 }
+
+    func goes(with header: Int64) -> Bool {
+        header == base || isBegun && (header == number || header == mark)
+    }
+
+    /// - Returns: what the header of the file says, where there is nothing in the WAL.
+    /// - Throws: `.corrupt` where the WAL belongs to another state of the file.
+    static func check(_ db: Database, _ path: String) throws -> Int64? {
+        guard
+            let row = try Row.fetchOne(
+                db, sql: "SELECT generation, base FROM _writebehind_watermark")
+        else { return nil }
+        let generation = FileGeneration(number: row[0], base: row[1])
+        let files = try DatabaseFiles(db)
+        let header = try files.applicationID()
+        guard try files.walByteCount() > 0 else { return header }
+        guard generation.goes(with: header) else {
+            throw SinkError(
+                code: SQLITE_CORRUPT,
+                "\(path) and \(path)-wal are of different times (the WAL is for generation "
+                    + "\(generation.base), the file is of \(header)); one of them was copied "
+                    + "without the other")
+        }
+        return nil
+    }
+}
+
+/// The bytes of the database's files, past what SQLite makes of them. Read by its own descriptors: opening the files
+/// anew and closing them would let go of the process's locks.
+@safe struct DatabaseFiles {
+    private let connection: OpaquePointer
+
+    init(_ db: Database) throws(SinkError) {
+        guard let connection = unsafe db.sqliteConnection else {
+            throw SinkError(.gone, "the database is closed")
+        }
+        unsafe self.connection = unsafe connection
+    }
+
+    @unsafe init(_ connection: OpaquePointer) { unsafe self.connection = unsafe connection }
+
+    /// What the header of the file says, whatever the WAL does.
+    func applicationID() throws(SinkError) -> Int64 {
+        guard let file = unsafe try file(SQLITE_FCNTL_FILE_POINTER),
+            let read = unsafe file.pointee.pMethods?.pointee.xRead
+        else { return 0 }
+        var bytes: [UInt8] = [0, 0, 0, 0]
+        let code = unsafe bytes.withUnsafeMutableBytes { bytes in
+            unsafe read(file, bytes.baseAddress, 4, 68)
+        }
+        let isShort = code == SQLITE_IOERR | 2 << 8  // …_SHORT_READ: nothing is in the file yet
+        guard code == SQLITE_OK || isShort else {
+            throw SinkError(code: code, "reading the header of the database")
+        }
+        return bytes.reduce(0) { $0 << 8 | Int64($1) }
+    }
+
+    /// How long the WAL is; 0 where there is none.
+    func walByteCount() throws(SinkError) -> Int64 {
+        guard let file = unsafe try file(SQLITE_FCNTL_JOURNAL_POINTER),
+            let size = unsafe file.pointee.pMethods?.pointee.xFileSize
+        else { return 0 }
+        var count: Int64 = 0
+        let code = unsafe size(file, &count)
+        guard code == SQLITE_OK else { throw SinkError(code: code, "looking at the WAL") }
+        return count
+    }
+
+    @unsafe private func file(
+        _ kind: Int32
+    ) throws(SinkError) -> UnsafeMutablePointer<sqlite3_file>? {
+        var file: UnsafeMutablePointer<sqlite3_file>?
+        let code = unsafe sqlite3_file_control(connection, "main", kind, &file)
+        guard code == SQLITE_OK else {
+            throw unsafe SinkError(code, on: connection, doing: "looking at the database file")
+        }
+        return unsafe file
+    }
+}

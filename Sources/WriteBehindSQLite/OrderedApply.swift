@@ -1,0 +1,139 @@
+import EventLog
+import WriteBehindCore
+
+import class GRDB.Database
+
+/// Applies commits one by one inside a transaction, and puts into quarantine what is refused.
+///
+/// A commit is refused when a statement of it breaks a constraint, when a foreign key dangles after
+/// its last statement, or when it touches a key that quarantine holds: then it must follow, or the
+/// changes of that key would be applied out of order. A savepoint takes back what it did.
+struct OrderedApply {
+    let writer: SQLiteWriter
+    let table: QuarantineTable
+    var index: QuarantineIndex
+    /// Commits that are known to take the whole transaction with them, and why.
+    let known: [UInt64: SinkError]
+    let now: Int64
+    private let db: Database
+    /// The tables as they are in this transaction, and those that it has changed.
+    private var tables: [UInt32: TableSQL]
+    private(set) var defined: [TableSQL] = []
+    /// The commit that took the transaction with it.
+    private(set) var destroyer: UInt64?
+
+    init(
+        _ db: Database, writer: SQLiteWriter, tables: [UInt32: TableSQL], index: QuarantineIndex,
+        known: [UInt64: SinkError], now: Int64
+    ) throws(SinkError) {
+        self.db = db
+        self.writer = writer
+        self.tables = tables
+        table = try QuarantineTable(db)
+        self.index = index
+        self.known = known
+        self.now = now
+    }
+
+    mutating func apply(_ commit: OrderedCommit) throws(SinkError) {
+        var index = QuarantineIndex()
+        swap(&index, &self.index)
+        defer { swap(&index, &self.index) }
+        try index.admit(commit, at: now) { () throws(SinkError) in try attempt(commit) }
+    }
+
+    /// Tries a quarantined commit again.
+    mutating func retry(_ commit: OrderedCommit, in pass: inout RetryPass) throws(SinkError) {
+        var index = QuarantineIndex()
+        swap(&index, &self.index)
+        defer { swap(&index, &self.index) }
+        try index.readmit(commit, in: &pass, at: now) { () throws(SinkError) in
+            try attempt(commit)
+        }
+    }
+
+    /// Writes down what has become of quarantine, and returns it.
+    mutating func save() throws(SinkError) -> QuarantineIndex.Changes {
+        let changes = index.takeChanges()
+        try table.save(changes, of: index)
+        return changes
+    }
+
+    /// Applies a commit, or says why not and leaves nothing of it behind.
+    private mutating func attempt(_ commit: OrderedCommit) throws(SinkError) -> SinkError? {
+        if let error = known[commit.firstSequence] { return error }
+        try writer.beginCommit()
+        do throws(SinkError) {
+            let definitions = try CommitReader.definitions(in: commit.records.span)
+            for definition in definitions { try define(definition) }
+            if definitions.isEmpty { try CommitReader.apply(commit, to: writer) }
+            guard !writer.hasDanglingForeignKey() else { throw .danglingForeignKey }
+        } catch {
+            guard error.kind == .constraint || isOfDefinition(commit) && error.isRefusalOfDefinition
+            else { throw error }
+            guard !writer.transactionIsGone else {
+                destroyer = commit.firstSequence
+                throw error
+            }
+            try writer.undoCommit()
+            return error
+        }
+        do throws(SinkError) {
+            try writer.keepCommit()
+        } catch {
+            // A virtual table writes what it held back, and refuses it when the savepoint is gone already.
+            if error.kind == .constraint { destroyer = commit.firstSequence }
+            throw error
+        }
+        return nil
+    }
+}
+
+extension OrderedApply {
+    private func isOfDefinition(_ commit: OrderedCommit) -> Bool {
+        (try? CommitReader.definitions(in: commit.records.span).isEmpty) == false
+    }
+
+    /// Puts in place what was in quarantine, for the commits that follow it.
+    private mutating func define(_ definition: TableDefinition) throws(SinkError) {
+        let sql = try SQLiteSink.write(definition, after: tables[definition.id], db)
+        tables[definition.id] = sql
+        defined.append(sql)
+        writer.use(tables)
+    }
+}
+
+/// Applies a commit's records.
+extension CommitReader {
+    static func apply(
+        _ commit: OrderedCommit, to writer: SQLiteWriter
+    ) throws(SinkError) {
+        let bytes = commit.records.span
+        var reader = ByteReader(0..<bytes.count)
+        while !reader.isAtEnd {
+            let record = try reader.sinkRecord(bytes)
+            let kind: ChangeKind
+            switch record.operation {
+            case .put: kind = .put
+            case .patch: kind = .patch
+            case .delete: kind = .delete
+            case .clear:
+                try writer.clear(table: record.table)
+                continue
+            case .mark, .settle: continue
+            case .define, .preamble:
+                throw SinkError(
+                    .schema, "sequence \(commit.firstSequence): a schema among changes of rows")
+            }
+            try writer.apply(
+                kind, table: record.table, key: bytes.extracting(record.key),
+                body: bytes.extracting(record.body))
+        }
+    }
+}
+
+extension SinkError {
+    fileprivate static var danglingForeignKey: SinkError {
+        SinkError(code: 787, "FOREIGN KEY constraint failed")  // SQLITE_CONSTRAINT_FOREIGNKEY
+    }
+}

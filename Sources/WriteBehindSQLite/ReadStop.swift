@@ -1,0 +1,27 @@
+import GRDB
+import GRDBSQLite
+import Synchronization
+import WriteBehindCore
+
+/// Ends what users read, once the database is closed: the statements that run, and those that begin after them.
+///
+/// Not `interrupt()`, which ends only what runs at that moment, and which GRDB does not guard against closing.
+@safe final class ReadStop: Sendable {
+    private let isSet = Atomic<Bool>(false)
+    /// How many steps of SQLite's machine lie between two looks.
+    private static let steps: Int32 = 10_000
+
+    func set() { isSet.store(true, ordering: .relaxed) }
+
+    /// To be kept for as long as the connection is.
+    func install(on db: Database) {
+        guard let connection = unsafe db.sqliteConnection else { return }
+        unsafe sqlite3_progress_handler(
+            connection, Self.steps,
+            { context in
+                guard let context = unsafe context else { return 0 }
+                let stop = unsafe Unmanaged<ReadStop>.fromOpaque(context).takeUnretainedValue()
+                return stop.isSet.load(ordering: .relaxed) ? 1 : 0
+            }, Unmanaged.passUnretained(self).toOpaque())
+    }
+}

@@ -1,0 +1,88 @@
+import EventLog
+import GRDB
+import GRDBSQLite
+import Synchronization
+package import WriteBehindCore
+
+extension SQLiteSink {
+    /// Copies the WAL into the database as far as readers let it, and syncs.
+    ///
+    /// Where a reader holds the checkpoint up, the WAL itself is synced instead, by a commit under
+    /// `synchronous=FULL`: that makes everything before it survive as well.
+    package func checkpoint() throws(SinkError) -> Watermark {
+        if let failure = state.withLock(\.syncFailure) { throw failure }
+        do throws(SinkError) {
+            return try withWriter { db, writer in
+                let isComplete = try writer.checkpoint(db, at: options.now())
+                noteHolding(isComplete)
+                if isComplete { return writer.watermark }
+                try db.execute(sql: "PRAGMA synchronous = FULL")
+                defer { try? db.execute(sql: "PRAGMA synchronous = NORMAL") }
+                try db.inTransaction(.immediate) {
+                    try writer.begin(db)
+                    try writer.advance(to: writer.watermark, at: options.now())
+                    return .commit
+                }
+                return writer.watermark
+            }
+        } catch {
+            noteSyncFailure(error)
+            throw error
+        }
+    }
+
+    package func close() throws(SinkError) { try close(readsMayLast: 0) }
+
+    /// Users' reads end when they have lasted too long; what does not end even so keeps its connections, which can
+    /// only read, until it does.
+    package func close(readsMayLast nanoseconds: UInt64) throws(SinkError) {
+        let isFirst = state.withLock { state in
+            defer { state.isClosed = true }
+            return !state.isClosed
+        }
+        guard isFirst else { return }
+        if nanoseconds == 0 { stop.set() }
+        try throwingSinkError {
+            pool.writeWithoutTransaction { db in
+                // The last connection to close is a reader, which cannot do this. Without it the
+                // rows are safe too, in the WAL.
+                if let writer = writer.withLock({ $0 }) {
+                    _ = try? writer.checkpoint(db, at: options.now())
+                }
+                // Statements must be gone before their connection.
+                writer.withLock { $0 = nil }
+            }
+            try reads.close()
+        }
+        let users = pool
+        let closing = Closing()
+        Worker.detached("database closer") {
+            closing.end(
+                Result { () throws(SinkError) in try throwingSinkError { try users.close() } })
+        }
+        try closing.wait(nanoseconds: nanoseconds, then: stop)
+    }
+}
+
+/// Waits for the connections that users read with to end.
+private final class Closing: Sendable {
+    private let result = Lock<Result<Void, SinkError>?>(nil)
+    private let done = Signal()
+    /// For how long reads may take to end, once they were stopped, before they are left alone.
+    private static let patience: UInt64 = 1_000_000_000
+
+    func end(_ result: Result<Void, SinkError>) {
+        self.result.withLock { $0 = result }
+        done.raise()
+    }
+
+    func wait(nanoseconds: UInt64, then stop: ReadStop) throws(SinkError) {
+        done.wait(after: 0, nanoseconds: nanoseconds)
+        stop.set()
+        done.wait(after: 0, nanoseconds: Self.patience)
+        guard let result = result.withLock({ $0 }) else {
+            throw SinkError(.busy, "a read of a user's goes on though it was stopped")
+        }
+        try result.get()
+    }
+}

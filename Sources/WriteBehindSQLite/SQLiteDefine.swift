@@ -1,0 +1,134 @@
+import EventLog
+import GRDB
+import Synchronization
+package import WriteBehindCore
+
+// Tables as their define records say: created with all columns, or given the columns they lack.
+
+extension SQLiteSink {
+    @discardableResult
+    package func define(
+        _ table: WriteBehindCore.TableDefinition, through: Watermark
+    ) throws(SinkError) -> QuarantineIndex.Changes {
+        do throws(SinkError) {
+            try establish(table, through: through)
+            return QuarantineIndex.Changes()
+        } catch {
+            guard error.isRefusalOfDefinition else { throw error }
+            return try refuse(table, through: through, error)
+        }
+    }
+
+    package func objection(to table: WriteBehindCore.TableDefinition) -> SchemaError? {
+        guard let names = writer.withLock({ $0?.userNames.withLock { $0 } }) else { return nil }
+        return names.objection(to: table, isDefined: holds(table.id))
+    }
+
+    /// Puts a definition in place.
+    private func establish(_ table: WriteBehindCore.TableDefinition, through: Watermark)
+        throws(SinkError)
+    {
+        let old = state.withLock { $0.tables[table.id] }
+        let (sql, version) = try transaction(through: through) { db, writer throws(SinkError) in
+            let sql = try Self.write(table, after: old, db)
+            return (sql, try throwingSinkError { try writer.versionWithoutTriggers(db) })
+        }
+        try show([sql], checkedAt: version)
+    }
+
+    /// Writes a definition down and makes its table what it says, in the caller's transaction.
+    /// - Returns: the table as it is now.
+    static func write(
+        _ table: WriteBehindCore.TableDefinition, after old: TableSQL?, _ db: Database
+    ) throws(SinkError) -> TableSQL {
+        // Another definition of the table may have come after one that was refused, with all that it has.
+        if let old, (try? old.schema.change(from: table.schema)) != nil { return old }
+        return try throwingSinkError {
+            try change(db, from: old?.definition, to: table)
+            let schema = String(decoding: table.json(), as: UTF8.self)
+            try db.execute(
+                sql: """
+                    INSERT INTO _writebehind_table (id, name, schema) VALUES (?, ?, ?)
+                    ON CONFLICT (id)
+                    DO UPDATE SET name = excluded.name, schema = excluded.schema
+                    """, arguments: [Int64(table.id), table.schema.name, schema])
+            return TableSQL(definition: table)
+        }
+    }
+
+    /// Uses tables that were made or changed, once that is committed.
+    func show(_ changed: [TableSQL], checkedAt version: Int64?) throws(SinkError) {
+        let tables = state.withLock { state in
+            for sql in changed { state.tables[sql.definition.id] = sql }
+            return state.tables
+        }
+        try withWriter { db, writer in
+            writer.use(tables, checkedAt: version)
+            // A table that an existing trigger writes may have come about. Later transactions find
+            // it too; here the error comes with its cause.
+            try writer.check(db)
+        }
+        try makeWaiting()
+    }
+
+    /// Puts a definition into quarantine, as a commit that touches all rows of its table: later commits of the
+    /// table follow it there, and all others go on.
+    private func refuse(
+        _ table: WriteBehindCore.TableDefinition, through: Watermark, _ error: SinkError
+    ) throws(SinkError) -> QuarantineIndex.Changes {
+        var error = error
+        error.message =
+            "table \(Value.text(table.schema.name)) cannot be made as it was declared, and waits: "
+            + "\(error.message); rename or drop what is in its way, then retry"
+        var index = quarantine
+        index.add(
+            QuarantinedCommit(
+                firstSequence: through.sequence, recordCount: 1, error: error,
+                refusedAt: options.now(), attempts: 1, keys: [.table(table.id)]))
+        let changes = index.takeChanges()
+        try transaction(through: through) { db, _ throws(SinkError) in
+            try QuarantineTable(db).save(changes, of: index)
+        }
+        state.withLock { $0.quarantine = index }
+        return changes
+    }
+
+    private static func change(
+        _ db: Database, from old: WriteBehindCore.TableDefinition?,
+        to new: WriteBehindCore.TableDefinition
+    ) throws {
+        let sql = TableSQL(definition: new)
+        guard let old else {
+            try db.execute(sql: sql.create)
+            if let index = sql.createExpiryIndex { try db.execute(sql: index) }
+            return
+        }
+        _ = try new.schema.change(from: old.schema)  // throws where rows would be left unreadable
+        for column in new.schema.columns[old.schema.columns.count...] {
+            try db.execute(sql: sql.add(column))
+            try setDefault(of: column, in: sql, db)
+        }
+        guard new.schema.expiryIndex != old.schema.expiryIndex else { return }
+        try db.execute(sql: sql.dropExpiryIndex)
+        if let index = sql.createExpiryIndex { try db.execute(sql: index) }
+    }
+
+    /// SQLite does not read every number as the nearest one that a real can be; rows that are older than the
+    /// column must hold the number itself, as they do in the log and in memory.
+    private static func setDefault(
+        of column: WriteBehindCore.Column, in sql: TableSQL, _ db: Database
+    ) throws {
+        guard case .real(let number)? = column.defaultValue else { return }
+        let literal = TableSQL.literal(.real(number))
+        guard try Double.fetchOne(db, sql: "SELECT \(literal)") != number else { return }
+        try db.execute(
+            sql: "UPDATE \(sql.name) SET \(quoted(column.name)) = ?", arguments: [number])
+    }
+}
+
+extension SinkError {
+    /// Whether SQLite itself refuses a definition, for what users made of the database: a name that is taken.
+    var isRefusalOfDefinition: Bool {
+        code != 0 && (kind == .schema || kind == .constraint)
+    }
+}

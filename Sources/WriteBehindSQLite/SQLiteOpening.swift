@@ -1,0 +1,212 @@
+import EventLog
+import Foundation
+import GRDB
+import GRDBSQLite
+import WriteBehindCore
+
+/// How a database is opened. The defaults suit a store that writes all day on a small machine.
+package struct SQLiteOptions: Sendable {
+    /// How many readers may work at once, users' own queries among them.
+    package var readerCount = 8
+    /// Seconds to wait for somebody else's lock. Short: the materializer waits better than SQLite.
+    package var busyTimeout = 0.05
+    /// KiB of pages that the writing connection keeps in memory.
+    package var writerCache = 32_768
+    /// KiB of pages that each reading connection keeps in memory.
+    package var readerCache = 4_096
+    /// Pages (of 4 KiB) in the WAL after which they are copied into the database. A page that many
+    /// batches changed is copied once, so under a backlog few big checkpoints beat many small. SQLite
+    /// does none by itself: it would leave no ``FileGeneration`` behind, and tell nobody of an error.
+    package var checkpointPages = 100_000
+    /// The time in microseconds since 1970.
+    package var now: @Sendable () -> Int64
+
+    package init(
+        now: @escaping @Sendable () -> Int64 = {
+            Int64(Date().timeIntervalSince1970 * 1_000_000)
+        }
+    ) {
+        self.now = now
+    }
+
+    /// - Parameters:
+    ///   - disk: the store's, which says whether the database is its own still. GRDB opens reading connections
+    ///     when they are needed, by the database's name.
+    ///   - stop: what ends the reads of these connections.
+    func grdb(on disk: any Disk, stoppedBy stop: ReadStop? = nil) -> Configuration {
+        var configuration = Configuration()
+        configuration.maximumReaderCount = readerCount
+        configuration.busyMode = .timeout(busyTimeout)
+        configuration.label = "WriteBehind"
+        configuration.prepareDatabase { [self] db in
+            try disk.checkFence()
+            try Configuration.keepTemporariesInMemory(db)
+            // No memory-mapped reading: an I/O error would kill the process instead of being one.
+            try db.execute(sql: "PRAGMA mmap_size = 0")
+            guard !db.configuration.readonly else {
+                stop?.install(on: db)
+                return try db.execute(sql: "PRAGMA cache_size = -\(readerCache)")
+            }
+            try db.execute(
+                sql: """
+                    PRAGMA cache_size = -\(writerCache);
+                    PRAGMA synchronous = NORMAL;
+                    PRAGMA wal_autocheckpoint = 0;
+                    PRAGMA journal_size_limit = 67108864;
+                    """)
+        }
+        return configuration
+    }
+}
+
+extension Configuration {
+    /// For one look at a database.
+    static func brief(readonly: Bool, timeout: Double) -> Configuration {
+        var configuration = Configuration()
+        configuration.readonly = readonly
+        configuration.busyMode = .timeout(timeout)
+        configuration.label = "writebehind"
+        configuration.prepareDatabase(keepTemporariesInMemory)
+        return configuration
+    }
+
+    /// A read-only container has no directory that SQLite could put a temporary file in.
+    @Sendable static func keepTemporariesInMemory(_ db: Database) throws {
+        try db.execute(sql: "PRAGMA temp_store = MEMORY")
+    }
+}
+
+/// What happens before a sink is there: whose database is it, and what does it hold?
+enum SQLiteOpening {
+    /// Makes sure that the database is this store's or empty; creates the file. Changes nothing in another.
+    ///
+    /// - Returns: what the header of the file says, where its WAL is empty. GRDB writes into that when it opens.
+    static func claim(
+        _ path: String, storeID: [UInt8], disk: any Disk
+    ) throws(SinkError) -> Int64? {
+        do throws(SystemError) {
+            guard let byteCount = try disk.byteCount(of: path) else {
+                // For its mode: SQLite would leave that to the umask.
+                _ = try disk.open(path, .createExclusively)
+                return nil
+            }
+            guard byteCount > 0 else { return nil }
+        } catch {
+            throw SinkError(.gone, "\(error)")
+        }
+        do throws(SinkError) {
+            return try checkOwner(path, storeID, readonly: true)
+        } catch {
+            // Whoever made it was killed before it had a WAL. Rolling that back takes a connection that may
+            // write, and is what any program does that opens it.
+            guard error.code == SQLITE_READONLY | 3 << 8 else { throw error }  // …_ROLLBACK
+            return try checkOwner(path, storeID, readonly: false)
+        }
+    }
+
+    private static func checkOwner(
+        _ path: String, _ storeID: [UInt8], readonly: Bool
+    ) throws(SinkError) -> Int64? {
+        let configuration = Configuration.brief(readonly: readonly, timeout: 1)
+        return try throwingSinkError {
+            let queue = try DatabaseQueue(path: path, configuration: configuration)
+            defer { try? queue.close() }
+            return try queue.read { db in try checkOwner(db, path, storeID) }
+        }
+    }
+
+    private static func checkOwner(_ db: Database, _ path: String, _ storeID: [UInt8]) throws
+        -> Int64?
+    {
+        guard try Int.fetchOne(db, sql: "SELECT count(*) FROM sqlite_master") ?? 0 > 0 else {
+            return nil  // we were killed between creating the file and the tables
+        }
+        guard try db.tableExists("_writebehind_watermark") else {
+            throw SinkError(.foreignDatabase, "\(path) is a database of something else")
+        }
+        let owners = try Data.fetchAll(
+            db, sql: "SELECT log FROM _writebehind_watermark")
+        guard owners == [Data(storeID)] else {
+            throw SinkError(.foreignDatabase, "\(path) is the database of another store")
+        }
+        return try FileGeneration.check(db, path)
+    }
+
+    struct Opened {
+        var writer: SQLiteWriter
+        var state: SQLiteSink.State
+    }
+
+    /// Creates our tables if need be, loads them, and checks the schema.
+    static func prepare(
+        _ pool: DatabasePool, storeID: [UInt8], origin: Watermark, header: Int64?,
+        _ options: SQLiteOptions
+    ) throws(SinkError) -> Opened {
+        try throwingSinkError {
+            try pool.writeWithoutTransaction { db in
+                try db.inTransaction(.immediate) {
+                    if try !db.tableExists("_writebehind_watermark") {
+                        try createTables(db, storeID: storeID, origin: origin, options)
+                    }
+                    return .commit
+                }
+                var state = SQLiteSink.State()
+                state.tables = try loadTables(db)
+                state.quarantine = try QuarantineTable.load(db)
+                guard let connection = unsafe db.sqliteConnection,
+                    let row = try Row.fetchOne(
+                        db,
+                        sql: "SELECT sequence, chain, generation, base FROM _writebehind_watermark")
+                else { throw SinkError(.corrupt, "the database has no watermark") }
+                var generation = FileGeneration(number: row[2], base: row[3])
+                if let header { generation.base = header }
+                let writer = unsafe try SQLiteWriter(
+                    connection, storeID: storeID,
+                    watermark: Watermark(
+                        sequence: UInt64(bitPattern: row[0] as Int64),
+                        chain: UInt64(bitPattern: row[1] as Int64)),
+                    generation: generation, checkpointPages: options.checkpointPages)
+                writer.use(state.tables)
+                try writer.check(db)
+                return Opened(writer: writer, state: state)
+            }
+        }
+    }
+
+    private static func createTables(
+        _ db: Database, storeID: [UInt8], origin: Watermark, _ options: SQLiteOptions
+    ) throws {
+        try db.execute(
+            sql: """
+                CREATE TABLE _writebehind_watermark (
+                  log BLOB PRIMARY KEY NOT NULL, sequence INTEGER NOT NULL,
+                  chain INTEGER NOT NULL, applied_at INTEGER NOT NULL,
+                  generation INTEGER NOT NULL, base INTEGER NOT NULL
+                ) STRICT, WITHOUT ROWID;
+                CREATE TABLE _writebehind_table (
+                  id INTEGER PRIMARY KEY NOT NULL, name TEXT NOT NULL, schema TEXT NOT NULL
+                ) STRICT;
+                """ + QuarantineTable.schema)
+        let generation = FileGeneration.first
+        try db.execute(
+            sql: "INSERT INTO _writebehind_watermark VALUES (?, ?, ?, ?, ?, ?)",
+            arguments: [
+                Data(storeID), Int64(bitPattern: origin.sequence),
+                Int64(bitPattern: origin.chain), options.now(),
+                generation.number, generation.base,
+            ])
+    }
+
+    private static func loadTables(_ db: Database) throws -> [UInt32: TableSQL] {
+        var tables: [UInt32: TableSQL] = [:]
+        for json in try String.fetchAll(db, sql: "SELECT schema FROM _writebehind_table") {
+            do throws(SchemaError) {
+                let definition = try TableDefinition(json: Array(json.utf8).span)
+                tables[definition.id] = TableSQL(definition: definition)
+            } catch {
+                throw SinkError(.corrupt, "_writebehind_table: \(error)")
+            }
+        }
+        return tables
+    }
+}

@@ -1,0 +1,94 @@
+import EventLog
+import GRDB
+import GRDBSQLite
+import Synchronization
+package import WriteBehindCore
+
+// Reads: the row and the watermark come from one snapshot, so a caller knows what it is looking at.
+
+extension SQLiteSink {
+    package func holds(_ table: UInt32) -> Bool { state.withLock { $0.tables[table] != nil } }
+
+    package func read(_ table: UInt32, key: Span<UInt8>) throws(SinkError) -> StoredRow {
+        while true {
+            let sql = try openTable(table)
+            let row = try throwingSinkError {
+                try reads.read { db in try Self.row(sql, [UInt8](copying: key), in: db) }
+            }
+            if try hasAllColumns(sql) { return row }
+        }
+    }
+
+    package func read(_ table: UInt32, key: [UInt8]) async throws(SinkError) -> StoredRow {
+        while true {
+            let sql = try openTable(table)
+            let row: StoredRow
+            do {
+                row = try await reads.read { db in try Self.row(sql, key, in: db) }
+            } catch {
+                throw SinkError(wrapping: error)
+            }
+            if try hasAllColumns(sql) { return row }
+        }
+    }
+
+    /// Where a column was added while the read waited for its turn, the row may hold a value of it that was not
+    /// asked for, and must not pass for one from before.
+    private func hasAllColumns(_ sql: TableSQL) throws(SinkError) -> Bool {
+        try openTable(sql.definition.id).schema.columns.count == sql.schema.columns.count
+    }
+
+    package func dueRows(
+        _ table: UInt32, before seconds: Int64, limit: Int
+    ) throws(SinkError) -> DueRows {
+        let sql = try openTable(table)
+        guard let due = sql.due else { return DueRows(keys: []) }
+        return try throwingSinkError {
+            try reads.read { db in
+                let statement = try PreparedStatement(cached: due, in: db)
+                try statement.bind(seconds, at: 1)
+                try statement.bind(Int64(limit), at: 2)
+                var rows = DueRows(
+                    keys: [], watermark: try Self.watermark(in: db),
+                    column: sql.schema.expiryIndex)
+                while try statement.step() {
+                    let values = sql.schema.keyColumns.indices.map { statement.value(Int32($0)) }
+                    rows.keys.append(try KeyCodec.encode(values, sql.schema))
+                }
+                return rows
+            }
+        }
+    }
+
+    private static func watermark(in db: Database) throws -> UInt64 {
+        let watermark = try PreparedStatement(
+            cached: "SELECT sequence FROM _writebehind_watermark", in: db)
+        guard try watermark.step(), case .integer(let sequence) = watermark.value(0) else {
+            throw SinkError(.corrupt, "the database has no watermark")
+        }
+        return UInt64(bitPattern: sequence)
+    }
+
+    private static func row(
+        _ sql: TableSQL, _ key: [UInt8], in db: Database
+    ) throws -> StoredRow {
+        let watermark = try watermark(in: db)
+        let select = try PreparedStatement(cached: sql.select, in: db)
+        let types = sql.schema.keyColumns.map(\.type)
+        let body = try unsafe key.withUnsafeBufferPointer { key throws(SinkError) -> [UInt8]? in
+            unsafe try select.bind(key: key, types)
+            guard try select.step() else { return nil }
+            return select.rowBody(columnCount: sql.schema.valueColumns.count)
+        }
+        return StoredRow(body: body, watermark: watermark)
+    }
+
+    private func openTable(_ table: UInt32) throws(SinkError) -> TableSQL {
+        let (isClosed, sql) = state.withLock { ($0.isClosed, $0.tables[table]) }
+        guard !isClosed else { throw SinkError(.gone, "the database is closed") }
+        guard let sql else {
+            throw SinkError(.schema, "table \(table) is not defined in the database")
+        }
+        return sql
+    }
+}

@@ -1,0 +1,239 @@
+package import EventLog
+import Foundation
+package import GRDB
+import GRDBSQLite
+package import WriteBehindCore
+
+/// The SQLite database that the log is materialized into: real tables with real columns, and five
+/// tables of our own beside them.
+///
+///     _writebehind_watermark(log, sequence, chain, applied_at, generation, base)
+///                                                                what the tables stand for
+///     _writebehind_table(id, name, schema)                       what was defined, as JSON
+///     _writebehind_quarantine(sequence, …), …_key(table_id, key, since, …), …_group(id, followers)
+///
+/// WAL with `synchronous=NORMAL`: after a crash of the process everything committed is there, after
+/// power loss a prefix of it, each transaction with its watermark. One connection writes and
+/// checkpoints (two at it can damage a database in SQLite up to 3.51.2); readers run beside it.
+package final class SQLiteSink: Sink {
+    struct State {
+        var tables: [UInt32: TableSQL] = [:]
+        var quarantine = QuarantineIndex()
+        /// Statements of users that wait until this database can take them (``makeWaiting()``).
+        var waiting: [String] = []
+        /// Since when readers keep the WAL from being emptied, microseconds since 1970.
+        var heldUpSince: Int64?
+        var isClosed = false
+        /// Set by the first failed sync. Linux forgets pages it could not write, so a second sync
+        /// would succeed without them: nothing is promised after it until the sink is opened anew.
+        var syncFailure: SinkError?
+    }
+
+    package let path: String
+    let disk: any Disk
+    /// Writes, and what users read.
+    let pool: DatabasePool
+    /// Ends what users read.
+    let stop: ReadStop
+    /// What the store reads by itself: users' queries, however long, do not hold it up.
+    package let reads: DatabasePool
+    let options: SQLiteOptions
+    let writer: Lock<SQLiteWriter?>
+    let state: Lock<State>
+
+    /// The database for its users, for reading only. Observations of it see what the store applies.
+    ///
+    /// Its connections refuse to write, and it cannot be closed while the sink is open.
+    package let reader: any DatabaseReader
+
+    /// Opens the database at `path`, or creates it (mode 0600) with `origin` as its watermark.
+    ///
+    /// Throws `.foreignDatabase`, having touched nothing, where the database is of another store or
+    /// of no store, and `.schema` where it holds what would change rows behind the log's back.
+    package init(
+        path: String, storeID: [UInt8], origin: Watermark, disk: any Disk,
+        options: SQLiteOptions = SQLiteOptions()
+    ) throws(SinkError) {
+        self.path = path
+        self.disk = disk
+        self.options = options
+        let header = try SQLiteOpening.claim(path, storeID: storeID, disk: disk)
+        let stop = ReadStop()
+        self.stop = stop
+        pool = try throwingSinkError {
+            try DatabasePool(
+                path: path, configuration: options.grdb(on: disk, stoppedBy: stop))
+        }
+        reader = AnyDatabaseReader(pool)
+        let opened = try SQLiteOpening.prepare(
+            pool, storeID: storeID, origin: origin, header: header, options)
+        reads = try throwingSinkError {
+            var configuration = options.grdb(on: disk)
+            configuration.readonly = true
+            return try DatabasePool(path: path, configuration: configuration)
+        }
+        writer = Lock(opened.writer)
+        state = Lock(opened.state)
+        let waiting = try aside()?.statements ?? []
+        state.withLock { $0.waiting = waiting }
+        try makeWaiting()
+    }
+
+    package var tables: [WriteBehindCore.TableDefinition] {
+        state.withLock { $0.tables.values.map(\.definition) }.sorted { $0.id < $1.id }
+    }
+
+    package func watermark() throws(SinkError) -> Watermark {
+        try withWriter { _, writer in writer.watermark }
+    }
+
+    package func apply(_ batch: some SortedChanges) throws(SinkError) {
+        try refuseHeldKeys(batch)
+        try transaction(through: batch.through) { _, writer throws(SinkError) in
+            for table in batch.cleared { try writer.clear(table: table) }
+            func apply(
+                _ table: UInt32, _ kind: ChangeKind, _ key: Span<UInt8>, _ body: Span<UInt8>
+            ) throws(SinkError) {
+                try writer.apply(kind, table: table, key: key, body: body)
+            }
+            try batch.forEach(apply)
+        }
+    }
+
+    /// Before anything is applied: as long as a hot row is in quarantine, each batch would be rolled back.
+    private func refuseHeldKeys(_ batch: some SortedChanges) throws(SinkError) {
+        let quarantine = state.withLock(\.quarantine)
+        guard !quarantine.isEmpty else { return }
+        for table in batch.cleared { try quarantine.refuse(.table(table)) }
+        func check(
+            _ table: UInt32, _ kind: ChangeKind, _ key: Span<UInt8>, _ body: Span<UInt8>
+        ) throws(SinkError) {
+            guard quarantine.holdsAny(of: table) else { return }
+            try quarantine.refuse(.row(table: table, key: [UInt8](copying: key)))
+        }
+        try batch.forEach(check)
+    }
+
+    package func applyInOrder(
+        _ commits: [OrderedCommit], through: Watermark
+    ) throws(SinkError) -> QuarantineIndex.Changes {
+        try withOrderedApply(through: through) { apply throws(SinkError) in
+            for commit in commits { try apply.apply(commit) }
+            return try apply.save()
+        }
+    }
+
+    package func retry(
+        _ commits: [OrderedCommit], in pass: inout RetryPass, isLast: Bool
+    ) throws(SinkError) -> QuarantineIndex.Changes {
+        let start = pass
+        return try withOrderedApply(through: nil) { apply throws(SinkError) in
+            pass = start
+            for commit in commits { try apply.retry(commit, in: &pass) }
+            if isLast { apply.index.replace(with: pass.left) }
+            return try apply.save()
+        }
+    }
+
+    /// Runs ordered commits in one transaction; what it leaves in quarantine is shown once that is
+    /// committed. A trigger's RAISE(ROLLBACK) takes the whole transaction with it, so then all of
+    /// it runs again, without the commit that caused it.
+    private func withOrderedApply<Result>(
+        through: Watermark?, _ body: (inout OrderedApply) throws(SinkError) -> Result
+    ) throws(SinkError) -> Result {
+        let (before, tables) = state.withLock { ($0.quarantine, $0.tables) }
+        var destroyers: [UInt64: SinkError] = [:]
+        while true {
+            var apply: OrderedApply?
+            do throws(SinkError) {
+                let result = try transaction(through: through) { db, writer throws(SinkError) in
+                    var new = try OrderedApply(
+                        db, writer: writer, tables: tables, index: before, known: destroyers,
+                        now: options.now())
+                    defer { apply = new }
+                    return try body(&new)
+                }
+                guard let apply else { return result }
+                state.withLock { $0.quarantine = apply.index }
+                if !apply.defined.isEmpty { try show(apply.defined, checkedAt: nil) }
+                return result
+            } catch {
+                if apply?.defined.isEmpty == false {
+                    // What was made in it is gone with it.
+                    try withWriter { _, writer in writer.use(tables) }
+                }
+                guard let destroyer = apply?.destroyer else { throw error }
+                destroyers[destroyer] = error
+            }
+        }
+    }
+
+    package var quarantine: QuarantineIndex { state.withLock(\.quarantine) }
+
+    /// Runs `body` in one transaction that holds the write lock from its start, with the watermark.
+    func transaction<Result>(
+        through: Watermark?, _ body: (Database, SQLiteWriter) throws(SinkError) -> Result
+    ) throws(SinkError) -> Result {
+        try withWriter { db, writer in
+            var result: Result?
+            try db.inTransaction(.immediate) {
+                try writer.begin(db)
+                result = try body(db, writer)
+                if let through { try writer.advance(to: through, at: options.now()) }
+                try writer.notify(db)
+                return .commit
+            }
+            writer.didCommit(through)
+            checkpointIfLong(db, writer)
+            // Without a result `body` threw, and so did the transaction.
+            return result!
+        }
+    }
+
+    /// The transaction before it is committed, whatever becomes of this.
+    private func checkpointIfLong(_ db: Database, _ writer: SQLiteWriter) {
+        guard state.withLock({ $0.syncFailure == nil }) else { return }
+        do {
+            let isHeldUp = state.withLock { $0.heldUpSince != nil }
+            guard try writer.isCheckpointDue(at: options.now(), isHeldUp: isHeldUp) else { return }
+            noteHolding(try writer.checkpoint(db, at: options.now()))
+        } catch {
+            noteSyncFailure(SinkError(wrapping: error))
+        }
+    }
+
+    func noteHolding(_ isComplete: Bool) {
+        let now = options.now()
+        state.withLock { $0.heldUpSince = isComplete ? nil : $0.heldUpSince ?? now }
+    }
+
+    package func lockHolder() -> String? { LockHolder.find(of: path) }
+
+    package func concern() -> String? {
+        guard let since = state.withLock(\.heldUpSince) else { return nil }
+        let size = try? FileManager.default.attributesOfItem(atPath: path + "-wal")[.size]
+        let megabytes = ((size as? Int) ?? 0) >> 20
+        return """
+            for \((options.now() - since) / 1_000_000) s a reader has kept database.sqlite-wal from \
+            being emptied, which takes \(megabytes) MiB now; end reads that last so long
+            """
+    }
+
+    func noteSyncFailure(_ error: SinkError) {
+        if error.kind == .io { state.withLock { $0.syncFailure = error } }
+    }
+
+    /// Runs `body` where the writing connection may be used.
+    func withWriter<Result>(
+        _ body: (Database, SQLiteWriter) throws -> Result
+    ) throws(SinkError) -> Result {
+        try throwingSinkError {
+            try pool.writeWithoutTransaction { db in
+                guard let writer = writer.withLock({ $0 }) else {
+                    throw SinkError(.gone, "the database is closed")
+                }
+                return try body(db, writer)
+            }
+        }
+    }
+}

@@ -1,0 +1,265 @@
+import EventLog
+import GRDB
+import GRDBSQLite
+import WriteBehindCore
+
+/// The writing connection's statements, and what must hold between one transaction and the next.
+///
+/// Unchecked, because nothing here is locked: an instance is used only inside the closures that the
+/// pool runs for its one writing connection, and the pool runs these one after the other.
+@safe final class SQLiteWriter: @unchecked Sendable {
+    private let connection: OpaquePointer
+    private let storeID: [UInt8]
+    private var definitions: [UInt32: TableSQL] = [:]
+    private var tables: [UInt32: TableWriter] = [:]
+    private var lastTable: (id: UInt32, writer: TableWriter)?
+    private var touched: Set<UInt32> = []
+    /// What users' triggers write in turn, by table; found by ``SchemaGuard``.
+    private var triggered: [String: Set<String>] = [:]
+    /// The schema that was checked for what must not be there.
+    private var checkedSchema: Int64?
+    /// What users had taken when the schema was last looked at.
+    let userNames = Lock(UserNames())
+    /// The watermark of the last transaction: nobody else may have moved it since.
+    private(set) var watermark: Watermark
+    /// Which file the WAL is for.
+    private(set) var generation: FileGeneration
+    /// How long the WAL has to be for a checkpoint that nobody asked for.
+    private let checkpointBytes: Int64
+    /// When one that readers hold up is tried next, microseconds since 1970.
+    private var checkpointAt: Int64 = 0
+    private static let checkpointPause: Int64 = 2_000_000
+
+    private let deferForeignKeys, advance, schemaVersion: PreparedStatement
+    private let savepoint, release, rollBack: PreparedStatement
+
+    @unsafe init(
+        _ connection: OpaquePointer, storeID: [UInt8], watermark: Watermark,
+        generation: FileGeneration, checkpointPages: Int
+    ) throws(SinkError) {
+        func statement(_ sql: String) throws(SinkError) -> PreparedStatement {
+            unsafe try PreparedStatement(sql, on: connection)
+        }
+        unsafe self.connection = unsafe connection
+        self.storeID = storeID
+        self.watermark = watermark
+        self.generation = generation
+        // A frame is a page and its header.
+        checkpointBytes = Int64(max(1, checkpointPages)) * 4_120
+        deferForeignKeys = try statement("PRAGMA defer_foreign_keys = ON")
+        schemaVersion = try statement("PRAGMA schema_version")
+        savepoint = try statement("SAVEPOINT writebehind_commit")
+        release = try statement("RELEASE writebehind_commit")
+        rollBack = try statement("ROLLBACK TO writebehind_commit")
+        advance = try statement(
+            """
+            UPDATE _writebehind_watermark SET sequence = ?1, chain = ?2, applied_at = ?6, \
+            generation = ?7, base = ?8 \
+            WHERE log = ?3 AND sequence = ?4 AND chain = ?5
+            """)
+    }
+
+    /// The users' tables that triggers of theirs write when rows of the store change.
+    var tablesOfTriggers: Set<String> { triggered.values.reduce(into: []) { $0.formUnion($1) } }
+
+    /// Begins what every transaction begins with, once it holds the write lock.
+    func begin(_ db: Database) throws(SinkError) {
+        touched.removeAll(keepingCapacity: true)
+        lastTable = nil  // so that the first change to a table is noticed again
+        guard try !fileHasMoved() else {
+            throw SinkError(.gone, "the database file was moved or deleted while it was open")
+        }
+        try deferForeignKeys.run()
+        let version = try currentSchema()
+        guard version != checkedSchema else { return }
+        db.clearSchemaCache()
+        let names = try throwingSinkError { try UserNames(definitions.values, in: db) }
+        userNames.withLock { $0 = names }
+        let finding = try SchemaGuard.check(Array(definitions.values), in: db)
+        triggered = finding.targets
+        checkedSchema = finding.isComplete ? version : nil
+    }
+
+    /// Does what ``begin(_:)`` does and changes nothing.
+    func check(_ db: Database) throws {
+        try db.inTransaction(.immediate) {
+            try begin(db)
+            return .rollback
+        }
+    }
+
+    /// Throws where the schema, as it is inside the transaction, does not take our statements.
+    func recompile() throws(SinkError) {
+        for sql in definitions.values { _ = unsafe try TableWriter(sql, on: connection) }
+    }
+
+    /// Stores the watermark, if it is still the one of the last transaction.
+    func advance(to new: Watermark, at now: Int64) throws(SinkError) {
+        try advance.bind(Int64(bitPattern: new.sequence), at: 1)
+        try advance.bind(Int64(bitPattern: new.chain), at: 2)
+        try advance.bind(copying: storeID, asText: false, at: 3)
+        try advance.bind(Int64(bitPattern: watermark.sequence), at: 4)
+        try advance.bind(Int64(bitPattern: watermark.chain), at: 5)
+        try advance.bind(now, at: 6)
+        try advance.bind(generation.number, at: 7)
+        try advance.bind(generation.base, at: 8)
+        try advance.run()
+        guard advance.changes == 1 else {
+            throw SinkError(.gone, "somebody else changed the database's watermark")
+        }
+    }
+
+    /// Tells users' observations, which cannot see statements that GRDB did not run.
+    func notify(_ db: Database) throws {
+        var names: Set<String> = []
+        for table in touched {
+            guard let name = definitions[table]?.schema.name else { continue }
+            names.insert(name)
+            names.formUnion(triggered[name] ?? [])
+        }
+        for name in names {
+            // Not `Table(name)`: GRDB does not escape a quote in a name.
+            do {
+                try db.notifyChanges(in: SQLRequest<Row>(sql: "SELECT * FROM \(quoted(name))"))
+            } catch is DatabaseError {
+                // Of a table that has nothing but a rowid, that names no column, and GRDB asks for them, again
+                // without escaping. This names it, and is compiled but never run.
+                try db.notifyChanges(
+                    in: SQLRequest<Row>(sql: "DELETE FROM \(quoted(name)) WHERE rowid = 0"))
+            }
+        }
+    }
+
+    func didCommit(_ new: Watermark?) {
+        if let new { watermark = new }
+    }
+
+    /// Copies the WAL into the database, as far as readers let it.
+    /// - Returns: whether all of it is there now, and safe from power loss.
+    func checkpoint(_ db: Database, at now: Int64) throws -> Bool {
+        if !generation.isBegun {
+            let before = generation
+            generation.begin()
+            do {
+                try mark(db, generation.mark, at: now)
+            } catch {
+                generation = before
+                throw error
+            }
+        }
+        guard try copyAll(db) else { return false }
+        try mark(db, generation.number, at: now)
+        // Where a reader has come meanwhile, the mark follows next time.
+        if try copyAll(db) { generation.base = generation.number }
+        return true
+    }
+
+    private func mark(_ db: Database, _ header: Int64, at now: Int64) throws {
+        try db.inTransaction(.immediate) {
+            try begin(db)
+            try advance(to: watermark, at: now)
+            try db.execute(sql: "PRAGMA application_id = \(header)")
+            return .commit
+        }
+    }
+
+    private func copyAll(_ db: Database) throws -> Bool {
+        try Row.fetchOne(db, sql: "PRAGMA wal_checkpoint(TRUNCATE)")?[0] == 0
+    }
+
+    /// Whether the WAL has become long. While readers hold it up, they are not asked again by each commit.
+    func isCheckpointDue(at now: Int64, isHeldUp: Bool) throws(SinkError) -> Bool {
+        let byteCount = try unsafe DatabaseFiles(connection).walByteCount()
+        guard byteCount >= checkpointBytes, !isHeldUp || now >= checkpointAt else { return false }
+        checkpointAt = now + Self.checkpointPause
+        return true
+    }
+
+    /// Uses these tables from now on.
+    ///
+    /// - Parameter version: the schema in which nothing more is to be looked for, if there is one.
+    func use(_ definitions: [UInt32: TableSQL], checkedAt version: Int64? = nil) {
+        self.definitions = definitions
+        tables = [:]
+        lastTable = nil
+        checkedSchema = version
+    }
+
+    /// The schema's version inside the transaction; nil where there are triggers, which may write a table that it
+    /// defines. Without them a definition is nothing to the other tables, and thousands of tables are not to be
+    /// looked at for each of them.
+    func versionWithoutTriggers(_ db: Database) throws -> Int64? {
+        let trigger = "SELECT 1 FROM sqlite_master WHERE type = 'trigger'"
+        return try Bool.fetchOne(db, sql: trigger) == nil ? currentSchema() : nil
+    }
+
+    @inline(__always)
+    func apply(
+        _ kind: ChangeKind, table: UInt32, key: Span<UInt8>, body: Span<UInt8>
+    ) throws(SinkError) {
+        try writer(for: table).apply(kind, key: key, body: body)
+    }
+
+    func clear(table: UInt32) throws(SinkError) { try writer(for: table).clearRows() }
+
+    @inline(__always)
+    private func writer(for table: UInt32) throws(SinkError) -> TableWriter {
+        if let lastTable, lastTable.id == table { return lastTable.writer }
+        return try otherWriter(for: table)
+    }
+
+    private func otherWriter(for table: UInt32) throws(SinkError) -> TableWriter {
+        guard let definition = definitions[table] else {
+            throw SinkError(.schema, "table \(table) is not defined in the database")
+        }
+        let writer: TableWriter
+        if let known = tables[table] {
+            writer = known
+        } else {
+            writer = unsafe try TableWriter(definition, on: connection)
+            tables[table] = writer
+        }
+        touched.insert(table)
+        lastTable = (table, writer)
+        return writer
+    }
+
+    // One commit of several in a transaction.
+    func beginCommit() throws(SinkError) { try savepoint.run() }
+    func keepCommit() throws(SinkError) { try release.run() }
+    func undoCommit() throws(SinkError) {
+        try rollBack.run()
+        try release.run()
+    }
+
+    /// Whether the transaction is gone, as a trigger's RAISE(ROLLBACK) has it.
+    var transactionIsGone: Bool { unsafe sqlite3_get_autocommit(connection) != 0 }
+
+    /// Whether a foreign key of this transaction points to nothing yet. Undoing a commit takes back
+    /// what it added, so between commits this is false.
+    func hasDanglingForeignKey() -> Bool {
+        var current: Int32 = 0
+        var highest: Int32 = 0
+        _ = unsafe sqlite3_db_status(
+            connection, SQLITE_DBSTATUS_DEFERRED_FKS, &current, &highest, 0)
+        return current != 0
+    }
+
+    private func currentSchema() throws(SinkError) -> Int64 {
+        defer { schemaVersion.reset() }
+        guard try schemaVersion.step(), case .integer(let version) = schemaVersion.value(0) else {
+            throw SinkError(.corrupt, "the database has no schema version")
+        }
+        return version
+    }
+
+    private func fileHasMoved() throws(SinkError) -> Bool {
+        var moved: Int32 = 0
+        let code = unsafe sqlite3_file_control(
+            connection, "main", SQLITE_FCNTL_HAS_MOVED, &moved)
+        guard code == SQLITE_OK else {
+            throw unsafe SinkError(code, on: connection, doing: "looking for the database file")
+        }
+        return moved != 0
+    }
+}

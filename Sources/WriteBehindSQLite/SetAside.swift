@@ -1,0 +1,93 @@
+package import EventLog
+import Foundation
+import GRDB
+package import WriteBehindCore
+
+extension AsideDatabase {
+    /// More than anybody's indices, views and triggers take.
+    private static let byteLimit = 64 << 20
+
+    package static func file(_ database: String) -> String { database + ".carry-over" }
+
+    /// What waits to be made again in a database; nil where nothing does.
+    static func read(
+        _ database: String, on disk: any Disk
+    ) throws(SystemError) -> AsideDatabase? {
+        let path = file(database)
+        guard try disk.exists(path) else { return nil }
+        let bytes = try disk.open(path, .read).bytes(byteLimit)
+        // It is written whole or not at all: a damaged one must not keep the store from opening.
+        return (try? JSONDecoder().decode(Self.self, from: Data(bytes)))
+            ?? AsideDatabase(path: path, statements: [], problem: "\(path) is damaged")
+    }
+
+    func write(_ database: String, on disk: any Disk) throws(SystemError) {
+        // Strings alone: there is nothing in it that JSON lacks.
+        let bytes = (try? JSONEncoder().encode(self)) ?? Data()
+        try disk.replace(Self.file(database), with: Array(bytes))
+        try disk.synchronizeDirectory(StoreLayout.directory(of: database))
+    }
+
+    static func remove(_ database: String, on disk: any Disk) throws(SystemError) {
+        try disk.remove(file(database))
+        try disk.synchronizeDirectory(StoreLayout.directory(of: database))
+    }
+}
+
+extension SQLiteSink {
+    /// Moves a database that is not open out of the way, to `PATH.REASON.aside` beside it.
+    ///
+    /// Whatever its WAL holds is copied into it first. After power loss it is under the one name or
+    /// the other. Nothing is deleted.
+    ///
+    /// - Parameter isOurs: whether what its users made of it is for the one in its place.
+    package static func setAside(
+        path: String, reason: String, isOurs: Bool = true, disk: any Disk
+    ) throws(SinkError) -> AsideDatabase {
+        var aside = AsideDatabase(path: "", statements: [], problem: nil)
+        do throws(SystemError) {
+            // One that was being rebuilt has not got yet what the one before it had.
+            let waiting = try AsideDatabase.read(path, on: disk)
+            aside.path = try freeName(for: "\(path).\(reason)", disk: disk)
+            aside.statements = waiting?.statements ?? []
+            aside.tables = waiting?.tables ?? []
+            aside.problem = waiting?.problem
+        } catch {
+            throw SinkError(.io, "\(error)")
+        }
+        do {
+            let known = Set(aside.statements)
+            let made = try UserObjects(path)
+            if isOurs {
+                aside.statements += made.statements.filter { !known.contains($0) }
+                // The rows of one that was being rebuilt are where they were to be fetched from.
+                if aside.tables.isEmpty { aside.tables = made.tables }
+            }
+        } catch {
+            aside.problem = "\(error)"
+        }
+        do throws(SystemError) {
+            try aside.write(path, on: disk)
+            // What SQLite left of these belongs to the file; without it they would be lost.
+            for suffix in ["-wal", "-shm", ""] where try disk.exists(path + suffix) {
+                try disk.rename(path + suffix, to: aside.path + suffix)
+            }
+            try disk.synchronizeDirectory(StoreLayout.directory(of: path))
+        } catch {
+            throw SinkError(.io, "\(error)")
+        }
+        return aside
+    }
+
+    private static func freeName(
+        for name: String, disk: any Disk
+    ) throws(SystemError) -> String {
+        var candidate = "\(name).aside"
+        var count = 1
+        while try disk.exists(candidate) {
+            count += 1
+            candidate = "\(name).\(count).aside"
+        }
+        return candidate
+    }
+}

@@ -1,0 +1,33 @@
+package import EventLog
+package import WriteBehindCore
+
+extension StoreEnvironment {
+    /// The real machine, with a database in SQLite.
+    ///
+    /// - Parameter pageMemory: what the connection that writes the database may take.
+    package static func machine(
+        readers: Int, pageMemory: Int? = nil, disk: any Disk = PosixDisk()
+    ) -> StoreEnvironment {
+        StoreEnvironment(
+            disk: disk, time: SystemTime(), random: { .random(in: 1 ... .max) },
+            openSink: { (path, store, origin, disk) throws(SinkError) in
+                var options = SQLiteOptions()
+                options.readerCount = max(1, readers)
+                if let pageMemory { options.writerCache = max(1024, pageMemory >> 10) }
+                return try SQLiteSink(
+                    path: path, storeID: store.bytes, origin: origin, disk: disk,
+                    options: options)
+            },
+            setAside: { (path, reason, disk) throws(SinkError) in
+                _ = try SQLiteSink.setAside(path: path, reason: reason, disk: disk)
+            })
+    }
+
+    /// The real machine, as a store of this configuration uses it.
+    package static func machine(
+        _ configuration: StoreConfiguration, disk: any Disk = PosixDisk()
+    ) -> StoreEnvironment {
+        machine(
+            readers: configuration.readers, pageMemory: configuration.cacheLimit / 4, disk: disk)
+    }
+}

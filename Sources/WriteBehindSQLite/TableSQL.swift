@@ -1,0 +1,131 @@
+package import WriteBehindCore
+
+/// The statements for one table.
+///
+/// Parameters stand in this order: the key columns, then the columns that are set. Names are quoted
+/// always, so any name will do. `OR ABORT` overrides what a user's own table constraint may say: a
+/// conflict must come back as an error, never replace or drop a row.
+package struct TableSQL: Sendable {
+    let definition: TableDefinition
+    let name: String
+    // Quoted once: a statement of a thousand columns names each of them.
+    private let keyNames, valueNames: [String]
+    /// The row's non-key columns; 1 stands for them where there are none.
+    let select: String
+    /// The keys of due rows; parameters are the time and the most rows wanted.
+    let due: String?
+
+    package init(definition: TableDefinition) {
+        self.definition = definition
+        let schema = definition.schema
+        let name = quoted(schema.name)
+        let keys = schema.keyColumns.map { quoted($0.name) }
+        let values = schema.valueColumns.map { quoted($0.name) }
+        self.name = name
+        keyNames = keys
+        valueNames = values
+        let columns = values.isEmpty ? "1" : values.joined(separator: ", ")
+        select = "SELECT \(columns) FROM \(name) WHERE \(Self.matches(keys))"
+        due = schema.expiry.map { expiry in
+            """
+            SELECT \(keys.joined(separator: ", ")) FROM \(name) \
+            WHERE \(quoted(expiry)) <= ?1 ORDER BY \(quoted(expiry)) LIMIT ?2
+            """
+        }
+    }
+
+    var schema: TableSchema { definition.schema }
+
+    package var create: String {
+        let isRowid = schema.keyColumns.count == 1 && schema.keyColumns[0].type == .integer
+        var parts = schema.columns.map { column in
+            isRowid && column.isKey
+                ? "\(quoted(column.name)) INTEGER PRIMARY KEY NOT NULL" : Self.declaration(column)
+        }
+        if !isRowid { parts.append("PRIMARY KEY (\(keyNames.joined(separator: ", ")))") }
+        let options = isRowid ? "STRICT" : "STRICT, WITHOUT ROWID"
+        return "CREATE TABLE \(name) (\n  \(parts.joined(separator: ",\n  "))\n) \(options)"
+    }
+
+    package func add(_ column: Column) -> String {
+        "ALTER TABLE \(name) ADD COLUMN \(Self.declaration(column))"
+    }
+
+    private var expiryIndexName: String { "_writebehind_expiry_\(definition.id)" }
+    package var dropExpiryIndex: String { "DROP INDEX IF EXISTS \(expiryIndexName)" }
+    package var createExpiryIndex: String? {
+        schema.expiry.map { "CREATE INDEX \(expiryIndexName) ON \(name) (\(quoted($0)))" }
+    }
+
+    package var put: String {
+        let names = keyNames + valueNames
+        let parameters = names.indices.map { "?\($0 + 1)" }
+        // Not `excluded`: of a table of that name it would be the row that is there already.
+        let update =
+            valueNames.isEmpty
+            ? "NOTHING"
+            : "UPDATE SET "
+                + zip(valueNames, parameters[keyNames.count...]).map { "\($0) = \($1)" }
+                .joined(separator: ", ")
+        return """
+            INSERT OR ABORT INTO \(name) (\(names.joined(separator: ", "))) \
+            VALUES (\(parameters.joined(separator: ", "))) \
+            ON CONFLICT (\(keyNames.joined(separator: ", "))) DO \(update)
+            """
+    }
+
+    /// Sets the given non-key columns only.
+    func patch(_ columns: [Int]) -> String {
+        let set = columns.enumerated().map { place, column in
+            "\(valueNames[column]) = ?\(keyNames.count + 1 + place)"
+        }
+        return "UPDATE OR ABORT \(name) SET \(set.joined(separator: ", ")) WHERE \(keyMatches)"
+    }
+
+    var delete: String { "DELETE FROM \(name) WHERE \(keyMatches)" }
+    var exists: String { "SELECT 1 FROM \(name) WHERE \(keyMatches)" }
+    var clear: String { "DELETE FROM \(name)" }
+    var hasRows: String { "SELECT 1 FROM \(name) LIMIT 1" }
+
+    private var keyMatches: String { Self.matches(keyNames) }
+
+    /// A row value, which SQLite compiles like an AND of the columns; that of a thousand is too deep for it.
+    private static func matches(_ keys: [String]) -> String {
+        let parameters = keys.indices.map { "?\($0 + 1)" }
+        return "(\(keys.joined(separator: ", "))) = (\(parameters.joined(separator: ", ")))"
+    }
+
+    private static func declaration(_ column: Column) -> String {
+        var text = "\(quoted(column.name)) \(column.type.rawValue.uppercased())"
+        if !column.isNullable { text += " NOT NULL" }
+        if let value = column.defaultValue { text += " DEFAULT \(literal(value))" }
+        return text
+    }
+
+    static func literal(_ value: Value) -> String {
+        switch value {
+        case .null: "NULL"
+        case .integer(let value): String(value)
+        case .real(.infinity): "9e999"
+        case .real(-.infinity): "-9e999"
+        case .real(let value): String(value)
+        case .text(let value) where value.utf8.contains(0):
+            // SQL text ends at its first NUL.
+            "(CAST(x'\(hexadecimal([UInt8](value.utf8)))' AS TEXT))"
+        case .text(let value): quoted(value, "'")
+        case .blob(let value): "x'\(hexadecimal(value))'"
+        }
+    }
+}
+
+/// An SQL identifier for a name, or with `'` a text literal. Neither may hold a NUL.
+package func quoted(_ text: String, _ quote: Unicode.Scalar = "\"") -> String {
+    // By scalars: a quote and an accent that follows it are one Character.
+    var quoted = String.UnicodeScalarView([quote])
+    for scalar in text.unicodeScalars {
+        if scalar == quote { quoted.append(quote) }
+        quoted.append(scalar)
+    }
+    quoted.append(quote)
+    return String(quoted)
+}

@@ -1,0 +1,163 @@
+import EventLog
+import GRDBSQLite
+import WriteBehindCore
+
+/// Applies changes to one table over one connection.
+@safe final class TableWriter {
+    private let sql: TableSQL
+    private let connection: OpaquePointer
+    private let keyTypes: [ColumnType]
+    /// What stands for values that a row body leaves out at its end.
+    private let missing: [Value]
+    private let put, delete, exists, clear, hasRows: PreparedStatement
+    private var patches: [[Int]: PreparedStatement] = [:]
+    private var lastPatch: (columns: [Int], statement: PreparedStatement)?
+
+    /// Each set of patched columns has a statement of its own; beyond this many they start over.
+    private static let patchLimit = 64
+
+    @unsafe init(_ sql: TableSQL, on connection: OpaquePointer) throws(SinkError) {
+        self.sql = sql
+        unsafe self.connection = unsafe connection
+        keyTypes = sql.schema.keyColumns.map(\.type)
+        missing = sql.schema.valueColumns.map(\.missingValue)
+        put = unsafe try PreparedStatement(sql.put, on: connection)
+        delete = unsafe try PreparedStatement(sql.delete, on: connection)
+        exists = unsafe try PreparedStatement(sql.exists, on: connection)
+        clear = unsafe try PreparedStatement(sql.clear, on: connection)
+        hasRows = unsafe try PreparedStatement(sql.hasRows, on: connection)
+    }
+
+    @inline(__always)
+    func apply(
+        _ kind: ChangeKind, key: Span<UInt8>, body: Span<UInt8>
+    ) throws(SinkError) {
+        // The bytes are bound where they stand, so all of it happens while they are held in place.
+        unsafe try key.withUnsafeBufferPointer { keyBytes throws(SinkError) in
+            unsafe try body.withUnsafeBufferPointer { bodyBytes throws(SinkError) in
+                switch kind {
+                case .put: unsafe try put(keyBytes, body, at: bodyBytes.baseAddress)
+                case .patch: unsafe try patch(keyBytes, body, at: bodyBytes.baseAddress)
+                case .delete: unsafe try delete(keyBytes)
+                }
+            }
+        }
+    }
+
+    @inline(__always)
+    private func put(
+        _ key: UnsafeBufferPointer<UInt8>, _ body: Span<UInt8>, at base: UnsafePointer<UInt8>?
+    ) throws(SinkError) {
+        unsafe try put.bind(key: key, keyTypes)
+        var reader = ByteReader(0..<body.count)
+        let count = try reader.values(body, limit: missing.count)
+        var index = Int32(keyTypes.count + 1)
+        for _ in 0..<count {
+            unsafe try put.bindValue(&reader, body, at: base, to: index)
+            index += 1
+        }
+        for column in count..<missing.count {
+            try put.bind(missing[column], at: index)
+            index += 1
+        }
+        try put.run()
+        // Nothing changed: the row is all key and is there already, or a trigger ignored it.
+        if put.changes != 1 {
+            guard missing.isEmpty, unsafe try exists(key) else { throw ignored("put") }
+        }
+    }
+
+    private func patch(
+        _ key: UnsafeBufferPointer<UInt8>, _ body: Span<UInt8>, at base: UnsafePointer<UInt8>?
+    ) throws(SinkError) {
+        let columns = try patchedColumns(body)
+        guard !columns.isEmpty else {
+            if unsafe try exists(key) { return }
+            guard RowCodec.makesRow(columns, sql.schema) else { throw rowMissing() }
+            return unsafe try putRow(key, madeBy: body)
+        }
+        let statement = try patchStatement(columns)
+        unsafe try statement.bind(key: key, keyTypes)
+        var reader = ByteReader(0..<body.count)
+        _ = try reader.values(body, limit: missing.count)
+        for place in columns.indices {
+            _ = try reader.column(body)
+            unsafe try statement.bindValue(
+                &reader, body, at: base, to: Int32(keyTypes.count + 1 + place))
+        }
+        try statement.run()
+        guard statement.changes != 1 else { return }
+        guard RowCodec.makesRow(columns, sql.schema) else { throw rowMissing() }
+        unsafe try putRow(key, madeBy: body)
+    }
+
+    /// Puts the row that a patch makes: an older program's put, which does not know all columns.
+    private func putRow(
+        _ key: UnsafeBufferPointer<UInt8>, madeBy patch: Span<UInt8>
+    ) throws(SinkError) {
+        var row: [UInt8] = []
+        do throws(MalformedRecord) {
+            try RowMerge.row(
+                madeBy: patch, defaults: RowCodec.defaults(sql.schema),
+                into: &row)
+        } catch {
+            throw SinkError(malformed: error)
+        }
+        unsafe try row.withUnsafeBufferPointer { (bytes) throws(SinkError) in
+            unsafe try put(key, bytes.span, at: bytes.baseAddress)
+        }
+    }
+
+    private func delete(_ key: UnsafeBufferPointer<UInt8>) throws(SinkError) {
+        unsafe try delete.bind(key: key, keyTypes)
+        try delete.run()
+        if delete.changes == 0, unsafe try exists(key) { throw ignored("delete") }
+    }
+
+    func clearRows() throws(SinkError) {
+        try clear.run()
+        if try hasRows.hasRow() { throw ignored("clear") }
+    }
+
+    private func exists(_ key: UnsafeBufferPointer<UInt8>) throws(SinkError) -> Bool {
+        unsafe try exists.bind(key: key, keyTypes)
+        return try exists.hasRow()
+    }
+
+    private func patchedColumns(_ body: Span<UInt8>) throws(SinkError) -> [Int] {
+        var reader = ByteReader(0..<body.count)
+        let count = try reader.values(body, limit: missing.count)
+        var columns: [Int] = []
+        columns.reserveCapacity(count)
+        for _ in 0..<count {
+            let column = try reader.column(body)
+            guard column < UInt64(missing.count), columns.last.map({ $0 < column }) ?? true
+            else { throw SinkError(.corrupt, "table \(sql.name): a patch of an unknown column") }
+            columns.append(Int(column))
+            try reader.skip(body)
+        }
+        return columns
+    }
+
+    private func patchStatement(_ columns: [Int]) throws(SinkError) -> PreparedStatement {
+        if let lastPatch, lastPatch.columns == columns { return lastPatch.statement }
+        let statement: PreparedStatement
+        if let known = patches[columns] {
+            statement = known
+        } else {
+            statement = unsafe try PreparedStatement(sql.patch(columns), on: connection)
+            if patches.count == Self.patchLimit { patches.removeAll(keepingCapacity: true) }
+            patches[columns] = statement
+        }
+        lastPatch = (columns, statement)
+        return statement
+    }
+
+    private func rowMissing() -> SinkError {
+        SinkError(.constraint, "table \(sql.name): the row to change is missing")
+    }
+
+    private func ignored(_ what: String) -> SinkError {
+        SinkError(.constraint, "table \(sql.name): a trigger ignored a \(what)")
+    }
+}

@@ -1,0 +1,46 @@
+import GRDB
+import WriteBehindCore
+
+/// What users made of a database beside the store's tables.
+struct UserObjects {
+    /// CREATE TABLE, INDEX, VIEW and TRIGGER statements, in the order they were made.
+    private(set) var statements: [String] = []
+    /// Ordinary tables, by name. A virtual one holds nothing of its own, or cannot be copied by its rows.
+    private(set) var tables: [String] = []
+
+    /// Reads them, without folding the WAL into the database: the two may not belong together.
+    init(_ path: String) throws {
+        let queue = try DatabaseQueue(
+            path: path, configuration: .brief(readonly: true, timeout: 1))
+        defer { try? queue.close() }
+        try queue.read { db in try read(db) }
+    }
+
+    private mutating func read(_ db: Database) throws {
+        var stores: Set<[UInt8]> = []
+        if try db.tableExists("_writebehind_table") {
+            let names = try String.fetchAll(db, sql: "SELECT name FROM _writebehind_table")
+            stores = Set(names.map(foldedName))
+        }
+        let kinds = try Row.fetchAll(db, sql: "PRAGMA main.table_list").reduce(into: [:]) {
+            $0[$1["name"] as String] = $1["type"] as String
+        }
+        let rows = try Row.fetchAll(
+            db,
+            sql: """
+                SELECT type, name, sql FROM sqlite_master
+                WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'
+                  AND name NOT LIKE '\\_writebehind\\_%' ESCAPE '\\'
+                ORDER BY rowid
+                """)
+        for row in rows {
+            let (type, name): (String, String) = (row[0], row[1])
+            if type == "table" {
+                // A shadow table is made by the virtual one that it is a part of.
+                guard !stores.contains(foldedName(name)), kinds[name] != "shadow" else { continue }
+                if kinds[name] == "table" { tables.append(name) }
+            }
+            statements.append(row[2])
+        }
+    }
+}

@@ -1,0 +1,42 @@
+import GRDB
+import Testing
+import WriteBehindSQLite
+
+/// How the sink finds out who is in its way.
+@Suite struct SQLiteLockTests {
+    /// A connection that may keep a transaction open.
+    private static func other(_ path: String) throws -> DatabaseQueue {
+        var configuration = Configuration()
+        configuration.allowsUnsafeTransactions = true
+        return try DatabaseQueue(path: path, configuration: configuration)
+    }
+
+    @Test(arguments: [
+        ("1: POSIX  ADVISORY  WRITE 812 fe:01:4711 120 120", 812),
+        ("1: POSIX  ADVISORY  READ  812 fe:01:4711 120 120", nil),
+        ("1: POSIX  ADVISORY  WRITE 812 fe:01:4711 124 124", nil),
+        ("1: POSIX  ADVISORY  WRITE 812 fe:01:14711 120 120", nil),
+        ("1: -> POSIX  ADVISORY  WRITE 812 fe:01:4711 120 120", nil), ("", nil),
+    ])
+    func theKernelsListIsReadToTheInode(line: String, process: Int32?) {
+        #expect(LockHolder.holder(in: "\(line)\n", inode: 4_711) == process)
+    }
+
+    @Test func aReaderThatKeepsTheWALFromBeingEmptiedIsTold() throws {
+        let fixture = try SinkFixture()
+        try fixture.apply([.person(1, "Ann")])
+        let other = try Self.other(fixture.path)
+        try other.inDatabase { db in
+            try db.execute(sql: "BEGIN")
+            _ = try Row.fetchOne(db, sql: "SELECT 1 FROM person")
+        }
+        try fixture.apply([.person(2, "Bo")])
+        #expect(fixture.sink.concern() == nil)
+        _ = try fixture.sink.checkpoint()
+        #expect(fixture.sink.concern()?.contains("reader") == true)
+        try other.inDatabase { try $0.execute(sql: "COMMIT") }
+        _ = try fixture.sink.checkpoint()
+        #expect(fixture.sink.concern() == nil)
+        try other.close()
+    }
+}
