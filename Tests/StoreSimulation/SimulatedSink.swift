@@ -201,11 +201,15 @@ final class SimulatedSink: Sink {
 
     var quarantine: QuarantineIndex { lastContent.quarantine }
 
-    /// What the sink knows in memory, also of a database that was deleted under it.
+    /// What the sink knows in memory, also of a database that was deleted or replaced under it.
     private var lastContent: Content {
         known.withLock { known in
             // Once it is closed, there may be another database under its name.
-            if !isClosed.withLock({ $0 }), let content = database.content { known = content }
+            if !isClosed.withLock({ $0 }), let content = database.content,
+                content.watermark == expected.withLock({ $0 })
+            {
+                known = content
+            }
             return known
         }
     }
