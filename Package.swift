@@ -76,7 +76,7 @@ let package = Package(
         .executableTarget(
             name: "writebehind",
             dependencies: [
-                "WriteBehind", "WriteBehindCore", "WriteBehindInspection", "EventLog",
+                "WriteBehind", "WriteBehindInspection", "EventLog",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Rainbow", package: "Rainbow"),
             ],
@@ -84,7 +84,7 @@ let package = Package(
         .executableTarget(
             name: "flightboard",
             dependencies: [
-                "WriteBehind", "WriteBehindSQLite", "EventLog", "CZstd",
+                "WriteBehind", "WriteBehindSQLite", "WriteBehindInspection", "EventLog", "CZstd",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "Logging", package: "swift-log"),
@@ -154,7 +154,7 @@ let package = Package(
         .testTarget(
             name: "ToolTests",
             dependencies: [
-                "writebehind", "WriteBehind", "WriteBehindInspection", "EventLog",
+                "writebehind", "WriteBehind", "WriteBehindInspection", "EventLog", "TestSupport",
                 .product(name: "GRDB", package: "GRDB.swift"),
             ],
             swiftSettings: language),
