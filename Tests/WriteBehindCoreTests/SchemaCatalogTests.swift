@@ -121,4 +121,35 @@ import WriteBehindCore
         let longer = records + [0]
         #expect(throws: SchemaError.self) { try Catalog(defineRecords: longer.span) }
     }
+
+    @Test(arguments: ["another table", "a column more", "a table without columns to speak of"])
+    func definitionsThatASegmentHasNoRoomForAreRefused(what: String) throws {
+        var catalog = Catalog()
+        let first = TableSchema("a", [.key("id", .integer)])
+        let table = try #require(try catalog.definition(for: first))
+        try catalog.define(table)
+        let taken = Catalog.defineRecord(table).count
+        let next =
+            switch what {
+            case "another table": TableSchema("b", first.columns)
+            case "a column more":
+                TableSchema("a", first.columns + [.column("n", .text, nullable: true)])
+            default: TableSchema("b", [.key("k", .blob)])
+            }
+        let definition = try #require(try catalog.definition(for: next))
+        let record = Catalog.defineRecord(definition).count
+        // A definition of the table itself takes the place of the one before it.
+        let limit = record + (definition.id == table.id ? 0 : taken)
+        #expect(try catalog.definition(for: next, limit: limit) == definition)
+        do throws(SchemaError) {
+            _ = try catalog.definition(for: next, limit: limit - 1)
+            Issue.record("it is accepted")
+        } catch {
+            #expect(error.problem == .definitionsTooLong(bytes: limit, limit: limit - 1))
+        }
+        // What is read from a log counts as what is declared does.
+        let read = try Catalog(defineRecords: Catalog.defineRecord(table).span)
+        #expect(read == catalog)
+        #expect(try catalog.definition(for: first, limit: 0) == nil, "nothing is added")
+    }
 }

@@ -1,3 +1,4 @@
+import EventLog
 import Foundation
 import GRDB
 import TestSupport
@@ -48,6 +49,115 @@ import WriteBehind
         #expect(try await players.get(0)?.score == 0, "what is before the damage can be read")
         try await store.close()
         #expect(try Data(contentsOf: URL(fileURLWithPath: victim)) == bytes, "nothing is changed")
+    }
+
+    private func damage(_ path: String, at offset: Int? = nil) throws {
+        var bytes = try Data(contentsOf: URL(fileURLWithPath: path))
+        bytes[offset ?? bytes.count / 2] ^= 0xFF
+        try bytes.write(to: URL(fileURLWithPath: path))
+    }
+
+    /// A closed store whose log begins later than it did, and its database as it once was.
+    private func prunedStore() async throws -> (directory: TemporaryStore, backup: String) {
+        let directory = TemporaryStore()
+        let store = try directory.open {
+            $0.segmentSize = 64 << 10
+            $0.snapshotAfter = 256 << 10
+            $0.logKept = .zero
+            $0.logBytesKept = 0
+        }
+        let players = try store.table(Player.self)
+        let backup = directory.path + "-backup"
+        let first = StoreLayout(root: directory.path).segment(1)
+        var count = 0
+        while FileManager.default.fileExists(atPath: first), count < 200_000 {
+            for id in count..<count + 500 {
+                try players.put(Player(id: id, name: UUID().uuidString, score: id))
+            }
+            try await store.waitForAll(.materialized, timeout: .hang)
+            if count == 0 {
+                let copy = try DatabaseQueue(path: backup)
+                try #require(store.database).backup(to: copy)
+                try copy.close()
+            }
+            count += 500
+        }
+        try await store.close()
+        let next = try directory.open { $0.segmentSize = 64 << 10 }
+        let more = try next.table(Player.self)
+        for id in count..<count + 10_000 {
+            try more.put(Player(id: id, name: UUID().uuidString, score: id))
+        }
+        try await next.close()
+        try #require(segments(directory).count > 2)
+        return (directory, backup)
+    }
+
+    @Test(arguments: [
+        "the database is gone", "a backup stands in its place", "the snapshots are gone, too",
+    ])
+    func aDamagedLogWhoseStartIsDeletedOpensForReadingOnly(what: String) async throws {
+        let (directory, backup) = try await prunedStore()
+        defer { unlink(backup) }
+        let files = FileManager.default
+        for suffix in ["", "-wal", "-shm"] {
+            try? files.removeItem(atPath: directory.database + suffix)
+        }
+        if what == "a backup stands in its place" {
+            try files.copyItem(atPath: backup, toPath: directory.database)
+        } else if what == "the snapshots are gone, too" {
+            let snapshots = StoreLayout(root: directory.path).snapshots
+            try files.removeItem(atPath: snapshots)
+        }
+        let victim = try #require(segments(directory).dropLast().last)
+        try damage(victim)
+        let store = try directory.open()
+        #expect(store.health.verdict == .failed)
+        #expect(store.health.causes.contains { $0.contains(victim) }, "\(store.health.causes)")
+        let players = try store.table(Player.self)
+        var errors = [await storeError { _ = try players.put(Player(id: 1, name: "x")) }]
+        errors.append(
+            await storeError { try await store.waitForAll(.materialized, timeout: .hang) })
+        errors.append(await storeError { _ = try await store.quarantine.retry() })
+        if what == "the database is gone" {
+            #expect(try await players.get(0)?.score == 0, "a snapshot has it")
+        } else {
+            errors.append(await storeError { _ = try await players.get(0) })
+        }
+        for error in errors {
+            guard case .damaged(let cause)? = error, cause.contains(victim) else {
+                Issue.record("\(String(describing: error))")
+                continue
+            }
+        }
+        try await store.close()
+    }
+
+    /// What the database refused stands in the log alone.
+    @Test func damageOfWhatIsInQuarantineOpensForReadingOnly() async throws {
+        let directory = TemporaryStore()
+        let store = try directory.open { $0.segmentSize = 64 << 10 }
+        let players = try store.table(Player.self)
+        try players.put(Player(id: 0, name: "taken"))
+        try await store.waitForAll(.materialized, timeout: .hang)
+        try directory.user("CREATE UNIQUE INDEX one_name ON player (name)")
+        try players.put(Player(id: 1, name: "taken", score: 1))
+        try await store.waitForAll(.materialized, timeout: .hang)
+        #expect(store.quarantine.list().count == 1)
+        let victim = try #require(segments(directory).first)
+        let end = try Data(contentsOf: URL(filePath: victim)).count
+        for id in 2..<10_000 { try players.put(Player(id: id, name: UUID().uuidString)) }
+        try await store.close()
+        try damage(victim, at: end - 8)
+        let damaged = try directory.open()
+        #expect(damaged.health.verdict == .failed)
+        #expect(damaged.health.causes.contains { $0.contains(victim) })
+        let error = await storeError { _ = try await damaged.table(Player.self).get(1) }
+        guard case .damaged? = error else {
+            Issue.record("\(String(describing: error))")
+            return
+        }
+        try await damaged.close()
     }
 
     /// What the log has lost looks like an end that was never written, but the database holds it.

@@ -1,6 +1,10 @@
 /// The schemas of all tables, so that each file can be read alone: the latest `define` record of every
 /// table, as it was logged. What stands in them is the tables' affair.
 package struct Preamble: Equatable, Sendable {
+    /// What all define records may take: a segment's first block holds them before its first commit, and no block is
+    /// longer than ``SegmentHeader/rawBlockCap``.
+    package static let byteLimit = 60 << 20
+
     private var defines: [UInt32: [UInt8]] = [:]
 
     package init() {}

@@ -108,7 +108,8 @@ package struct SegmentHeader: Equatable, Sendable {
 
     package func encoded() -> [UInt8] {
         assert(base > 0)
-        assert(rawBlockBound <= Self.rawBlockCap)
+        // A file that says more could be read by nobody. Definitions leave room for any commit.
+        precondition(rawBlockBound <= Self.rawBlockCap, "a block longer than any reader takes")
         var bytes: [UInt8] = []
         bytes.reserveCapacity(Self.byteCount)
         bytes.append(integer: Frame.skippableMagic)

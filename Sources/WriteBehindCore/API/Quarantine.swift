@@ -123,8 +123,12 @@ public struct Quarantine: Sendable {
     }
 
     private func checkPass(with sink: any Sink) throws(StoreError) {
-        // Another store may have the database by now.
-        if case .closed? = engine.log.refusal { throw StoreError(LogError.closed) }
+        switch engine.log.refusal {
+        // Another store may have the database by now; or this one is only read.
+        case .closed?: throw StoreError(LogError.closed)
+        case .corrupt(let corruption)?: throw StoreError(LogError.corrupt(corruption))
+        default: break
+        }
         // One that is behind has not refused again yet what stays in memory for its predecessor.
         guard !engine.sinkIsBehind, engine.sink === sink else {
             throw .database("it is being rebuilt; try again when it has caught up")

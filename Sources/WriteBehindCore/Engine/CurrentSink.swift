@@ -6,6 +6,8 @@ struct CurrentSink {
     /// What a lost one before it held, as long as this one has not come as far: rows that only that one had are
     /// not there.
     var goal: UInt64?
+    /// Why reads may not rest on it at all: a damaged log cannot bring it to where it is read to.
+    var unfit: StoreError?
 }
 
 extension Engine {
@@ -24,6 +26,7 @@ extension Engine {
     /// The database, if what it says of rows is not older than what was read before (I5).
     func readableSink() throws(StoreError) -> any Sink {
         let current = current.withLock { $0 }
+        if let unfit = current.unfit { throw unfit }
         guard current.goal == nil else {
             throw .database("it is being rebuilt, and this row is not in memory; try again soon")
         }
@@ -40,6 +43,9 @@ extension Engine {
         current.withLock { $0.goal = max($0.goal ?? 0, materialized.reached) }
         materialized.startOver()
     }
+
+    /// Only what is in memory can be read from now on.
+    func sinkIsUnfit(_ error: StoreError) { current.withLock { $0.unfit = error } }
 
     func sinkDidCatchUp() { current.withLock { $0.goal = nil } }
 }

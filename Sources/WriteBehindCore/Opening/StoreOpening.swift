@@ -38,13 +38,15 @@ struct StoreOpening {
             LogEnvironment(
                 disk: environment.disk, layout: layout, storeID: store, time: environment.time,
                 random: environment.random, observer: monitor),
-            configuration, watermark)
+            configuration, watermark, quarantine: try database.get().quarantine)
         Self.report(log.recovery, status, logger)
+        let rebuild = DatabaseRebuild(StoreHistory(log.environment, durable: log.durable), logger)
         if log.recovery.corruption == nil {
-            let rebuild = DatabaseRebuild(
-                StoreHistory(log.environment, durable: log.durable), logger)
             try database.rebuildIfForeign(to: log, rebuild)
             if try database.watermark().sequence == 0 { try rebuild.fill(try database.get()) }
+        } else if try database.watermark().sequence == 0 {
+            // What keeps it empty keeps nobody from reading what memory gets from the log.
+            try? rebuild.fill(try database.get())
         }
         self.watermark = try database.watermark()
         synced.advance(to: log.durable)
@@ -56,6 +58,10 @@ struct StoreOpening {
             watermark: self.watermark.sequence, backlog: backlog, durable: durable,
             configuration: configuration, waitForRoom: environment.waitForRoom)
         for table in engine.tables.tables { engine.setDefaults(table) }
+        if let corruption = log.recovery.corruption {
+            // Nothing brings a read-only store's database forward.
+            engine.materialized.fail(.damaged("\(corruption)"))
+        }
         pins = Pins(view: view)
         replacement = SinkReplacement(layout, origin, environment, engine, status)
         if log.recovery.corruption == nil { replacement.noteAside(through: log.durable) }
@@ -72,8 +78,11 @@ struct StoreOpening {
     }
 
     private static func openLog(
-        _ environment: LogEnvironment, _ configuration: StoreConfiguration, _ watermark: Watermark
+        _ environment: LogEnvironment, _ configuration: StoreConfiguration, _ watermark: Watermark,
+        quarantine: QuarantineIndex
     ) throws(StoreError) -> Log {
+        // What is in quarantine is read, too: damage of it must be found while the log can still be left alone.
+        let first = quarantine.isEmpty ? .max : max(1, quarantine.lowest) - 1
         var witnesses = [Witness(name: "the database", sequence: watermark.sequence)]
         do throws(SnapshotError) {
             witnesses += try StoreHistory.witnesses(environment)
@@ -83,7 +92,7 @@ struct StoreOpening {
         do throws(LogError) {
             return try Log(
                 opening: environment, options: LogOptions(configuration), witnesses: witnesses,
-                readFrom: watermark.sequence)
+                readFrom: min(watermark.sequence, first))
         } catch {
             throw StoreError(error)
         }

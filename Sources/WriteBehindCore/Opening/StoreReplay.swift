@@ -1,4 +1,5 @@
 import EventLog
+import Logging
 
 /// Brings the view of a store that is being opened up to the end of its log.
 struct StoreReplay {
@@ -29,14 +30,7 @@ struct StoreReplay {
 
     /// Brings the view up to the end of the log: what is in quarantine, then what is above the watermark.
     mutating func run() throws(StoreError) {
-        try pins.restore(engine.sink.quarantine, of: engine)
-        guard watermark < engine.log.durable else { return }
-        let reader: LogReader
-        do throws(LogError) {
-            reader = try engine.log.reader(from: watermark + 1)
-        } catch {
-            throw StoreError(error)
-        }
+        guard let reader = try start() else { return }
         let durable = engine.log.durable
         var (run, next) = (
             BlockRun(reader, through: durable), BlockRun(reader, through: durable)
@@ -47,6 +41,30 @@ struct StoreReplay {
             alongside(next.fill) { outcome = Result { () throws(StoreError) in try replay(run) } }
             try outcome.get()
             swap(&run, &next)
+        }
+    }
+
+    /// Brings back what is in quarantine, and places a reader behind the watermark; nil where nothing is to be
+    /// replayed, or a damaged log lacks the start of it.
+    private func start() throws(StoreError) -> LogReader? {
+        do throws(StoreError) {
+            try pins.restore(engine.sink.quarantine, of: engine)
+            guard watermark < engine.log.durable else { return nil }
+            do throws(LogError) {
+                return try engine.log.reader(from: watermark + 1)
+            } catch {
+                throw StoreError(error)
+            }
+        } catch {
+            guard let corruption = engine.log.recovery.corruption else { throw error }
+            let what = StoreError.damaged(
+                "\(corruption). The database does not hold all that was written before that, and the log "
+                    + "cannot bring it there, so only rows in memory can be read")
+            engine.configuration.logger.error(
+                "the database cannot be used", metadata: ["cause": "\(error)"])
+            status.update { $0.damage = "\(what)" }
+            engine.sinkIsUnfit(what)
+            return nil
         }
     }
 

@@ -13,6 +13,9 @@ package struct Catalog: Sendable, Equatable {
     /// In order of their numbers, which count from 1 without a gap.
     package private(set) var tables: [TableDefinition] = []
     private var numbers: [[UInt8]: UInt32] = [:]
+    /// How long each table's define record is: all of them stand in the preamble of a segment or snapshot.
+    private var byteCounts: [Int] = []
+    private var byteCount = 0
 
     /// The most tables that a store may have; the cache view keeps numbers in 16 bits.
     package static let tableLimit = Int(UInt16.max)
@@ -32,8 +35,24 @@ package struct Catalog: Sendable, Equatable {
     package var nextID: UInt32 { UInt32(tables.count) + 1 }
 
     /// The definition to log so that a table has this schema, or nil if it has it already.
-    /// - Throws: why the schema is invalid or cannot follow the one that the table has.
-    package func definition(for schema: TableSchema) throws(SchemaError) -> TableDefinition? {
+    /// - Throws: why the schema is invalid, cannot follow the one that the table has, or has no room.
+    package func definition(
+        for schema: TableSchema, limit: Int = Preamble.byteLimit
+    ) throws(SchemaError) -> TableDefinition? {
+        guard let definition = try change(to: schema) else { return nil }
+        let bytes = byteCount(with: Self.defineRecord(definition).count, for: definition.id)
+        guard bytes <= limit else {
+            throw SchemaError(table: schema.name, .definitionsTooLong(bytes: bytes, limit: limit))
+        }
+        return definition
+    }
+
+    /// The length of all define records once this table has one of this length.
+    private func byteCount(with record: Int, for id: UInt32) -> Int {
+        byteCount + record - (id < nextID ? byteCounts[Int(id) - 1] : 0)
+    }
+
+    private func change(to schema: TableSchema) throws(SchemaError) -> TableDefinition? {
         try schema.validate()
         guard let known = self[schema.name] else {
             guard tables.count < Self.tableLimit else {
@@ -53,12 +72,20 @@ package struct Catalog: Sendable, Equatable {
 
     /// Takes in a definition from the log: the next table, or a known one with more columns.
     package mutating func define(_ definition: TableDefinition) throws(SchemaError) {
+        try define(definition, Self.defineRecord(definition).count)
+    }
+
+    private mutating func define(
+        _ definition: TableDefinition, _ record: Int
+    ) throws(SchemaError) {
         let name = definition.schema.name
         if let known = self[definition.id] {
             guard foldedName(known.schema.name) == foldedName(name) else {
                 throw SchemaError(table: name, .unreadable("its number is another table's"))
             }
             _ = try definition.schema.change(from: known.schema)
+            byteCount = byteCount(with: record, for: definition.id)
+            byteCounts[Int(definition.id) - 1] = record
             tables[Int(definition.id) - 1] = definition
             return
         }
@@ -66,6 +93,8 @@ package struct Catalog: Sendable, Equatable {
             throw SchemaError(table: name, .unreadable("its number is out of order"))
         }
         guard self[name] == nil else { throw SchemaError(table: name, .duplicateName) }
+        byteCount += record
+        byteCounts.append(record)
         numbers[foldedName(name)] = definition.id
         tables.append(definition)
     }
@@ -80,7 +109,10 @@ extension Catalog {
             throw SchemaError(
                 table: definition.schema.name, .unreadable("its number differs from the record's"))
         }
-        try define(definition)
+        var head: [UInt8] = [Operation.define.rawValue]
+        head.append(varint: UInt64(table))
+        head.append(varint: 0)
+        try define(definition, head.count + body.count)
     }
 
     /// The define record of a definition.

@@ -33,6 +33,8 @@ public struct SchemaError: Error, Hashable, Sendable {
         case tooManyColumns(Int)
         /// More tables than a store may have, 65,535.
         case tooManyTables
+        /// The definitions of all tables together, as JSON, would take more than a log's files have room for.
+        case definitionsTooLong(bytes: Int, limit: Int)
         /// ``TableSchema/expiry`` names no column.
         case noSuchExpiryColumn
         /// The expiry column is part of the key or holds no integer.
@@ -91,6 +93,9 @@ extension SchemaError.Problem {
         case .tooManyColumns(let count):
             "there are \(count) columns, more than \(TableSchema.columnLimit)"
         case .tooManyTables: "the store has all the tables it can hold, \(Catalog.tableLimit)"
+        case .definitionsTooLong(let bytes, let limit):
+            "the definitions of all tables would take \(bytes) bytes, more than \(limit): defaults and names "
+                + "of columns take room there"
         case .noSuchExpiryColumn: "the expiry column does not exist"
         case .unfitExpiryColumn: "the expiry column must be an integer outside the key"
         case .takenInDatabase(let what):
