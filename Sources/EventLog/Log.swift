@@ -50,7 +50,8 @@ package final class Log: Sendable {
             let staging = Staging(
                 memory, header: header, nextSequence: end.nextSequence, lastTime: end.lastTime,
                 wakeThreshold: options.blockSize,
-                commitLimit: options.rawBlockBound - BlockBuilder.commitOverhead)
+                commitLimit: options.rawBlockBound - BlockBuilder.commitOverhead,
+                time: environment.time)
             staging.publish(durable: end.nextSequence - 1)
             writer = Writer(
                 staging: staging,
@@ -121,13 +122,17 @@ package final class Log: Sendable {
     ///   - records: encoded records (Record.swift), used only during the call.
     ///   - count: how many they are.
     ///   - time: milliseconds since 1970.
+    ///   - isTick: `time` is what the environment's clock said cheaply (``TimeSource/wallMilliseconds()``), and its
+    ///     exact time may be taken instead.
     @inline(__always)
     @unsafe package func append(
-        _ records: UnsafeRawBufferPointer, count: UInt32, flags: CommitFlags, time: UInt64
+        _ records: UnsafeRawBufferPointer, count: UInt32, flags: CommitFlags, time: UInt64,
+        isTick: Bool = false
     ) throws(LogError) -> Staging.Outcome {
         guard let writer else { throw refusal ?? .closed }
         return try unsafe writer.staging.append(
-            records, count: count, flags: StagedFrame.Flags(rawValue: flags.rawValue), time: time)
+            records, count: count, flags: StagedFrame.Flags(rawValue: flags.rawValue), time: time,
+            isTick: isTick)
     }
 
     /// Waits until there may be room again after ``Staging/Outcome/full(ticket:)``. Hold no lock.

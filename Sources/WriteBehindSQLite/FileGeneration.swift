@@ -74,6 +74,24 @@ struct FileGeneration: Equatable {
 
     @unsafe init(_ connection: OpaquePointer) { unsafe self.connection = unsafe connection }
 
+    /// Throws where the file that was opened is not the one of the store's directory. SQLite opens it by its name: that
+    /// may have meant another directory's just then, and its own again by now.
+    ///
+    /// To be called before anything is written.
+    func checkPlace(on disk: any Disk) throws {
+        try disk.checkFence()
+        var hasMoved: Int32 = 0
+        let code = unsafe sqlite3_file_control(
+            connection, "main", SQLITE_FCNTL_HAS_MOVED, &hasMoved)
+        guard code == SQLITE_OK else {
+            throw unsafe SinkError(code, on: connection, doing: "looking where the database is")
+        }
+        guard hasMoved == 0 else {
+            throw SinkError(.gone, "the database was replaced or moved while it was opened")
+        }
+        try disk.checkFence()
+    }
+
     /// What the header of the file says, whatever the WAL does.
     func applicationID() throws(SinkError) -> Int64 {
         guard let file = unsafe try file(SQLITE_FCNTL_FILE_POINTER),

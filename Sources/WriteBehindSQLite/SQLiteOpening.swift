@@ -39,7 +39,7 @@ package struct SQLiteOptions: Sendable {
         configuration.busyMode = .timeout(busyTimeout)
         configuration.label = "WriteBehind"
         configuration.prepareDatabase { [self] db in
-            try disk.checkFence()
+            try DatabaseFiles(db).checkPlace(on: disk)
             try Configuration.keepTemporariesInMemory(db)
             // No memory-mapped reading: an I/O error would kill the process instead of being one.
             try db.execute(sql: "PRAGMA mmap_size = 0")
@@ -95,19 +95,20 @@ enum SQLiteOpening {
             throw SinkError(.gone, "\(error)")
         }
         do throws(SinkError) {
-            return try checkOwner(path, storeID, readonly: true)
+            return try checkOwner(path, storeID, disk, readonly: true)
         } catch {
             // Whoever made it was killed before it had a WAL. Rolling that back takes a connection that may
             // write, and is what any program does that opens it.
             guard error.code == SQLITE_READONLY | 3 << 8 else { throw error }  // …_ROLLBACK
-            return try checkOwner(path, storeID, readonly: false)
+            return try checkOwner(path, storeID, disk, readonly: false)
         }
     }
 
     private static func checkOwner(
-        _ path: String, _ storeID: [UInt8], readonly: Bool
+        _ path: String, _ storeID: [UInt8], _ disk: any Disk, readonly: Bool
     ) throws(SinkError) -> Int64? {
-        let configuration = Configuration.brief(readonly: readonly, timeout: 1)
+        var configuration = Configuration.brief(readonly: readonly, timeout: 1)
+        configuration.prepareDatabase { db in try DatabaseFiles(db).checkPlace(on: disk) }
         return try throwingSinkError {
             let queue = try DatabaseQueue(path: path, configuration: configuration)
             defer { try? queue.close() }

@@ -29,44 +29,13 @@ import Testing
         #expect(harness.appended.count == 1)
     }
 
-    /// Each segment begins with all of them, in the block of its first commit, and that may be of any length.
-    @Test func aLogGoesOnWithAsManyDefinitionsAsItMayHave() throws {
-        var options = LogOptions()
-        options.slotCount = 2
-        let harness = LogHarness(options: options)
-        let log = try harness.open()
-        let rest = log.commitLimit - 16
-        var (left, table) = (Preamble.byteLimit, UInt64(0))
-        while left > 0 {
-            table += 1
-            var record: [UInt8] = [Operation.define.rawValue]
-            record.append(varint: table)
-            record.append(0)
-            // So that the last one takes what there is, to the byte.
-            let body = min(rest, left - record.count - 3)
-            let length = body < 1 << 14 ? body + 1 : body
-            record.append(varint: UInt64(length))
-            record += [UInt8](repeating: UInt8(ascii: "d"), count: length)
-            left -= record.count
-            _ = try record.withUnsafeBytes {
-                try log.append($0, count: 1, flags: .define, time: 1_700_000_000_000)
-            }
-            log.makeReadable(through: log.lastSequence)
-        }
-        #expect(left <= 0 && left > -8)
-        try log.close()
-        for life in 1...2 {
-            let again = try harness.open()
-            #expect(again.lastSequence == table + UInt64(life) - 1)
-            #expect(try harness.append(byteCount: again.commitLimit - 100))
-            again.makeReadable(through: again.lastSequence)
-            #expect(again.durable == again.lastSequence)
-            let reader = try again.reader(from: again.lastSequence)
-            #expect(try reader.next(through: again.lastSequence))
-            // The first is written by the flusher, the second by recovery.
-            if life == 1 { try again.close() } else { harness.crash(.process) }
-        }
-        #expect(try harness.open().lastSequence == table + 2)
+    /// A segment's first block holds all definitions and its first commit, and its header says how long a block may be.
+    @Test func aSegmentHasRoomForAllDefinitionsAndTheLongestCommit() throws {
+        let commit = LogOptions().rawBlockBound
+        let header = SegmentHeader(
+            kind: .segment, storeID: LogHarness.storeID, salt: 1, base: 1, chain: 2, other: 0,
+            created: 3, rawBlockBound: UInt32(Preamble.byteLimit + 2 * commit + 128), epoch: 1)
+        #expect(try SegmentHeader(decoding: header.encoded().span) == header)
     }
 
     @Test func timesOfCommitsNeverDecreaseThoughTheClockIsPutBack() throws {

@@ -102,6 +102,11 @@ package final class FailingDisk: Disk {
         return try disk.hold(path)
     }
 
+    package func checkFence() throws(SystemError) {
+        before()
+        try disk.checkFence()
+    }
+
     package func entering(_ path: String) throws(SystemError) -> any Disk {
         try begin(.open, path)
         return FailingDisk(try disk.entering(path), self)

@@ -51,6 +51,33 @@ import WriteBehindSQLite
         #expect(try Data(contentsOf: URL(fileURLWithPath: fixture.path)) == before)
     }
 
+    /// SQLite opens it by a name, which may mean something else for a moment.
+    @Test(arguments: [1, 2], ["another database", "nothing"])
+    func aDatabaseThatIsReplacedWhileItIsOpenedIsNotWritten(opening: Int, by what: String) throws {
+        let fixture = try SinkFixture()
+        try fixture.apply([.person(1, "Ann")])
+        try fixture.sink.close()
+        let file = URL(fileURLWithPath: fixture.path)
+        let aside = URL(fileURLWithPath: fixture.path + ".aside")
+        let before = try Data(contentsOf: file)
+        // It is asked how long the file is. Then two connections are opened, and after each the fence is asked twice.
+        let calls = Locked(0)
+        let disk = FailingDisk(PosixDisk()) {
+            guard
+                calls.withLock({
+                    $0 += 1
+                    return $0
+                }) == 2 * opening
+            else { return }
+            try? FileManager.default.moveItem(at: file, to: aside)
+            if what == "another database" { try? before.write(to: file) }
+        }
+        let kind = refusal { _ = try SinkFixture.open(fixture.path, disk: disk) }
+        #expect(kind == .gone)
+        #expect(try Data(contentsOf: aside) == before)
+        if what == "another database" { #expect(try Data(contentsOf: file) == before) }
+    }
+
     @Test func whatIsNoDatabaseIsCorrupt() throws {
         let fixture = try SinkFixture()
         try fixture.sink.close()

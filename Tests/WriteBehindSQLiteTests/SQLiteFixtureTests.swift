@@ -58,10 +58,11 @@ final class SinkFixture {
 
     static func open(
         _ path: String, storeID: [UInt8] = storeID,
-        now: @escaping @Sendable () -> Int64 = { 1_700_000_000_000_000 }
+        now: @escaping @Sendable () -> Int64 = { 1_700_000_000_000_000 },
+        disk: any Disk = PosixDisk()
     ) throws(SinkError) -> SQLiteSink {
         try SQLiteSink(
-            path: path, storeID: storeID, origin: origin, disk: PosixDisk(),
+            path: path, storeID: storeID, origin: origin, disk: disk,
             options: SQLiteOptions(now: now))
     }
 

@@ -1,5 +1,6 @@
 import EventLog
 import Foundation
+import GRDB
 import Glibc
 import TestSupport
 import Testing
@@ -69,6 +70,13 @@ import WriteBehindInspection
             return try Store(at: store, configuration: configuration)
         }
 
+        /// What somebody else does to the database.
+        func user(_ sql: String) throws {
+            let queue = try DatabaseQueue(path: store + "/database.sqlite")
+            try queue.writeWithoutTransaction { try $0.execute(sql: sql) }
+            try queue.close()
+        }
+
         /// All that is below a directory, by its path.
         static func contents(of directory: String) throws -> [String: Data] {
             var found: [String: Data] = [:]
@@ -111,6 +119,33 @@ import WriteBehindInspection
         if deed == .movesItAndRestoresABackup {
             #expect(try Place.contents(of: place.store) == before)
         }
+    }
+
+    /// The database is opened already, so its transaction would succeed: beside another store's, or in a backup.
+    @Test(arguments: [Deed.replacesLOCK, .movesTheStore, .movesItAndRestoresABackup])
+    func whatIsInQuarantineIsNotRetriedElsewhere(deed: Deed) async throws {
+        let place = try Place()
+        let store = try place.open()
+        let players = try store.table(Player.self)
+        try players.put(Player(id: 0, name: "taken"))
+        try await store.waitForAll(.materialized, timeout: .hang)
+        try place.user("CREATE UNIQUE INDEX one_name ON player (name)")
+        try players.put(Player(id: 1, name: "taken"))
+        try await store.waitForAll(.materialized, timeout: .hang)
+        try place.user("DROP INDEX one_name")
+        try FileManager.default.copyItem(atPath: place.store, toPath: place.backup)
+        let database = try #require(store.database)
+        func count() async throws -> Int? {
+            // On the connection of the first call: no other is opened any more.
+            try await database.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM player") }
+        }
+        #expect(try await count() == 1)
+        try deed.perform(on: place.store, backup: place.backup)
+        let refused = await storeError { try await store.quarantine.retry() }
+        #expect(refused?.isFence == true, "\(String(describing: refused))")
+        #expect(store.health.quarantined == 1)
+        #expect(try await count() == 1, "nothing is changed")
+        #expect(await storeError { try await store.close(deadline: .zero) }?.isFence == true)
     }
 
     @Test(arguments: [Deed.removesLOCK, .replacesLOCK, .removesStaging])

@@ -57,38 +57,28 @@ import WriteBehind
         try bytes.write(to: URL(fileURLWithPath: path))
     }
 
-    /// A closed store whose log begins later than it did, and its database as it once was.
+    /// A closed store of several segments whose log begins later than it did, and its database as it once was.
     private func prunedStore() async throws -> (directory: TemporaryStore, backup: String) {
         let directory = TemporaryStore()
-        let store = try directory.open {
-            $0.segmentSize = 64 << 10
-            $0.snapshotAfter = 256 << 10
-            $0.logKept = .zero
-            $0.logBytesKept = 0
-        }
-        let players = try store.table(Player.self)
+        let files = FileManager.default
         let backup = directory.path + "-backup"
-        let first = StoreLayout(root: directory.path).segment(1)
-        var count = 0
-        while FileManager.default.fileExists(atPath: first), count < 200_000 {
-            for id in count..<count + 500 {
-                try players.put(Player(id: id, name: UUID().uuidString, score: id))
+        for round in 0..<7 {
+            let store = try directory.open {
+                if round < 4 { $0.logKept = .zero }
+                $0.snapshotAtClose = round < 3
             }
-            try await store.waitForAll(.materialized, timeout: .hang)
-            if count == 0 {
-                let copy = try DatabaseQueue(path: backup)
-                try #require(store.database).backup(to: copy)
-                try copy.close()
+            let players = try store.table(Player.self)
+            for id in 0..<50 {
+                try players.put(Player(id: 50 * round + id, name: "p\(id)", score: round))
             }
-            count += 500
+            if round == 3 {
+                try await store.waitForAll(.materialized, timeout: .hang)
+                try await store.snapshot()
+                #expect(await eventually { !files.fileExists(atPath: directory.firstSegment) })
+            }
+            try await store.close()
+            if round == 0 { try files.copyItem(atPath: directory.database, toPath: backup) }
         }
-        try await store.close()
-        let next = try directory.open { $0.segmentSize = 64 << 10 }
-        let more = try next.table(Player.self)
-        for id in count..<count + 10_000 {
-            try more.put(Player(id: id, name: UUID().uuidString, score: id))
-        }
-        try await next.close()
         try #require(segments(directory).count > 2)
         return (directory, backup)
     }

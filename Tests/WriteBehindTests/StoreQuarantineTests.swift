@@ -285,6 +285,28 @@ import WriteBehind
         try await store.close()
     }
 
+    /// Rows that only resolving quarantine frees may take all that rows may take which the database lacks.
+    @Test func healthTellsWhatQuarantineKeepsInMemory() async throws {
+        let directory = TemporaryStore()
+        let store = try await storeWithUniqueNames(directory)
+        let players = try store.table(Player.self)
+        #expect(store.health.quarantinedBytes == 0)
+        _ = try await poison(store, players, id: 1)
+        let one = store.health.quarantinedBytes
+        #expect(one > 0)
+        for id in 2..<100 { try players.put(Player(id: id, name: "free \(id)")) }
+        #expect(store.health.quarantinedBytes == one, "others are not counted")
+        try players.put(Player(id: 1, name: "poison", team: String(repeating: "t", count: 1000)))
+        try await store.waitForAll(.materialized, timeout: .hang)
+        let more = store.health.quarantinedBytes
+        #expect(more >= one + 1000 && more < 10_000, "what follows takes its place")
+        #expect(store.health.causes.contains { $0.contains("keep \(more) of") })
+        try players.put(Player(id: 1, name: "mended"))
+        try await store.waitForAll(.materialized, timeout: .hang)
+        #expect(store.health.quarantined == 0 && store.health.quarantinedBytes == 0)
+        try await store.close()
+    }
+
     @Test func whoUsesTheQuarantineOfAStoreThatIsGoneIsToldSo() async throws {
         let directory = TemporaryStore()
         var store: Store? = try await storeWithUniqueNames(directory)

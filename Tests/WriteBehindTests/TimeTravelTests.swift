@@ -48,6 +48,50 @@ import WriteBehind
         try await store.close()
     }
 
+    /// Each tick of the kernel's clock has many of these calls, and begins before most of them.
+    @Test(arguments: ["put", "transaction", "mark"])
+    func aWriteIsNotTimedBeforeItsCall(write: String) async throws {
+        let directory = TemporaryStore()
+        let store = try directory.open()
+        let players = try store.table(Player.self)
+        var began: [Date] = []
+        for id in 0..<200 {
+            began.append(Date())
+            switch write {
+            case "put": try players.put(Player(id: 1, name: "p\(id)"))
+            case "transaction":
+                try store.transaction { try $0.put(Player(id: 1, name: "p\(id)"), in: players) }
+            default: try store.mark("m\(id)")
+            }
+        }
+        let end = Date()
+        try await store.waitForAll(.durable)
+        let dates =
+            write == "mark"
+            ? try await store.marks().map(\.date) : try await players.history(of: 1).map(\.date)
+        #expect(dates.count == began.count)
+        for (date, began) in zip(dates, began) { #expect(date >= began) }
+        #expect(try #require(dates.last) < end + 0.001, "nor after it, but for being rounded")
+        try await store.close()
+    }
+
+    @Test func aDateTakesInWhatWasWrittenBeforeIt() async throws {
+        let directory = TemporaryStore()
+        let store = try directory.open()
+        let players = try store.table(Player.self)
+        for id in 0..<20 {
+            let receipt = try players.put(Player(id: 1, name: "p\(id)"))
+            let after = Date() + 0.000_001
+            try await store.wait(for: .durable, receipt)
+            #expect(try await players.get(1, asOf: .date(after))?.name == "p\(id)")
+            let version = try #require(try await players.history(of: 1).last)
+            #expect(try await players.get(1, asOf: .date(version.date))?.name == "p\(id)")
+            let before = try await players.get(1, asOf: .date(version.date - 0.001))
+            #expect(before?.name != "p\(id)", "a millisecond earlier it was not there")
+        }
+        try await store.close()
+    }
+
     @Test func aSnapshotHoldsEverythingWrittenBeforeTheCall() async throws {
         let directory = TemporaryStore()
         let store = try directory.open()

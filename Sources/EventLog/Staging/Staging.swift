@@ -23,6 +23,7 @@ package final class Staging: Sendable {
         var slots: [Slot]
         var nextSequence: UInt64
         var lastTime: UInt64
+        var clock = CommitClock()
         /// Bytes of frames that the flusher has not taken yet.
         var pending = 0
         var refusal: LogError?
@@ -44,6 +45,7 @@ package final class Staging: Sendable {
     private let isFull = Atomic<Bool>(false)
     private let forks: UInt64
     private let header: StagingHeader
+    private let time: any TimeSource
     /// Raised when a slot becomes free, and when waiting has become pointless.
     package let space = Signal()
     /// Raised when the flusher has something to do.
@@ -55,8 +57,9 @@ package final class Staging: Sendable {
 
     init(
         _ memory: StagingMemory, header: StagingHeader, nextSequence: UInt64, lastTime: UInt64,
-        wakeThreshold: Int, commitLimit: Int
+        wakeThreshold: Int, commitLimit: Int, time: any TimeSource
     ) {
+        self.time = time
         self.memory = memory
         self.header = header
         self.wakeThreshold = wakeThreshold
@@ -110,9 +113,12 @@ package final class Staging: Sendable {
     /// - Parameters:
     ///   - records: the encoded records; valid for the time of the call.
     ///   - time: milliseconds since 1970; a time before the last commit's counts as that one.
+    ///   - isTick: `time` is of a clock that stands between its ticks: an exact time is taken where that can be
+    ///     afforded.
     @inline(__always)
     @unsafe func append(
-        _ records: UnsafeRawBufferPointer, count: UInt32, flags: StagedFrame.Flags, time: UInt64
+        _ records: UnsafeRawBufferPointer, count: UInt32, flags: StagedFrame.Flags, time: UInt64,
+        isTick: Bool
     ) throws(LogError) -> Outcome {
         guard ForkGuard.isSame(forks) else { throw .forked }
         // A frame of length 0 looks like none, and would hide those behind it.
@@ -139,6 +145,7 @@ package final class Staging: Sendable {
             let first = state.nextSequence
             let offset = state.slots[index].end
             let synced = syncedSequence.load(ordering: .relaxed)
+            let time = isTick ? state.clock.time(of: self.time, at: time) : time
             if time > state.lastTime { state.lastTime = time }
             unsafe StagedFrame.write(
                 to: memory.slot(index, header) + offset, records: records, count: count,

@@ -2,19 +2,57 @@ import Glibc
 
 /// Where time comes from; tests put their own in its place.
 package protocol TimeSource: Sendable {
-    /// Milliseconds since 1970. May jump; the log never lets its times decrease.
+    /// Milliseconds since 1970, as of the last tick of a clock that costs next to nothing. May jump; the log never
+    /// lets its times decrease.
     func wallMilliseconds() -> UInt64
+    /// Milliseconds since 1970 that are not before this moment: rounded up.
+    func wallMillisecondsNow() -> UInt64
     /// Nanoseconds since some fixed moment; never decreases.
     func monotonicNanoseconds() -> UInt64
 }
 
-/// The machine's clocks, at the kernel's tick (1 to 4 ms), which a put can afford to read.
+extension TimeSource {
+    package func wallMillisecondsNow() -> UInt64 { wallMilliseconds() }
+}
+
+/// The times of commits: of a clock that is exact, and that not every put can afford to read.
+///
+/// It costs 22 ns, the clock that goes by the kernel's ticks (1 to 4 ms) 5 ns, and a put 280 ns. So the first puts of
+/// a tick are timed exactly, and of those that follow one of some. All others have the time of the last that was.
+package struct CommitClock: Sendable {
+    static let exactPerTick: UInt32 = 256
+    /// A power of 2.
+    static let exactOneOf: UInt32 = 32
+    private var tick: UInt64 = 0
+    private var count: UInt32 = 0
+
+    package init() {}
+
+    /// A time for a commit that is made now.
+    @inline(__always)
+    package mutating func time(of source: any TimeSource, at tick: UInt64) -> UInt64 {
+        if tick != self.tick {
+            self.tick = tick
+            count = 0
+        }
+        count &+= 1
+        guard count <= Self.exactPerTick || count & (Self.exactOneOf - 1) == 0 else { return tick }
+        return source.wallMillisecondsNow()
+    }
+}
+
+/// The machine's clocks.
 package struct SystemTime: TimeSource {
     package init() {}
 
     package func wallMilliseconds() -> UInt64 {
         let time = Self.read(CLOCK_REALTIME_COARSE)
         return UInt64(time.tv_sec) * 1000 + UInt64(time.tv_nsec) / 1_000_000
+    }
+
+    package func wallMillisecondsNow() -> UInt64 {
+        let time = Self.read(CLOCK_REALTIME)
+        return UInt64(time.tv_sec) * 1000 + (UInt64(time.tv_nsec) + 999_999) / 1_000_000
     }
 
     package func monotonicNanoseconds() -> UInt64 {

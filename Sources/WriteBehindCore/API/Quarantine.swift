@@ -98,6 +98,7 @@ public struct Quarantine: Sendable {
                 let quarantine = sink.quarantine
                 guard !quarantine.isEmpty else { return true }
                 do {
+                    try engine.log.checkFence()
                     let through = try sink.watermark().sequence
                     let current =
                         try walk ?? QuarantineWalk(quarantine, engine.log, through: through)
@@ -108,6 +109,8 @@ public struct Quarantine: Sendable {
                     let changes = try sink.retry(commits, in: &pass, isLast: isLast)
                     engine.view.forEachShard { $0.sinkDidChange() }
                     pins.follow(changes.keys, in: sink.quarantine)
+                    // It may have become another store's meanwhile: then nothing is told to have been done.
+                    try engine.log.checkFence()
                     return isLast
                 } catch let error as LogError {
                     throw StoreError(error)

@@ -5,7 +5,8 @@ public import Foundation
 public enum Moment: Sendable, Equatable {
     /// After the write of this sequence.
     case sequence(UInt64)
-    /// After the last write of this time or before.
+    /// After the last write of this time or before, to the millisecond: the times of writes are rounded up, and
+    /// so is this.
     case date(Date)
     /// Where the last mark of this name was set.
     case mark(String)
@@ -13,11 +14,16 @@ public enum Moment: Sendable, Equatable {
     var point: LogPoint {
         switch self {
         case .sequence(let sequence): .sequence(sequence)
-        // Rounded, since a Date made of milliseconds is a little off; before 1970 nothing was.
-        case .date(let date):
-            .time(UInt64(exactly: max(0, date.timeIntervalSince1970 * 1000).rounded()) ?? .max)
+        case .date(let date): .time(Self.milliseconds(of: date))
         case .mark(let name): .mark(name)
         }
+    }
+
+    /// Rounded up, as the times of commits are: a commit that was made before a `Date()` is not later than that. A Date
+    /// made of milliseconds is less than half a microsecond off. Before 1970 nothing was.
+    static func milliseconds(of date: Date) -> UInt64 {
+        let exact = date.timeIntervalSince1970 * 1000
+        return UInt64(exactly: max(0, (exact - 0.0005).rounded(.up))) ?? .max
     }
 }
 
@@ -39,7 +45,11 @@ public struct RowVersion<Row: TableRow>: Sendable {
     public let change: Change
     /// The sequence number of the record that did.
     public let sequence: UInt64
-    /// When it was written, to the millisecond.
+    /// When it was written, rounded up to the millisecond: not before the moment at which the call began.
+    ///
+    /// Where more than 256 writes come within one tick of the kernel's clock (1 to 4 ms), only one of 32 of the others
+    /// is timed; what is between them has the time of the last that was. A clock that is set back does not show:
+    /// times of later writes are never earlier.
     public let date: Date
     /// The row after the change; nil where there was none, or where the log no longer holds what the columns
     /// were that an update left alone.

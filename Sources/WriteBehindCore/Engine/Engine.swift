@@ -167,7 +167,7 @@ package final class Engine: Sendable {
     ) throws(StoreError) -> Staging.Outcome {
         do throws(LogError) {
             return try unsafe log.append(
-                records, count: count, flags: flags, time: time.wallMilliseconds())
+                records, count: count, flags: flags, time: time.wallMilliseconds(), isTick: true)
         } catch {
             throw StoreError(error)
         }

@@ -150,7 +150,12 @@ package final class Watchdog: Sendable {
                     + "cannot be read meanwhile")
         }
         if health.quarantined > 0 {
-            raise(.degraded, "\(health.quarantined) commits are in quarantine")
+            health.quarantinedBytes = engine.view.statistics().pinnedBytes
+            raise(
+                .degraded,
+                "\(health.quarantined) commits are in quarantine; until they are resolved, their rows keep "
+                    + "\(health.quarantinedBytes) of the \(engine.view.dirtyLimit) bytes that rows may take "
+                    + "which the database does not hold (dirtyLimit)")
         }
         if let failure = state.carryFailures.first {
             let count = state.carryFailures.count

@@ -29,6 +29,7 @@ struct StoreMetrics: Sendable {
     let cacheEvictions = Counter(label: "writebehind_cache_evictions")
     let cacheBytes = Gauge(label: "writebehind_cache_bytes")
     let dirtyBytes = Gauge(label: "writebehind_dirty_bytes")
+    let quarantinedBytes = Gauge(label: "writebehind_quarantined_bytes")
 
     /// Passes on what the cache view counted since the last call.
     func publish(_ now: CacheStatistics, since before: CacheStatistics) {
@@ -37,6 +38,7 @@ struct StoreMetrics: Sendable {
         cacheEvictions.increment(by: now.evictions - before.evictions)
         cacheBytes.record(now.residentBytes)
         dirtyBytes.record(now.dirtyBytes)
+        quarantinedBytes.record(now.pinnedBytes)
     }
 
     func publish(_ lag: Health.Lag) {

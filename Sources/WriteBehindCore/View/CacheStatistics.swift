@@ -12,6 +12,8 @@ package struct CacheStatistics: Equatable, Sendable {
     package internal(set) var rows = 0
     /// Bytes of rows that the database does not hold yet.
     package internal(set) var dirtyBytes = 0
+    /// Those of them that are of rows in quarantine.
+    package internal(set) var pinnedBytes = 0
     /// Bytes of memory, by the chunks that it is taken and returned in.
     package internal(set) var residentBytes = 0
 
@@ -22,6 +24,7 @@ package struct CacheStatistics: Equatable, Sendable {
         left.fills += right.fills
         left.rows += right.rows
         left.dirtyBytes += right.dirtyBytes
+        left.pinnedBytes += right.pinnedBytes
         left.residentBytes += right.residentBytes
     }
 }

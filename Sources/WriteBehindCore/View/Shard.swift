@@ -81,6 +81,7 @@ package struct Shard: ~Copyable, Sendable {
         var result = counters
         result.rows = rows.count
         result.dirtyBytes = dirtyBytes
+        result.pinnedBytes = unsaved.pinned
         result.residentBytes = rows.bytesResident
         return result
     }

@@ -4,7 +4,7 @@
 /// A row is named by its word, which holds its sequence and its flags (``Entry``).
 struct UnsavedBytes {
     private var dirty: DirtyBytes
-    private var pinned = 0
+    private(set) var pinned = 0
 
     init(watermark: UInt64) { dirty = DirtyBytes(watermark: watermark) }
 

@@ -31,6 +31,9 @@ public struct Health: Sendable {
     public var lag: Lag
     /// How many commits the database refused.
     public var quarantined: Int
+    /// Bytes of memory that their rows take, a part of what ``StoreConfiguration/dirtyLimit`` bounds. They stay until
+    /// ``Quarantine`` is resolved.
+    public var quarantinedBytes: Int = 0
 
     /// How far the database is behind the last write.
     public struct Lag: Sendable, Equatable {

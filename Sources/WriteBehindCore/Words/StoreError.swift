@@ -100,8 +100,9 @@ extension StoreError: CustomStringConvertible {
         case .backlogFull(.bytesOnDisk(let limit)):
             "the database is \(limit) bytes of log behind, which is the limit (backlogLimit)"
         case .backlogFull(.dirtyBytes(let limit)):
-            "rows that the database does not hold yet take \(limit) bytes of memory, which is the "
-                + "limit (dirtyLimit, at most three quarters of cacheLimit)"
+            "rows that the database does not hold, because it is behind or because they are in quarantine, "
+                + "take \(limit) bytes of memory, which is the limit (dirtyLimit, at most three quarters of "
+                + "cacheLimit); health says how many are in quarantine"
         case .commitTooLarge(let bytes, let limit):
             "the commit takes \(bytes) bytes, more than the limit of \(limit)"
         case .row(let error): "\(error)"
