@@ -5,14 +5,57 @@ extension LogInspection {
         _ environment: LogEnvironment
     ) throws(LogError) -> [StagedCommit] {
         guard case .image(let image) = try StagingImage.read(environment) else { return [] }
-        var commits: [StagedCommit] = []
+        return StagedFile(image).commits.map(\.commit).sorted {
+            $0.firstSequence < $1.firstSequence
+        }
+    }
+}
+
+/// What a staging file holds, read by itself, whichever store it is of.
+package struct StagedFile: Sendable {
+    package let header: StagingHeader
+    /// The last sequence that its writer published as durable; nil if that is damaged.
+    package let published: UInt64?
+    /// The commits that are whole, in the order of the file.
+    package private(set) var commits: [(commit: LogInspection.StagedCommit, offset: Int)] = []
+    /// What is damaged in it.
+    package private(set) var findings: [Finding] = []
+
+    /// - Throws: ``LogError/unsupported(path:_:)`` and ``LogError/corrupt(_:)`` if its header is no good.
+    package init(_ path: String, on disk: any Disk) throws(LogError) {
+        switch try StagingImage.read(path, on: disk, of: nil) {
+        case .image(let image): self.init(image)
+        case .absent: throw .system(SystemError(call: "open", path: path, code: 2))
+        case .unusable(let fault) where fault.isNewer: throw .unsupported(path: path, fault)
+        case .unusable(let fault):
+            throw .corrupt(
+                Corruption(
+                    path: path, offset: 0, firstLost: 1,
+                    reason: "the header of the staging file is damaged: \(fault)",
+                    evidence: .headerLost))
+        }
+    }
+
+    init(_ image: StagingImage) {
+        header = image.header
+        published = image.published?.durable
         image.forEachFrame { found in
             let frame = found.frame
-            commits.append(
-                StagedCommit(
-                    firstSequence: frame.firstSequence, count: frame.count, time: frame.time,
-                    records: unsafe Array(frame.records)))
+            let commit = LogInspection.StagedCommit(
+                firstSequence: frame.firstSequence, count: frame.count, time: frame.time,
+                records: unsafe Array(frame.records))
+            commits.append((commit, found.offset))
         }
-        return commits.sorted { $0.firstSequence < $1.firstSequence }
+        findings = image.damagedFrames.map { found in
+            Finding(
+                severity: .corrupt, path: image.path, offset: found.offset,
+                lost: found.frame.firstSequence...found.frame.nextSequence - 1,
+                reason: "the records of the commit do not match their checksum")
+        }
+        findings += image.damagedSlots.map { offset in
+            Finding(
+                severity: .corrupt, path: image.path, offset: offset, lost: nil,
+                reason: "both headers of a slot are damaged")
+        }
     }
 }

@@ -117,6 +117,11 @@ package struct ColumnFollower {
         }
     }
 
+    /// Records were lost: what was known may be so no more.
+    package mutating func forget() {
+        (values, clearedTables, byteCount, isComplete) = ([:], [], 0, false)
+    }
+
     private func before(_ record: LoggedRecord) -> Before {
         guard let found = values[record.table]?[record.key] else {
             return isComplete || clearedTables.contains(record.table) ? .noRow : .unknown

@@ -84,6 +84,13 @@ package enum DatabaseJudgement: Sendable {
                 watermark: watermark,
                 reason: "commit #\(refused) in its quarantine is older than the log")
         }
+        if let damage = store.damage, damage.firstLost <= watermark, !damage.evidence.isByWitness {
+            return .incomparable(
+                watermark: watermark,
+                reason:
+                    "the log is damaged at #\(damage.firstLost), before its watermark #\(watermark)"
+            )
+        }
         do {
             return try look(contents.watermark)
         } catch let error as LogError {

@@ -1,16 +1,16 @@
-import EventLog
-import WriteBehindCore
+package import EventLog
+package import WriteBehindCore
 import WriteBehindSQLite
 
 /// What can be read of a damaged log: each commit once, in the order of sequences, whichever file holds it.
-struct SalvagedLog {
+package struct SalvagedLog {
     private struct Piece {
         var segment: Int
         var header: BlockHeader
         var offset: Int
     }
 
-    let segments: [SegmentCheck]
+    package let segments: [SegmentCheck]
     /// The last sequence that is known to have been written, readable or not.
     let end: UInt64
     private let environment: LogEnvironment
@@ -18,7 +18,7 @@ struct SalvagedLog {
     private let staged: [LogInspection.StagedCommit]
 
     /// - Parameter progress: told the bytes of each segment that was read.
-    init(_ store: StoreInspection, progress: (Int) -> Void) throws {
+    package init(_ store: StoreInspection, progress: (Int) -> Void = { _ in }) throws {
         environment = store.environment
         segments = try LogReader.segmentBases(environment).map { base in
             let check = try SegmentCheck(store.environment, base: base)
@@ -40,9 +40,9 @@ struct SalvagedLog {
     }
 
     /// Calls back for each commit behind `start`, and for each stretch of sequences that nothing holds.
-    func forEachCommit(
+    package func forEachCommit(
         after start: UInt64, _ body: (Commit, [UInt8]) throws -> Void,
-        lost: (ClosedRange<UInt64>) -> Void
+        lost: (ClosedRange<UInt64>) throws -> Void
     ) throws {
         var next = start + 1
         var loader = BlockLoader()
@@ -63,16 +63,34 @@ struct SalvagedLog {
     /// Staging may hold what a damaged block held, and what no block held yet.
     private func fill(
         _ next: inout UInt64, before limit: UInt64, _ body: (Commit, [UInt8]) throws -> Void,
-        _ lost: (ClosedRange<UInt64>) -> Void
+        _ lost: (ClosedRange<UInt64>) throws -> Void
     ) throws {
         guard next < limit else { return }
         for commit in staged where commit.firstSequence >= next && commit.firstSequence < limit {
-            if commit.firstSequence > next { lost(next...commit.firstSequence - 1) }
+            if commit.firstSequence > next { try lost(next...commit.firstSequence - 1) }
             try body(commit.commit, commit.records)
             next = commit.commit.lastSequence + 1
         }
-        if next < limit { lost(next...limit - 1) }
+        if next < limit { try lost(next...limit - 1) }
         next = max(next, limit)
+    }
+
+    /// The tables that are known, as far as their numbers have no gap: from the log, and as the database has them.
+    package func catalog(_ store: StoreInspection) throws -> Catalog {
+        var tables = SalvagedTables()
+        for definition in store.database.contents?.tables ?? [] { tables.note(definition) }
+        for (_, records) in try definitions() { tables.note(records: records) }
+        var catalog = Catalog()
+        for definition in tables.definitions.values.sorted(by: { $0.id < $1.id }) {
+            guard definition.id == catalog.nextID else { break }
+            try catalog.define(definition)
+        }
+        return catalog
+    }
+
+    /// What is wrong where these sequences are lost; nil if nothing is found there.
+    package func finding(of lost: ClosedRange<UInt64>) -> Finding? {
+        segments.lazy.flatMap(\.findings).first { $0.lost?.overlaps(lost) ?? false }
     }
 
     /// The definitions that blocks and staging hold, with the sequence behind which each is known, in order.

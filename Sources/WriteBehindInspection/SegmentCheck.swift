@@ -56,6 +56,18 @@ package struct SegmentCheck: Sendable {
         }
     }
 
+    /// A segment, or what was cut off one, read by itself: whose it is does not matter.
+    package init(_ file: SegmentReader) throws(LogError) {
+        base = file.header.base
+        (limit, end) = (.max, .max)
+        path = file.path
+        nextSequence = file.header.base
+        header = file.header
+        byteCount = try file.byteCount()
+        chain = file.header.chain
+        try walk(file)
+    }
+
     package var recordCount: UInt64 { good.reduce(0) { $0 + UInt64($1.header.count) } }
 
     private mutating func note(at offset: Int, _ reason: String, through last: UInt64?) {
@@ -77,7 +89,9 @@ package struct SegmentCheck: Sendable {
                 return try end(footer, at: offset, of: segment)
             case .end: return
             case .damaged(let reason):
-                guard let next = try search(segment, from: offset + 1) else {
+                guard
+                    let next = try segment.nextHeader(from: offset + 1, notBefore: nextSequence)
+                else {
                     return note(at: offset, reason, through: nil)
                 }
                 note(at: offset, reason, through: next.header.firstSequence - 1)
@@ -103,7 +117,7 @@ package struct SegmentCheck: Sendable {
             chain = nil
             records = nil
         }
-        let isFirst = offset == SegmentHeader.byteCount
+        let isFirst = offset == SegmentHeader.byteCount && header?.kind == .segment
         let fault =
             try loader.load(block, at: offset, of: segment, chainBefore: chain)
             ?? malformed(block, loader.payload.span, isFirst: isFirst)
@@ -186,7 +200,10 @@ package struct SegmentCheck: Sendable {
         chain = footer.chain
         if let table = try segment.seekTable(footer, at: offset) {
             // Readers go by a whole one, so a wrong one keeps them from finding what is there.
-            if findings.isEmpty, table.blockOffsets != good.map(\.offset) {
+            // What was cut off has other offsets than its segment.
+            if findings.isEmpty, header?.kind == .segment,
+                table.blockOffsets != good.map(\.offset)
+            {
                 note(at: offset, "the seek table does not match the blocks", through: nil)
             }
         } else {
@@ -200,27 +217,5 @@ package struct SegmentCheck: Sendable {
     private mutating func warn(at offset: Int, _ reason: String) {
         findings.append(
             Finding(severity: .warning, path: path, offset: offset, lost: nil, reason: reason))
-    }
-
-    /// The next valid header behind damage, looked for at every byte.
-    private func search(
-        _ segment: SegmentReader, from start: Int
-    ) throws(LogError) -> (header: BlockHeader, offset: Int)? {
-        let chunk = 1 << 20
-        var start = start
-        while start < byteCount {
-            let bytes = try segment.read(chunk + BlockHeader.byteCount, at: start)
-            for offset in 0..<min(chunk, max(0, bytes.count - BlockHeader.byteCount + 1))
-            where bytes[offset] == 0x57 && bytes[offset + 1] == 0x2A {
-                let here = bytes.span.extracting(offset..<offset + BlockHeader.byteCount)
-                if let header = try? BlockHeader(decoding: here, salt: segment.header.salt),
-                    header.firstSequence >= nextSequence
-                {
-                    return (header, start + offset)
-                }
-            }
-            start += chunk
-        }
-        return nil
     }
 }

@@ -2,40 +2,51 @@ package import EventLog
 import WriteBehindCore
 import WriteBehindSQLite
 
-/// A segment by its headers alone.
+/// A segment by its headers alone. It goes on behind damage.
 package struct SegmentHeaders: Sendable {
     package let base: UInt64
     package let byteCount: Int
     /// nil where the header is no good.
     package let header: SegmentHeader?
-    package let blocks: [(header: BlockHeader, offset: Int)]
-    package let isSealed: Bool
+    package private(set) var blocks: [(header: BlockHeader, offset: Int)] = []
+    package private(set) var isSealed = false
     /// The sequence after the last that its headers tell of.
-    package let nextSequence: UInt64
-    /// What stands where the next header belongs, and where.
-    package let fault: (offset: Int, reason: String)?
+    package private(set) var nextSequence: UInt64
+    /// Where a header is damaged, and how.
+    package private(set) var faults: [(offset: Int, reason: String)] = []
 
     package init(_ environment: LogEnvironment, base: UInt64) throws {
         self.base = base
+        nextSequence = base
         let path = environment.layout.segment(base)
         switch try SegmentReader.open(path, on: environment.disk) {
         case .badHeader(let reason, let count):
-            (byteCount, header, blocks, isSealed) = (count, nil, [], false)
-            nextSequence = base
-            fault = (0, "\(reason)")
+            (byteCount, header) = (count, nil)
+            faults = [(0, "\(reason)")]
         case .opened(let segment):
             header = segment.header
             byteCount = try segment.byteCount()
-            blocks = try segment.headers()
-            let end = blocks.last.map {
-                $0.offset + BlockHeader.byteCount + Int($0.header.packedLength)
-            }
-            let offset = end ?? SegmentHeader.byteCount
-            nextSequence = blocks.last?.header.nextSequence ?? base
+            try walk(segment)
+        }
+    }
+
+    private mutating func walk(_ segment: SegmentReader) throws {
+        var offset = SegmentHeader.byteCount
+        while true {
             switch try segment.item(at: offset, fileByteCount: byteCount) {
-            case .footer: (isSealed, fault) = (true, nil)
-            case .damaged(let reason): (isSealed, fault) = (false, (offset, reason))
-            case .block, .end: (isSealed, fault) = (false, nil)
+            case .block(let header):
+                blocks.append((header, offset))
+                nextSequence = header.nextSequence
+                offset += BlockHeader.byteCount + Int(header.packedLength)
+            case .footer:
+                isSealed = true
+                return
+            case .end: return
+            case .damaged(let reason):
+                faults.append((offset, reason))
+                let next = try segment.nextHeader(from: offset + 1, notBefore: nextSequence)
+                guard let next else { return }
+                offset = next.offset
             }
         }
     }

@@ -30,8 +30,9 @@ extension StoreInspection {
         try CatalogLookup(environment).catalog(through: readable)
     }
 
-    /// The tables known at the end of all, staging included.
+    /// The tables known at the end of all, staging included. If the log is damaged, as far as they are known.
     package func fullCatalog() throws -> Catalog {
+        if damage != nil { return try SalvagedLog(self).catalog(self) }
         var known = try catalog()
         try forEachStagedRecord(known) { _, catalog in
             known = catalog

@@ -14,7 +14,10 @@ import Testing
             let log = try harness.open()
             let kept = try #require(log.recovery.cutOff.first)
             harness.crash(.power)
-            #expect(harness.disk.readAll(kept) == torn.suffix(700), "seed \(seed)")
+            let bytes = harness.disk.readAll(kept) ?? []
+            #expect(bytes.dropFirst(SegmentHeader.byteCount) == torn.suffix(700), "seed \(seed)")
+            let header = try SegmentHeader(decoding: bytes.span)
+            #expect(header.kind == .cutOff)
         }
     }
 
@@ -213,6 +216,8 @@ import Testing
         let log = try harness.open()
         #expect(log.judgement.isTorn)
         #expect(log.judgement.steps.contains(.cutStaged(commits: 8, sequences: 2...9)))
-        #expect(log.recovery.cutOff.count == 1)
+        let kept = try StagedFile(try #require(log.recovery.cutOff.first), on: harness.disk)
+        #expect(kept.commits.map(\.commit.firstSequence) == Array(2...9))
+        #expect(kept.findings.compactMap(\.lost) == [1...1])
     }
 }

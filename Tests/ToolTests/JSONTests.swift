@@ -147,6 +147,8 @@ import WriteBehind
         let queue = try DatabaseQueue(path: corrupt.path + "/database.sqlite")
         try await queue.write { try $0.execute(sql: "UPDATE flight SET delay = 7") }
         try queue.close()
+        try all.run("log", corrupt.path)
+        for command in ["inspect", "verify"] { try all.run(command, corrupt.segments[0]) }
         try all.run("verify", corrupt.path, "--database")
         try all.run("recover", corrupt.path)
         try all.run("recover", corrupt.path, "--salvage", corrupt.path + "-2")

@@ -132,13 +132,20 @@ import WriteBehind
         #expect(try fixture.contents() == before)
     }
 
-    @Test func damageIsNamedAndNotSteppedOver() async throws {
+    @Test func damageIsShownWhereItLiesAndWhatFollowsIsPrinted() async throws {
         let fixture = try await Fixture.corrupt()
         let result = try Tool.run("log", fixture.path)
         #expect(result.status == 5)
-        #expect(result.output.isEmpty)
-        #expect(result.errors.contains(fixture.segments[0]))
+        try #require(result.lines.count == 2, "\(result)")
+        #expect(result.lines[0].hasPrefix("-- \(fixture.segments[0]) at offset 128: "))
+        #expect(result.lines[0].contains("; #1 to #13 are lost, 13 records"))
+        #expect(result.lines[1].contains("#14 ") && result.lines[1].contains("flight[50] put"))
         #expect(result.errors.contains("sequence 1 is lost"))
+        let json = try Tool.run("log", fixture.path, "--json", "--table", "flight")
+        #expect(json.lines[0].contains(#""damage":{"severity":"corrupt""#), "\(json.output)")
+        #expect(try Tool.run("log", fixture.path, "--from", "14").lines.count == 1)
+        let csv = try Tool.run("log", fixture.path, "--format", "csv")
+        #expect(csv.lines.count == 2 && csv.errors.contains("#1 to #13 are lost"))
     }
 
     @Test(arguments: [

@@ -9,20 +9,24 @@ import WriteBehindInspection
 struct Inspect: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Show the log's segments and blocks, and what shows that they are durable.",
-        usage: "writebehind inspect [<options>] <store>",
+        usage: "writebehind inspect [<options>] <store or file>",
         discussion: """
             Checksums of headers are checked, contents are not: that is what `verify`
             does. With --blocks, `synced` is the last sequence that was known to be
             synced when the block was built: the evidence by which recovery tells damage
             from a torn end.
 
+            Of one file, all blocks are listed, or the commits of staging, and damage
+            where it lies; contents are checked as well.
+
             Examples:
               writebehind inspect airport
+              writebehind inspect airport/staging
               writebehind inspect airport --blocks --from 48000 --to 49000
               writebehind inspect airport --json | jq '.segments[] | select(.sealed | not)'
             """)
 
-    @OptionGroup var store: StoreArgument
+    @OptionGroup var store: StoreOrFileArgument
     @Flag(help: "List the blocks of each segment.")
     var blocks = false
     @Option(
@@ -46,6 +50,7 @@ struct Inspect: ParsableCommand {
     }
 
     func run() throws {
+        if let file = try store.file() { return try inspect(file) }
         let inspection = try store.inspect()
         let report = try SegmentReport(
             inspection, range: first...last, clock: Clock(isUTC: utc))
@@ -59,5 +64,17 @@ struct Inspect: ParsableCommand {
         if let damage = inspection.damage { note("error: \(damage)") }
         try ExitStatus(inspection).check()
         if report.hasGap { throw ExitStatus.corrupt }
+    }
+
+    private func inspect(_ file: StoredFile) throws {
+        let report = FileReport(file: file, clock: Clock(isUTC: utc))
+        var output = Output()
+        if json.json {
+            output.line(report.json(in: first...last).text)
+        } else {
+            for line in report.lines(in: first...last) { output.line(line) }
+        }
+        output.flush()
+        try report.status.check()
     }
 }

@@ -7,12 +7,17 @@ import WriteBehindInspection
 /// `writebehind log`: prints the records of the log.
 struct LogCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "log", abstract: "Print the records of the log.",
+        commandName: "log", abstract: "Print the records of the log, or of one file.",
+        usage: "writebehind log [<options>] <store or file>",
         discussion: """
             Conditions must all hold; of --table and --operation, one of those given.
             --key is fast: blocks without the key are not looked into. Of a store that
             is being written, what survives power loss is printed; of one whose writer
             died, also what only its write buffer holds, marked as not yet durable.
+
+            Damage is shown where it lies, with the sequences that are lost, and the
+            records behind it follow. One file may be a segment, a snapshot (its rows),
+            staging, or what was cut off.
 
             Examples:
               writebehind log airport --limit 20 --reverse
@@ -22,11 +27,12 @@ struct LogCommand: ParsableCommand {
               writebehind log airport --where 'dep_time>=600' --where 'dest!=null'
               writebehind log airport --changed dep_time --json
               writebehind log airport --operation delete --json | jq .key
+              writebehind log airport/quarantine/00000000000000048213.segment-tail
             """)
 
     enum Format: String, ExpressibleByArgument, CaseIterable { case text, json, csv }
 
-    @OptionGroup var store: StoreArgument
+    @OptionGroup var store: StoreOrFileArgument
     @OptionGroup var range: RangeOptions
     @OptionGroup var filter: FilterOptions
 
@@ -57,25 +63,49 @@ struct LogCommand: ParsableCommand {
     }
 
     func run() throws {
-        let inspection = try store.inspect()
         let filter = try wanted()
+        if let file = try store.file() { return try printFile(file, filter) }
+        let inspection = try store.inspect()
         try filter.check(inspection)
-        var printer = try LogPrinter(
-            inspection, filter: filter,
-            form: json.json ? .json : RecordText.Form(format), clock: Clock(isUTC: utc),
-            limit: limit)
+        var printer = printer(filter, last: inspection.end, durable: inspection.durable)
         defer { printer.finish() }
         var status = ExitStatus.done
         if reverse {
-            try printer.printBackward()
+            try printer.printBackward(inspection)
+            if inspection.damage != nil, !printer.isFull {
+                note("note: records behind damage are left out; without --reverse they are shown")
+            }
         } else {
             let start = try startSequence(inspection, &status)
-            try printer.printForward(from: start, follow: follow)
+            try printer.printForward(inspection, from: start, follow: follow)
         }
         printer.finish()
         if printer.count == 0, limit != 0 { try tellSpan(inspection) }
         try status.check()
-        if !printer.isFull { try tellEnd(inspection) }
+        if !printer.isFull { try tellEnd(inspection, printer.damage ?? inspection.damage) }
+    }
+
+    private func printer(_ filter: RecordFilter, last: UInt64, durable: UInt64) -> LogPrinter {
+        LogPrinter(
+            filter, form: json.json ? .json : RecordText.Form(format), clock: Clock(isUTC: utc),
+            limit: limit, last: last, durable: durable)
+    }
+
+    private func printFile(_ file: StoredFile, _ filter: RecordFilter) throws {
+        if follow || reverse || filter.changed != nil {
+            throw ValidationError(
+                "--follow, --reverse and --changed go with a store, not with one file.")
+        }
+        var printer = printer(filter, last: file.last, durable: file.durable)
+        defer { printer.finish() }
+        try printer.print(file)
+        printer.finish()
+        if printer.count == 0, limit != 0 {
+            note(
+                "note: 0 of \(WriteBehindText.count(file.recordCount)) records match; "
+                    + "\(RowName.path(file.path)) is a \(file.kind.rawValue)")
+        }
+        if !printer.isFull, !file.findings.isEmpty { throw ExitStatus.corrupt }
     }
 
     private func wanted() throws -> RecordFilter {
@@ -121,8 +151,11 @@ struct LogCommand: ParsableCommand {
     }
 
     /// Says how the log ends, where that is worth to know.
-    private func tellEnd(_ inspection: StoreInspection) throws {
-        if let damage = inspection.damage { note("error: \(damage)") }
+    private func tellEnd(_ inspection: StoreInspection, _ damage: Corruption?) throws {
+        if let damage {
+            note("error: \(damage)")
+            throw ExitStatus.corrupt
+        }
         if inspection.isTorn, let plan = inspection.log?.plan {
             note(
                 "note: the log ends torn after #\(plan.end): "

@@ -144,11 +144,11 @@ struct QuarantineCommand: ParsableCommand {
             var filter = RecordFilter()
             filter.from = sequence
             filter.through = sequence + UInt64(commit.recordCount) - 1
-            var printer = try LogPrinter(
-                inspection, filter: filter, form: json.json ? .json : .text,
-                clock: Clock(isUTC: false), limit: nil)
+            var printer = LogPrinter(
+                filter, form: json.json ? .json : .text, clock: Clock(isUTC: false), limit: nil,
+                last: inspection.end, durable: inspection.durable)
             defer { printer.finish() }
-            try printer.printForward(from: sequence, follow: false)
+            try printer.printForward(inspection, from: sequence, follow: false)
         }
     }
 
@@ -208,6 +208,9 @@ struct QuarantineCommand: ParsableCommand {
             let interrupts = Interrupts()
             let request = try RetryRequest(inspection.layout, on: inspection.environment.disk)
             let end = ContinuousClock.now + .seconds(timeout)
+            if json.json == false, isatty(STDERR_FILENO) == 1 {
+                note("asked the writer; waiting for its answer")
+            }
             while ContinuousClock.now < end, !interrupts.wasInterrupted {
                 if let answer = try request.answer() {
                     if let error = answer.error { throw StoreError.database(error) }

@@ -122,4 +122,11 @@ struct StatusLook {
     var tables: TableSizes?
     /// Since the look before.
     var rates: StoreRates?
+
+    /// What cannot be read in the file that is damaged first.
+    var lost: [ClosedRange<UInt64>] {
+        guard let damage = summary.store.damage else { return [] }
+        let found = (try? StoredFile(damage.path))?.findings.compactMap(\.lost) ?? []
+        return found.isEmpty ? [damage.lost].compactMap(\.self) : found
+    }
 }

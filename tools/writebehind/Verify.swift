@@ -10,13 +10,13 @@ struct Verify: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract:
             "Check the log and the snapshots; with --database, prove that it agrees with them.",
-        usage: "writebehind verify [<options>] <store>",
+        usage: "writebehind verify [<options>] <store or file>",
         discussion: """
             Reads every byte of the log and the snapshots: checksums, the chain that
             runs through all records, sequences without a gap, footers; that records fit
             their tables, and that the rows can be told from them. With --database,
             snapshot and log are folded up to the database's watermark and every row is
-            compared; rows in quarantine are left out.
+            compared; rows in quarantine are left out. One file is checked by itself.
 
             Ends with 0 when all is good, 3 with warnings, 4 when the log's end is torn,
             5 when something is damaged or a row differs, 1 when a file cannot be read.
@@ -27,7 +27,7 @@ struct Verify: ParsableCommand {
               writebehind verify airport --database --json | jq '.differences[]'
             """)
 
-    @OptionGroup var store: StoreArgument
+    @OptionGroup var store: StoreOrFileArgument
     @Flag(help: "Compare every table with the database at its watermark.")
     var database = false
     @Option(
@@ -44,6 +44,7 @@ struct Verify: ParsableCommand {
     }
 
     func run() throws {
+        if let file = try store.file() { return try verify(file) }
         let inspection = try store.inspect()
         var report = VerifyReport(isJSON: json.json, limit: limit)
         do {
@@ -53,6 +54,19 @@ struct Verify: ParsableCommand {
             throw error
         }
         report.finish()
+        try report.status.check()
+    }
+
+    private func verify(_ file: StoredFile) throws {
+        if database { throw ValidationError("--database goes with a store, not with one file.") }
+        let report = FileReport(file: file, clock: Clock(isUTC: true))
+        var output = Output()
+        if json.json {
+            output.line(report.verificationJSON.text)
+        } else {
+            for line in report.verification() { output.line(line) }
+        }
+        output.flush()
         try report.status.check()
     }
 

@@ -1,4 +1,4 @@
-// The header of a segment or snapshot: 128 bytes, one zstd skippable frame.
+// The header of a segment, a snapshot or a cut-off end: 128 bytes, one zstd skippable frame.
 //
 //      0   4   8   12     16    32    40    48     56       64     72    76    80    84     88    96
 //      +---+---+---+------+-----+-----+-----+------+--------+------+-----+-----+-----+------+-----+----+
@@ -8,7 +8,7 @@
 //
 //      M      u32  0x184D2A57, the magic of a zstd skippable frame: zstd steps over the header
 //      L      u32  120, the length of what follows
-//      tag    u32  "WBS1" segment, "WBN1" snapshot
+//      tag    u32  "WBS1" segment, "WBN1" snapshot, "WBT1" what recovery cut off a segment
 //      check  u32  low half of XXH3-64, unseeded, of bytes [0,12) and [16,128)
 //      store  16   the store's UUID: a foreign file is recognised
 //      salt   u64  random per file; seeds every other checksum in it, so that stale or foreign bytes
@@ -37,6 +37,7 @@ package struct SegmentHeader: Equatable, Sendable {
     package enum Kind: UInt32, Sendable {
         case segment = 0x3153_4257  // "WBS1"
         case snapshot = 0x314E_4257  // "WBN1"
+        case cutOff = 0x3154_4257  // "WBT1"
     }
 
     package var kind: Kind

@@ -107,6 +107,14 @@ package struct StagingHeader: Equatable, Sendable {
         guard epoch < .max else { throw .outOfRange(field: "epoch") }
     }
 
+    /// Whether a file begins as a staging file does, or its copy of the header does.
+    package static func isOne(_ path: String, on disk: any Disk) throws(SystemError) -> Bool {
+        let bytes = try disk.open(path, .read).bytes(byteCount)
+        return [0, pageByteCount].contains {
+            bytes.count >= $0 + 4 && bytes.span.integer(UInt32.self, at: $0) == magic
+        }
+    }
+
     /// The header page and its copy.
     func encoded() -> [UInt8] {
         var page: [UInt8] = []

@@ -61,7 +61,11 @@ struct Repair {
 
     private mutating func keepWhatIsCutOff() throws(LogError) {
         if let last = judge.last, last.end < last.fileByteCount {
+            // With a header, so that it can be read by itself: checksums are seeded with the segment's salt.
+            var header = last.segment.header
+            (header.kind, header.base, header.chain) = (.cutOff, last.nextSequence, last.chain)
             try keep("segment-tail") { (write) throws(LogError) in
+                try write(header.encoded())
                 var offset = last.end
                 while offset < last.fileByteCount {
                     let bytes = try last.segment.read(1 << 20, at: offset)
@@ -72,9 +76,10 @@ struct Repair {
             }
         }
         if let staging = judge.staging, !judge.strays.isEmpty {
-            let strays = judge.strays
+            let slots = staging.slots(holding: judge.strays)
             try keep("staging-frames") { (write) throws(LogError) in
-                for stray in strays { try write(staging.copy(of: stray)) }
+                try write(staging.header(ofCopyWith: slots.count))
+                for slot in slots { try write(staging.copy(ofSlot: slot)) }
             }
         }
         if let stillborn = judge.stillborn { try keepFile(stillborn.path, as: "segment-header") }

@@ -63,7 +63,7 @@ struct SnapshotOpening {
         }
     }
 
-    private static func preamble(_ raw: [UInt8]) -> Preamble? {
+    static func preamble(_ raw: [UInt8]) -> Preamble? {
         do throws(MalformedRecord) {
             var reader = ByteReader(0..<raw.count)
             let record = try reader.record(raw.span)

@@ -50,10 +50,16 @@
     }
 
     static func read(_ environment: LogEnvironment) throws(LogError) -> Content {
-        let path = environment.layout.staging
-        return try onDisk { () throws(SystemError) in
-            guard try environment.disk.exists(path) else { return .absent }
-            let file = try environment.disk.open(path, .read)
+        try read(environment.layout.staging, on: environment.disk, of: environment.storeID)
+    }
+
+    /// - Parameter store: the store that it must be of; nil for any.
+    static func read(
+        _ path: String, on disk: any Disk, of store: StoreID?
+    ) throws(LogError) -> Content {
+        try onDisk { () throws(SystemError) in
+            guard try disk.exists(path) else { return .absent }
+            let file = try disk.open(path, .read)
             let head = try file.bytes(StagingHeader.byteCount)
             let header: StagingHeader
             do throws(FormatFault) {
@@ -61,7 +67,7 @@
             } catch {
                 return .unusable(error)
             }
-            guard header.storeID == environment.storeID else {
+            guard store == nil || header.storeID == store else {
                 return .unusable(.outOfRange(field: "store UUID"))
             }
             // It was written to its full length before it got its name.
@@ -117,15 +123,25 @@
         }
     }
 
-    /// A copy of a frame's bytes.
-    func copy(of found: Found) -> [UInt8] {
-        guard
-            let slot = slots.first(where: {
-                (0..<header.framesEnd).contains(found.offset - $0.offset)
-            })
-        else { return [] }
-        let start = found.offset - slot.offset
-        let end = unsafe min(slot.bytes.count, start + found.frame.byteCount)
-        return unsafe Array(slot.bytes[start..<end])
+    /// The slots that hold these frames, in the order of their use.
+    func slots(holding frames: [Found]) -> [Int] {
+        slots.indices.filter { index in
+            let start = slots[index].offset
+            return frames.contains { (start..<start + header.slotSize).contains($0.offset) }
+        }
+    }
+
+    /// The header of a file with copies of so many slots, and of nothing else.
+    func header(ofCopyWith slotCount: Int) -> [UInt8] {
+        StagingHeader(
+            storeID: header.storeID, salt: header.salt, slotSize: header.slotSize,
+            slotCount: slotCount, epoch: header.epoch
+        ).encoded()
+    }
+
+    /// A copy of a slot's bytes.
+    func copy(ofSlot index: Int) -> [UInt8] {
+        let slot = slots[index]
+        return unsafe Array(slot.bytes) + slot.header.encoded(salt: header.salt)
     }
 }

@@ -85,6 +85,13 @@ package enum Evidence: Equatable, Sendable {
     case endUnknown(bufferByteCount: Int)
 }
 
+extension Evidence {
+    /// Whether database or snapshots alone say so.
+    package var isByWitness: Bool {
+        if case .appliedBy = self { true } else { false }
+    }
+}
+
 extension Corruption: CustomStringConvertible {
     package var description: String {
         if case .endUnknown = evidence {

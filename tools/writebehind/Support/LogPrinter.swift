@@ -1,11 +1,11 @@
 import EventLog
 import Foundation
 import WriteBehind
+import WriteBehindCore
 import WriteBehindInspection
 
 /// Prints the records that a filter admits, in either direction, as they are found.
 struct LogPrinter {
-    private let store: StoreInspection
     private let filter: RecordFilter
     private var text: RecordText
     private var output = Output()
@@ -13,6 +13,8 @@ struct LogPrinter {
     private var isPast = false
     /// How many records were printed.
     private(set) var count = 0
+    /// Damage that reading met.
+    private(set) var damage: Corruption?
     /// The last sequence that was looked at: one read from staging comes again, from a segment,
     /// when a writer has taken it.
     private var seen: UInt64 = 0
@@ -22,15 +24,17 @@ struct LogPrinter {
     /// The old values of the column whose changes are wanted.
     private var follower: ColumnFollower?
 
+    /// - Parameters:
+    ///   - last: the last sequence that may be printed, for the width of its column.
+    ///   - durable: the last sequence that survives power loss.
     init(
-        _ store: StoreInspection, filter: RecordFilter, form: RecordText.Form, clock: Clock,
-        limit: Int?
-    ) throws {
-        self.store = store
+        _ filter: RecordFilter, form: RecordText.Form, clock: Clock, limit: Int?, last: UInt64,
+        durable: UInt64
+    ) {
         self.filter = filter
-        text = RecordText(form, clock: clock, last: store.end)
+        text = RecordText(form, clock: clock, last: last)
         rest = limit ?? .max
-        durable = store.durable
+        self.durable = durable
         matcher = RecordMatcher(filter, Catalog())
         if form == .csv { output.line(RecordText.csvHeader(filter)) }
     }
@@ -67,14 +71,24 @@ struct LogPrinter {
         return !matcher.admits(record) || show(record, catalog, change)
     }
 
-    mutating func printForward(from start: UInt64, follow: Bool) throws {
+    mutating func printForward(
+        _ store: StoreInspection, from start: UInt64, follow: Bool
+    ) throws {
         guard rest > 0 else { return }
         follower = try ColumnFollower(
             filter, store.environment, first: store.first, wanted: start)
         let start = min(start, follower?.start ?? start)
         seen = start - 1
         let walk = try LogWalk(store.environment, from: start)
-        guard try read(walk, through: store.readable) else { return }
+        damage = store.damage
+        do {
+            guard try read(walk, through: store.readable) else { return }
+        } catch LogError.corrupt(let found) where !store.isLive {
+            damage = found
+        }
+        if let damage {
+            return try printBehindDamage(of: store, after: max(start, damage.firstLost) - 1)
+        }
         let known = try store.catalog()
         matcher = RecordMatcher(filter, try store.fullCatalog())
         guard try store.forEachStagedRecord(known, { try takeForward($0, $1) }) else { return }
@@ -84,6 +98,63 @@ struct LogPrinter {
             Thread.sleep(forTimeInterval: 0.1)
             durable = try Self.durable(store.environment)
             guard try read(walk, through: durable) else { return }
+        }
+    }
+
+    // MARK: damage
+
+    private mutating func printBehindDamage(
+        of store: StoreInspection, after sequence: UInt64
+    ) throws {
+        let log = try SalvagedLog(store)
+        let catalog = try log.catalog(store)
+        matcher = RecordMatcher(filter, catalog)
+        // What segments hold behind the damage had been synced.
+        durable = max(durable, log.segments.map { $0.nextSequence - 1 }.max() ?? 0)
+        var goesOn = true
+        try log.forEachCommit(after: sequence) { commit, payload in
+            goesOn =
+                try goesOn
+                && forEachRecord(of: commit, in: payload.span) { try takeForward($0, catalog) }
+        } lost: { range in
+            guard goesOn else { return }
+            follower?.forget()
+            var finding =
+                log.finding(of: range)
+                ?? Finding(
+                    severity: .corrupt, path: store.layout.log, offset: nil, lost: range,
+                    reason: "no file holds what had been durable")
+            finding.lost = range
+            show(finding)
+        }
+    }
+
+    /// A line where records are missing.
+    private mutating func show(_ finding: Finding) {
+        guard rest > 0 else { return }
+        if let lost = finding.lost {
+            if let through = filter.through, lost.lowerBound > through { return }
+            if let from = filter.from, lost.upperBound < from { return }
+        }
+        if let line = text.line(finding) {
+            output.line(line)
+        } else {
+            note("error: \(VerifyReport.text(finding))")
+        }
+    }
+
+    /// Prints the records of one file.
+    mutating func print(_ file: StoredFile) throws {
+        guard rest > 0 else { return }
+        var known = -1
+        try file.read { record, catalog in
+            // The tables only grow.
+            let size = catalog.tables.reduce(0) { $0 + 1 + $1.schema.columns.count }
+            if size != known { (matcher, known) = (RecordMatcher(filter, catalog), size) }
+            return !matcher.admits(record) || show(record, catalog)
+        } damage: { finding in
+            show(finding)
+            return rest > 0
         }
     }
 
@@ -108,7 +179,7 @@ struct LogPrinter {
         try LogInspection.published(environment) ?? LogSeek(environment).lastSequence()
     }
 
-    mutating func printBackward() throws {
+    mutating func printBackward(_ store: StoreInspection) throws {
         guard rest > 0 else { return }
         var staged: [(LoggedRecord, Catalog)] = []
         try store.forEachStagedRecord(try store.catalog()) {

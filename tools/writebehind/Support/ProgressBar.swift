@@ -76,7 +76,8 @@ final class ProgressBar: Sendable {
         let rate = seconds > 0 ? Double(done) / seconds : 0
         switch form {
         case .bar:
-            write("\r\u{1B}[K\(what) \(share(done))\(amount(rate))/s\(left(done, rate))")
+            let speed = done > 0 ? "\(amount(rate))/s\(left(done, rate))" : ""
+            write("\r\u{1B}[K\(what) \(share(done))\(speed)")
         case .json:
             write(
                 JSON.object([

@@ -35,6 +35,16 @@ struct RecordText {
         }
     }
 
+    /// Where records are missing; nil where the form has no place for it.
+    func line(_ finding: Finding) -> String? {
+        switch form {
+        case .text: ("-- " + VerifyReport.text(finding)).red
+        case .json:
+            JSON.object([("v", .number(1)), ("damage", VerifyReport.json(finding))]).text
+        case .csv: nil
+        }
+    }
+
     // MARK: for people
 
     /// `#1042 12:01:05.123 flight[123] patch departure="10:15"`

@@ -40,7 +40,7 @@ struct RecoverReport {
         for row in differing { item("  \(row)") }
         head("lost")
         if plan.lost.isEmpty { item("nothing that had been durable") }
-        for range in plan.lost { item("#\(range.lowerBound) to #\(range.upperBound)".red) }
+        for range in plan.lost { item(VerifyReport.stretch(range).red) }
         head(plan.isNeeded ? "to do" : "nothing to do")
         if plan.isRepairable {
             for step in plan.steps { item(text(step)) }
@@ -180,8 +180,7 @@ struct RecoverReport {
 
     private static func losses(_ result: Salvage.Result) -> [String] {
         var lines = result.lost.map { range in
-            "#\(range.lowerBound) to #\(range.upperBound), "
-                + WriteBehindText.counted(range.count, "record")
+            VerifyReport.stretch(range)
                 + (result.knowsRows(of: range) ? "; the rows are right, by the database" : "")
         }
         lines += result.unreadable.map { "all of \(RowName.path($0)), whose header is damaged" }

@@ -42,7 +42,7 @@ struct SegmentReport {
             for segment in shown {
                 lines.append(title(segment))
                 lines += blockTable(segment).lines
-                if let fault = segment.fault {
+                for fault in segment.faults {
                     lines.append("offset \(fault.offset): \(fault.reason)".red)
                 }
                 lines.append("")
@@ -91,7 +91,7 @@ struct SegmentReport {
         if segment.isSealed { return "sealed" }
         guard segment.base == segments.last?.base else { return "not sealed".red }
         if case .live = store.state { return "active".green }
-        return segment.fault == nil ? "not sealed".yellow : "torn".yellow
+        return segment.faults.isEmpty ? "not sealed".yellow : "torn".yellow
     }
 
     private func title(_ segment: SegmentHeaders) -> String {
@@ -108,7 +108,7 @@ struct SegmentReport {
             table.append([
                 "\(offset)", "\(header.firstSequence)", "\(header.nextSequence - 1)",
                 "\(header.rawLength)", "\(header.packedLength)",
-                header.synced.map { "\($0)" } ?? "?", time(header), holds(header),
+                header.synced.map { "\($0)" } ?? "?", time(header), Self.holds(header),
             ])
         }
         return table
@@ -118,7 +118,7 @@ struct SegmentReport {
         header.firstSequence <= range.upperBound && header.nextSequence > range.lowerBound
     }
 
-    private func holds(_ header: BlockHeader) -> String {
+    static func holds(_ header: BlockHeader) -> String {
         var words: [String] = []
         if header.flags.contains(.preamble) { words.append("schemas") }
         if header.flags.contains(.define) { words.append("define") }
@@ -170,10 +170,11 @@ struct SegmentReport {
                 }
             ),
             (
-                "fault",
-                .optional(segment.fault) {
-                    .object([("offset", .number($0.offset)), ("reason", .string($0.reason))])
-                }
+                "faults",
+                .array(
+                    segment.faults.map {
+                        .object([("offset", .number($0.offset)), ("reason", .string($0.reason))])
+                    })
             ),
         ]
         if blocks {
@@ -189,7 +190,7 @@ struct SegmentReport {
             ("last", .number(block.nextSequence - 1)), ("raw", .number(block.rawLength)),
             ("packed", .number(block.packedLength)),
             ("synced", .optional(block.synced) { .number($0) }),
-            ("time", .time(block.time / 1000)), ("holds", .string(holds(block))),
+            ("time", .time(block.time / 1000)), ("holds", .string(Self.holds(block))),
         ])
     }
 }

@@ -29,6 +29,7 @@ enum StatusReport {
         rows.append(("snapshots", snapshots(summary)))
         rows.append(("quarantine", quarantine(summary)))
         if let room = summary.room { rows.append(("room", text(room))) }
+        for range in look.lost { rows.append(("lost", VerifyReport.stretch(range).red)) }
         if let error = lastError(summary) {
             rows.append(("last error", escapingControls(error).red))
         }
@@ -262,6 +263,10 @@ enum StatusReport {
                 .optional(summary.room) {
                     .object([("free", .number($0.free)), ("total", .number($0.total))])
                 }
+            ),
+            (
+                "lost",
+                .array(look.lost.map { .array([.number($0.lowerBound), .number($0.upperBound)]) })
             ),
             ("databaseFault", .optional(look.database?.fault) { .string($0) }),
             ("tables", .optional(look.tables, tables)), ("checksumsChecked", .bool(false)),

@@ -10,6 +10,20 @@ struct StoreArgument: ParsableArguments {
     func inspect() throws -> StoreInspection { try StoreInspection(path: store) }
 }
 
+/// The store that a command looks at, or one of its files.
+struct StoreOrFileArgument: ParsableArguments {
+    @Argument(
+        help:
+            "The store's directory, or one file: a segment, a snapshot, staging, what was cut off.",
+        completion: .file())
+    var store: String
+
+    func inspect() throws -> StoreInspection { try StoreInspection(path: store) }
+
+    /// nil for a directory.
+    func file() throws -> StoredFile? { try StoredFile(store) }
+}
+
 /// `--json`, wherever there is output.
 struct JSONOption: ParsableArguments {
     @Flag(name: .long, help: "Print JSON instead of text.")

@@ -66,13 +66,28 @@ struct VerifyReport {
         if let offset = finding.offset { text += " at offset \(offset)" }
         text += ": \(finding.reason)"
         if let lost = finding.lost {
-            text +=
-                lost.count == 1
-                ? "; #\(lost.lowerBound) is lost"
-                : "; #\(lost.lowerBound) to #\(lost.upperBound) are lost"
+            text += "; \(losses(lost))"
         }
         if let evidence = finding.evidence { text += " (\(evidence))" }
         return text
+    }
+
+    /// `#12 is lost`, `#12 to #19 are lost, 8 records`
+    static func losses(_ lost: ClosedRange<UInt64>) -> String {
+        lost.lowerBound == lost.upperBound
+            ? "#\(lost.lowerBound) is lost"
+            : "#\(lost.lowerBound) to #\(lost.upperBound) are lost, \(records(lost))"
+    }
+
+    /// `#12 to #19, 8 records`
+    static func stretch(_ lost: ClosedRange<UInt64>) -> String {
+        lost.lowerBound == lost.upperBound
+            ? "#\(lost.lowerBound), 1 record"
+            : "#\(lost.lowerBound) to #\(lost.upperBound), \(records(lost))"
+    }
+
+    private static func records(_ lost: ClosedRange<UInt64>) -> String {
+        WriteBehindText.counted(Int(clamping: lost.upperBound - lost.lowerBound + 1), "record")
     }
 
     static func json(_ finding: Finding) -> JSON {

@@ -1,0 +1,220 @@
+package import EventLog
+import Foundation
+package import WriteBehindCore
+
+/// One file of a store, read by itself. Reading goes on behind damage.
+package struct StoredFile: Sendable {
+    package enum Kind: String, Sendable {
+        case segment
+        case snapshot
+        case staging
+        /// What recovery cut off a segment.
+        case cutOff = "cut-off end of a segment"
+    }
+
+    /// A block, or a commit of a staging file, or what is damaged.
+    package struct Part: Sendable {
+        package enum Content: Sendable {
+            case block(BlockHeader)
+            case commit(LogInspection.StagedCommit)
+            case damage(Finding)
+        }
+
+        package var offset: Int
+        package var content: Content
+    }
+
+    package let path: String
+    package let kind: Kind
+    package let storeID: StoreID
+    package let byteCount: Int
+    /// In the order of the file.
+    package let parts: [Part]
+    /// The last sequence that survives power loss; what follows may not. All that a segment holds does.
+    package let durable: UInt64
+    /// Of a snapshot: the sequence that it stands for.
+    private let snapshotSequence: UInt64
+    private let disk: any Disk
+
+    /// nil for a directory, and for a path where nothing is.
+    ///
+    /// - Throws: ``LogError`` if the header is no good; ``NoStoredFile`` for a file of another kind.
+    package init?(_ path: String, on disk: any Disk = PosixDisk()) throws {
+        let attributes = try? FileManager.default.attributesOfItem(atPath: path)
+        guard attributes?[.type] as? FileAttributeType == .typeRegular else { return nil }
+        self.path = path
+        self.disk = disk
+        byteCount = try disk.open(path, .read).byteCount()
+        switch try SegmentReader.open(path, on: disk) {
+        case .opened(let file):
+            (storeID, snapshotSequence) = (file.header.storeID, file.header.base)
+            let (blocks, findings) = try Self.read(file)
+            switch file.header.kind {
+            case .segment: (kind, durable) = (.segment, .max)
+            case .snapshot: (kind, durable) = (.snapshot, .max)
+            case .cutOff: (kind, durable) = (.cutOff, 0)
+            }
+            parts = Self.inOrder(
+                blocks.map { Part(offset: $0.offset, content: .block($0.header)) }, findings)
+        case .badHeader(.unknownMagic, _):
+            guard try StagingHeader.isOne(path, on: disk) else { throw NoStoredFile(path: path) }
+            let staging = try StagedFile(path, on: disk)
+            snapshotSequence = 0
+            (kind, storeID, durable) = (.staging, staging.header.storeID, staging.published ?? 0)
+            parts = Self.inOrder(
+                staging.commits.map { Part(offset: $0.offset, content: .commit($0.commit)) },
+                staging.findings)
+        case .badHeader(let fault, _):
+            if fault.isNewer { throw LogError.unsupported(path: path, fault) }
+            throw NoStoredFile(path: path, reason: "\(fault)")
+        }
+    }
+
+    private static func read(
+        _ file: SegmentReader
+    ) throws -> (blocks: [(header: BlockHeader, offset: Int)], findings: [Finding]) {
+        if file.header.kind == .snapshot {
+            let scan = try SnapshotScan(file)
+            return (scan.blocks, scan.findings)
+        }
+        let check = try SegmentCheck(file)
+        return (check.good, check.findings)
+    }
+
+    private static func inOrder(_ parts: [Part], _ findings: [Finding]) -> [Part] {
+        let damage = findings.map { Part(offset: $0.offset ?? 0, content: .damage($0)) }
+        return (parts + damage).sorted { $0.offset < $1.offset }
+    }
+
+    /// The store's UUID, as `status` prints it.
+    package var uuid: String {
+        StoreIdentity(storeID: storeID, created: 0).uuid.uuidString.lowercased()
+    }
+
+    package var findings: [Finding] {
+        parts.compactMap { if case .damage(let finding) = $0.content { finding } else { nil } }
+    }
+
+    /// The last sequence in it.
+    package var last: UInt64 {
+        switch parts.last(where: { if case .damage = $0.content { false } else { true } })?.content
+        {
+        case .block(let block): kind == .snapshot ? snapshotSequence : block.nextSequence - 1
+        case .commit(let staged): staged.commit.lastSequence
+        case .damage, nil: 0
+        }
+    }
+
+    package var recordCount: UInt64 {
+        parts.reduce(0) { sum, part in
+            switch part.content {
+            case .block(let block): sum + UInt64(block.count)
+            case .commit(let commit): sum + UInt64(commit.count)
+            case .damage: sum
+            }
+        }
+    }
+}
+
+/// A file that is none of a store's, or has lost its header.
+package struct NoStoredFile: Error, CustomStringConvertible {
+    package var path: String
+    package var reason: String?
+
+    package var description: String {
+        "\(RowName.path(path)) is no segment, snapshot or staging file"
+            + (reason.map { ": \($0)" } ?? "")
+    }
+}
+
+extension StoredFile {
+    /// The tables that the store knows in whose directory the file lies. A file without schemas needs them.
+    private func tablesAround() -> Catalog {
+        let directory = StoreLayout.directory(of: path)
+        for root in [directory, StoreLayout.directory(of: directory)] {
+            guard let store = try? StoreInspection(path: root, disk: disk),
+                store.identity.storeID == storeID, let catalog = try? store.fullCatalog()
+            else { continue }
+            return catalog
+        }
+        return Catalog()
+    }
+
+    /// Calls back for the records in the order of the file, with the tables that are known there, and for damage
+    /// where it lies, until a callback says to stop.
+    package func read(
+        _ body: (LoggedRecord, Catalog) throws -> Bool, damage: (Finding) throws -> Bool
+    ) throws {
+        var reading = Reading(catalog: tablesAround())
+        if case .opened(let file) = try SegmentReader.open(path, on: disk) { reading.file = file }
+        for part in parts {
+            let goesOn =
+                switch part.content {
+                case .damage(let finding): try damage(finding)
+                case .commit(let staged):
+                    try reading.records(staged.commit, staged.records.span, body)
+                case .block(let block):
+                    try kind == .snapshot
+                        ? reading.rows(block, at: part.offset, body)
+                        : reading.records(block, at: part.offset, body)
+                }
+            guard goesOn else { return }
+        }
+    }
+
+    private struct Reading {
+        var catalog: Catalog
+        var file: SegmentReader?
+        var loader = BlockLoader()
+
+        mutating func records(
+            _ block: BlockHeader, at offset: Int, _ body: (LoggedRecord, Catalog) throws -> Bool
+        ) throws -> Bool {
+            guard let file,
+                try loader.load(block, at: offset, of: file, chainBefore: nil) == nil
+            else { return true }
+            let payload = loader.payload
+            try catalog.note(block, payload.span)
+            var commits = try CommitCursor(block, payload.span)
+            while let commit = try commits.next(payload.span) {
+                guard try records(commit, payload.span, body) else { return false }
+            }
+            return true
+        }
+
+        mutating func records(
+            _ commit: Commit, _ payload: Span<UInt8>,
+            _ body: (LoggedRecord, Catalog) throws -> Bool
+        ) throws -> Bool {
+            try forEachRecord(of: commit, in: payload) { record in
+                // A table that does not follow on those that are known stays unknown.
+                if record.operation == .define {
+                    try? catalog.apply(define: record.table, body: record.body.span)
+                }
+                return try body(record, catalog)
+            }
+        }
+
+        mutating func rows(
+            _ block: BlockHeader, at offset: Int, _ body: (LoggedRecord, Catalog) throws -> Bool
+        ) throws -> Bool {
+            guard let file else { return true }
+            let scan = SnapshotScan(rowsOf: file)
+            if block.flags.contains(.preamble) {
+                guard let preamble = try scan.schemas(block, at: offset) else { return true }
+                catalog = try Catalog(defineRecords: preamble.records.span)
+                return true
+            }
+            var rows: [LoggedRecord] = []
+            _ = try scan.forEachRow(of: block, at: offset) { row, key, body in
+                rows.append(
+                    LoggedRecord(
+                        sequence: row.sequence, time: row.time, commit: row.sequence,
+                        commitCount: 1, operation: row.operation, table: row.table, key: key,
+                        body: body, byteCount: key.count + body.count))
+            }
+            for row in rows where try !body(row, catalog) { return false }
+            return true
+        }
+    }
+}
