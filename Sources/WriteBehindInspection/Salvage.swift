@@ -45,6 +45,8 @@ package final class Salvage {
         package var table: String
         package var changes: UInt64
         package var rows: UInt64
+        /// Whether the database says what the rows are after these changes.
+        package var rowsAreKnown: Bool
     }
 
     package enum DatabaseUse: Sendable, Equatable {
@@ -104,12 +106,19 @@ package final class Salvage {
             }
             try putRight()
         }
+        giveUpOrphans(rowsAreKnown: false)
+    }
+
+    /// Notes the changes that were left out so far.
+    private func giveUpOrphans(rowsAreKnown: Bool) {
         for (table, lost) in orphans.sorted(by: { $0.key < $1.key }) {
             result.orphans.append(
                 Orphans(
                     table: tables.definitions[table]?.schema.name ?? "\(table)",
-                    changes: lost.changes, rows: UInt64(lost.keys.count)))
+                    changes: lost.changes, rows: UInt64(lost.keys.count),
+                    rowsAreKnown: rowsAreKnown))
         }
+        orphans = [:]
     }
 
     // MARK: tables
@@ -246,6 +255,6 @@ package final class Salvage {
         database = nil
         try putRightByDatabase()
         // What was missing of rows before, the database had.
-        if case .used = result.database { orphans = [:] }
+        if case .used = result.database { giveUpOrphans(rowsAreKnown: true) }
     }
 }

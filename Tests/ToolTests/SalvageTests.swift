@@ -78,6 +78,25 @@ import WriteBehind
         #expect(try rows(target.path) == contents)
     }
 
+    /// Their rows are right, but what they were in between is not in the new log.
+    @Test func changesThatTheDatabaseMakesUpForAreListed() async throws {
+        let fixture = try await Fixture.closed()
+        let store = try fixture.open()
+        for delay in 1...3 {
+            try await store.table(Flight.self).update(5) { $0.delay = 50 + delay }
+        }
+        try await fixture.close()
+        let contents = try rows(fixture.path)
+        try fixture.flip(byte: 250, of: fixture.segments[0])
+        let (target, result) = try salvage(fixture)
+        #expect(result.status == 3)
+        #expect(
+            result.output.contains(
+                "3 changes of 1 row of flight, whose earlier versions are lost; the rows are right"),
+            "\(result.output)")
+        #expect(try rows(target.path) == contents)
+    }
+
     @Test func whatNothingHoldsIsCountedByTableAndRows() async throws {
         let fixture = try await Fixture.closed()
         let old = fixture.path + "/database.old"

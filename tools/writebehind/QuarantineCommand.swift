@@ -208,7 +208,7 @@ struct QuarantineCommand: ParsableCommand {
             let interrupts = Interrupts()
             let request = try RetryRequest(inspection.layout, on: inspection.environment.disk)
             let end = ContinuousClock.now + .seconds(timeout)
-            if json.json == false, isatty(STDERR_FILENO) == 1 {
+            if !json.json, isatty(STDERR_FILENO) == 1 {
                 note("asked the writer; waiting for its answer")
             }
             while ContinuousClock.now < end, !interrupts.wasInterrupted {

@@ -70,7 +70,7 @@ struct RecoverReport {
 
     private func database(_ plan: RecoveryPlan) -> String {
         if let fault = plan.database.fault {
-            return plan.database.reasonToReplace == nil
+            return plan.database.reasonToReplace == nil || !plan.isRepairable
                 ? "the database: \(WriteBehindText.message(fault))"
                 : "the database cannot serve: \(WriteBehindText.message(fault))"
         }
@@ -190,6 +190,7 @@ struct RecoverReport {
                 "\(WriteBehindText.counted(Int($0.changes), "change")) of "
                     + "\(WriteBehindText.counted(Int($0.rows), "row")) of \(plain($0.table)), "
                     + "whose earlier versions are lost"
+                    + ($0.rowsAreKnown ? "; the rows are right, by the database" : "")
             }
     }
 
@@ -208,7 +209,7 @@ struct RecoverReport {
     private static func json(_ orphans: Salvage.Orphans) -> JSON {
         .object([
             ("table", .string(orphans.table)), ("changes", .number(orphans.changes)),
-            ("rows", .number(orphans.rows)),
+            ("rows", .number(orphans.rows)), ("rowsAreKnown", .bool(orphans.rowsAreKnown)),
         ])
     }
 

@@ -162,7 +162,9 @@ enum StatusReport {
         let summary = look.summary
         if let fault = look.database?.fault {
             let text = WriteBehindText.message(fault)
-            return look.database?.reasonToReplace == nil ? text.yellow : "cannot serve: \(text)".red
+            // A damaged log is no judge of it.
+            let canStay = look.database?.reasonToReplace == nil || summary.store.damage != nil
+            return canStay ? text.yellow : "cannot serve: \(text)".red
         }
         switch summary.store.database.state {
         case .missing: return "none yet"
