@@ -32,6 +32,8 @@ public final class Store: Sendable {
     private let closing = WaitList(reached: 0)
 
     package var engine: Engine { store.engine }
+    package var followers: Followers { store.followers }
+    package var secondaries: [SecondaryDatabase] { store.secondaries }
 
     /// The process may change its working directory, and files are opened as long as the store is.
     package static func absolute(_ path: String) throws(StoreError) -> String {
@@ -290,18 +292,31 @@ public final class Store: Sendable {
     private func closeBlocking(_ deadline: Duration) throws -> CloseReport {
         let isWritable = store.damage == nil
         // The flusher after those that write: they may wait for room that it makes.
-        for worker in workers.reversed() where worker.name != "materializer" { worker.stop() }
+        for worker in workers.reversed() where !worker.name.hasPrefix("materializer") {
+            worker.stop()
+        }
         let end = engine.time.monotonicNanoseconds() + deadline.nanoseconds
         defer { release(at: end) }
         if isWritable { try engine.closeLog() }
-        while isWritable, engine.inDatabase < engine.log.durable,
-            engine.time.monotonicNanoseconds() < end
-        {
+        while isWritable, isBehind, engine.time.monotonicNanoseconds() < end {
             store.materializer.request(engine.log.durable)
+            for secondary in store.secondaries {
+                secondary.materializer.request(engine.log.durable)
+            }
             Signal().wait(after: 0, nanoseconds: 2_000_000)
         }
         if isWritable, engine.configuration.snapshotAtClose { snapshotBlocking(until: end) }
         return report
+    }
+
+    /// Whether a database lacks something of the log. A secondary one that fails holds up nobody.
+    private var isBehind: Bool {
+        let durable = engine.log.durable
+        let failing = store.status.current.secondaryErrors
+        return engine.inDatabase < durable
+            || store.secondaries.contains {
+                $0.materializer.watermark.sequence < durable && failing[$0.name] == nil
+            }
     }
 
     /// Makes a snapshot of everything, if there is time.
@@ -328,6 +343,7 @@ public final class Store: Sendable {
                 "the database did not close cleanly; nothing is lost",
                 metadata: ["cause": "\(error)"])
         }
+        for secondary in store.secondaries { secondary.close() }
         store.unlock()
         closing.advance(to: 1)
     }

@@ -28,7 +28,7 @@ extension Store {
             Worker("flusher", signal: work, polling: 50_000, startThread: startThread) {
                 let before = store.engine.log.durable
                 let next = flusher.step()
-                if store.engine.log.durable > before { materializer.work.raise() }
+                if store.engine.log.durable > before { store.followers.logDidGrow() }
                 switch next {
                 case .stepAgain: return .stepAgain
                 case .wait(let nanoseconds): return .wait(nanoseconds: nanoseconds)
@@ -59,6 +59,20 @@ extension Store {
                 }
                 return .wait(nanoseconds: pause)
             },
-        ]
+        ] + store.secondaries.map { worker(for: $0, startThread) }
+    }
+    private static func worker(
+        for secondary: SecondaryDatabase, _ startThread: @escaping StartThread
+    ) -> Worker {
+        let materializer = secondary.materializer
+        return Worker(
+            "materializer of \(secondary.name)", signal: materializer.work,
+            startThread: startThread
+        ) {
+            switch materializer.step() {
+            case .stepAgain: return .stepAgain
+            case .wait(let nanoseconds): return .wait(nanoseconds: nanoseconds)
+            }
+        }
     }
 }

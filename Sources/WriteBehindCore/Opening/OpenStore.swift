@@ -12,6 +12,9 @@ package final class OpenStore: Sendable {
     package let engine: Engine
     package let materializer: Materializer
     package let snapshotter: Snapshotter
+    /// Everything that reads the log behind its writer; retention keeps the log for them.
+    package let followers: Followers
+    package let secondaries: [SecondaryDatabase]
     package let pins: Pins
     /// Everything that waits for surviving power loss, be it in staging alone.
     let synced: WaitList
@@ -43,6 +46,8 @@ package final class OpenStore: Sendable {
             synced = opening.synced
             materializer = opening.materializer
             snapshotter = opening.snapshotter
+            followers = opening.followers
+            secondaries = opening.secondaries
             expirer = Expirer(engine: engine)
             try opening.replay()
         } catch {

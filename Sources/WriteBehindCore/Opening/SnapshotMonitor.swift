@@ -57,7 +57,7 @@ final class SnapshotMonitor: Snapshotter.Observer {
 
 extension Snapshotter {
     convenience init(
-        engine: Engine, materializer: Materializer, status: Status, metrics: StoreMetrics
+        engine: Engine, followers: Followers, status: Status, metrics: StoreMetrics
     ) {
         let configuration = engine.configuration
         var limits = Limits(
@@ -71,15 +71,7 @@ extension Snapshotter {
         self.init(
             log: engine.log, limits: limits,
             observer: SnapshotMonitor(
-                status: status, metrics: metrics, logger: configuration.logger)
-        ) { checkpoint in
-            // In one: what leaves quarantine after a checkpoint may be there again after power loss.
-            try materializer.exclusively {
-                let watermark = try checkpoint ? engine.sink.checkpoint() : engine.sink.watermark()
-                let quarantine = engine.sink.quarantine
-                return quarantine.isEmpty
-                    ? watermark.sequence : min(watermark.sequence, quarantine.lowest - 1)
-            }
-        }
+                status: status, metrics: metrics, logger: configuration.logger),
+            needed: { [followers] in try followers.released(checkpoint: $0) })
     }
 }

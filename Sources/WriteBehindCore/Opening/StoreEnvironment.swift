@@ -15,6 +15,8 @@ package struct StoreEnvironment: Sendable {
     /// Moves a database out of the way.
     package var setAside:
         @Sendable (_ path: String, _ reason: String, _ disk: any Disk) throws(SinkError) -> Void
+    /// Databases beside the store's own, each of which follows the log by itself.
+    package var secondaries: [SecondaryDatabase.Place] = []
     /// How a write waits for room in staging.
     package var waitForRoom: @Sendable (Log, UInt64) -> Void = { $0.waitForRoom($1) }
     /// How the store's threads are started.

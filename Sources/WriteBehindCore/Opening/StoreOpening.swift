@@ -7,6 +7,8 @@ struct StoreOpening {
     let pins: Pins
     let materializer: Materializer
     let snapshotter: Snapshotter
+    let followers = Followers()
+    let secondaries: [SecondaryDatabase]
     /// Everything that waits for surviving power loss.
     let synced = WaitList(reached: 0)
     private let layout: StoreLayout
@@ -73,8 +75,31 @@ struct StoreOpening {
                 replacement: replacement),
             replacement: { [replacement] in try replacement.replace(after: $0) },
             alongside: environment.alongside)
+        followers.add(SinkFollower(materializer) { [engine] in engine.sink })
+        secondaries = try Self.open(
+            log.recovery.corruption == nil ? environment.secondaries : [], log, configuration,
+            status, alongside)
+        for secondary in secondaries { followers.add(secondary.follower) }
         snapshotter = Snapshotter(
-            engine: engine, materializer: materializer, status: status, metrics: metrics)
+            engine: engine, followers: followers, status: status, metrics: metrics)
+    }
+
+    private static func open(
+        _ places: [SecondaryDatabase.Place], _ log: Log, _ configuration: StoreConfiguration,
+        _ status: Status, _ alongside: @escaping Alongside
+    ) throws(StoreError) -> [SecondaryDatabase] {
+        var opened: [SecondaryDatabase] = []
+        do throws(StoreError) {
+            for place in places {
+                opened.append(
+                    try SecondaryDatabase(
+                        place, of: log, configuration, status, alongside: alongside))
+            }
+        } catch {
+            for secondary in opened { secondary.close() }
+            throw error
+        }
+        return opened
     }
 
     private static func openLog(

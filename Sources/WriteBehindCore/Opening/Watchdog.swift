@@ -139,6 +139,9 @@ package final class Watchdog: Sendable {
                 .degraded,
                 "the database refuses since \(age) s (\(state.sinkAttempts) tries): \(error)")
         }
+        for (name, error) in state.secondaryErrors.sorted(by: { $0.key < $1.key }) {
+            raise(.degraded, "the secondary database \(name) does not follow: \(error)")
+        }
         if let error = state.logError {
             raise(.degraded, "the log cannot be read (\(state.sinkAttempts) tries): \(error)")
         }

@@ -19,6 +19,8 @@ final class Status: Sendable {
         var snapshotError: String?
         /// What users had made of a database that was put aside, and could not be made again.
         var carryFailures: [CarryFailure] = []
+        /// Why secondary databases do not follow, by their names.
+        var secondaryErrors: [String: String] = [:]
         /// Why the store is read-only, if it is.
         var damage: String?
     }

@@ -1,0 +1,46 @@
+import EventLog
+
+/// Something that reads the log behind its writer: a database, or a reader alone.
+package protocol LogFollower: AnyObject, Sendable {
+    /// The last sequence up to which it needs nothing more from the log.
+    ///
+    /// - Parameter checkpoint: whether segments are about to be deleted, so that the answer must still be right after
+    ///   power loss.
+    func released(checkpoint: Bool) throws -> UInt64
+
+    /// More of the log can be read. Called by the flusher, which must not wait.
+    func logDidGrow()
+}
+
+/// The followers of one log.
+///
+/// Before it deletes a segment, retention asks here what they all are done with. So a new kind of follower adds itself
+/// and is reckoned with; nobody else needs to know of it.
+package final class Followers: Sendable {
+    private let members = Lock<[any LogFollower]>([])
+
+    package init() {}
+
+    package func add(_ follower: any LogFollower) {
+        members.withLock { $0.append(follower) }
+    }
+
+    /// What it has not read may be deleted from now on.
+    package func remove(_ follower: any LogFollower) {
+        members.withLock { $0.removeAll { $0 === follower } }
+    }
+
+    /// The last sequence that no follower needs from the log.
+    package func released(checkpoint: Bool) throws -> UInt64 {
+        // Not under the lock: a checkpoint waits for the disk.
+        var released = UInt64.max
+        for follower in members.withLock({ $0 }) {
+            released = min(released, try follower.released(checkpoint: checkpoint))
+        }
+        return released
+    }
+
+    package func logDidGrow() {
+        for follower in members.withLock({ $0 }) { follower.logDidGrow() }
+    }
+}
