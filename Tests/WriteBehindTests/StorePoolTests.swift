@@ -12,63 +12,53 @@ import WriteBehindSQLite
 /// what a store may wait for goes on only once that thread has run a task meanwhile: if it is the one that waits, it
 /// waits for itself.
 @Suite struct StorePoolTests {
-    /// Has processes that are started meanwhile get one thread in the pool.
-    private func withOneThread(_ body: () async -> Void) async {
-        setenv("LIBDISPATCH_COOPERATIVE_POOL_STRICT", "1", 1)
-        await body()
-        unsetenv("LIBDISPATCH_COOPERATIVE_POOL_STRICT")
-    }
-
     @Test func aStoreWhoseDiskNeedsThePoolDoesEverything() async {
-        await withOneThread {
-            await #expect(processExitsWith: .success) {
-                let disk = FailingDisk(PosixDisk(), before: Pool.letRun)
-                let life = try await StoreLife(.machine(.forTools, disk: disk))
-                try await life.write()
-                try await life.lookBack()
-                try await life.settle()
-                try await life.end()
-            }
+        await #expect(processExitsWith: .success) {
+            await Pool.narrow()
+            let disk = FailingDisk(PosixDisk(), before: Pool.letRun)
+            let life = try await StoreLife(.machine(.forTools, disk: disk))
+            try await life.write()
+            try await life.lookBack()
+            try await life.settle()
+            try await life.end()
         }
     }
 
     @Test func aStoreWhoseDatabaseNeedsThePoolDoesEverything() async {
-        await withOneThread {
-            await #expect(processExitsWith: .success) {
-                var environment = StoreEnvironment.machine(.forTools)
-                let failing = Failing()
-                failing.before = Pool.letRun
-                let openSink = environment.openSink
-                environment.openSink = { (path, store, origin, disk) throws(SinkError) in
-                    Pool.letRun()
-                    return FailingSink(try openSink(path, store, origin, disk), failing)
-                }
-                let life = try await StoreLife(environment)
-                try await life.write()
-                try await life.lookBack()
-                try await life.settle()
-                try await life.end()
+        await #expect(processExitsWith: .success) {
+            await Pool.narrow()
+            var environment = StoreEnvironment.machine(.forTools)
+            let failing = Failing()
+            failing.before = Pool.letRun
+            let openSink = environment.openSink
+            environment.openSink = { (path, store, origin, disk) throws(SinkError) in
+                Pool.letRun()
+                return FailingSink(try openSink(path, store, origin, disk), failing)
             }
+            let life = try await StoreLife(environment)
+            try await life.write()
+            try await life.lookBack()
+            try await life.settle()
+            try await life.end()
         }
     }
 
     /// Also while their database is lost and another takes its place.
     @Test(arguments: [2, 20])
     func usersQueriesThatDoNotEndHoldNobodyUp(count: Int) async {
-        await withOneThread {
-            await #expect(processExitsWith: .success) { [count] in
-                let life = try await StoreLife(.machine(.forTools))
-                try await life.write()
-                let queries = await EndlessQueries(life.store, count)
-                try await life.write()
-                try await life.lookBack()
-                try await life.settle()
-                for suffix in ["", "-wal", "-shm"] { unlink(life.directory.database + suffix) }
-                try await life.crowd()
-                try await life.settle()
-                try await life.end()
-                await queries.end()
-            }
+        await #expect(processExitsWith: .success) { [count] in
+            await Pool.narrow()
+            let life = try await StoreLife(.machine(.forTools))
+            try await life.write()
+            let queries = await EndlessQueries(life.store, count)
+            try await life.write()
+            try await life.lookBack()
+            try await life.settle()
+            for suffix in ["", "-wal", "-shm"] { unlink(life.directory.database + suffix) }
+            try await life.crowd()
+            try await life.settle()
+            try await life.end()
+            await queries.end()
         }
     }
 }
@@ -80,6 +70,25 @@ private func must(_ holds: Bool, _ what: @autoclosure () -> String = "", line: U
 
 /// Swift's pool of threads.
 private enum Pool {
+    /// Leaves one thread to the tasks that come: there are as many as processors, and all others wait from now on.
+    static func narrow() async {
+        let waiting = Locked(0)
+        let others = ProcessInfo.processInfo.activeProcessorCount - 1
+        for _ in 0..<others {
+            Task.detached {
+                waiting.withLock { $0 += 1 }
+                DispatchSemaphore(value: 0).wait()
+            }
+        }
+        must(await eventually { waiting.withLock { $0 } == others })
+        let hasRun = DispatchSemaphore(value: 0)
+        let isWide = await Task.detached {
+            Task.detached { hasRun.signal() }
+            return hasRun.wait(timeout: .now() + 0.2) == .success
+        }.value
+        must(!isWide, "two tasks run at once")
+    }
+
     /// Waits until it has run a task.
     @Sendable static func letRun() {
         let hasRun = DispatchSemaphore(value: 0)

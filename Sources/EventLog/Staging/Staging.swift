@@ -145,7 +145,8 @@ package final class Staging: Sendable {
             let first = state.nextSequence
             let offset = state.slots[index].end
             let synced = syncedSequence.load(ordering: .relaxed)
-            let time = isTick ? state.clock.time(of: self.time, at: time) : time
+            let isExact = isTick && state.clock.isExact(at: time)
+            let time = isExact ? self.time.wallMillisecondsNow() : time
             if time > state.lastTime { state.lastTime = time }
             unsafe StagedFrame.write(
                 to: memory.slot(index, header) + offset, records: records, count: count,

@@ -28,16 +28,15 @@ package struct CommitClock: Sendable {
 
     package init() {}
 
-    /// A time for a commit that is made now.
+    /// Whether the commit that is made now is timed exactly.
     @inline(__always)
-    package mutating func time(of source: any TimeSource, at tick: UInt64) -> UInt64 {
+    package mutating func isExact(at tick: UInt64) -> Bool {
         if tick != self.tick {
             self.tick = tick
             count = 0
         }
         count &+= 1
-        guard count <= Self.exactPerTick || count & (Self.exactOneOf - 1) == 0 else { return tick }
-        return source.wallMillisecondsNow()
+        return count <= Self.exactPerTick || count & (Self.exactOneOf - 1) == 0
     }
 }
 
