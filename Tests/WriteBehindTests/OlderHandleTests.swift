@@ -188,7 +188,7 @@ extension PlayerWithRank {
 }
 
 /// A row that is all key.
-private struct Badge: TableRow, Equatable {
+struct Badge: TableRow, Equatable {
     typealias Key = String
     static let schema = WriteBehind.TableSchema("badge", [.key("name", .text)])
     var name: String
@@ -198,7 +198,7 @@ private struct Badge: TableRow, Equatable {
     func encode(to encoder: inout RowEncoder) { encoder.encode(name) }
 }
 
-private struct BadgeWithColour: TableRow, Equatable {
+struct BadgeWithColour: TableRow, Equatable {
     typealias Key = String
     static let schema = WriteBehind.TableSchema(
         "badge", [.key("name", .text), .column("colour", .text, default: .text("none"))])

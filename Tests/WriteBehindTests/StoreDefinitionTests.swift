@@ -44,6 +44,33 @@ import WriteBehind
         return store
     }
 
+    /// Both definitions are refused, and come out together.
+    @Test func aColumnIsAddedToATableThatWaits() async throws {
+        let directory = TemporaryStore()
+        let take = "CREATE TABLE badge (a)"
+        let store = try await declareUnseen(directory, take) { store in
+            try store.table(Badge.self).put(Badge(name: "star"))
+            let badges = try store.table(BadgeWithColour.self)
+            try badges.put(BadgeWithColour(name: "sun", colour: "gold"))
+        }
+        let badges = try store.table(BadgeWithColour.self)
+        for _ in 0..<2 {
+            #expect(store.quarantine.list().count == 2)
+            #expect(try await store.quarantine.retry().left == 4)
+        }
+        #expect(try await badges.get("star")?.colour == "none")
+        try directory.user("DROP TABLE badge")
+        let retried = try await store.quarantine.retry()
+        #expect(retried.applied == 4 && retried.left == 0)
+        #expect(store.quarantine.list().isEmpty)
+        #expect(store.health.verdict == .healthy, "\(store.health.causes)")
+        let colours = try await store.database?.read {
+            try String.fetchAll($0, sql: "SELECT colour FROM badge ORDER BY name")
+        }
+        #expect(colours == ["none", "gold"])
+        try await store.close()
+    }
+
     @Test(arguments: [
         ("CREATE TABLE keyvalue (a)", "DROP TABLE keyvalue"),
         ("CREATE INDEX keyvalue ON player (name)", "DROP INDEX keyvalue"),

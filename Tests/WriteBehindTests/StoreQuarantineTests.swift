@@ -129,6 +129,28 @@ import WriteBehind
         try await store.close()
     }
 
+    /// A definition does not wait for the clear in quarantine that it comes after, and is no part of quarantine.
+    @Test func aColumnThatIsAddedBehindAClearInQuarantineIsNotCounted() async throws {
+        let directory = TemporaryStore()
+        let store = try await storeWithUniqueNames(directory)
+        let players = try store.table(Player.self)
+        try poisonWithAnotherTable(store, players)
+        try players.clear()
+        let ranked = try store.table(PlayerWithRank.self)
+        try await store.waitForAll(.materialized, timeout: .hang)
+        let first = try await store.quarantine.retry()
+        #expect(first.applied == 0 && first.left == 2)
+        #expect(store.health.quarantined == 2)
+        try directory.user("DROP INDEX unique_name")
+        let second = try await store.quarantine.retry()
+        #expect(second.applied == 2 && second.left == 0)
+        try ranked.put(PlayerWithRank(id: 1, name: "Ada", score: 1, team: nil, rank: 2))
+        try await store.waitForAll(.materialized, timeout: .hang)
+        #expect(try await count(store) == 1)
+        #expect(store.health.verdict == .healthy, "\(store.health.causes)")
+        try await store.close()
+    }
+
     @Test func aBarrierDoesNotFailForWhatIsInQuarantine() async throws {
         let directory = TemporaryStore()
         let store = try await storeWithUniqueNames(directory)

@@ -315,10 +315,10 @@ public struct Quarantine: Sendable {
                 let ordered = OrderedCommit(
                     firstSequence: commit.firstSequence, recordCount: Int(commit.count),
                     records: Array(reader.payload[commit.records]))
-                guard commit.firstSequence <= sequence, let keys = try? ordered.contents().keys,
-                    quarantine.contains(commit.firstSequence, keys)
+                guard commit.firstSequence <= sequence, let contents = try? ordered.contents(),
+                    quarantine.contains(commit.firstSequence, contents)
                 else { return nil }
-                return (commit.firstSequence, keys)
+                return (commit.firstSequence, contents.keys)
             }
             return nil
         } catch {

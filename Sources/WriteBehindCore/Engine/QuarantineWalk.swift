@@ -43,7 +43,7 @@ final class QuarantineWalk {
                     firstSequence: commit.firstSequence, recordCount: Int(commit.count),
                     records: Array(reader.payload[commit.records]))
                 guard let contents = try? ordered.contents(),
-                    quarantine.contains(commit.firstSequence, contents.keys)
+                    quarantine.contains(commit.firstSequence, contents)
                 else { continue }
                 found.append(ordered)
             }

@@ -78,6 +78,13 @@ package struct QuarantineIndex: Sendable, Equatable {
         keys.contains { key in held[key].map { $0.since <= firstSequence } ?? false }
     }
 
+    /// Whether a commit is in quarantine. A definition is there only if it was refused, since it is applied ahead of
+    /// what waits.
+    package func contains(_ firstSequence: UInt64, _ contents: CommitContents) -> Bool {
+        contents.isDefinition
+            ? refused[firstSequence] != nil : contains(firstSequence, contents.keys)
+    }
+
     package func holdsAny(of table: UInt32) -> Bool { counts[table] != nil }
 
     /// Whether a change to this key must follow into quarantine.
@@ -151,14 +158,16 @@ package struct QuarantineIndex: Sendable, Equatable {
         groups[group, default: Group()].followers = followers
     }
 
-    /// A commit was tried and refused.
+    /// A commit was tried and refused. A definition may touch what is held already; then it is of one group with it.
     package mutating func add(_ commit: QuarantinedCommit) {
         let number = commit.firstSequence
+        let touched = groups(touching: commit.keys)
         refused[number] = commit
         changes.refused.insert(number)
         changes.added.append(commit)
         groups[number] = Group()
         groups[number]?.refused.insert(number)
+        for other in touched { merge(other, into: number) }
         hold(commit.keys, by: number, commit.recordCount, group: number)
     }
 

@@ -7,6 +7,8 @@ package struct CommitContents: Sendable {
     package var cleared: Set<UInt32> = []
     /// Whether its rows become what it says, whatever they were.
     package var isBlind = true
+    /// Whether it defines a table, which is a commit of its own.
+    package var isDefinition = false
 
     package init(of commit: OrderedCommit) throws(MalformedRecord) {
         var seen: Set<QuarantinedKey> = []
@@ -23,7 +25,7 @@ package struct CommitContents: Sendable {
                 key = .table(record.table)
             case .define:
                 // All rows of the table wait for it, and what they were counts.
-                (isBlind, key) = (false, .table(record.table))
+                (isBlind, isDefinition, key) = (false, true, .table(record.table))
             case .settle, .mark, .preamble: continue
             }
             let isNew = seen.insert(key).inserted
@@ -92,8 +94,8 @@ extension QuarantineIndex {
     ) throws(SinkError) {
         let contents = try commit.contents()
         let (first, count) = (commit.firstSequence, commit.recordCount)
-        guard contains(first, contents.keys) else { return }
-        let following = pass.left.groups(touching: contents.keys)
+        guard contains(first, contents) else { return }
+        let following = contents.isDefinition ? [] : pass.left.groups(touching: contents.keys)
         if !following.isEmpty, !pass.left.covers(contents, following) {
             return pass.left.follow(first, count: count, contents.keys, following)
         }
