@@ -40,7 +40,8 @@ struct Workload: Sendable {
                 "P1t", "put, distinct keys, several threads", hot: false, widths: [1, 2, 4, 8],
                 [.writebehind, .rocksdb, .leveldb, .lmdb]),
             .typedRows, .allocations, .durable, .waiting, .gets, .dependentGets, .recovery,
-            .materialize, .materializeHot, .patterns, .logSize, .logSizeJSON, .memory, .soak,
+            .materialize, .materializeHot, .patterns, .actorGets, .actorIncrements, .actorUpdates,
+            .besideExpiry, .clearBesideMany, .wideTable, .logSize, .logSizeJSON, .memory, .soak,
             .wholeLog,
         ]
 }

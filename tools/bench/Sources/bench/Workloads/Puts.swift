@@ -99,6 +99,8 @@ struct Latencies {
         all.reserveCapacity(1 << 17)
     }
 
+    mutating func note(_ nanoseconds: UInt64) { all.append(UInt32(clamping: nanoseconds)) }
+
     /// Returns the time after the operation; 0 where it was not timed.
     @inline(__always)
     @discardableResult
