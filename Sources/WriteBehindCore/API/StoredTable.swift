@@ -24,17 +24,19 @@ public struct StoredTable<Row: TableRow>: Sendable {
         self.engine = engine
         self.id = id
         self.layout = layout
-        encoders = EncoderPool(layout, Self.form(engine, id, layout))
+        encoders = EncoderPool(
+            layout, Self.form(engine, id, layout, checksLeft: EncoderPool.Form.checkCount))
     }
 
     private static func form(
-        _ engine: Engine, _ id: UInt16, _ layout: RowLayout
+        _ engine: Engine, _ id: UInt16, _ layout: RowLayout, checksLeft: Int
     ) -> EncoderPool.Form {
         // Before the table is looked at: what comes between makes the first put look again.
         let generation = engine.generation.load(ordering: .relaxed)
         let columns = engine.tables[UInt32(id)]?.schema.valueColumns.count ?? 0
         return EncoderPool.Form(
-            generation: generation, lacksColumns: columns > layout.valueCount)
+            generation: generation, lacksColumns: columns > layout.valueCount,
+            checksLeft: checksLeft)
     }
 
     /// Whether the table has columns that rows of this handle lack: it is an older program's, or the table got them
@@ -44,7 +46,7 @@ public struct StoredTable<Row: TableRow>: Sendable {
         if known.lacksColumns || known.generation == engine.generation.load(ordering: .relaxed) {
             return known.lacksColumns
         }
-        let now = Self.form(engine, id, layout)
+        let now = Self.form(engine, id, layout, checksLeft: known.checksLeft)
         encoders.note(now)
         return now.lacksColumns
     }
@@ -74,7 +76,7 @@ public struct StoredTable<Row: TableRow>: Sendable {
         _ key: Span<UInt8>, _ body: Span<UInt8>, _ until: UInt64?
     ) throws(StoreError) -> Receipt {
         let known = encoders.current
-        if !known.lacksColumns,
+        if known.isPlain,
             let receipt = try engine.write(
                 .put, table: id, key: key, body: body, deadline: until,
                 generation: known.generation)
@@ -84,11 +86,12 @@ public struct StoredTable<Row: TableRow>: Sendable {
         return try putAgain(key, body, until)
     }
 
-    /// Puts a row where a table got columns since the handle was made.
+    /// Puts one of the first rows, or one where the table got columns since the handle was made.
     @inline(never)
     private func putAgain(
         _ key: Span<UInt8>, _ body: Span<UInt8>, _ until: UInt64?
     ) throws(StoreError) -> Receipt {
+        try checkOrder(key, body)
         while !lacksColumns {
             let written = try engine.write(
                 .put, table: id, key: key, body: body, deadline: until,
@@ -99,6 +102,19 @@ public struct StoredTable<Row: TableRow>: Sendable {
             try RowCodec.patch(settingAllOf: body, layout.schema)
         }
         return try engine.write(.patch, table: id, key: key, body: patch.span)
+    }
+
+    /// Reads a row back from its bytes, if it is one of the first.
+    private func checkOrder(_ key: Span<UInt8>, _ body: Span<UInt8>) throws(StoreError) {
+        let known = encoders.current
+        guard known.checksLeft > 0 else { return }
+        try rowErrors { () throws(RowError) in
+            try ColumnOrder.check(Row.self, key: key, body: body, layout)
+        }
+        encoders.note(
+            EncoderPool.Form(
+                generation: known.generation, lacksColumns: known.lacksColumns,
+                checksLeft: known.checksLeft - 1))
     }
 
     /// Deletes the row with this key, if there is one.
@@ -257,6 +273,7 @@ public struct StoredTable<Row: TableRow>: Sendable {
     func encoded(_ row: Row) throws(StoreError) -> (key: [UInt8], body: [UInt8]) {
         try encoders.withEncoder { (encoder) throws(StoreError) in
             try encoder.encode(row)
+            try checkOrder(encoder.row.key.span, encoder.row.row.span)
             return (encoder.row.key, encoder.row.row)
         }
     }

@@ -42,7 +42,7 @@ final class EncoderPool: Sendable {
 
     private let slots: [Slot]
     private let layout: RowLayout
-    /// A generation of the engine's, and in the lowest bit whether the table had columns then that the layout lacks.
+    /// A ``Form``.
     private let form: Atomic<UInt64>
 
     /// - Parameter form: what the table is like.
@@ -52,20 +52,31 @@ final class EncoderPool: Sendable {
         self.form = Atomic(form.word)
     }
 
-    /// Whether rows of a layout are all that their table's rows are.
+    /// What is known of the rows that are written, as one word.
     struct Form {
-        var generation: UInt32
-        var lacksColumns: Bool
+        /// How many rows are also read back, before they are believed.
+        static let checkCount = 8
 
-        fileprivate var word: UInt64 { UInt64(generation) << 1 | (lacksColumns ? 1 : 0) }
+        fileprivate private(set) var word: UInt64
+
+        /// - Parameters:
+        ///   - generation: the engine's, when the table was looked at.
+        ///   - lacksColumns: whether the table had columns then that the layout lacks.
+        init(generation: UInt32, lacksColumns: Bool, checksLeft: Int) {
+            word = UInt64(generation) << 8 | UInt64(checksLeft) << 1 | (lacksColumns ? 1 : 0)
+        }
+
+        fileprivate init(word: UInt64) { self.word = word }
+
+        var generation: UInt32 { UInt32(truncatingIfNeeded: word >> 8) }
+        var lacksColumns: Bool { word & 1 != 0 }
+        var checksLeft: Int { Int(word & 0xFF) >> 1 }
+        /// Whether a row is written as it was encoded, with nothing more to look at.
+        var isPlain: Bool { word & 0xFF == 0 }
     }
 
     @inline(__always)
-    var current: Form {
-        let word = form.load(ordering: .relaxed)
-        return Form(
-            generation: UInt32(truncatingIfNeeded: word >> 1), lacksColumns: word & 1 != 0)
-    }
+    var current: Form { Form(word: form.load(ordering: .relaxed)) }
 
     func note(_ now: Form) { form.store(now.word, ordering: .relaxed) }
 

@@ -25,6 +25,9 @@ public struct RowError: Error, Hashable, Sendable {
         case keyTooLong(bytes: Int, limit: Int)
         /// No column outside the key has the name.
         case noSuchColumn
+        /// `encode(to:)` writes to this column what `init(from:)` reads of the one that is named here. Both must go
+        /// through the columns in schema order.
+        case exchanged(with: String)
         /// Stored bytes that no writer writes.
         case malformed(String)
     }
@@ -56,6 +59,9 @@ extension RowError.Problem {
         case .keyTooLong(let bytes, let limit):
             "the key takes \(bytes) bytes, more than \(limit)"
         case .noSuchColumn: "there is no such column outside the key"
+        case .exchanged(let other):
+            "what is read of column \(Value.text(other)) is written here; `encode(to:)` and `init(from:)` "
+                + "must both go through the columns in schema order"
         case .malformed(let reason): "the stored bytes are damaged: \(reason)"
         }
     }

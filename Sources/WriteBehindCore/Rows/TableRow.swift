@@ -24,7 +24,9 @@
 ///
 /// Both methods go through *all* columns in the order of ``schema``, those of the key included. A
 /// mistake (another type than the column's, a column too few) is an error at the first write or
-/// read, naming table and column.
+/// read, naming table and column. So is an order that differs between the two: the first rows that are put
+/// through a handle are also read back, by `init(from:)`, before they are logged. A ``Key`` of another type than
+/// the key column's is an error of ``Store/table(_:)``.
 public protocol TableRow: Sendable {
     /// What a row is found by: a single value, or a type of yours for a composite key.
     associatedtype Key: RowKey

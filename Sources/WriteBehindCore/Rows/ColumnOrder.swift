@@ -1,0 +1,79 @@
+import EventLog
+
+/// Finds row types whose `encode(to:)` and `init(from:)` go through columns in different orders.
+///
+/// Two columns of one type that are swapped in one of the two are no error of any single call: the values come back
+/// exchanged. So the first rows that are written through a handle are read back from their bytes and encoded again.
+/// Only an exchange counts as a mistake: a type may change what it reads, as one that trims its text does.
+enum ColumnOrder {
+    /// - Parameters:
+    ///   - key: as `encode(to:)` wrote it.
+    ///   - body: the same.
+    /// - Throws: what reading the row back meets, or ``RowError/Problem/exchanged(with:)``.
+    static func check<Row: TableRow>(
+        _ type: Row.Type, key: Span<UInt8>, body: Span<UInt8>, _ layout: RowLayout
+    ) throws(RowError) {
+        let row: Row
+        do {
+            row = try RowDecoder.decode(type, key: key, row: body, layout)
+        } catch let error as RowError {
+            throw error
+        } catch {
+            return  // It is the type's own rule, not the order of columns.
+        }
+        var encoder = RowEncoder(layout)
+        try encoder.encode(row: row)
+        guard
+            encoder.key.span.compared(with: key) != 0 || encoder.row.span.compared(with: body) != 0
+        else { return }
+        let written = try values(key, body, layout.schema)
+        let read = try values(encoder.key.span, encoder.row.span, layout.schema)
+        let changed = written.indices.filter { written[$0] != read[$0] }
+        guard let first = changed.first, isRearranged(changed.map { (written[$0], read[$0]) }),
+            let other = changed.first(where: { written[$0] == read[first] })
+        else { return }
+        throw layout.error(at: first, .exchanged(with: layout.schema.columns[other].name))
+    }
+
+    /// Whether the same values are there as before, in other places.
+    private static func isRearranged(_ pairs: [(before: Value, after: Value)]) -> Bool {
+        var left = pairs.map(\.after)
+        for pair in pairs {
+            guard let index = left.firstIndex(of: pair.before) else { return false }
+            left.swapAt(index, left.count - 1)
+            left.removeLast()
+        }
+        return true
+    }
+
+    /// In schema order.
+    private static func values(
+        _ key: Span<UInt8>, _ body: Span<UInt8>, _ schema: TableSchema
+    ) throws(RowError) -> [Value] {
+        var keys = try KeyCodec.decode(key, schema)[...]
+        var others = try RowCodec.decodeRow(body, schema)[...]
+        return schema.columns.map { ($0.isKey ? keys.popFirst() : others.popFirst()) ?? .null }
+    }
+}
+
+/// A type that is a whole key by itself, of a table with one key column.
+protocol SingleColumnKey: RowKey {
+    static var columnType: ColumnType { get }
+}
+
+extension TableRow {
+    /// Throws where ``Key`` cannot be the key of ``schema``, as far as that shows without a value.
+    static func checkKey() throws(RowError) {
+        guard let type = (Key.self as? any SingleColumnKey.Type)?.columnType else { return }
+        let columns = schema.keyColumns
+        guard let column = columns.first, columns.count == 1 else {
+            throw RowError(
+                table: schema.name, .wrongColumnCount(expected: columns.count, got: 1))
+        }
+        guard column.type == type else {
+            throw RowError(
+                table: schema.name, column: column.name,
+                .wrongType(expected: column.type, got: type))
+        }
+    }
+}

@@ -1,0 +1,207 @@
+import Foundation
+import Testing
+import WriteBehind
+
+/// A row type whose encoding and decoding do not fit each other is noticed by the first row that shows it.
+@Suite(.serialized) struct ColumnOrderTests {
+    /// Writes and reads its columns in the orders that are set.
+    struct Leg: TableRow, Equatable {
+        typealias Key = String
+        static let schema = TableSchema(
+            "leg",
+            [
+                .key("flight", .text), .column("origin", .text), .column("destination", .text),
+                .column("carrier", .text), .column("delay", .integer, nullable: true),
+            ])
+        nonisolated(unsafe) static var written = [0, 1, 2, 3]
+        nonisolated(unsafe) static var read = [0, 1, 2, 3]
+        nonisolated(unsafe) static var change: (String) throws -> String = { $0 }
+
+        var texts: [String]
+        var delay: Int?
+
+        init(_ texts: String..., delay: Int? = nil) { (self.texts, self.delay) = (texts, delay) }
+
+        func encode(to encoder: inout RowEncoder) {
+            for index in Self.written { encoder.encode(texts[index]) }
+            encoder.encode(delay)
+        }
+
+        init(from decoder: inout RowDecoder) throws {
+            texts = ["", "", "", ""]
+            for index in Self.read { texts[index] = try Self.change(decoder.decode()) }
+            delay = try decoder.decode()
+        }
+    }
+
+    private static func withOrders(
+        written: [Int] = [0, 1, 2, 3], read: [Int] = [0, 1, 2, 3],
+        change: @escaping (String) throws -> String = { $0 }, _ body: () async throws -> Void
+    ) async rethrows {
+        unsafe (Leg.written, Leg.read, Leg.change) = (written, read, change)
+        defer {
+            unsafe (Leg.written, Leg.read, Leg.change) = ([0, 1, 2, 3], [0, 1, 2, 3], { $0 })
+        }
+        try await body()
+    }
+
+    private func rowError(_ body: () async throws -> Void) async -> RowError? {
+        guard case .row(let error)? = await storeError(body) else { return nil }
+        return error
+    }
+
+    private func withLegs(_ body: (Store, StoredTable<Leg>) async throws -> Void) async throws {
+        let directory = TemporaryStore()
+        let store = try directory.open()
+        try await body(store, try store.table(Leg.self))
+        try await store.close()
+    }
+
+    @Test(arguments: [
+        ([0, 2, 1, 3], [0, 1, 2, 3], "origin", "destination"),
+        ([0, 1, 2, 3], [0, 2, 1, 3], "origin", "destination"),
+        ([0, 2, 3, 1], [0, 1, 2, 3], "origin", "destination"),
+        ([0, 1, 2, 3], [3, 1, 2, 0], "flight", "carrier"),
+    ])
+    func aTypeThatWritesInAnotherOrderThanItReadsIsRefused(
+        written: [Int], read: [Int], column: String, other: String
+    ) async throws {
+        try await withLegs { store, legs in
+            let end = store.health.lag.staged
+            try await Self.withOrders(written: written, read: read) {
+                let error = RowError(table: "leg", column: column, .exchanged(with: other))
+                let leg = Leg("UA1", "SFO", "JFK", "UA", delay: 3)
+                #expect(await rowError { try legs.put(leg) } == error)
+                #expect(
+                    await rowError { try store.transaction { try $0.put(leg, in: legs) } } == error)
+                let incremented = await rowError {
+                    _ = try await legs.increment("UA1", "delay", by: 1, orPut: leg)
+                }
+                #expect(incremented == error)
+            }
+            #expect(store.health.lag.staged == end, "nothing was logged")
+        }
+    }
+
+    @Test func anUpdateDoesNotExchangeColumns() async throws {
+        try await withLegs { _, legs in
+            try legs.put(Leg("UA1", "SFO", "JFK", "UA"))
+            try await Self.withOrders(read: [0, 2, 1, 3]) {
+                await #expect(throws: StoreError.self) {
+                    try await legs.update("UA1") { $0.delay = 1 }
+                }
+            }
+            #expect(try await legs.get("UA1") == Leg("UA1", "SFO", "JFK", "UA"))
+        }
+    }
+
+    /// Rows that do not show it lose nothing either.
+    @Test func aRowThatShowsItIsRefusedThoughOthersBeforeItWereNot() async throws {
+        try await withLegs { _, legs in
+            try await Self.withOrders(read: [0, 2, 1, 3]) {
+                for number in 0..<3 { try legs.put(Leg("UA\(number)", "SFO", "SFO", "UA")) }
+                #expect(throws: StoreError.self) { try legs.put(Leg("UA9", "SFO", "JFK", "UA")) }
+            }
+        }
+    }
+
+    @Test func aTypeMayChangeWhatItReads() async throws {
+        try await withLegs { _, legs in
+            try await Self.withOrders(change: { $0.lowercased() }) {
+                try legs.put(Leg("UA1", "SFO", "JFK", "UA"))
+            }
+            try await Self.withOrders(change: { _ in "x" }) {
+                try legs.put(Leg("UA2", "SFO", "JFK", "UA"))
+            }
+            try await Self.withOrders(change: { _ in throw CancellationError() }) {
+                try legs.put(Leg("UA3", "SFO", "JFK", "UA"))
+            }
+            #expect(try await legs.get("UA3")?.texts[1] == "SFO")
+        }
+    }
+
+    @Test func aRowIsReadBackAFewTimesOnly() async throws {
+        try await withLegs { _, legs in
+            for number in 0..<8 { try legs.put(Leg("UA\(number)", "SFO", "JFK", "UA")) }
+            nonisolated(unsafe) var count = 0
+            try await Self.withOrders(change: { text in
+                unsafe count += 1
+                return text
+            }) {
+                for number in 0..<100 { try legs.put(Leg("UA\(number)", "SFO", "JFK", "UA")) }
+            }
+            #expect(unsafe count == 0)
+        }
+    }
+
+    /// What it reads is of another type than the column.
+    @Test func aTypeThatCannotReadItsOwnRowIsRefused() async throws {
+        struct Unreadable: TableRow {
+            typealias Key = Int
+            static let schema = TableSchema(
+                "unreadable", [.key("id", .integer), .column("name", .text)])
+
+            func encode(to encoder: inout RowEncoder) {
+                encoder.encode(1)
+                encoder.encode("a")
+            }
+
+            init() {}
+            init(from decoder: inout RowDecoder) throws {
+                _ = try decoder.decode(String.self)
+            }
+        }
+        let directory = TemporaryStore()
+        let store = try directory.open()
+        let table = try store.table(Unreadable.self)
+        let problem = RowError.Problem.wrongType(expected: .integer, got: .text)
+        #expect(
+            await rowError { try table.put(Unreadable()) }
+                == RowError(table: "unreadable", column: "id", problem))
+        try await store.close()
+    }
+
+    // MARK: keys
+
+    struct Keyed<Key: RowKey>: TableRow {
+        static var schema: TableSchema { unsafe keyed }
+
+        func encode(to encoder: inout RowEncoder) {}
+        init(from decoder: inout RowDecoder) throws {}
+    }
+
+    struct NamedKey: RowKey {
+        func encode(to encoder: inout KeyEncoder) { encoder.encode("a") }
+    }
+
+    nonisolated(unsafe) static var keyed = TableSchema("keyed", [])
+
+    private func open<Key: RowKey>(_ type: Key.Type, _ columns: [Column], _ store: Store) throws {
+        unsafe Self.keyed = TableSchema("keyed", columns)
+        _ = try store.table(Keyed<Key>.self)
+    }
+
+    @Test func aKeyOfAnotherTypeThanItsColumnIsRefusedWithTheTable() async throws {
+        let directory = TemporaryStore()
+        let store = try directory.open()
+        let columns = [Column.key("id", .integer), .column("name", .text)]
+        let wrong = RowError.Problem.wrongType(expected: .integer, got: .text)
+        #expect(
+            await rowError { try open(String.self, columns, store) }
+                == RowError(table: "keyed", column: "id", wrong))
+        #expect(throws: StoreError.self) { try open(UUID.self, columns, store) }
+        #expect(throws: StoreError.self) { try open([UInt8].self, columns, store) }
+        #expect(throws: StoreError.self) { try open(Double.self, columns, store) }
+        let few = RowError.Problem.wrongColumnCount(expected: 2, got: 1)
+        let composite = [Column.key("day", .integer), .key("number", .integer)]
+        #expect(
+            await rowError { try open(Int.self, composite, store) }
+                == RowError(table: "keyed", few))
+        #expect(store.health.lag.staged == 0, "nothing was defined")
+        // Types of the user's say nothing before there is a value.
+        try open(NamedKey.self, columns, store)
+        try open(Bool.self, columns, store)
+        try open(Int64.self, columns, store)
+        try await store.close()
+    }
+}
