@@ -36,6 +36,7 @@ package struct RecoveryPlan: Sendable {
         self.store = store
         log = try LogVerification(store, jobs: jobs, progress: progress)
         snapshots = try SnapshotVerification(store.environment, jobs: jobs)
+        if let obstacle = snapshots.obstacle { throw obstacle }
         database = try DatabaseJudgement(store, verified: snapshots.good, report: differs)
         guard log.worst != .corrupt else { return }
         let base = try rebuildBase()

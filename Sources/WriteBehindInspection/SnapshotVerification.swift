@@ -30,6 +30,11 @@ package struct SnapshotVerification: Sendable {
         }
     }
 
+    /// Why one of them could not be judged, if that is so: a newer version wrote it, or it cannot be read now.
+    package var obstacle: SnapshotError? {
+        snapshots.lazy.filter { !$0.isDamaged }.compactMap(\.error).first
+    }
+
     /// The sequences of those that are damaged.
     package var damaged: [UInt64] { snapshots.filter(\.isDamaged).map(\.sequence) }
 

@@ -109,10 +109,12 @@ struct SnapshotReport {
             for line in table(snapshots).lines { output.line(line) }
         }
         for snapshot in snapshots {
-            if let fault = snapshot.fault, !isJSON { output.line("corrupt ".red.bold + fault) }
+            guard snapshot.isDamaged, let fault = snapshot.fault, !isJSON else { continue }
+            output.line("corrupt ".red.bold + fault)
         }
         output.flush()
-        if snapshots.contains(where: { $0.fault != nil }) { throw ExitStatus.corrupt }
+        if let obstacle = verification.obstacle { throw obstacle }
+        if !verification.damaged.isEmpty { throw ExitStatus.corrupt }
     }
 
     private func table(_ snapshots: [SnapshotVerification.Snapshot]) -> TextTable {
@@ -124,7 +126,7 @@ struct SnapshotReport {
             table.append([
                 "\(snapshot.sequence)", WriteBehindText.count(snapshot.rowCount),
                 WriteBehindText.bytes(snapshot.byteCount),
-                snapshot.head.map { clock.full($0.time) } ?? "damaged",
+                snapshot.head.map { clock.full($0.time) } ?? (snapshot.isDamaged ? "damaged" : "?"),
             ])
         }
         return table

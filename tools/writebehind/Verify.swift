@@ -19,7 +19,8 @@ struct Verify: ParsableCommand {
             compared; rows in quarantine are left out. One file is checked by itself.
 
             Ends with 0 when all is good, 3 with warnings, 4 when the log's end is torn,
-            5 when something is damaged or a row differs, 1 when a file cannot be read.
+            5 when something is damaged or a row differs, 1 when a file cannot be read, 8
+            when a newer version wrote it.
 
             Examples:
               writebehind verify airport
@@ -79,6 +80,7 @@ struct Verify: ParsableCommand {
         report.tell(log, inspection)
         let snapshots = try SnapshotVerification(inspection.environment, jobs: jobs)
         report.tell(snapshots, log)
+        if log.worst != .corrupt, let obstacle = snapshots.obstacle { throw obstacle }
         if log.worst != .corrupt, let fault = try faultOfRows(inspection, snapshots.good, log) {
             report.tell(fault)
         }

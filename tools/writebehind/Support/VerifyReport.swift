@@ -116,7 +116,7 @@ struct VerifyReport {
         let rows = snapshots.snapshots
         line("snapshots", rows.isEmpty ? "none" : "\(rows.count)")
         for snapshot in rows {
-            guard let fault = snapshot.fault else { continue }
+            guard snapshot.isDamaged, let fault = snapshot.fault else { continue }
             note(.corrupt)
             line("corrupt".red.bold, "snapshot #\(snapshot.sequence): \(fault)", width: 7)
         }
