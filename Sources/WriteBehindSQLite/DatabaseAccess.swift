@@ -1,6 +1,7 @@
 import EventLog
 import Foundation
 package import GRDB
+import Glibc
 package import WriteBehindCore
 
 /// A store's database as somebody else reads it: no file beside it is made or changed, and no right to write is
@@ -23,6 +24,11 @@ package final class DatabaseAccess {
     package init(_ path: String, isLive: Bool) throws(SinkError) {
         guard FileManager.default.isReadableFile(atPath: path) else {
             throw SinkError(.io, "\(path) cannot be read: permission denied")
+        }
+        // SQLite would wait for a FIFO's other end.
+        var status = stat()
+        guard unsafe stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+            throw SinkError(.io, "\(path) is no regular file")
         }
         (queue, temporary) = try throwingSinkError {
             switch isLive ? .beside : Self.way(of: path) {
