@@ -42,11 +42,8 @@ package final class Log: Sendable {
         let judge = try Judge(environment, witnesses: witnesses, readFrom: readFrom)
         var repair = Repair(judge, options: options)
         if judge.judgement.damage == nil {
-            try repair.run()
             let end = judge.end
-            let (memory, header) = try Self.freshStaging(
-                environment, options: options, epoch: end.nextEpoch)
-            try LogEdge.remove(.cleanEnd, environment)
+            let (memory, header) = try Self.begin(after: &repair, end, environment, options)
             let staging = Staging(
                 memory, header: header, nextSequence: end.nextSequence, lastTime: end.lastTime,
                 wakeThreshold: options.blockSize,
@@ -183,6 +180,25 @@ package final class Log: Sendable {
     }
 
     // MARK: staging
+
+    /// Makes the log whole, and staging anew.
+    private static func begin(
+        after repair: inout Repair, _ end: LogEnd, _ environment: LogEnvironment,
+        _ options: LogOptions
+    ) throws(LogError) -> (StagingMemory, StagingHeader) {
+        let needed =
+            try repair.roomNeeded() + StagingHeader.byteCount
+            + options.slotCount * options.slotSize
+        do throws(LogError) {
+            try repair.run()
+            let made = try freshStaging(environment, options: options, epoch: end.nextEpoch)
+            try LogEdge.remove(.cleanEnd, environment)
+            return made
+        } catch {
+            guard case .diskFull(let cause) = error else { throw error }
+            throw .noRoom(cause, needed: needed)
+        }
+    }
 
     /// Makes a new staging file in the place of the old one: temporary name, new salt, zeros written, so that no
     /// page of it is a hole, synced, renamed, directory synced. Only then may sequences be assigned.

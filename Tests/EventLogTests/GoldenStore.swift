@@ -32,6 +32,7 @@ enum GoldenStore {
         var footer = block
         footer.kind = .footer
         footer.flags = .footer
+        footer.packedLength = 1057
         footer.rawLength = 0
         var table = SeekTable()
         table.append(compressed: 128, decompressed: 0)

@@ -127,7 +127,8 @@ import Testing
         var packed = good
         packed.packedLength = .max
         for (header, reason) in [
-            (raw, "the block exceeds its segment's bound"), (packed, "the block is cut short"),
+            (raw, "the block exceeds its segment's bound"),
+            (packed, "the header's packed length is out of range"),
         ] {
             var changed = bytes
             changed.replaceSubrange(range, with: header.encoded(salt: salt))

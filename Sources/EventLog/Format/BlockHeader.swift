@@ -85,6 +85,15 @@ package struct BlockHeader: Equatable, Sendable {
         undurable == .max ? nil : firstSequence - 1 - UInt64(undurable)
     }
 
+    /// What follows the header at most: a zstd frame is hardly longer than what it holds, and a seek table has two
+    /// entries for each block, and two more.
+    private var packedBound: UInt64 {
+        switch kind {
+        case .block: UInt64(rawLength) + UInt64(rawLength) / 256 + 64
+        case .footer: UInt64(SeekTable.byteCount(entries: 2 * Int(count) + 2))
+        }
+    }
+
     package init(decoding bytes: Span<UInt8>, salt: UInt64) throws(FormatFault) {
         guard bytes.count >= Self.byteCount else { throw .truncated(byteCount: bytes.count) }
         let magic = bytes.integer(UInt32.self, at: 0)
@@ -117,6 +126,7 @@ package struct BlockHeader: Equatable, Sendable {
             throw .outOfRange(field: "undurable")
         }
         guard rawLength <= SegmentHeader.rawBlockCap else { throw .outOfRange(field: "raw length") }
+        guard packedLength <= packedBound else { throw .outOfRange(field: "packed length") }
         guard flags.contains(.footer) == (kind == .footer) else {
             throw .outOfRange(field: "flags")
         }

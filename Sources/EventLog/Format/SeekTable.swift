@@ -28,14 +28,16 @@ package struct SeekTable: Equatable, Sendable {
             Entry(compressed: UInt32(compressed), decompressed: UInt32(decompressed)))
     }
 
-    package var byteCount: Int { entries.count * 8 + Self.overhead }
+    package var byteCount: Int { Self.byteCount(entries: entries.count) }
+
+    static func byteCount(entries count: Int) -> Int { count * 8 + overhead }
 
     /// How long the whole table is that ends with these 9 bytes; nil if they are no end of one.
     package static func byteCount(endingWith bytes: Span<UInt8>) -> Int? {
         guard bytes.count == endLength, bytes.integer(UInt32.self, at: 5) == endMagic,
             bytes[4] == 0
         else { return nil }
-        return Int(bytes.integer(UInt32.self, at: 0)) * 8 + overhead
+        return byteCount(entries: Int(bytes.integer(UInt32.self, at: 0)))
     }
 
     package func encoded() -> [UInt8] {

@@ -19,6 +19,7 @@
 
 /// Does what a ``Judge`` has planned.
 struct Repair {
+    private static let pieceLength = 1 << 20
     private let judge: Judge
     private let environment: LogEnvironment
     private let options: LogOptions
@@ -29,6 +30,23 @@ struct Repair {
         environment = judge.environment
         self.options = options
         report = RecoveryReport(judge.judgement)
+    }
+
+    /// How many bytes ``run()`` writes at most.
+    func roomNeeded() throws(LogError) -> Int {
+        var count = 0
+        if judge.isStagingUnusable {
+            let path = environment.layout.staging
+            count +=
+                try onDisk { () throws(SystemError) in
+                    try environment.disk.byteCount(of: path)
+                } ?? 0
+        }
+        guard judge.needsRewriting else { return count }
+        if let last = judge.last { count += last.fileByteCount - last.end }
+        for stray in judge.strays { count += stray.frame.byteCount }
+        count += judge.stillborn?.byteCount ?? 0
+        return count + SegmentRewrite.roomNeeded(judge.last, appending: judge.frames, judge.end)
     }
 
     /// Makes the log whole and durable. Nothing of it is repaired in place.
@@ -68,7 +86,7 @@ struct Repair {
                 try write(header.encoded())
                 var offset = last.end
                 while offset < last.fileByteCount {
-                    let bytes = try last.segment.read(1 << 20, at: offset)
+                    let bytes = try last.segment.read(Self.pieceLength, at: offset)
                     guard !bytes.isEmpty else { return }
                     try write(bytes)
                     offset += bytes.count
@@ -91,7 +109,7 @@ struct Repair {
             var offset = 0
             while true {
                 let bytes = try onDisk { () throws(SystemError) in
-                    try file.bytes(1 << 20, at: offset)
+                    try file.bytes(Self.pieceLength, at: offset)
                 }
                 guard !bytes.isEmpty else { return }
                 try write(bytes)
@@ -114,12 +132,17 @@ struct Repair {
             let file = try onDisk { () throws(SystemError) in
                 try disk.open(path, isThere ? .readWrite : .createExclusively)
             }
+            let zeros = [UInt8](repeating: 0, count: Self.pieceLength)
             var offset = 0
             try fill { (bytes) throws(LogError) in
-                try onDisk { () throws(SystemError) in try file.write(bytes.span, at: offset) }
+                // A hole takes no room: staging, and what is sparse, is mostly zeros.
+                if bytes.count != zeros.count || bytes.span.compared(with: zeros.span) != 0 {
+                    try onDisk { () throws(SystemError) in try file.write(bytes.span, at: offset) }
+                }
                 offset += bytes.count
             }
             try onDisk { () throws(SystemError) in
+                try file.truncate(to: offset)
                 try file.synchronize()
                 try disk.synchronizeDirectory(layout.quarantine)
             }

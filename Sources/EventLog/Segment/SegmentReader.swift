@@ -54,7 +54,11 @@ package final class SegmentReader: Sendable {
             return .damaged(reason: "\(error)")
         }
         let end = offset + BlockHeader.byteCount + Int(block.packedLength)
-        guard block.kind == .block else { return .footer(block) }
+        guard block.kind == .block else {
+            let fits = Int(block.count) <= offset / BlockHeader.byteCount
+            return fits
+                ? .footer(block) : .damaged(reason: "the footer counts blocks that are not there")
+        }
         guard end <= fileByteCount else { return .damaged(reason: "the block is cut short") }
         guard block.rawLength <= header.rawBlockBound else {
             return .damaged(reason: "the block exceeds its segment's bound")

@@ -45,6 +45,20 @@ struct SegmentRewrite {
         }
     }
 
+    /// How long the new segment is at most: each frame may become a block of its own.
+    static func roomNeeded(
+        _ last: SegmentScan?, appending frames: [StagingImage.Found], _ end: LogEnd
+    ) -> Int {
+        var blocks = last?.blocks.count ?? 0
+        var count = (last?.blocksEnd ?? SegmentHeader.byteCount) + end.preamble.records.count
+        for found in frames {
+            count += found.frame.byteCount + found.frame.byteCount / 256
+            blocks += 1
+        }
+        let perFrame = 2 * BlockHeader.byteCount + BlockBuilder.commitOverhead
+        return count + frames.count * perFrame + 1024 + SeekTable.byteCount(entries: 2 * blocks + 2)
+    }
+
     /// Frames were made under the options of their time, which may have allowed more than today's.
     private func rawBlockBound(_ end: LogEnd, _ frames: [StagingImage.Found]) -> Int {
         var longest = options.rawBlockBound

@@ -4,6 +4,8 @@ package enum LogError: Error, Equatable, Sendable {
     case system(SystemError)
     /// There is no space. Nothing that was acknowledged is lost; writing resumes when there is some.
     case diskFull(SystemError)
+    /// Opening found no space for what it writes, of at most so many bytes. Nothing is lost, and the log can be read.
+    case noRoom(SystemError, needed: Int)
     /// An fsync failed earlier. Nothing is written until the store is reopened.
     case poisoned(SystemError)
     /// The store is no longer alone, or its files are no longer where they were. Nothing is written until the
@@ -147,6 +149,9 @@ extension LogError: CustomStringConvertible {
         switch self {
         case .system(let error): "\(error)"
         case .diskFull(let error): "the disk is full (\(error)); writes resume when there is space"
+        case .noRoom(let error, let needed):
+            "opening needs up to \((needed + 1023) >> 10) KiB of free space (\(error)); nothing is lost, "
+                + "and the `writebehind` tool reads the store as it is"
         case .poisoned(let error):
             "syncing the log failed (\(error)); reopen the store to write again"
         case .fenced(let error):
@@ -183,7 +188,7 @@ extension LogError {
     /// Whether trying again may help. A failed write or fsync is final until the store is reopened.
     var isTemporary: Bool {
         switch self {
-        case .system, .diskFull: true
+        case .system, .diskFull, .noRoom: true
         default: false
         }
     }

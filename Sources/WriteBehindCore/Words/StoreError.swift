@@ -144,6 +144,7 @@ extension StoreError {
         case .corrupt(let corruption): self = .damaged("\(corruption)")
         case .fenced: self = .fenced("\(error)")
         case .diskFull(let cause): self = .diskFull("\(cause)")
+        case .noRoom: self = .diskFull("\(error)")
         case .commitTooLarge(let bytes, let limit):
             self = .commitTooLarge(bytes: bytes, limit: limit)
         case .closed: self = .closed("the store is closed")
