@@ -25,7 +25,7 @@ package final class SecondaryDatabase: Sendable {
 
     package let name: String
     package let materializer: Materializer
-    let follower: SinkFollower
+    let follower: any LogFollower
     private let current: Current
 
     package var sink: any Sink { current.sink.withLock { $0 } }
@@ -50,7 +50,7 @@ package final class SecondaryDatabase: Sendable {
                 return (sink, watermark)
             },
             alongside: alongside)
-        follower = SinkFollower(materializer) { current.sink.withLock { $0 } }
+        follower = Follower(SinkFollower(materializer) { current.sink.withLock { $0 } })
     }
 
     func close() {
@@ -63,6 +63,25 @@ package final class SecondaryDatabase: Sendable {
         let sink: Lock<any Sink>
 
         init(_ sink: any Sink) { self.sink = Lock(sink) }
+    }
+
+    /// While the database cannot be asked, the log is kept from where it was asked last, and retention goes on.
+    private final class Follower: LogFollower {
+        private let follower: SinkFollower
+        private let last = Lock<UInt64>(0)
+
+        init(_ follower: SinkFollower) { self.follower = follower }
+
+        func released(checkpoint: Bool) -> UInt64 {
+            guard let released = try? follower.released(checkpoint: checkpoint) else {
+                return last.withLock { $0 }
+            }
+            // Only what survives power loss may be answered later.
+            if checkpoint { last.withLock { $0 = released } }
+            return released
+        }
+
+        func logDidGrow() { follower.logDidGrow() }
     }
 
     private struct Opening: Sendable {
