@@ -150,6 +150,14 @@ package struct StoreDiagnosis: Sendable, Equatable {
     }
 }
 
+extension StoreInspection {
+    /// The process that has the store open, `815 (flightboard)`; nil if there is none, or it cannot be seen.
+    package var writerName: String? {
+        guard case .live(let process?) = state else { return nil }
+        return ProcessLook(process).name
+    }
+}
+
 extension StoreSummary {
     /// When the database last took something, milliseconds since 1970.
     package var appliedAt: UInt64? {

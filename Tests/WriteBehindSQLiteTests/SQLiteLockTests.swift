@@ -11,17 +11,6 @@ import WriteBehindSQLite
         return try DatabaseQueue(path: path, configuration: configuration)
     }
 
-    @Test(arguments: [
-        ("1: POSIX  ADVISORY  WRITE 812 fe:01:4711 120 120", 812),
-        ("1: POSIX  ADVISORY  READ  812 fe:01:4711 120 120", nil),
-        ("1: POSIX  ADVISORY  WRITE 812 fe:01:4711 124 124", nil),
-        ("1: POSIX  ADVISORY  WRITE 812 fe:01:14711 120 120", nil),
-        ("1: -> POSIX  ADVISORY  WRITE 812 fe:01:4711 120 120", nil), ("", nil),
-    ])
-    func theKernelsListIsReadToTheInode(line: String, process: Int32?) {
-        #expect(LockHolder.holder(in: "\(line)\n", inode: 4_711) == process)
-    }
-
     @Test func aReaderThatKeepsTheWALFromBeingEmptiedIsTold() throws {
         let fixture = try SinkFixture()
         try fixture.apply([.person(1, "Ann")])

@@ -1,7 +1,6 @@
 import EventLog
 import Foundation
 import WriteBehind
-import WriteBehindCore
 import WriteBehindInspection
 
 /// Prints the records that a filter admits, in either direction, as they are found.

@@ -131,9 +131,9 @@ enum StatusReport {
             return "corrupt: ".red.bold + "it opens for reading only; see `writebehind recover`"
         case _ where store.isTorn:
             return "torn: ".yellow.bold + "its writer ended badly; the next open recovers it"
-        case .live(let process):
+        case .live:
             let word = look.diagnosis.isStalled ? "stalled".red.bold : "live".green.bold
-            return word + (process.map { ", written by process \(ProcessLook($0).name)" } ?? "")
+            return word + (store.writerName.map { ", written by process \($0)" } ?? "")
         case .closed: return "closed cleanly"
         case .ended:
             return "not closed: ".yellow.bold + "its writer died; the next open recovers it"

@@ -1,7 +1,4 @@
-import EventLog
 import Foundation
-import WriteBehindCore
-import WriteBehindSQLite
 
 /// The locks that processes hold on a file, as the kernel lists them in `/proc/locks`:
 ///
@@ -30,7 +27,7 @@ package struct FileLocks: Sendable, Equatable {
         self.init(inode: inode ?? 0, in: String(decoding: data ?? Data(), as: UTF8.self))
     }
 
-    /// Compares inodes alone, as ``WriterProbe`` does.
+    /// Compares inodes alone.
     package init(inode: UInt64, in list: String) {
         holders = list.split(separator: "\n").compactMap { line in
             // A line with `->` is of a process that waits.
@@ -101,23 +98,4 @@ package struct ProcessLook: Sendable, Equatable {
     package var name: String {
         number < 0 ? "unknown" : "\(number)" + (command.map { " (\($0))" } ?? "")
     }
-}
-
-/// How much room a file system has.
-package struct DiskRoom: Sendable, Equatable {
-    /// Bytes that an ordinary user may still take.
-    package var free: UInt64
-    package var total: UInt64
-
-    /// nil where the file system cannot be asked.
-    package init?(of path: String) {
-        let attributes = try? FileManager.default.attributesOfFileSystem(forPath: path)
-        guard let free = attributes?[.systemFreeSize] as? NSNumber,
-            let total = attributes?[.systemSize] as? NSNumber
-        else { return nil }
-        (self.free, self.total) = (free.uint64Value, total.uint64Value)
-    }
-
-    /// Whether a database would hardly get through one transaction.
-    package var isFull: Bool { free < 1 << 20 }
 }

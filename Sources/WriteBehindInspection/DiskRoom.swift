@@ -1,0 +1,20 @@
+import Foundation
+
+/// How much room a file system has.
+package struct DiskRoom: Sendable, Equatable {
+    /// Bytes that an ordinary user may still take.
+    package var free: UInt64
+    package var total: UInt64
+
+    /// nil where the file system cannot be asked.
+    package init?(of path: String) {
+        let attributes = try? FileManager.default.attributesOfFileSystem(forPath: path)
+        guard let free = attributes?[.systemFreeSize] as? NSNumber,
+            let total = attributes?[.systemSize] as? NSNumber
+        else { return nil }
+        (self.free, self.total) = (free.uint64Value, total.uint64Value)
+    }
+
+    /// Whether a database would hardly get through one transaction.
+    package var isFull: Bool { free < 1 << 20 }
+}
