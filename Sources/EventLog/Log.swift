@@ -15,13 +15,12 @@ package final class Log: Sendable {
     package let preamble: Preamble
     /// Where the log ended when it was opened.
     package let recoveredEnd: LogEnd
-    private let writer: Writer?
-
-    private struct Writer: Sendable {
-        let staging: Staging
-        let flusher: Flusher
-        let survivesProcessDeath: Bool
-    }
+    // Both nil where the log is damaged and only read. Apart, since an append would count references to both.
+    private let staging: Staging?
+    /// What drives the log forward; nil when it is damaged and only read.
+    package let flusher: Flusher?
+    /// Whether a commit survives `kill -9` as soon as it is appended: the buffer is a mapped file.
+    package let survivesProcessDeath: Bool
 
     /// Recovers the log and makes it ready to be continued.
     ///
@@ -50,13 +49,12 @@ package final class Log: Sendable {
                 commitLimit: options.rawBlockBound - BlockBuilder.commitOverhead,
                 time: environment.time)
             staging.publish(durable: end.nextSequence - 1)
-            writer = Writer(
-                staging: staging,
-                flusher: Flusher(
-                    staging: staging, environment: environment, options: options, end: end),
-                survivesProcessDeath: memory.survivesProcessDeath)
+            self.staging = staging
+            flusher = Flusher(
+                staging: staging, environment: environment, options: options, end: end)
+            survivesProcessDeath = memory.survivesProcessDeath
         } else {
-            writer = nil
+            (staging, flusher, survivesProcessDeath) = (nil, nil, false)
         }
         judgement = judge.judgement
         recovery = repair.report
@@ -64,14 +62,11 @@ package final class Log: Sendable {
         preamble = judge.end.preamble
     }
 
-    /// Whether a commit survives `kill -9` as soon as it is appended: the buffer is a mapped file.
-    package var survivesProcessDeath: Bool { writer?.survivesProcessDeath ?? false }
-
     /// Everything through this sequence stands in segments, synced: it survives power loss, and readers find it.
-    package var durable: UInt64 { writer?.staging.durable ?? recoveredEnd.nextSequence - 1 }
+    package var durable: UInt64 { staging?.durable ?? recoveredEnd.nextSequence - 1 }
 
     /// Everything through this sequence survives power loss; what is above ``durable`` stands in staging.
-    package var synced: UInt64 { writer?.flusher.synced ?? durable }
+    package var synced: UInt64 { flusher?.synced ?? durable }
 
     /// Brings what is ``synced`` in staging alone into segments, where readers find it. Takes a sync; when that
     /// fails, appends are refused as always, and ``durable`` stays behind.
@@ -86,20 +81,17 @@ package final class Log: Sendable {
 
     /// The last sequence that was assigned.
     package var lastSequence: UInt64 {
-        (writer?.staging.nextSequence ?? recoveredEnd.nextSequence) - 1
+        (staging?.nextSequence ?? recoveredEnd.nextSequence) - 1
     }
 
     /// The time of the last commit, milliseconds since 1970. None has an earlier one than those before it.
-    package var lastTime: UInt64 { writer?.staging.lastTime ?? recoveredEnd.lastTime }
+    package var lastTime: UInt64 { staging?.lastTime ?? recoveredEnd.lastTime }
 
     /// The longest records that one commit may have, in bytes.
-    package var commitLimit: Int { writer?.staging.commitLimit ?? 0 }
-
-    /// What drives the log forward; nil when it is damaged and only read.
-    package var flusher: Flusher? { writer?.flusher }
+    package var commitLimit: Int { staging?.commitLimit ?? 0 }
 
     /// Raised when the flusher has something to do.
-    package var work: Signal? { writer?.staging.work }
+    package var work: Signal? { staging?.work }
 
     /// Refuses all further writes if the store is no longer alone or no longer where it was: see ``FencedDisk``.
     /// Followers that change something ask before they do.
@@ -108,7 +100,7 @@ package final class Log: Sendable {
     /// Why appends throw at present; nil when they do not.
     package var refusal: LogError? {
         if let corruption = recovery.corruption { return .corrupt(corruption) }
-        return writer?.staging.refusal
+        return staging?.refusal
     }
 
     /// Appends one commit; it waits for nothing.
@@ -126,15 +118,15 @@ package final class Log: Sendable {
         _ records: UnsafeRawBufferPointer, count: UInt32, flags: CommitFlags, time: UInt64,
         isTick: Bool = false
     ) throws(LogError) -> Staging.Outcome {
-        guard let writer else { throw refusal ?? .closed }
-        return try unsafe writer.staging.append(
+        guard let staging else { throw refusal ?? .closed }
+        return try unsafe staging.append(
             records, count: count, flags: StagedFrame.Flags(rawValue: flags.rawValue), time: time,
             isTick: isTick)
     }
 
     /// Waits until there may be room again after ``Staging/Outcome/full(ticket:)``. Hold no lock.
     package func waitForRoom(_ ticket: UInt64, nanoseconds: UInt64? = nil) {
-        writer?.staging.space.wait(after: ticket, nanoseconds: nanoseconds)
+        staging?.space.wait(after: ticket, nanoseconds: nanoseconds)
     }
 
     /// A reader whose first block holds `sequence`.
@@ -145,11 +137,11 @@ package final class Log: Sendable {
     /// Refuses further appends, writes and syncs everything, seals the last segment, records where the log ended,
     /// and removes staging. After an error that may pass, call it again.
     package func close() throws(LogError) {
-        guard let writer else { return }
-        guard !writer.staging.isForked else { throw .forked }
-        if let refusal = writer.staging.refusal, refusal.isFinal { throw refusal }
-        writer.staging.refuse(.closed)
-        let end = try writer.flusher.close()
+        guard let staging, let flusher else { return }
+        guard !staging.isForked else { throw .forked }
+        if let refusal = staging.refusal, refusal.isFinal { throw refusal }
+        staging.refuse(.closed)
+        let end = try flusher.close()
         try end.write(environment)
         try onDisk { () throws(SystemError) in
             let staging = environment.layout.staging
@@ -160,7 +152,7 @@ package final class Log: Sendable {
 
     /// Refuses further appends and leaves the rest to the next open, as a killed process does.
     package func abandon() {
-        writer?.staging.refuse(.closed)
+        staging?.refuse(.closed)
     }
 
     /// The records of the commit that starts with `sequence`; nil if none does.

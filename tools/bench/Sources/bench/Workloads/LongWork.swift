@@ -61,11 +61,11 @@ extension Workload {
     private static func loaded(_ setting: Setting) async throws -> Store {
         let store = try await Store(
             at: setting.directory + "/store", configuration: StorePeer.configuration(true))
-        let sessions = try store.table(Session.self)
+        let visits = try store.table(Visit.self)
         // They would become due one by one for three hours.
         let now = Int64(time(nil))
         for number in 0..<setting.count {
-            try sessions.put(Session(id: number, until: now + 600 + Int64(number % 10_000)))
+            try visits.put(Visit(id: number, until: now + 600 + Int64(number % 10_000)))
         }
         try await store.waitForAll(.materialized)
         return store
@@ -80,11 +80,11 @@ extension Measurement {
     }
 }
 
-private struct Session: TableRow {
+private struct Visit: TableRow {
     typealias Key = Int
 
     static let schema = TableSchema(
-        "session", [.key("id", .integer), .column("until", .integer)], expiry: "until")
+        "visit", [.key("id", .integer), .column("until", .integer)], expiry: "until")
 
     var id: Int
     var until: Int64
