@@ -37,6 +37,7 @@ final class SimulatedSink: Sink {
         let result = try body(&content)
         if let failure { throw failure }
         expected.withLock { $0 = content.watermark }
+        known.withLock { $0 = content }
         database.withState { $0.history.append(content) }
         return result
     }
