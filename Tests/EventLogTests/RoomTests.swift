@@ -44,6 +44,27 @@ import Testing
         #expect(room > 0, "nothing was tried")
     }
 
+    /// Whatever is kept of the end of a segment, the room that is asked for has place for it.
+    @Test(arguments: [30_000, 300_000, 3_000_000])
+    func theRoomThatIsAskedForIsEnough(torn: Int) throws {
+        let harness = try StoreShape.oneBlock.made()
+        let path = try #require(harness.segments.last)
+        let bytes = try #require(harness.disk.readAll(path))
+        try harness.disk.overwrite(path, bytes + [UInt8](repeating: 0x57, count: torn))
+        let used = harness.disk.usedBytes
+        let right = try harness.verdict(of: harness.disk.snapshot())
+        let full = harness.disk.snapshot()
+        full.capacity = used
+        let error = #expect(throws: LogError.self) { try harness.verdict(of: full) }
+        guard case .noRoom(_, let needed)? = error else {
+            Issue.record("\(String(describing: error))")
+            return
+        }
+        let enough = harness.disk.snapshot()
+        enough.capacity = used + needed
+        #expect(try harness.verdict(of: enough) == right, "\(needed) were to be enough")
+    }
+
     /// A try that found no room has changed nothing that reading sees, and further ones take no more than it did.
     private func checkFailed(
         _ harness: LogHarness, _ disk: SimulatedDisk, _ right: Verdict, _ what: String
