@@ -31,7 +31,7 @@ package struct LogVerification: Sendable {
         }
         guard let log = store.log else { return }
         let damage = log.judgement.damage
-        // The evidence may prove more than the last segment tells of.
+        // Other evidence may prove that more was synced than the last segment shows.
         let proven = damage == nil ? 0 : max(damage?.lost?.upperBound ?? 0, store.published ?? 0)
         for finding in log.judgement.findings { take(finding, proven: proven) }
         if let damage { noteEnd(damage, proven: proven) }

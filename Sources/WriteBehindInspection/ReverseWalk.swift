@@ -22,18 +22,8 @@ package struct ReverseWalk {
         _ body: (LoggedRecord, Catalog) throws -> Bool
     ) throws {
         for base in try LogReader.segmentBases(environment).reversed() where base <= through {
-            let path = environment.layout.segment(base)
-            switch try SegmentReader.open(path, on: environment.disk) {
-            case .opened(let segment):
-                guard try walk(segment, filter, looking, body) else { return }
-            case .badHeader(let fault, _) where fault.isNewer:
-                throw LogError.unsupported(path: path, fault)
-            case .badHeader(let fault, _):
-                throw LogError.corrupt(
-                    Corruption(
-                        path: path, offset: 0, firstLost: base,
-                        reason: "the segment's header is damaged: \(fault)", evidence: .headerLost))
-            }
+            let segment = try LogReader.open(base, environment)
+            guard try walk(segment, filter, looking, body) else { return }
         }
     }
 

@@ -85,6 +85,34 @@ import Testing
         #expect(harness.time.monotonicNanoseconds() == 1)
     }
 
+    /// Segments hold a slot's commits already; a writer comes just before its room is reserved again.
+    @Test func aWriterThatComesBeforeRoomIsReservedFindsNone() throws {
+        let harness = LogHarness()
+        let log = try harness.open()
+        while try harness.append() {}
+        let time = harness.time.wallMilliseconds()
+        let found = Locked<Result<Staging.Outcome, any Error>?>(nil)
+        harness.disk.beforeReserving = {
+            found.withLock { found in
+                guard found == nil else { return }
+                let records = LogHarness.records(unique: 1, count: 1, byteCount: 40)
+                found = Result {
+                    try records.withUnsafeBytes {
+                        try log.append($0, count: 1, flags: [], time: time)
+                    }
+                }
+            }
+        }
+        harness.makeDurable()
+        harness.disk.beforeReserving = nil
+        let outcome = try #require(found.withLock { $0 }).get()
+        guard case .full = outcome else {
+            Issue.record("\(outcome)")
+            return
+        }
+        #expect(try harness.append())
+    }
+
     @Test func noSlotIsUsedAgainBeforeThereIsRoomForSure() throws {
         let harness = LogHarness()
         let log = try harness.open()

@@ -46,6 +46,7 @@ package final class SimulatedDisk: Disk {
     }
 
     let state: Lock<State>
+    private let reserving = Locked<(@Sendable () -> Void)?>(nil)
 
     /// The seed decides only how much of a short write is written. Where only one thread uses the disk and
     /// its mappings, these are cheaper.
@@ -86,6 +87,12 @@ package final class SimulatedDisk: Disk {
         state.withLock { state in
             for node in state.files.keys.sorted() { state.files[node]?.absorb() }
         }
+    }
+
+    /// Runs before room is reserved for mapped bytes: what another thread does at that moment.
+    package var beforeReserving: (@Sendable () -> Void)? {
+        get { reserving.withLock { $0 } }
+        set { reserving.withLock { $0 = newValue } }
     }
 
     /// How many bytes all files together may hold. A write beyond it is cut short with ENOSPC.

@@ -124,6 +124,7 @@ final class SimulatedMapping: MappedBytes {
     }
 
     func reserve(_ range: Range<Int>) throws(SystemError) {
+        disk.beforeReserving?()
         try disk.perform(.reserve, path, life: life) { _ in }
     }
 }

@@ -107,7 +107,7 @@ import WriteBehindSQLite
     @Test(arguments: [
         ("one put of the row", false, [Int64(2)], true), ("a row more", false, [2, 4], true),
         ("one of two rows", true, [2], false), ("both rows", true, [2, 3], true),
-        ("another row", false, [4], false),
+        ("another row", false, [4], false), ("one of two rows and another", true, [2, 4], false),
     ])
     func aLaterCommitThatMakesAllRowsOfAGroupAnewSettlesIt(
         what: String, holdsTwo: Bool, written: [Int64], settles: Bool

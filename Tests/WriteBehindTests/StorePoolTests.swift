@@ -99,7 +99,7 @@ private enum Pool {
     }
 }
 
-/// Queries of a user's that last until they are told to end, all at once.
+/// Queries that a user runs at the same time. Each runs until `end()` is called.
 private struct EndlessQueries {
     private let tasks: [Task<Void, Never>]
     private let goOn = DispatchSemaphore(value: 0)
@@ -133,7 +133,8 @@ private struct StoreLife {
     let players: StoredTable<Player>
 
     init(_ environment: StoreEnvironment) async throws {
-        // What hangs says so, and does not take the other tests with it.
+        // This process runs one test alone. If a call never returns, the process ends here, so that its test fails
+        // and the others go on.
         Thread {
             sleep(280)
             fatalError("a call does not return")

@@ -89,7 +89,7 @@ extension TemporaryStore {
     }
 }
 
-/// A query that holds one of the connections by which the store reads, until it is told to end.
+/// A query that holds one of the connections that the store reads with, until `end()` is called.
 final class BusyReader: Sendable {
     private let goOn = DispatchSemaphore(value: 0)
 

@@ -199,6 +199,13 @@ package final class LogReader {
     }
 
     private func open(_ base: UInt64) throws(LogError) -> SegmentReader {
+        try Self.open(base, environment)
+    }
+
+    /// The segment that begins with `base`; ``LogError/deleted(sequence:oldest:)`` if it is there no more.
+    package static func open(
+        _ base: UInt64, _ environment: LogEnvironment
+    ) throws(LogError) -> SegmentReader {
         let path = environment.layout.segment(base)
         do throws(LogError) {
             switch try SegmentReader.open(path, on: environment.disk) {
@@ -222,7 +229,7 @@ package final class LogReader {
             }
         } catch {
             guard case .system(let cause) = error, cause.isMissingFile else { throw error }
-            throw .deleted(sequence: base, oldest: try Self.segmentBases(environment).first)
+            throw .deleted(sequence: base, oldest: try segmentBases(environment).first)
         }
     }
 

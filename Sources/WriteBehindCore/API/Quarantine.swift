@@ -109,7 +109,7 @@ public struct Quarantine: Sendable {
                     let changes = try sink.retry(commits, in: &pass, isLast: isLast)
                     engine.view.forEachShard { $0.sinkDidChange() }
                     pins.follow(changes.keys, in: sink.quarantine)
-                    // It may have become another store's meanwhile: then nothing is told to have been done.
+                    // The database may belong to another store by now. Then this throws, and reports nothing as done.
                     try engine.log.checkFence()
                     return isLast
                 } catch let error as LogError {

@@ -130,7 +130,7 @@ struct Turn {
         _ commit: CommitBuilder, reads: [ReadVersion]
     ) throws(StoreError) -> Receipt? {
         tries += 1
-        // Whoever has a ticket has waited. Any other try would make the one fail whose turn it is.
+        // A holder of a ticket has waited, and may try. Without a ticket, a try could make the holder's fail.
         if tickets.isEmpty, engine.turns.areInUse, engine.turns.areTaken(lines(of: reads)) {
             return nil
         }

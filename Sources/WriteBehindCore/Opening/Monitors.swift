@@ -110,13 +110,13 @@ final class SinkMonitor: Materializer.Observer {
     func didReplaceSink(_ watermark: Watermark) { didReach(watermark) }
 
     private func didReach(_ watermark: Watermark) {
-        // Before those who wait are told: they find users' tables too. What these throw, they throw again at the end
-        // of the step.
+        // These come before waiting tasks are resumed, so that those find the users' tables too. An error here comes
+        // again at the end of the step.
         try? letReadsRest(on: watermark)
         try? replacement.carryOver(at: watermark)
         engine.view.advance(to: watermark.sequence)
         engine.backlog.advance(to: watermark.sequence)
-        // Before those who wait are told, or they might find the store ailing still.
+        // This too comes before waiting tasks are resumed: they must find the store healthy.
         noteProgress()
         engine.materialized.advance(to: watermark.sequence)
     }
