@@ -292,7 +292,7 @@ package final class Flusher: Sendable {
             using: state.compressor, into: &state.packed)
     }
 
-    /// How hard to compress: less the fuller staging is, since whoever writes waits when there is no room. What
+    /// How hard to compress: less the fuller staging is, since a writer waits when there is no room. What
     /// has been taken and is not synced takes room as well.
     private func level(_ state: State) -> Int {
         let held = staging.pendingBytes + state.unsyncedBytes

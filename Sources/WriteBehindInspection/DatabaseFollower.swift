@@ -42,7 +42,7 @@ package final class DatabaseFollower: Sendable {
         func didApply(_ applied: Materializer.Applied) { failure.withLock { $0 = nil } }
         func didReplaceSink(_ watermark: Watermark) {}
         func catchUp(_ watermark: Watermark) {}
-        /// A busy database is tried again; what no second try helps is told.
+        /// A busy database is tried again. An error that no second try mends is reported.
         func didFail(_ error: any Error, attempts: Int) {
             if let error = error as? SinkError, error.isTransient, attempts < 20 { return }
             failure.withLock { $0 = error }

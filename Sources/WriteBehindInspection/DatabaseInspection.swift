@@ -50,7 +50,7 @@ package struct DatabaseInspection: Sendable {
         if case .readable(let contents) = state { contents } else { nil }
     }
 
-    /// Whoever holds a state of the log proves that it had been durable.
+    /// A database or snapshot that holds a state of the log proves that it had been durable.
     package var witnesses: [Witness] {
         contents.map { [Witness(name: "the database", sequence: $0.watermark.sequence)] } ?? []
     }

@@ -60,7 +60,7 @@ import WriteBehindCore
         while try step() {}
     }
 
-    /// Returns whether there is a row. Whoever steps calls ``reset()`` when done.
+    /// Returns whether there is a row. The caller calls ``reset()`` when it is done.
     func step() throws(SinkError) -> Bool {
         let code = unsafe sqlite3_step(handle)
         if code == SQLITE_DONE { return false }

@@ -97,7 +97,7 @@ enum SQLiteOpening {
         do throws(SinkError) {
             return try checkOwner(path, storeID, disk, readonly: true)
         } catch {
-            // Whoever made it was killed before it had a WAL. Rolling that back takes a connection that may
+            // Its maker was killed before it had a WAL. Rolling that back takes a connection that may
             // write, and is what any program does that opens it.
             guard error.code == SQLITE_READONLY | 3 << 8 else { throw error }  // …_ROLLBACK
             return try checkOwner(path, storeID, disk, readonly: false)

@@ -20,7 +20,7 @@ import WriteBehindCore
     private var checkedSchema: Int64?
     /// What users had taken when the schema was last looked at.
     let userNames = Lock(UserNames())
-    /// The watermark of the last transaction: nobody else may have moved it since.
+    /// The watermark of the last transaction: no other program may have moved it since.
     private(set) var watermark: Watermark
     /// Which file the WAL is for.
     private(set) var generation: FileGeneration

@@ -8,7 +8,7 @@ struct FlightFile {
         var midnight: Int
     }
 
-    /// What is wrong with a file of flights, in words for whoever gave it.
+    /// What is wrong with a file of flights, in words for the user who gave it.
     struct Problem: Error, CustomStringConvertible {
         var description: String
     }

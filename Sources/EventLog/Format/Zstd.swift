@@ -10,7 +10,7 @@ private struct IdleContexts: ~Copyable, Sendable {
         unsafe idle.withLock { $0.popLast() }.flatMap { unsafe OpaquePointer(bitPattern: $0) }
     }
 
-    /// Whether the context is kept for whoever comes next; a few are enough.
+    /// Whether the context is kept for the next caller; a few are enough.
     func keep(_ context: OpaquePointer) -> Bool {
         let address = UInt(bitPattern: context)
         return idle.withLock { idle in

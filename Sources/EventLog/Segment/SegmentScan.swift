@@ -101,7 +101,7 @@ struct SegmentScan {
         guard header.flags.contains(.define) else { return }
         while let commit = try commits.next(payload) {
             // Any commit of the block may be the one that defines. Records that cannot be read, behind a right
-            // checksum, define nothing; whoever is to apply them says so.
+            // checksum, define nothing; the code that applies them says so.
             try? preamble.note(payload.extracting(commit.records))
         }
     }

@@ -91,7 +91,7 @@ struct Descriptor: ~Copyable, Sendable {
         }
     }
 
-    /// Lets go of the lock, whoever else has a copy of the descriptor.
+    /// Lets go of the lock, even if another process has a copy of the descriptor.
     func unlock() { _ = flock(number, LOCK_UN) }
 
     /// Maps the file shared and returns the address.

@@ -52,7 +52,7 @@ final class PosixLock: Held {
     /// Locks what `path` names now.
     ///
     /// The file could be unlinked or replaced between opening and locking. Then the lock would be on
-    /// a file that nobody else can find, so it is compared and taken again.
+    /// a file that no other process can find, so it is compared and taken again.
     static func take(
         _ path: String, _ flags: Int32, from directory: PosixDirectory?
     ) throws(SystemError) -> Locking {

@@ -4,7 +4,7 @@ import Synchronization
 /// A counter that threads can wait on: ``Lock`` has no condition variable.
 ///
 /// `@unchecked Sendable`: the two pthread objects are made for being shared and do not move. `count` rises
-/// only with `mutex` held, so whoever waits with it held misses nothing; anybody may look at it.
+/// only with `mutex` held, so a thread that waits with it held misses nothing. Any thread may read it.
 @safe package final class Signal: @unchecked Sendable {
     private let mutex: UnsafeMutablePointer<pthread_mutex_t>
     private let condition: UnsafeMutablePointer<pthread_cond_t>

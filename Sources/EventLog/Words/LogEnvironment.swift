@@ -45,7 +45,7 @@ package struct LogEnd: Equatable, Sendable {
     package var preamble: Preamble
     /// The highest writer epoch in any file of the log.
     package var epoch: UInt64
-    /// That of whoever writes next. It counts for people, and stays at the highest that a header may have.
+    /// That of the next writer. It counts for people, and stays at the highest that a header may have.
     var nextEpoch: UInt64 { min(epoch, .max - 2) + 1 }
 
     /// The end of a log that holds nothing.

@@ -119,7 +119,7 @@ public struct Quarantine: Sendable {
                 }
             }
             if isDone { break }
-            // The lock goes to whoever runs: let the materializer have it.
+            // The lock goes to a thread that runs: let the materializer have it.
             Signal().wait(after: 0, nanoseconds: 1_000_000)
         }
         return Retried(applied: pass.applied, left: sink.quarantine.commitCount)

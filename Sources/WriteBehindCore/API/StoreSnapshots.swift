@@ -54,7 +54,7 @@ extension Store {
         if let damage = store.damage { throw StoreError.damaged("\(damage)") }
         let last = engine.log.lastSequence
         guard last > 0 else { return nil }
-        // Nobody knows when a full disk will have room again: who asks for a snapshot then is told so at once.
+        // Nobody knows when a full disk will have room again: a request for a snapshot fails at once then.
         try await Worker.waiting("packer") { [log = engine.log] in log.makeReadable(through: last) }
         if engine.log.durable < last, let refusal = engine.log.refusal { throw StoreError(refusal) }
         try await waitUntilReadable(last)

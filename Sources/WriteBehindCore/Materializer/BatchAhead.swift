@@ -48,7 +48,7 @@ final class BatchAhead: @unchecked Sendable {
         do {
             isComplete = try gathering.fill(batch, reader) == nil
         } catch {
-            // A block of which a part may be in: all is read again, and whoever does meets the error.
+            // A block of which a part may be in: all is read again, and that reading meets the error.
             batch.reset(after: start)
         }
         batch.sort()

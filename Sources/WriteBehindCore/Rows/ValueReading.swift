@@ -1,6 +1,6 @@
 import EventLog
 
-/// What is wrong with stored bytes; whoever knows table and column makes a ``RowError`` of it.
+/// What is wrong with stored bytes; a caller that knows table and column makes a ``RowError`` of it.
 struct Damage: Error {
     let problem: RowError.Problem
 

@@ -51,7 +51,7 @@ extension RowTable {
 
     /// Does a step of the walk. Returns whether there may be more to free.
     ///
-    /// - Parameter freeing: is told the word and the block's length of each row that goes.
+    /// - Parameter freeing: is called with the word and the block's length of each row that goes.
     mutating func freeCleared(_ freeing: (UInt64, Int) -> Void) -> Bool {
         guard cleared.mayBeHere else { return false }
         let limit = cleared.cursor.page + Self.pagesPerStep

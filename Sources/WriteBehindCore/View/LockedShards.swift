@@ -19,7 +19,7 @@
         number: Int, _ body: (inout Shard) throws(E) -> R
     ) throws(E) -> R {
         guard let shard = unsafe shards[number] else {
-            // Whoever locks the shards of a commit locks those of all of its keys.
+            // The shards of a commit are locked for all of its keys.
             preconditionFailure("the shard is not locked")
         }
         return unsafe try body(&shard.pointee)

@@ -63,7 +63,7 @@ enum WriteBehindText {
     static var now: UInt64 { UInt64(max(0, Date().timeIntervalSince1970) * 1000) }
 }
 
-/// Times in the zone of whoever looks, or in UTC.
+/// Times in the reader's own zone, or in UTC.
 struct Clock {
     let isUTC: Bool
 

@@ -33,7 +33,7 @@ struct Report: Codable {
     }
 }
 
-/// Where it ran, for whoever compares.
+/// Where it ran: only figures of one machine compare.
 struct Machine: Codable, CustomStringConvertible {
     var processor: String
     var cores: Int
