@@ -113,6 +113,10 @@ import WriteBehind
             try await Self.withOrders(change: { _ in "x" }) {
                 try legs.put(Leg("UA2", "SFO", "JFK", "UA"))
             }
+            // One column gets what the other had, which gets something new: no exchange.
+            try await Self.withOrders(change: { ["SFO": "JFK", "JFK": "LGA"][$0] ?? $0 }) {
+                try legs.put(Leg("UA4", "SFO", "JFK", "UA"))
+            }
             try await Self.withOrders(change: { _ in throw CancellationError() }) {
                 try legs.put(Leg("UA3", "SFO", "JFK", "UA"))
             }

@@ -92,7 +92,7 @@ private struct Counter: TableRow {
         let turns = Turns()
         let (now, most) = (Locked(0), Locked(0))
         try await withThrowingTaskGroup(of: Void.self) { group in
-            for _ in 0..<20 {
+            for _ in 0..<60 {
                 group.addTask {
                     let tickets = try await turns.take([3])
                     let count = now.withLock { now in
@@ -108,7 +108,7 @@ private struct Counter: TableRow {
             try await group.waitForAll()
         }
         // On a busy machine one turn may take so long that the next in the line goes on.
-        #expect(most.withLock { $0 } <= 3)
+        #expect(most.withLock { $0 } <= 5)
         #expect(!turns.areInUse)
     }
 

@@ -211,6 +211,23 @@ import WriteBehindSQLite
         }
     }
 
+    @Test(arguments: [[9, 4], [4, 9], [7, 4, 9]] as [[UInt64]])
+    func whatAnyFollowerNeedsIsNotReleased(released: [UInt64]) throws {
+        final class Fixed: LogFollower {
+            let sequence: UInt64
+            init(_ sequence: UInt64) { self.sequence = sequence }
+            func released(checkpoint: Bool) -> UInt64 { sequence }
+            func logDidGrow() {}
+        }
+        let followers = Followers()
+        #expect(try followers.released(checkpoint: true) == .max)
+        let all = released.map(Fixed.init)
+        for follower in all { followers.add(follower) }
+        #expect(try followers.released(checkpoint: true) == 4)
+        for follower in all where follower.sequence == 4 { followers.remove(follower) }
+        #expect(try followers.released(checkpoint: true) > 4)
+    }
+
     @Test func theLogIsKeptForAFollowerThatOnlyReads() async throws {
         let store = try open(secondary: nil)
         let reader = Reader()
