@@ -349,8 +349,8 @@ package final class Flusher: Sendable {
         } catch {
             // A name that cannot be looked up just now says nothing of what it means.
             guard error.isFence else { return }
-            refuse(.fenced(error))
-            throw .fenced(error)
+            refuse(LogError(error))
+            throw LogError(error)
         }
     }
 

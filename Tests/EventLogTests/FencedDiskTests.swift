@@ -75,10 +75,64 @@ import Testing
             }
         }
         first.release()
-        let released = SystemError(fenceAt: place.root, .released)
+        let released = SystemError(fenceAt: place.root, .closed)
         #expect(throws: released) { try first.checkFence() }
         let second = try take(place)
         try second.checkFence()
+    }
+
+    /// Each of them would keep a file open, or open it again, behind the store's back.
+    private static let uses: [(String, @Sendable (FencedDisk, String) throws -> Void)] = [
+        ("read", { _ = try $0.open($1 + "/a", .read) }),
+        ("open to write", { _ = try $0.open($1 + "/a", .readWrite) }),
+        ("list", { _ = try $0.list($1) }),
+        ("look for", { _ = try $0.exists($1 + "/a") }),
+        ("measure", { _ = try $0.byteCount(of: $1 + "/a") }),
+        ("map", { _ = try $0.map($1 + "/a", byteCount: 1, writable: true) }),
+        ("hold", { _ = try $0.hold($1 + "/a") }),
+        ("lock", { _ = try $0.lock($1 + "/a") }),
+        ("lock the directory", { _ = try $0.lockDirectory($1) }),
+        ("enter", { _ = try $0.entering($1) }),
+    ]
+
+    @Test(arguments: DiskConformanceTests.Kind.allCases)
+    func aReleasedDiskHasNothingOpenAndOpensNothing(kind: DiskConformanceTests.Kind) throws {
+        let place = try DiskConformanceTests.Place(kind)
+        let disk = try take(place)
+        try place.disk.create(place.path("a"), [7])
+        let file = try disk.open(place.path("a"), .read)
+        let written = try disk.open(place.path("a"), .readWrite)
+        disk.release()
+        let closed = SystemError(fenceAt: place.root, .closed)
+        for (what, use) in Self.changes + Self.uses {
+            #expect(throws: closed, "\(what)") { try use(disk, place.root) }
+        }
+        let ended = SystemError(fenceAt: place.path("a"), .closed)
+        #expect(throws: ended) { _ = try file.byteCount() }
+        #expect(throws: ended) { _ = try file.read(1) }
+        #expect(throws: ended) { try written.write([1], at: 0) }
+        #expect(throws: ended) { try written.synchronize() }
+        #expect(try place.disk.open(place.path("a"), .read).read(2) == [7])
+    }
+
+    @Test func theMappedBytesOfAReleasedDiskBelongToNoFile() throws {
+        let directory = TemporaryDirectory()
+        let layout = StoreLayout(root: directory.path)
+        let machine = PosixDisk()
+        guard case .taken(let disk) = try FencedDisk.take(layout, on: machine) else {
+            Issue.record("not taken")
+            return
+        }
+        try disk.replace(layout.staging, with: [UInt8](repeating: 1, count: 8192))
+        let mapping = try disk.map(layout.staging, byteCount: 8192, writable: true)
+        mapping.store(2, 5000..<5001)
+        #expect(OpenFiles.below(directory.path) != [])
+        disk.release()
+        #expect(OpenFiles.below(directory.path) == [])
+        mapping.store(3, 5001..<5002)
+        let bytes = try machine.open(layout.staging, .read).read(8192)
+        #expect(bytes[5000] == 2)
+        #expect(bytes[5001] == 1)
     }
 
     @Test func aFileIsMadeInTheDirectoryThatWasTakenNotInTheOneOfItsName() throws {

@@ -106,7 +106,7 @@ import Testing
         let before = disk.allFiles
         log.makeReadable(through: 2)
         #expect(log.durable == 1)
-        #expect(isFenced(log.refusal))
+        #expect(log.refusal == .closed)
         #expect(disk.allFiles == before)
     }
 }

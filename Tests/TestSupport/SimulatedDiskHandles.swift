@@ -127,6 +127,10 @@ final class SimulatedMapping: MappedBytes {
         disk.beforeReserving?()
         try disk.perform(.reserve, path, life: life) { _ in }
     }
+
+    /// The file keeps what was stored so far, and gets what is stored from here on as well: no worse than that
+    /// can a store do that still writes.
+    func detach() {}
 }
 
 /// A file or directory that is held.

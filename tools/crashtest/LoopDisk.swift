@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import TestSupport
 
 enum FileSystem: String, CaseIterable, ExpressibleByArgument, CustomStringConvertible {
     case ext4, xfs, btrfs
@@ -43,7 +44,11 @@ struct LoopDisk {
 
     /// What was mounted is put away, the loop device with it.
     func unmount() throws {
-        try Command.run("umount", [directory])
+        do {
+            try Command.run("umount", [directory])
+        } catch let loss as Loss {
+            throw Loss("\(loss); this process has open: \(OpenFiles.below(directory))")
+        }
         // It remembers disks by their UUID, and takes a copy for an older state of the same.
         if kind == .btrfs { try Command.run("btrfs", ["device", "scan", "--forget"]) }
     }

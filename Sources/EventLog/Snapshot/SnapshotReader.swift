@@ -174,6 +174,7 @@ extension SnapshotError {
         switch error {
         case .system(let cause), .diskFull(let cause), .poisoned(let cause), .fenced(let cause):
             self = .system(cause)
+        case .closed: self = .system(SystemError(fenceAt: "the store", .closed))
         default: self = .damaged(path: "", offset: 0, reason: "\(error)")
         }
     }

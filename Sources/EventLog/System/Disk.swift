@@ -113,4 +113,6 @@ package protocol MappedBytes: AnyObject, Sendable {
     func synchronize(_ range: Range<Int>) throws(SystemError)
     /// Makes sure that storing to these bytes needs no room on the disk, which a mapping could not report.
     func reserve(_ range: Range<Int>) throws(SystemError)
+    /// Lets go of the file. The bytes can still be read and stored to, and mean nothing.
+    func detach()
 }

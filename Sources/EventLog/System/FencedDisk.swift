@@ -18,20 +18,22 @@
 /// The disk of the one writer of a store.
 package final class FencedDisk: Disk {
     private struct State {
+        /// nil once everything is closed.
+        var disk: (any Disk)?
+        /// What is open of it, so that it can be closed whoever still refers to it.
+        var handles: [ObjectIdentifier: WeakHandle] = [:]
         var locks: [any Held] = []
         var held: [(path: String, thing: any Held)] = []
         var fence: SystemError?
     }
 
-    private let disk: any Disk
     private let layout: StoreLayout
     private let state: Lock<State>
 
     /// Names that change through this disk alone.
     private var watched: [String] { [layout.lock, layout.log, layout.staging] }
 
-    private init(_ disk: any Disk, _ layout: StoreLayout, _ state: consuming sending State) {
-        self.disk = disk
+    private init(_ layout: StoreLayout, _ state: consuming sending State) {
         self.layout = layout
         self.state = Lock(state)
     }
@@ -74,7 +76,8 @@ package final class FencedDisk: Disk {
         for path in [layout.log, layout.staging] where try inside.exists(path) {
             state.held.append((path, try inside.hold(path)))
         }
-        let fenced = FencedDisk(inside, layout, state)
+        state.disk = inside
+        let fenced = FencedDisk(layout, state)
         // The directory could be moved while all this was done.
         try fenced.checkFence()
         return .taken(fenced)
@@ -92,13 +95,47 @@ package final class FencedDisk: Disk {
         }
     }
 
-    /// Lets others have the directory. Nothing can be changed through this disk any more.
+    /// Closes every file that was opened through this disk, whatever still refers to it, and lets others have the
+    /// directory. Whatever is called from here on throws that it is closed; a call that runs ends first.
     package func release() {
-        state.withLock {
-            $0.fence = $0.fence ?? SystemError(fenceAt: layout.root, .released)
-            $0.locks = []
-            $0.held = []
+        let handles = state.withLock { state in
+            state.fence = state.fence ?? SystemError(fenceAt: layout.root, .closed)
+            state.disk = nil
+            state.held = []
+            defer { state.handles = [:] }
+            return state.handles.values.compactMap(\.handle)
         }
+        for handle in handles { handle.close() }
+        // Last: who has the lock finds nobody else with a file open.
+        state.withLock { $0.locks = [] }
+    }
+
+    private var disk: any Disk {
+        get throws(SystemError) {
+            try state.withLock { state throws(SystemError) in
+                guard let disk = state.disk else {
+                    throw SystemError(fenceAt: layout.root, .closed)
+                }
+                return disk
+            }
+        }
+    }
+
+    /// Keeps count of what is open; closes it where everything was closed meanwhile.
+    private func note(_ handle: any FencedHandle) throws(SystemError) {
+        let isOpen = state.withLock { state in
+            if state.disk != nil {
+                state.handles[ObjectIdentifier(handle)] = WeakHandle(handle: handle)
+            }
+            return state.disk != nil
+        }
+        guard !isOpen else { return }
+        handle.close()
+        throw SystemError(fenceAt: layout.root, .closed)
+    }
+
+    fileprivate func forget(_ handle: any FencedHandle) {
+        state.withLock { $0.handles[ObjectIdentifier(handle)] = nil }
     }
 
     package func checkFence() throws(SystemError) {
@@ -121,11 +158,13 @@ package final class FencedDisk: Disk {
 
     /// Changes names. What a watched name means afterwards is held instead of what it meant before.
     private func change(
-        _ path: String, _ body: () throws(SystemError) -> (any Held)?
+        _ path: String, _ body: (any Disk) throws(SystemError) -> (any Held)?
     ) throws(SystemError) {
         try state.withLock { state throws(SystemError) in
             try check(&state)
-            let now = try body()
+            // Without a disk there is a fence.
+            guard let disk = state.disk else { return }
+            let now = try body(disk)
             guard watched.contains(path) else { return }
             state.held.removeAll { $0.path == path }
             if let now { state.held.append((path, now)) }
@@ -135,23 +174,21 @@ package final class FencedDisk: Disk {
 
 extension FencedDisk {
     package func createDirectory(_ path: String) throws(SystemError) {
-        try change(path) { () throws(SystemError) in
+        try change(path) { (disk) throws(SystemError) in
             try disk.createDirectory(path)
             return try disk.hold(path)
         }
     }
 
     package func open(_ path: String, _ mode: OpenMode) throws(SystemError) -> any DiskFile {
-        switch mode {
-        case .read: return try disk.open(path, mode)
-        case .readWrite: break
-        case .createExclusively: try checkFence()
-        }
-        return FencedFile(try disk.open(path, mode), self)
+        if mode == .createExclusively { try checkFence() }
+        let file = FencedFile(try disk.open(path, mode), self)
+        try note(file)
+        return file
     }
 
     package func rename(_ source: String, to target: String) throws(SystemError) {
-        try change(target) { () throws(SystemError) in
+        try change(target) { (disk) throws(SystemError) in
             let thing = try disk.hold(source)
             try disk.rename(source, to: target)
             return thing
@@ -159,7 +196,7 @@ extension FencedDisk {
     }
 
     package func remove(_ path: String) throws(SystemError) {
-        try change(path) { () throws(SystemError) in
+        try change(path) { (disk) throws(SystemError) in
             try disk.remove(path)
             return nil
         }
@@ -173,7 +210,10 @@ extension FencedDisk {
     package func map(
         _ path: String, byteCount: Int, writable: Bool
     ) throws(SystemError) -> any MappedBytes {
-        FencedMapping(try disk.map(path, byteCount: byteCount, writable: writable), self)
+        let mapping = FencedMapping(
+            try disk.map(path, byteCount: byteCount, writable: writable), self)
+        try note(mapping)
+        return mapping
     }
 
     package func list(_ path: String) throws(SystemError) -> [String] { try disk.list(path) }
@@ -185,7 +225,7 @@ extension FencedDisk {
     }
 
     package func supportsSharedMapping(_ directory: String) -> Bool {
-        disk.supportsSharedMapping(directory)
+        (try? disk)?.supportsSharedMapping(directory) ?? false
     }
 
     package func lock(_ path: String) throws(SystemError) -> Locking { try disk.lock(path) }
@@ -201,47 +241,77 @@ extension FencedDisk {
     }
 }
 
-private final class FencedFile: DiskFile {
-    private let file: any DiskFile
+/// Something that is open and can be closed while others refer to it.
+private protocol FencedHandle: AnyObject, Sendable {
+    func close()
+}
+
+private struct WeakHandle {
+    weak var handle: (any FencedHandle)?
+}
+
+private final class FencedFile: DiskFile, FencedHandle {
+    let path: String
+    private let file: Lock<(any DiskFile)?>
     private let disk: FencedDisk
 
-    init(_ file: any DiskFile, _ disk: FencedDisk) { (self.file, self.disk) = (file, disk) }
+    init(_ file: any DiskFile, _ disk: FencedDisk) {
+        path = file.path
+        self.file = Lock(file)
+        self.disk = disk
+    }
 
-    var path: String { file.path }
-    func byteCount() throws(SystemError) -> Int { try file.byteCount() }
+    deinit { disk.forget(self) }
+
+    func close() { file.withLock { $0 = nil } }
+
+    private var open: any DiskFile {
+        get throws(SystemError) {
+            guard let file = file.withLock({ $0 }) else {
+                throw SystemError(fenceAt: path, .closed)
+            }
+            return file
+        }
+    }
+
+    func byteCount() throws(SystemError) -> Int { try open.byteCount() }
 
     func read(into bytes: inout MutableSpan<UInt8>, at offset: Int) throws(SystemError) -> Int {
-        try file.read(into: &bytes, at: offset)
+        try open.read(into: &bytes, at: offset)
     }
 
     func write(_ bytes: Span<UInt8>, at offset: Int) throws(SystemError) {
-        try file.write(bytes, at: offset)
+        try open.write(bytes, at: offset)
     }
 
     func write(zeros count: Int, at offset: Int) throws(SystemError) {
-        try file.write(zeros: count, at: offset)
+        try open.write(zeros: count, at: offset)
     }
 
     func synchronize() throws(SystemError) {
-        try file.synchronize()
+        try open.synchronize()
         try disk.checkFence()
     }
 
-    func truncate(to byteCount: Int) throws(SystemError) { try file.truncate(to: byteCount) }
-    func dropCache() { file.dropCache() }
+    func truncate(to byteCount: Int) throws(SystemError) { try open.truncate(to: byteCount) }
+    func dropCache() { (try? open)?.dropCache() }
 
     func standing(at path: String) throws(SystemError) -> Standing {
-        try file.standing(at: path)
+        try open.standing(at: path)
     }
 }
 
-private final class FencedMapping: MappedBytes {
+private final class FencedMapping: MappedBytes, FencedHandle {
     private let mapping: any MappedBytes
     private let disk: FencedDisk
 
     init(_ mapping: any MappedBytes, _ disk: FencedDisk) {
         (self.mapping, self.disk) = (mapping, disk)
     }
+
+    deinit { disk.forget(self) }
+
+    func close() { mapping.detach() }
 
     @unsafe var bytes: UnsafeMutableRawBufferPointer { unsafe mapping.bytes }
 
@@ -251,4 +321,5 @@ private final class FencedMapping: MappedBytes {
     }
 
     func reserve(_ range: Range<Int>) throws(SystemError) { try mapping.reserve(range) }
+    func detach() { mapping.detach() }
 }

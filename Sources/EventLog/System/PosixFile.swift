@@ -27,6 +27,16 @@ final class PosixFile: DiskFile {
         }
     }
 
+    /// Maps the file shared and returns the address. The mapping outlives this object.
+    func map(byteCount: Int, writable: Bool) throws(SystemError) -> Int {
+        try descriptor.map(path, byteCount: byteCount, writable: writable)
+    }
+
+    /// Gives blocks of its own to a range that may share some with a copy of the file.
+    func unshare(_ range: Range<Int>) throws(SystemError) {
+        try descriptor.unshare(range, of: path)
+    }
+
     func standing(at path: String) throws(SystemError) -> Standing {
         try descriptor.standing(at: path, from: directory)
     }

@@ -1,23 +1,23 @@
 import Glibc
 
 /// A file's first bytes, mapped shared with the page cache.
-///
 final class PosixMapping: MappedBytes {
     private let path: String
-    private let descriptor: Descriptor
+    /// nil once the mapping is detached.
+    private let file: Lock<PosixFile?>
     private let address: Int
     private let byteCount: Int
 
     init(
         _ path: String, byteCount: Int, writable: Bool, from directory: PosixDirectory?
     ) throws(SystemError) {
-        descriptor = try Descriptor(
-            opening: path, writable ? O_RDWR : O_RDONLY, from: directory)
+        let file = try PosixFile(path, writable ? .readWrite : .read, from: directory)
         // Touching a page beyond the end of the file would kill the process.
-        guard try byteCount <= Int(descriptor.status(of: path).st_size) else {
+        guard try byteCount <= file.byteCount() else {
             throw SystemError(call: "mmap", path: path, code: EINVAL)
         }
-        address = try descriptor.map(path, byteCount: byteCount, writable: writable)
+        address = try file.map(byteCount: byteCount, writable: writable)
+        self.file = Lock(file)
         self.path = path
         self.byteCount = byteCount
     }
@@ -41,7 +41,14 @@ final class PosixMapping: MappedBytes {
     }
 
     func reserve(_ range: Range<Int>) throws(SystemError) {
-        try descriptor.unshare(range, of: path)
+        try file.withLock { $0 }?.unshare(range)
+    }
+
+    /// Memory of no file takes the place of the file's, so no thread that still has the address can fault.
+    func detach() {
+        file.withLock { $0 = nil }
+        let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED
+        _ = unsafe mmap(bytes.baseAddress, byteCount, PROT_READ | PROT_WRITE, flags, -1, 0)
     }
 
     static let pageSize = sysconf(Int32(_SC_PAGESIZE))

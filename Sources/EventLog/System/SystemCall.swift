@@ -63,7 +63,7 @@ func systemCall<T: SignedInteger>(
 package enum Fence: Int32, Sendable {
     case missing = 2
     case replaced = 116
-    case released = 9
+    case closed = 9
 
     fileprivate static let call = "fence"
 
@@ -71,7 +71,7 @@ package enum Fence: Int32, Sendable {
         switch self {
         case .missing: "\(path) was removed or moved while the store was open"
         case .replaced: "\(path) was replaced by something else while the store was open"
-        case .released: "\(path) was let go of"
+        case .closed: "\(path) is closed"
         }
     }
 }
@@ -83,4 +83,7 @@ extension SystemError {
 
     /// Whether no call failed, but what the store holds is no longer where it was.
     package var isFence: Bool { call == Fence.call }
+
+    /// Whether no call failed, but the store has closed its files.
+    package var isClosed: Bool { isFence && code == Fence.closed.rawValue }
 }

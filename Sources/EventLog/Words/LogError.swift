@@ -202,15 +202,16 @@ extension LogError {
     }
 
     package init(_ error: SystemError) {
-        if error.isFence {
-            self = .fenced(error)
-        } else {
-            self = error.isDiskFull ? .diskFull(error) : .system(error)
-        }
+        self = Self.fence(error) ?? (error.isDiskFull ? .diskFull(error) : .system(error))
     }
 
     /// What a failed write or sync of the log makes of it.
     init(final error: SystemError) {
-        self = error.isFence ? .fenced(error) : .poisoned(error)
+        self = Self.fence(error) ?? .poisoned(error)
+    }
+
+    private static func fence(_ error: SystemError) -> LogError? {
+        guard error.isFence else { return nil }
+        return error.isClosed ? .closed : .fenced(error)
     }
 }

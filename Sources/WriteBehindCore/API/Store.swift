@@ -261,6 +261,9 @@ public final class Store: Sendable {
     /// What the database does not hold by then is no loss: the next open goes on with it. Closing again
     /// waits until the store is closed.
     ///
+    /// When it returns, the store has no file open and nothing mapped: its directory may be moved, removed or
+    /// unmounted while the `Store` value still exists.
+    ///
     /// - Parameter deadline: how long bringing the database up to date may take.
     /// - Throws: ``StoreError/logFailed(_:)`` or ``StoreError/diskFull(_:)`` when the log could not be synced.
     ///   The store is closed even so, and ends like a killed process: the next open recovers what there is.

@@ -68,7 +68,10 @@ extension Store {
     public nonisolated(nonsending) func snapshots() async throws -> [Snapshot] {
         let environment = engine.log.environment
         return try await HistoryError.reading {
-            try SnapshotReader.sequences(environment).compactMap { sequence in
+            let sequences = try snapshotErrors { () throws(SnapshotError) in
+                try SnapshotReader.sequences(environment)
+            }
+            return sequences.compactMap { sequence in
                 (try? SnapshotReader(of: sequence, in: environment)).map(Snapshot.init)
             }
         }

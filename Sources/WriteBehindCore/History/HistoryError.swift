@@ -26,6 +26,15 @@ extension HistoryError {
         default: false
         }
     }
+
+    /// Whether the store was closed meanwhile.
+    fileprivate var isClosed: Bool {
+        switch self {
+        case .log(.closed): true
+        case .snapshot(.system(let cause)): cause.isClosed
+        default: false
+        }
+    }
 }
 
 extension HistoryError: CustomStringConvertible {
@@ -58,6 +67,8 @@ extension HistoryError {
         let read: @Sendable () throws -> R = {
             do {
                 return try body()
+            } catch let error as HistoryError where error.isClosed {
+                throw StoreError(LogError.closed)
             } catch {
                 throw StoreError.history("\(error)")
             }

@@ -168,8 +168,10 @@ package final class OpenStore: Sendable {
         }
     }
 
-    /// Lets another process, or another store of this one, have the directory.
+    /// Refuses all further writes, closes every file of the store's own, and lets another process, or another store of
+    /// this one, have the directory. The database is closed by its sink.
     package func unlock() {
+        engine.log.abandon()
         disk.release()
     }
 
