@@ -13,7 +13,7 @@ package final class DatabaseFollower: Sendable {
         let identity = store.environment.storeID
         sink = try SQLiteSink(
             path: path, storeID: identity.bytes,
-            origin: Watermark(sequence: 0, chain: Chain(startOf: identity).value),
+            origin: Watermark(startOf: identity),
             disk: store.environment.disk)
         materializer = Materializer(
             log: ForeignLog(store.environment), sink: sink, watermark: try sink.watermark(),

@@ -104,7 +104,7 @@ extension RecoveryPlan {
     package func apply(
         _ configuration: StoreConfiguration = .forTools, progress: @Sendable (UInt64) -> Void
     ) async throws -> String? {
-        let aside = try setAside()
+        let aside = try putAside()
         if !store.trustsWitnesses { try believeSegments() }
         let (layout, disk) = (store.layout, store.environment.disk)
         let opened = try Store(
@@ -138,7 +138,7 @@ extension RecoveryPlan {
     }
 
     /// Moves what cannot serve out of the way; nobody may open the store in between.
-    private func setAside() throws -> String? {
+    private func putAside() throws -> String? {
         guard steps.contains(where: \.isMovingFiles) else { return nil }
         let layout = store.layout
         let held = try FencedDisk.taking(layout, on: store.environment.disk)
@@ -149,12 +149,12 @@ extension RecoveryPlan {
         for step in steps {
             switch step {
             case .setDatabaseAside:
-                aside = try SQLiteSink.setAside(
+                aside = try SQLiteSink.putAside(
                     path: layout.database, reason: "recover",
                     isOurs: store.database.state != .foreign, disk: held
                 ).path
             case .remakeSnapshots(let sequences), .setSnapshotsAside(let sequences):
-                _ = try SnapshotVerification.setAside(sequences, in: environment)
+                _ = try SnapshotVerification.putAside(sequences, in: environment)
             default: break
             }
         }

@@ -99,7 +99,7 @@ package struct Replay {
         _ path: String, progress: (Int) -> Void, goesOn: () -> Bool
     ) throws -> Int? {
         let identity = store.environment.storeID
-        let origin = Watermark(sequence: 0, chain: Chain(startOf: identity).value)
+        let origin = Watermark(startOf: identity)
         let sink = try SQLiteSink(
             path: path, storeID: identity.bytes, origin: origin, disk: store.environment.disk)
         defer { try? sink.close() }

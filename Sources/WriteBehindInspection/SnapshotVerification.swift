@@ -41,7 +41,7 @@ package struct SnapshotVerification: Sendable {
     /// Moves damaged snapshots into `quarantine/`. The caller has the store's lock, and knows that log and other
     /// snapshots do without them.
     /// - Returns: where they are now.
-    package static func setAside(
+    package static func putAside(
         _ sequences: [UInt64], in environment: LogEnvironment
     ) throws(SystemError) -> [String] {
         let (disk, layout) = (environment.disk, environment.layout)
@@ -88,6 +88,6 @@ extension StoreInspection {
         defer { held.release() }
         var environment = environment
         environment.disk = held
-        return try SnapshotVerification.setAside(damaged, in: environment)
+        return try SnapshotVerification.putAside(damaged, in: environment)
     }
 }

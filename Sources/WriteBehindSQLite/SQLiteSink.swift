@@ -15,7 +15,7 @@ package import WriteBehindCore
 /// WAL with `synchronous=NORMAL`: after a crash of the process everything committed is there, after
 /// power loss a prefix of it, each transaction with its watermark. One connection writes and
 /// checkpoints (two at it can damage a database in SQLite up to 3.51.2); readers run beside it.
-package final class SQLiteSink: Sink {
+package final class SQLiteSink: ReplaceableSink {
     struct State {
         var tables: [UInt32: TableSQL] = [:]
         var quarantine = QuarantineIndex()

@@ -8,19 +8,12 @@ extension StoreEnvironment {
     package static func machine(
         readers: Int, pageMemory: Int? = nil, disk: any Disk = PosixDisk()
     ) -> StoreEnvironment {
-        StoreEnvironment(
+        var options = SQLiteOptions()
+        options.readerCount = max(1, readers)
+        if let pageMemory { options.writerCache = max(1024, pageMemory >> 10) }
+        return StoreEnvironment(
             disk: disk, time: SystemTime(), random: { .random(in: 1 ... .max) },
-            openSink: { (path, store, origin, disk) throws(SinkError) in
-                var options = SQLiteOptions()
-                options.readerCount = max(1, readers)
-                if let pageMemory { options.writerCache = max(1024, pageMemory >> 10) }
-                return try SQLiteSink(
-                    path: path, storeID: store.bytes, origin: origin, disk: disk,
-                    options: options)
-            },
-            setAside: { (path, reason, disk) throws(SinkError) in
-                _ = try SQLiteSink.setAside(path: path, reason: reason, disk: disk)
-            })
+            opener: SQLiteOpener(options))
     }
 
     /// The real machine, as a store of this configuration uses it.

@@ -51,10 +51,7 @@ extension SimulatedStore {
         let salts = Locked(SeededRandom(seed: salt))
         var environment = StoreEnvironment(
             disk: disk, time: time, random: { salts.withLock { $0.next() } },
-            openSink: { [database] (_, _, origin, _) throws(SinkError) in
-                database.open(origin: origin)
-            },
-            setAside: { [database] (_, _, _) throws(SinkError) in database.replace(with: nil) })
+            opener: SimulatedOpener(database: database))
         environment.waitForRoom = { log, _ in
             log.flusher?.request(durable: log.lastSequence)
             _ = log.flusher?.step()

@@ -2,6 +2,19 @@ import EventLog
 import TestSupport
 import WriteBehindCore
 
+/// Opens a ``SimulatedDatabase``.
+struct SimulatedOpener: SinkOpener {
+    let database: SimulatedDatabase
+
+    func name(for owner: SinkOwner) -> String { "the simulated database" }
+    func open(for owner: SinkOwner) throws(SinkError) -> any Sink {
+        database.open(origin: owner.origin)
+    }
+    func putAside(for owner: SinkOwner, reason: String) throws(SinkError) {
+        database.replace(with: nil)
+    }
+}
+
 /// A sink over a ``SimulatedDatabase``, written from the protocol's words alone.
 final class SimulatedSink: Sink {
     private typealias Content = SimulatedDatabase.Content
@@ -214,11 +227,6 @@ final class SimulatedSink: Sink {
             return known
         }
     }
-
-    func aside() throws(SinkError) -> AsideDatabase? { nil }
-    func carryOver() throws(SinkError) -> [CarryFailure] { [] }
-    func dropCarriedOver() throws(SinkError) {}
-    func objection(to table: TableDefinition) -> SchemaError? { nil }
 
     func checkpoint() throws(SinkError) -> Watermark {
         let content = try content()

@@ -190,7 +190,7 @@ import WriteBehindSQLite
         try fixture.sink.close()
         try fixture.user(
             "CREATE TRIGGER bad AFTER INSERT ON person BEGIN DELETE FROM visit; END")
-        let aside = try SQLiteSink.setAside(
+        let aside = try SQLiteSink.putAside(
             path: fixture.path, reason: "history-3", disk: PosixDisk())
         #expect(aside.path == fixture.path + ".history-3.aside")
         #expect(aside.problem == nil)
@@ -211,7 +211,7 @@ import WriteBehindSQLite
         try rebuilt.apply(TestBatch(through: fixture.at(3), changes: changes))
         #expect(try rebuilt.reader.read { try Int.fetchOne($0, sql: "SELECT id FROM old") } == 1)
         try rebuilt.close()
-        let again = try SQLiteSink.setAside(
+        let again = try SQLiteSink.putAside(
             path: fixture.path, reason: "history-3", disk: PosixDisk())
         #expect(again.path == fixture.path + ".history-3.2.aside")
     }
@@ -220,7 +220,7 @@ import WriteBehindSQLite
         let fixture = try SinkFixture()
         try fixture.user("CREATE INDEX by_person ON visit (person)")
         try fixture.sink.close()
-        _ = try SQLiteSink.setAside(path: fixture.path, reason: "damaged", disk: PosixDisk())
+        _ = try SQLiteSink.putAside(path: fixture.path, reason: "damaged", disk: PosixDisk())
         let rebuilt = try SinkFixture.open(fixture.path)
         try rebuilt.define(SinkFixture.person, through: fixture.at(1))
         let other = try DatabaseQueue(path: fixture.path)

@@ -31,17 +31,11 @@ import WriteBehindSQLite
         configuration.retryLimit = .milliseconds(20)
         var environment = StoreEnvironment.machine(configuration)
         if let secondary {
-            let path = other
+            var options = SQLiteOptions()
+            options.readerCount = 1
             environment.secondaries = [
-                SecondaryDatabase.Place("reports") {
-                    (store, origin, disk) throws(SinkError) in
-                    var options = SQLiteOptions()
-                    options.readerCount = 1
-                    return secondary(
-                        try SQLiteSink(
-                            path: path, storeID: store.bytes, origin: origin, disk: disk,
-                            options: options))
-                }
+                SecondaryDatabase.Place(
+                    "reports", WrappingOpener(SQLiteOpener(options, path: other), secondary))
             ]
         }
         return try Store(

@@ -30,10 +30,9 @@ import WriteBehindSQLite
             var environment = StoreEnvironment.machine(.forTools)
             let failing = Failing()
             failing.before = Pool.letRun
-            let openSink = environment.openSink
-            environment.openSink = { (path, store, origin, disk) throws(SinkError) in
+            environment.opener = WrappingOpener(environment.opener) {
                 Pool.letRun()
-                return FailingSink(try openSink(path, store, origin, disk), failing)
+                return FailingSink($0, failing)
             }
             let life = try await StoreLife(environment)
             try await life.write()

@@ -57,10 +57,7 @@ extension TemporaryStore {
         configure(&configuration)
         var environment = StoreEnvironment.machine(readers: 2)
         environment.time = time
-        let openSink = environment.openSink
-        environment.openSink = { (path, store, origin, disk) throws(SinkError) in
-            FailingSink(try openSink(path, store, origin, disk), failing)
-        }
+        environment.opener = WrappingOpener(environment.opener) { FailingSink($0, failing) }
         return try Store(at: path, configuration: configuration, environment: environment)
     }
 
@@ -171,8 +168,27 @@ final class Failing: Sendable {
     }
 }
 
-/// A sink that refuses every change while it is told to.
-final class FailingSink: Sink {
+/// Wraps the sinks that another opener opens.
+struct WrappingOpener: SinkOpener {
+    private let opener: any SinkOpener
+    private let wrap: @Sendable (any Sink) -> any Sink
+
+    init(_ opener: any SinkOpener, _ wrap: @escaping @Sendable (any Sink) -> any Sink) {
+        self.opener = opener
+        self.wrap = wrap
+    }
+
+    func name(for owner: SinkOwner) -> String { opener.name(for: owner) }
+    func open(for owner: SinkOwner) throws(SinkError) -> any Sink {
+        wrap(try opener.open(for: owner))
+    }
+    func putAside(for owner: SinkOwner, reason: String) throws(SinkError) {
+        try opener.putAside(for: owner, reason: reason)
+    }
+}
+
+/// A sink that refuses every change as long as a test wants it to.
+final class FailingSink: ReplaceableSink {
     private let sink: any Sink
     private let failing: Failing
 
@@ -235,13 +251,15 @@ final class FailingSink: Sink {
     var quarantine: QuarantineIndex { sink.quarantine }
     func aside() throws(SinkError) -> AsideDatabase? {
         failing.before()
-        return try sink.aside()
+        return try (sink as? any ReplaceableSink)?.aside()
     }
     func carryOver() throws(SinkError) -> [CarryFailure] {
         failing.before()
-        return try sink.carryOver()
+        return try (sink as? any ReplaceableSink)?.carryOver() ?? []
     }
-    func dropCarriedOver() throws(SinkError) { try sink.dropCarriedOver() }
+    func dropCarriedOver() throws(SinkError) {
+        try (sink as? any ReplaceableSink)?.dropCarriedOver()
+    }
     func objection(to table: WriteBehind.TableDefinition) -> SchemaError? {
         sink.objection(to: table)
     }

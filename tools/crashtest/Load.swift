@@ -270,13 +270,10 @@ extension StoreEnvironment {
     ) -> StoreEnvironment {
         var environment = StoreEnvironment.machine(readers: 2)
         environment.disk = FailpointDisk(root: directory)
-        environment.openSink = { (path, store, origin, disk) throws(SinkError) in
-            var options = SQLiteOptions()
-            options.readerCount = 2
-            options.checkpointPages = 40
-            return try SQLiteSink(
-                path: path, storeID: store.bytes, origin: origin, disk: disk, options: options)
-        }
+        var options = SQLiteOptions()
+        options.readerCount = 2
+        options.checkpointPages = 40
+        environment.opener = SQLiteOpener(options)
         return environment
     }
 }

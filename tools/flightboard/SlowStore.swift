@@ -11,15 +11,12 @@ enum SlowStore {
     static func open(at path: String, delay: Double) throws -> Store {
         let configuration = StoreConfiguration()
         var environment = StoreEnvironment.machine(readers: configuration.readers)
-        environment.openSink = { (path, store, origin, disk) throws(SinkError) in
-            // It asks for the time once a transaction: a place to dawdle inside it.
-            let options = SQLiteOptions {
+        // It asks for the time once in each transaction, which is a place to wait inside it.
+        environment.opener = SQLiteOpener(
+            SQLiteOptions {
                 Thread.sleep(forTimeInterval: delay)
                 return Int64(Date().timeIntervalSince1970 * 1_000_000)
-            }
-            return try SQLiteSink(
-                path: path, storeID: store.bytes, origin: origin, disk: disk, options: options)
-        }
+            })
         return try Store(at: path, configuration: configuration, environment: environment)
     }
 }

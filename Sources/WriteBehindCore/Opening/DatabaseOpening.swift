@@ -3,34 +3,27 @@ import EventLog
 extension StoreOpening {
     /// Finds the store's database, and makes a new one in the place of one that cannot serve.
     package struct Database {
-        private let path: String
-        private let store: StoreID
-        private let origin: Watermark
-        private let environment: StoreEnvironment
+        private let owner: SinkOwner
+        private let opener: any SinkOpener
         private var sink: (any Sink)?
 
-        init(
-            _ layout: StoreLayout, _ store: StoreID, _ origin: Watermark,
-            _ environment: StoreEnvironment
-        ) {
-            path = layout.database
-            self.store = store
-            self.origin = origin
-            self.environment = environment
+        init(_ owner: SinkOwner, _ opener: any SinkOpener) {
+            self.owner = owner
+            self.opener = opener
         }
 
         /// Opens it. A damaged one is put aside: the log holds all that it held.
         mutating func open() throws(StoreError) {
             do throws(SinkError) {
                 do throws(SinkError) {
-                    sink = try environment.openSink(path, store, origin, environment.disk)
+                    sink = try opener.open(for: owner)
                 } catch {
                     guard error.kind == .corrupt else { throw error }
                     try replace(reason: "damaged")
                 }
             } catch {
                 guard error.kind == .foreignDatabase else { throw StoreError(error) }
-                throw .foreignDatabase(path: path, reason: error.message)
+                throw .foreignDatabase(path: opener.name(for: owner), reason: error.message)
             }
         }
 
@@ -45,8 +38,8 @@ extension StoreOpening {
 
         /// Puts the database aside and makes an empty one.
         private mutating func replace(reason: String) throws(SinkError) {
-            try environment.setAside(path, reason, environment.disk)
-            sink = try environment.openSink(path, store, origin, environment.disk)
+            try opener.putAside(for: owner, reason: reason)
+            sink = try opener.open(for: owner)
         }
 
         private mutating func replaceOutdated() throws(StoreError) {

@@ -29,7 +29,7 @@ struct DatabaseRebuild {
     func fill(_ sink: any Sink) throws(StoreError) {
         guard let base = try base() else { return }
         let position = LogPosition(base.head)
-        let origin = Watermark(sequence: 0, chain: history.origin.chain)
+        let origin = Watermark(startOf: history.environment.storeID)
         let tables = try tables(of: base)
         let changes = SnapshotChanges(
             environment: history.environment,
@@ -47,6 +47,7 @@ struct DatabaseRebuild {
                         metadata: ["cause": "\(error)"])
                     return
                 }
+                guard let sink = sink as? any ReplaceableSink else { throw error }
                 try sink.dropCarriedOver()
                 try sink.apply(changes)
             }

@@ -1,4 +1,4 @@
-package import EventLog
+import EventLog
 import Logging
 
 /// A database beside the store's own, which is the *primary* one.
@@ -9,17 +9,11 @@ package final class SecondaryDatabase: Sendable {
     /// Where it is. The store opens it before retention begins, so that nothing it needs is deleted.
     package struct Place: Sendable {
         package var name: String
-        package var open:
-            @Sendable (
-                _ store: StoreID, _ origin: Watermark, _ disk: any Disk
-            ) throws(SinkError) -> any Sink
+        package var opener: any SinkOpener
 
-        package init(
-            _ name: String,
-            open: @escaping @Sendable (StoreID, Watermark, any Disk) throws(SinkError) -> any Sink
-        ) {
+        package init(_ name: String, _ opener: any SinkOpener) {
             self.name = name
-            self.open = open
+            self.opener = opener
         }
     }
 
@@ -90,10 +84,10 @@ package final class SecondaryDatabase: Sendable {
         let logger: Logger
 
         func open() throws(StoreError) -> (sink: any Sink, watermark: Watermark) {
-            let store = log.environment.storeID
-            let origin = Watermark(sequence: 0, chain: Chain(startOf: store).value)
+            let environment = log.environment
+            let owner = SinkOwner(environment.layout, environment.storeID, disk: environment.disk)
             do throws(SinkError) {
-                let sink = try place.open(store, origin, log.environment.disk)
+                let sink = try place.opener.open(for: owner)
                 if let reason = try objection(to: sink.watermark()) {
                     try sink.close()
                     throw SinkError(.foreignDatabase, reason)

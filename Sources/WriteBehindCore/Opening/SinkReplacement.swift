@@ -12,22 +12,20 @@ final class SinkReplacement: Sendable {
         var isReplacingDamaged = false
     }
 
-    private let layout: StoreLayout
-    private let origin: Watermark
-    private let environment: StoreEnvironment
+    private let owner: SinkOwner
+    private let opener: any SinkOpener
     private let engine: Engine
     private let status: Status
     private let state = Lock(State())
     private var logger: Logger { engine.configuration.logger }
+    private var replaceable: (any ReplaceableSink)? { engine.sink as? any ReplaceableSink }
 
     init(
-        _ layout: StoreLayout, _ origin: Watermark, _ environment: StoreEnvironment,
-        _ engine: Engine, _ status: Status
+        _ owner: SinkOwner, _ opener: any SinkOpener, _ engine: Engine, _ status: Status
     ) {
         self.status = status
-        self.layout = layout
-        self.origin = origin
-        self.environment = environment
+        self.owner = owner
+        self.opener = opener
         self.engine = engine
     }
 
@@ -38,8 +36,7 @@ final class SinkReplacement: Sendable {
         try? engine.sink.close()
         let goal = engine.current.withLock { $0.goal } ?? 0
         let log = engine.log
-        var database = StoreOpening.Database(
-            layout, log.environment.storeID, origin, environment)
+        var database = StoreOpening.Database(owner, opener)
         if error.kind == .corrupt, !state.withLock(\.isReplacingDamaged) {
             // Once: a disk that damages one database after the other is not to be filled with them.
             guard !state.withLock(\.hasReplacedDamaged) else { throw error }
@@ -63,7 +60,7 @@ final class SinkReplacement: Sendable {
             "the database was lost and another is in its place",
             metadata: [
                 "cause": "\(error)", "from": "\(watermark.sequence)",
-                "kept": "\((try? sink.aside())?.path ?? "nothing")",
+                "kept": "\(((try? replaceable?.aside()) ?? nil)?.path ?? "nothing")",
             ])
         noteAside(through: goal)
         return (sink, watermark)
@@ -84,7 +81,7 @@ final class SinkReplacement: Sendable {
     /// What users had made of a database that was put aside waits until the database has come to `sequence`.
     func noteAside(through sequence: UInt64) {
         do throws(SinkError) {
-            guard let aside = try engine.sink.aside() else { return }
+            guard let aside = try replaceable?.aside() else { return }
             logger.warning(
                 "what users had made of a database that was put aside is made again",
                 metadata: [
@@ -108,8 +105,8 @@ final class SinkReplacement: Sendable {
         let isDue = state.withLock { $0.carriesOverAt.map { watermark.sequence >= $0 } ?? false }
         guard isDue else { return }
         var failures: [CarryFailure] = []
-        if let aside = try engine.sink.aside() {
-            failures = try engine.sink.carryOver()
+        if let sink = replaceable, let aside = try sink.aside() {
+            failures = try sink.carryOver()
             if let problem = aside.problem {
                 failures.append(CarryFailure(statement: "all of \(aside.path)", reason: problem))
             }

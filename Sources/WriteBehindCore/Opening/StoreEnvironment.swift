@@ -7,14 +7,8 @@ package struct StoreEnvironment: Sendable {
     package var time: any TimeSource
     /// Makes salts and jitter.
     package var random: @Sendable () -> UInt64
-    /// Opens or creates the database of a store, whose disk is given.
-    package var openSink:
-        @Sendable (
-            _ path: String, _ store: StoreID, _ origin: Watermark, _ disk: any Disk
-        ) throws(SinkError) -> any Sink
-    /// Moves a database out of the way.
-    package var setAside:
-        @Sendable (_ path: String, _ reason: String, _ disk: any Disk) throws(SinkError) -> Void
+    /// Opens the store's database.
+    package var opener: any SinkOpener
     /// Databases beside the store's own, each of which follows the log by itself.
     package var secondaries: [SecondaryDatabase.Place] = []
     /// How a write waits for room in staging.
@@ -26,15 +20,11 @@ package struct StoreEnvironment: Sendable {
 
     package init(
         disk: any Disk, time: any TimeSource, random: @escaping @Sendable () -> UInt64,
-        openSink:
-            @escaping @Sendable (String, StoreID, Watermark, any Disk) throws(SinkError) ->
-            any Sink,
-        setAside: @escaping @Sendable (String, String, any Disk) throws(SinkError) -> Void
+        opener: any SinkOpener
     ) {
         self.disk = disk
         self.time = time
         self.random = random
-        self.openSink = openSink
-        self.setAside = setAside
+        self.opener = opener
     }
 }

@@ -27,8 +27,8 @@ struct StoreOpening {
         self.status = status
         alongside = environment.alongside
         let logger = configuration.logger
-        let origin = Watermark(sequence: 0, chain: Chain(startOf: store).value)
-        var database = Database(layout, store, origin, environment)
+        let owner = SinkOwner(layout, store, disk: environment.disk)
+        var database = Database(owner, environment.opener)
         try database.open()
         let watermark = try database.watermark()
         let durable = WaitList(reached: 0)
@@ -65,7 +65,7 @@ struct StoreOpening {
             engine.materialized.fail(.damaged("\(corruption)"))
         }
         pins = Pins(view: view)
-        replacement = SinkReplacement(layout, origin, environment, engine, status)
+        replacement = SinkReplacement(owner, environment.opener, engine, status)
         if log.recovery.corruption == nil { replacement.noteAside(through: log.durable) }
         materializer = Materializer(
             log: log, sink: engine.sink, watermark: self.watermark,

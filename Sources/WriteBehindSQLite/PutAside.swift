@@ -41,7 +41,7 @@ extension SQLiteSink {
     /// the other. Nothing is deleted.
     ///
     /// - Parameter isOurs: whether what its users made of it is for the one in its place.
-    package static func setAside(
+    package static func putAside(
         path: String, reason: String, isOurs: Bool = true, disk: any Disk
     ) throws(SinkError) -> AsideDatabase {
         var aside = AsideDatabase(path: "", statements: [], problem: nil)

@@ -1,0 +1,27 @@
+/// A batch after coalescing: at most one change a key, sorted by table and key.
+package protocol SortedChanges {
+    /// The sink's watermark once the batch is applied.
+    var through: Watermark { get }
+    /// Tables to empty before anything else is applied.
+    var cleared: [UInt32] { get }
+    /// Calls `body` for each change in order, and stops at the first error it throws.
+    func forEach(
+        _ body: (
+            _ table: UInt32, _ kind: ChangeKind, _ key: Span<UInt8>, _ body: Span<UInt8>
+        ) throws(SinkError) -> Void
+    ) throws(SinkError)
+}
+
+/// A commit as the log holds it.
+package struct OrderedCommit: Sendable {
+    package var firstSequence: UInt64
+    package var recordCount: Int
+    /// Records, as ``ByteReader`` parses them.
+    package var records: [UInt8]
+
+    package init(firstSequence: UInt64, recordCount: Int, records: [UInt8]) {
+        self.firstSequence = firstSequence
+        self.recordCount = recordCount
+        self.records = records
+    }
+}

@@ -1,0 +1,46 @@
+/// A ``Sink`` that the store can put aside and make anew, because it owns it: a file beside the log, say.
+///
+/// Its opener's ``SinkOpener/putAside(for:reason:)`` puts it aside while it is closed. Users may have made tables,
+/// indices, views and triggers of their own in it. The sink in its place makes them again.
+package protocol ReplaceableSink: Sink {
+    /// The database that this one replaces, until everything its users had made is made again here.
+    ///
+    /// Their tables, indices, views and triggers are made as soon as the tables that they refer to are defined.
+    func aside() throws(SinkError) -> AsideDatabase?
+
+    /// Makes the rest of it, once all rows are there.
+    /// - Returns: what could not be made.
+    func carryOver() throws(SinkError) -> [CarryFailure]
+
+    /// Takes back the users' indices and triggers that were made again, until all rows are there.
+    func dropCarriedOver() throws(SinkError)
+}
+
+/// A database that was put aside, and what its users had made in it.
+///
+/// It is kept as JSON in `database.sqlite.carry-over`, from before the database is moved until all of that is
+/// made again in the one in its place, so that no crash in between forgets it.
+package struct AsideDatabase: Codable, Sendable, Equatable {
+    /// Where it is now, whole and readable.
+    package var path: String
+    /// The users' CREATE TABLE, INDEX, VIEW and TRIGGER statements, in the order they were made.
+    package var statements: [String]
+    /// The users' tables, whose rows are in that database and not in the log.
+    package var tables: [String] = []
+    /// Why `statements` may be incomplete, if the database could not be read.
+    package var problem: String?
+
+    package init(path: String, statements: [String], problem: String? = nil) {
+        (self.path, self.statements, self.problem) = (path, statements, problem)
+    }
+}
+
+/// Something that a user had made and that could not be carried over.
+package struct CarryFailure: Sendable, Equatable {
+    package var statement: String
+    package var reason: String
+
+    package init(statement: String, reason: String) {
+        (self.statement, self.reason) = (statement, reason)
+    }
+}
