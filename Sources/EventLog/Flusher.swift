@@ -15,13 +15,6 @@ import Synchronization
 /// When the disk is full, frames stay in staging and packed blocks in memory, appends are refused, and each
 /// step tries again. After a failed fsync nothing is written any more.
 package final class Flusher: Sendable {
-    /// What to do after a step.
-    package enum Next: Equatable, Sendable {
-        case stepAgain
-        /// Nothing to do before staging's work signal moves, or this much time has passed.
-        case wait(nanoseconds: UInt64?)
-    }
-
     private struct State {
         let compressor: Compressor
         var cursor: Staging.Cursor

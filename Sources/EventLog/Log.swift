@@ -115,13 +115,12 @@ package final class Log: Sendable {
     ///     exact time may be taken instead.
     @inline(__always)
     @unsafe package func append(
-        _ records: UnsafeRawBufferPointer, count: UInt32, flags: CommitFlags, time: UInt64,
+        _ records: UnsafeRawBufferPointer, count: UInt32, flags: LogFlags, time: UInt64,
         isTick: Bool = false
     ) throws(LogError) -> Staging.Outcome {
         guard let staging else { throw refusal ?? .closed }
         return try unsafe staging.append(
-            records, count: count, flags: StagedFrame.Flags(rawValue: flags.rawValue), time: time,
-            isTick: isTick)
+            records, count: count, flags: flags, time: time, isTick: isTick)
     }
 
     /// Waits until there may be room again after ``Staging/Outcome/full(ticket:)``. Hold no lock.
@@ -230,16 +229,4 @@ package final class Log: Sendable {
             return (StagingMemory(mapping: mapping), header)
         }
     }
-}
-
-/// What the log must know about a commit without parsing it.
-package struct CommitFlags: OptionSet, Sendable {
-    package let rawValue: UInt8
-    package init(rawValue: UInt8) { self.rawValue = rawValue }
-    /// Instead of `[]`, which outside this module is made by walking an empty array.
-    package static var plain: CommitFlags { CommitFlags() }
-    /// It holds a mark record.
-    package static let mark = CommitFlags(rawValue: 1)
-    /// It holds a define record.
-    package static let define = CommitFlags(rawValue: 2)
 }

@@ -21,11 +21,12 @@ package struct StagedFile: Sendable {
     /// What is damaged in it.
     package private(set) var findings: [Finding] = []
 
-    /// - Throws: ``LogError/unsupported(path:_:)`` and ``LogError/corrupt(_:)`` if its header is no good.
+    /// - Throws: ``LogError/unsupported(path:_:)`` and ``LogError/corrupt(_:)`` if its header is no good;
+    ///   ``LogError/missing(path:)`` if there is no such file.
     package init(_ path: String, on disk: any Disk) throws(LogError) {
         switch try StagingImage.read(path, on: disk, of: nil) {
         case .image(let image): self.init(image)
-        case .absent: throw .system(SystemError(call: "open", path: path, code: 2))
+        case .absent: throw .missing(path: path)
         case .unusable(let fault) where fault.isNewer: throw .unsupported(path: path, fault)
         case .unusable(let fault):
             throw .corrupt(

@@ -53,7 +53,7 @@ enum GoldenStore {
         let schema = Array(#"{"name":"flight"}"#.utf8)
         let define = [Operation.define.rawValue, 1, 0, UInt8(schema.count)] + schema
         let mark = [Operation.mark.rawValue, 0, 0, 4] + Array("noon".utf8)
-        for (records, flags) in [(define, CommitFlags.define), (mark, .mark)] {
+        for (records, flags) in [(define, LogFlags.define), (mark, .mark)] {
             _ = try records.withUnsafeBytes {
                 try log.append($0, count: 1, flags: flags, time: harness.time.wallMilliseconds())
             }

@@ -59,7 +59,7 @@ enum FuzzLog {
         let packed = RightChecksums.pack(raw)
         let block = BlockHeader(
             kind: .block, firstSequence: 1, count: max(1, UInt32(input[1])),
-            flags: BlockHeader.Flags(rawValue: UInt16(input[0])).subtracting(.footer),
+            flags: LogFlags(rawValue: UInt16(input[0])).subtracting(.footer),
             undurable: 0, packedLength: UInt32(packed.count), rawLength: UInt32(raw.count),
             span: 0, time: 1_700_000_001_000_000, content: 0, chain: 0)
         return header.encoded() + block.encoded(salt: header.salt) + packed

@@ -25,7 +25,7 @@ enum FuzzSeeds {
     }
 
     private static func append(
-        _ record: [UInt8], flags: CommitFlags, to log: Log, _ harness: LogHarness
+        _ record: [UInt8], flags: LogFlags, to log: Log, _ harness: LogHarness
     ) throws {
         while true {
             let outcome = try record.withUnsafeBytes {

@@ -92,7 +92,7 @@ enum FuzzSnapshot {
         var bytes = header.encoded()
         var table = SeekTable()
         table.append(compressed: bytes.count, decompressed: 0)
-        func append(_ raw: [UInt8], first: UInt64, count: UInt32, flags: BlockHeader.Flags) {
+        func append(_ raw: [UInt8], first: UInt64, count: UInt32, flags: LogFlags) {
             let packed = RightChecksums.pack(raw)
             let block = BlockHeader(
                 kind: .block, firstSequence: first, count: count, flags: flags, undurable: 0,

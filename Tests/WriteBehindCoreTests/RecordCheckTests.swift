@@ -9,11 +9,11 @@ import WriteBehindInspection
         let testDescription: String
         let records: [UInt8]
         let count: UInt32
-        let flags: CommitFlags
+        let flags: LogFlags
         let reason: String
 
         init(
-            _ name: String, _ records: [UInt8], count: UInt32 = 1, flags: CommitFlags = [],
+            _ name: String, _ records: [UInt8], count: UInt32 = 1, flags: LogFlags = [],
             _ reason: String
         ) {
             (testDescription, self.records, self.count) = (name, records, count)

@@ -175,7 +175,7 @@ final class PastHarness {
     }
 
     func append(
-        _ records: [UInt8], count: UInt32, flags: CommitFlags,
+        _ records: [UInt8], count: UInt32, flags: LogFlags,
         _ model: (_ first: UInt64, inout Rows) -> Void = { _, _ in }
     ) throws {
         let log = try #require(log)

@@ -5,7 +5,7 @@ struct BlockBuilder {
     private var count: UInt32 = 0
     private var firstTime: UInt64 = 0
     private var lastTime: UInt64 = 0
-    private var flags: BlockHeader.Flags = []
+    private var flags: LogFlags = []
 
     var isEmpty: Bool { count == 0 }
     var rawByteCount: Int { raw.count }
@@ -35,15 +35,14 @@ struct BlockBuilder {
         assert(frame.time >= lastTime || count == 0)
         count += frame.count
         lastTime = frame.time
-        if frame.flags.contains(.mark) { flags.insert(.mark) }
-        if frame.flags.contains(.define) { flags.insert(.define) }
+        flags.formUnion(frame.flags.intersection([.mark, .define]))
         unsafe append(
             frame.records.bindMemory(to: UInt8.self).span, count: frame.count, time: frame.time)
     }
 
     /// Appends a commit that was read from another block, and that the log may hold in longer blocks.
     mutating func append(
-        _ commit: Commit, _ records: Span<UInt8>, flags: BlockHeader.Flags
+        _ commit: Commit, _ records: Span<UInt8>, flags: LogFlags
     ) {
         if isEmpty {
             firstSequence = commit.firstSequence

@@ -35,20 +35,10 @@ package struct BlockHeader: Equatable, Sendable {
         case footer = 0x3146_4257  // "WBF1"
     }
 
-    package struct Flags: OptionSet, Sendable {
-        package let rawValue: UInt16
-        package init(rawValue: UInt16) { self.rawValue = rawValue }
-        package static let footer = Flags(rawValue: 1)
-        package static let mark = Flags(rawValue: 2)
-        package static let reblocked = Flags(rawValue: 4)
-        package static let preamble = Flags(rawValue: 8)
-        package static let define = Flags(rawValue: 16)
-    }
-
     package var kind: Kind
     package var firstSequence: UInt64
     package var count: UInt32
-    package var flags: Flags
+    package var flags: LogFlags
     package var undurable: UInt32
     package var packedLength: UInt32
     package var rawLength: UInt32
@@ -58,7 +48,7 @@ package struct BlockHeader: Equatable, Sendable {
     package var chain: UInt64
 
     package init(
-        kind: Kind, firstSequence: UInt64, count: UInt32, flags: Flags, undurable: UInt32,
+        kind: Kind, firstSequence: UInt64, count: UInt32, flags: LogFlags, undurable: UInt32,
         packedLength: UInt32, rawLength: UInt32, span: UInt32, time: UInt64, content: UInt64,
         chain: UInt64
     ) {
@@ -109,7 +99,7 @@ package struct BlockHeader: Equatable, Sendable {
         self.kind = kind
         firstSequence = bytes.integer(UInt64.self, at: 16)
         count = bytes.integer(UInt32.self, at: 24)
-        flags = Flags(rawValue: bytes.integer(UInt16.self, at: 28))
+        flags = LogFlags(rawValue: bytes.integer(UInt16.self, at: 28))
         undurable = bytes.integer(UInt32.self, at: 32)
         packedLength = bytes.integer(UInt32.self, at: 36)
         rawLength = bytes.integer(UInt32.self, at: 40)

@@ -70,17 +70,24 @@ extension [UInt8] {
     }
 }
 
+/// Hands out the bytes of an unsigned LEB128, ten at the most.
+@inlinable
+@inline(__always)
+package func forEachByte(ofVarint value: UInt64, _ body: (UInt8) -> Void) {
+    var rest = value
+    while rest >= 0x80 {
+        body(UInt8(truncatingIfNeeded: rest) | 0x80)
+        rest >>= 7
+    }
+    body(UInt8(truncatingIfNeeded: rest))
+}
+
 extension OutputSpan<UInt8> {
     /// Appends an unsigned LEB128, of ten bytes at the most.
     @inlinable
     @inline(__always)
     package mutating func append(varint value: UInt64) {
-        var rest = value
-        while rest >= 0x80 {
-            append(UInt8(truncatingIfNeeded: rest) | 0x80)
-            rest >>= 7
-        }
-        append(UInt8(truncatingIfNeeded: rest))
+        forEachByte(ofVarint: value) { append($0) }
     }
 
     /// Appends a copy of the bytes; traps if there is no room for them.

@@ -31,7 +31,7 @@
 //      8  u32  low half of XXH3-64 of the records; both seeded with salt, generation and length
 //     12  u32  unsynced: first sequence - 1 - last sequence known to survive power loss, saturating
 //     16  u32  low half of the first sequence
-//     20  u32  record count in the low 24 bits; flags above: 1 holds a mark, 2 holds a define
+//     20  u32  record count in the low 24 bits; flags above (LogFlags.swift)
 //     24  u64  time, milliseconds since 1970
 //     32  …    records
 //
@@ -213,15 +213,9 @@ package struct SlotHeader: Equatable {
 @safe package struct StagedFrame {
     package static let headerByteCount = 32
 
-    struct Flags: OptionSet {
-        let rawValue: UInt8
-        static let mark = Flags(rawValue: 1)
-        static let define = Flags(rawValue: 2)
-    }
-
     var firstSequence: UInt64
     var count: UInt32
-    var flags: Flags
+    var flags: LogFlags
     var unsynced: UInt32
     var time: UInt64
     var records: UnsafeRawBufferPointer
@@ -240,7 +234,7 @@ package struct SlotHeader: Equatable {
     @inline(__always)
     @unsafe static func write(
         to target: UnsafeMutableRawPointer, records: UnsafeRawBufferPointer, count: UInt32,
-        flags: Flags, firstSequence: UInt64, unsynced: UInt32, time: UInt64, salt: UInt64,
+        flags: LogFlags, firstSequence: UInt64, unsynced: UInt32, time: UInt64, salt: UInt64,
         generation: UInt64
     ) {
         let length = UInt32(truncatingIfNeeded: records.count)
@@ -326,7 +320,7 @@ package struct SlotHeader: Equatable {
         let start = offset + headerByteCount
         return unsafe StagedFrame(
             firstSequence: base &+ UInt64(low &- UInt32(truncatingIfNeeded: base)),
-            count: packed & 0xFF_FFFF, flags: Flags(rawValue: UInt8(packed >> 24)),
+            count: packed & 0xFF_FFFF, flags: LogFlags(rawValue: UInt16(packed >> 24)),
             unsynced: unsynced.littleEndian, time: time.littleEndian,
             records: UnsafeRawBufferPointer(rebasing: slot[start..<start + Int(length)]))
     }

@@ -67,9 +67,9 @@ package final class LogReader {
     /// Hands out the payload of the current block, and takes memory for the next one.
     package func exchangePayload(_ memory: inout [UInt8]) { loader.exchangePayload(&memory) }
 
-    /// A walk over the current block's commits.
+    /// A walk over the current block's commits. There must be one.
     package func commits() throws(LogError) -> CommitCursor {
-        guard let block else { throw .closed }
+        guard let block else { preconditionFailure("next(through:) must have returned true") }
         do throws(MalformedRecord) {
             return try CommitCursor(block, loader.payload.span)
         } catch {

@@ -36,27 +36,17 @@ struct Reblocking {
                 try gather(found)
             } else {
                 try flush()
-                try copy(found)
+                try writer.append(found, of: scan.segment)
             }
             chain = found.header.chain
         }
         try flush()
     }
 
-    private mutating func copy(_ found: SegmentScan.Found) throws(LogError) {
-        guard let packed = try scan.segment.packed(found.header, at: found.offset) else {
-            throw readDifferently
-        }
-        var header = found.header
-        header.content = Checksum.of(packed.span, seed: writer.header.salt)
-        let bytes = header.encoded(salt: writer.header.salt) + packed
-        try writer.append(bytes.span, header)
-    }
-
     private mutating func gather(_ found: SegmentScan.Found) throws(LogError) {
         let fault = try loader.load(
             found.header, at: found.offset, of: scan.segment, chainBefore: chain)
-        guard fault == nil else { throw readDifferently }
+        guard fault == nil else { throw readsDifferently }
         if builder.isEmpty { synced = found.header.synced ?? 0 }
         let payload = loader.payload
         do throws(MalformedRecord) {
@@ -66,7 +56,7 @@ struct Reblocking {
                     commit, payload.span.extracting(commit.records), flags: found.header.flags)
             }
         } catch {
-            throw readDifferently
+            throw readsDifferently
         }
         guard builder.rawByteCount >= target else { return }
         chain = found.header.chain
@@ -83,7 +73,5 @@ struct Reblocking {
     }
 
     /// The segment was read wholly just before.
-    private var readDifferently: LogError {
-        .system(SystemError(call: "read differently", path: scan.segment.path, code: 5))
-    }
+    private var readsDifferently: LogError { .readsDifferently(path: scan.segment.path) }
 }

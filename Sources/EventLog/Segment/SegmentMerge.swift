@@ -65,7 +65,9 @@ package struct SegmentMerge {
         let temporary = StoreLayout.temporary(first.path)
         do throws(LogError) {
             try write(group, last, to: temporary)
-            try verify(temporary, last)
+            try SegmentScan.verify(
+                temporary, nextSequence: last.firstSequence, chain: last.chain, on: environment.disk
+            )
         } catch {
             try? environment.disk.remove(temporary)
             throw error
@@ -109,17 +111,10 @@ package struct SegmentMerge {
         writer.dropCache()
     }
 
-    private func verify(_ path: String, _ last: BlockHeader) throws(LogError) {
-        let scan = try scan(path)
-        guard scan.nextSequence == last.firstSequence, scan.chain == last.chain else {
-            throw readDifferently(path)
-        }
-    }
-
     /// Reads a sealed segment wholly. Damage in it is for ``Recovery`` to judge: here it ends the merge.
     private func scan(_ path: String) throws(LogError) -> SegmentScan {
         guard case .opened(let segment) = try SegmentReader.open(path, on: environment.disk) else {
-            throw readDifferently(path)
+            throw .readsDifferently(path: path)
         }
         let scan = try SegmentScan(segment)
         guard scan.isSealed, scan.fault == nil else {
@@ -129,10 +124,6 @@ package struct SegmentMerge {
                     reason: scan.fault ?? "the footer is missing", evidence: .sealed))
         }
         return scan
-    }
-
-    private func readDifferently(_ path: String) -> LogError {
-        .system(SystemError(call: "verify", path: path, code: 5))
     }
 }
 

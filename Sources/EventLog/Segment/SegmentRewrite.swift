@@ -37,7 +37,9 @@ struct SegmentRewrite {
             epoch: max(epoch, old?.epoch ?? 0))
         let path = environment.layout.segment(header.base)
         try write(path, header, end: end) { (writer) throws(LogError) in
-            if let last { try copy(last, to: writer) }
+            if let last {
+                for found in last.blocks { try writer.append(found, of: last.segment) }
+            }
             let needsPreamble = last?.blocks.isEmpty ?? true
             try append(
                 frames, to: writer, chain: segmentsEnd.chain,
@@ -78,27 +80,14 @@ struct SegmentRewrite {
             try writer.synchronize()
             try writer.seal(nextSequence: end.nextSequence, chain: end.chain)
             writer.dropCache()
-            try verify(temporary, end: end)
+            try SegmentScan.verify(
+                temporary, nextSequence: end.nextSequence, chain: end.chain, on: environment.disk)
         } catch {
             // Where there is little room, what a failed try leaves would take it from the next.
             try? environment.disk.remove(temporary)
             throw error
         }
         try onDisk { () throws(SystemError) in try environment.disk.rename(temporary, to: path) }
-    }
-
-    /// Copies blocks, packed as they are, under the new file's salt.
-    private func copy(_ old: SegmentScan, to writer: SegmentWriter) throws(LogError) {
-        for found in old.blocks {
-            guard let packed = try old.segment.packed(found.header, at: found.offset) else {
-                throw .system(
-                    SystemError(call: "read differently", path: old.segment.path, code: 5))
-            }
-            var header = found.header
-            header.content = Checksum.of(packed.span, seed: writer.header.salt)
-            let bytes = header.encoded(salt: writer.header.salt) + packed
-            try writer.append(bytes.span, header)
-        }
     }
 
     private func append(
@@ -128,15 +117,5 @@ struct SegmentRewrite {
             builder.append(found.frame)
         }
         if !builder.isEmpty { try flush() }
-    }
-
-    private func verify(_ path: String, end: LogEnd) throws(LogError) {
-        guard case .opened(let segment) = try SegmentReader.open(path, on: environment.disk) else {
-            throw .system(SystemError(call: "verify", path: path, code: 5))
-        }
-        let scan = try SegmentScan(segment)
-        guard scan.isSealed, scan.nextSequence == end.nextSequence, scan.chain == end.chain else {
-            throw .system(SystemError(call: "verify", path: path, code: 5))
-        }
     }
 }

@@ -36,6 +36,19 @@ struct SegmentScan {
         }
     }
 
+    /// Reads a sealed segment back that was just written, and checks that all of it is there.
+    static func verify(
+        _ path: String, nextSequence: UInt64, chain: UInt64, on disk: any Disk
+    ) throws(LogError) {
+        guard case .opened(let segment) = try SegmentReader.open(path, on: disk) else {
+            throw .readsDifferently(path: path)
+        }
+        let scan = try SegmentScan(segment)
+        guard scan.isSealed, scan.fault == nil, scan.nextSequence == nextSequence,
+            scan.chain == chain
+        else { throw .readsDifferently(path: path) }
+    }
+
     private mutating func step(_ loader: inout BlockLoader) throws(LogError) {
         switch try segment.item(at: end, fileByteCount: fileByteCount) {
         case .block(let header):

@@ -48,6 +48,17 @@ final class SegmentWriter {
         table.append(compressed: Int(block.packedLength), decompressed: Int(block.rawLength))
     }
 
+    /// Appends a block of another segment, packed as it is, under this file's salt.
+    func append(_ found: SegmentScan.Found, of segment: SegmentReader) throws(LogError) {
+        guard let packed = try segment.packed(found.header, at: found.offset) else {
+            throw .readsDifferently(path: segment.path)
+        }
+        var header = found.header
+        header.content = Checksum.of(packed.span, seed: self.header.salt)
+        let bytes = header.encoded(salt: self.header.salt) + packed
+        try append(bytes.span, header)
+    }
+
     /// Writes at the end, or leaves the end where it was.
     private func write(_ bytes: Span<UInt8>) throws(LogError) {
         do throws(SystemError) {

@@ -65,7 +65,7 @@ package final class SnapshotWriter {
         if raw.count >= blockSize { try writeBlock(flags: []) }
     }
 
-    private func writeBlock(flags: BlockHeader.Flags) throws(SnapshotError) {
+    private func writeBlock(flags: LogFlags) throws(SnapshotError) {
         guard raw.count <= Int(SegmentHeader.rawBlockCap) else {
             throw .damaged(
                 path: path, offset: byteCount, reason: "a row of \(raw.count) bytes is too long")

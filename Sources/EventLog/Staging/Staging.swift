@@ -117,7 +117,7 @@ package final class Staging: Sendable {
     ///     afforded.
     @inline(__always)
     @unsafe func append(
-        _ records: UnsafeRawBufferPointer, count: UInt32, flags: StagedFrame.Flags, time: UInt64,
+        _ records: UnsafeRawBufferPointer, count: UInt32, flags: LogFlags, time: UInt64,
         isTick: Bool
     ) throws(LogError) -> Outcome {
         guard ForkGuard.isSame(forks) else { throw .forked }

@@ -41,19 +41,19 @@ package struct SystemError: Error, Equatable, Sendable, CustomStringConvertible 
 
 /// Makes a system call, again for as long as signals interrupt it.
 ///
-/// The one place where -1 becomes an error and `errno` is read. Not again for `close`: Linux has let
-/// go of the descriptor even when it reports an interrupt, and a second call could close a file
-/// that somebody else has opened since.
+/// The one place where -1 becomes an error and `errno` is read. Do not close files with it: Linux has let
+/// go of the descriptor even when it reports an interrupt, so a second `close` could close a file
+/// that another thread has opened since.
 @discardableResult
 @inline(always)
 func systemCall<T: SignedInteger>(
-    _ name: String, on path: String, retryingInterrupts: Bool = true, _ call: () -> T
+    _ name: String, on path: String, _ call: () -> T
 ) throws(SystemError) -> T {
     while true {
         let result = call()
         if result >= 0 { return result }
         let code = errno  // read first: freeing an object in between could change it
-        guard code == EINTR, retryingInterrupts else {
+        guard code == EINTR else {
             throw SystemError(call: name, path: path, code: code)
         }
     }

@@ -18,6 +18,10 @@ package enum LogError: Error, Equatable, Sendable {
     case corrupt(Corruption)
     /// A file of a version or with features that this library does not know.
     case unsupported(path: String, FormatFault)
+    /// A file that was just written or read reads differently now. Nothing was put in the place of anything.
+    case readsDifferently(path: String)
+    /// There is no file of this name.
+    case missing(path: String)
     /// A commit does not fit into a block or a slot.
     case commitTooLarge(byteCount: Int, limit: Int)
     /// The log starts later: the segment that held the sequence has been deleted.
@@ -163,6 +167,10 @@ extension LogError: CustomStringConvertible {
                 + "written; reopen the store to write again"
         case .corrupt(let corruption): "\(corruption)"
         case .unsupported(let path, let fault): "\(path) cannot be read by this version: \(fault)"
+        case .readsDifferently(let path):
+            "\(path) reads differently than a moment ago, so the disk or the memory may be failing; nothing was "
+                + "replaced by it"
+        case .missing(let path): "there is no file \(path)"
         case .commitTooLarge(let count, let limit):
             "the commit takes \(count) bytes, and \(limit) is the limit"
         case .deleted(let sequence, let oldest):
@@ -188,7 +196,7 @@ extension LogError {
     /// Whether trying again may help. A failed write or fsync is final until the store is reopened.
     var isTemporary: Bool {
         switch self {
-        case .system, .diskFull, .noRoom: true
+        case .system, .diskFull, .noRoom, .readsDifferently: true
         default: false
         }
     }

@@ -30,7 +30,7 @@ final class Reporter: Sendable {
         self.retry = retry
     }
 
-    func step() -> Worker.Next {
+    func step() -> Next {
         // An error here (the disk is full, the directory is gone) is not reported: health and the logger say the
         // same as the report, and readers see how old it is.
         try? report()

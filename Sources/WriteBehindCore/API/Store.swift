@@ -330,7 +330,7 @@ public final class Store: Sendable {
             // Each time: a failure ends what was asked for.
             snapshotter.request(engine.log.durable)
             if case .wait(let nanoseconds) = snapshotter.step() {
-                Signal().wait(after: 0, nanoseconds: min(nanoseconds, 2_000_000))
+                Signal().wait(after: 0, nanoseconds: min(nanoseconds ?? .max, 2_000_000))
             }
         }
     }

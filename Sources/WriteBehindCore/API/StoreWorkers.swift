@@ -29,25 +29,16 @@ extension Store {
                 let before = store.engine.log.durable
                 let next = flusher.step()
                 if store.engine.log.durable > before { store.followers.logDidGrow() }
-                switch next {
-                case .stepAgain: return .stepAgain
-                case .wait(let nanoseconds): return .wait(nanoseconds: nanoseconds)
-                }
+                return next
             },
             Worker("materializer", signal: materializer.work, startThread: startThread) {
-                switch materializer.step() {
-                case .stepAgain: return .stepAgain
-                case .wait(let nanoseconds): return .wait(nanoseconds: nanoseconds)
-                }
+                materializer.step()
             },
             Worker(
                 "snapshotter", signal: snapshotter.work, isBackground: true,
                 startThread: startThread
             ) {
-                switch snapshotter.step() {
-                case .stepAgain: return .stepAgain
-                case .wait(let nanoseconds): return .wait(nanoseconds: nanoseconds)
-                }
+                snapshotter.step()
             },
             Worker("expirer", signal: store.engine.cleared, startThread: startThread) {
                 do throws(StoreError) {
@@ -61,6 +52,7 @@ extension Store {
             },
         ] + store.secondaries.map { worker(for: $0, startThread) }
     }
+
     private static func worker(
         for secondary: SecondaryDatabase, _ startThread: @escaping StartThread
     ) -> Worker {
@@ -69,10 +61,7 @@ extension Store {
             "materializer of \(secondary.name)", signal: materializer.work,
             startThread: startThread
         ) {
-            switch materializer.step() {
-            case .stepAgain: return .stepAgain
-            case .wait(let nanoseconds): return .wait(nanoseconds: nanoseconds)
-            }
+            materializer.step()
         }
     }
 }

@@ -23,7 +23,7 @@ package struct CommitBuilder: Sendable {
 
     private(set) var bytes: [UInt8] = []
     private(set) var steps: [Step] = []
-    private(set) var flags: CommitFlags = []
+    private(set) var flags: LogFlags = []
 
     package init() {}
 
@@ -103,14 +103,10 @@ package struct CommitBuilder: Sendable {
     @unsafe private static func put(
         varint value: UInt64, into buffer: UnsafeMutableRawBufferPointer, at offset: inout Int
     ) {
-        var rest = value
-        while rest >= 0x80 {
-            unsafe buffer[offset] = UInt8(truncatingIfNeeded: rest) | 0x80
+        forEachByte(ofVarint: value) {
+            unsafe buffer[offset] = $0
             offset += 1
-            rest >>= 7
         }
-        unsafe buffer[offset] = UInt8(truncatingIfNeeded: rest)
-        offset += 1
     }
 
     @inline(__always)

@@ -163,7 +163,7 @@ package final class Engine: Sendable {
 
     @inline(__always)
     @unsafe func append(
-        _ records: UnsafeRawBufferPointer, count: UInt32, flags: CommitFlags
+        _ records: UnsafeRawBufferPointer, count: UInt32, flags: LogFlags
     ) throws(StoreError) -> Staging.Outcome {
         do throws(LogError) {
             return try unsafe log.append(
@@ -174,7 +174,7 @@ package final class Engine: Sendable {
     }
 
     func append(
-        _ records: RawSpan, count: UInt32, flags: CommitFlags
+        _ records: RawSpan, count: UInt32, flags: LogFlags
     ) throws(StoreError) -> Staging.Outcome {
         try unsafe records.withUnsafeBytes { (bytes) throws(StoreError) in
             try unsafe append(bytes, count: count, flags: flags)

@@ -13,12 +13,6 @@ import Synchronization
 /// After an error it waits longer each time and starts over; a snapshot that turned out bad is left where
 /// it is and not used again.
 package final class Snapshotter: Sendable {
-    package enum Next: Equatable, Sendable {
-        case stepAgain
-        /// Nothing to do before somebody asks or this much time has passed.
-        case wait(nanoseconds: UInt64)
-    }
-
     package struct Limits: Sendable {
         /// From how many bytes of log on a snapshot is due; nil for only on request. The bytes of the last
         /// snapshot, where they are more.

@@ -18,12 +18,6 @@ import Synchronization
 /// - A store that is no longer alone or no longer where it was changes nothing any more (FencedDisk.swift).
 /// - On any other error the same batch is tried again after a ``Backoff``; it is not gathered anew.
 package final class Materializer: Sendable {
-    package enum Next: Equatable, Sendable {
-        case stepAgain
-        /// Nothing to do before more is durable, somebody asks, or this much time has passed.
-        case wait(nanoseconds: UInt64?)
-    }
-
     package struct Limits: Sendable {
         package var records: Int
         package var bytes: Int

@@ -1,5 +1,5 @@
 import CoreMetrics
-import EventLog
+package import EventLog
 import Logging
 
 /// Looks after the workers: starts again the ones that died, notices the ones that hang, publishes metrics, and judges the store's health.
@@ -30,7 +30,7 @@ package final class Watchdog: Sendable {
         self.workers = workers
     }
 
-    package func step() -> Worker.Next {
+    package func step() -> Next {
         let now = engine.time.monotonicNanoseconds()
         checkFence()
         noteProgress(now)

@@ -7,11 +7,6 @@ import Synchronization
 ///
 /// A step that throws ends the run: the worker has died. The ``Watchdog`` starts it again.
 package final class Worker: Sendable {
-    package enum Next: Sendable {
-        case stepAgain
-        case wait(nanoseconds: UInt64?)
-    }
-
     fileprivate struct State {
         var isRunning = false
         var shouldStop = false

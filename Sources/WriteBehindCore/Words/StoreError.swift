@@ -152,7 +152,8 @@ extension StoreError {
         case .system(let cause) where cause.isOutOfMemory:
             self = .noResources(
                 "no memory for the log: \(cause); see the limit of the process (ulimit -v)")
-        case .system, .poisoned, .bufferChanged, .unsupported, .deleted:
+        case .system, .poisoned, .bufferChanged, .unsupported, .deleted, .readsDifferently,
+            .missing:
             self = .logFailed("\(error)")
         }
     }
