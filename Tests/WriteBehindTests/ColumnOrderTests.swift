@@ -73,7 +73,8 @@ import WriteBehind
                 let leg = Leg("UA1", "SFO", "JFK", "UA", delay: 3)
                 #expect(await rowError { try legs.put(leg) } == error)
                 #expect(
-                    await rowError { try store.transaction { try $0.put(leg, in: legs) } } == error)
+                    await rowError { _ = try store.transaction { try $0.put(leg, in: legs) } }
+                        == error)
                 let incremented = await rowError {
                     _ = try await legs.increment("UA1", "delay", by: 1, orPut: leg)
                 }

@@ -14,7 +14,7 @@ extension StoreQuarantineTests {
         let directory = TemporaryStore()
         let store = try await storeWithUniqueNames(directory)
         let players = try store.table(Player.self)
-        let refused = try store.transaction {
+        let (_, refused) = try store.transaction {
             try $0.put(Player(id: 1, name: "poison"), in: players)
             if how == "transaction of both rows" {
                 try $0.put(Player(id: 2, name: "two"), in: players)
@@ -34,6 +34,7 @@ extension StoreQuarantineTests {
                 try $0.put(corrected, in: players)
                 try $0.put(Player(id: 2, name: "zwei"), in: players)
             }
+            .receipt
         }
         try await store.wait(for: .materialized, receipt, timeout: .hang)
         try await store.wait(for: .materialized, refused, timeout: .hang)

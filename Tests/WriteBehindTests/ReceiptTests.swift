@@ -30,9 +30,9 @@ import WriteBehind
             try #require(try await players.update(1) { $0.score = 1 }),
             try #require(try await players.update(1) { $0.score = 1 }),
             try #require(try await players.increment(1, "score")?.receipt),
-            try store.transaction { try $0.delete(2, from: players) },
-            try store.transaction { _ in },
-            try await store.transaction { _ = try await $0.get(1, from: players) },
+            try store.transaction { try $0.delete(2, from: players) }.receipt,
+            try store.transaction { _ in }.receipt,
+            try await store.transaction { try await $0.get(1, from: players) }.receipt,
             try store.mark("here"), try players.delete(1), try players.clear(),
         ]
         for receipt in receipts {
@@ -58,7 +58,7 @@ import WriteBehind
         let players = try store.table(Player.self)
         let first = try players.put(Player(id: 1, name: "Ada"))
         let second = try players.put(Player(id: 1, name: "Ada"))
-        let nothingNew = try store.transaction { _ in }
+        let (_, nothingNew) = try store.transaction { _ in }
         #expect(first < second && nothingNew > first && nothingNew != second)
         #expect((nothingNew < second) != (second < nothingNew))
         try await store.close()

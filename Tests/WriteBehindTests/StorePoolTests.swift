@@ -157,7 +157,7 @@ private struct StoreLife {
         must(try await players.get(1)?.name == "p1")
         try await players.update(2) { $0.score = 2 }
         try await players.increment(3, "score")
-        let receipt = try await store.transaction { transaction in
+        let (_, receipt) = try await store.transaction { transaction in
             let score = try await transaction.get(4, from: players)?.score ?? 0
             try transaction.put(Player(id: 5, name: "five", score: score), in: players)
             try transaction.delete(6, from: players)

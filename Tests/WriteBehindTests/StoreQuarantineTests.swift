@@ -197,7 +197,7 @@ import WriteBehind
         let directory = TemporaryStore()
         let store = try await storeWithUniqueNames(directory)
         let players = try store.table(Player.self)
-        let refused = try store.transaction {
+        let (_, refused) = try store.transaction {
             try $0.put(Player(id: 1, name: "poison"), in: players)
             try $0.put(Player(id: 2, name: "two"), in: players)
         }
@@ -213,8 +213,8 @@ import WriteBehind
         for receipt in [
             try #require(try await players.update(0) { $0.name = "poison" }),
             try #require(try await players.update(0) { $0.name = "poison" }),
-            try store.transaction { _ in },
-            try await store.transaction { _ = try await $0.get(0, from: players) },
+            try store.transaction { _ in }.receipt,
+            try await store.transaction { try await $0.get(0, from: players) }.receipt,
         ] {
             try await store.wait(for: .materialized, receipt, timeout: .hang)
         }

@@ -156,7 +156,7 @@ final class TemporaryStore: Sendable {
         let store = try directory.open()
         let players = try store.table(Player.self)
         let values = try store.keyValues()
-        let receipt = try store.transaction {
+        let (_, receipt) = try store.transaction {
             try $0.put(Player(id: 1, name: "Ada"), in: players)
             try $0.put(KeyValue(key: "a", value: [1]), in: values)
         }

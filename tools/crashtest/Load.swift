@@ -224,6 +224,7 @@ struct Tables {
                 try transaction.delete(deleted, from: items)
                 try transaction.put(label, in: labels)
             }
+            .receipt
         case .move(let from, let to, let amount): return try await move(from, to, amount)
         case .visit(let visit): return try visits.put(visit)
         case .clearVisits: return try visits.clear()
@@ -232,6 +233,7 @@ struct Tables {
                 try transaction.clear(visits)
                 try transaction.put(visit, in: visits)
             }
+            .receipt
         }
     }
 
@@ -246,6 +248,7 @@ struct Tables {
             try transaction.put(source, in: items)
             try transaction.put(target, in: items)
         }
+        .receipt
     }
 
     /// Everything that the store shows.

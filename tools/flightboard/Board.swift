@@ -34,6 +34,7 @@ struct Board: Sendable {
                 }
                 try await count(event, of: facts, in: &transaction)
             }
+            .receipt
         }
     }
 

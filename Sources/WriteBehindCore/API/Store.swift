@@ -116,41 +116,50 @@ public final class Store: Sendable {
     ///
     /// Nothing is written if `body` throws. A `body` that reads is asynchronous: `await` the call then.
     ///
-    /// - Returns: its receipt; where `body` changed nothing, one for the store's last write.
+    /// - Returns: what `body` returns, and the commit's receipt; where `body` changed nothing, one for the store's
+    ///   last write.
     /// - Throws: what `body` throws, and what any write throws.
     @discardableResult
-    public func transaction(
-        _ body: (inout Transaction) throws -> Void
-    ) throws -> Receipt {
+    public func transaction<Result>(
+        _ body: (inout Transaction) throws -> Result
+    ) throws -> (result: Result, receipt: Receipt) {
         try open()
         var transaction = Transaction(engine: engine)
-        try body(&transaction)
-        guard !transaction.commit.isEmpty else { return lastReceipt }
-        return try engine.commit(transaction.commit)
+        let result = try body(&transaction)
+        guard !transaction.commit.isEmpty else { return (result, lastReceipt) }
+        return (result, try engine.commit(transaction.commit))
     }
 
     /// Reads rows and makes changes that depend on them, in any tables, as one commit.
+    ///
+    ///     let (left, receipt) = try await store.transaction { transaction in
+    ///         guard var account = try await transaction.get(1, from: accounts) else { throw Refused() }
+    ///         account.balance -= 10
+    ///         try transaction.put(account, in: accounts)
+    ///         return account.balance
+    ///     }
     ///
     /// `body` runs where the caller does, on an actor as well, and again from the start when a row that it read
     /// was changed by somebody else meanwhile, so it should do nothing but read and write the store. It is tried
     /// until it succeeds or its task is cancelled. Nothing is written if it throws.
     ///
-    /// - Returns: its receipt; where `body` changed nothing, one for the store's last write.
+    /// - Returns: what `body` returned when it succeeded, and the commit's receipt; where `body` changed nothing,
+    ///   one for the store's last write.
     /// - Throws: what `body` throws, what any write throws, and `CancellationError`.
     @discardableResult
-    public nonisolated(nonsending) func transaction(
-        _ body: nonisolated(nonsending) (inout Transaction) async throws -> Void
-    ) async throws -> Receipt {
+    public nonisolated(nonsending) func transaction<Result>(
+        _ body: nonisolated(nonsending) (inout Transaction) async throws -> Result
+    ) async throws -> (result: Result, receipt: Receipt) {
         var turn = Turn(engine)
         defer { turn.end() }
         while true {
             try open()
             try Task.checkCancellation()
             var transaction = Transaction(engine: engine, reads: true)
-            try await body(&transaction)
-            guard !transaction.commit.isEmpty else { return lastReceipt }
+            let result = try await body(&transaction)
+            guard !transaction.commit.isEmpty else { return (result, lastReceipt) }
             if let receipt = try turn.commit(transaction.commit, reads: transaction.versions) {
-                return receipt
+                return (result, receipt)
             }
             try await turn.next(transaction.versions)
         }

@@ -250,12 +250,12 @@ public struct StoredTable<Row: TableRow>: Sendable {
             let fetched = try await engine.fetch(id, bytes)
             var transaction = Transaction(engine: engine)
             guard
-                let value = try transaction.increment(
+                let sum = try transaction.increment(
                     self, key: bytes, body: fetched.body, column, by: amount, orPut: initial)
             else { return nil }
             let read = ReadVersion(table: id, key: bytes, version: fetched.version)
             if let receipt = try turn.commit(transaction.commit, reads: [read]) {
-                return (value, receipt)
+                return (sum.value, receipt)
             }
             try await turn.next([read])
         }

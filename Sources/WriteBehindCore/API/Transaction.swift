@@ -92,7 +92,7 @@ public struct Transaction: ~Copyable, Sendable {
         return try await body(bytes, table).map { try table.decode(key: bytes, body: $0) }
     }
 
-    /// Changes a row; only the columns that differ are logged. Also the way to add to a counter here.
+    /// Changes a row; only the columns that differ are logged.
     ///
     /// - Returns: whether there is such a row.
     /// - Throws: ``StoreError/keyChanged(table:)`` if `change` gave it another key, and what `change` throws.
@@ -108,6 +108,41 @@ public struct Transaction: ~Copyable, Sendable {
             note(table.id, bytes, after)
         }
         return true
+    }
+
+    /// Writes a row that must not be there yet.
+    ///
+    /// - Throws: ``StoreError/duplicateKey(table:)`` if there is a row with its key. Then the transaction has not
+    ///   changed, and can go on.
+    public nonisolated(nonsending) mutating func insert<Row>(
+        _ row: Row, in table: StoredTable<Row>
+    ) async throws {
+        let (key, _) = try table.encoded(row)
+        guard try await body(key, table) == nil else {
+            throw StoreError.duplicateKey(table: table.name)
+        }
+        try put(row, in: table)
+    }
+
+    /// Adds to an integer column of a row.
+    ///
+    /// - Parameters:
+    ///   - initial: the row to put, as it is, if there is none yet: `amount` is not added to it. It must have
+    ///     this key.
+    /// - Returns: the new value; nil, having logged nothing, if there is no row and no `initial`.
+    /// - Throws: as ``StoredTable/increment(_:_:by:orPut:)``.
+    @discardableResult
+    public nonisolated(nonsending) mutating func increment<Row>(
+        _ key: Row.Key, _ column: String, in table: StoredTable<Row>, by amount: Int = 1,
+        orPut initial: Row? = nil
+    ) async throws -> Int? {
+        let bytes = try table.encoded(key)
+        let before = try await body(bytes, table)
+        let sum = try increment(
+            table, key: bytes, body: before, column, by: amount, orPut: initial)
+        guard let sum else { return nil }
+        note(table.id, bytes, sum.body)
+        return sum.value
     }
 
     private nonisolated(nonsending) mutating func body<Row>(
@@ -152,11 +187,11 @@ extension Transaction {
     }
 
     /// Logs the sum of a column's value and an amount, or the first row where there is none. Returns the
-    /// value; nil where there is neither.
+    /// value and the row's bytes then; nil where there is neither.
     mutating func increment<Row>(
         _ table: StoredTable<Row>, key: [UInt8], body: [UInt8]?, _ column: String,
         by amount: Int, orPut initial: Row?
-    ) throws(StoreError) -> Int? {
+    ) throws(StoreError) -> (value: Int, body: [UInt8])? {
         guard let body else {
             guard let initial else { return nil }
             return try put(initial, in: table, key: key, column)
@@ -170,18 +205,18 @@ extension Transaction {
             try RowCodec.encodePatch([change], schema)
         }
         commit.append(.patch, table: table.id, key: key.span, body: patch.span)
-        return Int(sum)
+        return (Int(sum), reads ? try table.patched(body, patch) : [])
     }
 
     /// Puts the first row of a counter. Returns the counter's value in it.
     private mutating func put<Row>(
         _ row: Row, in table: StoredTable<Row>, key: [UInt8], _ column: String
-    ) throws(StoreError) -> Int {
+    ) throws(StoreError) -> (value: Int, body: [UInt8]) {
         let (newKey, body) = try table.encoded(row)
         guard newKey == key else { throw .keyChanged(table: table.name) }
         let (_, value) = try table.integer(column, in: body)
         commit.append(.put, table: table.id, key: key.span, body: body.span)
-        return Int(value)
+        return (Int(value), body)
     }
 }
 

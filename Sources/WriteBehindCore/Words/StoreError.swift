@@ -44,6 +44,8 @@ public enum StoreError: Error, Sendable {
     /// An `update` gave the row another key, or the first row for an `increment` has another. To change a key,
     /// delete the row and put the new one.
     case keyChanged(table: String)
+    /// An `insert` found a row with its key.
+    case duplicateKey(table: String)
     /// An `increment` would exceed 64 bits, or its column holds no number.
     case cannotIncrement(table: String, column: String, reason: String)
     /// The database could not be read or opened, or is being rebuilt and does not hold the row yet.
@@ -115,6 +117,8 @@ extension StoreError: CustomStringConvertible {
         case .keyChanged(let table):
             "table \(Value.text(table)): an update may not change a row's key; "
                 + "delete the row and put the new one"
+        case .duplicateKey(let table):
+            "table \(Value.text(table)): a row with this key exists already; to write it anyway, use put"
         case .cannotIncrement(let table, let column, let reason):
             "table \(Value.text(table)), column \(Value.text(column)): cannot increment: \(reason)"
         case .database(let what): "the database: \(what)"

@@ -1,0 +1,44 @@
+// Calls that are made of others: what a row must not be there for, many rows at once, a subscript.
+
+extension StoredTable {
+    /// The row with this key, as ``get(_:ttl:)`` has it.
+    public nonisolated(nonsending) subscript(key: Row.Key) -> Row? {
+        get async throws { try await get(key) }
+    }
+
+    /// Writes rows as one commit: after a crash all of them are there or none, and no read sees only some.
+    ///
+    /// Takes fewer locks than a ``put(_:ttl:)`` for each. Of two rows with one key, the later one stays. The rows must
+    /// fit into one commit, about 1 MiB; write more of them in parts.
+    ///
+    /// - Returns: the commit's receipt; nil, having logged nothing, if there are no rows.
+    /// - Throws: ``StoreError/commitTooLarge(bytes:limit:)``, and what any write throws. Then nothing was written.
+    @discardableResult
+    public func put(contentsOf rows: some Sequence<Row>) throws(StoreError) -> Receipt? {
+        var transaction = Transaction(engine: engine)
+        for row in rows { try transaction.put(row, in: self) }
+        return transaction.commit.isEmpty ? nil : try engine.commit(transaction.commit)
+    }
+
+    /// Writes a row that must not be there yet.
+    ///
+    /// Reads first, from the database if memory does not know the row. Two inserts of one key at the same time do not
+    /// both succeed.
+    ///
+    /// - Throws: ``StoreError/duplicateKey(table:)`` if there is a row with its key, and what any write or read throws.
+    @discardableResult
+    public nonisolated(nonsending) func insert(_ row: Row) async throws -> Receipt {
+        let (key, _) = try encoded(row)
+        var turn = Turn(engine)
+        defer { turn.end() }
+        while true {
+            let fetched = try await engine.fetch(id, key)
+            guard fetched.body == nil else { throw StoreError.duplicateKey(table: name) }
+            var transaction = Transaction(engine: engine)
+            try transaction.put(row, in: self)
+            let read = ReadVersion(table: id, key: key, version: fetched.version)
+            if let receipt = try turn.commit(transaction.commit, reads: [read]) { return receipt }
+            try await turn.next([read])
+        }
+    }
+}

@@ -1,0 +1,154 @@
+import Foundation
+import TestSupport
+import Testing
+import WriteBehind
+
+/// Calls that are made of others: what they promise beyond those.
+@Suite struct StoreCallTests {
+    private func isDuplicate(_ error: StoreError?) -> Bool {
+        guard case .duplicateKey(table: "player")? = error else { return false }
+        return true
+    }
+
+    @Test(arguments: ["in memory", "in the database", "deleted", "never there"])
+    func aRowIsInsertedOnlyWhereThereIsNone(place: String) async throws {
+        let directory = TemporaryStore()
+        let store = try directory.open()
+        let players = try store.table(Player.self)
+        let isThere = place.hasPrefix("in ")
+        if place != "never there" { try players.put(Player(id: 1, name: "Ada")) }
+        if place == "deleted" { try players.delete(1) }
+        try await store.waitForAll(.materialized, timeout: .hang)
+        if place == "in the database" { #expect(try players.evict(1)) }
+        let error = await storeError { try await players.insert(Player(id: 1, name: "Bo")) }
+        #expect(isDuplicate(error) == isThere)
+        #expect(try await players[1]?.name == (isThere ? "Ada" : "Bo"))
+        try await store.close()
+    }
+
+    @Test func ofManyInsertsOfOneKeyOneSucceeds() async throws {
+        let directory = TemporaryStore()
+        let store = try directory.open()
+        let players = try store.table(Player.self)
+        for id in 0..<20 {
+            let winners = await withTaskGroup(of: Int?.self) { group in
+                for task in 0..<8 {
+                    group.addTask {
+                        let row = Player(id: id, name: "\(task)")
+                        return await storeError { try await players.insert(row) } == nil
+                            ? task : nil
+                    }
+                }
+                var winners: [Int] = []
+                for await winner in group { if let winner { winners.append(winner) } }
+                return winners
+            }
+            #expect(winners.count == 1)
+            #expect(try await players[id]?.name == winners.first.map(String.init))
+        }
+        try await store.close()
+    }
+
+    @Test func rowsThatAreWrittenTogetherAreOneCommit() async throws {
+        let directory = TemporaryStore()
+        let store = try directory.open()
+        let players = try store.table(Player.self)
+        #expect(try players.put(contentsOf: []) == nil)
+        let rows = (0..<1000).map { Player(id: $0 % 900, name: "p\($0)", score: $0) }
+        let receipt = try #require(try players.put(contentsOf: rows))
+        #expect(receipt.sequence - receipt.firstSequence == 999)
+        #expect(try await players[50]?.score == 950)
+        // One that does not fit takes all of them with it.
+        let large = Player(id: 1, name: String(repeating: "x", count: 4 << 20))
+        let error = await storeError {
+            try players.put(contentsOf: [Player(id: 5000, name: "small"), large])
+        }
+        guard case .commitTooLarge? = error else {
+            Issue.record("\(String(describing: error))")
+            return
+        }
+        #expect(try await players[5000] == nil)
+        try await store.wait(for: .materialized, receipt, timeout: .hang)
+        try await store.close()
+    }
+
+    @Test func aTransactionReturnsWhatItsBodyReturns() async throws {
+        let directory = TemporaryStore()
+        let store = try directory.open()
+        let players = try store.table(Player.self)
+        let (name, first) = try store.transaction { transaction in
+            try transaction.put(Player(id: 1, name: "Ada", score: 10), in: players)
+            return "Ada"
+        }
+        #expect(name == "Ada")
+        let (left, second) = try await store.transaction { transaction in
+            var player = try #require(try await transaction.get(1, from: players))
+            player.score -= 3
+            try transaction.put(player, in: players)
+            return player.score
+        }
+        #expect(left == 7)
+        #expect(second.sequence == first.sequence + 1)
+        // It need not be Sendable.
+        final class Found { var names: [String] = [] }
+        let found = try await store.transaction { transaction in
+            let found = Found()
+            found.names.append(try await transaction.get(1, from: players)?.name ?? "")
+            return found
+        }
+        .result
+        #expect(found.names == ["Ada"])
+        try await store.close()
+    }
+
+    @Test func aTransactionSeesWhatItHasCountedAndInserted() async throws {
+        let directory = TemporaryStore()
+        let store = try directory.open()
+        let players = try store.table(Player.self)
+        try players.put(Player(id: 1, name: "Ada", score: 10))
+        try await store.transaction { transaction in
+            #expect(try await transaction.increment(1, "score", in: players, by: 5) == 15)
+            #expect(try await transaction.increment(1, "score", in: players) == 16)
+            #expect(try await transaction.increment(2, "score", in: players) == nil)
+            let first = Player(id: 2, name: "Bo", score: 1)
+            #expect(
+                try await transaction.increment(2, "score", in: players, by: 9, orPut: first) == 1)
+            #expect(try await transaction.increment(2, "score", in: players, by: 9) == 10)
+            #expect(try await transaction.get(1, from: players)?.score == 16)
+            try await transaction.insert(Player(id: 3, name: "Cy"), in: players)
+            do {
+                try await transaction.insert(Player(id: 3, name: "Di"), in: players)
+                Issue.record("inserted twice")
+            } catch let error as StoreError {
+                #expect(isDuplicate(error))
+            }
+        }
+        #expect(try await players[1]?.score == 16)
+        #expect(try await players[2]?.score == 10)
+        #expect(try await players[3]?.name == "Cy")
+        try await store.close()
+    }
+
+    @Test func incrementsOfManyTransactionsAreAllCounted() async throws {
+        let directory = TemporaryStore()
+        let store = try directory.open()
+        let players = try store.table(Player.self)
+        for id in 0..<2 { try players.put(Player(id: id, name: "\(id)")) }
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for _ in 0..<8 {
+                group.addTask {
+                    for _ in 0..<25 {
+                        try await store.transaction { transaction in
+                            for id in 0..<2 {
+                                try await transaction.increment(id, "score", in: players)
+                            }
+                        }
+                    }
+                }
+            }
+            try await group.waitForAll()
+        }
+        for id in 0..<2 { #expect(try await players[id]?.score == 200) }
+        try await store.close()
+    }
+}
