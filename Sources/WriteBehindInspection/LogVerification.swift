@@ -176,7 +176,11 @@ package struct LogVerification: Sendable {
                 let end = max(range.lowerBound, commit.firstSequence)
                 range = range.lowerBound..<min(range.upperBound, end)
             }
-            findings[index].lost = range.isEmpty ? nil : ClosedRange(range)
+            let left = range.isEmpty ? nil : ClosedRange(range)
+            if findings[index].lost != left {
+                findings[index].tables = findings[index].tables.ofAPart
+            }
+            findings[index].lost = left
         }
     }
 }

@@ -67,8 +67,8 @@ package struct RecoveryPlan: Sendable {
     /// Whether there is something to do.
     package var isNeeded: Bool { !isRepairable || !steps.isEmpty }
 
-    /// The sequences that cannot be read.
-    package var lost: [ClosedRange<UInt64>] { log.findings.compactMap(\.lost) }
+    /// The records that cannot be read.
+    package var lost: [Loss] { log.findings.compactMap(\.loss) }
 
     private mutating func addDatabaseSteps(_ base: Result<Void, HistoryError>) throws {
         if let watermark = database.watermark, database.reasonToReplace == nil {

@@ -1,4 +1,4 @@
-import EventLog
+package import EventLog
 import WriteBehindCore
 import WriteBehindSQLite
 
@@ -15,8 +15,9 @@ package final class Salvage {
         /// Rows of that snapshot.
         package var rows: UInt64 = 0
         package var records: UInt64 = 0
-        /// The sequences that nothing holds any more and no snapshot stands for.
-        package var lost: [ClosedRange<UInt64>] = []
+        /// The records that nothing holds any more and no snapshot stands for.
+        package var lost: [Loss] = []
+        package var tableNames = TableNames()
         /// Changes that could not be kept.
         package var orphans: [Orphans] = []
         /// Segments whose headers are damaged: nothing in them can be trusted.
@@ -97,12 +98,14 @@ package final class Salvage {
         try log.forEachCommit(after: result.snapshot) { commit, payload in
             if let watermark = database, commit.firstSequence > watermark { try putRight() }
             try write(commit, payload)
+            return true
         } lost: { range in
-            result.lost.append(range)
+            result.lost += log.findings(of: range).compactMap(\.loss)
+            return true
         }
         if let watermark = database {
             if watermark > max(log.end, result.snapshot) {
-                result.lost.append(max(log.end, result.snapshot) + 1...watermark)
+                result.lost.append(Loss(max(log.end, result.snapshot) + 1...watermark))
             }
             try putRight()
         }
@@ -134,6 +137,7 @@ package final class Salvage {
         }).map(\.element) {
             tables.note(records: records)
         }
+        result.tableNames = TableNames(tables)
         for definition in tables.definitions.values.sorted(by: { $0.id < $1.id }) {
             // Times never decrease, so a later one would become that of everything behind it.
             numbers[definition.id] = try target.define(

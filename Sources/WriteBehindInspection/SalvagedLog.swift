@@ -39,39 +39,73 @@ package struct SalvagedLog {
         end = max(ends.max() ?? 0, store.published ?? 0, store.damage?.lost?.upperBound ?? 0)
     }
 
-    /// Calls back for each commit behind `start`, and for each stretch of sequences that nothing holds.
+    /// A part of the log.
+    private enum Stretch {
+        /// The commits of a block, from this sequence on.
+        case block(Piece, from: UInt64)
+        case staged(LogInspection.StagedCommit)
+        case lost(ClosedRange<UInt64>)
+    }
+
+    /// Calls back for each commit behind `start`, and for each stretch of sequences that nothing holds, until a
+    /// callback says to stop.
+    ///
+    /// - Parameter isBackward: the last commit comes first.
     package func forEachCommit(
-        after start: UInt64, _ body: (Commit, [UInt8]) throws -> Void,
-        lost: (ClosedRange<UInt64>) throws -> Void
+        after start: UInt64, isBackward: Bool = false, _ body: (Commit, [UInt8]) throws -> Bool,
+        lost: (ClosedRange<UInt64>) throws -> Bool
     ) throws {
-        var next = start + 1
         var loader = BlockLoader()
-        for piece in pieces where piece.header.nextSequence > next {
-            try fill(&next, before: piece.header.firstSequence, body, lost)
-            guard try load(piece, &loader) else { continue }
-            let payload = loader.payload
-            var commits = try CommitCursor(piece.header, payload.span)
-            while let commit = try commits.next(payload.span) {
-                guard commit.firstSequence >= next else { continue }
-                try body(commit, payload)
-                next = commit.lastSequence + 1
-            }
+        let stretches = stretches(after: start)
+        for index in stretches.indices {
+            let goesOn =
+                switch stretches[isBackward ? stretches.count - 1 - index : index] {
+                case .lost(let range): try lost(range)
+                case .staged(let staged): try body(staged.commit, staged.records)
+                case .block(let piece, let from):
+                    try load(piece, &loader)
+                        ? forEachCommit(of: piece, loader.payload, from, isBackward, body)
+                        : lost(from...piece.header.nextSequence - 1)
+                }
+            guard goesOn else { return }
         }
-        try fill(&next, before: end + 1, body, lost)
+    }
+
+    private func forEachCommit(
+        of piece: Piece, _ payload: [UInt8], _ from: UInt64, _ isBackward: Bool,
+        _ body: (Commit, [UInt8]) throws -> Bool
+    ) throws -> Bool {
+        var commits: [Commit] = []
+        var cursor = try CommitCursor(piece.header, payload.span)
+        while let commit = try cursor.next(payload.span) {
+            if commit.firstSequence >= from { commits.append(commit) }
+        }
+        if isBackward { commits.reverse() }
+        for commit in commits where try !body(commit, payload) { return false }
+        return true
+    }
+
+    private func stretches(after start: UInt64) -> [Stretch] {
+        var next = start + 1
+        var found: [Stretch] = []
+        for piece in pieces where piece.header.nextSequence > next {
+            fill(&next, before: piece.header.firstSequence, &found)
+            found.append(.block(piece, from: next))
+            next = piece.header.nextSequence
+        }
+        fill(&next, before: end + 1, &found)
+        return found
     }
 
     /// Staging may hold what a damaged block held, and what no block held yet.
-    private func fill(
-        _ next: inout UInt64, before limit: UInt64, _ body: (Commit, [UInt8]) throws -> Void,
-        _ lost: (ClosedRange<UInt64>) throws -> Void
-    ) throws {
+    private func fill(_ next: inout UInt64, before limit: UInt64, _ found: inout [Stretch]) {
         guard next < limit else { return }
         for commit in staged where commit.firstSequence >= next && commit.firstSequence < limit {
-            if commit.firstSequence > next { try lost(next...commit.firstSequence - 1) }
-            try body(commit.commit, commit.records)
+            if commit.firstSequence > next { found.append(.lost(next...commit.firstSequence - 1)) }
+            found.append(.staged(commit))
             next = commit.commit.lastSequence + 1
         }
-        if next < limit { try lost(next...limit - 1) }
+        if next < limit { found.append(.lost(next...limit - 1)) }
         next = max(next, limit)
     }
 
@@ -88,9 +122,31 @@ package struct SalvagedLog {
         return catalog
     }
 
-    /// What is wrong where these sequences are lost; nil if nothing is found there.
-    package func finding(of lost: ClosedRange<UInt64>) -> Finding? {
-        segments.lazy.flatMap(\.findings).first { $0.lost?.overlaps(lost) ?? false }
+    /// What is wrong where these sequences are lost: in their order, each finding with those that it explains.
+    package func findings(of lost: ClosedRange<UInt64>) -> [Finding] {
+        var found: [Finding] = []
+        var next = lost.lowerBound
+        func explain(through last: UInt64, _ finding: Finding? = nil) {
+            guard next <= last else { return }
+            var finding =
+                finding
+                ?? Finding(
+                    severity: .corrupt, path: environment.layout.log, offset: nil, lost: nil,
+                    reason: "no file holds what had been durable")
+            if finding.lost != next...last { finding.tables = finding.tables.ofAPart }
+            finding.lost = next...last
+            found.append(finding)
+            next = last + 1
+        }
+        for finding in segments.flatMap(\.findings) {
+            guard let range = finding.lost, range.overlaps(lost), range.upperBound >= next else {
+                continue
+            }
+            if range.lowerBound > next { explain(through: range.lowerBound - 1) }
+            explain(through: min(range.upperBound, lost.upperBound), finding)
+        }
+        explain(through: lost.upperBound)
+        return found
     }
 
     /// The definitions that blocks and staging hold, with the sequence behind which each is known, in order.

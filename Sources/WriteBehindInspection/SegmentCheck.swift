@@ -24,6 +24,8 @@ package struct SegmentCheck: Sendable {
     private var records: RecordCheck?
     /// The tables known at its end; nil where damage leaves that unknown.
     var tablesAfter: Catalog? { records?.catalog }
+    /// Those that the last block's records belong to.
+    private var tables = TableSet()
 
     /// - Parameters:
     ///   - limit: the last sequence to look at; what follows may be half written.
@@ -70,11 +72,14 @@ package struct SegmentCheck: Sendable {
 
     package var recordCount: UInt64 { good.reduce(0) { $0 + UInt64($1.header.count) } }
 
-    private mutating func note(at offset: Int, _ reason: String, through last: UInt64?) {
+    private mutating func note(
+        at offset: Int, _ reason: String, through last: UInt64?, _ tables: LostTables = .unknown
+    ) {
         let lost = last.flatMap { $0 >= nextSequence ? nextSequence...$0 : nil }
         findings.append(
             Finding(
-                severity: .corrupt, path: path, offset: offset, lost: lost, reason: reason))
+                severity: .corrupt, path: path, offset: offset, lost: lost, tables: tables,
+                reason: reason))
     }
 
     private mutating func walk(_ segment: SegmentReader) throws(LogError) {
@@ -122,9 +127,12 @@ package struct SegmentCheck: Sendable {
             try loader.load(block, at: offset, of: segment, chainBefore: chain)
             ?? malformed(block, loader.payload.span, isFirst: isFirst)
         if let fault {
-            note(at: offset, fault, through: block.nextSequence - 1)
+            note(at: offset, fault, through: block.nextSequence - 1, LostTables(of: block))
             records = nil
         } else {
+            if !block.tables.isEmpty, block.tables != tables {
+                warn(at: offset, "the block's header names other tables than its records")
+            }
             good.append((block, offset))
         }
         nextSequence = block.nextSequence
@@ -135,6 +143,7 @@ package struct SegmentCheck: Sendable {
     private mutating func malformed(
         _ block: BlockHeader, _ payload: Span<UInt8>, isFirst: Bool
     ) -> String? {
+        tables = TableSet()
         do throws(MalformedRecord) {
             var commits = try CommitCursor(block, payload)
             if isFirst {
@@ -146,11 +155,13 @@ package struct SegmentCheck: Sendable {
             }
             while let commit = try commits.next(payload) {
                 if records == nil {
-                    try Self.parse(commit, payload)
+                    try parse(commit, payload)
                 } else {
                     try records?.check(commit, in: payload)
                 }
             }
+            if let known = records?.tables { tables = known }
+            records?.tables = TableSet()
             return nil
         } catch {
             return "the block holds no valid records: \(error.reason)"
@@ -158,13 +169,13 @@ package struct SegmentCheck: Sendable {
     }
 
     /// What can be told of records whose tables are unknown.
-    private static func parse(
+    private mutating func parse(
         _ commit: Commit, _ payload: Span<UInt8>
     ) throws(MalformedRecord) {
         var reader = ByteReader(commit.records)
         var count: UInt32 = 0
         while !reader.isAtEnd {
-            _ = try reader.record(payload)
+            tables.insert(try reader.record(payload).table)
             count += 1
         }
         guard count == commit.count else {

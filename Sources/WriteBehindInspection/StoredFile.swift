@@ -34,7 +34,7 @@ package struct StoredFile: Sendable {
     package let durable: UInt64
     /// Of a snapshot: the sequence that it stands for.
     private let snapshotSequence: UInt64
-    private let disk: any Disk
+    let disk: any Disk
 
     /// nil for a directory, and for a path where nothing is.
     ///
@@ -129,7 +129,7 @@ package struct NoStoredFile: Error, CustomStringConvertible {
 
 extension StoredFile {
     /// The tables that the store knows in whose directory the file lies. A file without schemas needs them.
-    private func tablesAround() -> Catalog {
+    func tablesAround() -> Catalog {
         let directory = StoreLayout.directory(of: path)
         for root in [directory, StoreLayout.directory(of: directory)] {
             guard let store = try? StoreInspection(path: root, disk: disk),

@@ -84,7 +84,7 @@ import Testing
         #expect(made.readAll("/store/staging") == stored.readAll("/store/staging"))
         let paths = LogHarness.segments(on: made)
         #expect(paths == LogHarness.segments(on: stored))
-        #expect(paths.count == 3)
+        #expect(paths.count == 4)
         for path in paths {
             #expect(try withoutPacking(path, made) == withoutPacking(path, stored), "\(path)")
         }

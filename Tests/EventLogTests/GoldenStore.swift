@@ -28,17 +28,18 @@ enum GoldenStore {
             kind: .block, firstSequence: 48213, count: 64, flags: [.mark, .preamble],
             undurable: 17, packedLength: 1500, rawLength: 6900, span: 250,
             time: 1_700_000_000_123_000, content: 0x1111_2222_3333_4444,
-            chain: 0x5555_6666_7777_8888)
+            chain: 0x5555_6666_7777_8888, tables: TableSet(bits: 0x9999_AAAA_BBBB_CCCC))
         var footer = block
         footer.kind = .footer
         footer.flags = .footer
         footer.packedLength = 1057
         footer.rawLength = 0
+        footer.tables = TableSet()
         var table = SeekTable()
         table.append(compressed: 128, decompressed: 0)
-        table.append(compressed: 72, decompressed: 0)
+        table.append(compressed: 80, decompressed: 0)
         table.append(compressed: 1500, decompressed: 6900)
-        table.append(compressed: 72, decompressed: 0)
+        table.append(compressed: 80, decompressed: 0)
         return [
             ("segment", segment.encoded()), ("snapshot", snapshot.encoded()),
             ("block", block.encoded(salt: salt)), ("footer", footer.encoded(salt: salt)),

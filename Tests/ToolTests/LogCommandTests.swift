@@ -1,6 +1,8 @@
+import EventLog
 import Foundation
 import Testing
 import WriteBehind
+import WriteBehindInspection
 
 @Suite struct LogCommandTests {
     @Test func aLineReadsLikeASentence() async throws {
@@ -130,6 +132,45 @@ import WriteBehind
         #expect(result.lines.count == 13)
         #expect(result.errors.contains("torn after #13"))
         #expect(try fixture.contents() == before)
+    }
+
+    /// Damage that opening finds, in the first segment; and damage that it does not, in a segment that was sealed long
+    /// before, in a block's content or in its header.
+    @Test(arguments: ["first", "content", "header"])
+    func reverseGoesOnBehindDamageAndShowsItWhereItLies(_ place: String) async throws {
+        let fixture = Fixture()
+        for round in 0..<3 {
+            let store = try fixture.open()
+            let flights = try store.table(Flight.self)
+            for number in 0..<3 {
+                try await store.waitForAll(.materialized)
+                try flights.put(Flight(10 * round + number, "UA"))
+            }
+            try await fixture.close()
+        }
+        let forward = try Tool.run("log", fixture.path, "--utc").lines
+        try #require(forward.count == 10)
+        let path = fixture.segments[place == "first" ? 0 : 1]
+        guard case .opened(let file) = try SegmentReader.open(path, on: PosixDisk()) else { return }
+        let block = try file.headers()[place == "first" ? 2 : 1]
+        let lost = block.header.firstSequence
+        try fixture.flip(
+            byte: block.offset + (place == "header" ? 20 : BlockHeader.byteCount + 8), of: path)
+        let result = try Tool.run("log", fixture.path, "--utc", "--reverse")
+        #expect(result.status == 5)
+        var expected = Array(forward.reversed())
+        let index = expected.count - Int(lost)
+        #expect(result.lines.indices.contains(index))
+        #expect(
+            result.lines[index].hasPrefix("-- \(path) at offset \(block.offset): ")
+                && result.lines[index].contains("#\(lost) is lost"), "\(result)")
+        expected[index] = result.lines[index]
+        #expect(result.lines == expected)
+        let last = try Tool.run("log", fixture.path, "--utc", "--reverse", "--limit", "1")
+        #expect(last.lines == [expected[0]] && last.status == 0)
+        let filtered = try Tool.run(
+            "log", fixture.path, "--reverse", "--from", "\(lost)", "--to", "\(lost + 1)")
+        #expect(filtered.lines.count == 2, "\(filtered)")
     }
 
     @Test func damageIsShownWhereItLiesAndWhatFollowsIsPrinted() async throws {

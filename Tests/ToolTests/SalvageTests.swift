@@ -73,7 +73,8 @@ import WriteBehind
         let contents = try rows(fixture.path)
         let (target, result) = try salvage(fixture)
         #expect(result.status == 3)
-        #expect(result.output.contains("#1 to #13, 13 records; the rows are right"))
+        #expect(
+            result.output.contains("#1 to #13, 13 records, of table flight; the rows are right"))
         #expect(result.output.contains("the database's rows at #14: 9 put right, 0 removed"))
         #expect(try rows(target.path) == contents)
     }
@@ -116,7 +117,7 @@ import WriteBehind
         try fixture.flip(byte: 250, of: fixture.segments[1])
         let (target, result) = try salvage(fixture)
         #expect(result.status == 3)
-        #expect(result.output.contains("#14, 1 record\n"), "\(result.output)")
+        #expect(result.output.contains("#14, 1 record, of table flight\n"), "\(result.output)")
         #expect(
             result.output.contains(
                 "3 changes of 1 row of flight, whose earlier versions are lost"),

@@ -218,7 +218,7 @@ private final class Comparison {
         _ inspection: StoreInspection, _ plan: RecoveryPlan, _ opening: Opening
     ) throws {
         expect(inspection.end == opening.end, "ends at \(inspection.end), opened \(opening.end)")
-        for range in plan.lost {
+        for range in plan.lost.map(\.sequences) {
             expect(range.lowerBound > opening.end, "\(range) is said to be lost and is there")
         }
         var (cut, taken, kept) = (0, 0, 0)
@@ -257,7 +257,9 @@ private final class Comparison {
         let store = try NewStore(at: target)
         let result = try Salvage.run(inspection, into: store) { _ in }
         try await store.close()
-        let (said, missed) = (Set(plan.lost.joined()), Set(result.lost.joined()))
+        let (said, missed) = (
+            Set(plan.lost.map(\.sequences).joined()), Set(result.lost.map(\.sequences).joined())
+        )
         expect(
             said == missed,
             "said to be lost \(plan.lost), salvage misses \(result.lost): \(plan.log.findings)")

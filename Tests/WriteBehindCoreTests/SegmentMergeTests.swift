@@ -75,6 +75,13 @@ import WriteBehindInspection
         let after = try SegmentList(harness.environment).segments.reduce(0) { $0 + $1.byteCount }
         print("2000 lone commits: \(before) bytes, re-blocked \(after)")
         #expect(after * 5 < before)
+        for base in harness.segments {
+            guard
+                case .opened(let segment) = try SegmentReader.open(
+                    PastHarness.layout.segment(base), on: harness.disk)
+            else { continue }
+            #expect(try segment.blocksNameTheirTables(), "segment \(base)")
+        }
         #expect(try harness.log?.chain(at: 1500) == chain)
         for sequence in stride(from: UInt64(1), through: harness.last, by: 199) {
             let found = try PastHarness.all(harness.history.fold(to: .sequence(sequence)))

@@ -67,7 +67,7 @@ struct Inspect: ParsableCommand {
     }
 
     private func inspect(_ file: StoredFile) throws {
-        let report = FileReport(file: file, clock: Clock(isUTC: utc))
+        let report = try FileReport(file, Clock(isUTC: utc))
         var output = Output()
         if json.json {
             output.line(report.json(in: first...last).text)

@@ -72,9 +72,6 @@ struct LogCommand: ParsableCommand {
         var status = ExitStatus.done
         if reverse {
             try printer.printBackward(inspection)
-            if inspection.damage != nil, !printer.isFull {
-                note("note: records behind damage are left out; without --reverse they are shown")
-            }
         } else {
             let start = try startSequence(inspection, &status)
             try printer.printForward(inspection, from: start, follow: follow)

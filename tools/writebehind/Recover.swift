@@ -73,7 +73,7 @@ struct Recover: AsyncParsableCommand {
         }
         if let salvage { return try await save(inspection, into: salvage, &report) }
         let plan = try makePlan(inspection, &report)
-        report.tell(plan)
+        try report.tell(plan)
         guard apply, plan.isNeeded else {
             try report.planStatus(plan).check()
             return

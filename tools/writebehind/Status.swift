@@ -84,10 +84,10 @@ struct Status: ParsableCommand {
     /// The store as it is now.
     func look() throws -> StatusLook {
         let summary = try StoreSummary(try store.inspect())
-        return StatusLook(
-            summary: summary, database: try Self.judge(summary.store),
-            diagnosis: StoreDiagnosis(summary, stalledAfter: UInt64(stalledAfter * 1000)),
-            tables: tables && summary.store.database.contents != nil
+        return try StatusLook(
+            summary, try Self.judge(summary.store),
+            StoreDiagnosis(summary, stalledAfter: UInt64(stalledAfter * 1000)),
+            tables && summary.store.database.contents != nil
                 ? try TableSizes(summary.store) : nil)
     }
 
@@ -124,9 +124,22 @@ struct StatusLook {
     var rates: StoreRates?
 
     /// What cannot be read in the file that is damaged first.
-    var lost: [ClosedRange<UInt64>] {
-        guard let damage = summary.store.damage else { return [] }
-        let found = (try? StoredFile(damage.path))?.findings.compactMap(\.lost) ?? []
-        return found.isEmpty ? [damage.lost].compactMap(\.self) : found
+    let lost: [Loss]
+    let tableNames: TableNames
+
+    init(
+        _ summary: StoreSummary, _ database: DatabaseJudgement?, _ diagnosis: StoreDiagnosis,
+        _ tables: TableSizes?
+    ) throws {
+        (self.summary, self.database) = (summary, database)
+        (self.diagnosis, self.tables) = (diagnosis, tables)
+        lost = Self.lost(summary.store)
+        tableNames = lost.isEmpty ? TableNames() : try TableNames(summary.store)
+    }
+
+    private static func lost(_ store: StoreInspection) -> [Loss] {
+        guard let damage = store.damage else { return [] }
+        let found = (try? StoredFile(damage.path))?.findings.compactMap(\.loss) ?? []
+        return found.isEmpty ? damage.lost.map { [Loss($0)] } ?? [] : found
     }
 }

@@ -60,7 +60,7 @@ struct Verify: ParsableCommand {
 
     private func verify(_ file: StoredFile) throws {
         if database { throw ValidationError("--database goes with a store, not with one file.") }
-        let report = FileReport(file: file, clock: Clock(isUTC: true))
+        let report = try FileReport(file, Clock(isUTC: true))
         var output = Output()
         if json.json {
             output.line(report.verificationJSON.text)
@@ -77,12 +77,13 @@ struct Verify: ParsableCommand {
         defer { bar.finish() }
         let log = try LogVerification(inspection, jobs: jobs) { bar.advance(by: $0) }
         bar.finish()
-        report.tell(log, inspection)
+        let names = log.findings.isEmpty ? TableNames() : try TableNames(inspection)
+        report.tell(log, inspection, names)
         let snapshots = try SnapshotVerification(inspection.environment, jobs: jobs)
         report.tell(snapshots, log)
         if log.worst != .corrupt, let obstacle = snapshots.obstacle { throw obstacle }
         if log.worst != .corrupt, let fault = try faultOfRows(inspection, snapshots.good, log) {
-            report.tell(fault)
+            report.tell(fault, names)
         }
         if database { try compare(inspection, snapshots.good, &report) }
     }

@@ -6,6 +6,9 @@ struct BlockBuilder {
     private var firstTime: UInt64 = 0
     private var lastTime: UInt64 = 0
     private var flags: LogFlags = []
+    private var tables = TableSet()
+    /// Whether some records could not be parsed, so that the header says nothing of tables.
+    private var hasUnknownTables = false
 
     var isEmpty: Bool { count == 0 }
     var rawByteCount: Int { raw.count }
@@ -59,11 +62,21 @@ struct BlockBuilder {
 
     /// Room is made once for all of a commit: what is looked at for each byte counts here.
     private mutating func append(_ records: Span<UInt8>, count: UInt32, time: UInt64) {
+        note(records, count)
         raw.append(addingCapacity: Self.commitOverhead + records.count) { output in
             output.append(varint: UInt64(count))
             output.append(varint: UInt64(records.count))
             output.append(varint: time - firstTime)
             output.append(bytes: records)
+        }
+    }
+
+    /// The log takes any bytes for records; those that are none belong to no table.
+    private mutating func note(_ records: Span<UInt8>, _ count: UInt32) {
+        do throws(MalformedRecord) {
+            try tables.insert(tablesOf: records, count: count)
+        } catch {
+            hasUnknownTables = true
         }
     }
 
@@ -83,12 +96,14 @@ struct BlockBuilder {
             undurable: UInt32(clamping: firstSequence - 1 - min(synced, firstSequence - 1)),
             packedLength: UInt32(length), rawLength: UInt32(raw.count),
             span: UInt32(clamping: lastTime - firstTime), time: lastTime * 1000,
-            content: content, chain: chain)
+            content: content, chain: chain, tables: hasUnknownTables ? TableSet() : tables)
         output.replaceSubrange(
             start..<start + BlockHeader.byteCount, with: header.encoded(salt: salt))
         raw.removeAll(keepingCapacity: true)
         count = 0
         flags = []
+        tables = TableSet()
+        hasUnknownTables = false
         return header
     }
 }

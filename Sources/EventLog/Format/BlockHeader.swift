@@ -1,13 +1,13 @@
-// The header of a block: 72 bytes, one zstd skippable frame; the zstd frame with the records follows.
+// The header of a block: 80 bytes, one zstd skippable frame; the zstd frame with the records follows.
 // A sealed segment's footer has the same form.
 //
-//      0   4   8   12    16    24    28    30    32     36     40    44    48    56      64     72
-//      +---+---+---+-----+-----+-----+-----+-----+------+------+-----+-----+-----+-------+------+ - -
-//      | M | L |tag|check|first|count|flags|codec|undur.|packed| raw |span |time |content|chain | zstd
-//      +---+---+---+-----+-----+-----+-----+-----+------+------+-----+-----+-----+-------+------+ - -
-//      '-----------'     '--------------- covered by check, with the first 12 -----------------'
+//      0   4   8   12    16    24    28    30    32     36     40    44    48    56      64    72     80
+//      +---+---+---+-----+-----+-----+-----+-----+------+------+-----+-----+-----+-------+-----+------+ - -
+//      | M | L |tag|check|first|count|flags|codec|undur.|packed| raw |span |time |content|chain|tables| zstd
+//      +---+---+---+-----+-----+-----+-----+-----+------+------+-----+-----+-----+-------+-----+------+ - -
+//      '-----------'     '------------------- covered by check, with the first 12 -------------------'
 //
-//      M, L     u32  0x184D2A57 and 64: zstd steps over the header
+//      M, L     u32  0x184D2A57 and 72: zstd steps over the header
 //      tag      u32  "WBB1" block, "WBF1" footer
 //      check    u32  low half of XXH3-64, seeded with the segment's salt
 //      first    u64  sequence of the first record; in a footer the next segment's base
@@ -23,12 +23,13 @@
 //      time     u64  time of the last commit, microseconds since 1970; never decreases
 //      content  u64  XXH3-64, seeded with the salt, of the zstd frame; in a footer of the seek table
 //      chain    u64  chain value after the last record (Chain.swift)
+//      tables   u64  which tables the records belong to (TableSet.swift); 0 says nothing, as in footers and snapshots
 //
 // Why the lengths are under the checksum: a torn header must not make a reader step over blocks.
 
 /// The decoded header of a block or of a footer.
 package struct BlockHeader: Equatable, Sendable {
-    package static let byteCount = 72
+    package static let byteCount = 80
 
     package enum Kind: UInt32, Sendable {
         case block = 0x3142_4257  // "WBB1"
@@ -46,11 +47,12 @@ package struct BlockHeader: Equatable, Sendable {
     package var time: UInt64
     package var content: UInt64
     package var chain: UInt64
+    package var tables: TableSet
 
     package init(
         kind: Kind, firstSequence: UInt64, count: UInt32, flags: LogFlags, undurable: UInt32,
         packedLength: UInt32, rawLength: UInt32, span: UInt32, time: UInt64, content: UInt64,
-        chain: UInt64
+        chain: UInt64, tables: TableSet = TableSet()
     ) {
         self.kind = kind
         self.firstSequence = firstSequence
@@ -63,6 +65,7 @@ package struct BlockHeader: Equatable, Sendable {
         self.time = time
         self.content = content
         self.chain = chain
+        self.tables = tables
     }
 
     /// The sequence after this block's last record; in a footer the next segment's base.
@@ -87,7 +90,7 @@ package struct BlockHeader: Equatable, Sendable {
     package init(decoding bytes: Span<UInt8>, salt: UInt64) throws(FormatFault) {
         guard bytes.count >= Self.byteCount else { throw .truncated(byteCount: bytes.count) }
         let magic = bytes.integer(UInt32.self, at: 0)
-        guard magic == Frame.skippableMagic, bytes.integer(UInt32.self, at: 4) == 64 else {
+        guard magic == Frame.skippableMagic, bytes.integer(UInt32.self, at: 4) == 72 else {
             throw .unknownMagic(magic)
         }
         let tag = bytes.integer(UInt32.self, at: 8)
@@ -107,6 +110,7 @@ package struct BlockHeader: Equatable, Sendable {
         time = bytes.integer(UInt64.self, at: 48)
         content = bytes.integer(UInt64.self, at: 56)
         chain = bytes.integer(UInt64.self, at: 64)
+        tables = TableSet(bits: bytes.integer(UInt64.self, at: 72))
         guard bytes.integer(UInt16.self, at: 30) == 0 else { throw .outOfRange(field: "codec") }
         guard firstSequence > 0, firstSequence <= Frame.sequenceLimit else {
             throw .outOfRange(field: "first sequence")
@@ -136,7 +140,7 @@ package struct BlockHeader: Equatable, Sendable {
         bytes.append(integer: flags.rawValue)
         bytes.append(integer: UInt16(0))
         for field in [undurable, packedLength, rawLength, span] { bytes.append(integer: field) }
-        for field in [time, content, chain] { bytes.append(integer: field) }
+        for field in [time, content, chain, tables.bits] { bytes.append(integer: field) }
         let check = Frame.check(of: bytes.span, count: Self.byteCount, seed: salt)
         bytes.store(integer: check, at: 12)
         return bytes

@@ -135,9 +135,7 @@ package struct ByteReader: Sendable {
         guard let operation = Operation(rawValue: try byte(bytes)) else {
             throw MalformedRecord(offset: start, reason: "unknown operation")
         }
-        guard let table = UInt32(exactly: try varint(bytes)) else {
-            throw MalformedRecord(offset: start, reason: "table number exceeds 32 bits")
-        }
+        let table = try table(bytes)
         let keyLength = try varint(bytes)
         guard keyLength <= UInt64(Record.keyLimit) else {
             throw MalformedRecord(offset: start, reason: "key exceeds its limit")
@@ -146,6 +144,15 @@ package struct ByteReader: Sendable {
         let bodyStart = offset
         try skipBody(of: operation, bytes)
         return Record(operation: operation, table: table, key: key, body: bodyStart..<offset)
+    }
+
+    /// Parses a record's table, which follows its operation.
+    mutating func table(_ bytes: Span<UInt8>) throws(MalformedRecord) -> UInt32 {
+        let start = offset
+        guard let table = UInt32(exactly: try varint(bytes)) else {
+            throw MalformedRecord(offset: start, reason: "table number exceeds 32 bits")
+        }
+        return table
     }
 
     private mutating func skipBody(

@@ -2,7 +2,7 @@
 //
 //      +--------------+ +--------+ +------+-----+------+ - -  +--------+------------+
 //      | header WBN1  | | head   | | rows | ... | rows |      | footer | seek table |
-//      | 128 bytes    | | block  | | block|     | block|      |   72   |            |
+//      | 128 bytes    | | block  | | block|     | block|      |   80   |            |
 //      +--------------+ +--------+ +------+-----+------+ - -  +--------+------------+
 //
 // The header is a segment's (SegmentHeader.swift), where some fields say another thing:

@@ -17,14 +17,15 @@ extension Judge {
     private mutating func findTorn() throws(LogError) {
         if let last, let fault = last.fault, last.end < last.fileByteCount {
             // A sealed segment holds all of it, whatever follows. Else staging may hold it.
-            let told = try last.lastSequenceTold()
-            let lost = told >= end.nextSequence ? end.nextSequence...told : nil
+            let told = try last.lossTold(from: end.nextSequence)
+            let lost = told?.sequences
             let isWhole = last.isSealed || !frames.isEmpty && lost == nil
             let held = frames.isEmpty ? "" : "; staging holds what follows"
             judgement.findings.append(
                 Finding(
                     severity: isWhole ? .warning : .torn, path: last.segment.path,
-                    offset: last.end, lost: lost, reason: fault + held))
+                    offset: last.end, lost: lost, tables: told?.tables ?? .unknown,
+                    reason: fault + held))
         } else if let last, !last.isSealed, judgement.left == .closed {
             judgement.findings.append(
                 Finding(

@@ -92,14 +92,22 @@ extension SegmentScan {
         return evidence
     }
 
-    /// The last sequence that headers behind the fault tell of, readable or not; 0 if there are none.
-    func lastSequenceTold() throws(LogError) -> UInt64 {
-        var told: UInt64 = 0
+    /// What headers behind the fault, of readable blocks or not, tell of the records from `start` on; nil if there
+    /// are none.
+    func lossTold(from start: UInt64) throws(LogError) -> Loss? {
+        var next = start
+        var tables: LostTables?
         try forEachHeaderBehind { header, _ in
-            told = max(told, header.nextSequence - 1)
+            guard header.nextSequence > next else { return true }
+            var told = header.kind == .block ? LostTables(of: header) : .unknown
+            // The header of the block before it is lost, or it begins among what is not.
+            if header.firstSequence > next { told = told.union(.unknown) }
+            if header.firstSequence < next { told = told.ofAPart }
+            tables = tables?.union(told) ?? told
+            next = header.nextSequence
             return true
         }
-        return told
+        return tables.map { Loss(start...next - 1, $0) }
     }
 
     /// Searches for valid headers from the fault on, at every byte, until the callback says to stop.

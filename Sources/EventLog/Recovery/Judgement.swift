@@ -74,21 +74,26 @@ package struct Finding: Sendable, Equatable {
     package var offset: Int?
     /// The sequences that cannot be read, as far as they are known.
     package var lost: ClosedRange<UInt64>?
+    /// Which tables these belong to.
+    package var tables = LostTables.unknown
     package var reason: String
     /// With the number that Recovery gives it, and in words.
     package var evidence: String?
 
     package init(
-        severity: Severity, path: String, offset: Int?, lost: ClosedRange<UInt64>?, reason: String,
-        evidence: String? = nil
+        severity: Severity, path: String, offset: Int?, lost: ClosedRange<UInt64>?,
+        tables: LostTables = .unknown, reason: String, evidence: String? = nil
     ) {
         self.severity = severity
         self.path = path
         self.offset = offset
         self.lost = lost
+        self.tables = tables
         self.reason = reason
         self.evidence = evidence
     }
+
+    package var loss: Loss? { lost.map { Loss($0, tables) } }
 
     package init(_ damage: Corruption) {
         self.init(

@@ -8,6 +8,8 @@ package import EventLog
 package struct RecordCheck {
     /// The tables as of the last record.
     package private(set) var catalog: Catalog
+    /// Those that records belong to, since somebody emptied it.
+    package var tables = TableSet()
 
     /// - Parameter preamble: the define records with which a segment begins.
     package init(preamble: Span<UInt8>) throws(MalformedRecord) {
@@ -24,6 +26,7 @@ package struct RecordCheck {
         var sequence = commit.firstSequence
         while !reader.isAtEnd {
             let record = try reader.record(payload)
+            tables.insert(record.table)
             do throws(RecordFault) {
                 try check(record, commit, payload)
             } catch {

@@ -6,8 +6,14 @@ import WriteBehindInspection
 
 /// What `inspect` and `verify` say of one file.
 struct FileReport {
-    let file: StoredFile
-    let clock: Clock
+    private let file: StoredFile
+    private let clock: Clock
+    private let names: TableNames
+
+    init(_ file: StoredFile, _ clock: Clock) throws {
+        (self.file, self.clock) = (file, clock)
+        names = file.findings.isEmpty ? TableNames() : try file.tableNames()
+    }
 
     private var title: String {
         "\(file.kind.rawValue) of store \(file.uuid), \(WriteBehindText.bytes(file.byteCount))"
@@ -104,7 +110,8 @@ struct FileReport {
                 + WriteBehindText.counted(parts, file.kind == .staging ? "commit" : "block"),
         ]
         for finding in file.findings {
-            lines.append("\(finding.severity.rawValue.red.bold) \(VerifyReport.text(finding))")
+            lines.append(
+                "\(finding.severity.rawValue.red.bold) \(VerifyReport.text(finding, names))")
         }
         let count = file.findings.count
         lines.append(count == 0 ? "OK".green.bold : WriteBehindText.counted(count, "finding").bold)
@@ -114,7 +121,7 @@ struct FileReport {
     var verificationJSON: JSON {
         .object([
             ("v", .number(1)), ("file", description), ("records", .number(file.recordCount)),
-            ("findings", .array(file.findings.map(VerifyReport.json))),
+            ("findings", .array(file.findings.map { VerifyReport.json($0, names) })),
             (
                 "verdict",
                 .string(status == .done ? "good" : status == .warnings ? "warning" : "corrupt")

@@ -105,40 +105,64 @@ struct LogPrinter {
     private mutating func printBehindDamage(
         of store: StoreInspection, after sequence: UInt64
     ) throws {
+        let (log, catalog, names) = try salvaged(store)
+        try log.forEachCommit(after: sequence) { commit, payload in
+            try forEachRecord(of: commit, in: payload.span) { try takeForward($0, catalog) }
+        } lost: { range in
+            follower?.forget()
+            for finding in log.findings(of: range) { show(finding, names) }
+            return true
+        }
+    }
+
+    /// Backward, what lies before `limit`.
+    private mutating func printBehindDamage(
+        of store: StoreInspection, before limit: UInt64
+    ) throws {
+        let (log, catalog, names) = try salvaged(store)
+        try log.forEachCommit(after: 0, isBackward: true) { commit, payload in
+            guard commit.firstSequence < limit else { return true }
+            if let from = filter.from, commit.lastSequence < from { return false }
+            if let since = filter.since, commit.time < since { return false }
+            var records: [LoggedRecord] = []
+            try forEachRecord(of: commit, in: payload.span) {
+                records.append($0)
+                return true
+            }
+            for record in records.reversed() where matcher.admits(record) {
+                guard show(record, catalog) else { return false }
+            }
+            return true
+        } lost: { range in
+            guard range.lowerBound < limit else { return true }
+            for finding in log.findings(of: range).reversed() { show(finding, names) }
+            return true
+        }
+    }
+
+    /// What can be read of a damaged log.
+    private mutating func salvaged(
+        _ store: StoreInspection
+    ) throws -> (SalvagedLog, Catalog, TableNames) {
         let log = try SalvagedLog(store)
         let catalog = try log.catalog(store)
         matcher = RecordMatcher(filter, catalog)
         // What segments hold behind the damage had been synced.
         durable = max(durable, log.segments.map { $0.nextSequence - 1 }.max() ?? 0)
-        var goesOn = true
-        try log.forEachCommit(after: sequence) { commit, payload in
-            goesOn =
-                try goesOn
-                && forEachRecord(of: commit, in: payload.span) { try takeForward($0, catalog) }
-        } lost: { range in
-            guard goesOn else { return }
-            follower?.forget()
-            var finding =
-                log.finding(of: range)
-                ?? Finding(
-                    severity: .corrupt, path: store.layout.log, offset: nil, lost: range,
-                    reason: "no file holds what had been durable")
-            finding.lost = range
-            show(finding)
-        }
+        return (log, catalog, try TableNames(store))
     }
 
     /// A line where records are missing.
-    private mutating func show(_ finding: Finding) {
+    private mutating func show(_ finding: Finding, _ names: TableNames) {
         guard rest > 0 else { return }
         if let lost = finding.lost {
             if let through = filter.through, lost.lowerBound > through { return }
             if let from = filter.from, lost.upperBound < from { return }
         }
-        if let line = text.line(finding) {
+        if let line = text.line(finding, names) {
             output.line(line)
         } else {
-            note("error: \(VerifyReport.text(finding))")
+            note("error: \(VerifyReport.text(finding, names))")
         }
     }
 
@@ -146,13 +170,14 @@ struct LogPrinter {
     mutating func print(_ file: StoredFile) throws {
         guard rest > 0 else { return }
         var known = -1
+        let names = file.findings.isEmpty ? TableNames() : try file.tableNames()
         try file.read { record, catalog in
             // The tables only grow.
             let size = catalog.tables.reduce(0) { $0 + 1 + $1.schema.columns.count }
             if size != known { (matcher, known) = (RecordMatcher(filter, catalog), size) }
             return !matcher.admits(record) || show(record, catalog)
         } damage: { finding in
-            show(finding)
+            show(finding, names)
             return rest > 0
         }
     }
@@ -180,6 +205,8 @@ struct LogPrinter {
 
     mutating func printBackward(_ store: StoreInspection) throws {
         guard rest > 0 else { return }
+        damage = store.damage
+        guard damage == nil else { return try printBehindDamage(of: store, before: .max) }
         var staged: [(LoggedRecord, Catalog)] = []
         try store.forEachStagedRecord(try store.catalog()) {
             staged.append(($0, $1))
@@ -189,7 +216,12 @@ struct LogPrinter {
         for (record, catalog) in staged.reversed() where matcher.admits(record) {
             guard show(record, catalog) else { return }
         }
-        let walk = ReverseWalk(store.environment, through: store.readable)
-        try walk.read(filter, looking: { output.flush() }, { show($0, $1) })
+        var walk = ReverseWalk(store.environment, through: store.readable)
+        do {
+            try walk.read(filter, looking: { output.flush() }, { show($0, $1) })
+        } catch LogError.corrupt(let found) where !store.isLive {
+            damage = found
+            try printBehindDamage(of: store, before: walk.reached)
+        }
     }
 }

@@ -36,11 +36,13 @@ struct RecordText {
     }
 
     /// Where records are missing; nil where the form has no place for it.
-    func line(_ finding: Finding) -> String? {
+    func line(_ finding: Finding, _ names: TableNames) -> String? {
         switch form {
-        case .text: ("-- " + VerifyReport.text(finding)).red
+        case .text: ("-- " + VerifyReport.text(finding, names)).red
         case .json:
-            JSON.object([("v", .number(1)), ("damage", VerifyReport.json(finding))]).text
+            JSON.object([
+                ("v", .number(1)), ("damage", VerifyReport.json(finding, names)),
+            ]).text
         case .csv: nil
         }
     }

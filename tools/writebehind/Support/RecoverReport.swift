@@ -29,9 +29,10 @@ struct RecoverReport {
 
     // MARK: the plan
 
-    mutating func tell(_ plan: RecoveryPlan) {
+    mutating func tell(_ plan: RecoveryPlan) throws {
+        let names = plan.log.findings.isEmpty ? TableNames() : try TableNames(plan.store)
         head("found")
-        for finding in plan.log.findings { item(VerifyReport.text(finding)) }
+        for finding in plan.log.findings { item(VerifyReport.text(finding, names)) }
         if plan.log.findings.isEmpty { item("the log is good: \(Self.size(plan.log))") }
         for snapshot in plan.snapshots.snapshots {
             if let fault = snapshot.fault { item(fault) }
@@ -40,7 +41,7 @@ struct RecoverReport {
         for row in differing { item("  \(row)") }
         head("lost")
         if plan.lost.isEmpty { item("nothing that had been durable") }
-        for range in plan.lost { item(VerifyReport.stretch(range).red) }
+        for loss in plan.lost { item(VerifyReport.stretch(loss, names).red) }
         head(plan.isNeeded ? "to do" : "nothing to do")
         if plan.isRepairable {
             for step in plan.steps { item(text(step)) }
@@ -57,8 +58,9 @@ struct RecoverReport {
         fields += [
             ("verdict", .string(plan.log.worst?.rawValue ?? "good")),
             ("database", .string(database(plan))), ("repairable", .bool(plan.isRepairable)),
-            ("findings", .array(plan.log.findings.map(VerifyReport.json))),
-            ("lost", .array(plan.lost.map(Self.json))),
+            ("findings", .array(plan.log.findings.map { VerifyReport.json($0, names) })),
+            ("lost", .array(plan.lost.map { VerifyReport.json($0.sequences) })),
+            ("lostTables", .array(plan.lost.map { VerifyReport.json($0.tables, names) })),
             ("steps", .array(plan.steps.map { .string(text($0)) })),
             ("seconds", .number(plan.seconds)),
         ]
@@ -128,10 +130,6 @@ struct RecoverReport {
         }
     }
 
-    private static func json(_ range: ClosedRange<UInt64>) -> JSON {
-        .array([.number(range.lowerBound), .number(range.upperBound)])
-    }
-
     // MARK: what was done
 
     mutating func tellDone(
@@ -171,7 +169,11 @@ struct RecoverReport {
             ("into", .string(path)), ("snapshot", .number(result.snapshot)),
             ("rows", .number(result.rows)), ("records", .number(result.records)),
             ("database", .optional(Self.text(result.database)) { .string($0) }),
-            ("lost", .array(result.lost.map(Self.json))),
+            ("lost", .array(result.lost.map { VerifyReport.json($0.sequences) })),
+            (
+                "lostTables",
+                .array(result.lost.map { VerifyReport.json($0.tables, result.tableNames) })
+            ),
             ("orphans", .array(result.orphans.map(Self.json))),
             ("unreadable", .array(result.unreadable.map { .string($0) })),
             ("badSnapshots", .array(result.badSnapshots.map { .string($0) })),
@@ -179,9 +181,10 @@ struct RecoverReport {
     }
 
     private static func losses(_ result: Salvage.Result) -> [String] {
-        var lines = result.lost.map { range in
-            VerifyReport.stretch(range)
-                + (result.knowsRows(of: range) ? "; the rows are right, by the database" : "")
+        var lines = result.lost.map { loss in
+            VerifyReport.stretch(loss, result.tableNames)
+                + (result.knowsRows(of: loss.sequences)
+                    ? "; the rows are right, by the database" : "")
         }
         lines += result.unreadable.map { "all of \(RowName.path($0)), whose header is damaged" }
         lines += result.badSnapshots.map { "a snapshot, of which the log was read: \($0)" }

@@ -29,7 +29,9 @@ enum StatusReport {
         rows.append(("snapshots", snapshots(summary)))
         rows.append(("quarantine", quarantine(summary)))
         if let room = summary.room { rows.append(("room", text(room))) }
-        for range in look.lost { rows.append(("lost", VerifyReport.stretch(range).red)) }
+        for loss in look.lost {
+            rows.append(("lost", VerifyReport.stretch(loss, look.tableNames).red))
+        }
         if let error = lastError(summary) {
             rows.append(("last error", escapingControls(error).red))
         }
@@ -266,10 +268,8 @@ enum StatusReport {
                     .object([("free", .number($0.free)), ("total", .number($0.total))])
                 }
             ),
-            (
-                "lost",
-                .array(look.lost.map { .array([.number($0.lowerBound), .number($0.upperBound)]) })
-            ),
+            ("lost", .array(look.lost.map { VerifyReport.json($0.sequences) })),
+            ("lostTables", .array(look.lost.map { VerifyReport.json($0.tables, look.tableNames) })),
             ("databaseFault", .optional(look.database?.fault) { .string($0) }),
             ("tables", .optional(look.tables, tables)), ("checksumsChecked", .bool(false)),
         ])

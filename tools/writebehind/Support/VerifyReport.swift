@@ -32,7 +32,9 @@ struct VerifyReport {
 
     // MARK: the log
 
-    mutating func tell(_ log: LogVerification, _ store: StoreInspection) {
+    mutating func tell(
+        _ log: LogVerification, _ store: StoreInspection, _ names: TableNames
+    ) {
         let count = log.segments.count
         line(
             "log",
@@ -50,56 +52,63 @@ struct VerifyReport {
             )
         }
         fields.append(("staged", .number(store.log?.staged.count ?? 0)))
-        for finding in log.findings { tell(finding) }
+        for finding in log.findings { tell(finding, names) }
     }
 
-    mutating func tell(_ finding: Finding) {
+    mutating func tell(_ finding: Finding, _ names: TableNames) {
         note(finding.severity)
-        findings.append(Self.json(finding))
-        let text = Self.text(finding)
+        findings.append(Self.json(finding, names))
+        let text = Self.text(finding, names)
         let word = finding.severity.rawValue
         line(finding.severity == .corrupt ? word.red.bold : word.yellow, text, width: word.count)
     }
 
-    static func text(_ finding: Finding) -> String {
+    static func text(_ finding: Finding, _ names: TableNames) -> String {
         var text = "\(RowName.path(finding.path))"
         if let offset = finding.offset { text += " at offset \(offset)" }
         text += ": \(finding.reason)"
-        if let lost = finding.lost {
-            text += "; \(losses(lost))"
-        }
+        if let loss = finding.loss { text += "; \(losses(loss, names))" }
         if let evidence = finding.evidence { text += " (\(evidence))" }
         return text
     }
 
-    /// `#12 is lost`, `#12 to #19 are lost, 8 records`
-    static func losses(_ lost: ClosedRange<UInt64>) -> String {
-        lost.lowerBound == lost.upperBound
-            ? "#\(lost.lowerBound) is lost"
-            : "#\(lost.lowerBound) to #\(lost.upperBound) are lost, \(records(lost))"
+    /// `#12 is lost, of table ev`, `#12 to #19 are lost, 8 records, of tables ev and player`
+    static func losses(_ loss: Loss, _ names: TableNames) -> String {
+        let lost = loss.sequences
+        let tables = names.text(loss.tables)
+        return lost.lowerBound == lost.upperBound
+            ? "#\(lost.lowerBound) is lost, \(tables)"
+            : "#\(lost.lowerBound) to #\(lost.upperBound) are lost, \(records(lost)), \(tables)"
     }
 
-    /// `#12 to #19, 8 records`
-    static func stretch(_ lost: ClosedRange<UInt64>) -> String {
-        lost.lowerBound == lost.upperBound
-            ? "#\(lost.lowerBound), 1 record"
-            : "#\(lost.lowerBound) to #\(lost.upperBound), \(records(lost))"
+    /// `#12 to #19, 8 records, of tables ev and player`
+    static func stretch(_ loss: Loss, _ names: TableNames) -> String {
+        let lost = loss.sequences
+        let place =
+            lost.lowerBound == lost.upperBound
+            ? "#\(lost.lowerBound)" : "#\(lost.lowerBound) to #\(lost.upperBound)"
+        return "\(place), \(records(lost)), \(names.text(loss.tables))"
     }
 
     private static func records(_ lost: ClosedRange<UInt64>) -> String {
         WriteBehindText.counted(Int(clamping: lost.upperBound - lost.lowerBound + 1), "record")
     }
 
-    static func json(_ finding: Finding) -> JSON {
+    static func json(_ sequences: ClosedRange<UInt64>) -> JSON {
+        .array([.number(sequences.lowerBound), .number(sequences.upperBound)])
+    }
+
+    /// null if it is not known of all the records.
+    static func json(_ tables: LostTables, _ names: TableNames) -> JSON {
+        .optional(names.list(tables)) { .array($0.map { .string($0) }) }
+    }
+
+    static func json(_ finding: Finding, _ names: TableNames) -> JSON {
         .object([
             ("severity", .string(finding.severity.rawValue)), ("path", .string(finding.path)),
             ("offset", .optional(finding.offset) { .number($0) }),
-            (
-                "lost",
-                .optional(finding.lost) {
-                    .array([.number($0.lowerBound), .number($0.upperBound)])
-                }
-            ),
+            ("lost", .optional(finding.lost, json)),
+            ("tables", .optional(finding.loss) { json($0.tables, names) }),
             ("reason", .string(finding.reason)),
             ("evidence", .optional(finding.evidence) { .string($0) }),
         ])

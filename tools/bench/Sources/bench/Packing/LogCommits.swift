@@ -42,7 +42,7 @@ struct LogCommits {
                 payload.withUnsafeBufferPointer { parse($0, hasPreamble) }
             } else {
                 // A skippable frame, our own: the block's header stands before it.
-                hasPreamble = length == 72 && rest[28] & 8 != 0
+                hasPreamble = length == 80 && rest[28] & 8 != 0
             }
             rest = UnsafeRawBufferPointer(rebasing: rest[length...])
         }

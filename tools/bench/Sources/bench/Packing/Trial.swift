@@ -12,7 +12,7 @@ final class Trial {
     }
 
     /// A block's header, and the entries of its two frames in the seek table.
-    static let blockOverhead = 72 + 16
+    static let blockOverhead = 80 + 16
 
     let name: String
     let blocks: [LogCommits.Block]
