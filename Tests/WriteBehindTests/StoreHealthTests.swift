@@ -75,6 +75,30 @@ import WriteBehindSQLite
         #expect(closing.health.verdict == .closed)
     }
 
+    @Test func aProbeGetsHealthAsOneJSONObject() async throws {
+        let directory = TemporaryStore()
+        let failing = Failing()
+        let store = try directory.open(failing: failing)
+        failing.now = SinkError(.busy, "locked")
+        let receipt = try store.table(Player.self).put(Player(id: 1, name: "Ada"))
+        try await store.wait(for: .durable, receipt, timeout: .hang)
+        func object() throws -> [String: Any] {
+            let data = try JSONEncoder().encode(store.health)
+            return try #require(JSONSerialization.jsonObject(with: data) as? [String: Any])
+        }
+        let found = try await eventually { try object()["verdict"] as? String == "degraded" }
+        #expect(found)
+        let degraded = try object()
+        let causes = try #require(degraded["causes"] as? [String])
+        #expect(causes.contains { $0.contains("locked") })
+        let lag = try #require(degraded["lag"] as? [String: Any])
+        #expect(lag["staged"] as? Int == Int(receipt.sequence))
+        #expect((lag["seconds"] as? Double ?? -1) >= 0)
+        #expect(degraded["survivesKill"] is Bool && degraded["quarantined"] as? Int == 0)
+        try await store.close(deadline: .zero)
+        #expect(try object()["verdict"] as? String == "closed")
+    }
+
     @Test func whoHasWaitedForTheDatabaseFindsItWell() async throws {
         let directory = TemporaryStore()
         let failing = Failing()

@@ -1,7 +1,16 @@
 /// What the store thinks of itself.
-public struct Health: Sendable {
+///
+/// A service's probe can answer with it as JSON: `JSONEncoder().encode(store.health)` makes one object with the names of
+/// these properties.
+///
+///     {"verdict":"degraded","causes":["the database is locked …"],"survivesKill":true,"quarantined":0,
+///      "quarantinedBytes":0,"lag":{"staged":9,"durable":9,"materialized":4,"bytes":512,"seconds":12.5}}
+///
+/// Take a process out of service while the verdict is `failed` or `closed`. Do not restart it for any other: it works
+/// on, and its backlog comes along.
+public struct Health: Sendable, Encodable {
     /// All in one word; a greater one is worse.
-    public enum Verdict: String, Sendable, Comparable, CaseIterable {
+    public enum Verdict: String, Sendable, Comparable, CaseIterable, Encodable {
         /// All works, and the database follows.
         case healthy
         /// It works, but something is wrong or late: the cause says what.
@@ -36,7 +45,7 @@ public struct Health: Sendable {
     public var quarantinedBytes: Int = 0
 
     /// How far the database is behind the last write.
-    public struct Lag: Sendable, Equatable {
+    public struct Lag: Sendable, Equatable, Encodable {
         /// The last sequence that was assigned to a write.
         public var staged: UInt64
         /// The last sequence that survives power loss.
