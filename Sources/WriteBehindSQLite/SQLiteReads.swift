@@ -19,16 +19,20 @@ extension SQLiteSink {
         }
     }
 
-    package func read(_ table: UInt32, key: [UInt8]) async throws(SinkError) -> StoredRow {
+    package func read(
+        _ table: UInt32, keys: [[UInt8]]
+    ) async throws(SinkError) -> [StoredRow] {
         while true {
             let sql = try openTable(table)
-            let row: StoredRow
+            let rows: [StoredRow]
             do {
-                row = try await reads.read { db in try Self.row(sql, key, in: db) }
+                rows = try await reads.read { db in
+                    try keys.map { key in try Self.row(sql, key, in: db) }
+                }
             } catch {
                 throw SinkError(wrapping: error)
             }
-            if try hasAllColumns(sql) { return row }
+            if try hasAllColumns(sql) { return rows }
         }
     }
 

@@ -176,8 +176,10 @@ final class SimulatedSink: Sink {
         try stored(try Tables.row(table, key))
     }
 
-    func read(_ table: UInt32, key: [UInt8]) async throws(SinkError) -> StoredRow {
-        try stored(try Tables.row(table, key.span))
+    func read(_ table: UInt32, keys: [[UInt8]]) async throws(SinkError) -> [StoredRow] {
+        var rows: [StoredRow] = []
+        for key in keys { rows.append(try stored(try Tables.row(table, key.span))) }
+        return rows
     }
 
     private func stored(_ row: Row) throws(SinkError) -> StoredRow {

@@ -144,7 +144,7 @@ import WriteBehindSQLite
     @Test func aReadIsOfOneSnapshot() async throws {
         let fixture = try SinkFixture()
         try fixture.apply([.person(1, "Ann")])
-        let row = try await fixture.sink.read(1, key: SinkFixture.key(1))
+        let row = try await fixture.sink.read(1, keys: [SinkFixture.key(1)])[0]
         #expect(row.watermark == 3)
         #expect(row.body == (try Change.person(1, "Ann")).body)
         #expect(refusal { _ = try fixture.sink.read(9, key: ([0] as [UInt8]).span) } == .schema)

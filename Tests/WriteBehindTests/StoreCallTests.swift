@@ -72,6 +72,36 @@ import WriteBehind
         try await store.close()
     }
 
+    @Test func manyRowsAreReadTogetherEachAsOfTheLastWrite() async throws {
+        let directory = TemporaryStore()
+        let failing = Failing()
+        let store = try directory.open(failing: failing)
+        let players = try store.table(Player.self)
+        let count = 2500
+        for id in 0..<count { try players.put(Player(id: id, name: "p\(id)", score: id)) }
+        try await store.waitForAll(.materialized, timeout: .hang)
+        for id in 0..<count { #expect(try players.evict(id)) }
+        try players.put(Player(id: 7, name: "seven"))
+        try players.delete(8)
+        // While the database answers.
+        failing.afterReading = { try players.put(Player(id: 9, name: "nine")) }
+        let keys = Array((0..<count).reversed()) + [count + 5, 7, 7]
+        let reads = failing.readCount
+        let rows = try await players.get(all: keys)
+        #expect(rows.count == keys.count)
+        #expect(failing.readCount - reads == 3)
+        for (key, row) in zip(keys, rows) {
+            switch key {
+            case 7: #expect(row?.name == "seven")
+            case 8, count + 5: #expect(row == nil)
+            case 9: #expect(row?.name == "nine")
+            default: #expect(row == Player(id: key, name: "p\(key)", score: key))
+            }
+        }
+        #expect(try await players.get(all: []).isEmpty)
+        try await store.close()
+    }
+
     @Test func aTransactionReturnsWhatItsBodyReturns() async throws {
         let directory = TemporaryStore()
         let store = try directory.open()

@@ -118,7 +118,12 @@ final class Failing: Sendable {
         set { readError.withLock { $0 = newValue } }
     }
 
+    private let reads = Locked(0)
+    /// How often rows were asked for without waiting on the thread.
+    var readCount: Int { reads.withLock { $0 } }
+
     func checkRead() throws(SinkError) {
+        reads.withLock { $0 += 1 }
         if let error = readError.withLock({ $0.take() }) { throw error }
     }
 
@@ -236,10 +241,10 @@ final class FailingSink: ReplaceableSink {
         failing.before()
         return try sink.read(table, key: key)
     }
-    func read(_ table: UInt32, key: [UInt8]) async throws(SinkError) -> StoredRow {
+    func read(_ table: UInt32, keys: [[UInt8]]) async throws(SinkError) -> [StoredRow] {
         try failing.checkRead()
         defer { failing.finishReading() }
-        return try await sink.read(table, key: key)
+        return try await sink.read(table, keys: keys)
     }
     func dueRows(
         _ table: UInt32, before seconds: Int64, limit: Int

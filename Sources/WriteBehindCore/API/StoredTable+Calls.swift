@@ -6,6 +6,22 @@ extension StoredTable {
         get async throws { try await get(key) }
     }
 
+    /// The rows with these keys, each as of the last write: from memory, and the rest together from the database.
+    ///
+    /// They are not of one moment: to read rows that belong together, use ``Store/transaction(_:)-42hz8``.
+    ///
+    /// - Returns: a row for each key, in the order of the keys; nil where there is none.
+    /// - Throws: as ``get(_:ttl:)``.
+    public nonisolated(nonsending) func get(
+        all keys: some Sequence<Row.Key>
+    ) async throws -> [Row?] {
+        let keys = try keys.map { key throws(StoreError) in try encoded(key) }
+        let fetched = try await engine.fetch(id, keys)
+        return try zip(keys, fetched).map { key, fetched in
+            try fetched.body.map { try decode(key: key, body: $0) }
+        }
+    }
+
     /// Writes rows as one commit: after a crash all of them are there or none, and no read sees only some.
     ///
     /// Takes fewer locks than a ``put(_:ttl:)`` for each. Of two rows with one key, the later one stays. The rows must

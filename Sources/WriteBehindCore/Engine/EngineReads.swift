@@ -74,13 +74,43 @@ extension Engine {
             switch resident(table, key.span) {
             case .known(let fetched): return fetched
             case .unknown(let generation):
-                let stored = try await read(table, key)
+                let stored = try await read(table, [key])[0]
                 if let fetched = try fill(table, key, stored, generation, deadline) {
                     return fetched
                 }
             }
         }
     }
+
+    /// Rows as of the last acknowledged write, each for itself: what is not in memory is read together.
+    nonisolated(nonsending) func fetch(
+        _ table: UInt16, _ keys: [[UInt8]]
+    ) async throws -> [Fetched] {
+        var found = [Fetched?](repeating: nil, count: keys.count)
+        while true {
+            var unknown: [(index: Int, generation: UInt64)] = []
+            for index in keys.indices where found[index] == nil {
+                let key = keys[index]
+                switch resident(table, key.span) {
+                case .known(let fetched): found[index] = fetched
+                case .unknown(let generation): unknown.append((index, generation))
+                }
+            }
+            // All are there.
+            if unknown.isEmpty { return found.map { $0! } }
+            // A part at a time: a snapshot that is read for long keeps the database's WAL from being used again.
+            for start in stride(from: 0, to: unknown.count, by: Self.keysARead) {
+                let part = unknown[start..<min(start + Self.keysARead, unknown.count)]
+                let stored = try await read(table, part.map { keys[$0.index] })
+                for (place, row) in zip(part, stored) {
+                    found[place.index] = try fill(
+                        table, keys[place.index], row, place.generation, nil)
+                }
+            }
+        }
+    }
+
+    private static let keysARead = 1000
 
     /// ``fetch(_:_:deadline:)`` for the store's own threads, which may block.
     package func fetchBlocking(_ table: UInt16, _ key: [UInt8]) throws(StoreError) -> Fetched? {
@@ -108,21 +138,23 @@ extension Engine {
     }
 
     private nonisolated(nonsending) func read(
-        _ table: UInt16, _ key: [UInt8]
-    ) async throws -> StoredRow {
+        _ table: UInt16, _ keys: [[UInt8]]
+    ) async throws -> [StoredRow] {
         let undefined = notDefinedYet
         let sink = try readableSink()
-        guard sink.holds(UInt32(table)) else { return undefined }
-        let stored: StoredRow
+        guard sink.holds(UInt32(table)) else {
+            return Array(repeating: undefined, count: keys.count)
+        }
+        let stored: [StoredRow]
         do throws(SinkError) {
-            stored = try await sink.read(UInt32(table), key: key)
+            stored = try await sink.read(UInt32(table), keys: keys)
         } catch {
             // A cancelled read fails, and nothing is wrong with the database.
             try Task.checkCancellation()
             if case .closed? = log.refusal { throw StoreError(LogError.closed) }
             throw refused(error, by: sink)
         }
-        return try checked(stored, of: sink, since: undefined.watermark)
+        return try stored.map { try checked($0, of: sink, since: undefined.watermark) }
     }
 
     /// A database that was put back from a backup in place, where its file is the same, says less than it did: it

@@ -69,8 +69,9 @@ package protocol Sink: QuarantiningSink {
 
     /// Reads a row, waiting on the calling thread.
     func read(_ table: UInt32, key: Span<UInt8>) throws(SinkError) -> StoredRow
-    /// Reads a row without holding up the calling thread.
-    func read(_ table: UInt32, key: [UInt8]) async throws(SinkError) -> StoredRow
+    /// Reads rows, all from one snapshot, without holding up the calling thread.
+    /// - Returns: a row for each key, in the order of the keys.
+    func read(_ table: UInt32, keys: [[UInt8]]) async throws(SinkError) -> [StoredRow]
 
     /// At most `limit` rows whose expiry column is not null and at most `seconds` (since 1970), earliest
     /// first.
