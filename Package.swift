@@ -1,4 +1,5 @@
 // swift-tools-version: 6.2
+import CompilerPluginSupport
 import PackageDescription
 
 /// What every target is compiled with: Swift 6, explicit imports, and no warning let through.
@@ -13,11 +14,24 @@ let language: [SwiftSetting] = [
 /// What ships also marks every unsafe expression.
 let shipping = language + [.strictMemorySafety()]
 
+/// What only the macro needs: without the trait, swift-syntax is neither fetched nor built.
+let macros = TargetDependencyCondition.when(traits: ["Macros"])
+
+func swiftSyntax(_ products: String...) -> [Target.Dependency] {
+    products.map { .product(name: $0, package: "swift-syntax", condition: macros) }
+}
+
 let package = Package(
     name: "WriteBehind",
     products: [
         .library(name: "WriteBehind", targets: ["WriteBehind"]),
         .executable(name: "writebehind", targets: ["writebehind"]),
+    ],
+    traits: [
+        .default(enabledTraits: ["Macros"]),
+        .trait(
+            name: "Macros",
+            description: "The macro @Table. Without it, swift-syntax is neither fetched nor built."),
     ],
     dependencies: [
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
@@ -26,6 +40,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
         .package(url: "https://github.com/onevcat/Rainbow", from: "4.2.1"),
+        .package(url: "https://github.com/swiftlang/swift-syntax", "602.0.0"..<"604.0.0"),
     ],
     targets: [
         .systemLibrary(
@@ -37,11 +52,19 @@ let package = Package(
         .target(
             name: "EventLog", dependencies: ["CZstd", "CXXHash", "CLinux"],
             swiftSettings: shipping),
+        // `@Table`, as the compiler runs it.
+        .macro(
+            name: "WriteBehindMacros",
+            dependencies: swiftSyntax(
+                "SwiftSyntax", "SwiftSyntaxBuilder", "SwiftDiagnostics", "SwiftParser",
+                "SwiftSyntaxMacros", "SwiftCompilerPlugin"),
+            swiftSettings: language),
         // The store, whatever database it has: schemas, rows, view, materializer, history, public API.
         .target(
             name: "WriteBehindCore",
             dependencies: [
                 "EventLog", "CLinux",
+                .target(name: "WriteBehindMacros", condition: macros),
                 .product(name: "DequeModule", package: "swift-collections"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "CoreMetrics", package: "swift-metrics"),
@@ -121,6 +144,14 @@ let package = Package(
             name: "EventLogTests", dependencies: ["EventLog", "TestSupport"],
             // Files of earlier format versions, read as files.
             exclude: ["Golden"], swiftSettings: language),
+        .testTarget(
+            name: "WriteBehindMacrosTests",
+            dependencies: [.target(name: "WriteBehindMacros", condition: macros)]
+                + swiftSyntax(
+                    "SwiftSyntax", "SwiftSyntaxBuilder", "SwiftDiagnostics", "SwiftParser",
+                    "SwiftSyntaxMacroExpansion", "SwiftSyntaxMacros",
+                    "SwiftSyntaxMacrosGenericTestSupport"),
+            swiftSettings: language),
         .testTarget(
             name: "WriteBehindCoreTests",
             dependencies: [

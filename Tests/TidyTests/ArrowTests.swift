@@ -12,6 +12,8 @@ import Testing
         "WriteBehindCore/Materializer", "WriteBehindCore/History", "WriteBehindCore/Engine",
         "WriteBehindCore/Opening", "WriteBehindCore/API",
         "WriteBehindSQLite", "WriteBehind", "WriteBehindInspection",
+        // Knows only names, in the code that it writes for others.
+        "WriteBehindMacros",
     ]
 
     private struct Code: Sendable {

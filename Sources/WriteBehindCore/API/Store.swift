@@ -102,8 +102,9 @@ public final class Store: Sendable {
     /// - Throws: ``StoreError/schema(_:)``, naming the column and both types, and what any write throws.
     public func table<Row: TableRow>(_ type: Row.Type) throws(StoreError) -> StoredTable<Row> {
         try rowErrors { () throws(RowError) in try Row.checkKey() }
-        let definition = try engine.declare(Row.schema)
-        return StoredTable(engine: engine, id: UInt16(definition.id), layout: RowLayout(Row.schema))
+        let definition = try engine.declare(Row.schema, byName: Row.hasNamedColumns)
+        let layout = RowLayout(Row.schema, storedAs: definition.schema)
+        return StoredTable(engine: engine, id: UInt16(definition.id), layout: layout)
     }
 
     /// The built-in table `keyvalue`: bytes under a name.

@@ -243,6 +243,14 @@ public struct StoredTable<Row: TableRow>: Sendable {
     public nonisolated(nonsending) func increment(
         _ key: Row.Key, _ column: String, by amount: Int = 1, orPut initial: Row? = nil
     ) async throws -> (value: Int, receipt: Receipt)? {
+        try await increment(key, column, by: amount, within: .min ... .max, orPut: initial)
+    }
+
+    /// - Parameter range: what the sum must be in.
+    nonisolated(nonsending) func increment(
+        _ key: Row.Key, _ column: String, by amount: Int, within range: ClosedRange<Int64>,
+        orPut initial: Row?
+    ) async throws -> (value: Int, receipt: Receipt)? {
         let bytes = try encoded(key)
         var turn = Turn(engine)
         defer { turn.end() }
@@ -251,7 +259,8 @@ public struct StoredTable<Row: TableRow>: Sendable {
             var transaction = Transaction(engine: engine)
             guard
                 let sum = try transaction.increment(
-                    self, key: bytes, body: fetched.body, column, by: amount, orPut: initial)
+                    self, key: bytes, body: fetched.body, column, by: amount, within: range,
+                    orPut: initial)
             else { return nil }
             let read = ReadVersion(table: id, key: bytes, version: fetched.version)
             if let receipt = try turn.commit(transaction.commit, reads: [read]) {

@@ -130,16 +130,25 @@ public struct Transaction: ~Copyable, Sendable {
     ///   - initial: the row to put, as it is, if there is none yet: `amount` is not added to it. It must have
     ///     this key.
     /// - Returns: the new value; nil, having logged nothing, if there is no row and no `initial`.
-    /// - Throws: as ``StoredTable/increment(_:_:by:orPut:)``.
+    /// - Throws: as ``StoredTable/increment(_:_:by:orPut:)-(_,String,_,_)``.
     @discardableResult
     public nonisolated(nonsending) mutating func increment<Row>(
         _ key: Row.Key, _ column: String, in table: StoredTable<Row>, by amount: Int = 1,
         orPut initial: Row? = nil
     ) async throws -> Int? {
+        try await increment(
+            key, column, in: table, by: amount, within: .min ... .max, orPut: initial)
+    }
+
+    /// - Parameter range: what the sum must be in.
+    nonisolated(nonsending) mutating func increment<Row>(
+        _ key: Row.Key, _ column: String, in table: StoredTable<Row>, by amount: Int,
+        within range: ClosedRange<Int64>, orPut initial: Row?
+    ) async throws -> Int? {
         let bytes = try table.encoded(key)
         let before = try await body(bytes, table)
         let sum = try increment(
-            table, key: bytes, body: before, column, by: amount, orPut: initial)
+            table, key: bytes, body: before, column, by: amount, within: range, orPut: initial)
         guard let sum else { return nil }
         note(table.id, bytes, sum.body)
         return sum.value
@@ -190,7 +199,7 @@ extension Transaction {
     /// value and the row's bytes then; nil where there is neither.
     mutating func increment<Row>(
         _ table: StoredTable<Row>, key: [UInt8], body: [UInt8]?, _ column: String,
-        by amount: Int, orPut initial: Row?
+        by amount: Int, within range: ClosedRange<Int64>, orPut initial: Row?
     ) throws(StoreError) -> (value: Int, body: [UInt8])? {
         guard let body else {
             guard let initial else { return nil }
@@ -200,6 +209,10 @@ extension Transaction {
         let (index, old) = try table.integer(column, in: body)
         let (sum, overflow) = old.addingReportingOverflow(Int64(amount))
         guard !overflow else { throw table.cannotIncrement(column, "it would exceed 64 bits") }
+        guard range.contains(sum) else {
+            throw table.cannotIncrement(
+                column, "\(sum) is not in \(range), as its property must be")
+        }
         let change = ColumnChange(column: index, value: .integer(sum))
         let patch = try rowErrors { () throws(RowError) in
             try RowCodec.encodePatch([change], schema)

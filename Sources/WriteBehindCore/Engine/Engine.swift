@@ -55,8 +55,15 @@ package final class Engine: Sendable {
     // MARK: schema
 
     /// Declares a table: logs its definition if it is new or has more columns than before.
-    package func declare(_ schema: TableSchema) throws(StoreError) -> TableDefinition {
+    package func declare(
+        _ declared: TableSchema, byName: Bool = false
+    ) throws(StoreError) -> TableDefinition {
         try catalog.withLock { (catalog) throws(StoreError) in
+            let known = byName ? catalog[declared.name]?.schema : nil
+            let schema = try Self.schemaErrors { () throws(SchemaError) in
+                try known.map { known throws(SchemaError) in try declared.following(known) }
+                    ?? declared
+            }
             if let definition = try Self.definition(of: schema, in: catalog) {
                 if let objection = sink.objection(to: definition) { throw .schema(objection) }
                 try commit(CommitBuilder(define: definition))

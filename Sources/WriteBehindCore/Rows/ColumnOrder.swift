@@ -32,7 +32,9 @@ enum ColumnOrder {
         guard let first = changed.first, isRearranged(changed.map { (written[$0], read[$0]) }),
             let other = changed.first(where: { written[$0] == read[first] })
         else { return }
-        throw layout.error(at: first, .exchanged(with: layout.schema.columns[other].name))
+        throw RowError(
+            table: layout.schema.name, column: layout.schema.columns[first].name,
+            .exchanged(with: layout.schema.columns[other].name))
     }
 
     /// Whether the same values are there as before, in other places.
@@ -56,15 +58,10 @@ enum ColumnOrder {
     }
 }
 
-/// A type that is a whole key by itself, of a table with one key column.
-protocol SingleColumnKey: RowKey {
-    static var columnType: ColumnType { get }
-}
-
 extension TableRow {
     /// Throws where ``Key`` cannot be the key of ``schema``, as far as that shows without a value.
     static func checkKey() throws(RowError) {
-        guard let type = (Key.self as? any SingleColumnKey.Type)?.columnType else { return }
+        guard let type = (Key.self as? any ColumnValue.Type)?.columnType else { return }
         let columns = schema.keyColumns
         guard let column = columns.first, columns.count == 1 else {
             throw RowError(

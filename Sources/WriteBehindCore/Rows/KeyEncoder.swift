@@ -3,15 +3,7 @@ public import Foundation
 
 /// Writes a key, one value per key column in schema order.
 ///
-/// | Swift | column |
-/// |---|---|
-/// | `Int`, `Int64` | integer |
-/// | `Bool` | integer, 0 or 1 |
-/// | `Double` | real |
-/// | `String` | text |
-/// | `Date` | text, `YYYY-MM-DD HH:MM:SS.SSS` in UTC, rounded to the millisecond |
-/// | `[UInt8]` | blob |
-/// | `UUID` | blob of 16 bytes |
+/// ``ColumnValue`` lists which Swift type goes into which column.
 ///
 /// Nothing throws here: the first mistake is remembered, and the call that wanted the key throws
 /// it as ``StoreError/row(_:)``. An encoded key takes at most 65,535 bytes.
@@ -82,6 +74,13 @@ public struct KeyEncoder: ~Copyable, Sendable {
     /// Writes the next column: a UUID, as its 16 bytes.
     public mutating func encode(_ value: UUID) {
         if let code = next(.blob) { key.append(keyUUID: value, isLast: code.isLastOfKey) }
+    }
+
+    /// Steps over the next column, which cannot hold this value.
+    @usableFromInline mutating func refuse(_ value: String) {
+        index += 1
+        // One column too many is a mistake of its own.
+        if index <= codes.count { fail(.outOfRange(value), at: index - 1) }
     }
 
     /// Steps to the next column; nil if it does not hold this type or does not exist.

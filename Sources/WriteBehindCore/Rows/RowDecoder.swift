@@ -3,7 +3,7 @@ public import Foundation
 
 /// Reads a row, one value per column in schema order, key columns included.
 ///
-/// Which Swift type reads which column is said at ``RowEncoder``. The type may be left to the
+/// ``ColumnValue`` and ``RowEncoder`` say which Swift type reads which column. The type may be left to the
 /// property that takes the value, or be named:
 ///
 /// ```swift
@@ -44,16 +44,37 @@ public import Foundation
         _ type: Row.Type, key: Span<UInt8>, row: Span<UInt8>, _ layout: RowLayout
     ) throws -> Row {
         var reader = ByteReader(0..<row.count)
-        if (try? reader.valueCount(row)) != layout.valueCount {
-            // Written before the newest columns were added, or by a program that has more of them.
-            let fitted =
-                try RowCodec.trimmed(row, layout.schema)
-                ?? RowCodec.completed(row, layout.schema)
-            guard let fitted else {
-                throw RowError(table: layout.schema.name, .malformed("no count of values"))
-            }
-            return try decode(type, key: key, row: fitted.span, layout)
+        guard (try? reader.valueCount(row)) == layout.plainCount else {
+            let fitted = try fitted(row, layout)
+            reader = ByteReader(0..<fitted.count)
+            _ = try? reader.valueCount(fitted.span)
+            return try decode(type, key: key, row: fitted.span, from: reader, layout)
         }
+        return try decode(type, key: key, row: row, from: reader, layout)
+    }
+
+    /// A row whose values are not those of the type: it was written before the newest columns were added, or by a program
+    /// that has more of them, or the type has its columns in another order.
+    private static func fitted(
+        _ row: Span<UInt8>, _ layout: RowLayout
+    ) throws(RowError) -> [UInt8] {
+        var body = try RowCodec.trimmed(row, layout.schema)
+        if body == nil { body = try RowCodec.completed(row, layout.schema) }
+        if let moves = layout.moves {
+            let whole = body ?? copy(row)
+            return try moves.typed(whole.span, layout.schema)
+        }
+        guard let body else {
+            throw RowError(table: layout.schema.name, .malformed("no count of values"))
+        }
+        return body
+    }
+
+    /// The row whose bytes have exactly the values of the type, in its order. The reader is behind their count.
+    private static func decode<Row: TableRow>(
+        _ type: Row.Type, key: Span<UInt8>, row: Span<UInt8>, from reader: ByteReader,
+        _ layout: RowLayout
+    ) throws -> Row {
         return unsafe try key.withUnsafeBufferPointer { key in
             unsafe try row.withUnsafeBufferPointer { row in
                 var decoder = unsafe RowDecoder(layout, key: key, row: row, rowReader: reader)
@@ -106,13 +127,21 @@ public import Foundation
     }
 
     private func wrongType(_ got: ValueTag) -> RowError {
-        failure(Damage(layout.schema.columns[index - 1].problem(with: got)))
+        failure(Damage(layout.columns[index - 1].problem(with: got)))
     }
 
     /// Names the column that was read last.
     private func failure(_ damage: Damage) -> RowError {
         layout.error(at: index - 1, damage.problem)
     }
+
+    /// The column that was read last holds something that is no such type.
+    @usableFromInline func refusal(_ type: String) -> RowError {
+        failure(Damage(.notConvertible(to: type)))
+    }
+
+    /// The column that was read last is null.
+    @usableFromInline func nullRefusal() -> RowError { failure(Damage(.unexpectedNull)) }
 
     private func required<T>(_ value: T?) throws(RowError) -> T {
         guard let value else { throw failure(Damage(.unexpectedNull)) }

@@ -3,15 +3,8 @@ public import Foundation
 
 /// Writes a row, one value per column in schema order, key columns included.
 ///
-/// | Swift | column |
-/// |---|---|
-/// | `Int`, `Int64` | integer |
-/// | `Bool` | integer, 0 or 1 |
-/// | `Double` | real |
-/// | `String` | text |
-/// | `Date` | text, `YYYY-MM-DD HH:MM:SS.SSS` in UTC, rounded to the millisecond |
-/// | `[UInt8]` | blob |
-/// | `UUID` | blob of 16 bytes |
+/// ``ColumnValue`` lists which Swift type goes into which column. Besides these, `encode` takes an enum or another type
+/// with such a raw value, and any other `Codable` type, which becomes JSON with sorted keys.
 ///
 /// Each may be optional; nil is null. Nothing throws here: the first mistake is remembered, and the
 /// write that wanted the row throws it as ``StoreError/row(_:)`` before anything is logged.
@@ -19,6 +12,7 @@ public struct RowEncoder: ~Copyable, Sendable {
     package let layout: RowLayout
     /// The layout's, here because reaching them there counts a reference for every value.
     private let codes: [ColumnCode]
+    private let isMoved: Bool
     /// The encoded key and row body; right once ``encode(row:)`` has returned.
     package private(set) var key: [UInt8] = []
     package private(set) var row: [UInt8] = []
@@ -28,11 +22,12 @@ public struct RowEncoder: ~Copyable, Sendable {
     package init(_ layout: RowLayout) {
         self.layout = layout
         codes = layout.codes
+        isMoved = layout.moves != nil
         key.reserveCapacity(64)
         row.reserveCapacity(256)
     }
 
-    /// Encodes a row in place of the one before. Allocates nothing once the buffers have grown.
+    /// Encodes a row in place of the one before. Allocates nothing once the buffers have grown, unless columns moved.
     package mutating func encode(row value: some TableRow) throws(RowError) {
         key.removeAll(keepingCapacity: true)
         row.removeAll(keepingCapacity: true)
@@ -45,6 +40,7 @@ public struct RowEncoder: ~Copyable, Sendable {
             fail(.wrongColumnCount(expected: expected, got: index), at: nil)
         }
         if let failure { throw failure }
+        if isMoved, let moves = layout.moves { row = try moves.stored(row.span, layout.schema) }
         if key.count > Record.keyLimit { try layout.schema.check(keyLength: key.count) }
     }
 
@@ -122,6 +118,24 @@ public struct RowEncoder: ~Copyable, Sendable {
         row.append(ValueTag.null.rawValue)
     }
 
+    /// Steps over the next column, which cannot hold this value.
+    @usableFromInline mutating func refuse(_ value: String) {
+        index += 1
+        // One column too many is a mistake of its own.
+        if index <= codes.count { fail(.outOfRange(value), at: index - 1) }
+    }
+
+    /// The one value that `body` writes, where the layout has one column outside the key; nil if it is refused.
+    mutating func value(writtenBy body: (inout RowEncoder) -> Void) -> Value? {
+        row.removeAll(keepingCapacity: true)
+        row.append(varint: 1)
+        index = 1
+        failure = nil
+        body(&self)
+        guard failure == nil else { return nil }
+        return try? RowCodec.decodeRow(row.span, layout.schema).first
+    }
+
     /// Steps to the next column; nil if it does not hold this type or does not exist.
     @inline(__always)
     private mutating func next(_ tag: ValueTag) -> ColumnCode? {
@@ -130,13 +144,13 @@ public struct RowEncoder: ~Copyable, Sendable {
         guard column < codes.count else { return nil }
         let code = codes[column]
         if code.holds(tag) { return code }
-        fail(layout.schema.columns[column].problem(with: tag), at: column)
+        fail(layout.columns[column].problem(with: tag), at: column)
         return nil
     }
 
     private mutating func fail(_ problem: RowError.Problem, at index: Int?) {
         guard failure == nil else { return }
-        let column = index.map { layout.schema.columns[$0].name }
+        let column = index.map { layout.columns[$0].name }
         failure = RowError(table: layout.schema.name, column: column, problem)
     }
 }

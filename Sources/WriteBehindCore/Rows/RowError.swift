@@ -17,6 +17,8 @@ public struct RowError: Error, Hashable, Sendable {
         case notANumber
         /// Before year 0 or after year 9999, where dates as text no longer sort by time.
         case dateOutOfRange
+        /// A value that its column cannot hold: an integer beyond 64 bits, or something without a JSON form.
+        case outOfRange(String)
         /// A stored value that is no such thing: a date, a UUID, an integer of the asked size.
         case notConvertible(to: String)
         /// More or fewer values than the table has columns.
@@ -54,6 +56,7 @@ extension RowError.Problem {
         case .unexpectedNull: "null where a value must be"
         case .notANumber: "NaN cannot be stored"
         case .dateOutOfRange: "the date is not within the years 0 to 9999"
+        case .outOfRange(let value): "the column cannot hold \(value)"
         case .notConvertible(let type): "the stored value is no \(type)"
         case .wrongColumnCount(let expected, let got): "expected \(expected) columns, got \(got)"
         case .keyTooLong(let bytes, let limit):

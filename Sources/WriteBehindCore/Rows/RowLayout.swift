@@ -4,26 +4,49 @@ package import EventLog
 ///
 /// Immutable, made once a table and schema, and shared by all its encoders and decoders.
 package final class RowLayout: Sendable {
+    /// As rows are stored: its columns outside the key have the order of the values in a row body.
     package let schema: TableSchema
-    /// One per column, in schema order.
+    /// In the order in which the row's type goes through them.
+    let columns: [Column]
+    /// One per column, in that order.
     package let codes: [ColumnCode]
     /// One per column of the key.
     let keyCodes: [ColumnCode]
+    /// The names of those outside the key, in the order of the row's type.
+    let valueNames: [String]
     /// The number of columns outside the key.
     let valueCount: Int
+    /// How the order of the type differs from the stored one; nil if it does not.
+    let moves: ColumnMoves?
+    /// How many values a row has that can be decoded as it is; none can where columns moved.
+    let plainCount: Int
 
-    package init(_ schema: TableSchema) {
-        self.schema = schema
-        let lastKey = schema.columns.lastIndex(where: \.isKey)
-        codes = schema.columns.enumerated().map { index, column in
+    /// - Parameters:
+    ///   - schema: as the row's type declares it.
+    ///   - stored: as the table has it: the same columns, those of the key in the same order, and then perhaps more.
+    package init(_ schema: TableSchema, storedAs stored: TableSchema? = nil) {
+        columns = schema.columns
+        let lastKey = columns.lastIndex(where: \.isKey)
+        codes = columns.enumerated().map { index, column in
             ColumnCode(column, isLastOfKey: index == lastKey)
         }
         keyCodes = codes.filter(\.isKey)
-        valueCount = schema.valueColumns.count
+        valueNames = schema.valueColumns.map(\.name)
+        valueCount = valueNames.count
+        moves = stored.flatMap { ColumnMoves(of: schema, storedAs: $0) }
+        plainCount = moves == nil ? valueCount : -1
+        guard let stored else {
+            self.schema = schema
+            return
+        }
+        // With the table's defaults, which are those of the rows that lack a column.
+        self.schema = TableSchema(
+            schema.name, schema.keyColumns + stored.valueColumns.prefix(valueCount),
+            expiry: schema.expiry)
     }
 
     func error(at column: Int, _ problem: RowError.Problem) -> RowError {
-        RowError(table: schema.name, column: schema.columns[column].name, problem)
+        RowError(table: schema.name, column: columns[column].name, problem)
     }
 }
 

@@ -1,5 +1,7 @@
 /// A row of a table as a Swift type.
 ///
+/// `@Table` writes the conformance for a struct. By hand it is this:
+///
 /// ```swift
 /// struct Flight: TableRow {
 ///     typealias Key = Int
@@ -31,6 +33,9 @@ public protocol TableRow: Sendable {
     /// What a row is found by: a single value, or a type of yours for a composite key.
     associatedtype Key: RowKey
 
+    /// The columns outside the key, for key paths; `@Table` makes it.
+    associatedtype StoredColumns: TableColumns = NoStoredColumns
+
     /// The table that its rows are of; the same at every call.
     static var schema: TableSchema { get }
 
@@ -39,6 +44,12 @@ public protocol TableRow: Sendable {
 
     /// Reads every column, in schema order.
     init(from decoder: inout RowDecoder) throws
+}
+
+extension TableRow {
+    /// Whether the columns are the properties, so that coding follows their order by itself. A type that is coded by hand
+    /// would silently write into the wrong column if only its schema were put into another order.
+    static var hasNamedColumns: Bool { StoredColumns.self != NoStoredColumns.self }
 }
 
 /// A row's key. Conform a type of yours for a composite one.

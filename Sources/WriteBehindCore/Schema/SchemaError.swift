@@ -47,6 +47,8 @@ public struct SchemaError: Error, Hashable, Sendable {
         case removed(ColumnType)
         /// The column at the same place was called this before: columns keep name and place.
         case renamedOrReordered(was: String, ColumnType, now: ColumnType)
+        /// The columns of the key have another order than before, when they had this one.
+        case keyReordered(was: [String])
         /// A column's type is another than before.
         case typeChanged(from: ColumnType, to: ColumnType)
         /// A column of this type may be null now, or may not any more.
@@ -107,9 +109,16 @@ extension SchemaError.Problem {
 
     private var changeReason: String {
         switch self {
-        case .addedWithoutDefault: "an added column must be nullable or have a default"
+        case .addedWithoutDefault:
+            "an added column must be nullable or have a default, for the rows that are there: make its property "
+                + "optional, or give it a literal as its value"
         case .addedToKey: "a column cannot be added to the key"
-        case .removed(let type): "the \(type.rawValue) column was removed"
+        case .removed(let type):
+            "the \(type.rawValue) column is missing, and rows have it: declare it again; a property that was renamed "
+                + "keeps its column with @Column"
+        case .keyReordered(let was):
+            "the columns of the key were in another order: declare them as "
+                + was.map { "\(Value.text($0))" }.joined(separator: ", ")
         case .renamedOrReordered(let name, let old, let new):
             "this \(new.rawValue) column stands where \(Value.text(name)) (\(old.rawValue)) was; "
                 + "columns keep name and place, new ones come last"

@@ -39,7 +39,7 @@ struct Workload: Sendable {
             .puts(
                 "P1t", "put, distinct keys, several threads", hot: false, widths: [1, 2, 4, 8],
                 [.writebehind, .rocksdb, .leveldb, .lmdb]),
-            .typedRows, .allocations, .durable, .waiting, .gets, .dependentGets, .recovery,
+            .typedRows, .coding, .allocations, .durable, .waiting, .gets, .dependentGets, .recovery,
             .materialize, .materializeHot, .patterns, .actorGets, .actorIncrements, .actorUpdates,
             .besideExpiry, .clearBesideMany, .wideTable, .logSize, .logSizeJSON, .memory, .soak,
             .wholeLog,

@@ -126,48 +126,17 @@ extension Measurement {
 }
 
 /// Six columns of several types.
-struct Player: TableRow {
-    typealias Key = Int
-
-    static let schema = TableSchema(
-        "player",
-        [
-            .key("id", .integer), .column("name", .text), .column("score", .integer),
-            .column("team", .text, nullable: true), .column("rating", .real),
-            .column("seen", .integer),
-        ])
-
+@Table struct Player {
     var id: Int
-    var name: String
-    var score: Int
-    var team: String?
-    var rating: Double
-    var seen: Int
+    var name = "player number"
+    var score = 0
+    var team: String? = "red"
+    var rating = 1.5
+    var seen = 0
 
     init(_ number: Int) {
         id = number
-        name = "player number"
         score = number % 100_000
-        team = "red"
-        rating = 1.5
         seen = 1_700_000_000 + number
-    }
-
-    init(from decoder: inout RowDecoder) throws {
-        id = try decoder.decode()
-        name = try decoder.decode()
-        score = try decoder.decode()
-        team = try decoder.decode()
-        rating = try decoder.decode()
-        seen = try decoder.decode()
-    }
-
-    func encode(to encoder: inout RowEncoder) {
-        encoder.encode(id)
-        encoder.encode(name)
-        encoder.encode(score)
-        encoder.encode(team)
-        encoder.encode(rating)
-        encoder.encode(seen)
     }
 }

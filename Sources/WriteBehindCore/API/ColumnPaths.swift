@@ -1,0 +1,64 @@
+// Columns as key paths, where `@Table` made them: `\.score` instead of "score".
+
+extension StoredTable {
+    /// Adds to an integer column of a row, atomically.
+    ///
+    /// ```swift
+    /// try await players.increment(1, \.score, by: 5)
+    /// ```
+    ///
+    /// - Parameters:
+    ///   - key: what the row is found by.
+    ///   - column: the column, as `@Table` made it.
+    ///   - amount: what to add; may be negative.
+    ///   - initial: the row to put, as it is, if there is none yet: `amount` is not added to it. It must have
+    ///     this key.
+    /// - Returns: the new value and the receipt; nil, having logged nothing, if there is no row and no
+    ///   `initial`.
+    /// - Throws: ``StoreError/cannotIncrement(table:column:reason:)`` where the sum is none of the property's type;
+    ///   ``StoreError/keyChanged(table:)`` for an `initial` with another key; what any write or read throws.
+    @discardableResult
+    public nonisolated(nonsending) func increment<V: ColumnValue & FixedWidthInteger>(
+        _ key: Row.Key, _ column: KeyPath<Row.StoredColumns, TableColumn<Row, V>>,
+        by amount: Int = 1, orPut initial: Row? = nil
+    ) async throws -> (value: Int, receipt: Receipt)? {
+        try await increment(
+            key, layout.name(of: column), by: amount, within: V.stored, orPut: initial)
+    }
+}
+
+extension Transaction {
+    /// Adds to an integer column of a row.
+    ///
+    /// - Parameters:
+    ///   - column: the column, as `@Table` made it.
+    ///   - initial: the row to put, as it is, if there is none yet: `amount` is not added to it. It must have
+    ///     this key.
+    /// - Returns: the new value; nil, having logged nothing, if there is no row and no `initial`.
+    /// - Throws: as ``StoredTable/increment(_:_:by:orPut:)-(_,KeyPath<Row.StoredColumns,TableColumn<Row,V>>,_,_)``.
+    @discardableResult
+    public nonisolated(nonsending) mutating func increment<Row, V: ColumnValue & FixedWidthInteger>(
+        _ key: Row.Key, _ column: KeyPath<Row.StoredColumns, TableColumn<Row, V>>,
+        in table: StoredTable<Row>, by amount: Int = 1, orPut initial: Row? = nil
+    ) async throws -> Int? {
+        try await increment(
+            key, table.layout.name(of: column), in: table, by: amount, within: V.stored,
+            orPut: initial)
+    }
+}
+
+extension FixedWidthInteger {
+    /// The values of this type that a column can hold.
+    fileprivate static var stored: ClosedRange<Int64> {
+        Int64(clamping: min)...Int64(clamping: max)
+    }
+}
+
+extension RowLayout {
+    /// The name of a column that a key path of the row's type leads to.
+    fileprivate func name<Row: TableRow, V>(
+        of column: KeyPath<Row.StoredColumns, TableColumn<Row, V>>
+    ) -> String {
+        valueNames[Row.StoredColumns()[keyPath: column].index]
+    }
+}

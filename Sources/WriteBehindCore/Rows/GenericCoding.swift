@@ -1,0 +1,188 @@
+public import Foundation
+
+// What `encode` and `decode` take beyond the values they know by themselves: column values, types with a raw value
+// of such, and as the last resort anything `Codable`, as JSON.
+
+extension RowEncoder {
+    /// Writes the next column: a value of a ``ColumnValue``, or null.
+    @inlinable public mutating func encode<V: ColumnValue>(_ value: V?) {
+        V.encode(value, to: &self)
+    }
+
+    /// Writes the next column: a raw value, or null.
+    @inlinable public mutating func encode<V: RawRepresentable>(
+        _ value: V?
+    ) where V.RawValue: ColumnValue {
+        V.RawValue.encode(value?.rawValue, to: &self)
+    }
+
+    /// Writes the next column: a value of a ``ColumnValue``, or null.
+    @inlinable public mutating func encode<V: RawRepresentable & ColumnValue>(
+        _ value: V?
+    ) where V.RawValue: ColumnValue {
+        V.encode(value, to: &self)
+    }
+
+    /// Writes the next column: JSON with sorted keys, as text, or null.
+    @_disfavoredOverload
+    public mutating func encode<V: Encodable>(_ value: V?) {
+        guard let value else { return encodeNull() }
+        do {
+            encode(String(decoding: try ColumnJSON.bytes(of: value), as: UTF8.self))
+        } catch {
+            refuse("this \(V.self), which has no JSON form: \(error)")
+        }
+    }
+
+    /// No column holds such a value.
+    @available(
+        *, unavailable,
+        message:
+            "no column holds this type: conform it to Codable (its column then holds JSON) or to ColumnValue, or mark the property @Ignored"
+    )
+    @_disfavoredOverload
+    public mutating func encode<V>(_ value: V) {}
+
+    /// Writes the next column: a time in whole seconds since 1970, or null.
+    public mutating func encodeSeconds(_ value: Date?) {
+        guard let value else { return encodeNull() }
+        // Rounded up: a row does not expire before its time.
+        let seconds = value.timeIntervalSince1970.rounded(.up)
+        guard let whole = Int64(exactly: seconds) else { return refuse("\(value)") }
+        encode(whole)
+    }
+
+    /// Writes the next column: seconds since 1970, or null.
+    public mutating func encodeSeconds(_ value: Int?) { encode(value) }
+}
+
+extension RowDecoder {
+    /// Reads the next column: a value of a ``ColumnValue``.
+    @inlinable public mutating func decode<V: ColumnValue>(
+        _: V.Type = V.self
+    ) throws(RowError) -> V {
+        guard let value = try V.decode(from: &self) else { throw nullRefusal() }
+        return value
+    }
+
+    /// Reads the next column: a value of a ``ColumnValue``, or null.
+    @inlinable public mutating func decode<V: ColumnValue>(
+        _: V?.Type = V?.self
+    ) throws(RowError) -> V? {
+        try V.decode(from: &self)
+    }
+
+    /// Reads the next column: a raw value.
+    @inlinable public mutating func decode<V: RawRepresentable>(
+        _: V.Type = V.self
+    ) throws(RowError) -> V where V.RawValue: ColumnValue {
+        guard let value = try decode(V?.self) else { throw nullRefusal() }
+        return value
+    }
+
+    /// Reads the next column: a raw value, or null.
+    @inlinable public mutating func decode<V: RawRepresentable>(
+        _: V?.Type = V?.self
+    ) throws(RowError) -> V? where V.RawValue: ColumnValue {
+        guard let raw = try V.RawValue.decode(from: &self) else { return nil }
+        guard let value = V(rawValue: raw) else { throw refusal("\(V.self)") }
+        return value
+    }
+
+    /// Reads the next column: a value of a ``ColumnValue``.
+    @inlinable public mutating func decode<V: RawRepresentable & ColumnValue>(
+        _: V.Type = V.self
+    ) throws(RowError) -> V where V.RawValue: ColumnValue {
+        guard let value = try V.decode(from: &self) else { throw nullRefusal() }
+        return value
+    }
+
+    /// Reads the next column: a value of a ``ColumnValue``, or null.
+    @inlinable public mutating func decode<V: RawRepresentable & ColumnValue>(
+        _: V?.Type = V?.self
+    ) throws(RowError) -> V? where V.RawValue: ColumnValue {
+        try V.decode(from: &self)
+    }
+
+    /// Reads the next column: JSON.
+    @_disfavoredOverload
+    public mutating func decode<V: Decodable>(_: V.Type = V.self) throws(RowError) -> V {
+        guard let value = try decode(V?.self) else { throw nullRefusal() }
+        return value
+    }
+
+    /// Reads the next column: JSON, or null.
+    @_disfavoredOverload
+    public mutating func decode<V: Decodable>(_: V?.Type = V?.self) throws(RowError) -> V? {
+        guard let text = try decode(String?.self) else { return nil }
+        do {
+            return try ColumnJSON.value(V.self, text)
+        } catch {
+            throw refusal("\(V.self)")
+        }
+    }
+
+    /// No column holds such a value.
+    @available(
+        *, unavailable,
+        message:
+            "no column holds this type: conform it to Codable (its column then holds JSON) or to ColumnValue, or mark the property @Ignored"
+    )
+    @_disfavoredOverload
+    public mutating func decode<V>(_: V.Type = V.self) throws(RowError) -> V { fatalError() }
+
+    /// Reads the next column: seconds since 1970 as a time.
+    public mutating func decodeSeconds() throws(RowError) -> Date {
+        Date(timeIntervalSince1970: Double(try decode(Int.self)))
+    }
+
+    /// Reads the next column: seconds since 1970 as a time, or null.
+    public mutating func decodeSeconds() throws(RowError) -> Date? {
+        try decode(Int?.self).map { Date(timeIntervalSince1970: Double($0)) }
+    }
+
+    /// Reads the next column: seconds since 1970.
+    public mutating func decodeSeconds() throws(RowError) -> Int { try decode() }
+
+    /// Reads the next column: seconds since 1970, or null.
+    public mutating func decodeSeconds() throws(RowError) -> Int? { try decode() }
+}
+
+extension KeyEncoder {
+    /// Writes the next column: a value of a ``ColumnValue``.
+    @inlinable public mutating func encode<V: ColumnValue>(_ value: V) {
+        value.encode(to: &self)
+    }
+
+    /// Writes the next column: a raw value.
+    @inlinable public mutating func encode<V: RawRepresentable>(
+        _ value: V
+    ) where V.RawValue: ColumnValue {
+        value.rawValue.encode(to: &self)
+    }
+
+    /// Writes the next column: a value of a ``ColumnValue``.
+    @inlinable public mutating func encode<V: RawRepresentable & ColumnValue>(
+        _ value: V
+    ) where V.RawValue: ColumnValue {
+        value.encode(to: &self)
+    }
+
+    /// No column of a key holds such a value.
+    @available(*, unavailable, message: "a key cannot hold this type: conform it to ColumnValue")
+    @_disfavoredOverload
+    public mutating func encode<V>(_ value: V) {}
+}
+
+/// JSON as a column holds it: the same value, the same bytes.
+enum ColumnJSON {
+    static func bytes(of value: some Encodable) throws -> [UInt8] {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        return [UInt8](try encoder.encode(value))
+    }
+
+    static func value<V: Decodable>(_ type: V.Type, _ text: String) throws -> V {
+        try JSONDecoder().decode(type, from: Data(text.utf8))
+    }
+}

@@ -1,0 +1,143 @@
+public import Foundation
+
+// The columns of a struct that is a table: `@Table` lists its properties, and the compiler finds their types.
+
+/// A type that may be nil.
+private protocol OptionalValue {}
+extension Optional: OptionalValue {}
+
+extension Column {
+    /// The column of a property.
+    public static func stored<Row, V: ColumnValue>(
+        _ name: String, _ property: KeyPath<Row, V>, isKey: Bool = false, default value: V? = nil
+    ) -> Column {
+        make(name, V.columnType, isKey: isKey, isNullable: false) { V.encode(value, to: &$0) }
+    }
+
+    /// The column of a property that may be nil.
+    public static func stored<Row, V: ColumnValue>(
+        _ name: String, _ property: KeyPath<Row, V?>, default value: V? = nil
+    ) -> Column {
+        make(name, V.columnType, isKey: false, isNullable: true) { V.encode(value, to: &$0) }
+    }
+
+    /// The column of a property with a raw value.
+    public static func stored<Row, V: RawRepresentable>(
+        _ name: String, _ property: KeyPath<Row, V>, isKey: Bool = false, default value: V? = nil
+    ) -> Column where V.RawValue: ColumnValue {
+        make(name, V.RawValue.columnType, isKey: isKey, isNullable: false) { $0.encode(value) }
+    }
+
+    /// The column of a property with a raw value, that may be nil.
+    public static func stored<Row, V: RawRepresentable>(
+        _ name: String, _ property: KeyPath<Row, V?>, default value: V? = nil
+    ) -> Column where V.RawValue: ColumnValue {
+        make(name, V.RawValue.columnType, isKey: false, isNullable: true) { $0.encode(value) }
+    }
+
+    /// The column of a property.
+    public static func stored<Row, V: RawRepresentable & ColumnValue>(
+        _ name: String, _ property: KeyPath<Row, V>, isKey: Bool = false, default value: V? = nil
+    ) -> Column where V.RawValue: ColumnValue {
+        make(name, V.columnType, isKey: isKey, isNullable: false) { V.encode(value, to: &$0) }
+    }
+
+    /// The column of a property that may be nil.
+    public static func stored<Row, V: RawRepresentable & ColumnValue>(
+        _ name: String, _ property: KeyPath<Row, V?>, default value: V? = nil
+    ) -> Column where V.RawValue: ColumnValue {
+        make(name, V.columnType, isKey: false, isNullable: true) { V.encode(value, to: &$0) }
+    }
+
+    /// The column of a property that becomes JSON.
+    @_disfavoredOverload
+    public static func stored<Row, V: Codable>(
+        _ name: String, _ property: KeyPath<Row, V>, default value: V? = nil
+    ) -> Column {
+        make(name, .text, isKey: false, isNullable: V.self is any OptionalValue.Type) {
+            $0.encode(value)
+        }
+    }
+
+    /// No column holds such a property.
+    @available(
+        *, unavailable,
+        message:
+            "no column holds this type: conform it to Codable (its column then holds JSON) or to ColumnValue, or mark the property @Ignored. A key cannot be JSON"
+    )
+    @_disfavoredOverload
+    public static func stored<Row, V>(
+        _ name: String, _ property: KeyPath<Row, V>, isKey: Bool = false, default value: V? = nil
+    ) -> Column { fatalError() }
+
+    /// The column that says when a row expires.
+    public static func expiry<Row>(
+        _ name: String, _ property: KeyPath<Row, Date>, default value: Date? = nil
+    ) -> Column {
+        make(name, .integer, isKey: false, isNullable: false) { $0.encodeSeconds(value) }
+    }
+
+    /// The column that says when a row expires; nil means never.
+    public static func expiry<Row>(
+        _ name: String, _ property: KeyPath<Row, Date?>, default value: Date? = nil
+    ) -> Column {
+        make(name, .integer, isKey: false, isNullable: true) { $0.encodeSeconds(value) }
+    }
+
+    /// The column that says when a row expires, in seconds since 1970.
+    public static func expiry<Row>(
+        _ name: String, _ property: KeyPath<Row, Int>, default value: Int? = nil
+    ) -> Column {
+        make(name, .integer, isKey: false, isNullable: false) { $0.encodeSeconds(value) }
+    }
+
+    /// The column that says when a row expires, in seconds since 1970; nil means never.
+    public static func expiry<Row>(
+        _ name: String, _ property: KeyPath<Row, Int?>, default value: Int? = nil
+    ) -> Column {
+        make(name, .integer, isKey: false, isNullable: true) { $0.encodeSeconds(value) }
+    }
+
+    /// No column says with such a property when its row expires.
+    @available(
+        *, unavailable,
+        message: "@Expires marks a Date, an Int (seconds since 1970), or an optional of these"
+    )
+    @_disfavoredOverload
+    public static func expiry<Row, V>(
+        _ name: String, _ property: KeyPath<Row, V>, default value: V? = nil
+    ) -> Column { fatalError() }
+
+    private static func make(
+        _ name: String, _ type: ColumnType, isKey: Bool, isNullable: Bool,
+        encodeDefault: (inout RowEncoder) -> Void
+    ) -> Column {
+        if isKey { return key(name, type) }
+        let layout = RowLayout(
+            TableSchema("", [.key("", .integer), column(name, type, nullable: true)]))
+        var encoder = RowEncoder(layout)
+        let value = encoder.value(writtenBy: encodeDefault)
+        return column(name, type, nullable: isNullable, default: value)
+    }
+}
+
+/// A column outside the key, as a key path finds it.
+public struct TableColumn<Row, Value>: Sendable {
+    /// Its place among the columns outside the key, as the row's type lists them.
+    @usableFromInline let index: Int
+
+    @inlinable public init(_ index: Int) { self.index = index }
+
+    /// For a property whose type is not written down.
+    @inlinable public init(_ index: Int, _ property: KeyPath<Row, Value>) { self.index = index }
+}
+
+/// The columns of a table outside its key: what key paths such as `\.likes` go through.
+public protocol TableColumns: Sendable {
+    init()
+}
+
+/// The columns of a row that was written by hand: they have names only.
+public struct NoStoredColumns: TableColumns {
+    public init() {}
+}

@@ -1,0 +1,60 @@
+#if Macros
+    /// Makes a struct the rows of a table.
+    ///
+    /// ```swift
+    /// @Table struct Post {                       // the table "post"; @Table("posts") gives it another name
+    ///     let id: UUID                           // the key, unless @Key marks others
+    ///     var author: String
+    ///     var likes = 0
+    ///     var kind: Kind = .text                 // an enum: its raw value
+    ///     var tags: [String] = []                // Codable: JSON
+    ///     @Column("created_at") var created: Date
+    ///     @Ignored var draft = false             // not stored
+    ///     @Expires var until: Date?              // the row is deleted then
+    /// }
+    /// ```
+    ///
+    /// Every stored property is a column of the same name, of the type that ``ColumnValue`` lists for it. An optional
+    /// property may be null. The struct gets a conformance to ``TableRow``: it needs no coding by hand, and keeps its
+    /// memberwise initializer.
+    ///
+    /// A property that is added needs a value for the rows that are there: make it optional, or give it a default. The
+    /// default must be a literal, an array or dictionary of literals, or a member such as `.text`; any other value is
+    /// taken for new rows only. Rows that were written before keep the column's first default when you change it later.
+    ///
+    /// A key is never optional, and its type must be written, or be clear from a literal. Classes, actors, enums,
+    /// generic structs, structs of the main actor, lazy properties, tuples and properties inside `#if` are refused,
+    /// with an error that says what to do. A struct inside a function cannot be a table, because Swift allows no such
+    /// macro there.
+    ///
+    /// - Parameter name: the table's name in SQL; without it, the struct's name that begins with a small letter.
+    @attached(member, names: named(Key), named(StoredColumns))
+    @attached(extension, conformances: TableRow, names: named(schema), named(encode), named(init))
+    public macro Table(_ name: String? = nil) =
+        #externalMacro(module: "WriteBehindMacros", type: "TableMacro")
+
+    /// Marks a property of a ``Table(_:)`` as its key. Several make a composite key, in the order of the properties.
+    ///
+    /// Without it the property `id` is the key. A composite key is found by a `Key` of the struct:
+    /// `get(Departure.Key(day: "2013-01-01", number: 7))`.
+    @attached(peer) public macro Key() =
+        #externalMacro(module: "WriteBehindMacros", type: "MarkerMacro")
+
+    /// Gives the column of a property of a ``Table(_:)`` another name than the property's.
+    ///
+    /// Write it when you rename a property, so that it keeps its column.
+    @attached(peer) public macro Column(_ name: String) =
+        #externalMacro(module: "WriteBehindMacros", type: "MarkerMacro")
+
+    /// Keeps a property of a ``Table(_:)`` out of the table. A row that is read has the property's initial value, so it
+    /// must have one.
+    @attached(peer) public macro Ignored() =
+        #externalMacro(module: "WriteBehindMacros", type: "MarkerMacro")
+
+    /// Marks the property of a ``Table(_:)`` that says when a row expires: the row is deleted then.
+    ///
+    /// It is a `Date`, or an `Int` in seconds since 1970; nil means never. The column holds whole seconds, rounded up. The
+    /// row is deleted within about ``StoreConfiguration/expiryInterval``; until that, reads return it.
+    @attached(peer) public macro Expires() =
+        #externalMacro(module: "WriteBehindMacros", type: "MarkerMacro")
+#endif

@@ -1,0 +1,39 @@
+// Where columns are known by their names: those of a struct's properties, whose order says nothing.
+
+extension TableSchema {
+    /// This declaration as its table has it: known columns in their places and with the defaults that older rows have,
+    /// new ones behind them.
+    ///
+    /// A declaration that only lacks the last columns is an older program's.
+    ///
+    /// - Throws: where another column is missing, or where the columns of the key have another order: rows are sorted and
+    ///   found by it.
+    package func following(_ known: TableSchema) throws(SchemaError) -> TableSchema {
+        let keys = keyColumns.map(\.name)
+        let knownKeys = known.keyColumns.map(\.name)
+        if keys != knownKeys, keys.sorted() == knownKeys.sorted() {
+            throw SchemaError(table: name, column: keys[0], .keyReordered(was: knownKeys))
+        }
+        let added = columns.filter { known.column($0.name) == nil }
+        let missing = known.columns.filter { column($0.name) == nil }
+        let isOlder =
+            added.isEmpty && missing.elementsEqual(known.valueColumns.suffix(missing.count))
+        if let first = missing.first, !isOlder {
+            throw SchemaError(table: name, column: first.name, .removed(first.type))
+        }
+        let kept = known.columns.compactMap { was in column(was.name)?.following(was) }
+        return TableSchema(name, kept + added, expiry: expiry)
+    }
+
+    private func column(_ name: String) -> Column? {
+        columns.first { isSameName($0.name, name) }
+    }
+}
+
+extension Column {
+    /// This column with what it keeps of the one that the table has.
+    fileprivate func following(_ was: Column) -> Column {
+        guard !isKey, !was.isKey, type == was.type else { return self }
+        return .column(was.name, type, nullable: isNullable, default: was.defaultValue)
+    }
+}

@@ -1,0 +1,13 @@
+#if Macros
+    import SwiftCompilerPlugin
+    import SwiftSyntaxMacros
+
+    @main struct Plugin: CompilerPlugin {
+        let providingMacros: [any Macro.Type] = [TableMacro.self, MarkerMacro.self]
+    }
+#else
+    /// Without the trait `Macros`, swift-syntax is not there, and nothing asks for this program.
+    @main struct Plugin {
+        static func main() {}
+    }
+#endif

@@ -1,0 +1,210 @@
+#if Macros
+    import SwiftParser
+    import SwiftSyntax
+
+    /// A stored property of a `@Table` struct.
+    struct Property {
+        /// As it is written, in backticks where it is a keyword.
+        var identifier: TokenSyntax
+        /// As it is written; nil where the compiler infers it.
+        var type: TypeSyntax?
+        var initialValue: ExprSyntax?
+        var isConstant: Bool
+        /// For mistakes that concern the property as a whole.
+        var declaration: VariableDeclSyntax
+        var binding: PatternBindingSyntax
+
+        var keyAttribute: AttributeSyntax?
+        var columnAttribute: AttributeSyntax?
+        var ignoredAttribute: AttributeSyntax?
+        var expiresAttribute: AttributeSyntax?
+        /// What `@Column` says the column is called.
+        var givenName: String?
+
+        var isIgnored: Bool { ignoredAttribute != nil }
+
+        /// Whether the property is declared for more than its module.
+        var isWide: Bool {
+            declaration.modifiers.contains {
+                $0.detail == nil && ["public", "package"].contains($0.name.text)
+            }
+        }
+
+        /// Whether only the struct itself, or its file, may read the property.
+        var isPrivate: Bool {
+            declaration.modifiers.contains {
+                $0.detail == nil && ["private", "fileprivate"].contains($0.name.text)
+            }
+        }
+
+        /// The property's name without backticks.
+        var name: String { identifier.identifier?.name ?? identifier.text }
+        var column: String { givenName ?? name }
+
+        /// The type that a reader sees: the one written, or that of a literal.
+        var evidentType: String? {
+            if let type { return type.trimmedDescription }
+            guard let initialValue else { return nil }
+            if initialValue.is(IntegerLiteralExprSyntax.self) { return "Int" }
+            if initialValue.is(FloatLiteralExprSyntax.self) { return "Double" }
+            if initialValue.is(BooleanLiteralExprSyntax.self) { return "Bool" }
+            if let minus = initialValue.as(PrefixOperatorExprSyntax.self),
+                minus.operator.text == "-"
+            {
+                if minus.expression.is(IntegerLiteralExprSyntax.self) { return "Int" }
+                if minus.expression.is(FloatLiteralExprSyntax.self) { return "Double" }
+            }
+            return initialValue.is(StringLiteralExprSyntax.self) ? "String" : nil
+        }
+
+        var isOptional: Bool {
+            guard let type else { return false }
+            if type.is(OptionalTypeSyntax.self) { return true }
+            return type.as(IdentifierTypeSyntax.self)?.name.text == "Optional"
+        }
+
+        /// The initial value, if older rows can get it as their column's default: the same at every run.
+        var defaultValue: ExprSyntax? {
+            guard let initialValue, Self.isLiteral(initialValue) else { return nil }
+            return initialValue
+        }
+
+        /// A literal, a negative one, an array or dictionary of such, or a `.member`.
+        private static func isLiteral(_ value: ExprSyntax) -> Bool {
+            if let minus = value.as(PrefixOperatorExprSyntax.self) {
+                return minus.operator.text == "-" && isLiteral(minus.expression)
+            }
+            if let member = value.as(MemberAccessExprSyntax.self) {
+                // `.now` and the like are other values at each run, `.text` of an enum is not: the schema asks the
+                // type for it once, and the log keeps what it was.
+                return member.base == nil
+                    && !["now", "init"].contains(member.declName.baseName.text)
+            }
+            if let array = value.as(ArrayExprSyntax.self) {
+                return array.elements.allSatisfy { isLiteral($0.expression) }
+            }
+            if let dictionary = value.as(DictionaryExprSyntax.self) {
+                guard case .elements(let elements) = dictionary.content else { return true }
+                return elements.allSatisfy { isLiteral($0.key) && isLiteral($0.value) }
+            }
+            if let text = value.as(StringLiteralExprSyntax.self) {
+                return text.segments.allSatisfy { $0.is(StringSegmentSyntax.self) }
+            }
+            return value.is(IntegerLiteralExprSyntax.self) || value.is(FloatLiteralExprSyntax.self)
+                || value.is(BooleanLiteralExprSyntax.self) || value.is(NilLiteralExprSyntax.self)
+        }
+    }
+
+    extension Property {
+        /// The stored properties of one `var` or `let`; none for computed and static ones.
+        static func stored(
+            in variable: VariableDeclSyntax, _ mistakes: inout [Mistake]
+        ) -> [Property] {
+            let isOfType = variable.modifiers.contains {
+                ["static", "class"].contains($0.name.text)
+            }
+            var properties: [Property] = []
+            for binding in variable.bindings {
+                guard !isOfType, isStored(binding) else {
+                    mistakes += marks(on: variable).map { mark in
+                        Mistake(
+                            mark,
+                            "\(mark.trimmedDescription) marks a stored property of the struct",
+                            fix: .remove(mark, from: variable))
+                    }
+                    continue
+                }
+                if let lazy = variable.modifiers.first(where: { $0.name.text == "lazy" }) {
+                    mistakes.append(
+                        Mistake(
+                            lazy,
+                            "a lazy property cannot be a column: make it computed, or give it a value"
+                        ))
+                    continue
+                }
+                guard let pattern = binding.pattern.as(IdentifierPatternSyntax.self) else {
+                    mistakes.append(
+                        Mistake(
+                            binding.pattern,
+                            "a tuple cannot be a column: declare one property for each column"))
+                    continue
+                }
+                var property = Property(
+                    identifier: pattern.identifier.trimmed,
+                    type: writtenType(of: binding, in: variable),
+                    initialValue: binding.initializer?.value.trimmed,
+                    isConstant: variable.bindingSpecifier.text == "let", declaration: variable,
+                    binding: binding)
+                property.read(variable.attributes, &mistakes)
+                properties.append(property)
+            }
+            return properties
+        }
+
+        /// What `@Table` reads, of the attributes of a property.
+        private static func marks(on variable: VariableDeclSyntax) -> [AttributeSyntax] {
+            variable.attributes.compactMap { $0.as(AttributeSyntax.self) }.filter {
+                ["Key", "Column", "Ignored", "Expires"].contains($0.name)
+            }
+        }
+
+        /// In `var a, b: Int` the last one has the type.
+        private static func writtenType(
+            of binding: PatternBindingSyntax, in variable: VariableDeclSyntax
+        ) -> TypeSyntax? {
+            if let type = binding.typeAnnotation?.type { return type.trimmed }
+            guard binding.initializer == nil else { return nil }
+            let following = variable.bindings.drop { $0.id != binding.id }
+            return following.lazy.compactMap { $0.typeAnnotation?.type.trimmed }.first
+        }
+
+        private static func isStored(_ binding: PatternBindingSyntax) -> Bool {
+            switch binding.accessorBlock?.accessors {
+            case nil: true
+            case .getter: false
+            case .accessors(let accessors):
+                accessors.allSatisfy { ["willSet", "didSet"].contains($0.accessorSpecifier.text) }
+            }
+        }
+
+        private mutating func read(_ attributes: AttributeListSyntax, _ mistakes: inout [Mistake]) {
+            for case .attribute(let attribute) in attributes {
+                switch attribute.name {
+                case "Key": keyAttribute = attribute
+                case "Expires": expiresAttribute = attribute
+                case "Ignored": ignoredAttribute = attribute
+                case "Column":
+                    columnAttribute = attribute
+                    guard let argument = attribute.firstArgument else { continue }
+                    givenName = argument.literalText
+                    if givenName == nil {
+                        mistakes.append(
+                            Mistake(argument, "a column's name must be a string literal"))
+                    }
+                default: continue
+                }
+            }
+        }
+    }
+
+    extension AttributeSyntax {
+        /// Its name, without the module that may be before it.
+        var name: String {
+            if let member = attributeName.as(MemberTypeSyntax.self) { return member.name.text }
+            return attributeName.trimmedDescription
+        }
+
+        /// The first argument without a label.
+        var firstArgument: ExprSyntax? {
+            guard case .argumentList(let arguments) = arguments else { return nil }
+            return arguments.first { $0.label == nil }?.expression
+        }
+    }
+
+    extension ExprSyntax {
+        /// The text of a string literal without interpolation.
+        var literalText: String? {
+            self.as(StringLiteralExprSyntax.self)?.representedLiteralValue
+        }
+    }
+#endif

@@ -1,0 +1,141 @@
+#if Macros
+    import SwiftSyntax
+
+    /// What `@Table` understands of a struct.
+    package struct TableDeclaration {
+        var typeName: String
+        var tableName: String
+        /// `public ` or nothing, in front of what is generated.
+        var access: String
+        /// Those that become columns, in their order.
+        var columns: [Property]
+
+        /// - Returns: nil if there is any mistake.
+        init?(
+            _ declaration: some DeclGroupSyntax, attribute: AttributeSyntax,
+            _ mistakes: inout [Mistake]
+        ) {
+            guard let structure = Self.structure(declaration, attribute, &mistakes) else {
+                return nil
+            }
+            typeName = structure.name.text
+            access = Self.access(of: structure)
+            tableName = Self.name(for: typeName)
+            if let argument = attribute.firstArgument {
+                if let name = argument.literalText {
+                    tableName = name
+                } else {
+                    mistakes.append(Mistake(argument, "a table's name must be a string literal"))
+                }
+            }
+            columns = []
+            for member in structure.memberBlock.members {
+                if let condition = member.decl.as(IfConfigDeclSyntax.self) {
+                    if Self.holdsProperties(condition) {
+                        mistakes.append(
+                            Mistake(
+                                condition,
+                                "a column must not depend on a condition: "
+                                    + "move the property out of #if"))
+                    }
+                } else if let variable = member.decl.as(VariableDeclSyntax.self) {
+                    columns += Property.stored(in: variable, &mistakes)
+                }
+            }
+            check(structure, &mistakes)
+            columns.removeAll(where: \.isIgnored)
+            if !mistakes.isEmpty { return nil }
+        }
+
+        /// The columns of the key: those marked `@Key`, else `id`.
+        var key: [Property] {
+            let marked = columns.filter { $0.keyAttribute != nil }
+            return marked.isEmpty ? columns.filter { $0.name == "id" } : marked
+        }
+
+        func isKey(_ property: Property) -> Bool { key.contains { $0.name == property.name } }
+        var expiry: Property? { columns.first { $0.expiresAttribute != nil } }
+
+        private static func structure(
+            _ declaration: some DeclGroupSyntax, _ attribute: AttributeSyntax,
+            _ mistakes: inout [Mistake]
+        ) -> StructDeclSyntax? {
+            guard let structure = declaration.as(StructDeclSyntax.self) else {
+                let keyword = declaration.introducer
+                // The cases of an enum, or an extension, would make no struct.
+                let isAlike =
+                    declaration.is(ClassDeclSyntax.self) || declaration.is(ActorDeclSyntax.self)
+                mistakes.append(
+                    Mistake(
+                        keyword,
+                        "@Table needs a struct: rows are values that are copied in and out",
+                        fix: isAlike
+                            ? .replace(
+                                keyword, by: keyword.with(\.tokenKind, .keyword(.struct)),
+                                "make it a struct") : nil))
+                return nil
+            }
+            if let parameters = structure.genericParameterClause {
+                mistakes.append(
+                    Mistake(
+                        parameters,
+                        "@Table cannot be used on a generic struct: a table has one schema; "
+                            + "name the types"))
+                return nil
+            }
+            for case .attribute(let other) in structure.attributes
+            where other.name == "MainActor" {
+                mistakes.append(
+                    Mistake(
+                        other,
+                        "the rows of a table are read and written by any thread: "
+                            + "a @Table struct cannot be @MainActor",
+                        fix: .replace(
+                            structure, by: structure.without(other), "remove @MainActor")))
+                return nil
+            }
+            return structure
+        }
+
+        private static func access(of structure: StructDeclSyntax) -> String {
+            for modifier in structure.modifiers {
+                switch modifier.name.text {
+                case "public": return "public "
+                case "package": return "package "
+                default: continue
+                }
+            }
+            return ""
+        }
+
+        private static func holdsProperties(_ condition: IfConfigDeclSyntax) -> Bool {
+            condition.clauses.contains { clause in
+                guard case .decls(let members) = clause.elements else { return false }
+                var ignored: [Mistake] = []
+                return members.contains { member in
+                    guard let variable = member.decl.as(VariableDeclSyntax.self) else {
+                        return false
+                    }
+                    return !Property.stored(in: variable, &ignored).isEmpty
+                }
+            }
+        }
+
+        /// `Post` is in the table `post`, `HTTPRequest` in `httpRequest`.
+        package static func name(for type: String) -> String {
+            let capitals = type.prefix { $0.isUppercase }.count
+            let small = capitals > 1 && capitals < type.count ? capitals - 1 : capitals
+            return type.prefix(small).lowercased() + type.dropFirst(small)
+        }
+    }
+
+    extension StructDeclSyntax {
+        fileprivate func without(_ attribute: AttributeSyntax) -> StructDeclSyntax {
+            var fixed = self
+            let trivia = leadingTrivia
+            fixed.attributes = attributes.filter { $0.id != attribute.id }
+            fixed.leadingTrivia = trivia
+            return fixed
+        }
+    }
+#endif

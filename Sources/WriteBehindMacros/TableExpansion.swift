@@ -1,0 +1,95 @@
+#if Macros
+    import SwiftSyntax
+    import SwiftSyntaxBuilder
+
+    // What `@Table` writes.
+
+    extension TableDeclaration {
+        /// `typealias Key = …`, or a struct for a key of several columns.
+        var keyDeclaration: DeclSyntax {
+            let parts = key.map { (name: $0.identifier.text, type: $0.evidentType ?? "Never") }
+            if parts.count == 1 {
+                return "\(raw: access)typealias Key = \(raw: parts[0].type)"
+            }
+            let properties = parts.map { "    \(access)var \($0.name): \($0.type)" }
+            let parameters = parts.map { "\($0.name): \($0.type)" }.joined(separator: ", ")
+            let assignments = parts.map { "        self.\($0.name) = \($0.name)" }
+            let encoding = parts.map { "        encoder.encode(self.\($0.name))" }
+            return """
+                \(raw: access)struct Key: RowKey, Hashable {
+                \(raw: properties.joined(separator: "\n"))
+                    \(raw: access)init(\(raw: parameters)) {
+                \(raw: assignments.joined(separator: "\n"))
+                    }
+                    \(raw: access)func encode(to encoder: inout KeyEncoder) {
+                \(raw: encoding.joined(separator: "\n"))
+                    }
+                }
+                """
+        }
+
+        /// The columns outside the key, for key paths such as `\.likes`.
+        var columnsDeclaration: DeclSyntax {
+            let outside = columns.filter { !isKey($0) }
+            let lines = outside.enumerated().compactMap { index, property -> String? in
+                // Nobody else could name its type.
+                if property.isPrivate { return nil }
+                // Not wider than the property, whose type may be known to no more than its module.
+                let access = property.isWide ? access : ""
+                let name = property.identifier.text
+                let path = "TableColumn(\(index), \\\(typeName).\(name))"
+                // A computed one folds to a number; a type that is not written down must be inferred from a value.
+                return property.evidentType.map { type in
+                    "    \(access)var \(name): TableColumn<\(typeName), \(type)> { \(path) }"
+                } ?? "    \(access)let \(name) = \(path)"
+            }
+            return """
+                \(raw: access)struct StoredColumns: TableColumns {
+                \(raw: lines.joined(separator: "\n"))
+                    \(raw: access)init() {}
+                }
+                """
+        }
+
+        func conformance(of type: String) throws -> ExtensionDeclSyntax {
+            let schema = columns.map { property in
+                var arguments = [literal(property.column), "\\\(type).\(property.identifier.text)"]
+                if isKey(property) {
+                    arguments.append("isKey: true")
+                } else if let value = property.defaultValue {
+                    arguments.append("default: \(value)")
+                }
+                let kind = property.expiresAttribute == nil ? "stored" : "expiry"
+                return "        .\(kind)(\(arguments.joined(separator: ", "))),"
+            }
+            let expiry = expiry.map { ", expiry: \(literal($0.column))" } ?? ""
+            let encoding = columns.map { property in
+                let method = property.expiresAttribute == nil ? "encode" : "encodeSeconds"
+                return "        encoder.\(method)(self.\(property.identifier.text))"
+            }
+            let decoding = columns.map { property in
+                let method = property.expiresAttribute == nil ? "decode" : "decodeSeconds"
+                return "        self.\(property.identifier.text) = try decoder.\(method)()"
+            }
+            return try ExtensionDeclSyntax(
+                """
+                extension \(raw: type): TableRow {
+                    \(raw: access)static let schema = TableSchema(\(raw: literal(tableName)), [
+                \(raw: schema.joined(separator: "\n"))
+                    ]\(raw: expiry))
+                    \(raw: access)func encode(to encoder: inout RowEncoder) {
+                \(raw: encoding.joined(separator: "\n"))
+                    }
+                    \(raw: access)init(from decoder: inout RowDecoder) throws {
+                \(raw: decoding.joined(separator: "\n"))
+                    }
+                }
+                """)
+        }
+
+        /// A string literal with what must be escaped in one.
+        private func literal(_ text: String) -> String {
+            StringLiteralExprSyntax(content: text).description
+        }
+    }
+#endif

@@ -1,0 +1,167 @@
+#if Macros
+    import SwiftSyntax
+    import SwiftSyntaxBuilder
+    import SwiftSyntaxMacroExpansion
+    import SwiftSyntaxMacrosGenericTestSupport
+    import Testing
+
+    import WriteBehindMacros
+
+    /// What `@Table` writes, as a reader of the expansion sees it.
+    @Suite struct ExpansionTests {
+        private func expect(
+            _ source: String, becomes expanded: String,
+            _ location: Testing.SourceLocation = #_sourceLocation
+        ) {
+            assertMacroExpansion(
+                source, expandedSource: expanded,
+                macroSpecs: macros.mapValues { MacroSpec(type: $0, conformances: ["TableRow"]) },
+                failureHandler: {
+                    Issue.record(Comment(rawValue: $0.message), sourceLocation: location)
+                })
+        }
+
+        @Test func aStructGetsItsKeyItsColumnsAndItsCoding() {
+            expect(
+                """
+                @Table struct Post {
+                    let id: UUID
+                    var author: String
+                    var likes = 0
+                    @Column("created_at") var created: Date
+                    @Ignored var draft = false
+                    @Expires var until: Date?
+                }
+                """,
+                becomes: """
+                    struct Post {
+                        let id: UUID
+                        var author: String
+                        var likes = 0
+                        var created: Date
+                        var draft = false
+                        var until: Date?
+
+                        typealias Key = UUID
+
+                        struct StoredColumns: TableColumns {
+                            var author: TableColumn<Post, String> {
+                                TableColumn(0, \\Post.author)
+                            }
+                            var likes: TableColumn<Post, Int> {
+                                TableColumn(1, \\Post.likes)
+                            }
+                            var created: TableColumn<Post, Date> {
+                                TableColumn(2, \\Post.created)
+                            }
+                            var until: TableColumn<Post, Date?> {
+                                TableColumn(3, \\Post.until)
+                            }
+                            init() {
+                            }
+                        }
+                    }
+
+                    extension Post: TableRow {
+                        static let schema = TableSchema("post", [
+                            .stored("id", \\Post.id, isKey: true),
+                            .stored("author", \\Post.author),
+                            .stored("likes", \\Post.likes, default: 0),
+                            .stored("created_at", \\Post.created),
+                            .expiry("until", \\Post.until),
+                        ], expiry: "until")
+                        func encode(to encoder: inout RowEncoder) {
+                            encoder.encode(self.id)
+                            encoder.encode(self.author)
+                            encoder.encode(self.likes)
+                            encoder.encode(self.created)
+                            encoder.encodeSeconds(self.until)
+                        }
+                        init(from decoder: inout RowDecoder) throws {
+                            self.id = try decoder.decode()
+                            self.author = try decoder.decode()
+                            self.likes = try decoder.decode()
+                            self.created = try decoder.decode()
+                            self.until = try decoder.decodeSeconds()
+                        }
+                    }
+                    """)
+        }
+
+        @Test func severalMarkedPropertiesAreOneKey() {
+            expect(
+                """
+                @Table("departures") public struct Departure {
+                    @Key public let day: String
+                    @Key public var number: Int
+                    public var delay: Int?
+                    var gate = Gate.unknown
+                    private var note = ""
+                }
+                """,
+                becomes: """
+                    public struct Departure {
+                        public let day: String
+                        public var number: Int
+                        public var delay: Int?
+                        var gate = Gate.unknown
+                        private var note = ""
+
+                        public struct Key: RowKey, Hashable {
+                            public var day: String
+                            public var number: Int
+                            public init(day: String, number: Int) {
+                                self.day = day
+                                self.number = number
+                            }
+                            public func encode(to encoder: inout KeyEncoder) {
+                                encoder.encode(self.day)
+                                encoder.encode(self.number)
+                            }
+                        }
+
+                        public struct StoredColumns: TableColumns {
+                            public var delay: TableColumn<Departure, Int?> {
+                                TableColumn(0, \\Departure.delay)
+                            }
+                            let gate = TableColumn(1, \\Departure.gate)
+                            public init() {
+                            }
+                        }
+                    }
+
+                    extension Departure: TableRow {
+                        public static let schema = TableSchema("departures", [
+                            .stored("day", \\Departure.day, isKey: true),
+                            .stored("number", \\Departure.number, isKey: true),
+                            .stored("delay", \\Departure.delay),
+                            .stored("gate", \\Departure.gate),
+                            .stored("note", \\Departure.note, default: ""),
+                        ])
+                        public func encode(to encoder: inout RowEncoder) {
+                            encoder.encode(self.day)
+                            encoder.encode(self.number)
+                            encoder.encode(self.delay)
+                            encoder.encode(self.gate)
+                            encoder.encode(self.note)
+                        }
+                        public init(from decoder: inout RowDecoder) throws {
+                            self.day = try decoder.decode()
+                            self.number = try decoder.decode()
+                            self.delay = try decoder.decode()
+                            self.gate = try decoder.decode()
+                            self.note = try decoder.decode()
+                        }
+                    }
+                    """)
+        }
+
+        @Test(arguments: [
+            ("Post", "post"), ("FlightBoard", "flightBoard"), ("HTTPRequest", "httpRequest"),
+            ("URL", "url"), ("player", "player"),
+        ])
+        func aTableIsNamedAfterItsType(type: String, table: String) {
+            #expect(TableDeclaration.name(for: type) == table)
+        }
+    }
+#endif
