@@ -44,6 +44,8 @@ package struct StoreSummary: Sendable {
     package let room: DiskRoom?
     /// What the writer says of itself, if it is not well; of one that died, what it said last.
     package let report: WriterReport?
+    /// What the writer says of its secondary databases, or said last.
+    package let secondaries: SecondariesReport?
 
     /// Milliseconds.
     package static let recently: UInt64 = 10_000
@@ -53,6 +55,7 @@ package struct StoreSummary: Sendable {
         time = UInt64(max(0, Date().timeIntervalSince1970 * 1000))
         room = DiskRoom(of: store.layout.root)
         report = WriterReport.read(store.layout, on: store.environment.disk)
+        secondaries = SecondariesReport.read(store.layout, on: store.environment.disk)
         let layout = store.layout
         first = try store.first
         segments = pile(layout.log, where: { StoreLayout.sequence(ofFileNamed: $0) != nil })

@@ -43,6 +43,7 @@ extension SimulatedStore {
         mayLose = false
         durable = end
         checkDatabase()
+        checkSecondary()
     }
 
     // MARK: the database
@@ -64,6 +65,27 @@ extension SimulatedStore {
             through: watermark, without: Set(quarantined(content).map(\.receipt.firstSequence)))
         guard let wrong = difference(content.rows, expected) else { return }
         fail("database", "at \(watermark): \(wrong)")
+    }
+
+    /// I3, I4 of the secondary database, which refuses nothing: each has a watermark of its own.
+    func checkSecondary() {
+        guard fault == nil, let engine, let content = secondary.content else { return }
+        noteDurable()
+        let watermark = content.watermark.sequence
+        if watermark > engine.log.durable {
+            return fail(
+                "ahead", "the secondary database is at \(watermark), ahead of the durable log")
+        }
+        let count = model.count(through: watermark)
+        if watermark > 0, count == 0 || model.commits[count - 1].receipt.sequence != watermark {
+            return fail("secondary", "its watermark \(watermark) is inside a commit")
+        }
+        if !content.quarantine.isEmpty {
+            return fail("secondary", "it has something in quarantine")
+        }
+        if let wrong = difference(content.rows, model.fold(through: watermark)) {
+            fail("secondary", "at \(watermark): \(wrong)")
+        }
     }
 
     /// The first row in which bodies are not what the model has; nil if they are the same.

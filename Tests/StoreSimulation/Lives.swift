@@ -52,6 +52,9 @@ extension SimulatedStore {
         var environment = StoreEnvironment(
             disk: disk, time: time, random: { salts.withLock { $0.next() } },
             opener: SimulatedOpener(database: database))
+        environment.secondaries = [
+            SecondaryDatabase.Place("secondary", SimulatedOpener(database: secondary))
+        ]
         environment.waitForRoom = { log, _ in
             log.flusher?.request(durable: log.lastSequence)
             _ = log.flusher?.step()
@@ -90,6 +93,7 @@ extension SimulatedStore {
         disk.stopFailing()
         disk.capacity = nil
         database.withState { ($0.failures, $0.nextReadFails) = ([], false) }
+        secondary.withState { $0.failures = [] }
         var random = SeededRandom(seed: end.salt)
         if end.isCrash {
             if end.isClosing { beginClosing(end.operation) }
@@ -211,6 +215,7 @@ extension SimulatedStore {
         disk.crash(losesPower ? .power : .process, using: &random)
         if losesPower {
             database.losePower(using: &random)
+            secondary.losePower(using: &random)
             time.reboot()
         }
         store = nil
@@ -221,6 +226,7 @@ extension SimulatedStore {
         try engine?.log.close()
         noteDurable()
         try engine?.sink.close()
+        for secondary in store?.secondaries ?? [] { secondary.close() }
         store?.unlock()
         store = nil
     }

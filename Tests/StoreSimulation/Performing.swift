@@ -30,7 +30,7 @@ extension SimulatedStore {
         case .flush, .sync, .materialize, .snapshot, .expire: try work(step)
         case .wait, .setClock, .writeBack, .failDisk, .fillDisk, .freeDisk: surround(step)
         case .failTransactions, .failRead, .refuse, .admitAll, .backUp, .putBack,
-            .deleteDatabase:
+            .deleteDatabase, .failSecondary, .deleteSecondary:
             disturbDatabase(step)
         case .retry: try retryQuarantine()
         case .skip(let index): try settle(index, with: nil)
@@ -217,6 +217,7 @@ extension SimulatedStore {
             _ = store.materializer.step()
             note("materialized through \(store.materializer.watermark.sequence)")
             checkDatabase()
+            stepSecondary(isUrgent: urgent)
         case .snapshot(let urgent, let pieces):
             if urgent { store.snapshotter.request(engine.log.durable) }
             for _ in 0..<pieces {

@@ -8,6 +8,8 @@ import WriteBehindCore
 package final class SimulatedStore {
     let disk: SimulatedDisk
     let database: SimulatedDatabase
+    /// Follows the same log beside it.
+    let secondary: SimulatedDatabase
     let time: ManualTime
     var model = StoreModel()
     var store: OpenStore?
@@ -47,6 +49,7 @@ package final class SimulatedStore {
         disk.keepsTrace = false
         if flaw == .segmentsAreNotSynced { disk.ignoreSyncs(ofPathsWith: "/log/") }
         database = SimulatedDatabase(losesPatchesBesideClears: flaw == .patchesBesideClearsAreLost)
+        secondary = SimulatedDatabase()
         time = ManualTime(wall: Tables.start)
         self.isTraced = isTraced
     }
@@ -54,6 +57,7 @@ package final class SimulatedStore {
     private init(copying other: SimulatedStore) {
         disk = other.disk.snapshot()
         database = other.database.copy()
+        secondary = other.secondary.copy()
         time = ManualTime(wall: other.time.wallMilliseconds())
         model = other.model
         durable = other.durable
@@ -164,6 +168,7 @@ package final class SimulatedStore {
         guard fault == nil else { return }
         check { try retryQuarantine() }
         catchUp()
+        catchUpSecondary()
         checkNothingIsRefused()
         checkReads()
         check { try expire() }
@@ -182,6 +187,30 @@ package final class SimulatedStore {
     func check(_ body: () throws -> Void) {
         guard fault == nil else { return }
         do { try body() } catch { judge(error) }
+    }
+
+    /// One piece of the secondary database's work, opening it included.
+    func stepSecondary(isUrgent: Bool) {
+        guard let log = engine?.log else { return }
+        for database in store?.secondaries ?? [] {
+            if isUrgent { database.request(log.durable) }
+            _ = database.step()
+            note("the secondary database is at \(database.reached.map { "\($0)" } ?? "no place")")
+        }
+        checkSecondary()
+    }
+
+    /// Steps the secondary database until it has everything that is durable; without trouble it must.
+    private func catchUpSecondary() {
+        guard fault == nil, let store else { return }
+        let log = store.engine.log
+        for _ in 0..<1000 where secondary.content?.watermark.sequence ?? 0 < log.durable {
+            stepSecondary(isUrgent: true)
+            time.advance(milliseconds: 100)
+        }
+        if secondary.content?.watermark.sequence ?? 0 < log.durable, !isTroubled {
+            fail("stuck", "the secondary database does not catch up")
+        }
     }
 
     /// Steps the workers until the database has everything; without trouble it must.

@@ -58,6 +58,9 @@ package enum Step: Equatable, Sendable {
     // The database and its operator.
     case failTransactions(SinkError.Kind, Int)
     case failRead
+    case failSecondary(SinkError.Kind, Int)
+    /// The file of the secondary database is deleted while it is open.
+    case deleteSecondary
     case refuse(Row)
     case admitAll
     case retry
@@ -188,6 +191,9 @@ extension Step: CustomStringConvertible {
         case .failTransactions(let kind, let count):
             "the next \(count) database transactions fail: \(kind.rawValue)"
         case .failRead: "the next read of the database fails"
+        case .failSecondary(let kind, let count):
+            "the next \(count) transactions of the secondary database fail: \(kind.rawValue)"
+        case .deleteSecondary: "the secondary database is deleted under the store"
         case .refuse(let row): "the database refuses \(row) from now on"
         case .admitAll: "the database refuses nothing any more"
         case .retry: "retry quarantine"

@@ -109,8 +109,11 @@ package struct StepGenerator {
         switch troubles.randomElement(using: &random) ?? .disk {
         case .database:
             if isChosen(25) { return .failRead }
+            if isChosen(5) { return .deleteSecondary }
             let kinds: [SinkError.Kind] = [.busy, .diskFull, .io, .readOnly, .gone]
-            return .failTransactions(kinds.randomElement(using: &random) ?? .busy, number(1...3))
+            let kind = kinds.randomElement(using: &random) ?? .busy
+            return isChosen(20)
+                ? .failSecondary(kind, number(1...3)) : .failTransactions(kind, number(1...3))
         case .constraints: return isChosen(70) ? .refuse(someRow()) : someOperation()
         case .disk:
             diskIsFull = isChosen(40)

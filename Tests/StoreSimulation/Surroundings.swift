@@ -28,6 +28,14 @@ extension SimulatedStore {
             database.withState { state in
                 state.failures += (0..<count).map { _ in SinkError(kind, "injected") }
             }
+        case .failSecondary(let kind, let count):
+            isTroubled = true
+            secondary.withState { state in
+                state.failures += (0..<count).map { _ in SinkError(kind, "injected") }
+            }
+        case .deleteSecondary:
+            isTroubled = true
+            secondary.replace(with: nil)
         case .failRead:
             isTroubled = true
             database.withState { $0.nextReadFails = true }

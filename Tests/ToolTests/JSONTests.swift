@@ -210,6 +210,12 @@ import WriteBehind
             Thread.sleep(forTimeInterval: 2)
             try all.run("status", fixture.path)
         }
+        let closed = try await Fixture.closed()
+        try Data(
+            #"{"databases":[{"materialized":3,"name":"reports","quarantined":0}],"process":1,"time":1}"#
+                .utf8
+        ).write(to: URL(fileURLWithPath: closed.path + "/secondaries.json"))
+        try all.run("status", closed.path)
         let watch = try RunningTool(
             "status", fixture.path, "--watch", "--interval", "0.1", "--json")
         #expect(watch.prints(#""rates":{"#))

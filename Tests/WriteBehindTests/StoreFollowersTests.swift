@@ -6,6 +6,18 @@ import Testing
 import WriteBehind
 import WriteBehindSQLite
 
+/// Opens a database as soon as it can be reached.
+private struct LateOpener: SinkOpener {
+    let base: any SinkOpener
+    let opens: @Sendable () -> Bool
+
+    func name(for owner: SinkOwner) -> String { base.name(for: owner) }
+    func open(for owner: SinkOwner) throws(SinkError) -> any Sink {
+        guard opens() else { throw SinkError(.io, "unreachable") }
+        return try base.open(for: owner)
+    }
+}
+
 /// Several databases, and readers alone, follow one log.
 @Suite struct StoreFollowersTests {
     private let directory = TemporaryStore()
@@ -19,7 +31,8 @@ import WriteBehindSQLite
 
     /// Opens the store with a second SQLite database beside its own, and with as little log kept as is needed.
     private func open(
-        secondary: (@Sendable (any Sink) -> any Sink)? = { $0 }
+        secondary: (@Sendable (any Sink) -> any Sink)? = { $0 },
+        opens: @escaping @Sendable () -> Bool = { true }
     ) throws -> Store {
         var configuration = StoreConfiguration()
         configuration.stagingSlotSize = 1 << 20
@@ -35,7 +48,10 @@ import WriteBehindSQLite
             options.readerCount = 1
             environment.secondaries = [
                 SecondaryDatabase.Place(
-                    "reports", WrappingOpener(SQLiteOpener(options, path: other), secondary))
+                    "reports",
+                    LateOpener(
+                        base: WrappingOpener(SQLiteOpener(options, path: other), secondary),
+                        opens: opens))
             ]
         }
         return try Store(
@@ -102,9 +118,13 @@ import WriteBehindSQLite
         try await store.wait(for: .materialized, receipt, timeout: .hang)
         #expect(store.health.quarantined == 0)
         let isRefused = await eventually {
-            secondary.sink.quarantine.commitCount == 1 && (try? count()) == 2
+            secondary.sink?.quarantine.commitCount == 1 && (try? count()) == 2
         }
         #expect(isRefused, "\(store.health.causes)")
+        let health = store.health
+        #expect(health.secondaries.map(\.quarantined) == [1] && health.verdict == .degraded)
+        #expect(
+            health.causes.contains { $0.contains("reports refused 1 commit") }, "\(health.causes)")
         #expect(try await players.get(2)?.name == "Ada")
         try await store.close(deadline: .hang)
     }
@@ -151,11 +171,7 @@ import WriteBehindSQLite
         try await fill(store, from: 1)
         try await store.close(deadline: .hang)
         let stranger = StoreFollowersTests(other: other)
-        let error = await storeError { _ = try stranger.open() }
-        guard case .foreignDatabase = error else {
-            Issue.record("\(String(describing: error))")
-            return
-        }
+        try await stranger.isToldOfAForeignDatabase("the database of another store")
     }
 
     @Test func aSecondDatabaseOfAnotherHistoryIsRefused() async throws {
@@ -175,12 +191,62 @@ import WriteBehindSQLite
         let other = try open(secondary: nil)
         try other.table(Player.self).put(Player(id: 1, name: "with the copy"))
         try await other.close(deadline: .hang)
-        let error = await storeError { _ = try open() }
-        guard case .foreignDatabase(_, let reason) = error else {
-            Issue.record("\(String(describing: error))")
-            return
+        try await isToldOfAForeignDatabase("another history")
+    }
+
+    /// The store works without it.
+    private func isToldOfAForeignDatabase(_ reason: String) async throws {
+        let store = try open()
+        let isTold = await eventually {
+            store.health.causes.contains {
+                $0.contains("the secondary database reports") && $0.contains(reason)
+            }
         }
-        #expect(reason.contains("another history"))
+        #expect(isTold, "\(store.health.causes)")
+        #expect(store.health.secondaries.first?.materialized == nil)
+        let receipt = try store.table(Player.self).put(Player(id: 5000, name: "works"))
+        try await store.wait(for: .materialized, receipt, timeout: .hang)
+        try await store.close(deadline: .hang)
+    }
+
+    /// Nor does it lose anything: the log is kept until it is there.
+    @Test func aSecondDatabaseThatCannotBeOpenedIsTriedAgainWhileTheStoreWorks() async throws {
+        defer { cleanUp() }
+        let isUp = Locked(false)
+        let store = try open(opens: { isUp.withLock { $0 } })
+        try await fill(store, from: 1)
+        try await fill(store, from: 101)
+        let isTold = await eventually {
+            store.health.secondaries.first?.cause?.contains("unreachable") ?? false
+        }
+        #expect(isTold, "\(store.health.causes)")
+        #expect(store.health.verdict == .degraded)
+        #expect(store.health.secondaries.first?.materialized == nil)
+        #expect(store.health.secondaries.first?.records == store.health.lag.staged)
+        #expect(firstSegment == 1)
+        let layout = StoreLayout(root: directory.path)
+        let isReported = await eventually {
+            SecondariesReport.read(layout, on: PosixDisk())?.databases.first?.cause != nil
+        }
+        #expect(isReported)
+        isUp.withLock { $0 = true }
+        let hasCaughtUp = await eventually {
+            store.health.secondaries.first?.records == 0 && (try? count()) == 201
+        }
+        #expect(hasCaughtUp, "\(store.health.secondaries)")
+        let isHealthy = await eventually { store.health.verdict == .healthy }
+        #expect(isHealthy, "\(store.health.causes)")
+        let end = store.health.lag.staged
+        try await store.close(deadline: .hang)
+        let report = try #require(SecondariesReport.read(layout, on: PosixDisk()))
+        #expect(report.databases.map(\.materialized) == [end])
+        #expect(report.databases.map(\.cause) == [nil])
+        let alone = try open(secondary: nil)
+        let isGone = await eventually {
+            SecondariesReport.read(layout, on: PosixDisk()) == nil
+        }
+        #expect(isGone)
+        try await alone.close(deadline: .hang)
     }
 
     /// Reads the log and nothing else.

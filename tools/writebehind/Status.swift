@@ -107,7 +107,10 @@ struct Status: ParsableCommand {
         if look.database?.severity == .corrupt { return .corrupt }
         if look.diagnosis.isStalled { return .stalled }
         let isUnattended = look.diagnosis.causes.contains { $0.kind == .unattended }
-        let holdsRefused = store.database.contents.map { !$0.quarantined.isEmpty } ?? false
+        let secondaries = look.summary.secondaries?.databases ?? []
+        let holdsRefused =
+            store.database.contents.map { !$0.quarantined.isEmpty } ?? false
+            || secondaries.contains { $0.quarantined > 0 || $0.cause != nil }
         return look.database?.severity == nil && look.database != nil && !isUnattended
             && !holdsRefused ? .done : .warnings
     }

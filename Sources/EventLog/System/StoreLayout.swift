@@ -11,6 +11,7 @@
 ///       database.sqlite                 the materialized database
 ///       quarantine/                     what recovery cut off
 ///       health.json                     why the writer is not well, while it is not
+///       secondaries.json                how far secondary databases are, if there are any
 ///       quarantine.retry, .retried      the tool asks a running writer, which answers
 ///
 /// Sequence numbers are padded to 20 digits, so that `ls` sorts them.
@@ -31,6 +32,7 @@ package struct StoreLayout: Sendable, Equatable {
     package var database: String { root + "/database.sqlite" }
     package var quarantine: String { root + "/quarantine" }
     package var health: String { root + "/health.json" }
+    package var secondaries: String { root + "/secondaries.json" }
     package var retryRequest: String { root + "/quarantine.retry" }
     package var retried: String { root + "/quarantine.retried" }
 

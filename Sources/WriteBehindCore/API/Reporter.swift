@@ -9,6 +9,8 @@ final class Reporter: Sendable {
         var since: UInt64?
         /// Whether there may be a report of an earlier life.
         var mayBeThere = true
+        /// What was reported last of the secondary databases; nil before the first time.
+        var secondaries: [Health.Secondary]?
     }
 
     private let engine: Engine
@@ -34,6 +36,7 @@ final class Reporter: Sendable {
         // An error here (the disk is full, the directory is gone) is not reported: health and the logger say the
         // same as the report, and readers see how old it is.
         try? report()
+        try? reportSecondaries()
         try? answer()
         return .wait(nanoseconds: Self.interval)
     }
@@ -45,7 +48,7 @@ final class Reporter: Sendable {
         guard health.verdict != .healthy else {
             guard state.withLock({ $0.since != nil || $0.mayBeThere }) else { return }
             try WriterReport.remove(layout, on: disk)
-            state.withLock { $0 = State(since: nil, mayBeThere: false) }
+            state.withLock { ($0.since, $0.mayBeThere) = (nil, false) }
             return
         }
         let since = state.withLock { state in
@@ -58,10 +61,33 @@ final class Reporter: Sendable {
         ).write(layout, on: disk)
     }
 
+    /// Only what has changed: a store at rest writes nothing.
+    private func reportSecondaries() throws {
+        let health = health()
+        var seen = health.secondaries
+        // What is written says nothing of the store's own end, nor how long something lasts.
+        for index in seen.indices {
+            seen[index].staged = 0
+            seen[index].cause = seen[index].cause.map { _ in "" }
+        }
+        guard state.withLock({ $0.secondaries != seen }) else { return }
+        let disk = engine.log.environment.disk
+        if seen.isEmpty {
+            try SecondariesReport.remove(layout, on: disk)
+        } else {
+            try SecondariesReport(health, time: engine.time.wallMilliseconds())
+                .write(layout, on: disk)
+        }
+        state.withLock { $0.secondaries = seen }
+    }
+
     private func answer() throws {
         try RetryRequest.serve(layout, on: engine.log.environment.disk, retry)
     }
 
-    /// Removes the report when the store is closed.
-    func end() { try? WriterReport.remove(layout, on: engine.log.environment.disk) }
+    /// Removes the report when the store is closed. How far secondary databases came stays.
+    func end() {
+        try? reportSecondaries()
+        try? WriterReport.remove(layout, on: engine.log.environment.disk)
+    }
 }

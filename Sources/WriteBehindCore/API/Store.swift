@@ -314,9 +314,7 @@ public final class Store: Sendable {
         if isWritable { try engine.closeLog() }
         while isWritable, isBehind, engine.time.monotonicNanoseconds() < end {
             store.materializer.request(engine.log.durable)
-            for secondary in store.secondaries {
-                secondary.materializer.request(engine.log.durable)
-            }
+            for secondary in store.secondaries { secondary.request(engine.log.durable) }
             Signal().wait(after: 0, nanoseconds: 2_000_000)
         }
         if isWritable, engine.configuration.snapshotAtClose { snapshotBlocking(until: end) }
@@ -326,10 +324,10 @@ public final class Store: Sendable {
     /// Whether a database lacks something of the log. A secondary one that fails holds up nobody.
     private var isBehind: Bool {
         let durable = engine.log.durable
-        let failing = store.status.current.secondaryErrors
+        let failing = store.status.current.secondaryTroubles
         return engine.inDatabase < durable
             || store.secondaries.contains {
-                $0.materializer.watermark.sequence < durable && failing[$0.name] == nil
+                $0.reached ?? 0 < durable && failing[$0.name] == nil
             }
     }
 

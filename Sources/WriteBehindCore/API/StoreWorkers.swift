@@ -56,12 +56,11 @@ extension Store {
     private static func worker(
         for secondary: SecondaryDatabase, _ startThread: @escaping StartThread
     ) -> Worker {
-        let materializer = secondary.materializer
-        return Worker(
-            "materializer of \(secondary.name)", signal: materializer.work,
+        Worker(
+            "materializer of \(secondary.name)", signal: secondary.work,
             startThread: startThread
         ) {
-            materializer.step()
+            secondary.step()
         }
     }
 }

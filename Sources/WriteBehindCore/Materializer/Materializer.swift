@@ -81,13 +81,14 @@ package final class Materializer: Sendable {
     private let alongside: Alongside
     private let wanted = Atomic<UInt64>(0)
     /// Raised when there is something to do.
-    package let work = Signal()
+    package let work: Signal
 
     package init(
         log: any FollowedLog, sink: any Sink, watermark: Watermark, limits: Limits,
         observer: any Observer, replacement: Replacement? = nil,
-        alongside: @escaping Alongside = Worker.alongside
+        alongside: @escaping Alongside = Worker.alongside, work: Signal = Signal()
     ) {
+        self.work = work
         self.alongside = alongside
         self.log = log
         self.replacement = replacement

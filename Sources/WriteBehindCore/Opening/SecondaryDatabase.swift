@@ -1,12 +1,13 @@
-import EventLog
+package import EventLog
 import Logging
 
 /// A database beside the store's own, which is the *primary* one.
 ///
-/// It is brought up to date by a thread of its own, has its own watermark and its own quarantine, and holds up nobody.
-/// The primary alone serves reads, decides which rows are clean, and is waited for. The log is kept for both.
-package final class SecondaryDatabase: Sendable {
-    /// Where it is. The store opens it before retention begins, so that nothing it needs is deleted.
+/// It is opened and brought up to date by a thread of its own, has its own watermark and its own quarantine, and holds
+/// up nobody: one that cannot be opened is tried again and again. The primary alone serves reads, decides which rows
+/// are clean, and is waited for. The log is kept for both.
+package final class SecondaryDatabase: LogFollower {
+    /// Where it is.
     package struct Place: Sendable {
         package var name: String
         package var opener: any SinkOpener
@@ -17,65 +18,180 @@ package final class SecondaryDatabase: Sendable {
         }
     }
 
-    package let name: String
-    package let materializer: Materializer
-    let follower: any LogFollower
-    private let current: Current
+    private struct State {
+        /// nil until it is opened for the first time. Then it is the materializer that has another one put in its place.
+        var materializer: Materializer?
+        var sink: (any Sink)?
+        var backoff: Backoff
+        var retryAt: UInt64 = 0
+        /// Up to where the log was released last, so that it survives power loss.
+        var released: UInt64 = 0
+        /// The last sequence that it holds.
+        var reached: UInt64?
+    }
 
-    package var sink: any Sink { current.sink.withLock { $0 } }
+    package let name: String
+    /// Raised when there is something to do.
+    package let work = Signal()
+    let metrics: SecondaryMetrics
+    private let log: Log
+    private let opening: Opening
+    private let limits: Materializer.Limits
+    private let status: Status
+    private let logger: Logger
+    private let alongside: Alongside
+    private let state: Lock<State>
 
     init(
         _ place: Place, of log: Log, _ configuration: StoreConfiguration, _ status: Status,
         alongside: @escaping Alongside
-    ) throws(StoreError) {
-        let opening = Opening(place: place, log: log, logger: configuration.logger)
-        let (sink, watermark) = try opening.open()
+    ) {
         name = place.name
-        let current = Current(sink)
-        self.current = current
-        materializer = Materializer(
-            log: log, sink: sink, watermark: watermark,
-            limits: Materializer.Limits(configuration),
-            observer: Monitor(place.name, status, configuration.logger),
-            replacement: { _ in
-                try? current.sink.withLock { $0 }.close()
+        metrics = SecondaryMetrics(place.name)
+        self.log = log
+        self.status = status
+        self.alongside = alongside
+        logger = configuration.logger
+        limits = Materializer.Limits(configuration)
+        opening = Opening(place: place, log: log, logger: configuration.logger)
+        state = Lock(State(backoff: Backoff(limit: limits.retryLimit)))
+    }
+
+    package var sink: (any Sink)? { state.withLock { $0.sink } }
+
+    /// The last sequence that it holds or has refused; nil if it could not be opened yet.
+    package var reached: UInt64? { state.withLock { $0.reached } }
+
+    private var materializer: Materializer? { state.withLock { $0.materializer } }
+
+    /// Does one piece of work. Only one caller at a time.
+    package func step() -> Next {
+        if let materializer { return materializer.step() }
+        let now = log.environment.time.monotonicNanoseconds()
+        let retryAt = state.withLock { $0.retryAt }
+        if now < retryAt { return .wait(nanoseconds: retryAt - now) }
+        do {
+            // A name may mean another store's database by now.
+            try log.checkFence()
+        } catch {
+            return .wait(nanoseconds: nil)
+        }
+        do throws(StoreError) {
+            let (sink, watermark) = try opening.open()
+            begin(sink, watermark)
+            return .stepAgain
+        } catch {
+            return .wait(nanoseconds: didFail(error, now))
+        }
+    }
+
+    private func begin(_ sink: any Sink, _ watermark: Watermark) {
+        let materializer = Materializer(
+            log: log, sink: sink, watermark: watermark, limits: limits, observer: Monitor(self),
+            replacement: { [unowned self] _ in
+                try? self.sink?.close()
                 let (sink, watermark) = try opening.open()
-                current.sink.withLock { $0 = sink }
+                state.withLock { $0.sink = sink }
                 return (sink, watermark)
             },
-            alongside: alongside)
-        follower = Follower(SinkFollower(materializer) { current.sink.withLock { $0 } })
+            alongside: alongside, work: work)
+        state.withLock {
+            $0.sink = sink
+            $0.materializer = materializer
+        }
+        didReach(watermark)
     }
 
-    func close() {
+    private func didFail(_ error: StoreError, _ now: UInt64) -> UInt64 {
+        let random = log.environment.random
+        let (pause, attempts) = state.withLock { state in
+            let pause = state.backoff.next { random() }
+            state.retryAt = now + pause
+            return (pause, state.backoff.attempts)
+        }
+        note(
+            "\(error)", attempts, "a secondary database could not be opened and will be tried again"
+        )
+        return pause
+    }
+
+    /// Asks for `sequence` as soon as possible.
+    package func request(_ sequence: UInt64) {
+        materializer?.request(sequence)
+        work.raise()
+    }
+
+    package func close() {
         // What it lacks, it gets after the next opening.
-        try? sink.close()
+        try? sink?.close()
     }
 
-    /// The sink there is; another one may be put in its place.
-    private final class Current: Sendable {
-        let sink: Lock<any Sink>
-
-        init(_ sink: any Sink) { self.sink = Lock(sink) }
-    }
+    // MARK: the log's follower
 
     /// While the database cannot be asked, the log is kept from where it was asked last, and retention goes on.
-    private final class Follower: LogFollower {
-        private let follower: SinkFollower
-        private let last = Lock<UInt64>(0)
+    package func released(checkpoint: Bool) -> UInt64 {
+        guard
+            let (materializer, sink) = state.withLock({ state in
+                state.materializer.flatMap { materializer in state.sink.map { (materializer, $0) } }
+            })
+        else { return 0 }
+        let follower = SinkFollower(materializer) { self.sink ?? sink }
+        guard let released = try? follower.released(checkpoint: checkpoint) else {
+            return state.withLock { $0.released }
+        }
+        // Only what survives power loss may be answered later.
+        if checkpoint { state.withLock { $0.released = released } }
+        return released
+    }
 
-        init(_ follower: SinkFollower) { self.follower = follower }
+    package func logDidGrow() { work.raise() }
 
-        func released(checkpoint: Bool) -> UInt64 {
-            guard let released = try? follower.released(checkpoint: checkpoint) else {
-                return last.withLock { $0 }
+    // MARK: what becomes of it
+
+    private func didReach(_ watermark: Watermark) {
+        state.withLock { $0.reached = watermark.sequence }
+        status.update { [name] in $0.secondaryTroubles[name] = nil }
+    }
+
+    private func note(_ cause: String, _ attempts: Int, _ message: Logger.Message) {
+        let now = log.environment.time.monotonicNanoseconds()
+        status.update { [name] in
+            let since = $0.secondaryTroubles[name]?.since ?? now
+            $0.secondaryTroubles[name] = Status.Trouble(
+                cause: cause, since: since, attempts: attempts)
+        }
+        guard attempts.nonzeroBitCount == 1 else { return }
+        logger.warning(
+            message,
+            metadata: ["database": "\(name)", "cause": "\(cause)", "attempts": "\(attempts)"])
+    }
+
+    /// Hears from its materializer; nothing of the store depends on it.
+    private struct Monitor: Materializer.Observer {
+        private unowned let database: SecondaryDatabase
+
+        init(_ database: SecondaryDatabase) { self.database = database }
+
+        func didChangeQuarantine(_ changes: QuarantineIndex.Changes) {
+            for commit in changes.added {
+                database.logger.error(
+                    "a secondary database refused a commit; it is in its quarantine",
+                    metadata: [
+                        "database": "\(database.name)", "sequence": "\(commit.firstSequence)",
+                        "cause": "\(commit.error)",
+                    ])
             }
-            // Only what survives power loss may be answered later.
-            if checkpoint { last.withLock { $0 = released } }
-            return released
         }
 
-        func logDidGrow() { follower.logDidGrow() }
+        func didApply(_ applied: Materializer.Applied) { database.didReach(applied.watermark) }
+        func didReplaceSink(_ watermark: Watermark) { database.didReach(watermark) }
+        func catchUp(_ watermark: Watermark) {}
+
+        func didFail(_ error: any Error, attempts: Int) {
+            database.note(
+                "\(error)", attempts,
+                "a secondary database could not be updated and will be tried again")
+        }
     }
 
     private struct Opening: Sendable {
@@ -120,46 +236,6 @@ package final class SecondaryDatabase: Sendable {
             } catch {
                 throw SinkError(.io, "\(error)")
             }
-        }
-    }
-
-    /// Hears from its materializer; nothing of the store depends on it.
-    private final class Monitor: Materializer.Observer {
-        private let name: String
-        private let status: Status
-        private let logger: Logger
-
-        init(_ name: String, _ status: Status, _ logger: Logger) {
-            (self.name, self.status, self.logger) = (name, status, logger)
-        }
-
-        func didChangeQuarantine(_ changes: QuarantineIndex.Changes) {
-            for commit in changes.added {
-                logger.error(
-                    "a secondary database refused a commit; it is in its quarantine",
-                    metadata: [
-                        "database": "\(name)", "sequence": "\(commit.firstSequence)",
-                        "cause": "\(commit.error)",
-                    ])
-            }
-        }
-
-        func didApply(_ applied: Materializer.Applied) { isWell() }
-        func didReplaceSink(_ watermark: Watermark) { isWell() }
-        func catchUp(_ watermark: Watermark) {}
-
-        private func isWell() {
-            status.update { [name] in $0.secondaryErrors[name] = nil }
-        }
-
-        func didFail(_ error: any Error, attempts: Int) {
-            status.update { [name] in $0.secondaryErrors[name] = "\(error)" }
-            guard attempts.nonzeroBitCount == 1 else { return }
-            logger.warning(
-                "a secondary database could not be updated and will be tried again",
-                metadata: [
-                    "database": "\(name)", "cause": "\(error)", "attempts": "\(attempts)",
-                ])
         }
     }
 }

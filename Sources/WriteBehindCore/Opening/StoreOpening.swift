@@ -76,30 +76,14 @@ struct StoreOpening {
             replacement: { [replacement] in try replacement.replace(after: $0) },
             alongside: environment.alongside)
         followers.add(SinkFollower(materializer) { [engine] in engine.sink })
-        secondaries = try Self.open(
-            log.recovery.corruption == nil ? environment.secondaries : [], log, configuration,
-            status, alongside)
-        for secondary in secondaries { followers.add(secondary.follower) }
+        // Before retention begins, so that the log is kept for what is not open yet.
+        secondaries = (log.recovery.corruption == nil ? environment.secondaries : []).map {
+            [alongside] in
+            SecondaryDatabase($0, of: log, configuration, status, alongside: alongside)
+        }
+        for secondary in secondaries { followers.add(secondary) }
         snapshotter = Snapshotter(
             engine: engine, followers: followers, status: status, metrics: metrics)
-    }
-
-    private static func open(
-        _ places: [SecondaryDatabase.Place], _ log: Log, _ configuration: StoreConfiguration,
-        _ status: Status, _ alongside: @escaping Alongside
-    ) throws(StoreError) -> [SecondaryDatabase] {
-        var opened: [SecondaryDatabase] = []
-        do throws(StoreError) {
-            for place in places {
-                opened.append(
-                    try SecondaryDatabase(
-                        place, of: log, configuration, status, alongside: alongside))
-            }
-        } catch {
-            for secondary in opened { secondary.close() }
-            throw error
-        }
-        return opened
     }
 
     private static func openLog(

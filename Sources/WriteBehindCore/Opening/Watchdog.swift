@@ -17,6 +17,7 @@ package final class Watchdog: Sendable {
     private let status: Status
     private let metrics: StoreMetrics
     private let workers: [Worker]
+    private let secondaries: [SecondaryDatabase]
     private let state = Lock(State())
 
     /// How often it looks, nanoseconds.
@@ -27,6 +28,7 @@ package final class Watchdog: Sendable {
         materializer = store.materializer
         status = store.status
         metrics = store.metrics
+        secondaries = store.secondaries
         self.workers = workers
     }
 
@@ -46,6 +48,7 @@ package final class Watchdog: Sendable {
         }
         metrics.publish(lag)
         metrics.quarantined.record(engine.sink.quarantine.commitCount)
+        for secondary in secondaries { secondary.metrics.publish(health(of: secondary, nil)) }
         return .wait(nanoseconds: Self.interval)
     }
 
@@ -139,9 +142,7 @@ package final class Watchdog: Sendable {
                 .degraded,
                 "the database refuses since \(age) s (\(state.sinkAttempts) tries): \(error)")
         }
-        for (name, error) in state.secondaryErrors.sorted(by: { $0.key < $1.key }) {
-            raise(.degraded, "the secondary database \(name) does not follow: \(error)")
-        }
+        judgeSecondaries(state, &health)
         if let error = state.logError {
             raise(.degraded, "the log cannot be read (\(state.sinkAttempts) tries): \(error)")
         }
@@ -177,6 +178,38 @@ package final class Watchdog: Sendable {
         judgeProgress(state, lag, raise)
         judgeSteps(raise)
         return health
+    }
+
+    private func judgeSecondaries(_ state: Status.State, _ health: inout Health) {
+        let now = engine.time.monotonicNanoseconds()
+        health.secondaries = secondaries.map { secondary in
+            let name = secondary.name
+            let cause = state.secondaryTroubles[name].map { trouble in
+                let age = (now - min(now, trouble.since)) / 1_000_000_000
+                return "since \(age) s (\(trouble.attempts) tries): \(trouble.cause)"
+            }
+            return self.health(of: secondary, cause)
+        }
+        for secondary in health.secondaries {
+            var causes: [String] = []
+            if let cause = secondary.cause {
+                causes.append("the secondary database \(secondary.name) does not follow \(cause)")
+            }
+            if secondary.quarantined > 0 {
+                causes.append(
+                    "the secondary database \(secondary.name) refused \(secondary.quarantined) commits; "
+                        + "they are in its own quarantine")
+            }
+            health.causes += causes
+            if !causes.isEmpty { health.verdict = max(health.verdict, .degraded) }
+        }
+    }
+
+    private func health(of secondary: SecondaryDatabase, _ cause: String?) -> Health.Secondary {
+        Health.Secondary(
+            name: secondary.name, materialized: secondary.reached,
+            staged: engine.log.lastSequence,
+            quarantined: secondary.sink?.quarantine.commitCount ?? 0, cause: cause)
     }
 
     private func judgeProgress(

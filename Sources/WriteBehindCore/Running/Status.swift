@@ -20,9 +20,16 @@ final class Status: Sendable {
         /// What users had made of a database that was put aside, and could not be made again.
         var carryFailures: [CarryFailure] = []
         /// Why secondary databases do not follow, by their names.
-        var secondaryErrors: [String: String] = [:]
+        var secondaryTroubles: [String: Trouble] = [:]
         /// Why the store is read-only, if it is.
         var damage: String?
+    }
+
+    struct Trouble {
+        var cause: String
+        /// When the first of these tries was, monotonic nanoseconds.
+        var since: UInt64
+        var attempts: Int
     }
 
     private let state: Lock<State>

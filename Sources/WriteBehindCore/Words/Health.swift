@@ -4,7 +4,8 @@
 /// these properties.
 ///
 ///     {"verdict":"degraded","causes":["the database is locked …"],"survivesKill":true,"quarantined":0,
-///      "quarantinedBytes":0,"lag":{"staged":9,"durable":9,"materialized":4,"bytes":512,"seconds":12.5}}
+///      "quarantinedBytes":0,"lag":{"staged":9,"durable":9,"materialized":4,"bytes":512,"seconds":12.5},
+///      "secondaries":[]}
 ///
 /// Take a process out of service while the verdict is `failed` or `closed`. Do not restart it for any other: it works
 /// on, and its backlog comes along.
@@ -43,6 +44,26 @@ public struct Health: Sendable, Encodable {
     /// Bytes of memory that their rows take, a part of what ``StoreConfiguration/dirtyLimit`` bounds. They stay until
     /// ``Quarantine`` is resolved.
     public var quarantinedBytes: Int = 0
+
+    /// The databases beside the store's own, in the order in which they were given.
+    public var secondaries: [Secondary] = []
+
+    /// A database beside the store's own. It follows the log by itself and holds up nobody.
+    public struct Secondary: Sendable, Equatable, Encodable {
+        public var name: String
+        /// The last sequence that it holds, or has in its quarantine; nil if it could not be opened yet.
+        public var materialized: UInt64?
+        /// The last sequence that was assigned to a write.
+        public var staged: UInt64
+        /// How many commits it refused. They are in a quarantine of its own. ``Store/quarantine`` is that of the store's
+        /// own database and does not reach them. Each stays until later writes make all of its rows anew.
+        public var quarantined: Int
+        /// Why it does not follow, in words for an operator; nil if nothing is known to be wrong.
+        public var cause: String?
+
+        /// How many records it does not hold yet.
+        public var records: UInt64 { staged - min(materialized ?? 0, staged) }
+    }
 
     /// How far the database is behind the last write.
     public struct Lag: Sendable, Equatable, Encodable {

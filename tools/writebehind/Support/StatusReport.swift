@@ -25,6 +25,9 @@ enum StatusReport {
         rows.append(("durable", "#\(store.durable)" + staged(summary)))
         rows.append(("database", database(look)))
         for cause in look.diagnosis.causes { rows.append(("because", text(cause, clock))) }
+        for database in summary.secondaries?.databases ?? [] {
+            rows.append(("secondary", text(database, summary, clock)))
+        }
         if let rates = look.rates { rows.append(("rates", text(rates, summary))) }
         rows.append(("snapshots", snapshots(summary)))
         rows.append(("quarantine", quarantine(summary)))
@@ -33,7 +36,9 @@ enum StatusReport {
             rows.append(("lost", VerifyReport.stretch(loss, look.tableNames).red))
         }
         if let error = lastError(summary) {
-            rows.append(("last error", escapingControls(error).red))
+            let store = summary.store
+            let title = store.damage != nil ? "damage" : store.isTorn ? "torn end" : "last error"
+            rows.append((title, escapingControls(error).red))
         }
         rows.append(("unchecked", "checksums; `writebehind verify` checks them"))
         return rows.flatMap { laidOut($0, $1, width: width) }
@@ -42,7 +47,14 @@ enum StatusReport {
 
     /// A title and a text that is broken between words where the terminal ends.
     static func laidOut(_ title: String, _ text: String, width: Int) -> [String] {
-        let room = max(20, width - 11)
+        broken(text, room: width - 11).enumerated().map {
+            padded($0.offset == 0 ? title : "", 11).lightBlack + $0.element
+        }
+    }
+
+    /// A text in lines of so many characters at most, broken between words.
+    static func broken(_ text: String, room: Int) -> [String] {
+        let room = max(20, room)
         var (lines, length) = ([""], 0)
         for word in text.split(separator: " ", omittingEmptySubsequences: false) {
             if length > 0, length + 1 + visibleLength(word) > room {
@@ -53,9 +65,7 @@ enum StatusReport {
             lines[lines.count - 1] += word
             length += visibleLength(word) + (length > 0 ? 1 : 0)
         }
-        return lines.enumerated().map {
-            padded($0.offset == 0 ? title : "", 11).lightBlack + $0.element
-        }
+        return lines
     }
 
     /// Without the colours.
@@ -150,6 +160,7 @@ enum StatusReport {
         return "#\(summary.first) to #\(readable), \(WriteBehindText.count(count)) records in "
             + WriteBehindText.counted(files.count, "segment") + ", "
             + WriteBehindText.bytes(files.bytes)
+            + (summary.store.damage == nil ? "" : "; these are before the damage".yellow)
     }
 
     private static func staged(_ summary: StoreSummary) -> String {
@@ -185,6 +196,36 @@ enum StatusReport {
         }
     }
 
+    /// `reports: #1200, 340 records behind`. Its place may be anywhere, so the writer says it.
+    private static func text(
+        _ database: SecondariesReport.Database, _ summary: StoreSummary, _ clock: Clock
+    ) -> String {
+        let end = summary.store.end
+        var parts: [String] = []
+        if let sequence = database.materialized {
+            let behind = end - min(end, sequence)
+            parts.append(
+                "#\(sequence), "
+                    + (behind == 0
+                        ? "up to date"
+                        : (WriteBehindText.counted(Int(behind), "record") + " behind").yellow))
+        } else {
+            parts.append("not open yet".yellow)
+        }
+        if database.quarantined > 0 {
+            parts.append(
+                "\(WriteBehindText.counted(database.quarantined, "commit")) in its quarantine"
+                    .yellow)
+        }
+        if let cause = database.cause {
+            parts.append("it does not follow \(WriteBehindText.message(cause))".yellow)
+        }
+        if !summary.store.isLive, let time = summary.secondaries?.time {
+            parts.append("as its writer said at \(clock.full(time).dropLast(4))")
+        }
+        return "\(plain(database.name)): " + parts.joined(separator: "; ")
+    }
+
     private static func snapshots(_ summary: StoreSummary) -> String {
         guard let newest = summary.snapshots.last else { return "none" }
         let bytes = summary.snapshots.reduce(0) { $0 + $1.bytes }
@@ -212,7 +253,11 @@ enum StatusReport {
     /// The last that is known from outside; what a writer keeps to itself is in its health.
     private static func lastError(_ summary: StoreSummary) -> String? {
         if let damage = summary.store.damage { return "\(damage)" }
-        if summary.store.isTorn, let reason = summary.store.log?.plan.tornReason { return reason }
+        if summary.store.isTorn,
+            let torn = summary.store.log?.judgement.findings.first(where: { $0.severity == .torn })
+        {
+            return VerifyReport.text(torn, TableNames())
+        }
         guard
             let refused = summary.store.database.contents?.quarantined
                 .max(by: { $0.refusedAt < $1.refusedAt })
@@ -261,6 +306,8 @@ enum StatusReport {
             ("stalled", .bool(look.diagnosis.isStalled)),
             ("causes", .array(look.diagnosis.causes.map(cause))),
             ("recentRecords", .number(summary.recentRecords)),
+            ("secondaries", .array((summary.secondaries?.databases ?? []).map(secondary))),
+            ("secondariesSaidAt", .optional(summary.secondaries?.time) { .time($0) }),
             ("rates", .optional(look.rates, rates)),
             (
                 "room",
@@ -281,6 +328,15 @@ enum StatusReport {
             ("text", .string(WriteBehindText.message(cause.text))),
             ("since", .optional(cause.since) { .time($0) }),
             ("process", .optional(cause.process) { .number($0) }),
+        ])
+    }
+
+    private static func secondary(_ database: SecondariesReport.Database) -> JSON {
+        .object([
+            ("name", .string(database.name)),
+            ("materialized", .optional(database.materialized) { .number($0) }),
+            ("quarantined", .number(database.quarantined)),
+            ("cause", .optional(database.cause) { .string(WriteBehindText.message($0)) }),
         ])
     }
 
