@@ -39,6 +39,9 @@ package struct StoreInspection: Sendable {
         var path = path
         while path.count > 1, path.hasSuffix("/") { path.removeLast() }
         layout = StoreLayout(root: path)
+        if StoredFile.kind(of: path) == .typeRegular {
+            throw StoreError.notAStore(path: path, reason: "it is a file; a store is a directory")
+        }
         let found = try StoreIdentity.read(layout, on: disk)
         isUnmade = try found == nil && Self.isUnmade(layout, disk)
         guard let identity = found ?? (isUnmade ? StoreIdentity(random: (0, 0), created: 0) : nil)
@@ -82,8 +85,13 @@ package struct StoreInspection: Sendable {
         if try LostIdentity.holdsLog(layout, on: disk) {
             return "it holds a log, but its store.json is missing; \(StoreIdentity.wayBack)"
         }
-        return try disk.exists(layout.root)
-            ? "it holds no store.json" : "there is no such directory"
+        guard try disk.exists(layout.root) else { return "there is no such directory" }
+        if let target = StoredFile.target(ofLink: layout.root),
+            StoredFile.kind(of: layout.root) == nil
+        {
+            return "it is a symbolic link to \(target), which does not exist"
+        }
+        return "it holds no store.json; a store is a directory with one"
     }
 
     /// Whether there is nothing yet but the lock that opening takes first.
@@ -114,8 +122,15 @@ package struct StoreInspection: Sendable {
     package var durable: UInt64 {
         switch state {
         case .closed: readable
-        case .live, .ended: min(published ?? 0, max(readable, log?.plan.end ?? 0))
+        case .live: min(published ?? 0, max(readable, log?.plan.end ?? 0))
+        case .ended:
+            // Nothing reaches the database before it is durable; what the write buffer says may be lost.
+            min(max(published ?? 0, applied), max(readable, log?.plan.end ?? 0))
         }
+    }
+
+    private var applied: UInt64 {
+        trustsWitnesses ? database.contents?.watermark.sequence ?? 0 : 0
     }
 
     /// The last sequence that the next open would go on from; while live, the durable one.

@@ -40,6 +40,11 @@ package struct StoredFile: Sendable {
     ///
     /// - Throws: ``LogError`` if the header is no good; ``NoStoredFile`` for a file of another kind.
     package init?(_ path: String, on disk: any Disk = PosixDisk()) throws {
+        if let target = Self.target(ofLink: path) {
+            guard Self.kind(of: path) == .typeRegular else { return nil }
+            throw NoStoredFile(
+                path: path, reason: "it is a symbolic link; give the file itself, \(target)")
+        }
         let attributes = try? FileManager.default.attributesOfItem(atPath: path)
         guard attributes?[.type] as? FileAttributeType == .typeRegular else { return nil }
         self.path = path
@@ -68,6 +73,19 @@ package struct StoredFile: Sendable {
             if fault.isNewer { throw LogError.unsupported(path: path, fault) }
             throw NoStoredFile(path: path, reason: "\(fault)")
         }
+    }
+
+    /// What is there, links followed; nil if nothing is.
+    static func kind(of path: String) -> FileAttributeType? {
+        let target = URL(fileURLWithPath: path).resolvingSymlinksInPath().path
+        let attributes = try? FileManager.default.attributesOfItem(atPath: target)
+        let kind = attributes?[.type] as? FileAttributeType
+        return kind == .typeSymbolicLink ? nil : kind
+    }
+
+    /// Where a symbolic link leads; nil for all else.
+    static func target(ofLink path: String) -> String? {
+        try? FileManager.default.destinationOfSymbolicLink(atPath: path)
     }
 
     private static func read(

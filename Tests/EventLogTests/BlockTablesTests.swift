@@ -13,7 +13,9 @@ import Testing
     private func append(_ tables: [UInt64], to harness: LogHarness) throws {
         _ = try tables.flatMap(put).withUnsafeBytes {
             try harness.log?.append(
-                $0, count: UInt32(tables.count), flags: [], time: harness.time.wallMilliseconds())
+                $0, count: UInt32(tables.count),
+                flags: Set(tables).count > 1 ? .severalTables : [],
+                time: harness.time.wallMilliseconds())
         }
     }
 
@@ -61,7 +63,7 @@ import Testing
         let harness = LogHarness()
         try harness.open()
         try append([1], to: harness)
-        _ = try [0xFF, 0xFF].withUnsafeBytes {
+        _ = try ([0xFF, 0xFF] as [UInt8]).withUnsafeBytes {
             try harness.log?.append($0, count: 2, flags: [], time: harness.time.wallMilliseconds())
         }
         harness.makeDurable()

@@ -39,6 +39,92 @@ import WriteBehind
             "stats", fixture.path, "--html", "/nowhere/a.html")
     }
 
+    /// What, where, and what to do.
+    @Test func whatIsNoStoreIsCalledByWhatItIs() async throws {
+        let fixture = try await Fixture.closed()
+        let (link, file) = (fixture.path + "-link", fixture.path + "-file.zst")
+        defer { for path in [link, file] { try? FileManager.default.removeItem(atPath: path) } }
+        try FileManager.default.createSymbolicLink(
+            atPath: link, withDestinationPath: "/nowhere/store")
+        try expect(
+            1,
+            "error: \(link) is not a store: it is a symbolic link to /nowhere/store, which does not "
+                + "exist\n", "status", link)
+        try FileManager.default.createSymbolicLink(
+            atPath: file, withDestinationPath: fixture.segments[0])
+        for command in ["log", "inspect", "verify"] {
+            let result = try Tool.run(command, file)
+            #expect(result.status == 1)
+            #expect(
+                result.errors.contains(
+                    "is a symbolic link; give the file itself, \(fixture.segments[0])"), "\(result)"
+            )
+        }
+        try expect(
+            1,
+            "error: \(fixture.segments[0]) is not a store: it is a file; a store is a directory\n",
+            "status", fixture.segments[0])
+        try FileManager.default.moveItem(atPath: fixture.segments[0], toPath: file + ".moved")
+        defer { try? FileManager.default.removeItem(atPath: file + ".moved") }
+        try FileManager.default.createSymbolicLink(
+            atPath: fixture.path + "/log/00000000000000000001.zst",
+            withDestinationPath: file + ".moved")
+        let result = try Tool.run("status", fixture.path)
+        #expect(
+            result.status == 1
+                && result.errors.contains("not followed; put the file itself in its place"))
+    }
+
+    @Test func whatMayNotBeReadSaysWhoMay() async throws {
+        let fixture = try await Fixture.closed()
+        for path in ["", "/log"] {
+            #expect(chmod(fixture.path, 0o755) == 0 && chmod(fixture.path + path, 0o700) == 0)
+            for command in ["status", "log", "verify", "recover", "stats"] {
+                let result = try Tool.runAsNobody([command, fixture.path])
+                #expect(result.status == 1)
+                #expect(
+                    result.errors.contains(
+                        "Permission denied; run it as the user who owns the store, or as root"),
+                    "\(command): \(result.errors)")
+            }
+        }
+    }
+
+    @Test func whatDoesNotExistIsToldWithWhatDoes() async throws {
+        let fixture = try await Fixture.closed()
+        let path = fixture.path + ".csv"
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        try "number,nothing\n1,AA\n".write(toFile: path, atomically: true, encoding: .utf8)
+        try expect(
+            1,
+            "error: \"\(path)\", line 1: flight has no column "
+                + "\"nothing\"; it has number, carrier, delay, note\n",
+            "import", fixture.path, "flight", path)
+        try expect(
+            2,
+            "Error: --since: \"25:00\" is no time; give 10:15, '2026-01-31 10:15', or how long ago: "
+                + "90s, 5m, 2h, 1d.\n", "log", fixture.path, "--since", "25:00")
+        try expect(
+            6,
+            "error: the log holds no mark \"x\"; `writebehind log --operation mark` lists those it "
+                + "holds\n", "diff", fixture.path, "mark:x", "end")
+        try expect(
+            1,
+            "error: no commit 5 is in quarantine; `writebehind quarantine list` shows those that are\n",
+            "quarantine", "show", fixture.path, "5")
+    }
+
+    @Test func anErrorIsNotWrittenBehindAProgressBar() async throws {
+        let fixture = try await Fixture.closed()
+        let path = fixture.path + ".csv"
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        try "number,carrier\nx,AA\n".write(toFile: path, atomically: true, encoding: .utf8)
+        let result = try Tool.run("import", fixture.path, "flight", path, "--progress", "bar")
+        #expect(result.errors.contains("\r\u{1B}[Kerror: "), "\(result.errors)")
+        let empty = try Tool.run("quarantine", "retry", fixture.path)
+        #expect(empty.status == 0 && empty.output == "nothing is in quarantine\n")
+    }
+
     @Test func optionsThatExcludeEachOtherAreRefused() async throws {
         let fixture = try await Fixture.closed()
         for command in ["log", "stats", "inspect"] {

@@ -109,6 +109,6 @@ import WriteBehind
         let result = try Tool.run("inspect", fixture.path)
         #expect(result.status == 4)
         #expect(result.output.contains("torn: 100 B from offset"))
-        #expect(result.output.contains("durable by staging: #13"))
+        #expect(result.output.contains("durable, as the write buffer (staging) says: #13"))
     }
 }

@@ -184,7 +184,10 @@ struct QuarantineCommand: ParsableCommand {
                     ? JSON.object([
                         ("v", .number(1)), ("taken", .number(applied)),
                         ("left", .number(left)),
-                    ]).text : "\(applied) left quarantine, \(left) stay in quarantine")
+                    ]).text
+                    : applied + left == 0
+                        ? "nothing is in quarantine"
+                        : "\(applied) left quarantine, \(left) stay in quarantine")
             output.flush()
             if left > 0 { throw ExitStatus.warnings }
         }

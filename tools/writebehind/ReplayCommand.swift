@@ -102,7 +102,8 @@ struct ReplayCommand: AsyncParsableCommand {
 
     private func validateTime() throws {
         if let toTime, clock.parse(toTime) == nil {
-            throw ValidationError("--to-time: \(WriteBehindText.quoted(toTime)) is no time.")
+            throw ValidationError(
+                "--to-time: \(WriteBehindText.quoted(toTime)) is no time; \(Clock.forms).")
         }
     }
 

@@ -118,7 +118,7 @@ struct Undo: AsyncParsableCommand {
                     + WriteBehindText.counted(plan.changes.count, "record"))
         guard let later = plan.later else { return }
         note(
-            "note: #\(later.sequence) changed \(later.name) since, and maybe others did; their values "
+            "note: #\(later.sequence) changed \(later.name) since, and later commits may have, too; their values "
                 + "are overwritten where this sets the same columns")
     }
 }

@@ -35,8 +35,16 @@ func report(_ error: any Error) -> Int32 {
         target.write(Data(text.utf8))
         return parserCode.isSuccess ? ExitStatus.done.rawValue : ExitStatus.usage.rawValue
     }
-    note("error: \(FileProblem(error)?.description ?? "\(error)")")
+    let text = FileProblem(error)?.description ?? "\(error)"
+    note("error: \(text)" + remedy(text))
     return ExitStatus(error).rawValue
+}
+
+/// What to do where a right is missing, whichever layer met it.
+func remedy(_ text: String) -> String {
+    let reasons = [EACCES, EPERM].map { unsafe String(cString: strerror($0)) }
+    return reasons.contains { text.hasSuffix($0) }
+        ? "; run it as the user who owns the store, or as root" : ""
 }
 
 exit(await run())

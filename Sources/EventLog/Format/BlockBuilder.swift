@@ -39,13 +39,14 @@ struct BlockBuilder {
         count += frame.count
         lastTime = frame.time
         flags.formUnion(frame.flags.intersection([.mark, .define]))
-        unsafe append(
-            frame.records.bindMemory(to: UInt8.self).span, count: frame.count, time: frame.time)
+        let records = unsafe frame.records.bindMemory(to: UInt8.self).span
+        note(records, areSeveralTables: frame.flags.contains(.severalTables))
+        append(records, count: frame.count, time: frame.time)
     }
 
-    /// Appends a commit that was read from another block, and that the log may hold in longer blocks.
+    /// Appends a commit that was read from another block, which becomes a part of this one as a whole.
     mutating func append(
-        _ commit: Commit, _ records: Span<UInt8>, flags: LogFlags
+        _ commit: Commit, _ records: Span<UInt8>, of block: BlockHeader
     ) {
         if isEmpty {
             firstSequence = commit.firstSequence
@@ -56,13 +57,14 @@ struct BlockBuilder {
         assert(commit.time >= lastTime || count == 0)
         count += commit.count
         lastTime = commit.time
-        self.flags.formUnion(flags.intersection([.mark, .define]).union(.reblocked))
+        flags.formUnion(block.flags.intersection([.mark, .define]).union(.reblocked))
+        tables.formUnion(block.tables)
+        if block.tables.isEmpty { hasUnknownTables = true }
         append(records, count: commit.count, time: commit.time)
     }
 
     /// Room is made once for all of a commit: what is looked at for each byte counts here.
     private mutating func append(_ records: Span<UInt8>, count: UInt32, time: UInt64) {
-        note(records, count)
         raw.append(addingCapacity: Self.commitOverhead + records.count) { output in
             output.append(varint: UInt64(count))
             output.append(varint: UInt64(records.count))
@@ -72,9 +74,9 @@ struct BlockBuilder {
     }
 
     /// The log takes any bytes for records; those that are none belong to no table.
-    private mutating func note(_ records: Span<UInt8>, _ count: UInt32) {
+    private mutating func note(_ records: Span<UInt8>, areSeveralTables: Bool) {
         do throws(MalformedRecord) {
-            try tables.insert(tablesOf: records, count: count)
+            try tables.insert(tablesOf: records, areSeveral: areSeveralTables)
         } catch {
             hasUnknownTables = true
         }

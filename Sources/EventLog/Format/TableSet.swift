@@ -21,12 +21,13 @@ package struct TableSet: Equatable, Sendable {
 
     private static func bit(_ table: UInt32) -> UInt64 { 1 << UInt64(table & 63) }
 
-    /// Inserts the tables of a commit's records. Of one record, only its beginning is read.
+    /// Inserts the tables of a commit's records. If they all belong to one, only the first record's beginning is read:
+    /// walking records takes the flusher as long as packing them.
     package mutating func insert(
-        tablesOf records: Span<UInt8>, count: UInt32
+        tablesOf records: Span<UInt8>, areSeveral: Bool
     ) throws(MalformedRecord) {
         var reader = ByteReader(0..<records.count)
-        guard count > 1 else {
+        guard areSeveral else {
             _ = try reader.byte(records)
             return insert(try reader.table(records))
         }

@@ -53,7 +53,7 @@ struct Reblocking {
             var commits = try CommitCursor(found.header, payload.span)
             while let commit = try commits.next(payload.span) {
                 builder.append(
-                    commit, payload.span.extracting(commit.records), flags: found.header.flags)
+                    commit, payload.span.extracting(commit.records), of: found.header)
             }
         } catch {
             throw readsDifferently

@@ -33,7 +33,7 @@ package struct SystemError: Error, Equatable, Sendable, CustomStringConvertible 
         if let fence = Fence(rawValue: code), isFence { return fence.description(at: path) }
         let reason =
             code == ELOOP
-            ? "it is a symbolic link, which is not followed"
+            ? "it is a symbolic link, which is not followed; put the file itself in its place"
             : unsafe String(cString: strerror(code))
         return "\(call) \(path): \(reason)"
     }

@@ -111,7 +111,7 @@ extension Corruption: CustomStringConvertible {
 extension Evidence: CustomStringConvertible {
     package var description: String {
         switch self {
-        case .sealed: "it had been synced, since its segment is not the active one"
+        case .sealed: "it had been synced, since its segment was complete"
         case .laterWitness(let path, let offset, let synced):
             "\(path) at offset \(offset) shows that everything through \(synced) had been synced"
         case .appliedBy(let name, let sequence): "\(name) already holds it (through \(sequence))"

@@ -24,6 +24,8 @@ package struct CommitBuilder: Sendable {
     private(set) var bytes: [UInt8] = []
     private(set) var steps: [Step] = []
     private(set) var flags: LogFlags = []
+    /// That of the first record.
+    private var table: UInt16 = 0
 
     package init() {}
 
@@ -40,6 +42,7 @@ package struct CommitBuilder: Sendable {
         _ kind: ChangeKind, table: UInt16, key: Span<UInt8>, body: Span<UInt8>,
         deadline: UInt64? = nil
     ) {
+        note(table)
         bytes.append(kind.operation.rawValue)
         bytes.append(varint: UInt64(table))
         bytes.append(varint: UInt64(key.count))
@@ -55,6 +58,7 @@ package struct CommitBuilder: Sendable {
     }
 
     package mutating func appendClear(table: UInt16) {
+        note(table)
         bytes.append(Operation.clear.rawValue)
         bytes.append(varint: UInt64(table))
         bytes.append(0)
@@ -63,6 +67,7 @@ package struct CommitBuilder: Sendable {
 
     /// A named point in the log.
     package mutating func appendMark(_ name: String) {
+        note(0)
         bytes.append(contentsOf: [Operation.mark.rawValue, 0, 0])
         appendText(name)
         steps.append(.other)
@@ -71,12 +76,19 @@ package struct CommitBuilder: Sendable {
 
     /// Gives up the quarantined commits of a group; the changes after it say what their rows are instead.
     mutating func appendSettle(from first: UInt64, through last: UInt64, reason: String) {
+        note(0)
         bytes.append(contentsOf: [Operation.settle.rawValue, 0, 0])
         bytes.append(varint: first)
         bytes.append(varint: last)
         appendText(reason)
         steps.append(.other)
         flags.insert(.mark)
+    }
+
+    /// The flusher names the tables of a block in its header.
+    private mutating func note(_ table: UInt16) {
+        if steps.isEmpty { self.table = table }
+        if table != self.table { flags.insert(.severalTables) }
     }
 
     private mutating func appendText(_ text: String) {

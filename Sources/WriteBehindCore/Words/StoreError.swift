@@ -133,7 +133,8 @@ extension StoreError: CustomStringConvertible {
         case .notOfCommit(let sequence, let row):
             "commit \(sequence) does not change \(row); only a row of its own can be corrected"
         case .noResources(let what): what
-        case .notInQuarantine(let sequence): "no commit \(sequence) is in quarantine"
+        case .notInQuarantine(let sequence):
+            "no commit \(sequence) is in quarantine; `writebehind quarantine list` shows those that are"
         case .snapshotFailed(let why): "no snapshot could be made: \(why)"
         case .history(let why): "the past cannot be read: \(why)"
         case .timedOut(let stage): "the wait for `\(stage)` timed out; the write itself stands"

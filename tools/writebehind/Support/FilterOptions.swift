@@ -28,7 +28,8 @@ struct RangeOptions: ParsableArguments {
     private func moment(_ text: String?, _ option: String, _ clock: Clock) throws -> UInt64? {
         guard let text else { return nil }
         guard let moment = clock.parse(text) else {
-            throw ValidationError("\(option): \(WriteBehindText.quoted(text)) is no time.")
+            throw ValidationError(
+                "\(option): \(WriteBehindText.quoted(text)) is no time; \(Clock.forms).")
         }
         return moment
     }

@@ -47,6 +47,7 @@ struct Output {
 
 /// Says something on stderr, where it does not disturb what is piped on.
 func note(_ text: String) {
+    ProgressBar.clear()
     FileHandle.standardError.write(Data((escapingControls(text) + "\n").utf8))
 }
 

@@ -26,6 +26,9 @@ final class ProgressBar: Sendable {
         var shown = -1.0
     }
 
+    /// Whether a bar is on the screen.
+    private static let isShown = Lock(false)
+
     private let what: String
     private let total: Int
     private let unit: Unit
@@ -66,10 +69,19 @@ final class ProgressBar: Sendable {
     /// Takes the bar off the screen, or says that all is done.
     func finish() {
         switch form {
-        case .bar: write("\r\u{1B}[K")
+        case .bar: Self.clear()
         case .json: show(state.withLock { $0.done }, elapsed)
         case .auto, .none: break
         }
+    }
+
+    /// Takes a bar off the screen, so that something else can be written there.
+    static func clear() {
+        let wasShown = isShown.withLock { isShown in
+            defer { isShown = false }
+            return isShown
+        }
+        if wasShown { write("\r\u{1B}[K") }
     }
 
     private func show(_ done: Int, _ seconds: Double) {
@@ -77,9 +89,10 @@ final class ProgressBar: Sendable {
         switch form {
         case .bar:
             let speed = done > 0 ? "\(amount(rate))/s\(left(done, rate))" : ""
-            write("\r\u{1B}[K\(what) \(share(done))\(speed)")
+            Self.isShown.withLock { $0 = true }
+            Self.write("\r\u{1B}[K\(what) \(share(done))\(speed)")
         case .json:
-            write(
+            Self.write(
                 JSON.object([
                     ("progress", .string(what)), ("unit", .string(unit.rawValue)),
                     ("done", .number(done)), ("total", total > 0 ? .number(total) : .null),
@@ -121,5 +134,5 @@ final class ProgressBar: Sendable {
             ? WriteBehindText.bytes(Int(value)) : WriteBehindText.count(Int(value))
     }
 
-    private func write(_ text: String) { FileHandle.standardError.write(Data(text.utf8)) }
+    private static func write(_ text: String) { FileHandle.standardError.write(Data(text.utf8)) }
 }

@@ -53,6 +53,9 @@ struct RecoverReport {
             if let obstacle = plan.obstacle {
                 item("no database can be built: \(WriteBehindText.message(obstacle))")
             }
+            for path in damagedSegments(plan) {
+                item("if a backup has \(RowName.path(path)) undamaged, put it in its place")
+            }
             item("--salvage DIRECTORY writes what can be read into a new store")
         }
         fields += [
@@ -64,6 +67,12 @@ struct RecoverReport {
             ("steps", .array(plan.steps.map { .string(text($0)) })),
             ("seconds", .number(plan.seconds)),
         ]
+    }
+
+    /// A segment that is complete does not change any more, so a copy of it may be good.
+    private func damagedSegments(_ plan: RecoveryPlan) -> [String] {
+        let damaged = Set(plan.log.findings.filter { $0.severity == .corrupt }.map(\.path))
+        return plan.log.segments.filter { $0.isSealed && damaged.contains($0.path) }.map(\.path)
     }
 
     private static func size(_ log: LogVerification) -> String {
@@ -223,7 +232,9 @@ struct RecoverReport {
     }
 
     mutating func item(_ text: String) {
-        if !isJSON { output.line("  " + text) }
+        guard !isJSON else { return }
+        let lines = output.isTerminal ? StatusReport.broken(text, room: output.width - 4) : [text]
+        output.line("  " + lines.joined(separator: "\n    "))
     }
 
     mutating func finish() {

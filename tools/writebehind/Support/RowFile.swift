@@ -139,7 +139,7 @@ struct RowFile {
             where !schema.columns.contains(where: { isSameName($0.name, title) }) {
                 throw RowFault(
                     line: 1,
-                    reason: "\(plain(schema.name)) has no column \(WriteBehindText.quoted(title))")
+                    reason: noColumn(title))
             }
             return try schema.columns.map { column in
                 let found = titles.indices.filter { isSameName(titles[$0], column.name) }
@@ -153,6 +153,12 @@ struct RowFile {
                 }
                 return place
             }
+        }
+
+        private func noColumn(_ name: String) -> String {
+            let known = schema.columns.map { plain($0.name) }.joined(separator: ", ")
+            return
+                "\(plain(schema.name)) has no column \(WriteBehindText.quoted(name)); it has \(known)"
         }
 
         private mutating func nextJSON() throws -> [Value]? {
@@ -171,7 +177,7 @@ struct RowFile {
             where !schema.columns.contains(where: { isSameName($0.name, name) }) {
                 throw RowFault(
                     line: line,
-                    reason: "\(plain(schema.name)) has no column \(WriteBehindText.quoted(name))")
+                    reason: noColumn(name))
             }
             return try schema.columns.map { try value(of: $0, in: object) }
         }

@@ -129,10 +129,12 @@ struct SegmentReport {
 
     private var ending: [String] {
         var lines: [String] = []
-        if let published = store.published { lines.append("durable by staging: #\(published)") }
+        if let published = store.published {
+            lines.append("durable, as the write buffer (staging) says: #\(published)")
+        }
         if let log = store.log, let first = log.staged.first {
             lines.append(
-                "in staging only: \(WriteBehindText.count(log.staged.count)) commits, "
+                "in the write buffer (staging) only: \(WriteBehindText.count(log.staged.count)) commits, "
                     + "#\(first.firstSequence) to #\(log.plan.end)")
         }
         if store.isTorn, let tail = store.log?.tail, let plan = store.log?.plan {

@@ -62,7 +62,7 @@ extension StatsReport {
         return [
             (WriteBehindText.count(total.records), "records"),
             (WriteBehindText.count(statistics.commits), "commits"),
-            (WriteBehindText.bytes(Int(total.bytes)), "raw, \(packed) B a record"),
+            (WriteBehindText.bytes(Int(total.bytes)), "unpacked, \(packed) B per record"),
             (WriteBehindText.count(Int(rate)), "records a second"),
         ].map { "<div class=\"tile\"><b>\($0)</b><span>\($1)</span></div>" }.joined()
     }
@@ -73,7 +73,7 @@ extension StatsReport {
         let perSecond = 1000 / Double(rate.stepMilliseconds)
         let top = Self.roundedUp(Double(peak) * perSecond)
         // Of the labels, none may be wider than the room beside the plot.
-        let labels = [1.0, 0.5].map { (share: $0, text: Self.rate(top * $0)) }
+        let labels = [1.0, 0.5, 0.0].map { (share: $0, text: Self.rate(top * $0)) }
         let left = 16 + 7.5 * Double(labels.map(\.text.count).max() ?? 0)
         let (width, height, bottom) = (960.0, 240.0, 24.0)
         let plotHeight = height - bottom - 14
@@ -114,6 +114,7 @@ extension StatsReport {
 
     private static func rate(_ value: Double) -> String {
         (value >= 10
+            || value == 0
             ? WriteBehindText.count(Int(value.rounded())) : WriteBehindText.fixed(value, 1)) + "/s"
     }
 
@@ -176,7 +177,7 @@ extension StatsReport {
             statistics.windows.map { window in
                 let share = Double(window.records - window.changes) / Double(max(1, window.records))
                 return (
-                    window.name, WriteBehindText.fixed(100 * share, 1) + " % saved",
+                    window.name, WriteBehindText.fixed(100 * share, 1) + " %",
                     window.changes, share
                 )
             })

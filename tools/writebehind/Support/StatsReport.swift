@@ -56,7 +56,7 @@ struct StatsReport {
     private var tables: TextTable {
         var table = TextTable([
             .init(title: "records"), .init(title: "share"), .init(title: "bytes"),
-            .init(title: "a record"), .init(title: "operation", isNumber: false),
+            .init(title: "per record"), .init(title: "operation", isNumber: false),
             .init(title: "table", isNumber: false),
         ])
         for line in statistics.lines {

@@ -48,7 +48,7 @@ struct VerifyReport {
             line(
                 "",
                 "and " + WriteBehindText.counted(staged.count, "commit")
-                    + " in staging, which the next open takes"
+                    + " in the write buffer (staging), which the next open takes"
             )
         }
         fields.append(("staged", .number(store.log?.staged.count ?? 0)))
@@ -211,7 +211,10 @@ struct VerifyReport {
     private mutating func line(_ head: String, _ text: String, width: Int? = nil) {
         guard !isJSON else { return }
         let blanks = String(repeating: " ", count: max(1, 11 - (width ?? head.count)))
-        output.line((width == nil ? head.lightBlack : head) + blanks + text)
+        let lines = output.isTerminal ? StatusReport.broken(text, room: output.width - 11) : [text]
+        output.line(
+            (width == nil ? head.lightBlack : head) + blanks
+                + lines.joined(separator: "\n" + String(repeating: " ", count: 11)))
     }
 
     /// - Parameter isComplete: false where something could not be read, so that there is no verdict.

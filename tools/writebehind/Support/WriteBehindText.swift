@@ -67,6 +67,9 @@ enum WriteBehindText {
 struct Clock {
     let isUTC: Bool
 
+    /// What ``parse(_:)`` reads.
+    static let forms = "give 10:15, '2026-01-31 10:15', or how long ago: 90s, 5m, 2h, 1d"
+
     func offset(milliseconds: UInt64) -> Int {
         if isUTC { return 0 }
         return TimeZone.current.secondsFromGMT(
