@@ -42,8 +42,7 @@ package struct StoredFile: Sendable {
     package init?(_ path: String, on disk: any Disk = PosixDisk()) throws {
         if let target = Self.target(ofLink: path) {
             guard Self.kind(of: path) == .typeRegular else { return nil }
-            throw NoStoredFile(
-                path: path, reason: "it is a symbolic link; give the file itself, \(target)")
+            throw NoStoredFile(path: path, target: target)
         }
         let attributes = try? FileManager.default.attributesOfItem(atPath: path)
         guard attributes?[.type] as? FileAttributeType == .typeRegular else { return nil }
@@ -138,9 +137,15 @@ package struct StoredFile: Sendable {
 package struct NoStoredFile: Error, CustomStringConvertible {
     package var path: String
     package var reason: String?
+    /// Where it leads, if it is a symbolic link.
+    package var target: String?
 
     package var description: String {
-        "\(RowName.path(path)) is no segment, snapshot or staging file"
+        if let target {
+            return "\(RowName.path(path)) is a symbolic link; give the file itself, "
+                + RowName.path(target)
+        }
+        return "\(RowName.path(path)) is no segment, snapshot or staging file"
             + (reason.map { ": \($0)" } ?? "")
     }
 }
