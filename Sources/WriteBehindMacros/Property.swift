@@ -23,11 +23,10 @@
 
         var isIgnored: Bool { ignoredAttribute != nil }
 
-        /// Whether the property is declared for more than its module.
-        var isWide: Bool {
-            declaration.modifiers.contains {
-                $0.detail == nil && ["public", "package"].contains($0.name.text)
-            }
+        /// The access that is written before the property, of those wider than its module; else nothing.
+        var access: String {
+            let modifiers = declaration.modifiers.filter { $0.detail == nil }.map(\.name.text)
+            return modifiers.first { ["public", "package"].contains($0) }.map { $0 + " " } ?? ""
         }
 
         /// Whether only the struct itself, or its file, may read the property.

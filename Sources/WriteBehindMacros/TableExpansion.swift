@@ -35,7 +35,8 @@
                 // Nobody else could name its type.
                 if property.isPrivate { return nil }
                 // Not wider than the property, whose type may be known to no more than its module.
-                let access = property.isWide ? access : ""
+                let access =
+                    access == "public " ? property.access : property.access.isEmpty ? "" : access
                 let name = property.identifier.text
                 let path = "TableColumn(\(index), \\\(typeName).\(name))"
                 // A computed one folds to a number; a type that is not written down must be inferred from a value.

@@ -95,6 +95,7 @@
                     @Key public let day: String
                     @Key public var number: Int
                     public var delay: Int?
+                    package var belt: Int?
                     var gate = Gate.unknown
                     private var note = ""
                 }
@@ -104,6 +105,7 @@
                         public let day: String
                         public var number: Int
                         public var delay: Int?
+                        package var belt: Int?
                         var gate = Gate.unknown
                         private var note = ""
 
@@ -124,7 +126,10 @@
                             public var delay: TableColumn<Departure, Int?> {
                                 TableColumn(0, \\Departure.delay)
                             }
-                            let gate = TableColumn(1, \\Departure.gate)
+                            package var belt: TableColumn<Departure, Int?> {
+                                TableColumn(1, \\Departure.belt)
+                            }
+                            let gate = TableColumn(2, \\Departure.gate)
                             public init() {
                             }
                         }
@@ -135,6 +140,7 @@
                             .stored("day", \\Departure.day, isKey: true),
                             .stored("number", \\Departure.number, isKey: true),
                             .stored("delay", \\Departure.delay),
+                            .stored("belt", \\Departure.belt),
                             .stored("gate", \\Departure.gate),
                             .stored("note", \\Departure.note, default: ""),
                         ])
@@ -142,6 +148,7 @@
                             encoder.encode(self.day)
                             encoder.encode(self.number)
                             encoder.encode(self.delay)
+                            encoder.encode(self.belt)
                             encoder.encode(self.gate)
                             encoder.encode(self.note)
                         }
@@ -149,6 +156,7 @@
                             self.day = try decoder.decode()
                             self.number = try decoder.decode()
                             self.delay = try decoder.decode()
+                            self.belt = try decoder.decode()
                             self.gate = try decoder.decode()
                             self.note = try decoder.decode()
                         }

@@ -96,8 +96,10 @@ public final class Store: Sendable {
 
     /// Declares a table and returns the handle to work with it.
     ///
-    /// A table is created in the database when the log is applied to it. Declaring it again with more columns,
-    /// nullable or with a default, at the end, adds them; declaring it otherwise than it was throws.
+    /// A table is created in the database when the log is applied to it. Declaring it again with more columns, which
+    /// must be nullable or have a default, adds them. The columns of a `@Table` struct are known by their names, in any
+    /// order; a type that is coded by hand keeps the order, and new columns come last. Any other change throws:
+    /// <doc:Tables> lists what may change.
     ///
     /// - Throws: ``StoreError/schema(_:)``, naming the column and both types, and what any write throws.
     public func table<Row: TableRow>(_ type: Row.Type) throws(StoreError) -> StoredTable<Row> {

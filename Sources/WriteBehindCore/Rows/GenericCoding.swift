@@ -54,6 +54,14 @@ extension RowEncoder {
 
     /// Writes the next column: seconds since 1970, or null.
     public mutating func encodeSeconds(_ value: Int?) { encode(value) }
+
+    /// No other type says when a row expires.
+    @available(
+        *, unavailable,
+        message: "@Expires marks a Date, an Int (seconds since 1970), or an optional of these"
+    )
+    @_disfavoredOverload
+    public mutating func encodeSeconds<V>(_ value: V) {}
 }
 
 extension RowDecoder {
@@ -146,6 +154,14 @@ extension RowDecoder {
 
     /// Reads the next column: seconds since 1970, or null.
     public mutating func decodeSeconds() throws(RowError) -> Int? { try decode() }
+
+    /// No other type says when a row expires.
+    @available(
+        *, unavailable,
+        message: "@Expires marks a Date, an Int (seconds since 1970), or an optional of these"
+    )
+    @_disfavoredOverload
+    public mutating func decodeSeconds<V>() throws(RowError) -> V { fatalError() }
 }
 
 extension KeyEncoder {

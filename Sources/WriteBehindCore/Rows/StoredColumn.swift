@@ -126,18 +126,21 @@ public struct TableColumn<Row, Value>: Sendable {
     /// Its place among the columns outside the key, as the row's type lists them.
     @usableFromInline let index: Int
 
+    /// The column at a place; `@Table` writes this.
     @inlinable public init(_ index: Int) { self.index = index }
 
-    /// For a property whose type is not written down.
+    /// The column at a place, of a property whose type is not written down; `@Table` writes this.
     @inlinable public init(_ index: Int, _ property: KeyPath<Row, Value>) { self.index = index }
 }
 
 /// The columns of a table outside its key: what key paths such as `\.likes` go through.
 public protocol TableColumns: Sendable {
+    /// All columns: nothing needs to be said of them.
     init()
 }
 
-/// The columns of a row that was written by hand: they have names only.
+/// The columns of a row type that is coded by hand: they have names only.
 public struct NoStoredColumns: TableColumns {
+    /// There is nothing in it.
     public init() {}
 }
