@@ -89,7 +89,8 @@ import WriteBehind
         let reads = failing.readCount
         let rows = try await players.get(all: keys)
         #expect(rows.count == keys.count)
-        #expect(failing.readCount - reads == 3)
+        // More than three where a row changed while it was read.
+        #expect((3...6).contains(failing.readCount - reads))
         for (key, row) in zip(keys, rows) {
             switch key {
             case 7: #expect(row?.name == "seven")
