@@ -1,18 +1,18 @@
 import Synchronization
 
-/// Turns staged frames into blocks, writes them to segments and syncs.
+/// Turns staged commits into blocks, writes them to segments and syncs.
 ///
 /// Stepped, not running by itself: ``step()`` does one piece of work and says when there may be another.
 /// The order of things, by the writing rules of the format:
 ///
-/// - header and frame are written, then synced when due, then the durable sequence is published;
+/// - header and frame are written, then synced when due, then the readable sequence is published;
 /// - a new segment: the old one's blocks synced, its footer written and synced, the new one created
 ///   exclusively, its header and then its name synced, and only then its first block.
 ///
-/// Where somebody waits for a little, staging itself is synced instead: its pages stand on the disk already,
+/// If a caller waits and little is unsynced, staging itself is synced instead: its pages are on the disk already,
 /// so nothing but them has to be written. The block follows when it is due.
 ///
-/// When the disk is full, frames stay in staging and packed blocks in memory, appends are refused, and each
+/// When the disk is full, commits stay in staging and packed blocks in memory, appends are refused, and each
 /// step tries again. After a failed fsync nothing is written any more.
 package final class Flusher: Sendable {
     private struct State {
@@ -26,7 +26,7 @@ package final class Flusher: Sendable {
         /// A packed block that has not been written yet, for lack of space.
         var packed: [UInt8] = []
         var unwritten: BlockHeader?
-        /// The last sequence that stands in a segment, synced or not.
+        /// The last sequence that is in a segment, synced or not.
         var written: UInt64
         /// Up to here staging, or segments, survive power loss.
         var syncedPlace = Staging.SyncedPlace()
@@ -42,10 +42,10 @@ package final class Flusher: Sendable {
     private let environment: LogEnvironment
     private let options: LogOptions
     private let epoch: UInt64
-    /// The highest sequence that somebody wants to read from segments.
+    /// The highest sequence that a caller wants to read from segments.
     private let requested = Atomic<UInt64>(0)
-    /// The highest sequence that somebody wants to survive power loss.
-    private let requestedSynced = Atomic<UInt64>(0)
+    /// The highest sequence that a caller wants to survive power loss.
+    private let requestedDurable = Atomic<UInt64>(0)
 
     init(
         staging: Staging, environment: LogEnvironment, options: LogOptions, end: LogEnd
@@ -63,17 +63,17 @@ package final class Flusher: Sendable {
     }
 
     /// Everything through this sequence survives power loss, in segments or in staging.
-    var synced: UInt64 { staging.synced }
+    var durable: UInt64 { staging.durable }
 
-    /// Asks for a sync of segments that covers `sequence` as soon as possible; those who ask meanwhile share it.
-    package func request(durable sequence: UInt64) {
+    /// Asks for a sync of segments that covers `sequence` as soon as possible; callers that ask meanwhile share it.
+    package func request(readable sequence: UInt64) {
         requested.max(sequence, ordering: .relaxed)
         staging.work.raise()
     }
 
     /// Asks for `sequence` to survive power loss as soon as possible, wherever that costs less.
-    package func request(synced sequence: UInt64) {
-        requestedSynced.max(sequence, ordering: .relaxed)
+    package func request(durable sequence: UInt64) {
+        requestedDurable.max(sequence, ordering: .relaxed)
         staging.work.raise()
     }
 
@@ -111,8 +111,8 @@ package final class Flusher: Sendable {
         }
     }
 
-    /// While blocks cannot be written: whoever waits for surviving power loss gets it from staging, which stands on
-    /// the disk already, however much that is.
+    /// While blocks cannot be written, staging is synced for callers that wait to survive power loss, however much
+    /// that is: its pages are on the disk already.
     private func synchronizeStagingMeanwhile(_ state: inout State) {
         guard isStagingSyncWanted else { return }
         do throws(LogError) {
@@ -176,19 +176,19 @@ package final class Flusher: Sendable {
     }
 
     private func isSyncDue(_ state: State, now: UInt64) -> Bool {
-        if requested.load(ordering: .relaxed) > staging.durable,
-            staging.durable + 1 < staging.nextSequence
+        if requested.load(ordering: .relaxed) > staging.readable,
+            staging.readable + 1 < staging.nextSequence
         {
             return true
         }
-        // Slots are free again only once their frames are synced.
+        // Slots are free again only once their commits are synced.
         if state.unsyncedBytes >= staging.capacity / 2 { return true }
         guard let deadline = state.syncDeadline else { return false }
         return now >= deadline
     }
 
     private var isStagingSyncWanted: Bool {
-        requestedSynced.load(ordering: .relaxed) > synced && synced + 1 < staging.nextSequence
+        requestedDurable.load(ordering: .relaxed) > durable && durable + 1 < staging.nextSequence
     }
 
     /// Syncs staging up to its end, if that is little enough.
@@ -211,16 +211,16 @@ package final class Flusher: Sendable {
 
     private func didSync(through sequence: UInt64, isReadable: Bool, since start: UInt64) {
         if isReadable {
-            staging.publish(durable: sequence)
+            staging.publish(readable: sequence)
         } else {
-            staging.publish(synced: sequence)
+            staging.publish(durable: sequence)
         }
         let end = environment.time.monotonicNanoseconds()
         environment.observer?.didSync(
             through: sequence, isReadable: isReadable, nanoseconds: end - start)
     }
 
-    /// Writes a block if there are frames for one. Returns whether there were.
+    /// Writes a block if there are commits for one. Returns whether there were.
     private func writeBlock(_ state: inout State) throws(LogError) -> Bool {
         if state.unwritten == nil {
             guard try gather(&state) else { return false }
@@ -247,31 +247,31 @@ package final class Flusher: Sendable {
         var taken = 0
         while state.builder.rawByteCount < options.blockSize {
             let before = state.cursor
-            guard let frame = try staging.next(&state.cursor) else { break }
+            guard let commit = try staging.next(&state.cursor) else { break }
             let room =
                 options.rawBlockBound - BlockBuilder.commitOverhead - state.builder.rawByteCount
-            if !state.builder.isEmpty, unsafe frame.records.count > room {
+            if !state.builder.isEmpty, unsafe commit.records.count > room {
                 state.cursor = before
                 break
             }
             if state.builder.isEmpty, state.writer == nil {
                 state.builder.appendPreamble(state.preamble)
             }
-            note(frame, &state.preamble)
-            unsafe state.chain.append(timeAndRecords: frame.timeAndRecords)
-            state.builder.append(frame)
-            taken += frame.byteCount
+            note(commit, &state.preamble)
+            unsafe state.chain.append(timeAndRecords: commit.timeAndRecords)
+            state.builder.append(commit)
+            taken += commit.byteCount
         }
         state.unsyncedBytes += taken
         staging.didTake(taken)
         return !state.builder.isEmpty
     }
 
-    private func note(_ frame: StagedFrame, _ preamble: inout Preamble) {
+    private func note(_ commit: StagedCommit, _ preamble: inout Preamble) {
         do throws(MalformedRecord) {
-            try preamble.note(frame)
+            try preamble.note(commit)
         } catch {
-            // Only ``Log/append(_:)`` makes frames, from records that the store encoded.
+            // Only ``Log/append(_:)`` makes commits, from records that the store encoded.
             preconditionFailure("staging holds a malformed define record: \(error)")
         }
     }
@@ -281,12 +281,12 @@ package final class Flusher: Sendable {
         let writer = try openSegment(&state)
         state.compressor.level = level(state)
         state.unwritten = state.builder.pack(
-            chain: state.chain.value, synced: staging.durable, salt: writer.header.salt,
+            chain: state.chain.value, durable: staging.readable, salt: writer.header.salt,
             using: state.compressor, into: &state.packed)
     }
 
-    /// How hard to compress: less the fuller staging is, since a writer waits when there is no room. What
-    /// has been taken and is not synced takes room as well.
+    /// How hard to compress: less the fuller staging is, since a writer waits when there is no room. Commits
+    /// that were taken and are not synced take room as well.
     private func level(_ state: State) -> Int {
         let held = staging.pendingBytes + state.unsyncedBytes
         if held >= staging.capacity / 4 * 3 { return min(options.compressionLevel, -5) }
@@ -313,7 +313,7 @@ package final class Flusher: Sendable {
     }
 
     private func synchronize(_ state: inout State) throws(LogError) {
-        guard state.written > staging.durable, let writer = state.writer else {
+        guard state.written > staging.readable, let writer = state.writer else {
             state.syncDeadline = nil
             return
         }

@@ -2,22 +2,22 @@
 ///
 ///     append ──▶ Staging ──▶ Flusher ──▶ segments ──▶ LogReader
 ///
-/// What survives: a commit that ``append(_:count:flags:time:)`` returned for survives the death of the
-/// process where ``survivesProcessDeath`` says so, and power loss once ``durable`` has reached it. What is
-/// found at the next open is a prefix of what was appended, never with a hole.
+/// After ``append(_:count:flags:time:)`` returned, a commit survives the death of the process if
+/// ``survivesProcessDeath`` says so, and power loss once ``durable`` has reached it. The next open finds
+/// a prefix of the appended commits, never with a hole.
 package final class Log: Sendable {
     package let environment: LogEnvironment
     package let options: LogOptions
-    /// What was found on disk, and what was done about it.
+    /// The findings on disk, and what was done about them.
     package let judgement: Judgement
     package let recovery: RecoveryReport
     /// The schemas as of the recovered end.
     package let preamble: Preamble
-    /// Where the log ended when it was opened.
+    /// The end of the log when it was opened.
     package let recoveredEnd: LogEnd
     // Both nil where the log is damaged and only read. Apart, since an append would count references to both.
     private let staging: Staging?
-    /// What drives the log forward; nil when it is damaged and only read.
+    /// Drives the log forward; nil if the log is damaged and only read.
     package let flusher: Flusher?
     /// Whether a commit survives `kill -9` as soon as it is appended: the buffer is a mapped file.
     package let survivesProcessDeath: Bool
@@ -28,7 +28,7 @@ package final class Log: Sendable {
     /// opened for reading only, up to the damage, and nothing on disk is changed: see ``recovery``.
     ///
     /// - Parameters:
-    ///   - witnesses: who holds a state of the log, as evidence of what had been durable.
+    ///   - witnesses: databases and snapshots that hold a state of the log, as evidence of what had been durable.
     ///   - readFrom: the caller is going to read the log from here on, so damage in any segment that reaches
     ///     so far is looked for now. The last segment is always looked at.
     package init(
@@ -48,7 +48,7 @@ package final class Log: Sendable {
                 wakeThreshold: options.blockSize,
                 commitLimit: options.rawBlockBound - BlockBuilder.commitOverhead,
                 time: environment.time)
-            staging.publish(durable: end.nextSequence - 1)
+            staging.publish(readable: end.nextSequence - 1)
             self.staging = staging
             flusher = Flusher(
                 staging: staging, environment: environment, options: options, end: end)
@@ -62,21 +62,21 @@ package final class Log: Sendable {
         preamble = judge.end.preamble
     }
 
-    /// Everything through this sequence stands in segments, synced: it survives power loss, and readers find it.
-    package var durable: UInt64 { staging?.durable ?? recoveredEnd.nextSequence - 1 }
+    /// Everything through this sequence is in segments, synced: it survives power loss, and readers find it.
+    package var readable: UInt64 { staging?.readable ?? recoveredEnd.nextSequence - 1 }
 
-    /// Everything through this sequence survives power loss; what is above ``durable`` stands in staging.
-    package var synced: UInt64 { flusher?.synced ?? durable }
+    /// Everything through this sequence survives power loss. The part above ``readable`` is in staging alone.
+    package var durable: UInt64 { flusher?.durable ?? readable }
 
-    /// Brings what is ``synced`` in staging alone into segments, where readers find it. Takes a sync; when that
-    /// fails, appends are refused as always, and ``durable`` stays behind.
-    package func makeSyncedReadable() { makeReadable(through: synced) }
+    /// Brings what is ``durable`` in staging alone into segments, where readers find it. Takes a sync; when that
+    /// fails, appends are refused as always, and ``readable`` stays behind.
+    package func makeDurableReadable() { makeReadable(through: durable) }
 
     /// Brings everything through a sequence into segments, unless that fails.
     package func makeReadable(through wanted: UInt64) {
-        guard durable < wanted, let flusher else { return }
-        flusher.request(durable: wanted)
-        while durable < wanted, case .stepAgain = flusher.step() {}
+        guard readable < wanted, let flusher else { return }
+        flusher.request(readable: wanted)
+        while readable < wanted, case .stepAgain = flusher.step() {}
     }
 
     /// The last sequence that was assigned.
@@ -157,7 +157,7 @@ package final class Log: Sendable {
     /// The records of the commit that starts with `sequence`; nil if none does.
     package func commit(at sequence: UInt64) throws(LogError) -> [UInt8]? {
         let reader = try self.reader(from: sequence)
-        guard try reader.next(through: durable) else { return nil }
+        guard try reader.next(through: readable) else { return nil }
         var commits = try reader.commits()
         while let commit = try? commits.next(reader.payload.span) {
             if commit.firstSequence == sequence { return Array(reader.payload[commit.records]) }
@@ -172,7 +172,7 @@ package final class Log: Sendable {
 
     // MARK: staging
 
-    /// Makes the log whole, and staging anew.
+    /// Makes the log whole, and new staging.
     private static func begin(
         after repair: inout Repair, _ end: LogEnd, _ environment: LogEnvironment,
         _ options: LogOptions
@@ -214,7 +214,7 @@ package final class Log: Sendable {
                 }
                 try file.synchronize()
             } catch {
-                // Where there is little room, what a failed try leaves would take it from the next.
+                // If there is little room, the remains of a failed try would take it from the next.
                 try? disk.remove(temporary)
                 throw error
             }

@@ -1,8 +1,8 @@
-/// How a log stands and what recovery would make of it, found out without the lock and without
+/// The state of a log and what recovery would do, found out without the lock and without
 /// changing anything.
 ///
-/// For a log that nobody writes. Of one that is being written, ``published(_:)`` says what can be
-/// read; looking at it as if it had ended would take blocks that are half written for torn ones.
+/// For a log that no process writes. If one is being written, ``published(_:)`` says how far it can be
+/// read. Looking at it as if it had ended would take blocks that are half written for torn ones.
 package struct LogInspection: Sendable {
     /// A commit that staging holds and segments do not: the next open would take it.
     package struct StagedCommit: Sendable, Equatable {
@@ -12,7 +12,7 @@ package struct LogInspection: Sendable {
         package var time: UInt64
         package var records: [UInt8]
 
-        /// The commit, as it stands in ``records``.
+        /// The commit, as a range of ``records``.
         package var commit: Commit {
             Commit(
                 firstSequence: firstSequence, count: count, time: time,
@@ -20,10 +20,10 @@ package struct LogInspection: Sendable {
         }
     }
 
-    /// What opening goes by.
+    /// The judgement that opening follows.
     package let judgement: Judgement
     package let staged: [StagedCommit]
-    /// Segments whose records all stand in the one that they were merged into.
+    /// Segments whose records are all in the one that they were merged into.
     package let leftovers: [UInt64]
     /// The last segment, where its good blocks end, and how long it is.
     package let tail: Tail?
@@ -31,7 +31,7 @@ package struct LogInspection: Sendable {
     package struct Tail: Sendable, Equatable {
         package var path: String
         package var base: UInt64
-        /// Where its last good block ends.
+        /// The end of its last good block.
         package var blocksEnd: Int
         /// The same, or behind footer and seek table.
         package var goodEnd: Int
@@ -42,11 +42,11 @@ package struct LogInspection: Sendable {
     /// The last sequence that segments hold, before any damage.
     package var written: UInt64 { judgement.written }
 
-    /// What opening would report; ``RecoveryReport/cutOff`` is empty, since nothing was cut.
+    /// The report that opening would make; ``RecoveryReport/cutOff`` is empty, since nothing was cut.
     package var plan: RecoveryReport { RecoveryReport(judgement) }
 
     /// - Parameters:
-    ///   - witnesses: who holds a state of the log, as evidence of what had been durable.
+    ///   - witnesses: databases and snapshots that hold a state of the log, as evidence of what had been durable.
     ///   - readFrom: segments that reach so far are read wholly. The last segment always is.
     ///   - believesSegments: nothing but the segments themselves says where the log begins and ends.
     package init(
@@ -58,11 +58,11 @@ package struct LogInspection: Sendable {
             believesSegments: believesSegments)
         judgement = judge.judgement
         leftovers = judge.leftovers
-        staged = judge.frames.map { found in
-            let frame = found.frame
+        staged = judge.staged.map { found in
+            let commit = found.commit
             return StagedCommit(
-                firstSequence: frame.firstSequence, count: frame.count, time: frame.time,
-                records: unsafe Array(frame.records))
+                firstSequence: commit.firstSequence, count: commit.count, time: commit.time,
+                records: unsafe Array(commit.records))
         }
         tail = judge.last.map {
             Tail(
@@ -79,7 +79,7 @@ package struct LogInspection: Sendable {
         try judge.recordEdges()
     }
 
-    /// The sequence that a writer, living or dead, last published as durable; nil where there is no
+    /// The sequence that a writer, living or dead, last published as readable; nil where there is no
     /// staging file (the log was closed cleanly), or none that can be read.
     package static func published(_ environment: LogEnvironment) throws(LogError) -> UInt64? {
         let path = environment.layout.staging

@@ -11,14 +11,14 @@ extension LogInspection {
     }
 }
 
-/// What a staging file holds, read by itself, whichever store it is of.
+/// The content of a staging file, read by itself, whichever store it belongs to.
 package struct StagedFile: Sendable {
     package let header: StagingHeader
-    /// The last sequence that its writer published as durable; nil if that is damaged.
+    /// The last sequence that its writer published as readable; nil if that is damaged.
     package let published: UInt64?
     /// The commits that are whole, in the order of the file.
     package private(set) var commits: [(commit: LogInspection.StagedCommit, offset: Int)] = []
-    /// What is damaged in it.
+    /// The damage in it.
     package private(set) var findings: [Finding] = []
 
     /// - Throws: ``LogError/unsupported(path:_:)`` and ``LogError/corrupt(_:)`` if its header is no good;
@@ -39,18 +39,18 @@ package struct StagedFile: Sendable {
 
     init(_ image: StagingImage) {
         header = image.header
-        published = image.published?.durable
-        image.forEachFrame { found in
-            let frame = found.frame
+        published = image.published?.readable
+        image.forEachCommit { found in
+            let staged = found.commit
             let commit = LogInspection.StagedCommit(
-                firstSequence: frame.firstSequence, count: frame.count, time: frame.time,
-                records: unsafe Array(frame.records))
+                firstSequence: staged.firstSequence, count: staged.count, time: staged.time,
+                records: unsafe Array(staged.records))
             commits.append((commit, found.offset))
         }
-        findings = image.damagedFrames.map { found in
+        findings = image.damagedCommits.map { found in
             Finding(
                 severity: .corrupt, path: image.path, offset: found.offset,
-                lost: found.frame.firstSequence...found.frame.nextSequence - 1,
+                lost: found.commit.firstSequence...found.commit.nextSequence - 1,
                 reason: "the records of the commit do not match their checksum")
         }
         findings += image.damagedSlots.map { offset in

@@ -8,7 +8,7 @@ extension Store {
     /// The caller suspends while a thread of the store's own waits for the disk and the database.
     ///
     /// After an unclean end (a killed process, a power failure) the log is made whole first: everything
-    /// that was acknowledged is there again. What the database lacks of it is applied in the background.
+    /// that was acknowledged is there again. The part that the database lacks is applied in the background.
     ///
     /// - Parameters:
     ///   - path: a directory on a local disk that is a store, is empty, or does not exist yet; its parent must.

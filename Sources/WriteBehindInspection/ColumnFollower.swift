@@ -6,7 +6,7 @@ import WriteBehindSQLite
 ///
 /// It keeps one value for each row in memory, and stops with an error at the limit.
 package struct ColumnFollower {
-    /// What the column was before a record.
+    /// The column's value before a record.
     package enum Before: Sendable, Equatable {
         /// The log no longer holds it.
         case unknown
@@ -15,7 +15,7 @@ package struct ColumnFollower {
         case value(Value)
     }
 
-    /// What a record changed in the column.
+    /// The change of the column by a record.
     package struct Change: Sendable, Equatable {
         package var column: String
         package var before: Before

@@ -4,7 +4,7 @@ import GRDB
 package import WriteBehindCore
 import WriteBehindSQLite
 
-/// What a store's database says of itself, read without writing to it.
+/// A store's database as it describes itself, read without writing to it.
 package struct DatabaseInspection: Sendable {
     package enum State: Sendable, Equatable {
         case missing

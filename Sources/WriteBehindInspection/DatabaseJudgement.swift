@@ -2,8 +2,8 @@ package import EventLog
 import WriteBehindCore
 import WriteBehindSQLite
 
-/// What a store's database is worth beside its log: one judgement for `status`, `verify`, `recover` and what opening
-/// does.
+/// Whether a store's database fits its log: one judgement for `status`, `verify`, `recover` and
+/// opening.
 package enum DatabaseJudgement: Sendable {
     case missing
     /// It is another store's, or no store's.
@@ -127,7 +127,7 @@ package enum DatabaseJudgement: Sendable {
         }
     }
 
-    /// What is wrong with it as a whole; nil where its rows could be compared, or there is none.
+    /// The fault of it as a whole; nil if its rows could be compared, or there is none.
     package var fault: String? {
         switch self {
         case .missing, .uncompared, .compared: nil
@@ -152,7 +152,7 @@ package enum DatabaseJudgement: Sendable {
         }
     }
 
-    /// What it reflects; nil where that is nothing that can be gone on from.
+    /// The sequence that it reflects; nil if the log cannot go on from there.
     package var watermark: UInt64? {
         switch self {
         case .incomparable(let watermark, _), .uncompared(let watermark): watermark

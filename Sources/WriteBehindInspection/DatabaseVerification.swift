@@ -30,7 +30,7 @@ package struct DatabaseVerification: Sendable {
     package private(set) var tableCount = 0
     package private(set) var skipped: UInt64 = 0
     package private(set) var differenceCount: UInt64 = 0
-    /// What is wrong with the database as a whole.
+    /// The fault of the database as a whole.
     package private(set) var fault: String?
     /// The fault is that it reflects another history than the log.
     package private(set) var isOfOtherHistory = false

@@ -2,7 +2,7 @@ package import EventLog
 import WriteBehindCore
 import WriteBehindSQLite
 
-/// A log that another process writes, or that nobody does: followed by what its staging file
+/// A log that another process writes, or that none does. It is followed by the progress that its staging file
 /// publishes.
 package struct ForeignLog: FollowedLog {
     package let environment: LogEnvironment
@@ -11,8 +11,8 @@ package struct ForeignLog: FollowedLog {
         self.environment = environment
     }
 
-    package var durable: UInt64 {
-        // What cannot be read now is read at the next try; until then nothing more is durable.
+    package var readable: UInt64 {
+        // If it cannot be read now, the next try reads it. Until then nothing more is readable.
         let published = try? LogInspection.published(environment)
         return (published ?? nil) ?? ((try? LogSeek(environment).lastSequence()) ?? 0)
     }

@@ -6,11 +6,11 @@ import WriteBehindSQLite
 
 /// Writes rows that come from elsewhere into a table, through the log.
 package final class RowImporter: Sendable {
-    /// What became of the rows.
+    /// The fate of the rows.
     package struct Report: Sendable {
-        /// Those in the log.
+        /// The rows in the log.
         package var rows: Int
-        /// Those of them that the database refused.
+        /// The rows among them that the database refused.
         package var quarantined: Int
         package var close: CloseReport
     }
@@ -48,7 +48,7 @@ package final class RowImporter: Sendable {
         }
     }
 
-    /// Makes everything durable and brings the database up to date, then lets go of the store.
+    /// Makes everything durable and brings the database up to date, then closes the store.
     package func close() async throws -> Report {
         try await store.waitForAll(.durable)
         let report = try await store.close(deadline: .seconds(600))

@@ -2,7 +2,7 @@ import EventLog
 package import WriteBehindCore
 import WriteBehindSQLite
 
-/// What the log is made of: gathered record by record, in memory that does not grow with the log.
+/// The composition of the log: gathered record by record, in memory that does not grow with the log.
 package struct LogStatistics {
     package struct Pile: Sendable, Equatable {
         package var records: UInt64 = 0
@@ -136,8 +136,8 @@ private struct CoalescingWindow {
 }
 
 /// The most frequent keys in bounded memory: when the counters run out, the lower half goes, and
-/// what comes later may have been among it (lossy counting; Manku and Motwani, 2002). What is told
-/// is what was counted for sure.
+/// later keys may have been in it (lossy counting; Manku and Motwani, 2002). The counts shown
+/// are those that were counted for sure.
 private struct HeavyHitters {
     private struct Count {
         var seen: UInt64

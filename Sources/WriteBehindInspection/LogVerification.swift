@@ -162,7 +162,7 @@ package struct LogVerification: Sendable {
                 evidence: damage.evidence.label))
     }
 
-    /// What staging holds is not lost: salvage takes it from there.
+    /// Commits that staging holds are not lost: salvage takes them from there.
     private mutating func leaveOutStaged(_ store: StoreInspection) throws {
         let staged = try LogInspection.stagedCommits(store.environment).map(\.commit)
         for index in findings.indices {

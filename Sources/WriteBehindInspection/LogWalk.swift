@@ -27,9 +27,9 @@ package final class LogWalk {
     /// - Parameter isWanted: decides by its header whether a block is unpacked. Blocks that define tables always
     ///   are.
     package func next(
-        through durable: UInt64, where isWanted: (BlockHeader) -> Bool = { _ in true }
+        through readable: UInt64, where isWanted: (BlockHeader) -> Bool = { _ in true }
     ) throws -> Bool {
-        let found = try step(through: durable) {
+        let found = try step(through: readable) {
             isWanted($0) || !$0.flags.isDisjoint(with: [.preamble, .define])
         }
         guard found, let block = reader.block else { return false }
@@ -39,12 +39,12 @@ package final class LogWalk {
 
     /// A segment that was read while it was written may have been replaced since, by a writer that
     /// recovered it or merged it with its neighbours. So damage, or a file that is gone, is
-    /// believed only when what stands there now says the same.
+    /// believed only if the file that is there now says the same.
     private func step(
-        through durable: UInt64, where isWanted: (BlockHeader) -> Bool
+        through readable: UInt64, where isWanted: (BlockHeader) -> Bool
     ) throws(LogError) -> Bool {
         do throws(LogError) {
-            return try reader.next(through: durable, where: isWanted)
+            return try reader.next(through: readable, where: isWanted)
         } catch {
             switch error {
             case .corrupt, .deleted: break
@@ -53,7 +53,7 @@ package final class LogWalk {
             // Its block may hold more before that.
             from = max(from, reader.nextSequence)
             let again = try LogReader(environment, from: from)
-            let found = try again.next(through: durable, where: isWanted)
+            let found = try again.next(through: readable, where: isWanted)
             reader = again
             return found
         }

@@ -71,7 +71,7 @@ package struct LostIdentity: Sendable {
         return headers
     }
 
-    /// Writes store.json again. A damaged one is kept in `quarantine/`.
+    /// Writes store.json again. A damaged one is kept in `aside/`.
     ///
     /// - Returns: where it is kept.
     /// - Throws: ``StoreError/locked(path:)`` if a process has the store open.
@@ -80,10 +80,10 @@ package struct LostIdentity: Sendable {
         defer { held.release() }
         var kept: String?
         if isDamaged {
-            try held.createDirectory(layout.quarantine)
+            try held.createDirectory(layout.aside)
             let path = try layout.cutOff("store.json", at: 0, on: held)
             try held.rename(layout.identity, to: path)
-            try held.synchronizeDirectory(layout.quarantine)
+            try held.synchronizeDirectory(layout.aside)
             kept = path
         }
         try identity.write(layout, on: held)

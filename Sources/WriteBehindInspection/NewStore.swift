@@ -92,7 +92,7 @@ package final class NewStore: Sendable {
         }
     }
 
-    /// Makes everything durable and materialized, and lets go.
+    /// Makes everything durable and materialized, and closes the store.
     package func close() async throws {
         try await store.waitForAll(.materialized)
         try await store.close(deadline: .seconds(3600))
@@ -106,7 +106,7 @@ extension StoreConfiguration {
         configuration.snapshotAfter = nil
         configuration.logKept = .seconds(100 * 365 * 24 * 3600)
         configuration.logBytesKept = .max
-        // What goes wrong is thrown or stands in a report; log lines would cross a progress bar.
+        // Errors are thrown or are in a report; log lines would cross a progress bar.
         configuration.logger = Logger(label: "writebehind") { _ in SwiftLogNoOpLogHandler() }
         return configuration
     }

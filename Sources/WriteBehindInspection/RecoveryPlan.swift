@@ -2,19 +2,19 @@ package import EventLog
 package import WriteBehindCore
 import WriteBehindSQLite
 
-/// What is wrong with a store that nobody writes, what is lost, and what would make it good again.
+/// The faults of a store that no process writes, the losses, and the steps that would make it good again.
 package struct RecoveryPlan: Sendable {
     package enum Step: Sendable, Equatable {
-        /// What opening does to the log.
+        /// The steps of opening the log.
         case log(Judgement.Step)
         /// The database is kept under another name.
         case setDatabaseAside(reason: String)
         case rebuildDatabase(snapshot: UInt64, records: UInt64)
         /// The database takes what the log has and it has not.
         case rollForward(records: UInt64)
-        /// Damaged snapshots move to `quarantine/`, and a new one is made.
+        /// Damaged snapshots move to `aside/`, and a new one is made.
         case remakeSnapshots([UInt64])
-        /// Snapshots that are ahead of the log move to `quarantine/`.
+        /// Snapshots that are ahead of the log move to `aside/`.
         case setSnapshotsAside([UInt64])
     }
 
@@ -137,7 +137,7 @@ extension RecoveryPlan {
         try LogInspection.believeSegments(environment)
     }
 
-    /// Moves what cannot serve out of the way; nobody may open the store in between.
+    /// Moves files that cannot serve out of the way. The store stays locked meanwhile.
     private func putAside() throws -> String? {
         guard steps.contains(where: \.isMovingFiles) else { return nil }
         let layout = store.layout
@@ -150,7 +150,7 @@ extension RecoveryPlan {
             switch step {
             case .setDatabaseAside:
                 aside = try SQLiteSink.putAside(
-                    path: layout.database, reason: "recover",
+                    path: layout.database, reason: "recover", into: layout.aside,
                     isOurs: store.database.state != .foreign, disk: held
                 ).path
             case .remakeSnapshots(let sequences), .setSnapshotsAside(let sequences):

@@ -46,7 +46,7 @@ package struct Replay {
     /// When the store was made, milliseconds since 1970: before all of its rows.
     package var storeCreated: UInt64 { store.identity.createdMilliseconds }
 
-    /// What is run to make the database, one statement a line.
+    /// The statements that make the database, one a line.
     package var statements: [String] {
         tables.flatMap { definition in
             let sql = TableSQL(definition: definition)
@@ -119,7 +119,7 @@ package struct Replay {
         return count
     }
 
-    /// The next row, for those who write it elsewhere.
+    /// The next row, for callers that write it elsewhere.
     package func next() throws -> HistoryRow? { try rows.next() }
 }
 

@@ -2,7 +2,7 @@ import EventLog
 package import WriteBehindCore
 import WriteBehindSQLite
 
-/// What a replay would do, from headers alone.
+/// The extent of a replay, from headers alone.
 package struct ReplayPlan: Sendable {
     /// The snapshot it would start from; 0 for none.
     package private(set) var snapshot: UInt64 = 0
@@ -17,7 +17,7 @@ package struct ReplayPlan: Sendable {
     private static let snapshotSpeed = 600_000.0
     private var snapshotRows: UInt64 = 0
 
-    /// What it may take; measured speeds, so an order of magnitude.
+    /// The time that it may take, from measured speeds: an order of magnitude.
     package var seconds: Double {
         Double(records) / Self.speed + Double(snapshotRows) / Self.snapshotSpeed
     }

@@ -13,7 +13,7 @@ package enum RowName {
         return "\(name)[\(values.map(\.description).joined(separator: ", "))]"
     }
 
-    /// A name as it may stand in a line: as it is where it is an ordinary one, quoted and escaped
+    /// A name in a form that is safe in a line: as it is if it is an ordinary one, quoted and escaped
     /// otherwise.
     package static func plain(_ name: String) -> String {
         let isOrdinary =
@@ -33,18 +33,18 @@ extension StoreInspection {
     package func history(
         memoryLimit: Int = 256 << 20, verified: Set<UInt64> = []
     ) -> StoreHistory {
-        .spilling(environment, durable: readable, memoryLimit: memoryLimit, verified: verified)
+        .spilling(environment, readable: readable, memoryLimit: memoryLimit, verified: verified)
     }
 }
 
 extension StoreHistory {
     /// One whose folding spills into the system's directory for temporary files.
     static func spilling(
-        _ environment: LogEnvironment, durable: UInt64, memoryLimit: Int = 256 << 20,
+        _ environment: LogEnvironment, readable: UInt64, memoryLimit: Int = 256 << 20,
         verified: Set<UInt64> = []
     ) -> StoreHistory {
         StoreHistory(
-            environment, durable: durable,
+            environment, readable: readable,
             spilling: LogFold.Spilling(
                 directory: FileManager.default.temporaryDirectory.path, memoryLimit: memoryLimit,
                 environment: environment),
@@ -53,7 +53,7 @@ extension StoreHistory {
 }
 
 extension RowName {
-    /// A path as it may stand in a line.
+    /// A path in a form that is safe in a line.
     package static func path(_ path: String) -> String {
         Value.text(path).description == "\"\(path)\"" ? path : Value.text(path).description
     }

@@ -15,7 +15,7 @@ package final class Salvage {
         /// Rows of that snapshot.
         package var rows: UInt64 = 0
         package var records: UInt64 = 0
-        /// The records that nothing holds any more and no snapshot stands for.
+        /// The records that nothing holds any more and no snapshot covers.
         package var lost: [Loss] = []
         package var tableNames = TableNames()
         /// Changes that could not be kept.
@@ -24,7 +24,7 @@ package final class Salvage {
         package var unreadable: [String] = []
         /// Snapshots that are damaged and were passed over, and what is wrong with them.
         package var badSnapshots: [String] = []
-        /// What the database did for the rows.
+        /// The rows that the database supplied.
         package var database = DatabaseUse.none
 
         package var losesAnything: Bool {
@@ -258,7 +258,7 @@ package final class Salvage {
     private func putRight() throws {
         database = nil
         try putRightByDatabase()
-        // What was missing of rows before, the database had.
+        // The database had the rows that were missing before.
         if case .used = result.database { giveUpOrphans(rowsAreKnown: true) }
     }
 }

@@ -5,7 +5,7 @@ import WriteBehindSQLite
 
 // The database of a store whose log is damaged often holds what the log has lost: at its watermark, it says what
 // every row is. So when salvage comes past the watermark, the rows that it has put together from the log are made
-// equal to the database's, by puts and deletes of those that differ. Rows in quarantine stay as the log has them.
+// equal to the database's, by puts and deletes of the rows that differ. Rows in quarantine stay as the log has them.
 
 extension Salvage {
     /// Makes the rows those of the database, if it is whole and of the log's history.

@@ -2,7 +2,7 @@ package import EventLog
 package import WriteBehindCore
 import WriteBehindSQLite
 
-/// What can be read of a damaged log: each commit once, in the order of sequences, whichever file holds it.
+/// The readable commits of a damaged log: each once, in the order of sequences, whichever file holds it.
 package struct SalvagedLog {
     private struct Piece {
         var segment: Int
@@ -122,7 +122,7 @@ package struct SalvagedLog {
         return catalog
     }
 
-    /// What is wrong where these sequences are lost: in their order, each finding with those that it explains.
+    /// The faults at the places where these sequences are lost: in their order, each finding with its sequences.
     package func findings(of lost: ClosedRange<UInt64>) -> [Finding] {
         var found: [Finding] = []
         var next = lost.lowerBound

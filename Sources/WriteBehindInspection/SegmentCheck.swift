@@ -20,7 +20,7 @@ package struct SegmentCheck: Sendable {
     private let end: Int
     /// The tables that the segment's preamble names; nil where it cannot be read.
     private(set) var tablesBefore: Catalog?
-    /// What its records are checked by; nil where damage leaves unknown which tables there are.
+    /// The tables for checking its records; nil if damage leaves unknown which there are.
     private var records: RecordCheck?
     /// The tables known at its end; nil where damage leaves that unknown.
     var tablesAfter: Catalog? { records?.catalog }
@@ -139,7 +139,7 @@ package struct SegmentCheck: Sendable {
         chain = block.chain
     }
 
-    /// What is wrong with the block's records; nil if nothing is.
+    /// The fault of the block's records; nil if there is none.
     private mutating func malformed(
         _ block: BlockHeader, _ payload: Span<UInt8>, isFirst: Bool
     ) -> String? {
@@ -168,7 +168,7 @@ package struct SegmentCheck: Sendable {
         }
     }
 
-    /// What can be told of records whose tables are unknown.
+    /// The facts about records whose tables are unknown.
     private mutating func parse(
         _ commit: Commit, _ payload: Span<UInt8>
     ) throws(MalformedRecord) {
@@ -186,7 +186,7 @@ package struct SegmentCheck: Sendable {
         }
     }
 
-    /// What is wrong with commits that staging holds behind this segment; nil if nothing is, or damage leaves that
+    /// The fault of commits that staging holds behind this segment; nil if there is none, or damage leaves that
     /// unknown.
     func fault(ofStaged commits: [LogInspection.StagedCommit]) -> String? {
         do throws(MalformedRecord) {
@@ -210,8 +210,8 @@ package struct SegmentCheck: Sendable {
         }
         chain = footer.chain
         if let table = try segment.seekTable(footer, at: offset) {
-            // Readers go by a whole one, so a wrong one keeps them from finding what is there.
-            // What was cut off has other offsets than its segment.
+            // Readers trust a whole one, so a wrong one keeps them from finding what is there.
+            // A cut-off end has other offsets than its segment.
             if findings.isEmpty, header?.kind == .segment,
                 table.blockOffsets != good.map(\.offset)
             {

@@ -10,7 +10,7 @@ package struct SnapshotVerification: Sendable {
         package var rowCount: UInt64 = 0
         package var byteCount = 0
         var error: SnapshotError?
-        /// What is wrong with it.
+        /// Its fault.
         package var fault: String? { error.map { "\($0)" } }
         /// Whether its bytes are bad; a file that cannot be read now, or by this version, may be good.
         package var isDamaged: Bool {
@@ -35,10 +35,10 @@ package struct SnapshotVerification: Sendable {
         snapshots.lazy.filter { !$0.isDamaged }.compactMap(\.error).first
     }
 
-    /// The sequences of those that are damaged.
+    /// The sequences of damaged snapshots.
     package var damaged: [UInt64] { snapshots.filter(\.isDamaged).map(\.sequence) }
 
-    /// Moves damaged snapshots into `quarantine/`. The caller has the store's lock, and knows that log and other
+    /// Moves damaged snapshots into `aside/`. The caller has the store's lock, and knows that log and other
     /// snapshots do without them.
     /// - Returns: where they are now.
     package static func putAside(
@@ -51,12 +51,12 @@ package struct SnapshotVerification: Sendable {
             try disk.rename(layout.snapshot(sequence), to: path)
             paths.append(path)
         }
-        try disk.synchronizeDirectory(layout.quarantine)
+        try disk.synchronizeDirectory(layout.aside)
         try disk.synchronizeDirectory(layout.snapshots)
         return paths
     }
 
-    /// The sequences of those that were read and are good.
+    /// The sequences of snapshots that were read and are good.
     package var good: Set<UInt64> { Set(snapshots.filter { $0.fault == nil }.map(\.sequence)) }
 
     private static func check(
@@ -77,7 +77,7 @@ package struct SnapshotVerification: Sendable {
 }
 
 extension StoreInspection {
-    /// Moves damaged snapshots into `quarantine/`, unless the store needs them: where the log's beginning is
+    /// Moves damaged snapshots into `aside/`, unless the store needs them: where the log's beginning is
     /// deleted and no other snapshot is good.
     /// - Returns: where they are now.
     package func setDamagedSnapshotsAside() throws -> [String] {

@@ -16,7 +16,7 @@ package struct StoreDiagnosis: Sendable, Equatable {
             case process
             /// No process has the store open.
             case unattended
-            /// What the writer itself reports.
+            /// The writer's own report.
             case reported
         }
 

@@ -3,7 +3,7 @@ import Foundation
 package import WriteBehindCore
 import WriteBehindSQLite
 
-/// A store as somebody else sees it: read without the lock, whether it is being written, was
+/// A store seen from outside: read without the lock, whether it is being written, was
 /// closed, or ended badly. Nothing is changed.
 package struct StoreInspection: Sendable {
     package enum State: Equatable, Sendable {
@@ -25,9 +25,9 @@ package struct StoreInspection: Sendable {
     package let state: State
     /// How the log ended; nil while it is being written.
     package let log: LogInspection?
-    /// What the database says of itself.
+    /// The database as it describes itself.
     package let database: DatabaseInspection
-    /// The sequence that the last writer had published as durable, if its staging file is there.
+    /// The sequence that the last writer had published as readable, if its staging file is there.
     package let published: UInt64?
 
     /// - Throws: ``StoreError/notAStore(path:reason:)``; ``LogError`` where files cannot be read.

@@ -42,7 +42,7 @@ package struct StoreSummary: Sendable {
     /// Records that were written in the last ``recently``.
     package private(set) var recentRecords: UInt64 = 0
     package let room: DiskRoom?
-    /// What the writer says of itself, if it is not well; of one that died, what it said last.
+    /// The writer's report about itself, if it is not well; the last one of a writer that died.
     package let report: WriterReport?
     /// What the writer says of its secondary databases, or said last.
     package let secondaries: SecondariesReport?
@@ -64,7 +64,7 @@ package struct StoreSummary: Sendable {
                 Snapshot(sequence: $0, bytes: byteCount(layout.snapshots + "/" + name))
             }
         }.sorted { $0.sequence < $1.sequence }
-        keptFiles = pile(layout.quarantine, where: { _ in true })
+        keptFiles = pile(layout.aside, where: { _ in true })
         walBytes = byteCount(layout.database + "-wal")
         databaseBytes = byteCount(layout.database) + walBytes
         stagingBytes = byteCount(layout.staging)
@@ -81,7 +81,7 @@ package struct StoreSummary: Sendable {
     private mutating func measure(behind watermark: UInt64?, _ lag: inout Lag) throws {
         let environment = store.environment
         let bases = try LogReader.segmentBases(environment)
-        // What was written lately may have begun a segment.
+        // Recent writes may have begun a segment.
         let last = bases.dropLast().last ?? 0
         let start = min(last, bases.last { $0 <= (watermark ?? .max) } ?? 0)
         for base in bases where base >= start {

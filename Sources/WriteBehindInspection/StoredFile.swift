@@ -8,7 +8,7 @@ package struct StoredFile: Sendable {
         case segment
         case snapshot
         case staging
-        /// What recovery cut off a segment.
+        /// The end of a segment that recovery cut off.
         case cutOff = "cut-off end of a segment"
     }
 
@@ -31,8 +31,8 @@ package struct StoredFile: Sendable {
     /// In the order of the file.
     package let parts: [Part]
     /// The last sequence that survives power loss; what follows may not. All that a segment holds does.
-    package let durable: UInt64
-    /// Of a snapshot: the sequence that it stands for.
+    package let readable: UInt64
+    /// Of a snapshot: the sequence that it reflects.
     private let snapshotSequence: UInt64
     let disk: any Disk
 
@@ -54,9 +54,9 @@ package struct StoredFile: Sendable {
             (storeID, snapshotSequence) = (file.header.storeID, file.header.base)
             let (blocks, findings) = try Self.read(file)
             switch file.header.kind {
-            case .segment: (kind, durable) = (.segment, .max)
-            case .snapshot: (kind, durable) = (.snapshot, .max)
-            case .cutOff: (kind, durable) = (.cutOff, 0)
+            case .segment: (kind, readable) = (.segment, .max)
+            case .snapshot: (kind, readable) = (.snapshot, .max)
+            case .cutOff: (kind, readable) = (.cutOff, 0)
             }
             parts = Self.inOrder(
                 blocks.map { Part(offset: $0.offset, content: .block($0.header)) }, findings)
@@ -64,7 +64,7 @@ package struct StoredFile: Sendable {
             guard try StagingHeader.isOne(path, on: disk) else { throw NoStoredFile(path: path) }
             let staging = try StagedFile(path, on: disk)
             snapshotSequence = 0
-            (kind, storeID, durable) = (.staging, staging.header.storeID, staging.published ?? 0)
+            (kind, storeID, readable) = (.staging, staging.header.storeID, staging.published ?? 0)
             parts = Self.inOrder(
                 staging.commits.map { Part(offset: $0.offset, content: .commit($0.commit)) },
                 staging.findings)
@@ -210,7 +210,7 @@ extension StoredFile {
             _ body: (LoggedRecord, Catalog) throws -> Bool
         ) throws -> Bool {
             try forEachRecord(of: commit, in: payload) { record in
-                // A table that does not follow on those that are known stays unknown.
+                // A table that does not follow on the known ones stays unknown.
                 if record.operation == .define {
                     try? catalog.apply(define: record.table, body: record.body.span)
                 }

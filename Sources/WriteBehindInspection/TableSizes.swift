@@ -3,7 +3,7 @@ import GRDB
 package import WriteBehindCore
 import WriteBehindSQLite
 
-/// What a store's tables take in its database, with their indices, in bytes of whole pages.
+/// The room of a store's tables in its database, with their indices, in bytes of whole pages.
 package struct TableSizes: Sendable, Equatable {
     package struct Size: Sendable, Equatable {
         package var table: String

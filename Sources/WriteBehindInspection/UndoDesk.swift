@@ -14,11 +14,11 @@ package final class UndoDesk: Sendable {
         store = try await Store(at: path, configuration: configuration)
     }
 
-    /// What takes back the commit that holds this sequence.
+    /// The plan that takes back the commit that holds this sequence.
     package func plan(_ sequence: UInt64) async throws -> UndoPlan {
         try await store.waitForAll(.durable)
         let log = store.engine.log
-        let history = StoreHistory.spilling(log.environment, durable: log.durable)
+        let history = StoreHistory.spilling(log.environment, readable: log.readable)
         return try UndoPlan(sequence, history, limit: log.commitLimit)
     }
 

@@ -2,7 +2,7 @@ import EventLog
 package import WriteBehindCore
 import WriteBehindSQLite
 
-/// What takes one commit back: the records that give its rows the values that they had before it.
+/// Takes one commit back: the records that give its rows the values that they had before it.
 ///
 /// | the row before | after the commit | what takes it back |
 /// |---|---|---|
@@ -21,7 +21,7 @@ package struct UndoPlan {
     package let last: UInt64
     /// Milliseconds since 1970.
     package let time: UInt64
-    /// What takes it back. Deletes come first, because others may need what they free (a unique value). Their
+    /// The records that take it back. Deletes come first, because others may need what they free (a unique value). Their
     /// sequences mean nothing.
     package private(set) var changes: [LoggedRecord] = []
     /// The first change of its rows since; of tables that it cleared, any change.
@@ -36,8 +36,8 @@ package struct UndoPlan {
     ///   - sequence: one of the commit's.
     ///   - limit: the most bytes that a commit may hold.
     package init(_ sequence: UInt64, _ history: StoreHistory, limit: Int) throws {
-        guard sequence > 0, sequence <= history.durable else {
-            throw HistoryError.notReached(wanted: "sequence \(sequence)", end: history.durable)
+        guard sequence > 0, sequence <= history.readable else {
+            throw HistoryError.notReached(wanted: "sequence \(sequence)", end: history.readable)
         }
         self.limit = limit
         let (commit, records) = try Self.commit(holding: sequence, history)
@@ -46,7 +46,7 @@ package struct UndoPlan {
         rows = TouchedRows(records)
         guard !rows.isEmpty else { throw UndoError.noRows(first) }
         let lookup = CatalogLookup(history.environment)
-        catalog = try lookup.catalog(through: history.durable)
+        catalog = try lookup.catalog(through: history.readable)
         try findLater(history)
         try takeBack(history)
         let deletes = changes.filter { $0.operation == .delete }
@@ -57,8 +57,8 @@ package struct UndoPlan {
         holding sequence: UInt64, _ history: StoreHistory
     ) throws -> (Commit, [LoggedRecord]) {
         let reader = try LogReader(history.environment, from: sequence)
-        guard try reader.next(through: history.durable) else {
-            throw HistoryError.notReached(wanted: "sequence \(sequence)", end: history.durable)
+        guard try reader.next(through: history.readable) else {
+            throw HistoryError.notReached(wanted: "sequence \(sequence)", end: history.readable)
         }
         let payload = reader.payload
         var commits = try reader.commits()
@@ -77,10 +77,10 @@ package struct UndoPlan {
     // MARK: since then
 
     private mutating func findLater(_ history: StoreHistory) throws {
-        guard last < history.durable else { return }
+        guard last < history.readable else { return }
         let needles = rows.needles
         let reader = try LogReader(history.environment, from: last + 1)
-        while try reader.next(through: history.durable) {
+        while try reader.next(through: history.readable) {
             let payload = reader.payload
             guard needles.mayOccur(in: payload.span) else { continue }
             var commits = try reader.commits()

@@ -11,12 +11,12 @@ import WriteBehindSQLite
 ///     1: FLOCK  ADVISORY  WRITE 4711 fe:01:1837465 0 EOF
 ///
 /// In a namespace of processes, a container for instance, the list leaves out the locks of processes outside it.
-/// There, the lock is asked where the list names nobody.
+/// There, the lock is asked if the list names no process.
 package struct WriterProbe {
     package enum Finding: Equatable, Sendable {
         case nobody
         case process(Int)
-        /// The list cannot be read: somebody may be writing.
+        /// The list cannot be read: a process may be writing.
         case unknown
     }
 
@@ -26,7 +26,7 @@ package struct WriterProbe {
     ) -> Finding {
         let attributes = try? FileManager.default.attributesOfItem(atPath: path)
         guard let inode = attributes?[.systemFileNumber] as? NSNumber else { return .nobody }
-        // An empty list, where nobody on the machine holds a lock, is read as nil.
+        // An empty list, if no process on the machine holds a lock, is read as nil.
         guard let file = FileHandle(forReadingAtPath: list),
             let data = try? file.readToEnd() ?? Data()
         else { return .unknown }

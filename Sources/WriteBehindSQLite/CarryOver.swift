@@ -2,8 +2,8 @@ import EventLog
 import GRDB
 package import WriteBehindCore
 
-// What users made of a database that was put aside is made again in the one in its place. Tables, indices, views and
-// triggers come before the rows: what a unique index or a trigger refuses goes to quarantine as it did at first.
+// The users' objects of a database that was put aside are made again in the one in its place. Tables, indices, views
+// and triggers come before the rows: a unique index or a trigger sends the same commits to quarantine as before.
 
 extension SQLiteSink {
     package func aside() throws(SinkError) -> AsideDatabase? {
@@ -23,7 +23,7 @@ extension SQLiteSink {
     }
 
     /// Ends carrying over: makes what still waits, copies the rows of users' tables that no trigger fills, and
-    /// forgets the database that was put aside. What failed stays in its file, and is tried again at the next
+    /// forgets the database that was put aside. Failed statements stay in its file, and are tried again at the next
     /// opening.
     package func carryOver() throws(SinkError) -> [CarryFailure] {
         guard var aside = try aside() else { return [] }
@@ -64,7 +64,7 @@ extension SQLiteSink {
     }
 
     /// Makes each on its own.
-    /// - Returns: those that this database does not take, or that would get in the way of the
+    /// - Returns: statements that this database does not take, or that would get in the way of the
     ///   store's own statements (a trigger whose table is not there). They are left out.
     private func make(_ statements: [String]) throws(SinkError) -> [CarryFailure] {
         try withWriter { db, writer in
@@ -95,7 +95,7 @@ extension SQLiteSink {
             arguments: [statement]) ?? false
     }
 
-    /// What writes the store's tables shows only once it is committed.
+    /// A trigger that writes the store's tables is seen only once it is committed.
     private func dropNewestUnlessSafe(_ db: Database, _ writer: SQLiteWriter) throws {
         do {
             try writer.check(db)

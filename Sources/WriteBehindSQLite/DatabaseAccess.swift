@@ -4,7 +4,7 @@ package import GRDB
 import Glibc
 package import WriteBehindCore
 
-/// A store's database as somebody else reads it: no file beside it is made or changed, and no right to write is
+/// A store's database, read from outside: no file beside it is made or changed, and no right to write is
 /// needed.
 ///
 /// | what is there | how it is read |

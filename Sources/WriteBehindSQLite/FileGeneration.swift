@@ -6,7 +6,7 @@ import WriteBehindCore
 /// Ties the database's file to the WAL beside it, which SQLite does not: an older file with a newer WAL, or the
 /// other way round, would be read as one database whose rows are mixed.
 ///
-/// What a complete checkpoint leaves in the file has a number, which stands in the header of the file (as
+/// The state that a complete checkpoint leaves in the file has a number, which is in the header of the file (as
 /// `application_id`) and in the watermark row. Each transaction writes the watermark row, so a WAL that is not empty
 /// says which file it is for:
 ///
@@ -18,9 +18,9 @@ import WriteBehindCore
 /// the header gets it only when all other pages are in the file, so that a file that lacks some does not go with a
 /// later WAL. Numbers are random: two copies of a store that went on by themselves do not count alike.
 struct FileGeneration: Equatable {
-    /// What the file will be after the next checkpoint, an even number.
+    /// The file's number after the next checkpoint, an even one.
     var number: Int64
-    /// What the header of the file said when the WAL was empty.
+    /// The number in the header of the file when the WAL was empty.
     var base: Int64
 
     var isBegun: Bool { number != base }
@@ -60,8 +60,8 @@ struct FileGeneration: Equatable {
     }
 }
 
-/// The bytes of the database's files, past what SQLite makes of them. Read by its own descriptors: opening the files
-/// anew and closing them would let go of the process's locks.
+/// The bytes of the database's files, not through SQLite. Read by SQLite's own descriptors: opening the files
+/// again and closing them would release the process's locks.
 @safe struct DatabaseFiles {
     private let connection: OpaquePointer
 
@@ -92,7 +92,7 @@ struct FileGeneration: Equatable {
         try disk.checkFence()
     }
 
-    /// What the header of the file says, whatever the WAL does.
+    /// The header of the file, without the WAL.
     func applicationID() throws(SinkError) -> Int64 {
         guard let file = unsafe try file(SQLITE_FCNTL_FILE_POINTER),
             let read = unsafe file.pointee.pMethods?.pointee.xRead

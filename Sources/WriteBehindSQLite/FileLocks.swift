@@ -4,7 +4,7 @@ import Foundation
 ///
 ///     1: POSIX  ADVISORY  WRITE 4711 fe:01:1837465 120 120
 ///
-/// A lock itself is never asked for: a process that closes a file lets go of all locks that it has on it.
+/// A lock itself is never asked for: a process that closes a file releases all locks that it has on it.
 package struct FileLocks: Sendable, Equatable {
     package struct Holder: Sendable, Equatable {
         /// -1 where the lock belongs to no single process.

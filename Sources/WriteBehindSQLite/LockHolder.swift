@@ -1,8 +1,8 @@
 import Glibc
 
-/// Who holds the lock that a writer of the database needs, as far as the kernel says.
+/// The process that holds the lock that a writer of the database needs, as far as the kernel says.
 enum LockHolder {
-    /// A process in words, for an operator; nil where nobody holds it by now.
+    /// A process in words, for an operator; nil if none holds it by now.
     static func find(of database: String) -> String? {
         guard let holder = DatabaseLocks(of: database).writer else { return nil }
         return holder == Int(getpid())

@@ -16,7 +16,7 @@ struct OrderedApply {
     let known: [UInt64: SinkError]
     let now: Int64
     private let db: Database
-    /// The tables as they are in this transaction, and those that it has changed.
+    /// The tables as they are in this transaction, and the ones that it has changed.
     private var tables: [UInt32: TableSQL]
     private(set) var defined: [TableSQL] = []
     /// The commit that took the transaction with it.

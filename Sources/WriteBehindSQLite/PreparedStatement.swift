@@ -11,7 +11,7 @@ import WriteBehindCore
     let handle: OpaquePointer
     private let connection: OpaquePointer
     private let sql: String
-    /// Who finalizes the statement, where that is the connection's own cache.
+    /// The connection's cache if it finalizes the statement.
     private let owner: Statement?
 
     @unsafe init(_ sql: String, on connection: OpaquePointer) throws(SinkError) {

@@ -4,12 +4,12 @@ import GRDB
 package import WriteBehindCore
 
 extension AsideDatabase {
-    /// More than anybody's indices, views and triggers take.
+    /// More than the indices, views and triggers of any user take.
     private static let byteLimit = 64 << 20
 
     package static func file(_ database: String) -> String { database + ".carry-over" }
 
-    /// What waits to be made again in a database; nil where nothing does.
+    /// The objects that wait to be made again in a database; nil if there are none.
     static func read(
         _ database: String, on disk: any Disk
     ) throws(SystemError) -> AsideDatabase? {
@@ -35,20 +35,21 @@ extension AsideDatabase {
 }
 
 extension SQLiteSink {
-    /// Moves a database that is not open out of the way, to `PATH.REASON.aside` beside it.
+    /// Moves a database that is not open into a directory of the same file system, as `NAME.REASON`.
     ///
-    /// Whatever its WAL holds is copied into it first. After power loss it is under the one name or
+    /// The content of its WAL is copied into it first. After power loss it is under the one name or
     /// the other. Nothing is deleted.
     ///
     /// - Parameter isOurs: whether what its users made of it is for the one in its place.
     package static func putAside(
-        path: String, reason: String, isOurs: Bool = true, disk: any Disk
+        path: String, reason: String, into directory: String, isOurs: Bool = true, disk: any Disk
     ) throws(SinkError) -> AsideDatabase {
         var aside = AsideDatabase(path: "", statements: [], problem: nil)
         do throws(SystemError) {
-            // One that was being rebuilt has not got yet what the one before it had.
+            // A database that was being rebuilt does not have all yet that the one before it had.
             let waiting = try AsideDatabase.read(path, on: disk)
-            aside.path = try freeName(for: "\(path).\(reason)", disk: disk)
+            let name = path.split(separator: "/").last ?? "database"
+            aside.path = try freeName(for: "\(directory)/\(name).\(reason)", disk: disk)
             aside.statements = waiting?.statements ?? []
             aside.tables = waiting?.tables ?? []
             aside.problem = waiting?.problem
@@ -68,10 +69,12 @@ extension SQLiteSink {
         }
         do throws(SystemError) {
             try aside.write(path, on: disk)
-            // What SQLite left of these belongs to the file; without it they would be lost.
+            try disk.createDirectory(directory)
+            // The WAL and its index belong to the file: without them, transactions would be lost.
             for suffix in ["-wal", "-shm", ""] where try disk.exists(path + suffix) {
                 try disk.rename(path + suffix, to: aside.path + suffix)
             }
+            try disk.synchronizeDirectory(directory)
             try disk.synchronizeDirectory(StoreLayout.directory(of: path))
         } catch {
             throw SinkError(.io, "\(error)")
@@ -82,11 +85,11 @@ extension SQLiteSink {
     private static func freeName(
         for name: String, disk: any Disk
     ) throws(SystemError) -> String {
-        var candidate = "\(name).aside"
+        var candidate = name
         var count = 1
         while try disk.exists(candidate) {
             count += 1
-            candidate = "\(name).\(count).aside"
+            candidate = "\(name).\(count)"
         }
         return candidate
     }

@@ -8,7 +8,7 @@ package import WriteBehindCore
     private let removeCommit, removeKey, removeGroup: PreparedStatement
 
     /// The commits that were refused: place in the log, why it was refused last, and (times in microseconds since
-    /// 1970) when first. The keys that are held, and from where on; one that is null stands for all rows of
+    /// 1970) when first. The keys that are held, and from where on; null means all rows of
     /// the table. The groups that commits form by their keys, and how many only follow.
     static let schema = """
         CREATE TABLE _writebehind_quarantine (

@@ -3,7 +3,7 @@ import GRDBSQLite
 import Synchronization
 import WriteBehindCore
 
-/// Ends what users read, once the database is closed: the statements that run, and those that begin after them.
+/// Ends users' reads once the database is closed: the statements that run, and any that begin later.
 ///
 /// Not `interrupt()`, which ends only what runs at that moment, and which GRDB does not guard against closing.
 @safe final class ReadStop: Sendable {

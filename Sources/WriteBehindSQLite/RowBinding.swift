@@ -4,7 +4,7 @@ import WriteBehindCore
 
 // From the log's bytes to bound parameters without anything in between: this is what the apply loop
 // spends its time on, beside SQLite itself. The caller keeps the bytes in place until the statement
-// ran, since text and blobs are bound where they stand.
+// ran, since text and blobs are bound without a copy.
 
 extension PreparedStatement {
     /// Binds the components of a key to parameters 1, 2, ….
@@ -50,7 +50,7 @@ extension PreparedStatement {
                 fromByteOffset: offset, as: UInt64.self))
     }
 
-    /// A component with others behind it: 0x00 stands as 0x00 0xFF, and 0x00 0x00 ends it.
+    /// A component with others behind it: 0x00 is written as 0x00 0xFF, and 0x00 0x00 ends it.
     private func bind(
         escapedIn key: UnsafeBufferPointer<UInt8>, _ offset: inout Int, asText: Bool,
         at index: Int32
@@ -91,7 +91,7 @@ extension PreparedStatement {
         }
     }
 
-    /// Binds the value that `reader` stands at and steps over it. `base` is where `bytes` stand.
+    /// Binds the value at the place of `reader` and steps over it. `base` is the address of `bytes`.
     @inline(__always)
     @unsafe func bindValue(
         _ reader: inout ByteReader, _ bytes: Span<UInt8>, at base: UnsafePointer<UInt8>?,
@@ -111,7 +111,7 @@ extension PreparedStatement {
     }
 }
 
-/// A value, its bytes left where they stand.
+/// A value, its bytes not copied.
 private enum ValuePlace {
     case null
     case integer(Int64)
@@ -169,7 +169,7 @@ extension ByteReader {
 }
 
 extension PreparedStatement {
-    /// The row that a query stands at, all its columns, as a row body.
+    /// The current row of a query, all its columns, as a row body.
     func rowBody(columnCount: Int) -> [UInt8] {
         var body: [UInt8] = []
         body.append(varint: UInt64(columnCount))
@@ -206,7 +206,7 @@ extension PreparedStatement {
         return unsafe body(UnsafeRawBufferPointer(start: start, count: count))
     }
 
-    /// A column of the row that a query stands at.
+    /// A column of the current row of a query.
     func value(_ column: Int32) -> Value {
         switch unsafe sqlite3_column_type(handle, column) {
         case SQLITE_INTEGER: .integer(unsafe sqlite3_column_int64(handle, column))

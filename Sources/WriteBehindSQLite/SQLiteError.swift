@@ -3,7 +3,7 @@ import GRDBSQLite
 package import WriteBehindCore
 
 extension SinkError {
-    /// What an extended result code of SQLite means for a sink.
+    /// The meaning of an extended result code of SQLite for a sink.
     package init(code: Int32, _ message: String) {
         self.init(Self.kind(ofCode: code), code: code, message)
     }

@@ -21,6 +21,10 @@ package struct SQLiteOpener: SinkOpener {
     }
 
     package func putAside(for owner: SinkOwner, reason: String) throws(SinkError) {
-        _ = try SQLiteSink.putAside(path: name(for: owner), reason: reason, disk: owner.disk)
+        // Elsewhere it may be on another file system, to which no file can be renamed.
+        let directory =
+            path.map { StoreLayout.directory(of: $0) + "/aside" } ?? owner.layout.aside
+        _ = try SQLiteSink.putAside(
+            path: name(for: owner), reason: reason, into: directory, disk: owner.disk)
     }
 }

@@ -8,7 +8,7 @@ import WriteBehindCore
 package struct SQLiteOptions: Sendable {
     /// How many readers may work at once, users' own queries among them.
     package var readerCount = 8
-    /// Seconds to wait for somebody else's lock. Short: the materializer waits better than SQLite.
+    /// Seconds to wait for another process's lock. Short: the materializer waits better than SQLite.
     package var busyTimeout = 0.05
     /// KiB of pages that the writing connection keeps in memory.
     package var writerCache = 32_768
@@ -16,7 +16,7 @@ package struct SQLiteOptions: Sendable {
     package var readerCache = 4_096
     /// Pages (of 4 KiB) in the WAL after which they are copied into the database. A page that many
     /// batches changed is copied once, so under a backlog few big checkpoints beat many small. SQLite
-    /// does none by itself: it would leave no ``FileGeneration`` behind, and tell nobody of an error.
+    /// does none by itself: it would leave no ``FileGeneration`` behind, and report no error.
     package var checkpointPages = 100_000
     /// The time in microseconds since 1970.
     package var now: @Sendable () -> Int64
@@ -76,7 +76,7 @@ extension Configuration {
     }
 }
 
-/// What happens before a sink is there: whose database is it, and what does it hold?
+/// The steps before a sink is there: whose database is it, and what does it hold?
 enum SQLiteOpening {
     /// Makes sure that the database is this store's or empty; creates the file. Changes nothing in another.
     ///

@@ -8,7 +8,7 @@ package import WriteBehindCore
 /// tables of our own beside them.
 ///
 ///     _writebehind_watermark(log, sequence, chain, applied_at, generation, base)
-///                                                                what the tables stand for
+///                                                                what the tables reflect
 ///     _writebehind_table(id, name, schema)                       what was defined, as JSON
 ///     _writebehind_quarantine(sequence, …), …_key(table_id, key, since, …), …_group(id, followers)
 ///
@@ -25,7 +25,7 @@ package final class SQLiteSink: ReplaceableSink {
         var heldUpSince: Int64?
         var isClosed = false
         /// Set by the first failed sync. Linux forgets pages it could not write, so a second sync
-        /// would succeed without them: nothing is promised after it until the sink is opened anew.
+        /// would succeed without them: nothing is promised after it until the sink is opened again.
         var syncFailure: SinkError?
     }
 
@@ -35,7 +35,7 @@ package final class SQLiteSink: ReplaceableSink {
     let pool: DatabasePool
     /// Ends what users read.
     let stop: ReadStop
-    /// What the store reads by itself: users' queries, however long, do not hold it up.
+    /// For the store's own reads: users' queries, however long, do not hold them up.
     package let reads: DatabasePool
     let options: SQLiteOptions
     let writer: Lock<SQLiteWriter?>
@@ -159,7 +159,7 @@ package final class SQLiteSink: ReplaceableSink {
                 return result
             } catch {
                 if apply?.defined.isEmpty == false {
-                    // What was made in it is gone with it.
+                    // Tables that it defined are gone with it.
                     try withWriter { _, writer in writer.use(tables) }
                 }
                 guard let destroyer = apply?.destroyer else { throw error }
@@ -190,7 +190,7 @@ package final class SQLiteSink: ReplaceableSink {
         }
     }
 
-    /// The transaction before it is committed, whatever becomes of this.
+    /// The transaction before it is committed even if this fails.
     private func checkpointIfLong(_ db: Database, _ writer: SQLiteWriter) {
         guard state.withLock({ $0.syncFailure == nil }) else { return }
         do {

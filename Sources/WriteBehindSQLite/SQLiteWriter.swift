@@ -14,17 +14,17 @@ import WriteBehindCore
     private var tables: [UInt32: TableWriter] = [:]
     private var lastTable: (id: UInt32, writer: TableWriter)?
     private var touched: Set<UInt32> = []
-    /// What users' triggers write in turn, by table; found by ``SchemaGuard``.
+    /// The tables that users' triggers write in turn, by table; found by ``SchemaGuard``.
     private var triggered: [String: Set<String>] = [:]
     /// The schema that was checked for what must not be there.
     private var checkedSchema: Int64?
-    /// What users had taken when the schema was last looked at.
+    /// The names that users had taken when the schema was last looked at.
     let userNames = Lock(UserNames())
     /// The watermark of the last transaction: no other program may have moved it since.
     private(set) var watermark: Watermark
     /// Which file the WAL is for.
     private(set) var generation: FileGeneration
-    /// How long the WAL has to be for a checkpoint that nobody asked for.
+    /// How long the WAL has to be for a checkpoint that was not requested.
     private let checkpointBytes: Int64
     /// When one that readers hold up is tried next, microseconds since 1970.
     private var checkpointAt: Int64 = 0

@@ -5,8 +5,8 @@ import WriteBehindCore
 /// Finds what in the database would change the store's tables behind the log's back.
 ///
 /// Foreign-key actions on a row of a store table, and triggers that write one, make rows that no
-/// record of the log accounts for. Triggers that write tables of the user's own are welcome. What
-/// triggers do is not guessed from their text: SQLite reports it while it compiles our statements,
+/// record of the log accounts for. Triggers that write tables of the user's own are welcome. The effects of
+/// triggers are not guessed from their text: SQLite reports them while it compiles our statements,
 /// to a connection of its own, since GRDB has taken the place for that on the others.
 enum SchemaGuard {
     struct Finding {

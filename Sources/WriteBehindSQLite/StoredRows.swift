@@ -77,7 +77,7 @@ package final class StoredRows: @unchecked Sendable {
 /// Unchecked, because nothing is locked: one thread at a time uses a run, or two runs of one table.
 package final class StoredRun: @unchecked Sendable {
     package struct Row {
-        /// Where key and body stand in ``bytes``.
+        /// The places of key and body in ``bytes``.
         package var key: Range<Int>
         package var body: Range<Int>
         /// Why the row cannot be encoded.
@@ -90,7 +90,7 @@ package final class StoredRun: @unchecked Sendable {
     private let stored: StoredRows
     package private(set) var bytes: [UInt8] = []
     package private(set) var rows: [Row] = []
-    /// What reading has met behind the rows.
+    /// The error that stopped reading, if any.
     package private(set) var failure: SinkError?
 
     package init(_ stored: StoredRows) {

@@ -2,7 +2,7 @@ package import WriteBehindCore
 
 /// The statements for one table.
 ///
-/// Parameters stand in this order: the key columns, then the columns that are set. Names are quoted
+/// Parameters are in this order: the key columns, then the columns that are set. Names are quoted
 /// always, so any name will do. `OR ABORT` overrides what a user's own table constraint may say: a
 /// conflict must come back as an error, never replace or drop a row.
 package struct TableSQL: Sendable {
@@ -10,7 +10,7 @@ package struct TableSQL: Sendable {
     let name: String
     // Quoted once: a statement of a thousand columns names each of them.
     private let keyNames, valueNames: [String]
-    /// The row's non-key columns; 1 stands for them where there are none.
+    /// The row's non-key columns; 1 in their place if there are none.
     let select: String
     /// The keys of due rows; parameters are the time and the most rows wanted.
     let due: String?

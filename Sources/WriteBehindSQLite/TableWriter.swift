@@ -7,7 +7,7 @@ import WriteBehindCore
     private let sql: TableSQL
     private let connection: OpaquePointer
     private let keyTypes: [ColumnType]
-    /// What stands for values that a row body leaves out at its end.
+    /// The defaults for values that a row body leaves out at its end.
     private let missing: [Value]
     private let put, delete, exists, clear, hasRows: PreparedStatement
     private var patches: [[Int]: PreparedStatement] = [:]
@@ -32,7 +32,7 @@ import WriteBehindCore
     func apply(
         _ kind: ChangeKind, key: Span<UInt8>, body: Span<UInt8>
     ) throws(SinkError) {
-        // The bytes are bound where they stand, so all of it happens while they are held in place.
+        // The bytes are bound without a copy, so all of it happens while they are held in place.
         unsafe try key.withUnsafeBufferPointer { keyBytes throws(SinkError) in
             unsafe try body.withUnsafeBufferPointer { bodyBytes throws(SinkError) in
                 switch kind {

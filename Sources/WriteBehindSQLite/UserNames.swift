@@ -3,7 +3,7 @@ import WriteBehindCore
 
 /// The names that users have taken in the database, which the store's definitions cannot have.
 struct UserNames: Sendable {
-    /// What has a name that a table would need, by the folded name.
+    /// The users' objects that have a name that a table would need, by the folded name.
     private var objects: [[UInt8]: String] = [:]
     /// The folded names of columns that a user added to a table of the store.
     private var columns: [UInt32: Set<[UInt8]>] = [:]

@@ -1,7 +1,7 @@
 import GRDB
 import WriteBehindCore
 
-/// What users made of a database beside the store's tables.
+/// The users' objects in a database, beside the store's tables.
 struct UserObjects {
     /// CREATE TABLE, INDEX, VIEW and TRIGGER statements, in the order they were made.
     private(set) var statements: [String] = []

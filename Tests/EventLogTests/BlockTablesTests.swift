@@ -107,7 +107,7 @@ import Testing
         let second = SegmentHeader.byteCount + BlockHeader.byteCount + Int(first.packedLength)
         try harness.disk.flip(
             path, at: second + (isHeaderDamaged ? 20 : BlockHeader.byteCount + 8))
-        try harness.eraseStagedFrames()
+        try harness.eraseStagedCommits()
         let judgement = try LogInspection(
             harness.environment, witnesses: [], believesSegments: true
         ).judgement

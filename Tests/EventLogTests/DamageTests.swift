@@ -118,7 +118,7 @@ import Testing
         _ what: String, _ change: (inout [UInt8], _ salt: UInt64) throws -> Void
     ) throws {
         let harness = try StoreShape.sealedAndActive.made()
-        try harness.eraseStagedFrames()
+        try harness.eraseStagedCommits()
         for path in harness.segments {
             let bytes = try #require(harness.disk.readAll(path))
             let salt = try SegmentHeader(decoding: bytes.span).salt
@@ -161,7 +161,7 @@ import Testing
         header.firstSequence += 1
         parts[2].replaceSubrange(..<BlockHeader.byteCount, with: header.encoded(salt: salt))
         try harness.disk.overwrite(path, parts.flatMap { $0 })
-        try harness.eraseStagedFrames()
+        try harness.eraseStagedCommits()
         let log = try harness.open()
         #expect(log.recovery.corruption?.firstLost == 4)
     }

@@ -91,7 +91,7 @@ import Testing
                 try harness.append(commits: 3)
                 harness.makeDurable()
             }
-            let durable = try #require(harness.log?.durable)
+            let readable = try #require(harness.log?.readable)
             harness.disk.fail(.synchronize, onFileNamed: ".zst")
             try harness.append(commits: 2)
             harness.makeDurable()
@@ -104,10 +104,10 @@ import Testing
                     return
                 }
             }
-            #expect(harness.log?.durable == durable)
+            #expect(harness.log?.readable == readable)
             // Reads go on.
             let log = try #require(harness.log)
-            #expect(try LogHarness.readAll(log).count == Int(durable))
+            #expect(try LogHarness.readAll(log).count == Int(readable))
             let reopened = harness.copy(seed: 1)
             try reopened.open()
             #expect(try reopened.fault(mayLoseUnsynced: false) == nil)
@@ -207,7 +207,7 @@ import Testing
         #expect(try harness.fault(mayLoseUnsynced: false) == nil)
         try harness.append(commits: 5)
         harness.makeDurable()
-        #expect(harness.log?.durable == UInt64(harness.appended.count))
+        #expect(harness.log?.readable == UInt64(harness.appended.count))
     }
 
     @Test func aFullDiskRefusesAppendsAndLosesNothing() throws {
@@ -242,7 +242,7 @@ import Testing
         #expect(harness.log?.refusal == nil)
         try harness.append(commits: 50)
         harness.makeDurable()
-        #expect(harness.log?.durable == UInt64(harness.appended.count))
+        #expect(harness.log?.readable == UInt64(harness.appended.count))
         #expect(try harness.fault(mayLoseUnsynced: false) == nil)
     }
 }

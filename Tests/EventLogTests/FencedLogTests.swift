@@ -16,13 +16,13 @@ import Testing
         guard case .taken(let fenced) = try FencedDisk.take(layout, on: disk) else {
             throw SystemError(call: "take", path: layout.root, code: 0)
         }
-        for path in [layout.log, layout.quarantine] { try fenced.createDirectory(path) }
+        for path in [layout.log, layout.aside] { try fenced.createDirectory(path) }
         let environment = LogEnvironment(
             disk: fenced, layout: layout, storeID: LogHarness.storeID, time: ManualTime())
         let log = try Log(opening: environment, options: .small, witnesses: [])
         try append(to: log)
         log.makeReadable(through: 1)
-        #expect(log.durable == 1)
+        #expect(log.readable == 1)
         return (disk, log, fenced)
     }
 
@@ -62,13 +62,13 @@ import Testing
         let before = disk.allFiles.map { disk.readAll($0) }
         try append(to: log, 2)
         if inStaging {
-            log.flusher?.request(synced: 2)
-        } else {
             log.flusher?.request(durable: 2)
+        } else {
+            log.flusher?.request(readable: 2)
         }
         while case .stepAgain? = log.flusher?.step() {}
+        #expect(log.readable == 1)
         #expect(log.durable == 1)
-        #expect(log.synced == 1)
         #expect(isFenced(log.refusal))
         #expect(isFenced(logError { try append(to: log, 3) }))
         #expect(isFenced(logError { try log.close() }))
@@ -95,7 +95,7 @@ import Testing
         #expect(log.refusal == nil)
         try append(to: log, 2)
         log.makeReadable(through: 2)
-        #expect(log.durable == 2)
+        #expect(log.readable == 2)
         try log.close()
     }
 
@@ -105,7 +105,7 @@ import Testing
         fenced.release()
         let before = disk.allFiles
         log.makeReadable(through: 2)
-        #expect(log.durable == 1)
+        #expect(log.readable == 1)
         #expect(log.refusal == .closed)
         #expect(disk.allFiles == before)
     }

@@ -8,7 +8,7 @@ import Testing
     private func foreign(closed: Bool) throws -> SimulatedDisk {
         let disk = SimulatedDisk(seed: 3)
         let layout = LogHarness.layout
-        for path in [layout.root, layout.log, layout.quarantine] { try disk.createDirectory(path) }
+        for path in [layout.root, layout.log, layout.aside] { try disk.createDirectory(path) }
         let environment = LogEnvironment(
             disk: disk, layout: layout, storeID: StoreID(low: 1, high: 2), time: ManualTime(),
             random: { 7 })
@@ -18,7 +18,7 @@ import Testing
             _ = try records.withUnsafeBytes {
                 try log.append($0, count: 1, flags: [], time: 1_700_000_000_000)
             }
-            log.flusher?.request(durable: closed ? unique : 0)
+            log.flusher?.request(readable: closed ? unique : 0)
             while closed, case .stepAgain = log.flusher?.step() {}
         }
         if closed { try log.close() } else { disk.noteMappedBytes() }
@@ -33,7 +33,7 @@ import Testing
         return harness
     }
 
-    @Test func stagedFramesOfAnotherStoreAreNotTaken() throws {
+    @Test func stagedCommitsOfAnotherStoreAreNotTaken() throws {
         let harness = try empty()
         let path = LogHarness.layout.staging
         let staging = try #require(try foreign(closed: false).readAll(path))

@@ -14,7 +14,7 @@ import Testing
     private func commits(_ log: Log) throws -> [[String]] {
         var found: [[String]] = []
         let reader = try log.reader(from: 1)
-        while try reader.next(through: log.durable) {
+        while try reader.next(through: log.readable) {
             var commits = try reader.commits()
             while let commit = try commits.next(reader.payload.span) {
                 let records = Array(reader.payload[commit.records])
@@ -38,7 +38,7 @@ import Testing
             payload.append(0)
         }
         let header = BlockHeader(
-            kind: .block, firstSequence: 1, count: 2, flags: [], undurable: 0, packedLength: 0,
+            kind: .block, firstSequence: 1, count: 2, flags: [], unsyncedBefore: 0, packedLength: 0,
             rawLength: UInt32(payload.count), span: 0, time: 20_000, content: 0, chain: 0)
         var commits = try CommitCursor(header, payload.span)
         #expect(try commits.next(payload.span)?.time == 15)

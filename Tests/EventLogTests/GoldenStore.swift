@@ -26,7 +26,7 @@ enum GoldenStore {
         snapshot.kind = .snapshot
         let block = BlockHeader(
             kind: .block, firstSequence: 48213, count: 64, flags: [.mark, .preamble],
-            undurable: 17, packedLength: 1500, rawLength: 6900, span: 250,
+            unsyncedBefore: 17, packedLength: 1500, rawLength: 6900, span: 250,
             time: 1_700_000_000_123_000, content: 0x1111_2222_3333_4444,
             chain: 0x5555_6666_7777_8888, tables: TableSet(bits: 0x9999_AAAA_BBBB_CCCC))
         var footer = block
@@ -72,7 +72,7 @@ enum GoldenStore {
     /// The store as it was written down.
     static func stored() throws -> SimulatedDisk {
         let disk = SimulatedDisk()
-        for path in ["/store", "/store/log", "/store/quarantine"] {
+        for path in ["/store", "/store/log", "/store/aside"] {
             try disk.createDirectory(path)
         }
         try disk.overwrite("/store/staging", try read("store-v1/staging"))

@@ -12,7 +12,7 @@ import Testing
     ) -> [UInt8] {
         BlockHeader(
             kind: kind, firstSequence: 10, count: count, flags: kind == .footer ? .footer : [],
-            undurable: 0, packedLength: packed, rawLength: raw, span: 0, time: 0, content: 0,
+            unsyncedBefore: 0, packedLength: packed, rawLength: raw, span: 0, time: 0, content: 0,
             chain: 0
         ).encoded(salt: Self.salt)
     }
@@ -75,7 +75,7 @@ import Testing
     private static let length = 4 << 30
 
     private func open() throws -> Log {
-        for path in [layout.log, layout.quarantine] { try PosixDisk().createDirectory(path) }
+        for path in [layout.log, layout.aside] { try PosixDisk().createDirectory(path) }
         let environment = LogEnvironment(
             disk: PosixDisk(), layout: layout, storeID: LogHarness.storeID)
         return try Log(opening: environment, options: .small, witnesses: [])

@@ -7,7 +7,7 @@ import Testing
     private static let layout = LogHarness.layout
 
     /// Killed with commits in segments, not sealed, and in staging.
-    private func killed() throws -> LogHarness { try StoreShape.stagedFrames.made() }
+    private func killed() throws -> LogHarness { try StoreShape.stagedCommits.made() }
 
     private func closed() throws -> LogHarness { try StoreShape.severalSegments.made() }
 
@@ -146,7 +146,7 @@ import Testing
         }
     }
 
-    @Test(arguments: [StoreShape.stagedFrames, .severalSegments, .sealedAndActive])
+    @Test(arguments: [StoreShape.stagedCommits, .severalSegments, .sealedAndActive])
     func whoBelievesTheSegmentsGoesOnFromThem(shape: StoreShape) throws {
         let harness = try shape.made()
         for path in [Self.layout.staging, Self.layout.cleanEnd]
@@ -161,7 +161,7 @@ import Testing
 /// Reading a damaged buffer takes no longer than the buffer is long.
 @Suite struct StagingWorkTests {
     /// Its records are frames themselves, as far as one can write them without the salt.
-    @Test func aDamagedValueThatLooksLikeFramesCostsNothingAndHidesNothing() throws {
+    @Test func aDamagedValueThatLooksLikeCommitsCostsNothingAndHidesNothing() throws {
         let harness = LogHarness(options: LogOptions())
         try harness.open()
         try harness.append(byteCount: 250_000)

@@ -6,7 +6,7 @@ import TestSupport
 struct LogOracle {
     private var next: UInt64 = 1
     /// Sequences that something says to have been synced.
-    private var synced: UInt64 = 0
+    private var durable: UInt64 = 0
     /// The highest epoch that segments tell of.
     private var epoch: UInt64 = 0
     private var isUnsupported = false
@@ -20,15 +20,15 @@ struct LogOracle {
         }
         let bytes = disk.readAll(LogHarness.layout.staging)
         let staging = bytes.flatMap(StagedBytes.init)
-        for frame in staging?.frames ?? [] where frame.isWhole && frame.first == oracle.next {
-            oracle.next += frame.count
+        for commit in staging?.commits ?? [] where commit.isWhole && commit.first == oracle.next {
+            oracle.next += commit.count
         }
         let isClosed = cleanEnd.map { bytes == nil || $0.epoch >= staging?.epoch ?? .max } ?? false
         let stray =
-            (staging?.frames ?? []).filter { $0.first >= oracle.next || !$0.isWhole }
-            .map(\.synced).max() ?? 0
+            (staging?.commits ?? []).filter { $0.first >= oracle.next || !$0.isWhole }
+            .map(\.durable).max() ?? 0
         let proven = [
-            oracle.synced, isClosed ? 0 : max(stray, staging?.synced ?? 0), start?.sequence ?? 0,
+            oracle.durable, isClosed ? 0 : max(stray, staging?.durable ?? 0), start?.sequence ?? 0,
             cleanEnd?.sequence ?? 0,
         ]
         let end = oracle.next - 1
@@ -63,7 +63,7 @@ struct LogOracle {
                 guard !error.isNewer, isLast, bytes.count <= SegmentHeader.byteCount else {
                     return false
                 }
-                synced = max(synced, base - 1)
+                durable = max(durable, base - 1)
                 continue
             }
             guard header.base == base, header.storeID == LogHarness.storeID,
@@ -112,7 +112,7 @@ struct LogOracle {
     private mutating func searchWitness(_ bytes: [UInt8], from start: Int, _ salt: UInt64) {
         for offset in start..<max(start, bytes.count) {
             guard let block = Self.block(bytes, offset, salt) else { continue }
-            synced = max(synced, block.synced ?? 0)
+            durable = max(durable, block.durable ?? 0)
         }
     }
 
@@ -124,18 +124,18 @@ struct LogOracle {
 
 /// A staging file, read by the diagram in StagingFormat.swift.
 private struct StagedBytes {
-    struct Frame {
+    struct StagedCommit {
         var first: UInt64
         var count: UInt64
-        var synced: UInt64
+        var durable: UInt64
         /// Its records match their checksum, too.
         var isWhole: Bool
     }
 
     /// By sequence.
-    var frames: [Frame] = []
+    var commits: [StagedCommit] = []
     /// What the header page says to have been synced; 0 where it says nothing.
-    var synced: UInt64 = 0
+    var durable: UInt64 = 0
     var epoch: UInt64
     private let bytes: [UInt8]
     private let salt: UInt64
@@ -149,16 +149,16 @@ private struct StagedBytes {
         salt = header.salt
         epoch = header.epoch
         if Checksum.of(bytes.span.extracting(64..<80), seed: salt) == integer(80, 8) {
-            synced = integer(72, 8)
+            durable = integer(72, 8)
         }
         for slot in 0..<header.slotCount {
             let start = 8192 + slot * header.slotSize
-            readFrames(start, end: start + header.slotSize - 64)
+            readCommits(start, end: start + header.slotSize - 64)
         }
-        frames.sort { $0.first < $1.first }
+        commits.sort { $0.first < $1.first }
     }
 
-    private mutating func readFrames(_ start: Int, end: Int) {
+    private mutating func readCommits(_ start: Int, end: Int) {
         let heads = [start, end].filter { integer($0, 8) > 0 && integer($0 + 8, 8) > 0 }
             .filter { at in
                 UInt64(Checksum.low(bytes.span.extracting(at..<at + 16), seed: salt))
@@ -177,10 +177,10 @@ private struct StagedBytes {
                 continue
             }
             let first = base + (integer(offset + 16, 4) - base & 0xFFFF_FFFF)
-            frames.append(
-                Frame(
+            commits.append(
+                StagedCommit(
                     first: first, count: integer(offset + 20, 3),
-                    synced: first - 1 - integer(offset + 12, 4),
+                    durable: first - 1 - integer(offset + 12, 4),
                     isWhole: check(offset + 32..<after, seed, offset + 8)))
             offset = (after + 7) / 8 * 8
         }

@@ -13,14 +13,14 @@ import Testing
     }
 
     private func expectEverySequenceIsFound(_ log: Log) throws {
-        for sequence in 1...log.durable {
+        for sequence in 1...log.readable {
             let reader = try log.reader(from: sequence)
-            #expect(try reader.next(through: log.durable))
+            #expect(try reader.next(through: log.readable))
             let block = try #require(reader.block)
             #expect(block.firstSequence <= sequence && sequence < block.nextSequence)
             #expect(try log.chain(at: block.firstSequence - 1) == reader.chainBefore)
-            while try reader.next(through: log.durable) {}
-            #expect(reader.nextSequence == log.durable + 1)
+            while try reader.next(through: log.readable) {}
+            #expect(reader.nextSequence == log.readable + 1)
         }
     }
 
@@ -69,7 +69,7 @@ import Testing
             #expect(try log.commit(at: commit.firstSequence) == commit.records)
             #expect(try log.commit(at: commit.firstSequence + 1) == nil)
         }
-        #expect(try log.commit(at: log.durable + 1) == nil)
+        #expect(try log.commit(at: log.readable + 1) == nil)
     }
 
     @Test func aFollowerSeesAGrowingLogOnceAndWhole() throws {
@@ -81,8 +81,8 @@ import Testing
             try harness.append(commits: round % 4, byteCount: round)
             harness.flush(steps: 1)
             if round % 3 == 0 { harness.makeDurable() }
-            followed += try LogHarness.read(reader, through: log.durable)
-            #expect(followed.last.map { $0.firstSequence } ?? 0 == log.durable)
+            followed += try LogHarness.read(reader, through: log.readable)
+            #expect(followed.last.map { $0.firstSequence } ?? 0 == log.readable)
         }
         #expect(followed == Array(harness.appended.prefix(followed.count)))
         #expect(harness.segments.count > 5)
@@ -90,27 +90,27 @@ import Testing
 
     @Test func aReaderAtTheEndOfTheLogWaitsForASegmentThatIsBeingMade() throws {
         let (harness, log) = try made(10)
-        try harness.disk.overwrite(LogHarness.layout.segment(log.durable + 1), [])
-        let reader = try log.reader(from: log.durable + 1)
-        #expect(try !reader.next(through: log.durable))
-        #expect(reader.nextSequence == log.durable + 1)
+        try harness.disk.overwrite(LogHarness.layout.segment(log.readable + 1), [])
+        let reader = try log.reader(from: log.readable + 1)
+        #expect(try !reader.next(through: log.readable))
+        #expect(reader.nextSequence == log.readable + 1)
     }
 
     @Test func aDeletedSegmentIsATypedError() throws {
         let (harness, log) = try made()
         let paths = harness.segments
         let follower = try log.reader(from: 1)
-        #expect(try follower.next(through: log.durable))
+        #expect(try follower.next(through: log.readable))
         try harness.disk.erase(paths[0])
         let second = try #require(StoreLayout.sequence(ofFileNamed: String(paths[1].suffix(24))))
         #expect(
             logError { _ = try log.reader(from: 1) } == .deleted(sequence: 1, oldest: second))
-        #expect(try log.reader(from: second).next(through: log.durable))
+        #expect(try log.reader(from: second).next(through: log.readable))
         // What it has open it can still read; then the next one is gone.
         try harness.disk.erase(paths[1])
         let third = StoreLayout.sequence(ofFileNamed: String(paths[2].suffix(24)))
         #expect(
-            logError { while try follower.next(through: log.durable) {} }
+            logError { while try follower.next(through: log.readable) {} }
                 == .deleted(sequence: second, oldest: third))
     }
 

@@ -19,7 +19,7 @@ extension LogHarness {
     }
 
     /// Staging as power loss may leave it: nothing in its slots.
-    func eraseStagedFrames() throws {
+    func eraseStagedCommits() throws {
         let path = Self.layout.staging
         guard let bytes = disk.readAll(path) else { return }
         let zeros = [UInt8](repeating: 0, count: bytes.count - StagingHeader.byteCount)

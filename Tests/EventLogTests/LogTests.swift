@@ -10,7 +10,7 @@ import Testing
             while try !harness.append(count: 2) { harness.flush() }
         }
         harness.makeDurable()
-        #expect(harness.log?.durable == 1000)
+        #expect(harness.log?.readable == 1000)
         #expect(try harness.fault(mayLoseUnsynced: false) == nil)
     }
 
@@ -63,12 +63,12 @@ import Testing
         let log = try harness.open()
         while try harness.append(byteCount: 200) {}
         harness.makeDurable()
-        let calm = log.durable + 1
+        let calm = log.readable + 1
         for _ in 0..<20 { try harness.append(byteCount: 200) }
         harness.makeDurable()
         func ratio(ofBlockAt sequence: UInt64) throws -> Double {
             let reader = try log.reader(from: sequence)
-            try #require(try reader.next(through: log.durable))
+            try #require(try reader.next(through: log.readable))
             let block = try #require(reader.block)
             return Double(block.packedLength) / Double(block.rawLength)
         }

@@ -10,7 +10,7 @@ import Testing
     private var layout: StoreLayout { StoreLayout(root: directory.path) }
 
     private func open(_ options: LogOptions) throws -> Log {
-        for path in [layout.log, layout.quarantine] { try PosixDisk().createDirectory(path) }
+        for path in [layout.log, layout.aside] { try PosixDisk().createDirectory(path) }
         let environment = LogEnvironment(
             disk: PosixDisk(), layout: layout, storeID: LogHarness.storeID)
         return try Log(opening: environment, options: options, witnesses: [])
@@ -64,8 +64,8 @@ import Testing
         for appender in appenders { appender.join() }
         let total = UInt64(threads * each)
         #expect(log.lastSequence == total)
-        while log.durable < total {
-            log.flusher?.request(durable: total)
+        while log.readable < total {
+            log.flusher?.request(readable: total)
             usleep(1000)
         }
         let expected = appended.withLock { $0 }
@@ -90,12 +90,12 @@ import Testing
                 let records = LogHarness.records(unique: unique, count: 1, byteCount: 200)
                 _ = try Self.append(log, records)
             }
-            log.flusher?.request(durable: log.lastSequence)
+            log.flusher?.request(readable: log.lastSequence)
             while log.flusher?.step() == .stepAgain {}
         }
         var payload: [UInt8] = []
         let reader = try log.reader(from: 1)
-        while try reader.next(through: log.durable) { payload += reader.payload }
+        while try reader.next(through: log.readable) { payload += reader.payload }
         var unpacked: [UInt8] = []
         for name in try PosixDisk().list(layout.log).sorted() {
             let path = layout.log + "/" + name

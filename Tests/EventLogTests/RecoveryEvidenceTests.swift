@@ -22,7 +22,7 @@ import Testing
     }
 
     /// Neither segment nor staging holds the first commit any more, but a later frame knows that it was synced.
-    @Test func aLaterFrameProvesThatWhatIsLostWasDurable() throws {
+    @Test func aLaterCommitProvesThatWhatIsLostWasDurable() throws {
         let harness = LogHarness()
         try harness.open()
         try harness.append(commits: 3)
@@ -36,7 +36,7 @@ import Testing
         try harness.disk.flip(try #require(harness.segments.last), at: SegmentHeader.byteCount + 20)
         let corruption = try #require(try harness.open().recovery.corruption)
         #expect(corruption.firstLost == 1)
-        guard case .laterWitness(staging, _, synced: 3) = corruption.evidence else {
+        guard case .laterWitness(staging, _, durable: 3) = corruption.evidence else {
             Issue.record("\(corruption)")
             return
         }
@@ -109,7 +109,7 @@ import Testing
         let bytes = try #require(harness.disk.readAll(last))
         harness.crash(.process)
         try harness.disk.overwrite(last, Array(bytes.prefix(SegmentHeader.byteCount)))
-        try harness.eraseStagedFrames()
+        try harness.eraseStagedCommits()
         try harness.disk.flip(first, at: SegmentHeader.byteCount + BlockHeader.byteCount + 4)
         let log = try harness.open()
         #expect(log.recovery.corruption?.path == first)
@@ -126,7 +126,7 @@ import Testing
         let log = try harness.open(witnesses: [Witness(name: "database", sequence: 99)])
         #expect(
             log.recovery.corruption?.evidence == .appliedBy(name: "database", sequence: 99))
-        #expect(log.durable == 10)
+        #expect(log.readable == 10)
         #expect(try LogHarness.readAll(log) == Array(harness.appended.prefix(10)))
         #expect(logError { try harness.append() } != nil)
         #expect(log.flusher == nil)
@@ -145,7 +145,7 @@ import Testing
         #expect(try harness.fault(mayLoseUnsynced: false) == nil)
     }
 
-    @Test func framesBehindADamagedOneThatSegmentsHoldAreStillTaken() throws {
+    @Test func commitsBehindADamagedOneThatSegmentsHoldAreStillTaken() throws {
         let harness = LogHarness()
         try harness.open()
         try harness.append(commits: 2)
@@ -161,7 +161,7 @@ import Testing
 
     @Test(arguments: 0..<56) func aDamagedStagingHeaderIsToldAndReadFromItsCopy(offset: Int) throws
     {
-        let harness = try StoreShape.stagedFrames.made()
+        let harness = try StoreShape.stagedCommits.made()
         try harness.disk.flip(LogHarness.layout.staging, at: offset, mask: 0x01)
         let log = try harness.open()
         #expect(log.judgement.findings.map(\.severity) == [.warning])
@@ -169,7 +169,7 @@ import Testing
     }
 
     @Test func aStagingFileOfWhichBothHeadersAreDamagedIsNotPassedOver() throws {
-        let harness = try StoreShape.stagedFrames.made()
+        let harness = try StoreShape.stagedCommits.made()
         for page in 0..<2 { try harness.disk.flip(LogHarness.layout.staging, at: page * 4096 + 30) }
         let files = harness.disk.allFiles.map { harness.disk.readAll("/" + $0) }
         let log = try harness.open()

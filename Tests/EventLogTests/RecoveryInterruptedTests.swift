@@ -17,7 +17,7 @@ import Testing
         }
     }
 
-    @Test(arguments: [StoreShape.oneBlock, .sealedAndActive, .stagedFrames, .recovered])
+    @Test(arguments: [StoreShape.oneBlock, .sealedAndActive, .stagedCommits, .recovered])
     func recoveryInterruptedThreeTimesFindsWhatOneFinds(shape: StoreShape) throws {
         let base = try shape.made()
         var n = 1
@@ -39,7 +39,7 @@ import Testing
         #expect(n > 20)
     }
 
-    @Test(arguments: [StoreShape.oneBlock, .sealedAndActive, .stagedFrames, .recovered])
+    @Test(arguments: [StoreShape.oneBlock, .sealedAndActive, .stagedCommits, .recovered])
     func powerLossDuringRecoveryTakesNothingDurable(shape: StoreShape) throws {
         let base = try shape.made()
         var n = 1
@@ -65,7 +65,7 @@ import Testing
     }
 
     /// Where the disk is full, an operator tries again and again.
-    @Test(arguments: ["frames behind a gap", "a torn tail", "staging of nobody", "a torn header"])
+    @Test(arguments: ["commits behind a gap", "a torn tail", "staging of nobody", "a torn header"])
     func recoveryThatFailsAgainAndAgainTakesNoMoreRoom(kept: String) throws {
         let base = LogHarness()
         try base.open()
@@ -77,7 +77,7 @@ import Testing
         let segment = try #require(base.segments.last)
         let staging = LogHarness.layout.staging
         switch kept {
-        case "frames behind a gap": try base.disk.flip(staging, at: slot + 64 + 32)
+        case "commits behind a gap": try base.disk.flip(staging, at: slot + 64 + 32)
         case "a torn tail":
             let bytes = base.disk.readAll(segment) ?? []
             try base.disk.overwrite(segment, bytes + [UInt8](repeating: 0xA5, count: 700))
@@ -149,7 +149,7 @@ import Testing
     }
 
     @Test(arguments: 0..<40 as Range<UInt64>)
-    func framesOfEarlierLivesNeverComeBack(seed: UInt64) throws {
+    func commitsOfEarlierLivesNeverComeBack(seed: UInt64) throws {
         let harness = LogHarness(seed: seed, options: .tiny)
         for life in 0..<6 {
             try harness.open()

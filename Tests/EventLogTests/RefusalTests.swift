@@ -19,7 +19,7 @@ import Testing
         #expect(logError { try log.close() } == poisoned)
         #expect(logError { try log.close() } == poisoned)
         #expect(log.refusal == poisoned)
-        #expect(log.durable == 5)
+        #expect(log.readable == 5)
         #expect(harness.disk.readAll(LogHarness.layout.staging) != nil)
         harness.crash(.process)
         try harness.open()
@@ -66,7 +66,7 @@ import Testing
         }
         harness.makeDurable()
         #expect(log.refusal == nil)
-        #expect(log.durable == 25)
+        #expect(log.readable == 25)
     }
 
     /// The segment's name may be lost, and with it all that would be published as durable.
@@ -80,7 +80,7 @@ import Testing
             Issue.record("\(String(describing: log.refusal))")
             return
         }
-        #expect(log.durable == 0)
+        #expect(log.readable == 0)
     }
 
     /// `fork` is not for Swift programs, but a C library in one may call it.
@@ -88,7 +88,7 @@ import Testing
         await #expect(processExitsWith: .exitCode(0)) {
             let directory = TemporaryDirectory()
             let layout = StoreLayout(root: directory.path)
-            for path in [layout.log, layout.quarantine] {
+            for path in [layout.log, layout.aside] {
                 try PosixDisk().createDirectory(path)
             }
             let environment = LogEnvironment(
@@ -106,7 +106,7 @@ import Testing
             let child = unsafeBitCast(symbol, to: Fork.self)()
             if child == 0 {
                 guard logError({ try append() }) == .forked else { _exit(2) }
-                log.flusher?.request(durable: 1)
+                log.flusher?.request(readable: 1)
                 guard log.flusher?.step() == .wait(nanoseconds: nil) else { _exit(3) }
                 guard logError({ try log.close() }) == .forked else { _exit(4) }
                 _exit(0)
@@ -117,7 +117,7 @@ import Testing
             guard try PosixDisk().exists(layout.staging) else { exit(5) }
             try append()
             try log.close()
-            guard log.durable == 2 else { exit(6) }
+            guard log.readable == 2 else { exit(6) }
         }
     }
 }

@@ -7,29 +7,29 @@ import Testing
 @Suite struct StagingGuardTests {
     private static let path = "/store/staging"
     /// Where the second frame starts: in the slot that is used first, the second, behind a frame as long.
-    private static let secondFrame: Int = {
+    private static let secondCommit: Int = {
         let records = LogHarness.records(unique: 1, count: 1, byteCount: 40).count
         return StagingHeader.byteCount + LogOptions.small.slotSize + SlotHeader.byteCount
-            + StagedFrame.byteCount(records: records)
+            + StagedCommit.byteCount(records: records)
     }()
 
     /// What happens to a frame, by the offset of a byte in it.
     @Test(arguments: [
         ("its length", 0), ("its header's checksum", 4), ("its records' checksum", 8),
         ("unsynced", 12), ("its sequence", 16), ("its count", 20), ("its time", 24),
-        ("its first record", StagedFrame.headerByteCount),
-        ("a value", StagedFrame.headerByteCount + 32),
+        ("its first record", StagedCommit.headerByteCount),
+        ("a value", StagedCommit.headerByteCount + 32),
     ])
     func aFrameThatWasChangedNeverReachesASegment(what: String, offset: Int) throws {
         let harness = LogHarness()
         let log = try harness.open()
         for _ in 0..<3 { try harness.append() }
-        let place = Self.secondFrame + offset
+        let place = Self.secondCommit + offset
         let byte = try #require(harness.disk.readAll(Self.path))[place]
         harness.disk.changeInPlace(Self.path, at: place, [byte ^ 0x10])
         harness.makeDurable()
         #expect(log.refusal == .bufferChanged(sequence: 2))
-        #expect(log.durable == 0)
+        #expect(log.readable == 0)
         #expect(logError { try harness.append() } == .bufferChanged(sequence: 2))
         // For good, even when the memory shows the right byte again.
         harness.disk.changeInPlace(Self.path, at: place, [byte])
@@ -52,7 +52,7 @@ import Testing
             }
             harness.makeDurable()
             let before = try #require(harness.disk.readAll(Self.path))
-            let durable = log.durable
+            let readable = log.readable
             for _ in 0..<3 { try harness.append() }
             let now = try #require(harness.disk.readAll(Self.path))
             let changed = try #require(
@@ -61,8 +61,8 @@ import Testing
             let old = isOld ? Array(before[page..<page + 512]) : [UInt8](repeating: 0, count: 512)
             harness.disk.changeInPlace(Self.path, at: page, old)
             harness.makeDurable()
-            #expect(log.refusal == .bufferChanged(sequence: durable + 1))
-            #expect(log.durable == durable)
+            #expect(log.refusal == .bufferChanged(sequence: readable + 1))
+            #expect(log.readable == readable)
         }
     }
 
@@ -125,7 +125,7 @@ import Testing
             return
         }
         #expect(logError { try harness.append() } == log.refusal)
-        #expect(log.durable == log.lastSequence)
+        #expect(log.readable == log.lastSequence)
         let now = try #require(harness.disk.readAll(Self.path))
         #expect(now.dropFirst(StagingHeader.byteCount) == before.dropFirst(StagingHeader.byteCount))
         harness.disk.stopFailing()

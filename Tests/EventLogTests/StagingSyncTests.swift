@@ -11,9 +11,9 @@ import Testing
         for count in 1...5 as ClosedRange<UInt64> {
             try harness.append()
             harness.makeSynced()
-            #expect(harness.log?.synced == count)
+            #expect(harness.log?.durable == count)
         }
-        #expect(harness.log?.durable == 0)
+        #expect(harness.log?.readable == 0)
         #expect(harness.segments.isEmpty)
         for seed in 0..<50 as Range<UInt64> {
             let copy = harness.copy(seed: seed)
@@ -35,10 +35,10 @@ import Testing
             try harness.append()
             harness.makeSynced()
         }
-        #expect((harness.log?.durable ?? 0) >= 4)
+        #expect((harness.log?.readable ?? 0) >= 4)
         harness.time.advance(milliseconds: 100)
         harness.flush()
-        #expect(harness.log?.durable == 5)
+        #expect(harness.log?.readable == 5)
     }
 
     @Test func muchIsSyncedInSegmentsInstead() throws {
@@ -47,12 +47,12 @@ import Testing
         try harness.open()
         try harness.append(commits: 10)
         harness.makeSynced()
+        #expect(harness.log?.readable == 10)
         #expect(harness.log?.durable == 10)
-        #expect(harness.log?.synced == 10)
         try harness.append()
         harness.makeSynced()
-        #expect(harness.log?.durable == 10)
-        #expect(harness.log?.synced == 11)
+        #expect(harness.log?.readable == 10)
+        #expect(harness.log?.durable == 11)
     }
 
     /// Another process may own the files by then: a segment of ours would be damage to it.
@@ -62,12 +62,12 @@ import Testing
         try harness.append()
         harness.makeSynced()
         log.abandon()
-        log.makeSyncedReadable()
+        log.makeDurableReadable()
         harness.makeDurable()
         harness.time.advance(milliseconds: 1000)
         harness.flush()
         #expect(harness.segments.isEmpty)
-        #expect(log.durable == 0)
+        #expect(log.readable == 0)
     }
 
     @Test func whoWaitsWhileTheDiskIsFullIsToldAsSoonAsStagingIsSynced() throws {
@@ -77,8 +77,8 @@ import Testing
         harness.disk.capacity = 0
         try harness.append(commits: 3)
         harness.makeSynced()
-        #expect(log.synced == 3)
-        #expect(log.durable == 0)
+        #expect(log.durable == 3)
+        #expect(log.readable == 0)
         guard case .diskFull? = log.refusal else {
             Issue.record("\(String(describing: log.refusal))")
             return
@@ -98,7 +98,7 @@ import Testing
         try harness.open()
         try harness.append()
         harness.makeSynced()
-        #expect(harness.log?.durable == 1)
+        #expect(harness.log?.readable == 1)
     }
 
     /// Segments have synced what stands before it in its slot, but not the slot's head.
@@ -110,7 +110,7 @@ import Testing
         harness.makeDurable()
         try harness.append()
         harness.makeSynced()
-        #expect(harness.log?.synced == 91 && harness.log?.durable == 90)
+        #expect(harness.log?.durable == 91 && harness.log?.readable == 90)
         for seed in 0..<50 as Range<UInt64> {
             let copy = harness.copy(seed: seed)
             copy.crash(.power)
@@ -164,7 +164,7 @@ import Testing
             Issue.record("appended after a failed sync")
             return
         }
-        #expect(harness.log?.synced == 1)
+        #expect(harness.log?.durable == 1)
         let killed = harness.copy(seed: 1)
         killed.crash(.process)
         try killed.open()

@@ -10,7 +10,7 @@ enum StoreShape: CaseIterable, Sendable {
     case severalSegments
     case sealedAndActive
     /// Killed with commits that only staging holds.
-    case stagedFrames
+    case stagedCommits
     /// Killed, recovered, written to, and killed again.
     case recovered
 
@@ -32,7 +32,7 @@ enum StoreShape: CaseIterable, Sendable {
             try harness.append(commits: 18, byteCount: 60)
             harness.makeDurable()
             harness.crash(.process)
-        case .stagedFrames:
+        case .stagedCommits:
             try harness.append(commits: 6)
             harness.makeDurable()
             try harness.append(commits: 2, count: 2, byteCount: 20)

@@ -19,7 +19,7 @@ enum FuzzLog {
     /// A store's directories and nothing in them.
     static let emptyDisk: SimulatedDisk = {
         let disk = SimulatedDisk()
-        for path in [layout.root, layout.log, layout.snapshots, layout.quarantine] {
+        for path in [layout.root, layout.log, layout.snapshots, layout.aside] {
             try! disk.createDirectory(path)  // nothing is there yet, and nothing makes it fail
             try! disk.synchronizeDirectory("/")
             try! disk.synchronizeDirectory(layout.root)
@@ -60,7 +60,7 @@ enum FuzzLog {
         let block = BlockHeader(
             kind: .block, firstSequence: 1, count: max(1, UInt32(input[1])),
             flags: LogFlags(rawValue: UInt16(input[0])).subtracting(.footer),
-            undurable: 0, packedLength: UInt32(packed.count), rawLength: UInt32(raw.count),
+            unsyncedBefore: 0, packedLength: UInt32(packed.count), rawLength: UInt32(raw.count),
             span: 0, time: 1_700_000_001_000_000, content: 0, chain: 0)
         return header.encoded() + block.encoded(salt: header.salt) + packed
     }
@@ -128,7 +128,7 @@ enum FuzzLog {
         let bases = try LogReader.segmentBases(log.environment)
         let reader = try log.reader(from: bases.first ?? 1)
         do {
-            return try LogHarness.read(reader, through: log.durable)
+            return try LogHarness.read(reader, through: log.readable)
         } catch let error as LogError {
             throw error
         } catch {
@@ -165,7 +165,7 @@ enum FuzzLog {
         limits.mergeCount = 2
         limits.tidyInterval = 0
         let snapshotter = Snapshotter(log: log, limits: limits, observer: Deaf()) { _ in 0 }
-        if log.durable > 0 { snapshotter.request(log.durable) }
+        if log.readable > 0 { snapshotter.request(log.readable) }
         for _ in 0..<1000 {
             guard snapshotter.step() == .stepAgain else { return }
         }

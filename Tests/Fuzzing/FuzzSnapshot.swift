@@ -95,7 +95,7 @@ enum FuzzSnapshot {
         func append(_ raw: [UInt8], first: UInt64, count: UInt32, flags: LogFlags) {
             let packed = RightChecksums.pack(raw)
             let block = BlockHeader(
-                kind: .block, firstSequence: first, count: count, flags: flags, undurable: 0,
+                kind: .block, firstSequence: first, count: count, flags: flags, unsyncedBefore: 0,
                 packedLength: UInt32(packed.count), rawLength: UInt32(raw.count), span: 0,
                 time: 1_700_000_000_000_000, content: 0, chain: 0)
             bytes += block.encoded(salt: header.salt) + packed
@@ -108,7 +108,7 @@ enum FuzzSnapshot {
         let seek = table.encoded()
         let footer = BlockHeader(
             kind: .footer, firstSequence: 2 + UInt64(max(1, count)), count: 2, flags: .footer,
-            undurable: 0, packedLength: UInt32(seek.count), rawLength: 0, span: 0,
+            unsyncedBefore: 0, packedLength: UInt32(seek.count), rawLength: 0, span: 0,
             time: 1_700_000_000_000_000, content: 0, chain: 0)
         return bytes + footer.encoded(salt: header.salt) + seek
     }

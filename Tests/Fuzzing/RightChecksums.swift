@@ -78,11 +78,11 @@ enum RightChecksums {
         bytes.replaceSubrange(slot.suffix(64), with: bytes[start..<start + 64])
         let generation = bytes.span.integer(UInt64.self, at: start + 8)
         var offset = start + 64
-        let framesEnd = slot.upperBound - 64
-        while offset + 32 <= framesEnd {
+        let commitsEnd = slot.upperBound - 64
+        while offset + 32 <= commitsEnd {
             let length = bytes.span.integer(UInt32.self, at: offset)
             let end = offset + 32 + Int(length)
-            guard length > 0, end <= framesEnd else { return }
+            guard length > 0, end <= commitsEnd else { return }
             let seed =
                 salt ^ (generation &* 0x9E37_79B9_7F4A_7C15) ^ (UInt64(length) << 32)
             let records = Checksum.low(bytes.span.extracting(offset + 32..<end), seed: seed)

@@ -53,7 +53,7 @@ extension SimulatedStore {
         guard fault == nil, let engine, let content = database.content else { return }
         noteDurable()
         let watermark = content.watermark.sequence
-        if watermark > engine.log.durable {
+        if watermark > engine.log.readable {
             return fail("ahead", "the database is at \(watermark), ahead of the durable log")
         }
         let count = model.count(through: watermark)
@@ -249,8 +249,8 @@ extension SimulatedStore {
 
     /// I9: newest snapshot and log behind it make the rows as of a commit, counted from the last durable one.
     func lookBack(_ commits: Int) throws {
-        guard let log = engine?.log, log.durable > 0 else { return }
-        let count = model.count(through: log.durable)
+        guard let log = engine?.log, log.readable > 0 else { return }
+        let count = model.count(through: log.readable)
         let point = model.commits[max(0, count - 1 - commits)].receipt.sequence
         var found: [Row: [UInt8]] = [:]
         do {
@@ -258,7 +258,7 @@ extension SimulatedStore {
                 directory: log.environment.layout.snapshots, memoryLimit: 1 << 20,
                 environment: log.environment)
             let history = StoreHistory(
-                log.environment, durable: log.durable, spilling: spilling)
+                log.environment, readable: log.readable, spilling: spilling)
             let rows = try history.fold(to: .sequence(point))
             while let row = try rows.next() {
                 found[try Tables.row(row.table, row.key.span)] = row.body

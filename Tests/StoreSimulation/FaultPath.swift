@@ -57,7 +57,7 @@ package enum FaultPath: String, CaseIterable, Sendable {
         }
         return switch self {
         case .creating: count(created, "/store.json") == 1
-        case .openingTorn: count(created, "/quarantine/") > 0
+        case .openingTorn: count(created, "/aside/") > 0
         case .rolling: count(created, "/log/") > 2
         case .snapshotting: count(created, "/snapshots/") > 0
         case .deleting: count(removed, "/log/") > 0 && count(removed, "/snapshots/") > 0

@@ -97,7 +97,7 @@ extension SimulatedStore {
         guard fault == nil, let store else { return }
         let log = store.engine.log
         if case .poisoned? = log.refusal { return }
-        let reached = min(log.durable, store.materializer.watermark.sequence)
+        let reached = min(log.readable, store.materializer.watermark.sequence)
         if reached < log.lastSequence {
             let refusal = log.refusal.map { ": \($0)" } ?? ""
             fail("stuck", "at \(reached) of \(log.lastSequence)\(refusal)")

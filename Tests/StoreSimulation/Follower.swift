@@ -18,7 +18,7 @@ struct Follower {
             let reader = try reader ?? log.reader(from: position + 1)
             self.reader = reader
             for _ in 0..<blocks {
-                guard try reader.next(through: log.durable) else { break }
+                guard try reader.next(through: log.readable) else { break }
                 let payload = reader.payload
                 var commits = try reader.commits()
                 while let commit = try commits.next(payload.span) {

@@ -56,7 +56,7 @@ extension SimulatedStore {
             SecondaryDatabase.Place("secondary", SimulatedOpener(database: secondary))
         ]
         environment.waitForRoom = { log, _ in
-            log.flusher?.request(durable: log.lastSequence)
+            log.flusher?.request(readable: log.lastSequence)
             _ = log.flusher?.step()
         }
         environment.alongside = { other, body in

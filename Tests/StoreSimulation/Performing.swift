@@ -203,23 +203,23 @@ extension SimulatedStore {
         guard let store, let engine else { return }
         switch step {
         case .flush(let urgent):
-            if urgent { engine.log.flusher?.request(durable: engine.log.lastSequence) }
+            if urgent { engine.log.flusher?.request(readable: engine.log.lastSequence) }
             _ = engine.log.flusher?.step()
             noteDurable()
             note("durable through \(durable)")
         case .sync:
-            engine.log.flusher?.request(synced: engine.log.lastSequence)
+            engine.log.flusher?.request(durable: engine.log.lastSequence)
             _ = engine.log.flusher?.step()
             noteDurable()
             note("durable through \(durable)")
         case .materialize(let urgent):
-            if urgent { store.materializer.request(engine.log.durable) }
+            if urgent { store.materializer.request(engine.log.readable) }
             _ = store.materializer.step()
             note("materialized through \(store.materializer.watermark.sequence)")
             checkDatabase()
             stepSecondary(isUrgent: urgent)
         case .snapshot(let urgent, let pieces):
-            if urgent { store.snapshotter.request(engine.log.durable) }
+            if urgent { store.snapshotter.request(engine.log.readable) }
             for _ in 0..<pieces {
                 guard case .stepAgain = store.snapshotter.step() else { break }
             }

@@ -153,7 +153,7 @@ package final class SimulatedStore {
     var engine: Engine? { store?.engine }
 
     func noteDurable() {
-        if let engine { durable = max(durable, engine.log.synced) }
+        if let engine { durable = max(durable, engine.log.durable) }
     }
 
     // MARK: - coming to rest
@@ -178,7 +178,7 @@ package final class SimulatedStore {
         check { try lookBack(0) }
         // The first time may only find out that the follower's place in the log is gone.
         for _ in 0..<2 { check { try follow(blocks: .max) } }
-        if fault == nil, follower.position != engine?.log.durable {
+        if fault == nil, follower.position != engine?.log.readable {
             fail("follower", "it ends at \(follower.position), the log at \(durable)")
         }
         play(.end(End(kind: .close, salt: 2)))
@@ -218,14 +218,14 @@ package final class SimulatedStore {
         guard fault == nil, let store else { return }
         let (log, materializer) = (store.engine.log, store.materializer)
         var tries = 0
-        while log.durable < log.lastSequence || materializer.watermark.sequence < log.durable,
+        while log.readable < log.lastSequence || materializer.watermark.sequence < log.readable,
             tries < 1000
         {
             tries += 1
-            log.flusher?.request(durable: log.lastSequence)
+            log.flusher?.request(readable: log.lastSequence)
             _ = log.flusher?.step()
             noteDurable()
-            materializer.request(log.durable)
+            materializer.request(log.readable)
             if case .wait = materializer.step() { time.advance(milliseconds: 100) }
         }
         if materializer.watermark.sequence < log.lastSequence, !isTroubled {

@@ -80,7 +80,7 @@ package final class LogHarness {
     @discardableResult
     package func open(witnesses: [Witness] = []) throws -> Log {
         let layout = StoreLayout(root: Self.root)
-        for path in [layout.root, layout.log, layout.quarantine] { try disk.createDirectory(path) }
+        for path in [layout.root, layout.log, layout.aside] { try disk.createDirectory(path) }
         for path in ["/", layout.root] { try disk.synchronizeDirectory(path) }
         let log = try Log(opening: environment, options: options, witnesses: witnesses)
         self.log = log
@@ -127,19 +127,19 @@ package final class LogHarness {
     /// Asks for everything to be durable and steps until it is, or the log refuses.
     package func makeDurable() {
         guard let log, let flusher = log.flusher else { return }
-        flusher.request(durable: log.lastSequence)
+        flusher.request(readable: log.lastSequence)
         flush()
     }
 
     /// Asks for everything to survive power loss, wherever that costs less, and steps until it does.
     package func makeSynced() {
         guard let log, let flusher = log.flusher else { return }
-        flusher.request(synced: log.lastSequence)
+        flusher.request(durable: log.lastSequence)
         flush()
     }
 
     package func noteDurable() {
-        if let log { acknowledged = max(acknowledged, log.synced) }
+        if let log { acknowledged = max(acknowledged, log.durable) }
     }
 
     package func close() throws {
@@ -157,13 +157,13 @@ package final class LogHarness {
 
     /// Everything that a reader finds from the start, commit by commit.
     package static func readAll(_ log: Log) throws -> [Appended] {
-        try read(try log.reader(from: 1), through: log.durable)
+        try read(try log.reader(from: 1), through: log.readable)
     }
 
     /// The commits that a reader still has before it.
-    package static func read(_ reader: LogReader, through durable: UInt64) throws -> [Appended] {
+    package static func read(_ reader: LogReader, through readable: UInt64) throws -> [Appended] {
         var found: [Appended] = []
-        while try reader.next(through: durable) {
+        while try reader.next(through: readable) {
             var commits = try reader.commits()
             while let commit = try commits.next(reader.payload.span) {
                 found.append(
@@ -192,7 +192,7 @@ package final class LogHarness {
         if !mayLoseUnsynced, found.count < appended.count {
             return "\(appended.count - found.count) commits lost without loss of power"
         }
-        guard end == log.durable else { return "ends at \(end), durable says \(log.durable)" }
+        guard end == log.readable else { return "ends at \(end), durable says \(log.readable)" }
         appended.removeLast(appended.count - found.count)
         return nil
     }

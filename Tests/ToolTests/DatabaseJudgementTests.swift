@@ -198,7 +198,7 @@ import WriteBehindInspection
             let plan = try Tool.run("recover", fixture.path)
             #expect(plan.status == 5, "\(plan.output)")
             #expect(plan.output.contains("is damaged at offset"), "\(plan.output)")
-            #expect(plan.output.contains("keep 1 damaged snapshot in quarantine/"))
+            #expect(plan.output.contains("keep 1 damaged snapshot in aside/"))
             let done =
                 command[0] == "recover"
                 ? try Tool.run("recover", fixture.path, "--apply")
@@ -207,7 +207,7 @@ import WriteBehindInspection
             #expect(try Tool.run("snapshot", "verify", fixture.path).status == 0)
             #expect(try FileManager.default.contentsOfDirectory(atPath: directory) == [name])
             let kept = try FileManager.default.contentsOfDirectory(
-                atPath: fixture.path + "/quarantine")
+                atPath: fixture.path + "/aside")
             #expect(kept.count == 1 && kept[0].hasSuffix(".snapshot"))
             #expect(try Tool.run("recover", fixture.path).status == 0)
         }

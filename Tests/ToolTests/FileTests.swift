@@ -113,7 +113,7 @@ import WriteBehindInspection
             decoding: Array(bytes[offsets[1]..<offsets[1] + BlockHeader.byteCount]).span,
             salt: header.salt
         ).chain
-        let kept = fixture.path + "/quarantine/00000000000000000003.segment-tail"
+        let kept = fixture.path + "/aside/00000000000000000003.segment-tail"
         try (Data(header.encoded()) + bytes[offsets[2]...]).write(to: URL(fileURLWithPath: kept))
         let log = try Tool.run("log", kept)
         try #require(log.status == 0 && log.lines.count == 2, "\(log)")
@@ -123,8 +123,8 @@ import WriteBehindInspection
         let torn = try await Fixture.torn()
         _ = try torn.open()
         try await torn.close()
-        let names = try FileManager.default.contentsOfDirectory(atPath: torn.path + "/quarantine")
-        let tail = torn.path + "/quarantine/" + (try #require(names.first))
+        let names = try FileManager.default.contentsOfDirectory(atPath: torn.path + "/aside")
+        let tail = torn.path + "/aside/" + (try #require(names.first))
         let damaged = try Tool.run("log", tail)
         try #require(damaged.status == 5 && damaged.lines.count == 1, "\(damaged)")
         #expect(damaged.lines[0].contains("at offset 128"))

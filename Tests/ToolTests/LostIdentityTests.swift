@@ -26,7 +26,7 @@ import WriteBehind
         let after = try String(contentsOfFile: path, encoding: .utf8)
         #expect(after.suffix(50) == before.suffix(50), "the same UUID: \(after)")
         let kept = try FileManager.default.contentsOfDirectory(
-            atPath: fixture.path + "/quarantine")
+            atPath: fixture.path + "/aside")
         #expect(kept.contains { $0.hasSuffix(".store.json") } == (what != "missing"))
         #expect(try Tool.run("verify", fixture.path, "--database").status == 0)
     }

@@ -136,7 +136,7 @@ private struct Player: TableRow {
         lost.insert(2)
         lost.insert(5)
         let header = BlockHeader(
-            kind: .block, firstSequence: 1, count: 1, flags: [], undurable: 0, packedLength: 0,
+            kind: .block, firstSequence: 1, count: 1, flags: [], unsyncedBefore: 0, packedLength: 0,
             rawLength: 0, span: 0, time: 0, content: 0, chain: 0, tables: lost)
         let names = TableNames(catalog)
         #expect(names.text(LostTables(of: header)) == "of tables t2 or t66 and t5")

@@ -39,7 +39,7 @@ import WriteBehindInspection
         #expect(done.status == 3, "\(done.output)\(done.errors)")
         #expect(done.output.contains("verified"))
         #expect(try Tool.run("verify", fixture.path, "--database").status == 0)
-        let kept = try FileManager.default.contentsOfDirectory(atPath: fixture.path + "/quarantine")
+        let kept = try FileManager.default.contentsOfDirectory(atPath: fixture.path + "/aside")
         #expect(kept.count == 1)
     }
 
@@ -69,7 +69,7 @@ import WriteBehindInspection
         try rebuilt.close()
         #expect(
             FileManager.default.fileExists(
-                atPath: fixture.path + "/database.sqlite.recover.aside"))
+                atPath: fixture.path + "/aside/database.sqlite.recover"))
     }
 
     @Test func whatOthersMadeOfAnotherStoresDatabaseIsNotCarriedOver() async throws {
@@ -146,7 +146,7 @@ import WriteBehindInspection
         #expect(detached.status == 0, "\(detached.output)\(detached.errors)")
         #expect(try rows(fixture.path + "/database.sqlite") == 9)
         #expect(try Tool.run("verify", fixture.path, "--database").status == 0)
-        let kept = try FileManager.default.contentsOfDirectory(atPath: fixture.path + "/quarantine")
+        let kept = try FileManager.default.contentsOfDirectory(atPath: fixture.path + "/aside")
         #expect(kept.count == 1 && kept[0].hasSuffix(".snapshot"))
     }
 

@@ -32,7 +32,7 @@ import Testing
 
     static let files = [
         "LOCK", "store.json", "staging", "clean-end", "log-start", "segment", "snapshot",
-        "database.sqlite", "database.sqlite-wal", "log", "snapshots", "quarantine",
+        "database.sqlite", "database.sqlite-wal", "log", "snapshots", "aside",
     ]
 
     private func path(of file: String, in fixture: Fixture) throws -> String {
@@ -54,7 +54,7 @@ import Testing
 
     @Test(.timeLimit(.minutes(5)), arguments: files, Kind.allCases)
     func noCommandWaitsForASpecialFile(file: String, kind: Kind) async throws {
-        if kind == .directory, ["log", "snapshots", "quarantine"].contains(file) { return }
+        if kind == .directory, ["log", "snapshots", "aside"].contains(file) { return }
         let fixture = try await file == "staging" ? Fixture.killed() : Fixture.closed()
         let path = try path(of: file, in: fixture)
         try? FileManager.default.removeItem(atPath: path)

@@ -81,7 +81,7 @@ import WriteBehindCore
         for sequence in 1...count {
             meter.didWrite(
                 BlockHeader(
-                    kind: .block, firstSequence: sequence, count: 1, flags: [], undurable: 0,
+                    kind: .block, firstSequence: sequence, count: 1, flags: [], unsyncedBefore: 0,
                     packedLength: 112, rawLength: 60, span: 0, time: sequence * 1000, content: 0,
                     chain: 0))
         }

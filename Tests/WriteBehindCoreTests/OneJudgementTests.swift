@@ -166,7 +166,7 @@ private final class Comparison {
             damage: log.recovery.corruption)
         do throws(LogError) {
             let reader = try LogReader(log.environment, from: try first(log))
-            while try reader.next(through: log.durable) {}
+            while try reader.next(through: log.readable) {}
         } catch {
             guard case .corrupt(let corruption) = error else { throw error }
             opening.damage = opening.damage ?? corruption

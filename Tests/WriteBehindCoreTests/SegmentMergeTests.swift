@@ -102,17 +102,17 @@ import WriteBehindInspection
         let harness = try manySegments(6)
         let reader = try #require(harness.log).reader(from: 1)
         var last: UInt64 = 0
-        let durable = try #require(harness.log).durable
-        for _ in 0..<blocks where try reader.next(through: durable) {
+        let readable = try #require(harness.log).readable
+        for _ in 0..<blocks where try reader.next(through: readable) {
             last = try #require(reader.block).nextSequence - 1
         }
         try tidy(harness)
-        while try reader.next(through: durable) {
+        while try reader.next(through: readable) {
             let block = try #require(reader.block)
             #expect(block.firstSequence == last + 1)
             last = block.nextSequence - 1
         }
-        #expect(last == durable)
+        #expect(last == readable)
     }
 
     /// In the end, blocks of what were two segments become one: no block starts any more where a reader of the
@@ -134,8 +134,8 @@ import WriteBehindInspection
         try reopen(3)
         let walk = try LogWalk(harness.environment, from: 1)
         var shown: [UInt64] = []
-        func show(through durable: UInt64) throws {
-            while try walk.next(through: durable) {
+        func show(through readable: UInt64) throws {
+            while try walk.next(through: readable) {
                 _ = try walk.records { record in
                     shown.append(record.sequence)
                     return true
@@ -147,9 +147,9 @@ import WriteBehindInspection
             try tidy(harness)
             try reopen(3)
         }
-        let durable = try #require(harness.log).durable
-        try show(through: durable)
-        #expect(shown == Array(1...durable))
+        let readable = try #require(harness.log).readable
+        try show(through: readable)
+        #expect(shown == Array(1...readable))
     }
 
     /// Recovery when a crash left any of the merged segments, even where no other segment follows.
@@ -177,7 +177,7 @@ import WriteBehindInspection
         }
         let log = try harness.open()
         #expect(log.recovery.corruption == nil)
-        #expect(log.durable == end)
+        #expect(log.readable == end)
         #expect(harness.segments == (hasFollower ? [bases[0], bases[3]] : [bases[0]]))
         #expect(try harness.fault() == nil)
     }

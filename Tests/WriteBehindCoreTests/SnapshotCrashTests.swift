@@ -39,7 +39,7 @@ import WriteBehindCore
 
     private func run(_ harness: PastHarness) throws {
         let snapshotter = try #require(harness.snapshotter)
-        snapshotter.request(try #require(harness.log).durable)
+        snapshotter.request(try #require(harness.log).readable)
         while case .stepAgain = snapshotter.step() {}
     }
 
@@ -79,7 +79,7 @@ import WriteBehindCore
 
     private func check(_ harness: PastHarness, _ work: Work, _ n: Int) throws {
         let log = try harness.open()
-        try #require(log.durable == harness.last, "\(work), operation \(n)")
+        try #require(log.readable == harness.last, "\(work), operation \(n)")
         try #require(try harness.fault() == nil, "\(work), operation \(n)")
         try run(harness)
         #expect(harness.events.state.withLock { $0.failures.isEmpty } || n > 0)

@@ -64,7 +64,7 @@ final class PastHarness {
     @discardableResult
     func open() throws -> Log {
         let layout = Self.layout
-        for path in [layout.root, layout.log, layout.snapshots, layout.quarantine] {
+        for path in [layout.root, layout.log, layout.snapshots, layout.aside] {
             try disk.createDirectory(path)
         }
         for path in ["/", layout.root] { try disk.synchronizeDirectory(path) }
@@ -100,7 +100,7 @@ final class PastHarness {
     }
 
     var history: StoreHistory {
-        StoreHistory(environment, durable: log?.durable ?? 0)
+        StoreHistory(environment, readable: log?.readable ?? 0)
     }
 
     // MARK: writing
@@ -202,7 +202,7 @@ final class PastHarness {
 
     func makeDurable() {
         guard let log, let flusher = log.flusher else { return }
-        flusher.request(durable: log.lastSequence)
+        flusher.request(readable: log.lastSequence)
         flush()
     }
 
@@ -212,7 +212,7 @@ final class PastHarness {
     func snapshot() throws {
         let snapshotter = try #require(snapshotter)
         makeDurable()
-        snapshotter.request(try #require(log).durable)
+        snapshotter.request(try #require(log).readable)
         while case .stepAgain = snapshotter.step() {}
     }
 
@@ -247,7 +247,7 @@ final class PastHarness {
     func fault() throws -> String? {
         guard let log else { return "not open" }
         if let corruption = log.recovery.corruption { return "corrupt: \(corruption)" }
-        guard let expected = states[log.durable] else { return "ends inside a commit" }
+        guard let expected = states[log.readable] else { return "ends inside a commit" }
         let found = try Self.all(history.fold(to: .end))
         return found == expected ? nil : "\(found.count) rows, \(expected.count) expected"
     }

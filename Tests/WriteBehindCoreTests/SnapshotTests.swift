@@ -147,9 +147,9 @@ import WriteBehindCore
         harness.time.advance(milliseconds: 60_000)
         try harness.snapshot()
         #expect(harness.snapshots.contains(newest))
-        #expect(harness.snapshots.last == harness.log?.durable)
+        #expect(harness.snapshots.last == harness.log?.readable)
         #expect(
-            try SnapshotReader(of: harness.log!.durable, in: harness.environment).head.previous
+            try SnapshotReader(of: harness.log!.readable, in: harness.environment).head.previous
                 < newest)
         #expect(try harness.fault() == nil)
     }

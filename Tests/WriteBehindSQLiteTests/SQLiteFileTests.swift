@@ -191,8 +191,10 @@ import WriteBehindSQLite
         try fixture.user(
             "CREATE TRIGGER bad AFTER INSERT ON person BEGIN DELETE FROM visit; END")
         let aside = try SQLiteSink.putAside(
-            path: fixture.path, reason: "history-3", disk: PosixDisk())
-        #expect(aside.path == fixture.path + ".history-3.aside")
+            path: fixture.path, reason: "history-3", into: fixture.path + "-aside",
+            disk: PosixDisk())
+        #expect(
+            aside.path.hasPrefix(fixture.path + "-aside/") && aside.path.hasSuffix(".history-3"))
         #expect(aside.problem == nil)
         #expect(aside.statements.count == 6 && aside.tables == ["audit"])
         let old = try DatabaseQueue(path: aside.path)
@@ -212,15 +214,18 @@ import WriteBehindSQLite
         #expect(try rebuilt.reader.read { try Int.fetchOne($0, sql: "SELECT id FROM old") } == 1)
         try rebuilt.close()
         let again = try SQLiteSink.putAside(
-            path: fixture.path, reason: "history-3", disk: PosixDisk())
-        #expect(again.path == fixture.path + ".history-3.2.aside")
+            path: fixture.path, reason: "history-3", into: fixture.path + "-aside",
+            disk: PosixDisk())
+        #expect(again.path == aside.path + ".2")
     }
 
     @Test func whatUsersMadeIsKeptWhileTheNewDatabaseTakesNothing() throws {
         let fixture = try SinkFixture()
         try fixture.user("CREATE INDEX by_person ON visit (person)")
         try fixture.sink.close()
-        _ = try SQLiteSink.putAside(path: fixture.path, reason: "damaged", disk: PosixDisk())
+        _ = try SQLiteSink.putAside(
+            path: fixture.path, reason: "damaged", into: fixture.path + "-aside",
+            disk: PosixDisk())
         let rebuilt = try SinkFixture.open(fixture.path)
         try rebuilt.define(SinkFixture.person, through: fixture.at(1))
         let other = try DatabaseQueue(path: fixture.path)

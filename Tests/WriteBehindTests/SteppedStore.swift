@@ -23,7 +23,7 @@ final class SteppedStore {
         configure(&configuration)
         var environment = StoreEnvironment.machine(configuration)
         environment.waitForRoom = { log, _ in
-            log.flusher?.request(durable: log.lastSequence)
+            log.flusher?.request(readable: log.lastSequence)
             _ = log.flusher?.step()
         }
         store = try OpenStore(

@@ -312,7 +312,7 @@ import WriteBehindInspection
             $0.logger = Logger(label: "test") { _ in CapturingLog(lines) }
         }
         let players = try store.table(Player.self)
-        let aside = directory.database + ".damaged.aside"
+        let aside = directory.path + "/aside/database.sqlite.damaged"
         if who == "write" {
             try put(players, 0..<4000)
         } else {

@@ -96,7 +96,7 @@ import WriteBehind
         try await store.close()
         try FileManager.default.removeItem(atPath: directory.database + ".carry-over")
         try await check(directory, 0..<100)
-        let aside = directory.database + ".damaged.aside"
+        let aside = directory.path + "/aside/database.sqlite.damaged"
         #expect(FileManager.default.fileExists(atPath: aside))
     }
 
@@ -130,7 +130,7 @@ import WriteBehind
         try await write(directory, 10..<100)
         try copyDatabase(from: fork.database, to: directory.database)
         try await check(directory, 0..<100)
-        let aside = directory.database + ".other-history.aside"
+        let aside = directory.path + "/aside/database.sqlite.other-history"
         #expect(FileManager.default.fileExists(atPath: aside))
         let store = try directory.open()
         let names = try await store.database?.read {

@@ -260,10 +260,10 @@ private struct LateOpener: SinkOpener {
         /// Reads on to the end; returns how many records there were.
         func read(_ log: Log) throws -> UInt64 {
             let start = position.withLock { $0 }
-            guard log.durable > start else { return 0 }
+            guard log.readable > start else { return 0 }
             let reader = try log.reader(from: start + 1)
             var count: UInt64 = 0
-            while try reader.next(through: log.durable), let block = reader.block {
+            while try reader.next(through: log.readable), let block = reader.block {
                 count += UInt64(block.count)
             }
             position.withLock { $0 = start + count }
@@ -297,7 +297,7 @@ private struct LateOpener: SinkOpener {
         #expect(reader.wakes.withLock { $0 } > 0)
         #expect(firstSegment == 1)
         let log = store.engine.log
-        #expect(try reader.read(log) == log.durable)
+        #expect(try reader.read(log) == log.readable)
         try await fill(store, from: 201)
         let isFreed = await eventually { firstSegment != 1 }
         #expect(isFreed)

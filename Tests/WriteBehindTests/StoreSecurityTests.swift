@@ -38,7 +38,7 @@ import WriteBehind
     }
 
     private static let names = [
-        "LOCK", "store.json", "staging", "log", "snapshots", "quarantine", "database.sqlite",
+        "LOCK", "store.json", "staging", "log", "snapshots", "aside", "database.sqlite",
         "database.sqlite-wal", "database.sqlite-shm", "segment", "snapshot",
     ]
 

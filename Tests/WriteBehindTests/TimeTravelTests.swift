@@ -197,8 +197,9 @@ import WriteBehind
         }
         #expect(index == "by_name")
         try await store.close()
-        let names = try FileManager.default.contentsOfDirectory(atPath: directory.path)
-        #expect(names.contains("database.sqlite.outdated.aside"))
+        let names = try FileManager.default.contentsOfDirectory(
+            atPath: directory.path + "/aside")
+        #expect(names.contains("database.sqlite.outdated"))
     }
 
     @Test func snapshotsAreTakenAsTheLogGrowsAndOldLogGoes() async throws {

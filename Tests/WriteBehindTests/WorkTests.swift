@@ -56,7 +56,7 @@ import WriteBehind
     }
 
     /// A megabyte of lengths that reach far, behind a damaged header: each was the start of a frame to look at.
-    @Test func bytesThatLookLikeFramesCostInProportionToTheirLength() throws {
+    @Test func bytesThatLookLikeCommitsCostInProportionToTheirLength() throws {
         func image(_ word: UInt32) throws -> LogEnvironment {
             let harness = LogHarness(options: LogOptions())
             try harness.open()

@@ -27,7 +27,7 @@ struct ChildProcess {
 
     var isRunning: Bool { process.isRunning }
     var hasSpoken: Bool { output.withLock { !$0.isEmpty } }
-    /// What it has said by now.
+    /// Its output by now.
     var report: Report { Report(output.withLock { $0 }) }
 
     /// Waits until it is dead, at most so long.
@@ -48,7 +48,7 @@ struct ChildProcess {
     }
 }
 
-/// What a child said.
+/// The output of a child.
 struct Report {
     /// The sequences of each thread's acknowledged writes, in order; 0 where nothing was to be changed.
     private(set) var sequences = [[UInt64]](repeating: [], count: Load.threadCount)

@@ -18,7 +18,7 @@ struct Failpoint: Equatable, CustomStringConvertible {
         }
 
         enum Area: String {
-            case any, staging, log, snapshots, quarantine, identity
+            case any, staging, log, snapshots, aside, identity
             /// A segment under its temporary name: in recovery, and when segments are merged.
             case rewrite
             /// SQLite's files: its WAL is written by commits, the database itself by checkpoints.

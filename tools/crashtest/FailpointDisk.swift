@@ -17,7 +17,7 @@ struct FailpointDisk: Disk {
             return StoreLayout.isTemporary(path) ? .rewrite : .log
         }
         if path.hasPrefix(layout.snapshots) { return .snapshots }
-        if path.hasPrefix(layout.quarantine) { return .quarantine }
+        if path.hasPrefix(layout.aside) { return .aside }
         if path.hasPrefix(layout.staging) { return .staging }
         if path.hasPrefix(layout.identity) { return .identity }
         return path.hasPrefix(layout.database) ? .database : .any

@@ -4,7 +4,7 @@ struct Loss: Error, CustomStringConvertible {
     init(_ description: String) { self.description = description }
 }
 
-/// What must be in a store, and what was found of it.
+/// The rows that must be in a store, and those that were found.
 struct Ledger {
     let seed: UInt64
     private(set) var acknowledged = 0
@@ -29,7 +29,7 @@ struct Ledger {
             let part = found.part(of: thread)
             let expected = model.part(of: thread)
             if part == expected { continue }
-            // Only the write that nobody heard of may be there as well.
+            // Only the write without an answer may be there as well.
             if kept.count == report.sequences[thread].count {
                 model.apply(load.next())
                 surplus += 1

@@ -52,7 +52,7 @@ struct Visit: TableRow, Equatable {
     }
 }
 
-/// What a thread writes, by its seed: the child does it, and the parent knows it without being told.
+/// The writes of a thread, by its seed: the child makes them, and the parent can compute them.
 struct Load {
     static let threadCount = 4
     static let rowsOfThread = 40
@@ -129,7 +129,7 @@ struct Load {
     }
 }
 
-/// What the store must hold.
+/// The rows that the store must hold.
 struct Model: Equatable {
     var items: [Int: Item] = [:]
     var labels: [String: [UInt8]] = [:]

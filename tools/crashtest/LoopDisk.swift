@@ -9,7 +9,7 @@ enum FileSystem: String, CaseIterable, ExpressibleByArgument, CustomStringConver
 
     private var maker: String { "mkfs.\(rawValue)" }
 
-    /// Those that can be made here.
+    /// The disks that can be made here.
     static var here: [FileSystem] { allCases.filter { Command.exists($0.maker) } }
 
     /// Makes one in a file, without a word.
@@ -42,7 +42,7 @@ struct LoopDisk {
         try Command.run("mount", ["-t", kind.rawValue, "-o", "loop", image, directory])
     }
 
-    /// What was mounted is put away, the loop device with it.
+    /// Unmounts it, and removes the loop device with it.
     func unmount() throws {
         do {
             try Command.run("umount", [directory])
@@ -53,8 +53,8 @@ struct LoopDisk {
         if kind == .btrfs { try Command.run("btrfs", ["device", "scan", "--forget"]) }
     }
 
-    /// Puts it away after a failure: nobody finds it any more, and whoever still has files of it open keeps it
-    /// until he closes them.
+    /// Detaches it after a failure: no process finds it any more. A process that has files of it open keeps it
+    /// until it closes them.
     func detach() {
         try? Command.run("umount", ["--lazy", directory])
     }

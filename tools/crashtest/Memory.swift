@@ -58,7 +58,7 @@ struct Memory: AsyncParsableCommand {
         return configuration
     }
 
-    /// What the configuration allows: SQLite takes a quarter of the cache for its pages, and a batch is
+    /// The most that the configuration allows: SQLite takes a quarter of the cache for its pages, and a batch is
     /// gathered while the one before is written.
     private static var bound: Int {
         let given = limits

@@ -21,7 +21,7 @@ struct Narrow: AsyncParsableCommand {
               crashtest narrow store --from 2000
             """)
 
-    /// What a shell sees when the store refused something by its own error.
+    /// The exit code if the store refused something by its own error.
     private static let refusal = ExitCode(3)
 
     @Argument(help: "The store.")
@@ -37,7 +37,7 @@ struct Narrow: AsyncParsableCommand {
     var unclean = false
 
     func run() async throws {
-        // The kernel kills who exceeds a limit of lengths, unless he wants to hear of it by the call.
+        // The kernel kills a process that exceeds a limit of lengths, unless it asks for an error of the call.
         signal(SIGXFSZ, SIG_IGN)
         alarm(90)
         var configuration = StoreConfiguration()

@@ -71,7 +71,7 @@ struct Parent {
         guard Int.random(in: 0..<3, using: &random) > 0 else { return try killAtRandom() }
         let failpoint = Failpoint.random(in: Failpoint.places, using: &random)
         let child = try start(["--failpoint", "\(failpoint)"])
-        // What it does not come to ends from outside.
+        // If it does not come to its end, it is killed from outside.
         child.waitUntilDead(milliseconds: 400)
         let report = try child.kill()
         count(report.reachedFailpoint ? failpoint.place.description : "random moment")

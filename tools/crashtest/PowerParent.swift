@@ -79,7 +79,7 @@ struct PowerParent {
         let child = try ChildProcess([store, "\(seed)", "\(round)"])
         while child.isRunning, !child.hasSpoken { usleep(500) }
         usleep(.random(in: 0...400_000, using: &random))
-        // What was durable before the instant of the copy; what was not may be on it or not.
+        // The writes that were durable before the instant of the copy; others may be on it or not.
         let before = child.report
         let copy = shelf.directory + "/copy.img"
         do {

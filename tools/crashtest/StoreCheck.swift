@@ -2,8 +2,8 @@ import EventLog
 import WriteBehind
 import WriteBehindInspection
 
-/// What `writebehind verify --database` finds: log, snapshots, and the database compared row by row with
-/// what the log says it holds at its watermark.
+/// The checks of `writebehind verify --database`: log, snapshots, and the database compared row by row with
+/// the log at its watermark.
 enum StoreCheck {
     /// - Parameter isClosed: whether the store was closed. Right after a kill the log's end may be torn, and
     ///   the database not there yet.

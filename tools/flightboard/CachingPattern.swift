@@ -31,7 +31,7 @@ struct DatabaseFirst: CachingPattern {
     enum Cached {
         /// Write-through: then the cache gets the row.
         case written
-        /// Cache-aside: then the cache drops the row; who looks it up next reads it from the database.
+        /// Cache-aside: then the cache drops the row; the next lookup reads it from the database.
         case dropped
     }
 

@@ -8,7 +8,7 @@ struct CarrierDelays: Equatable {
 
     static let sql = "SELECT carrier, avg(dep_delay) FROM flight GROUP BY carrier"
 
-    /// What the database says.
+    /// The database's answer.
     init(_ database: any DatabaseReader) async throws {
         means = try await database.read { db in
             let rows = try Row.fetchAll(db, sql: Self.sql)
@@ -16,7 +16,7 @@ struct CarrierDelays: Equatable {
         }
     }
 
-    /// What the CSV says.
+    /// The CSV's answer.
     init(_ flights: [Flight]) {
         var sums: [String: (minutes: Int, count: Int)] = [:]
         for flight in flights {

@@ -1,4 +1,4 @@
-/// What the demo claims, and whether it was so.
+/// The demo's claims, and whether they held.
 struct Checks {
     private let screen: Screen
     private(set) var count = 0

@@ -6,7 +6,7 @@ struct ChildLoad {
     let directory: String
     let timetable: Timetable
 
-    /// Shows the events from `first` on. Returns if nobody kills it.
+    /// Shows the events from `first` on. Returns if it is not killed.
     func run(from first: Int) async throws {
         let store = try await Store(at: directory, configuration: .quiet)
         let board = try Board(store)

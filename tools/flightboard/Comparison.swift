@@ -4,7 +4,7 @@ import WriteBehindInspection
 
 /// The three classic caching patterns under the same load, on a database as it is and on a slow one.
 ///
-/// One caller shows events one after the other, and after each somebody looks the flight up.
+/// One caller shows events one after the other, and looks the flight up after each.
 struct Comparison {
     /// Where the databases may be made.
     let directory: String
@@ -28,7 +28,7 @@ struct Comparison {
         }
     }
 
-    /// What a slow database takes longer for every write, in seconds.
+    /// The extra time of a slow database for every write, in seconds.
     static let delay = 0.05
     /// The most events that are shown, and how long a pattern is measured at most, in seconds.
     private static let limit = 20_000

@@ -1,6 +1,6 @@
 import WriteBehind
 
-/// What a carrier has done so far: a row of the table `carrier`.
+/// The counters of a carrier so far: a row of the table `carrier`.
 struct CarrierCount: TableRow, Equatable {
     typealias Key = String
 
@@ -33,7 +33,7 @@ struct CarrierCount: TableRow, Equatable {
     }
 }
 
-/// What has happened at an airport so far: a row of the table `airport`.
+/// The counters of an airport so far: a row of the table `airport`.
 struct AirportCount: TableRow, Equatable {
     typealias Key = String
 

@@ -3,7 +3,7 @@ import WriteBehind
 
 /// A flight as the board shows it: a row of the table `flight`, with the columns of the CSV.
 struct Flight: TableRow, Equatable {
-    /// What a flight is found by.
+    /// The key of a flight.
     struct Key: RowKey, Hashable {
         /// The day that the airline planned it for, as `2013-01-31`.
         var day: String

@@ -15,7 +15,7 @@ struct FlightEvent {
     var flight: Int
     var kind: Kind
 
-    /// What the event does to a flight's row.
+    /// Applies the event to a flight's row.
     ///
     /// - Parameter facts: the flight as the CSV has it, in the end.
     func apply(to row: inout Flight, facts: Flight) {
@@ -51,7 +51,7 @@ struct FlightEvent {
         }
     }
 
-    /// What the event adds to the counters of the flight's carrier.
+    /// Adds the event to the counters of the flight's carrier.
     func count(in carrier: inout CarrierCount) {
         switch kind {
         case .departed: carrier.departed += 1
@@ -61,7 +61,7 @@ struct FlightEvent {
         }
     }
 
-    /// What the event adds to the counters of its ``airport(of:)``.
+    /// Adds the event to the counters of its ``airport(of:)``.
     func count(in airport: inout AirportCount) {
         switch kind {
         case .departed: airport.departures += 1

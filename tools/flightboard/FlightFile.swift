@@ -8,7 +8,7 @@ struct FlightFile {
         var midnight: Int
     }
 
-    /// What is wrong with a file of flights, in words for the user who gave it.
+    /// The fault of a file of flights, in words for the user.
     struct Problem: Error, CustomStringConvertible {
         var description: String
     }

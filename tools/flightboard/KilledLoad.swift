@@ -11,7 +11,7 @@ struct KilledLoad {
     let timetable: Timetable
     let screen: Screen
 
-    /// What one child did.
+    /// The deeds of one child.
     struct Round {
         /// Events acknowledged by this child and those before it.
         var acknowledged: Int
@@ -20,7 +20,7 @@ struct KilledLoad {
         var wasKilled = false
     }
 
-    /// What the store held when it was opened again.
+    /// The content of the store when it was opened again.
     struct Survival {
         var reopening: Double
         /// Events that the store shows: those acknowledged, and one more if it was on its way.
@@ -33,7 +33,7 @@ struct KilledLoad {
     /// - Parameter limit: the child is killed when so many events are acknowledged; nil lets it finish.
     func round(from first: Int, until limit: Int?) throws -> Round {
         let child = Process()
-        // What runs now, wherever it was started from.
+        // The program that runs now, from any directory.
         let link = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
         child.executableURL = URL(fileURLWithPath: link)
         child.arguments = load + ["--directory", directory, "--child-from", "\(first)"]
@@ -49,7 +49,7 @@ struct KilledLoad {
             round.acknowledged = first + receipts.count
             if let limit, round.acknowledged >= limit, !round.wasKilled {
                 kill(child.processIdentifier, SIGKILL)
-                // What it had told before is still in the pipe, and counts.
+                // Its earlier output is still in the pipe, and counts.
                 round.wasKilled = true
             }
             screen.progress(
@@ -90,7 +90,7 @@ struct KilledLoad {
     private func countWrong(_ board: Board, after count: Int) async throws -> Int {
         let expected = Expectation(timetable, after: count)
         var wrong = 0
-        // What the last events touched, as the store answers right after opening: it may be on its way
+        // The rows of the last events, as the store answers right after opening: they may be on their way
         // to the database still.
         let last = Set(timetable.events.prefix(count).suffix(10_000).map(\.flight))
         for index in last

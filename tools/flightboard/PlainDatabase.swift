@@ -4,7 +4,7 @@ import GRDB
 /// The same tables in a SQLite database without a store, with the settings that the store gives its own.
 final class PlainDatabase: Sendable {
     private let pool: DatabasePool
-    /// What each write takes longer, in seconds.
+    /// The extra time of each write, in seconds.
     private let delay: Double
 
     init(path: String, delay: Double) throws {

@@ -8,7 +8,7 @@ struct Play {
     let timetable: Timetable
     let screen: Screen
 
-    /// What was measured.
+    /// The measurements.
     struct Result: Sendable {
         var elapsed = 0.0
         /// Rows written, the counters' among them.
@@ -108,7 +108,7 @@ struct Play {
     }
 }
 
-/// What readers found.
+/// The readers' findings.
 struct Lookups: Sendable {
     var latencies = Latencies()
     /// Rows that were not there, or older than an event shown before they were asked for.

@@ -1,7 +1,7 @@
 import EventLog
 import Foundation
 
-/// What the user sees: lines on standard output, a progress bar on standard error.
+/// The user's view: lines on standard output, a progress bar on standard error.
 ///
 /// Colour and movement only where a terminal shows them.
 final class Screen: Sendable {
@@ -30,7 +30,7 @@ final class Screen: Sendable {
         line(isColoured ? "\u{1b}[2m\(text)\u{1b}[0m" : text)
     }
 
-    /// What is being done and how far it is; `nil` takes it away.
+    /// The work in progress and how far it is; `nil` removes the line.
     func progress(_ what: String, _ share: Double?, _ detail: String = "") {
         guard showsProgress else { return }
         guard let share else { return error("\r\u{1b}[K") }

@@ -2,7 +2,7 @@ import Foundation
 
 /// How much room a store's log and database take.
 struct StoreSize {
-    /// The log as it stands on disk, and as it is unpacked.
+    /// The log on disk, and unpacked.
     var log = 0
     var raw = 0
     var database = 0

@@ -11,7 +11,7 @@ struct Timetable: Sendable {
         for (index, entry) in parsed.enumerated() {
             events += FlightEvent.events(of: entry.flight, at: index, midnight: entry.midnight)
         }
-        // What happens to one flight stays in its order; so the same file is always the same play.
+        // The events of one flight stay in order, so the same file is always the same play.
         let order = events.indices.sorted {
             (events[$0].time, $0) < (events[$1].time, $1)
         }
@@ -30,7 +30,7 @@ struct Timetable: Sendable {
     }
 }
 
-/// What the rows must be after the first events: worked out in memory, without any store.
+/// The expected rows after the first events: worked out in memory, without any store.
 struct Expectation {
     private(set) var flights: [Flight?]
     private(set) var carriers: [String: CarrierCount] = [:]

@@ -1,6 +1,6 @@
 import CZstd
 
-/// What the demo needs of zstd.
+/// The part of zstd that the demo needs.
 enum Zstd {
     /// The content of zstd frames; nil if they are damaged.
     static func unpack(_ packed: [UInt8]) -> [UInt8]? {

@@ -1,5 +1,5 @@
-// What libFuzzer calls. It brings the process's `main`; `tools/fuzz/run` builds and runs it. The environment says
-// what else it must know:
+// libFuzzer calls this. It brings the process's `main`; `tools/fuzz/run` builds and runs it. The environment has
+// its options:
 //
 //   FUZZ_TARGET   the target (Fuzzing/FuzzTarget.swift); without it the targets are listed
 //   FUZZ_SEEDS    a directory to write what to start from, and no more
@@ -38,7 +38,7 @@ public func test(_ bytes: UnsafePointer<UInt8>?, _ count: Int) -> Int32 {
     do {
         try target?.run(Array(UnsafeBufferPointer(start: bytes, count: count)))
     } catch {
-        fatalError("\(error)")  // how libFuzzer is told of a rule that was broken
+        fatalError("\(error)")  // reports a broken rule to libFuzzer
     }
     return 0
 }

@@ -5,7 +5,7 @@ import Rainbow
 import WriteBehind
 import WriteBehindInspection
 
-/// `writebehind inspect`: segments and blocks, as they stand on disk.
+/// `writebehind inspect`: segments and blocks, as they are on disk.
 struct Inspect: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Show the log's segments and blocks, and what shows that they are durable.",

@@ -27,7 +27,7 @@ struct LogCommand: ParsableCommand {
               writebehind log airport --where 'dep_time>=600' --where 'dest!=null'
               writebehind log airport --changed dep_time --json
               writebehind log airport --operation delete --json | jq .key
-              writebehind log airport/quarantine/00000000000000048213.segment-tail
+              writebehind log airport/aside/00000000000000048213.segment-tail
             """)
 
     enum Format: String, ExpressibleByArgument, CaseIterable { case text, json, csv }
@@ -93,7 +93,7 @@ struct LogCommand: ParsableCommand {
             throw ValidationError(
                 "--follow, --reverse and --changed go with a store, not with one file.")
         }
-        var printer = printer(filter, last: file.last, durable: file.durable)
+        var printer = printer(filter, last: file.last, durable: file.readable)
         defer { printer.finish() }
         try printer.print(file)
         printer.finish()

@@ -24,7 +24,7 @@ struct QuarantineCommand: ParsableCommand {
         subcommands: [List.self, Show.self, Retry.self, Skip.self, Patch.self],
         defaultSubcommand: List.self)
 
-    /// What is in quarantine, read from the database.
+    /// The content of quarantine, read from the database.
     static func quarantine(_ store: StoreInspection) throws -> QuarantineIndex {
         switch store.database.state {
         case .missing: return QuarantineIndex()

@@ -12,7 +12,7 @@ struct Recover: AsyncParsableCommand {
         usage: "writebehind recover [<options>] <store>",
         discussion: """
             Without --apply nothing is changed. --apply cuts off a torn end (and keeps
-            it in quarantine/), takes what the write buffer holds, puts a database that
+            it in aside/), takes what the write buffer holds, puts a database that
             cannot serve aside, rebuilds it from snapshot and log, makes a damaged
             snapshot anew, and verifies all of it. No bytes are ever deleted.
 
@@ -98,7 +98,7 @@ struct Recover: AsyncParsableCommand {
         }
     }
 
-    /// What was done is believed only once all of it was read back.
+    /// The work is trusted only after all of it was read back.
     private func verify(
         _ report: inout RecoverReport, _ plan: RecoveryPlan, _ aside: String?
     ) throws {
@@ -121,7 +121,7 @@ struct Recover: AsyncParsableCommand {
     private func save(
         _ inspection: StoreInspection, into path: String, _ report: inout RecoverReport
     ) async throws {
-        // Under another name until it is whole: whatever interrupts this, nobody takes a part for all.
+        // Under another name until it is whole: if this is interrupted, a part is never taken for all.
         let partial = path + ".partial"
         for name in [path, partial] { try NewFile.refuseExisting(name) }
         let bytes = try StoreSummary(inspection).segments.bytes

@@ -62,7 +62,7 @@ struct SnapshotCommand: ParsableCommand {
             abstract: "Make a snapshot of everything, from the last one and the log.",
             discussion: """
                 Opens the store for writing, so nobody else may; a running service takes its
-                own. A damaged snapshot moves to quarantine/ first, if log and other
+                own. A damaged snapshot moves to aside/ first, if log and other
                 snapshots do without it.
 
                 Example:

@@ -126,7 +126,7 @@ struct StatusLook {
     /// Since the look before.
     var rates: StoreRates?
 
-    /// What cannot be read in the file that is damaged first.
+    /// The records that cannot be read in the first damaged file.
     let lost: [Loss]
     let tableNames: TableNames
 

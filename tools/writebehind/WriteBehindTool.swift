@@ -1,6 +1,6 @@
 import ArgumentParser
 
-/// The root command; what it does stands in the files of its subcommands.
+/// The root command. Each subcommand has a file of its own.
 struct WriteBehindTool: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "writebehind",

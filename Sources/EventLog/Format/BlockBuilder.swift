@@ -28,20 +28,20 @@ struct BlockBuilder {
         raw.append(contentsOf: records)
     }
 
-    mutating func append(_ frame: StagedFrame) {
+    mutating func append(_ commit: StagedCommit) {
         if isEmpty {
-            firstSequence = frame.firstSequence
-            firstTime = frame.time
+            firstSequence = commit.firstSequence
+            firstTime = commit.time
             raw.append(varint: firstTime)
         }
-        assert(frame.firstSequence == nextSequence)
-        assert(frame.time >= lastTime || count == 0)
-        count += frame.count
-        lastTime = frame.time
-        flags.formUnion(frame.flags.intersection([.mark, .define]))
-        let records = unsafe frame.records.bindMemory(to: UInt8.self).span
-        note(records, areSeveralTables: frame.flags.contains(.severalTables))
-        append(records, count: frame.count, time: frame.time)
+        assert(commit.firstSequence == nextSequence)
+        assert(commit.time >= lastTime || count == 0)
+        count += commit.count
+        lastTime = commit.time
+        flags.formUnion(commit.flags.intersection([.mark, .define]))
+        let records = unsafe commit.records.bindMemory(to: UInt8.self).span
+        note(records, areSeveralTables: commit.flags.contains(.severalTables))
+        append(records, count: commit.count, time: commit.time)
     }
 
     /// Appends a commit that was read from another block, which becomes a part of this one as a whole.
@@ -84,7 +84,7 @@ struct BlockBuilder {
 
     /// Appends header and frame to `output` and starts over. Returns the header.
     mutating func pack(
-        chain: UInt64, synced: UInt64, salt: UInt64, using compressor: Compressor,
+        chain: UInt64, durable: UInt64, salt: UInt64, using compressor: Compressor,
         into output: inout [UInt8]
     ) -> BlockHeader {
         assert(!isEmpty)
@@ -95,7 +95,7 @@ struct BlockBuilder {
             output.span.extracting((start + BlockHeader.byteCount)...), seed: salt)
         let header = BlockHeader(
             kind: .block, firstSequence: firstSequence, count: count, flags: flags,
-            undurable: UInt32(clamping: firstSequence - 1 - min(synced, firstSequence - 1)),
+            unsyncedBefore: UInt32(clamping: firstSequence - 1 - min(durable, firstSequence - 1)),
             packedLength: UInt32(length), rawLength: UInt32(raw.count),
             span: UInt32(clamping: lastTime - firstTime), time: lastTime * 1000,
             content: content, chain: chain, tables: hasUnknownTables ? TableSet() : tables)

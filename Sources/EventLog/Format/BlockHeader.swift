@@ -3,7 +3,7 @@
 //
 //      0   4   8   12    16    24    28    30    32     36     40    44    48    56      64    72     80
 //      +---+---+---+-----+-----+-----+-----+-----+------+------+-----+-----+-----+-------+-----+------+ - -
-//      | M | L |tag|check|first|count|flags|codec|undur.|packed| raw |span |time |content|chain|tables| zstd
+//      | M | L |tag|check|first|count|flags|codec|unsync|packed| raw |span |time |content|chain|tables| zstd
 //      +---+---+---+-----+-----+-----+-----+-----+------+------+-----+-----+-----+-------+-----+------+ - -
 //      '-----------'     '------------------- covered by check, with the first 12 -------------------'
 //
@@ -15,7 +15,7 @@
 //      flags    u16  1 footer, 2 holds a named mark, 4 re-blocked, 8 starts with a preamble,
 //                    16 holds a define
 //      codec    u16  0 zstd
-//      undur.   u32  first - 1 - the last sequence that was known to be synced in segments when this
+//      unsync   u32  unsynced before: first - 1 - the last sequence that was known to be synced in segments when this
 //                    was built, saturating: evidence for recovery (JudgeEvidence.swift)
 //      packed   u32  length of the zstd frame; in a footer of the seek table behind it
 //      raw      u32  length once unpacked; 0 in a footer
@@ -40,7 +40,7 @@ package struct BlockHeader: Equatable, Sendable {
     package var firstSequence: UInt64
     package var count: UInt32
     package var flags: LogFlags
-    package var undurable: UInt32
+    package var unsyncedBefore: UInt32
     package var packedLength: UInt32
     package var rawLength: UInt32
     package var span: UInt32
@@ -50,7 +50,7 @@ package struct BlockHeader: Equatable, Sendable {
     package var tables: TableSet
 
     package init(
-        kind: Kind, firstSequence: UInt64, count: UInt32, flags: LogFlags, undurable: UInt32,
+        kind: Kind, firstSequence: UInt64, count: UInt32, flags: LogFlags, unsyncedBefore: UInt32,
         packedLength: UInt32, rawLength: UInt32, span: UInt32, time: UInt64, content: UInt64,
         chain: UInt64, tables: TableSet = TableSet()
     ) {
@@ -58,7 +58,7 @@ package struct BlockHeader: Equatable, Sendable {
         self.firstSequence = firstSequence
         self.count = count
         self.flags = flags
-        self.undurable = undurable
+        self.unsyncedBefore = unsyncedBefore
         self.packedLength = packedLength
         self.rawLength = rawLength
         self.span = span
@@ -73,12 +73,12 @@ package struct BlockHeader: Equatable, Sendable {
         kind == .footer ? firstSequence : firstSequence + UInt64(count)
     }
 
-    /// The last sequence that was known to be synced when this was built; nil if the field saturated.
-    package var synced: UInt64? {
-        undurable == .max ? nil : firstSequence - 1 - UInt64(undurable)
+    /// The last sequence that segments were known to hold, synced, when this was built; nil if the field saturated.
+    package var durable: UInt64? {
+        unsyncedBefore == .max ? nil : firstSequence - 1 - UInt64(unsyncedBefore)
     }
 
-    /// What follows the header at most: a zstd frame is hardly longer than what it holds, and a seek table has two
+    /// The most that follows the header: a zstd frame is hardly longer than its content, and a seek table has two
     /// entries for each block, and two more.
     private var packedBound: UInt64 {
         switch kind {
@@ -103,7 +103,7 @@ package struct BlockHeader: Equatable, Sendable {
         firstSequence = bytes.integer(UInt64.self, at: 16)
         count = bytes.integer(UInt32.self, at: 24)
         flags = LogFlags(rawValue: bytes.integer(UInt16.self, at: 28))
-        undurable = bytes.integer(UInt32.self, at: 32)
+        unsyncedBefore = bytes.integer(UInt32.self, at: 32)
         packedLength = bytes.integer(UInt32.self, at: 36)
         rawLength = bytes.integer(UInt32.self, at: 40)
         span = bytes.integer(UInt32.self, at: 44)
@@ -116,8 +116,8 @@ package struct BlockHeader: Equatable, Sendable {
             throw .outOfRange(field: "first sequence")
         }
         guard count > 0 else { throw .outOfRange(field: "count") }
-        guard undurable == .max || UInt64(undurable) < firstSequence else {
-            throw .outOfRange(field: "undurable")
+        guard unsyncedBefore == .max || UInt64(unsyncedBefore) < firstSequence else {
+            throw .outOfRange(field: "unsynced before")
         }
         guard rawLength <= SegmentHeader.rawBlockCap else { throw .outOfRange(field: "raw length") }
         guard packedLength <= packedBound else { throw .outOfRange(field: "packed length") }
@@ -139,7 +139,9 @@ package struct BlockHeader: Equatable, Sendable {
         bytes.append(integer: count)
         bytes.append(integer: flags.rawValue)
         bytes.append(integer: UInt16(0))
-        for field in [undurable, packedLength, rawLength, span] { bytes.append(integer: field) }
+        for field in [unsyncedBefore, packedLength, rawLength, span] {
+            bytes.append(integer: field)
+        }
         for field in [time, content, chain, tables.bits] { bytes.append(integer: field) }
         let check = Frame.check(of: bytes.span, count: Self.byteCount, seed: salt)
         bytes.store(integer: check, at: 12)

@@ -2,7 +2,7 @@ import CXXHash
 
 /// XXH3-64, the one checksum of the format.
 ///
-/// Every use is seeded: with the salt of the file that the bytes stand in, so that bytes of another
+/// Every use is seeded: with the salt of the file that the bytes are in, so that bytes of another
 /// file, or of an earlier life of this one, never look valid.
 package enum Checksum {
     /// The checksum of `bytes`.

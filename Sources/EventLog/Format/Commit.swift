@@ -27,7 +27,7 @@ package struct CommitCursor: Sendable {
     private let endTime: UInt64
     private var nextSequence: UInt64
     private let endSequence: UInt64
-    /// The schemas at the start of a segment's first block: where their JSON stands.
+    /// The place of the schemas' JSON at the start of a segment's first block.
     package let preamble: Range<Int>?
 
     /// Starts at the first commit of a block.

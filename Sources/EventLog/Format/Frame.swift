@@ -1,10 +1,10 @@
-/// What segment headers and block headers share: both are zstd skippable frames with a tag of ours
+/// Shared by segment headers and block headers: both are zstd skippable frames with a tag of ours
 /// at offset 8 and a checksum at offset 12 that covers all their other bytes.
 package enum Frame {
     package static let skippableMagic: UInt32 = 0x184D_2A57
 
-    /// Where no block or segment may start any more. No log gets there, so what says otherwise is no header; and
-    /// counting on from whatever is accepted never overflows.
+    /// The sequence from which on no block or segment may start. No log gets there, so bytes that say otherwise are no
+    /// header, and counting on from an accepted sequence never overflows.
     static let sequenceLimit: UInt64 = 1 << 62
 
     /// The checksum of bytes [0,12) and [16,count).

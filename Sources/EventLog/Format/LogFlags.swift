@@ -1,4 +1,4 @@
-/// What a staged commit, a block or a footer is or holds, known without parsing it. Headers store these bits.
+/// Facts about a staged commit, a block or a footer that are known without parsing it. Headers store these bits.
 package struct LogFlags: OptionSet, Sendable {
     package let rawValue: UInt16
     package init(rawValue: UInt16) { self.rawValue = rawValue }

@@ -1,7 +1,7 @@
 /// The schemas of all tables, so that each file can be read alone: the latest `define` record of every
-/// table, as it was logged. What stands in them is the tables' affair.
+/// table, as it was logged. Their content is the tables' affair.
 package struct Preamble: Equatable, Sendable {
-    /// What all define records may take: a segment's first block holds them before its first commit, and no block is
+    /// The most bytes of all define records: a segment's first block holds them before its first commit, and no block is
     /// longer than ``SegmentHeader/rawBlockCap``.
     package static let byteLimit = 60 << 20
 
@@ -31,8 +31,8 @@ package struct Preamble: Equatable, Sendable {
         }
     }
 
-    mutating func note(_ frame: StagedFrame) throws(MalformedRecord) {
-        guard frame.flags.contains(.define) else { return }
-        try note(unsafe frame.records.bindMemory(to: UInt8.self).span)
+    mutating func note(_ commit: StagedCommit) throws(MalformedRecord) {
+        guard commit.flags.contains(.define) else { return }
+        try note(unsafe commit.records.bindMemory(to: UInt8.self).span)
     }
 }

@@ -15,7 +15,7 @@
 // than its table has columns today: the missing ones, always the last, are those columns' defaults.
 // Records carry after-values, so applying one twice changes nothing.
 
-/// What a record does to its row.
+/// The change that a record makes to its row.
 package enum Operation: UInt8, Sendable, CaseIterable {
     case put = 1
     case patch = 2
@@ -23,7 +23,7 @@ package enum Operation: UInt8, Sendable, CaseIterable {
     case clear = 4
     case define = 5
     case mark = 6
-    /// Gives up a group of quarantined commits; the other records of its commit make all of their rows anew.
+    /// Gives up a group of quarantined commits; the other records of its commit write all of their rows.
     case settle = 7
     /// The schemas of all tables at the start of a segment or snapshot; takes no sequence number.
     case preamble = 8
@@ -106,7 +106,7 @@ package struct ByteReader: Sendable {
         }
     }
 
-    /// Steps over `count` bytes and returns where they stand.
+    /// Steps over `count` bytes and returns their place.
     package mutating func take(_ count: UInt64) throws(MalformedRecord) -> Range<Int> {
         guard count <= UInt64(end - offset) else {
             throw MalformedRecord(offset: offset, reason: "ends early")

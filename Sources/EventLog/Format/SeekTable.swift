@@ -71,8 +71,8 @@ package struct SeekTable: Equatable, Sendable {
         }
     }
 
-    /// Where each block's header starts, given that the first frame is the segment's header and the
-    /// last the footer.
+    /// The start of each block's header. The first frame is the segment's header, and the
+    /// last is the footer.
     package var blockOffsets: [Int] {
         var offsets: [Int] = []
         var offset = 0

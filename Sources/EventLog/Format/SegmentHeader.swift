@@ -31,7 +31,7 @@
 package struct SegmentHeader: Equatable, Sendable {
     package static let byteCount = 128
     package static let version: UInt32 = 1 << 16
-    /// What no block may exceed, whatever its segment says.
+    /// The longest block payload of all, whatever a segment's header says.
     package static let rawBlockCap: UInt32 = 64 << 20
 
     package enum Kind: UInt32, Sendable {
@@ -109,7 +109,7 @@ package struct SegmentHeader: Equatable, Sendable {
 
     package func encoded() -> [UInt8] {
         assert(base > 0)
-        // A file that says more could be read by nobody. Definitions leave room for any commit.
+        // No reader would accept a file that says more. Definitions leave room for any commit.
         precondition(rawBlockBound <= Self.rawBlockCap, "a block longer than any reader takes")
         var bytes: [UInt8] = []
         bytes.reserveCapacity(Self.byteCount)

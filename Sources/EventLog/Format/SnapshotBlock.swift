@@ -3,7 +3,7 @@
 /// A value of its own, so that a step costs the reader that has it one access, not one a field.
 package struct SnapshotBlock {
     package private(set) var row = SnapshotRow(operation: .put, table: 0, sequence: 0, time: 0)
-    /// Where the row's key and body stand in ``payload``.
+    /// The places of the row's key and body in ``payload``.
     package private(set) var key = 0..<0
     package private(set) var body = 0..<0
     package private(set) var payload: [UInt8] = []

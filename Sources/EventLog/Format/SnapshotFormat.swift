@@ -8,7 +8,7 @@
 // The header is a segment's (SegmentHeader.swift), where some fields say another thing:
 //
 //      tag    "WBN1"
-//      base   the sequence that the snapshot stands for; equals the file's name
+//      base   the sequence that the snapshot reflects; equals the file's name
 //      chain  the log's chain value after that sequence: it names the history
 //      prev   the sequence of the snapshot that it was made from; 0 for none
 //      bound  the longest raw block in this very file
@@ -20,7 +20,7 @@
 //      time   the time of the last commit that the snapshot reflects, microseconds: in every block
 //      chain  XXH3-64 of the raw payload, seeded with the chain of the block before it; the first
 //             with the header's chain. So no block can be missing, doubled or out of order.
-//      undur., span  0
+//      unsynced before, span  0
 //
 // The head block is record 1 alone: a preamble record (Record.swift), the schemas of all tables. The
 // footer's `first` is the number of records + 1, hence the number of rows + 2.
@@ -34,7 +34,7 @@
 // A run, a temporary file of the snapshotter, has the same form; there a record may also be a `patch`
 // (of a row that an older file holds) or a `delete`.
 
-/// What a snapshot stands for.
+/// The state of the log that a snapshot reflects.
 package struct SnapshotHead: Equatable, Sendable {
     /// It reflects the log up to here.
     package var sequence: UInt64
@@ -75,7 +75,7 @@ package struct SnapshotRow: Equatable, Sendable {
 }
 
 extension SnapshotRow {
-    /// Appends the row as it stands in a block.
+    /// Appends the row in the form that blocks have.
     func append(
         to bytes: inout [UInt8], key: Span<UInt8>, body: Span<UInt8>, in head: SnapshotHead
     ) {
@@ -96,7 +96,7 @@ extension SnapshotRow {
     /// The most that a row takes beside its key and body: an operation and four varints.
     private static let overhead = 41
 
-    /// Reads the row at the reader's place and steps over it. Returns where key and body stand.
+    /// Reads the row at the reader's place and steps over it. Returns the places of key and body.
     static func decode(
         _ reader: inout ByteReader, _ bytes: Span<UInt8>, in head: SnapshotHead
     ) throws(MalformedRecord) -> (row: SnapshotRow, record: Record) {

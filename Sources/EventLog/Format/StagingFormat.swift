@@ -1,47 +1,47 @@
 // The staging file: a write buffer of fixed size, mapped shared, so that a killed process loses nothing.
 //
 //   staging := header page (4096 bytes) copy of the header (4096 bytes) slot*
-//   slot    := slot header (64 bytes) frame* copy of the slot header (64 bytes)
+//   slot    := slot header (64 bytes) staged commit* copy of the slot header (64 bytes)
 //
 //   header page
 //      0  u32  "WBW1"
 //      4  u32  format version: major << 16 + minor
 //      8  16   store UUID
-//     24  u64  salt, random per file: frames of an earlier staging file never look valid in this one
+//     24  u64  salt, random per file: commits of an earlier staging file never look valid in this one
 //     32  u64  slot size, its header and the copy included
 //     40  u32  slot count; 0 where the buffer is plain memory and the file only a marker
 //     44  u32  zero
 //     48  u64  writer epoch: how many times the store has been opened for writing
 //     56  u64  XXH3-64, unseeded, of bytes [0,56)
-//     64  u64  durable: the last sequence that segments hold, synced; followers in other processes read it
-//     72  u64  synced: the last sequence that survives power loss, in segments or here
+//     64  u64  readable: the last sequence that segments hold, synced; followers in other processes read it
+//     72  u64  durable: the last sequence that survives power loss, in segments or here
 //     80  u64  XXH3-64, seeded with the salt, of bytes [64,80)
 //
-//   Bytes [64,88) change all the time and stand in the first page only. In its copy they are zero.
+//   Bytes [64,88) change all the time and are in the first page only. In its copy they are zero.
 //
 //   slot header
-//      0  u64  sequence of the first frame
+//      0  u64  sequence of the first commit
 //      8  u64  generation, +1 at each use of any slot
 //     16  u32  low half of XXH3-64, seeded with the salt, of bytes [0,16)
 //     20  44   zero
 //
-//   frame, padded to a multiple of 8
+//   staged commit, padded to a multiple of 8
 //      0  u32  length of the records
 //      4  u32  low half of XXH3-64 of bytes [8,32): the check of the header
 //      8  u32  low half of XXH3-64 of the records; both seeded with salt, generation and length
-//     12  u32  unsynced: first sequence - 1 - last sequence known to survive power loss, saturating
+//     12  u32  unsynced before: first sequence - 1 - last sequence known to survive power loss, saturating
 //     16  u32  low half of the first sequence
 //     20  u32  record count in the low 24 bits; flags above (LogFlags.swift)
 //     24  u64  time, milliseconds since 1970
 //     32  …    records
 //
-// A frame is one commit. The time stands right before the records because the chain is computed over
-// just these bytes. The generation in the seed keeps frames of a slot's earlier use from looking valid.
-// Length 0 is never written, so zeroes are no frame.
+// Each commit is staged by itself. The time is right before the records because the chain is computed over
+// just these bytes. The generation in the seed keeps commits of a slot's earlier use from looking valid.
+// Length 0 is never written, so zeroes are no commit.
 //
 // The header has a check of its own, so that reading past damage costs no more than the file is long: a
-// frame with a good header and bad records is stepped over by its length, and 24 bytes show
-// that something only looks like a frame. The file's header and each slot's header are written twice, in
+// commit with a good header and bad records is stepped over by its length, and 24 bytes show
+// that something only looks like a commit. The file's header and each slot's header are written twice, in
 // different pages: without its header, nothing of a slot or of the file can be read.
 
 /// The first pages of a staging file.
@@ -139,8 +139,8 @@ package struct StagingHeader: Equatable, Sendable {
         return start..<start + slotSize
     }
 
-    /// Where in a slot its frames end and the copy of its header starts.
-    var framesEnd: Int { slotSize - SlotHeader.byteCount }
+    /// The offset in a slot at which its commits end and the copy of its header starts.
+    var commitsEnd: Int { slotSize - SlotHeader.byteCount }
 }
 
 /// How far the writer had come, as the header page says it to other processes and to recovery.
@@ -148,13 +148,13 @@ package struct PublishedProgress: Equatable, Sendable {
     static let byteCount = 24
 
     /// The last sequence that segments hold, synced.
-    package var durable: UInt64
+    package var readable: UInt64
     /// The last sequence that survives power loss, in segments or in staging.
-    package var synced: UInt64
+    package var durable: UInt64
 
-    init(durable: UInt64, synced: UInt64) {
+    init(readable: UInt64, durable: UInt64) {
+        self.readable = readable
         self.durable = durable
-        self.synced = synced
     }
 
     /// nil where a kill came between two stores, or the bytes are damaged.
@@ -164,14 +164,14 @@ package struct PublishedProgress: Equatable, Sendable {
             Checksum.of(bytes.extracting(start..<start + 16), seed: salt)
                 == bytes.integer(UInt64.self, at: start + 16)
         else { return nil }
-        durable = bytes.integer(UInt64.self, at: start)
-        synced = bytes.integer(UInt64.self, at: start + 8)
+        readable = bytes.integer(UInt64.self, at: start)
+        durable = bytes.integer(UInt64.self, at: start + 8)
     }
 
     func encoded(salt: UInt64) -> [UInt8] {
         var bytes: [UInt8] = []
+        bytes.append(integer: readable)
         bytes.append(integer: durable)
-        bytes.append(integer: synced)
         bytes.append(integer: Checksum.of(bytes.span, seed: salt))
         return bytes
     }
@@ -209,20 +209,22 @@ package struct SlotHeader: Equatable {
     }
 }
 
-/// A frame in memory that stays where it is for as long as this is used.
-@safe package struct StagedFrame {
+/// A commit in staging, whose bytes stay where they are for as long as this is used.
+@safe package struct StagedCommit {
     package static let headerByteCount = 32
 
     var firstSequence: UInt64
     var count: UInt32
     var flags: LogFlags
-    var unsynced: UInt32
+    var unsyncedBefore: UInt32
     var time: UInt64
     var records: UnsafeRawBufferPointer
 
-    /// The sequence after this frame's last record.
+    /// The sequence after this commit's last record.
     var nextSequence: UInt64 { firstSequence + UInt64(count) }
-    var synced: UInt64? { unsynced == .max ? nil : firstSequence - 1 - UInt64(unsynced) }
+    var durable: UInt64? {
+        unsyncedBefore == .max ? nil : firstSequence - 1 - UInt64(unsyncedBefore)
+    }
 
     package static func byteCount(records: Int) -> Int { (headerByteCount + records + 7) & ~7 }
 
@@ -230,17 +232,17 @@ package struct SlotHeader: Equatable {
         salt ^ (generation &* 0x9E37_79B9_7F4A_7C15) ^ (UInt64(length) << 32)
     }
 
-    /// Writes a frame at the start of `target`, which must have room for it.
+    /// Writes a commit at the start of `target`, which must have room for it.
     @inline(__always)
     @unsafe static func write(
         to target: UnsafeMutableRawPointer, records: UnsafeRawBufferPointer, count: UInt32,
-        flags: LogFlags, firstSequence: UInt64, unsynced: UInt32, time: UInt64, salt: UInt64,
+        flags: LogFlags, firstSequence: UInt64, unsyncedBefore: UInt32, time: UInt64, salt: UInt64,
         generation: UInt64
     ) {
         let length = UInt32(truncatingIfNeeded: records.count)
         let packed = count | UInt32(flags.rawValue) << 24
         let seed = seed(salt: salt, generation: generation, length: length)
-        unsafe target.storeBytes(of: unsynced.littleEndian, toByteOffset: 12, as: UInt32.self)
+        unsafe target.storeBytes(of: unsyncedBefore.littleEndian, toByteOffset: 12, as: UInt32.self)
         unsafe target.storeBytes(
             of: UInt32(truncatingIfNeeded: firstSequence).littleEndian, toByteOffset: 16,
             as: UInt32.self)
@@ -259,19 +261,19 @@ package struct SlotHeader: Equatable {
         unsafe target.storeBytes(of: length.littleEndian, as: UInt32.self)
     }
 
-    /// What stands where a frame may start.
+    /// The bytes at a place where a commit may start.
     @safe enum Item {
-        case frame(StagedFrame)
+        case commit(StagedCommit)
         /// A header that is right before records that are not. It is worth as much as any other header, and says
-        /// where the next frame starts.
-        case damaged(StagedFrame)
+        /// where the next commit starts.
+        case damaged(StagedCommit)
         case none
     }
 
-    /// Reads what stands at `offset` of a slot.
+    /// Reads the bytes at `offset` of a slot.
     ///
     /// - Parameters:
-    ///   - slot: the slot up to the end of its frames.
+    ///   - slot: the slot up to the end of its commits.
     ///   - base: the slot's first sequence.
     @unsafe static func read(
         _ slot: UnsafeRawBufferPointer, at offset: Int, base: UInt64, salt: UInt64,
@@ -287,50 +289,51 @@ package struct SlotHeader: Equatable {
         guard
             unsafe UInt32(truncatingIfNeeded: Checksum.of(header, seed: seed)) == check.littleEndian
         else { return .none }
-        let frame = unsafe trusted(slot, at: offset, base: base)
-        guard frame.isPlausible(base: base, slotByteCount: slot.count) else { return .none }
+        let commit = unsafe trusted(slot, at: offset, base: base)
+        guard commit.isPlausible(base: base, slotByteCount: slot.count) else { return .none }
         let recordsCheck = unsafe slot.loadUnaligned(fromByteOffset: offset + 8, as: UInt32.self)
-        let computed = unsafe UInt32(truncatingIfNeeded: Checksum.of(frame.records, seed: seed))
-        return computed == recordsCheck.littleEndian ? .frame(frame) : .damaged(frame)
+        let computed = unsafe UInt32(truncatingIfNeeded: Checksum.of(commit.records, seed: seed))
+        return computed == recordsCheck.littleEndian ? .commit(commit) : .damaged(commit)
     }
 
     /// Whether no field is beyond what a writer writes: a record takes a byte at least, so its slot bounds the
-    /// sequences. Nothing that is computed from a plausible frame overflows.
+    /// sequences. Nothing that is computed from a plausible commit overflows.
     private func isPlausible(base: UInt64, slotByteCount: Int) -> Bool {
         let limit = UInt64(slotByteCount)
         let length = unsafe records.count
         return base <= Frame.sequenceLimit && firstSequence >= base && firstSequence - base <= limit
             && count > 0 && Int(count) <= length
-            && (unsynced == .max || UInt64(unsynced) < firstSequence) && time <= .max / 1000
+            && (unsyncedBefore == .max || UInt64(unsyncedBefore) < firstSequence)
+            && time <= .max / 1000
     }
 
-    /// Reads a frame that this process wrote and nobody can have changed, or that is yet to be checked.
+    /// Reads a commit that this process wrote and no other can have changed, or that is yet to be checked.
     ///
-    /// - Parameter base: a sequence at or a little before the frame's first, whose low half alone is stored.
+    /// - Parameter base: a sequence at or a little before the commit's first, whose low half alone is stored.
     @unsafe static func trusted(
         _ slot: UnsafeRawBufferPointer, at offset: Int, base: UInt64
-    ) -> StagedFrame {
+    ) -> StagedCommit {
         let length = unsafe slot.loadUnaligned(fromByteOffset: offset, as: UInt32.self).littleEndian
-        let unsynced = unsafe slot.loadUnaligned(fromByteOffset: offset + 12, as: UInt32.self)
+        let unsyncedBefore = unsafe slot.loadUnaligned(fromByteOffset: offset + 12, as: UInt32.self)
         let low = unsafe slot.loadUnaligned(fromByteOffset: offset + 16, as: UInt32.self)
             .littleEndian
         let packed = unsafe slot.loadUnaligned(fromByteOffset: offset + 20, as: UInt32.self)
             .littleEndian
         let time = unsafe slot.loadUnaligned(fromByteOffset: offset + 24, as: UInt64.self)
         let start = offset + headerByteCount
-        return unsafe StagedFrame(
+        return unsafe StagedCommit(
             firstSequence: base &+ UInt64(low &- UInt32(truncatingIfNeeded: base)),
             count: packed & 0xFF_FFFF, flags: LogFlags(rawValue: UInt16(packed >> 24)),
-            unsynced: unsynced.littleEndian, time: time.littleEndian,
+            unsyncedBefore: unsyncedBefore.littleEndian, time: time.littleEndian,
             records: UnsafeRawBufferPointer(rebasing: slot[start..<start + Int(length)]))
     }
 
     var byteCount: Int { unsafe Self.byteCount(records: records.count) }
 
-    /// The time and the records, which stand next to each other: what the chain is computed over.
+    /// The time and the records, which are next to each other. The chain is computed over them.
     @unsafe var timeAndRecords: UnsafeRawBufferPointer {
         unsafe UnsafeRawBufferPointer(
-            start: records.baseAddress! - 8,  // a frame's records are never empty
+            start: records.baseAddress! - 8,  // a commit's records are never empty
             count: records.count + 8)
     }
 }

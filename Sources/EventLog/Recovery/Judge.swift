@@ -1,12 +1,12 @@
-// What a log's files say, and what it would take to go on writing.
+// The evidence in a log's files, and the steps that it would take to go on writing.
 //
-// Blocks are read in order to the first one that fails any check; staging's frames with the next
-// consecutive sequences continue them. So what a damaged block held, and staging still holds, is not lost.
+// Blocks are read in order to the first one that fails any check; staging's commits with the next
+// consecutive sequences continue them. So nothing of a damaged block is lost as long as staging still holds it.
 // Let `lost` be the first sequence that neither holds.
 //
-// Corrupt, when there is any evidence that `lost` was durable, or that a file is missing which no crash
-// removes (``Evidence``, E1 to E7): the log is then only read. Torn otherwise: nothing shows that what
-// follows had been durable. No guess is made from content.
+// The log is corrupt if there is any evidence that `lost` was durable, or that a file is missing which no crash
+// removes (``Evidence``, E1 to E7). Then it is only read. Otherwise it is torn: nothing shows that the rest had
+// been durable. No guess is made from content.
 //
 // How the log was left, by two files of which one is always there (LogEdge.swift, StagingFormat.swift):
 //
@@ -19,17 +19,17 @@
 //   yes        of the same writer   was closed; staging was about to be removed
 //   yes        of an earlier one    was not closed; clean-end was about to be removed
 
-/// Finds out how a log stands. Reads, and changes nothing.
+/// Finds out the state of a log. Reads, and changes nothing.
 struct Judge {
     let environment: LogEnvironment
-    /// From here on, all segments are read wholly: somebody is about to replay them.
+    /// From here on, all segments are read wholly: the caller is about to replay them.
     let readFrom: UInt64
     /// Whether nothing but the segments themselves says where the log begins and ends.
     let believesSegments: Bool
     var judgement = Judgement()
-    /// Where the log ends with what was taken from staging.
+    /// The end of the log, with the commits that were taken from staging.
     var end: LogEnd
-    /// Where the segments alone end.
+    /// The end of the segments alone.
     var segmentsEnd: LogEnd
     var last: SegmentScan?
     /// A last file that never got a whole header, and so holds nothing.
@@ -40,7 +40,7 @@ struct Judge {
     var staging: StagingImage?
     /// The staging file is there, but nothing can be taken from it.
     var isStagingUnusable = false
-    var frames: [StagingImage.Found] = []
+    var staged: [StagingImage.Found] = []
     var strays: [StagingImage.Found] = []
     /// nil where the file is not there or no good.
     var start: LogEdge?
@@ -75,7 +75,7 @@ struct Judge {
             // A reader reads segments: what only staging holds stays there.
             end = segmentsEnd
             end.preamble = try schemasBeforeDamage()
-            frames = []
+            staged = []
         }
         try conclude(damage)
     }
@@ -128,30 +128,30 @@ struct Judge {
             }
             end.epoch = max(end.epoch, image.header.epoch)
             if image.header.isFromCopy { warn(path, "its first page is damaged; the copy is good") }
-            takeFrames(image)
+            takeStaged(image)
         }
     }
 
     /// Whether nothing shows that there ever was more than an empty store.
     private var isNew: Bool { isEmpty && start == nil && judgement.findings.isEmpty }
 
-    /// Takes the frames that continue the log. All others beyond its end stay behind. Frames come in
+    /// Takes the commits that continue the log. All others beyond its end stay behind. Commits come in
     /// the order of their sequences, so behind a gap nothing can fit.
-    private mutating func takeFrames(_ image: StagingImage) {
+    private mutating func takeStaged(_ image: StagingImage) {
         var chain = Chain(end.chain)
         var preamble = end.preamble
-        image.forEachFrame { found in
-            guard found.frame.firstSequence == end.nextSequence, found.frame.time >= end.lastTime
+        image.forEachCommit { found in
+            guard found.commit.firstSequence == end.nextSequence, found.commit.time >= end.lastTime
             else {
-                if found.frame.firstSequence >= end.nextSequence { strays.append(found) }
+                if found.commit.firstSequence >= end.nextSequence { strays.append(found) }
                 return
             }
-            unsafe chain.append(timeAndRecords: found.frame.timeAndRecords)
-            frames.append(found)
-            end.nextSequence = found.frame.nextSequence
-            end.lastTime = found.frame.time
+            unsafe chain.append(timeAndRecords: found.commit.timeAndRecords)
+            staged.append(found)
+            end.nextSequence = found.commit.nextSequence
+            end.lastTime = found.commit.time
             // A define that does not parse was never written by us; its checksum says that we did.
-            try? preamble.note(found.frame)
+            try? preamble.note(found.commit)
         }
         end.chain = chain.value
         end.preamble = preamble
@@ -160,7 +160,7 @@ struct Judge {
 
 extension Judge {
     /// Records where the segments begin and end, so that the next opening judges the log as this judgement did.
-    /// Opening then keeps what staging holds beside that in `quarantine/`.
+    /// Opening then keeps what staging holds beside that in `aside/`.
     func recordEdges() throws(LogError) {
         let store = environment.storeID
         if judgement.first > 1, let firstChain {
@@ -169,7 +169,7 @@ extension Judge {
             ).write(environment)
         }
         let saysMore =
-            !strays.isEmpty || judgement.published.map { $0.synced > judgement.end } ?? false
+            !strays.isEmpty || judgement.published.map { $0.durable > judgement.end } ?? false
         if judgement.left == .open, !saysMore {
             try LogEdge.remove(.cleanEnd, environment)
         } else {

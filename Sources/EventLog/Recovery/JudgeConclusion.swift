@@ -1,4 +1,4 @@
-// What follows from what was read: the judgement's findings, and what opening would do.
+// The conclusions: the judgement's findings, and the steps of opening.
 
 extension Judge {
     mutating func conclude(_ damage: Corruption?) throws(LogError) {
@@ -19,8 +19,8 @@ extension Judge {
             // A sealed segment holds all of it, whatever follows. Else staging may hold it.
             let told = try last.lossTold(from: end.nextSequence)
             let lost = told?.sequences
-            let isWhole = last.isSealed || !frames.isEmpty && lost == nil
-            let held = frames.isEmpty ? "" : "; staging holds what follows"
+            let isWhole = last.isSealed || !staged.isEmpty && lost == nil
+            let held = staged.isEmpty ? "" : "; staging holds what follows"
             judgement.findings.append(
                 Finding(
                     severity: isWhole ? .warning : .torn, path: last.segment.path,
@@ -48,19 +48,19 @@ extension Judge {
 
     private mutating func findTornStaging() {
         guard let staging else { return }
-        // What segments hold as well is not missed.
+        // Commits that segments hold as well are not missed.
         if let first = strays.first, let last = strays.last {
             judgement.findings.append(
                 Finding(
                     severity: .torn, path: staging.path, offset: first.offset,
-                    lost: end.nextSequence...last.frame.nextSequence - 1,
+                    lost: end.nextSequence...last.commit.nextSequence - 1,
                     reason: "\(strays.count) staged commits follow a gap"))
         }
-        for found in staging.damagedFrames where found.frame.firstSequence >= end.nextSequence {
+        for found in staging.damagedCommits where found.commit.firstSequence >= end.nextSequence {
             judgement.findings.append(
                 Finding(
                     severity: .torn, path: staging.path, offset: found.offset,
-                    lost: found.frame.firstSequence...found.frame.nextSequence - 1,
+                    lost: found.commit.firstSequence...found.commit.nextSequence - 1,
                     reason: "the records of a staged commit do not match their checksum"))
         }
         for offset in staging.damagedSlots {
@@ -87,10 +87,10 @@ extension Judge {
             steps.append(
                 .cutStaged(
                     commits: strays.count,
-                    sequences: first.frame.firstSequence...last.frame.nextSequence - 1))
+                    sequences: first.commit.firstSequence...last.commit.nextSequence - 1))
         }
-        if !frames.isEmpty {
-            steps.append(.takeStaged(commits: frames.count, through: end.nextSequence - 1))
+        if !staged.isEmpty {
+            steps.append(.takeStaged(commits: staged.count, through: end.nextSequence - 1))
         }
         if isStagingUnusable {
             steps.append(.keepStaging(path: environment.layout.staging))
@@ -99,9 +99,9 @@ extension Judge {
         judgement.steps = steps
     }
 
-    /// Whether the end has to be made durable anew: page cache is not trusted after an unclean end.
+    /// Whether the end has to be made durable again: page cache is not trusted after an unclean end.
     var needsRewriting: Bool {
-        judgement.left == .open || stillborn != nil || !frames.isEmpty
+        judgement.left == .open || stillborn != nil || !staged.isEmpty
             || !strays.isEmpty || last.map { !$0.isSealed || $0.fault != nil } ?? false
     }
 }

@@ -1,4 +1,4 @@
-// What shows that the first sequence which is lost had been durable.
+// The evidence that the first lost sequence had been durable.
 
 extension Judge {
     func evidence(_ witnesses: [Witness]) throws(LogError) -> Corruption? {
@@ -19,15 +19,15 @@ extension Judge {
         }
         if believesSegments { return nil }
         if let staging, judgement.left != .closed {
-            // Headers count whose records are damaged: each has a checksum of its own.
-            for found in strays + staging.damagedFrames {
-                if let synced = found.frame.synced, synced >= lost {
+            // A header counts even if its records are damaged: it has a checksum of its own.
+            for found in strays + staging.damagedCommits {
+                if let durable = found.commit.durable, durable >= lost {
                     return corruption(
-                        .laterWitness(path: staging.path, offset: found.offset, synced: synced))
+                        .laterWitness(path: staging.path, offset: found.offset, durable: durable))
                 }
             }
-            if let published = staging.published, published.synced >= lost {
-                return corruption(.stagingSays(synced: published.synced))
+            if let published = staging.published, published.durable >= lost {
+                return corruption(.stagingSays(durable: published.durable))
             }
         }
         for witness in witnesses where witness.sequence >= lost {
@@ -42,7 +42,7 @@ extension Judge {
         return evidenceOfMissingEnd()
     }
 
-    /// What only the absence of something shows that a crash does not remove.
+    /// Evidence that is the absence of a file which no crash removes.
     private func evidenceOfMissingEnd() -> Corruption? {
         let layout = environment.layout
         func unknown(_ path: String, _ reason: String) -> Corruption {
@@ -85,8 +85,8 @@ extension SegmentScan {
     func witness(of lost: UInt64) throws(LogError) -> Evidence? {
         var evidence: Evidence?
         try forEachHeaderBehind { header, offset in
-            guard let synced = header.synced, synced >= lost else { return true }
-            evidence = .laterWitness(path: segment.path, offset: offset, synced: synced)
+            guard let durable = header.durable, durable >= lost else { return true }
+            evidence = .laterWitness(path: segment.path, offset: offset, durable: durable)
             return false
         }
         return evidence

@@ -1,4 +1,4 @@
-// What the segments say, each as the continuation of the one before it.
+// Reading the segments, each as the continuation of the one before it.
 
 extension Judge {
     mutating func readSegments() throws(LogError) {

@@ -1,7 +1,7 @@
-/// What is on disk of a log, and what the evidence says of it. Made by ``Judge``, which changes nothing.
+/// A log on disk, and what the evidence says about it. ``Judge`` makes it and changes nothing.
 ///
-/// `open`, `verify`, `status`, `recover` and salvage all go by the same judgement. What ``steps`` lists is what
-/// opening the log for writing does, and ``damage`` is why it would be opened for reading only.
+/// `open`, `verify`, `status`, `recover` and salvage all follow the same judgement. Opening the log for writing does
+/// the ``steps``; ``damage`` is why it would be opened for reading only.
 package struct Judgement: Equatable, Sendable {
     /// How the log was left.
     package enum Left: Equatable, Sendable {
@@ -18,19 +18,19 @@ package struct Judgement: Equatable, Sendable {
     package enum Step: Equatable, Sendable {
         /// A file that was not finished is removed.
         case removeTemporary(path: String)
-        /// A segment is removed whose records all stand in the one that it was merged into.
+        /// A segment is removed because all its records are in the one that it was merged into.
         case removeMerged(path: String)
-        /// The last segment never got its whole header. It is kept in `quarantine/`.
+        /// The last segment never got its whole header. It is kept in `aside/`.
         case removeUnmade(path: String, bytes: Int)
-        /// Bytes behind the last good block are kept in `quarantine/`.
+        /// Bytes behind the last good block are kept in `aside/`.
         case cutTail(path: String, offset: Int, bytes: Int)
-        /// Staged commits that do not continue the log are kept in `quarantine/`.
+        /// Staged commits that do not continue the log are kept in `aside/`.
         case cutStaged(commits: Int, sequences: ClosedRange<UInt64>)
-        /// A staging file that cannot be read is kept in `quarantine/`.
+        /// A staging file that cannot be read is kept in `aside/`.
         case keepStaging(path: String)
         /// Staged commits go into the log.
         case takeStaged(commits: Int, through: UInt64)
-        /// The last segment is written anew and sealed.
+        /// The last segment is rewritten and sealed.
         case rewrite(path: String)
     }
 
@@ -39,15 +39,15 @@ package struct Judgement: Equatable, Sendable {
     package internal(set) var first: UInt64 = 1
     /// The last sequence that segments hold, before any damage.
     package internal(set) var written: UInt64 = 0
-    /// The last sequence that opening goes on from. Where there is damage, that is ``written``.
+    /// The last sequence that opening goes on from. If there is damage, that is ``written``.
     package internal(set) var end: UInt64 = 0
-    /// What the last writer had published, where staging says so.
+    /// The progress that the last writer had published, if staging says so.
     package internal(set) var published: PublishedProgress?
     /// Why the log can only be read.
     package internal(set) var damage: Corruption?
     /// All that is wrong, the damage included, in the order of the log.
     package internal(set) var findings: [Finding] = []
-    /// What opening does, or would do if there were no damage.
+    /// The steps of opening, or those that it would take if there were no damage.
     package internal(set) var steps: [Step] = []
 
     /// Whether bytes or commits at the end of the log were left half written and are going to be cut off.
@@ -57,7 +57,7 @@ package struct Judgement: Equatable, Sendable {
 /// Something that is wrong, and how we know.
 package struct Finding: Sendable, Equatable {
     package enum Severity: String, Sendable, Comparable {
-        /// Nothing is lost: derived data, a copy, or a file that is in nobody's way.
+        /// Nothing is lost: derived data, a copy, or a file that does no harm.
         case warning
         /// The end of the log. Nothing shows that it had been durable.
         case torn

@@ -1,4 +1,4 @@
-/// What opening a log found and did.
+/// The findings and deeds of opening a log.
 package struct RecoveryReport: Equatable, Sendable {
     /// The store had not been closed cleanly.
     package var wasUnclean = false
@@ -8,9 +8,9 @@ package struct RecoveryReport: Equatable, Sendable {
     package var commitsFromStaging = 0
     /// Bytes at the end of the last segment that no durable write had left there.
     package var tornBytes = 0
-    /// What stood at the start of the torn bytes.
+    /// The fault at the start of the torn bytes.
     package var tornReason: String?
-    /// Files in `quarantine/` that keep what was cut off.
+    /// Files in `aside/` that keep what was cut off.
     package var cutOff: [String] = []
     /// The damage, if the log may only be read.
     package var corruption: Corruption?
@@ -32,7 +32,7 @@ package struct RecoveryReport: Equatable, Sendable {
     }
 }
 
-/// Somebody who holds a state of the log, and so proves that it was durable: a database or a snapshot.
+/// A database or a snapshot: it holds a state of the log, and so proves that it was durable.
 package struct Witness: Equatable, Sendable {
     package var name: String
     package var sequence: UInt64

@@ -1,8 +1,8 @@
 // Making a log whole again, so that it can be continued.
 //
 // Nothing is repaired in place, and page cache is not trusted after an unclean end: the last segment
-// is written anew (its good blocks, then staging's frames, footer), synced, verified and renamed over
-// the old one. What is cut off is kept in `quarantine/`. Only then are sequence numbers assigned, after
+// is rewritten (its good blocks, then staging's commits, footer), synced, verified and renamed over
+// the old one. The bytes that are cut off are kept in `aside/`. Only then are sequence numbers assigned, after
 // a fresh staging file with a new salt has replaced the old one.
 //
 // Each step leaves a state that recovery, run again, turns into the same result:
@@ -10,11 +10,11 @@
 //   state on disk                         what running again does
 //   nothing done                          all of it
 //   temporaries removed in part           removes the others
-//   quarantine copy written in part       goes on with it
+//   copy in `aside/` written in part      goes on with it
 //   temporary segment written             removes it, writes it again
 //   leftovers of a merge removed in part  removes the others (SegmentMerge.swift)
-//   last segment replaced                 finds it sealed; staging's frames are in it; writes it anew
-//   staging replaced                      finds no frames
+//   last segment replaced                 finds it sealed; staging's commits are in it; rewrites it
+//   staging replaced                      finds no commits
 //   clean-end removed                     nothing
 
 /// Does what a ``Judge`` has planned.
@@ -44,9 +44,9 @@ struct Repair {
         }
         guard judge.needsRewriting else { return count }
         if let last = judge.last { count += last.fileByteCount - last.end }
-        for stray in judge.strays { count += stray.frame.byteCount }
+        for stray in judge.strays { count += stray.commit.byteCount }
         count += judge.stillborn?.byteCount ?? 0
-        return count + SegmentRewrite.roomNeeded(judge.last, appending: judge.frames, judge.end)
+        return count + SegmentRewrite.roomNeeded(judge.last, appending: judge.staged, judge.end)
     }
 
     /// Makes the log whole and durable. Nothing of it is repaired in place.
@@ -64,7 +64,7 @@ struct Repair {
         let epoch = judge.staging?.header.epoch ?? judge.last?.segment.header.epoch ?? 0
         try SegmentRewrite(environment, options: options, epoch: epoch)
             .replace(
-                judge.last, appending: judge.frames, segmentsEnd: judge.segmentsEnd, end: judge.end)
+                judge.last, appending: judge.staged, segmentsEnd: judge.segmentsEnd, end: judge.end)
         // The names of what was removed, created or replaced, and of the segments before them.
         try onDisk { () throws(SystemError) in
             try environment.disk.synchronizeDirectory(environment.layout.log)
@@ -95,7 +95,7 @@ struct Repair {
         }
         if let staging = judge.staging, !judge.strays.isEmpty {
             let slots = staging.slots(holding: judge.strays)
-            try keep("staging-frames") { (write) throws(LogError) in
+            try keep("staged-commits") { (write) throws(LogError) in
                 try write(staging.header(ofCopyWith: slots.count))
                 for slot in slots { try write(staging.copy(ofSlot: slot)) }
             }
@@ -121,7 +121,7 @@ struct Repair {
     private typealias Filling = (_ write: ([UInt8]) throws(LogError) -> Void) throws(LogError) ->
         Void
 
-    /// Writes a file into `quarantine/` and syncs it, with its name.
+    /// Writes a file into `aside/` and syncs it, with its name.
     ///
     /// A try that failed after this comes to it again, however often. It goes on with the copy that is there, so that
     /// it takes no more room than the first.
@@ -144,17 +144,17 @@ struct Repair {
             try onDisk { () throws(SystemError) in
                 try file.truncate(to: offset)
                 try file.synchronize()
-                try disk.synchronizeDirectory(layout.quarantine)
+                try disk.synchronizeDirectory(layout.aside)
             }
         } catch {
-            // What it copies is still where it was.
+            // The original is still where it was.
             if !isThere { try? disk.remove(path) }
             throw error
         }
         report.cutOff.append(path)
     }
 
-    /// Where a copy goes: where an earlier try began it, else under a free name.
+    /// The name of a copy: that under which an earlier try began it, else a free one.
     private func place(
         for what: String, _ fill: Filling
     ) throws(LogError) -> (path: String, isThere: Bool) {

@@ -6,17 +6,17 @@ package final class BlockRun: @unchecked Sendable {
     private static let limit = 16
 
     private let reader: LogReader
-    private let durable: UInt64
+    private let readable: UInt64
     package private(set) var headers: [BlockHeader] = []
     /// Longer than `headers` where an earlier filling has left memory for the next.
     package private(set) var payloads: [[UInt8]] = []
-    /// What reading has met behind the blocks.
+    /// The error that stopped reading, if any.
     package private(set) var failure: LogError?
 
-    /// - Parameter durable: the last sequence that is known to be synced.
-    package init(_ reader: LogReader, through durable: UInt64) {
+    /// - Parameter readable: the last sequence that segments are known to hold, synced.
+    package init(_ reader: LogReader, through readable: UInt64) {
         self.reader = reader
-        self.durable = durable
+        self.readable = readable
     }
 
     package var isEmpty: Bool { headers.isEmpty && failure == nil }
@@ -26,7 +26,7 @@ package final class BlockRun: @unchecked Sendable {
         headers.removeAll(keepingCapacity: true)
         guard failure == nil else { return }
         do throws(LogError) {
-            while headers.count < Self.limit, try reader.next(through: durable),
+            while headers.count < Self.limit, try reader.next(through: readable),
                 let header = reader.block
             {
                 if payloads.count == headers.count { payloads.append([]) }

@@ -1,9 +1,9 @@
-// Where a log begins or ended: two small files beside it, of which each says one thing.
+// The begin of a log and its end, in two small files beside it.
 //
 //   log-start   everything through a sequence may be gone: retention deletes segments up to there. Written before
 //               the first of them goes, so that a log which begins later than it says has lost something.
 //   clean-end   the store was closed, and the log ended with a sequence. Written before staging is removed, and
-//               removed after the next writer's staging stands. So of these two one is always there.
+//               removed after the next writer's staging is in place. So one of these two is always there.
 //
 //      0  u32  "WBL1" log-start, "WBE1" clean-end
 //      4  u32  format version: major << 16 + minor
@@ -14,9 +14,9 @@
 //     48  u64  zero
 //     56  u64  XXH3-64, unseeded, of bytes [0,56)
 //
-// A second copy stands at 4096, so that one bad sector takes neither.
+// A second copy is at 4096, so that one bad sector does not take both.
 
-/// What one of these files says.
+/// The content of one of these files.
 package struct LogEdge: Equatable, Sendable {
     package enum Kind: UInt32, Sendable {
         case start = 0x314C_4257  // "WBL1"
@@ -85,7 +85,7 @@ package struct LogEdge: Equatable, Sendable {
 }
 
 extension LogEdge {
-    /// What stands on disk.
+    /// The bytes on disk.
     package enum Found: Equatable, Sendable {
         case absent
         case edge(LogEdge)

@@ -1,7 +1,7 @@
 /// Reads the log forward, block by block, over a live log or one at rest, without any lock.
 ///
-/// What it reads is bounded by a sequence that is known to be durable, so whatever does not check out below
-/// that is damage and is thrown as ``LogError/corrupt(_:)``, naming file, offset and sequence.
+/// Its caller bounds it by a sequence that is known to be in segments, synced. So bytes that fail a check below
+/// that are damage. It throws ``LogError/corrupt(_:)`` for them, which names file, offset and sequence.
 package final class LogReader {
     private let environment: LogEnvironment
     private var segment: SegmentReader?
@@ -73,7 +73,7 @@ package final class LogReader {
         do throws(MalformedRecord) {
             return try CommitCursor(block, loader.payload.span)
         } catch {
-            throw .corrupt(corruption(error.reason, durable: block.nextSequence - 1))
+            throw .corrupt(corruption(error.reason, readable: block.nextSequence - 1))
         }
     }
 
@@ -87,24 +87,24 @@ package final class LogReader {
         }
     }
 
-    /// Moves to the next block; false when the log is durable only up to here.
+    /// Moves to the next block; false when the log is readable only up to here.
     ///
     /// - Parameters:
-    ///   - durable: the last sequence that is known to be synced.
+    ///   - readable: the last sequence that segments are known to hold, synced.
     ///   - isWanted: says by its header whether a block is worth unpacking; others are stepped over.
     package func next(
-        through durable: UInt64, where isWanted: (BlockHeader) -> Bool = { _ in true }
+        through readable: UInt64, where isWanted: (BlockHeader) -> Bool = { _ in true }
     ) throws(LogError) -> Bool {
         var footerPassed: UInt64?
-        while nextSequence <= durable {
-            let segment = try currentSegment(durable: durable)
+        while nextSequence <= readable {
+            let segment = try currentSegment(readable: readable)
             switch try segment.item(at: offset, fileByteCount: try segment.byteCount()) {
             case .block(let header):
                 guard header.firstSequence == nextSequence else {
                     throw .corrupt(
                         corruption(
                             "a block with sequence \(header.firstSequence) stands here",
-                            durable: durable))
+                            readable: readable))
                 }
                 guard isWanted(header) else {
                     advance(over: header)
@@ -113,16 +113,17 @@ package final class LogReader {
                 if let fault = try loader.load(
                     header, at: offset, of: segment, chainBefore: chainAfter)
                 {
-                    throw .corrupt(corruption(fault, durable: durable))
+                    throw .corrupt(corruption(fault, readable: readable))
                 }
                 advance(over: header)
                 block = header
                 return true
             case .footer(let footer):
                 guard footer.firstSequence == nextSequence, footer.chain == chainAfter else {
-                    throw .corrupt(corruption("the footer ends another history", durable: durable))
+                    throw .corrupt(
+                        corruption("the footer ends another history", readable: readable))
                 }
-                // The same footer again: no segment goes on from here, whatever was said to be durable.
+                // The same footer again: no segment goes on from here, although the caller says that more is readable.
                 guard footerPassed != nextSequence else {
                     throw .deleted(
                         sequence: nextSequence, oldest: try Self.segmentBases(environment).first)
@@ -130,9 +131,9 @@ package final class LogReader {
                 footerPassed = nextSequence
                 self.segment = nil
             case .end:
-                throw .corrupt(corruption("the segment ends early", durable: durable))
+                throw .corrupt(corruption("the segment ends early", readable: readable))
             case .damaged(let reason):
-                throw .corrupt(corruption(reason, durable: durable))
+                throw .corrupt(corruption(reason, readable: readable))
             }
         }
         return false
@@ -178,7 +179,7 @@ package final class LogReader {
         offset += BlockHeader.byteCount + Int(header.packedLength)
     }
 
-    private func currentSegment(durable: UInt64) throws(LogError) -> SegmentReader {
+    private func currentSegment(readable: UInt64) throws(LogError) -> SegmentReader {
         if let segment { return segment }
         let (wanted, chain) = (nextSequence, chainAfter)
         // The one that starts here, or the one that it was merged into meanwhile.
@@ -193,7 +194,7 @@ package final class LogReader {
             throw .deleted(sequence: wanted, oldest: try Self.segmentBases(environment).first)
         }
         guard foundChain == chain else {
-            throw .corrupt(corruption("the segment continues another history", durable: durable))
+            throw .corrupt(corruption("the segment continues another history", readable: readable))
         }
         return segment
     }
@@ -274,9 +275,9 @@ package final class LogReader {
         advance(over: previous.header)
     }
 
-    private func corruption(_ reason: String, durable: UInt64) -> Corruption {
+    private func corruption(_ reason: String, readable: UInt64) -> Corruption {
         Corruption(
             path: segment?.path ?? environment.layout.segment(nextSequence), offset: offset,
-            firstLost: nextSequence, reason: reason, evidence: .published(through: durable))
+            firstLost: nextSequence, reason: reason, evidence: .published(through: readable))
     }
 }

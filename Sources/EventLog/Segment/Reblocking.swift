@@ -14,7 +14,7 @@ struct Reblocking {
     private var builder = BlockBuilder()
     private var loader = BlockLoader()
     private var chain: UInt64
-    private var synced: UInt64 = 0
+    private var durable: UInt64 = 0
 
     /// - Parameter keepsPreamble: whether the segment is the first in the new file; others need none there.
     init(
@@ -47,7 +47,7 @@ struct Reblocking {
         let fault = try loader.load(
             found.header, at: found.offset, of: scan.segment, chainBefore: chain)
         guard fault == nil else { throw readsDifferently }
-        if builder.isEmpty { synced = found.header.synced ?? 0 }
+        if builder.isEmpty { durable = found.header.durable ?? 0 }
         let payload = loader.payload
         do throws(MalformedRecord) {
             var commits = try CommitCursor(found.header, payload.span)
@@ -67,7 +67,7 @@ struct Reblocking {
         guard !builder.isEmpty else { return }
         var packed: [UInt8] = []
         let header = builder.pack(
-            chain: chain, synced: synced, salt: writer.header.salt, using: compressor,
+            chain: chain, durable: durable, salt: writer.header.salt, using: compressor,
             into: &packed)
         try writer.append(packed.span, header)
     }

@@ -19,7 +19,7 @@ package struct SegmentSummary: Equatable, Sendable {
 /// The segments of a log, and what an interrupted merge left beside them.
 ///
 /// Merging (SegmentMerge.swift) puts one long segment in the place of the first of several, then removes
-/// the others. Until then these are leftovers: their sequences stand twice on disk. A leftover is
+/// the others. Until then these are leftovers: their sequences are twice on disk. A leftover is
 /// recognized by evidence, not by its place: it is sealed, it lies wholly within the sequences of the
 /// segment before it, and history is the same in both.
 package struct SegmentList: Sendable {
@@ -32,7 +32,7 @@ package struct SegmentList: Sendable {
         try self.init(environment, bases: try LogReader.segmentBases(environment))
     }
 
-    /// - Parameter bases: the segments to look at, ascending. Those without a valid header are left out.
+    /// - Parameter bases: the segments to look at, ascending. Segments without a valid header are left out.
     init(_ environment: LogEnvironment, bases: [UInt64]) throws(LogError) {
         var last: SegmentReader?
         for base in bases {

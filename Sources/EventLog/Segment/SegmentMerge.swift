@@ -19,7 +19,7 @@
 // it is gone, goes on in A behind the same chain value; one that has a file open keeps reading it.
 // Recovery leaves leftovers out, and removes them after it has synced the directory.
 //
-// The last segment is never merged: recovery rewrites it, and what stands in it may not be synced.
+// The last segment is never merged: recovery rewrites it, and its blocks may not be synced yet.
 
 /// Merges segments.
 package struct SegmentMerge {

@@ -1,6 +1,6 @@
 /// Reads one segment or snapshot file and checks what it reads.
 package final class SegmentReader: Sendable {
-    /// What stands at an offset where a header belongs.
+    /// The bytes at an offset where a header belongs.
     package enum Item: Equatable, Sendable {
         case block(BlockHeader)
         case footer(BlockHeader)

@@ -15,7 +15,7 @@ struct SegmentScan {
     /// Milliseconds since 1970.
     private(set) var lastTime: UInt64 = 0
     private(set) var isSealed = false
-    /// What stands at ``end`` instead of a block; nil when the file ends there or is sealed.
+    /// The fault at ``end`` instead of a block; nil if the file ends there or is sealed.
     private(set) var fault: String?
     let fileByteCount: Int
 

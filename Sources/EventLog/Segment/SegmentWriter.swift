@@ -113,7 +113,8 @@ final class SegmentWriter {
         let seek = table.encoded()
         let footer = BlockHeader(
             kind: .footer, firstSequence: nextSequence, count: blockCount, flags: .footer,
-            undurable: 0, packedLength: UInt32(seek.count), rawLength: 0, span: 0, time: lastTime,
+            unsyncedBefore: 0, packedLength: UInt32(seek.count), rawLength: 0, span: 0,
+            time: lastTime,
             content: Checksum.of(seek.span, seed: header.salt), chain: chain)
         try write((footer.encoded(salt: header.salt) + seek).span)
         try synchronize()

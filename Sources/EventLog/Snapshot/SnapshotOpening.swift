@@ -5,7 +5,7 @@ struct SnapshotOpening {
     let preamble: Preamble
     let footer: BlockHeader
     let byteCount: Int
-    /// Where the first block of rows, or the footer, starts, and the chain before it.
+    /// The start of the first block of rows, or of the footer, and the chain before it.
     let firstOffset: Int
     let chain: UInt64
 
@@ -78,8 +78,8 @@ struct SnapshotOpening {
 }
 
 extension SnapshotReader {
-    /// The sequences of all files in `snapshots/` that are named like one, ascending. What they are worth
-    /// shows when they are opened.
+    /// The sequences of all files in `snapshots/` that are named like one, ascending. Only opening them
+    /// shows whether they are good.
     package static func sequences(
         _ environment: LogEnvironment
     ) throws(SnapshotError) -> [UInt64] {

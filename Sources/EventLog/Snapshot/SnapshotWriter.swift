@@ -75,7 +75,7 @@ package final class SnapshotWriter {
         chain = Checksum.of(raw.span, seed: chain)
         let block = BlockHeader(
             kind: .block, firstSequence: nextRecord, count: recordsInBlock, flags: flags,
-            undurable: 0, packedLength: UInt32(length), rawLength: UInt32(raw.count), span: 0,
+            unsyncedBefore: 0, packedLength: UInt32(length), rawLength: UInt32(raw.count), span: 0,
             time: head.time * 1000, content: Checksum.of(packed.span, seed: header.salt),
             chain: chain)
         try write(block.encoded(salt: header.salt) + packed)
@@ -109,14 +109,14 @@ package final class SnapshotWriter {
         let seek = table.encoded()
         let footer = BlockHeader(
             kind: .footer, firstSequence: nextRecord, count: blockCount, flags: .footer,
-            undurable: 0, packedLength: UInt32(seek.count), rawLength: 0, span: 0,
+            unsyncedBefore: 0, packedLength: UInt32(seek.count), rawLength: 0, span: 0,
             time: head.time * 1000, content: Checksum.of(seek.span, seed: header.salt),
             chain: chain)
         try write(footer.encoded(salt: header.salt) + seek)
         try onFile { () throws(SystemError) in
             try file.write(header.encoded().span, at: 0)
             if isDurable { try file.synchronize() }
-            // What is durable is read back, and from the device.
+            // The synced file is read back, and from the device.
             if isDurable { file.dropCache() }
         }
     }

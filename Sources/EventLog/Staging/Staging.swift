@@ -1,10 +1,10 @@
 import Synchronization
 
-/// The write buffer: slots of frames that a killed process leaves behind and recovery picks up.
+/// The write buffer: slots of commits that a killed process leaves behind and recovery picks up.
 ///
-/// Writers copy a commit in under one short lock; the flusher reads frames out without it, since the
+/// Writers copy a commit in under one short lock; the flusher reads commits out without it, since the
 /// bytes below a slot's end never change while the slot is in use. Slots are used in turn, and one is
-/// used again only when segments that hold all of its frames have been synced: staging always holds
+/// used again only when segments that hold all of its commits have been synced: staging always holds
 /// everything that the segments may still lose.
 ///
 /// Order of locks: a shard of the cache view, then this one; never the other way.
@@ -24,12 +24,12 @@ package final class Staging: Sendable {
         var nextSequence: UInt64
         var lastTime: UInt64
         var clock = CommitClock()
-        /// Bytes of frames that the flusher has not taken yet.
+        /// Bytes of commits that the flusher has not taken yet.
         var pending = 0
         var refusal: LogError?
     }
 
-    /// What became of an append.
+    /// The outcome of an append.
     package enum Outcome: Equatable {
         case appended(firstSequence: UInt64)
         /// There was no room. Let go of all locks, wait for ``space`` to move past the ticket, try again.
@@ -38,8 +38,8 @@ package final class Staging: Sendable {
 
     private let state: Lock<State>
     private let memory: StagingMemory
+    private let readableSequence: Atomic<UInt64>
     private let durableSequence: Atomic<UInt64>
-    private let syncedSequence: Atomic<UInt64>
     private let isRefusing = Atomic<Bool>(false)
     /// A writer has found no room since the flusher last looked.
     private let isFull = Atomic<Bool>(false)
@@ -63,14 +63,14 @@ package final class Staging: Sendable {
         self.memory = memory
         self.header = header
         self.wakeThreshold = wakeThreshold
-        let room = header.framesEnd - SlotHeader.byteCount - StagedFrame.headerByteCount - 8
+        let room = header.commitsEnd - SlotHeader.byteCount - StagedCommit.headerByteCount - 8
         self.commitLimit = min(commitLimit, room)
+        readableSequence = Atomic(nextSequence - 1)
         durableSequence = Atomic(nextSequence - 1)
-        syncedSequence = Atomic(nextSequence - 1)
         forks = ForkGuard.current()
         // The slot before the first: full and synced, so that the first append opens a slot.
         var before = Slot()
-        before.end = header.framesEnd
+        before.end = header.commitsEnd
         // A file that was just written shares nothing with a copy.
         before.isReserved = true
         var free = Slot()
@@ -82,11 +82,11 @@ package final class Staging: Sendable {
                 nextSequence: nextSequence, lastTime: lastTime))
     }
 
-    /// Everything through this sequence stands in segments, synced.
-    package var durable: UInt64 { durableSequence.load(ordering: .acquiring) }
+    /// Everything through this sequence is in segments, synced.
+    package var readable: UInt64 { readableSequence.load(ordering: .acquiring) }
 
     /// Everything through this sequence survives power loss, in segments or here.
-    var synced: UInt64 { syncedSequence.load(ordering: .acquiring) }
+    var durable: UInt64 { durableSequence.load(ordering: .acquiring) }
 
     /// Whether this process is a child that shares the buffer with the one that opened it.
     var isForked: Bool { !ForkGuard.isSame(forks) }
@@ -94,16 +94,16 @@ package final class Staging: Sendable {
     /// The sequence that the next record gets.
     ///
     /// A child of `fork()` must not wait for a lock that a thread of its parent held at that moment. It learns
-    /// what was durable then.
+    /// what was readable then.
     package var nextSequence: UInt64 {
-        isForked ? durable + 1 : state.withLock { $0.nextSequence }
+        isForked ? readable + 1 : state.withLock { $0.nextSequence }
     }
 
     /// The time of the last commit, milliseconds since 1970.
     var lastTime: UInt64 { state.withLock { $0.lastTime } }
 
-    /// How many bytes of frames there is room for.
-    package var capacity: Int { (header.framesEnd - SlotHeader.byteCount) * header.slotCount }
+    /// How many bytes of commits there is room for.
+    package var capacity: Int { (header.commitsEnd - SlotHeader.byteCount) * header.slotCount }
 
     package var pendingBytes: Int { state.withLock { $0.pending } }
 
@@ -113,7 +113,7 @@ package final class Staging: Sendable {
     /// - Parameters:
     ///   - records: the encoded records; valid for the time of the call.
     ///   - time: milliseconds since 1970; a time before the last commit's counts as that one.
-    ///   - isTick: `time` is of a clock that stands between its ticks: an exact time is taken where that can be
+    ///   - isTick: `time` is of a clock that only moves in ticks: an exact time is taken if that can be
     ///     afforded.
     @inline(__always)
     @unsafe func append(
@@ -121,18 +121,18 @@ package final class Staging: Sendable {
         isTick: Bool
     ) throws(LogError) -> Outcome {
         guard ForkGuard.isSame(forks) else { throw .forked }
-        // A frame of length 0 looks like none, and would hide those behind it.
+        // A commit of length 0 looks like none, and would hide those behind it.
         let length = records.count
         precondition(length > 0 && count > 0, "a commit holds at least one record")
         guard length <= commitLimit, count < 1 << 24 else {
             throw .commitTooLarge(byteCount: length, limit: commitLimit)
         }
-        let size = StagedFrame.byteCount(records: length)
+        let size = StagedCommit.byteCount(records: length)
         var wakes = false
         let outcome = try state.withLock { (state) throws(LogError) -> Outcome in
             if isRefusing.load(ordering: .relaxed), let refusal = state.refusal { throw refusal }
             var index = Int(state.generation % UInt64(state.slots.count))
-            if state.slots[index].end + size > header.framesEnd {
+            if state.slots[index].end + size > header.commitsEnd {
                 // Read before looking: room that is made from here on raises the count past it.
                 let ticket = space.current
                 guard openSlot(&state) else {
@@ -144,14 +144,14 @@ package final class Staging: Sendable {
             }
             let first = state.nextSequence
             let offset = state.slots[index].end
-            let synced = syncedSequence.load(ordering: .relaxed)
+            let durable = durableSequence.load(ordering: .relaxed)
             let isExact = isTick && state.clock.isExact(at: time)
             let time = isExact ? self.time.wallMillisecondsNow() : time
             if time > state.lastTime { state.lastTime = time }
-            unsafe StagedFrame.write(
+            unsafe StagedCommit.write(
                 to: memory.slot(index, header) + offset, records: records, count: count,
                 flags: flags, firstSequence: first,
-                unsynced: UInt32(clamping: first - 1 - synced), time: state.lastTime,
+                unsyncedBefore: UInt32(clamping: first - 1 - durable), time: state.lastTime,
                 salt: header.salt, generation: state.generation)
             state.nextSequence = first + UInt64(count)
             state.slots[index].end = offset + size
@@ -173,7 +173,7 @@ package final class Staging: Sendable {
         let generation = state.generation + 1
         let index = Int(generation % UInt64(state.slots.count))
         guard state.slots[index].isReserved,
-            state.slots[index].lastSequence <= durableSequence.load(ordering: .relaxed)
+            state.slots[index].lastSequence <= readableSequence.load(ordering: .relaxed)
         else { return false }
         let slot = SlotHeader(firstSequence: state.nextSequence, generation: generation)
         memory.write(slot, slot: index, header)
@@ -184,12 +184,12 @@ package final class Staging: Sendable {
 
     /// Makes sure of the room for the slots that are free again, before any of them is used.
     func reserveFreeSlots() throws(SystemError) {
-        let durable = self.durable
+        let readable = self.readable
         let free = state.withLock { state in
             let current = Int(state.generation % UInt64(state.slots.count))
             return state.slots.indices.filter { index in
                 index != current && !state.slots[index].isReserved
-                    && state.slots[index].lastSequence <= durable
+                    && state.slots[index].lastSequence <= readable
             }
         }
         for index in free {
@@ -200,23 +200,23 @@ package final class Staging: Sendable {
     }
 
     /// Publishes that segments hold everything through `sequence`, synced; frees slots.
-    func publish(durable sequence: UInt64) {
-        syncedSequence.max(sequence, ordering: .releasing)
-        durableSequence.store(sequence, ordering: .releasing)
-        memory.publish(PublishedProgress(durable: sequence, synced: synced), salt: header.salt)
+    func publish(readable sequence: UInt64) {
+        durableSequence.max(sequence, ordering: .releasing)
+        readableSequence.store(sequence, ordering: .releasing)
+        memory.publish(PublishedProgress(readable: sequence, durable: durable), salt: header.salt)
         // The flusher's next step meets the error again, and tells.
         try? reserveFreeSlots()
         space.raise()
     }
 
     /// Publishes that everything through `sequence` survives power loss, though segments do not hold it yet.
-    func publish(synced sequence: UInt64) {
-        syncedSequence.max(sequence, ordering: .releasing)
-        memory.publish(PublishedProgress(durable: durable, synced: synced), salt: header.salt)
+    func publish(durable sequence: UInt64) {
+        durableSequence.max(sequence, ordering: .releasing)
+        memory.publish(PublishedProgress(readable: readable, durable: durable), salt: header.salt)
     }
 
-    /// From now on appends throw; nil lets them in again. Wakes those who wait for room. Nothing but a final
-    /// error changes that the log is closed, and nothing at all a final one.
+    /// From now on appends throw; nil lets them in again. Wakes callers that wait for room. A closed log stays closed,
+    /// unless the error is final. A final error stays.
     func refuse(_ error: LogError?) {
         guard !isForked else { return }
         state.withLock {
@@ -236,32 +236,32 @@ package final class Staging: Sendable {
 
     // MARK: the flusher's side
 
-    /// Where the flusher stands.
+    /// The flusher's place.
     struct Cursor {
         var generation: UInt64 = 0
         var offset = SlotHeader.byteCount
-        /// Up to here the frames of the slot are known to be complete.
+        /// Up to here the commits of the slot are known to be complete.
         var knownEnd = 0
         var nextSequence: UInt64
     }
 
-    /// The next frame, or nil when all have been taken. Its bytes stay until their sequence is published
-    /// as durable. Takes the lock once a run of frames.
+    /// The next commit, or nil when all have been taken. Its bytes stay until their sequence is published
+    /// as readable. Takes the lock once a run of commits.
     ///
     /// The checksum is compared here, since what goes into a block gets a new one: a byte that was changed in
     /// between would be right for ever after.
-    func next(_ cursor: inout Cursor) throws(LogError) -> StagedFrame? {
+    func next(_ cursor: inout Cursor) throws(LogError) -> StagedCommit? {
         if cursor.offset >= cursor.knownEnd, !refresh(&cursor) { return nil }
         let index = Int(cursor.generation % UInt64(header.slotCount))
-        let item = unsafe StagedFrame.read(
+        let item = unsafe StagedCommit.read(
             memory.slotBytes(index, header), at: cursor.offset, base: cursor.nextSequence,
             salt: header.salt, generation: cursor.generation)
-        guard case .frame(let frame) = item, frame.firstSequence == cursor.nextSequence else {
+        guard case .commit(let commit) = item, commit.firstSequence == cursor.nextSequence else {
             throw .bufferChanged(sequence: cursor.nextSequence)
         }
-        cursor.offset += frame.byteCount
-        cursor.nextSequence = frame.nextSequence
-        return frame
+        cursor.offset += commit.byteCount
+        cursor.nextSequence = commit.nextSequence
+        return commit
     }
 
     private func refresh(_ cursor: inout Cursor) -> Bool {
@@ -281,11 +281,11 @@ package final class Staging: Sendable {
         }
     }
 
-    /// A place between two frames, up to which all of them survive power loss, here or in segments.
+    /// A place between two commits, up to which all of them survive power loss, here or in segments.
     struct SyncedPlace {
         fileprivate var generation: UInt64 = 0
         fileprivate var offset = 0
-        /// The head of its slot survives as well. Without it, frames of the slot are none.
+        /// The head of its slot survives as well. Without it, commits of the slot are none.
         fileprivate var hasSlotHeader = false
 
         /// Segments hold everything that the flusher has taken.
@@ -297,7 +297,7 @@ package final class Staging: Sendable {
         }
     }
 
-    /// What a sync of the buffer itself has to write, for everything appended so far to survive.
+    /// The pages that a sync of the buffer itself has to write so that everything appended so far survives.
     struct Unsynced {
         fileprivate(set) var byteCount = 0
         fileprivate(set) var lastSequence: UInt64
@@ -325,7 +325,7 @@ package final class Staging: Sendable {
         place = unsynced.end
     }
 
-    /// The flusher has taken frames of this many bytes.
+    /// The flusher has taken commits of this many bytes.
     func didTake(_ byteCount: Int) {
         state.withLock { $0.pending -= byteCount }
     }

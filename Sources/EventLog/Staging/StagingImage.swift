@@ -1,10 +1,10 @@
-/// What an unclean end left in the staging file, read into memory and checked.
+/// The staging file that an unclean end left, read into memory and checked.
 ///
-/// Only slots that were used are read, so the memory is that of the frames that were written.
+/// Only slots that were used are read, so the memory is that of the commits that were written.
 @safe final class StagingImage {
-    /// A frame and where it stands in the file.
+    /// A commit and its offset in the file.
     struct Found {
-        var frame: StagedFrame
+        var commit: StagedCommit
         var offset: Int
     }
 
@@ -18,9 +18,9 @@
 
     @safe private struct Slot {
         var header: SlotHeader
-        /// Where in the file it starts.
+        /// Its offset in the file.
         var offset: Int
-        /// Owned: frames point into it. Up to where its frames end.
+        /// Owned: commits point into it. Up to where its commits end.
         var bytes: UnsafeMutableBufferPointer<UInt8>
     }
 
@@ -30,10 +30,10 @@
     let published: PublishedProgress?
     /// In the order of their use.
     private var slots: [Slot] = []
-    /// Where slots start of which neither header is any good, though something stands there.
+    /// The offsets of slots that hold something although neither header is good.
     private(set) var damagedSlots: [Int] = []
-    /// Frames with a good header before damaged records.
-    private(set) var damagedFrames: [Found] = []
+    /// Commits with a good header before damaged records.
+    private(set) var damagedCommits: [Found] = []
 
     private init(
         _ file: any DiskFile, header: StagingHeader, published: PublishedProgress?
@@ -83,39 +83,39 @@
     private func readSlot(_ index: Int, of file: any DiskFile) throws(SystemError) {
         let start = header.slotRange(index).lowerBound
         let head = try file.bytes(SlotHeader.byteCount, at: start)
-        let copy = try file.bytes(SlotHeader.byteCount, at: start + header.framesEnd)
-        // After power loss one of them may be of the slot's use before, whose frames segments hold.
+        let copy = try file.bytes(SlotHeader.byteCount, at: start + header.commitsEnd)
+        // After power loss one of them may be of the slot's previous use. Segments hold the commits of that.
         let headers = [head, copy].compactMap { SlotHeader(decoding: $0.span, salt: header.salt) }
         guard let slotHeader = headers.max(by: { $0.generation < $1.generation }) else {
             if !(head + copy).allSatisfy({ $0 == 0 }) { damagedSlots.append(start) }
             return
         }
-        let bytes = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: header.framesEnd)
+        let bytes = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: header.commitsEnd)
         unsafe bytes.initialize(repeating: 0)
-        // Owned from here on, whatever reading throws.
+        // Owned from here on, even if reading throws.
         unsafe slots.append(Slot(header: slotHeader, offset: start, bytes: bytes))
         var target = unsafe bytes.mutableSpan
         _ = try file.read(into: &target, at: start)
     }
 
-    /// Calls back for every valid frame in the order of their sequences. Where none stands, the next is looked
+    /// Calls back for every valid commit in the order of their sequences. After a place without one, the next is looked
     /// for at every multiple of 8.
-    func forEachFrame<E: Error>(_ body: (Found) throws(E) -> Void) throws(E) {
-        damagedFrames = []
+    func forEachCommit<E: Error>(_ body: (Found) throws(E) -> Void) throws(E) {
+        damagedCommits = []
         for slot in slots {
             let bytes = unsafe UnsafeRawBufferPointer(slot.bytes)
             var offset = SlotHeader.byteCount
-            while offset + StagedFrame.headerByteCount <= bytes.count {
-                let item = unsafe StagedFrame.read(
+            while offset + StagedCommit.headerByteCount <= bytes.count {
+                let item = unsafe StagedCommit.read(
                     bytes, at: offset, base: slot.header.firstSequence, salt: header.salt,
                     generation: slot.header.generation)
                 switch item {
-                case .frame(let frame):
-                    try body(Found(frame: frame, offset: slot.offset + offset))
-                    offset += frame.byteCount
-                case .damaged(let frame):
-                    damagedFrames.append(Found(frame: frame, offset: slot.offset + offset))
-                    offset += frame.byteCount
+                case .commit(let commit):
+                    try body(Found(commit: commit, offset: slot.offset + offset))
+                    offset += commit.byteCount
+                case .damaged(let commit):
+                    damagedCommits.append(Found(commit: commit, offset: slot.offset + offset))
+                    offset += commit.byteCount
                 case .none:
                     offset += 8
                 }
@@ -123,11 +123,11 @@
         }
     }
 
-    /// The slots that hold these frames, in the order of their use.
-    func slots(holding frames: [Found]) -> [Int] {
+    /// The slots that hold these commits, in the order of their use.
+    func slots(holding staged: [Found]) -> [Int] {
         slots.indices.filter { index in
             let start = slots[index].offset
-            return frames.contains { (start..<start + header.slotSize).contains($0.offset) }
+            return staged.contains { (start..<start + header.slotSize).contains($0.offset) }
         }
     }
 

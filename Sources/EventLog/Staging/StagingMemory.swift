@@ -14,7 +14,7 @@ import Glibc
         unsafe base = mapping.bytes.baseAddress!  // a staging file is never empty
     }
 
-    /// Plain memory, with a file of one page that marks the store as open and publishes the durable sequence.
+    /// Plain memory, with a file of one page that marks the store as open and publishes the readable sequence.
     init(byteCount: Int, marker: any DiskFile, path: String) throws(SystemError) {
         // Not Swift's own, which ends the process where there is no memory.
         var memory: UnsafeMutableRawPointer?
@@ -50,7 +50,7 @@ import Glibc
             let start = unsafe slot(index, header)
             let source = bytes.baseAddress!  // a slot header is never empty
             unsafe start.copyMemory(from: source, byteCount: bytes.count)
-            unsafe (start + header.framesEnd).copyMemory(from: source, byteCount: bytes.count)
+            unsafe (start + header.commitsEnd).copyMemory(from: source, byteCount: bytes.count)
         }
     }
 

@@ -55,8 +55,8 @@ struct Descriptor: ~Copyable, Sendable {
         try systemCall("fsync", on: path) { fsync(number) }
     }
 
-    /// Gives the file to another user. Where the system does not let even root do so (a container, a
-    /// network file system), it stays whose it is.
+    /// Gives the file to another user. If the system does not let even root do so (a container, a
+    /// network file system), its owner stays.
     func give(to owner: PosixDirectory.Owner, _ path: String) throws(SystemError) {
         do throws(SystemError) {
             try systemCall("fchown", on: path) { fchown(number, owner.user, owner.group) }
@@ -145,9 +145,9 @@ extension PosixDisk {
     }
 }
 
-/// A directory that is held open, from which everything below it is found, whatever its name is by now.
+/// A directory that is held open. Everything below it is found from it, whatever its name is by now.
 final class PosixDirectory: Sendable {
-    /// Whose the files of a directory are to be.
+    /// The owner that the files of a directory are to have.
     struct Owner: Sendable {
         var user: uid_t
         var group: gid_t
@@ -155,8 +155,8 @@ final class PosixDirectory: Sendable {
 
     private let path: String
     private let descriptor: Descriptor
-    /// Whose files that root makes here are to be, or the directory's owner could not use them; nil for
-    /// anybody else, whose files are his own.
+    /// The owner of files that root makes here, since the directory's owner could not use root's; nil if the process
+    /// is not root's.
     let owner: Owner?
 
     init(_ path: String) throws(SystemError) {

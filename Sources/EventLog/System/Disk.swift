@@ -18,7 +18,7 @@ package protocol Disk: Sendable {
     func exists(_ path: String) throws(SystemError) -> Bool
     /// The length of the file of that name; nil where there is none. Never follows a symbolic link.
     ///
-    /// Opens nothing: by closing a file, a process lets go of all locks that it has on it (`fcntl(2)`), SQLite's too.
+    /// Opens nothing: by closing a file, a process gives up all locks that it has on it (`fcntl(2)`), SQLite's too.
     func byteCount(of path: String) throws(SystemError) -> Int?
     /// Makes the names in a directory (created, renamed, removed) survive power loss.
     func synchronizeDirectory(_ path: String) throws(SystemError)
@@ -28,7 +28,7 @@ package protocol Disk: Sendable {
     /// Whether a shared mapping in this directory is coherent and cheap: false on network file
     /// systems and on those that copy on write (btrfs, ZFS).
     func supportsSharedMapping(_ directory: String) -> Bool
-    /// Takes the exclusive advisory lock on a file, creating it if needed. The lock is let go when the
+    /// Takes the exclusive advisory lock on a file, creating it if needed. The lock is released when the
     /// value is dropped or the process dies.
     func lock(_ path: String) throws(SystemError) -> Locking
     /// Takes the exclusive advisory lock on a directory.
@@ -55,7 +55,7 @@ package enum OpenMode: Sendable {
     case createExclusively
 }
 
-/// What became of an attempt to lock.
+/// The outcome of an attempt to lock.
 package enum Locking: Sendable {
     case taken(any Held)
     /// This process has the lock already.
@@ -75,7 +75,7 @@ package protocol Held: AnyObject, Sendable {
     func standing(at path: String) throws(SystemError) -> Standing
 }
 
-/// What a name says of the file or directory that it once named.
+/// Whether a name still names the file or directory that it once named.
 package enum Standing: Sendable {
     case inPlace
     /// The name is gone.

@@ -7,20 +7,20 @@
 //   second writer is refused as well;
 // - it finds its files from the directory that it has open, not by the directory's name: whatever that
 //   name means by now, it never writes into another store's files;
-// - before it creates, renames or removes a file, and after each sync (so before anybody learns that
+// - before it creates, renames or removes a file, and after each sync (so before any caller learns that
 //   something is durable), it compares what it holds with what the names say: the directory, LOCK,
 //   staging and `log/`; SegmentWriter.swift does so for the active segment. Each is held open, so no
 //   inode number passes to another.
 //
-// What it finds then is the fence: final until the store is opened anew. What a check costs, some five
-// `fstatat`, is little beside a sync, and writers of rows never pay it.
+// If they differ, the store is *fenced*: it writes nothing more until it is opened again. A check costs some five
+// `fstatat`. That is little beside a sync, and writers of rows never pay it.
 
 /// The disk of the one writer of a store.
 package final class FencedDisk: Disk {
     private struct State {
         /// nil once everything is closed.
         var disk: (any Disk)?
-        /// What is open of it, so that it can be closed whoever still refers to it.
+        /// Its open files, so that they can be closed even if something still refers to them.
         var handles: [ObjectIdentifier: WeakHandle] = [:]
         var locks: [any Held] = []
         var held: [(path: String, thing: any Held)] = []
@@ -38,7 +38,7 @@ package final class FencedDisk: Disk {
         self.state = Lock(state)
     }
 
-    /// What became of an attempt to be the writer of a directory.
+    /// The outcome of an attempt to be the writer of a directory.
     package enum Taking {
         case taken(FencedDisk)
         case heldHere
@@ -95,8 +95,8 @@ package final class FencedDisk: Disk {
         }
     }
 
-    /// Closes every file that was opened through this disk, whatever still refers to it, and lets others have the
-    /// directory. Whatever is called from here on throws that it is closed; a call that runs ends first.
+    /// Closes every file that was opened through this disk, even if something still refers to it, and lets others have
+    /// the directory. Every later call throws that it is closed; a call that runs ends first.
     package func release() {
         let handles = state.withLock { state in
             state.fence = state.fence ?? SystemError(fenceAt: layout.root, .closed)
@@ -106,7 +106,7 @@ package final class FencedDisk: Disk {
             return state.handles.values.compactMap(\.handle)
         }
         for handle in handles { handle.close() }
-        // Last: who has the lock finds nobody else with a file open.
+        // Last, so that no other process has a file open when a new writer gets the lock.
         state.withLock { $0.locks = [] }
     }
 
@@ -156,7 +156,7 @@ package final class FencedDisk: Disk {
         }
     }
 
-    /// Changes names. What a watched name means afterwards is held instead of what it meant before.
+    /// Changes names. If a watched name means another file afterwards, that file is held instead.
     private func change(
         _ path: String, _ body: (any Disk) throws(SystemError) -> (any Held)?
     ) throws(SystemError) {

@@ -12,7 +12,7 @@ enum ForkGuard {
         _ = pthread_atfork(nil, nil) { ForkGuard.forks.add(1, ordering: .relaxed) }
     }()
 
-    /// What to remember when opening.
+    /// The state to remember when opening.
     static func current() -> UInt64 {
         _ = install
         return forks.load(ordering: .relaxed)

@@ -6,7 +6,7 @@ import Glibc
 /// Nothing here follows a symbolic link in the last component of a path, and no descriptor passes
 /// on to a program that the process starts. Calls that a signal interrupts are made again.
 package struct PosixDisk: Disk {
-    /// Where paths below it are found from; nil for all from the process's own root.
+    /// The directory from which paths below it are found; nil: all from the process's own root.
     let directory: PosixDirectory?
 
     package init() { directory = nil }

@@ -17,7 +17,7 @@ final class PosixFile: DiskFile {
             case .readWrite: O_RDWR
             case .createExclusively: O_RDWR | O_CREAT | O_EXCL
             }
-        // A FIFO would keep the call until somebody writes to it.
+        // A FIFO would block the call until another process writes to it.
         descriptor = try Descriptor(opening: path, flags | O_NONBLOCK, from: directory)
         guard try descriptor.status(of: path).st_mode & S_IFMT == S_IFREG else {
             throw SystemError(call: "open", path: path, code: EINVAL)

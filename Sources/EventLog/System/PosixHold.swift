@@ -19,10 +19,10 @@ final class PosixHold: Held {
 
 /// A held `flock`.
 ///
-/// Its end lets go of it, not only closes its descriptor: a child between `fork` and `exec` has a copy of that
-/// for a moment, which would hold on to the lock. A child that stays such a copy lets go of nothing.
+/// Its end unlocks it and does not only close its descriptor: a child between `fork` and `exec` has a copy of the
+/// descriptor for a moment, which would keep the lock. In a child that stays such a copy, nothing is unlocked.
 final class PosixLock: Held {
-    /// What this process has locked, so that it can say so: the kernel does not tell whose a lock is.
+    /// The locks of this process, because the kernel does not say which process has a lock.
     private static let held = Lock<[FileIdentity: UInt64]>([:])
 
     private let directory: PosixDirectory?
@@ -41,7 +41,7 @@ final class PosixLock: Held {
 
     deinit {
         guard ForkGuard.isSame(forks) else { return }
-        // Both at once: until the lock is free, others learn from it who has it, and who takes it then notes it
+        // Both at once: until the lock is free, others find this process noted, and the next to take it notes itself
         // afterwards.
         Self.held.withLock { held in
             descriptor.unlock()
@@ -61,7 +61,7 @@ final class PosixLock: Held {
             let identity = FileIdentity(try descriptor.status(of: path))
             let wasOurs = isHeldHere(identity)
             guard try descriptor.tryLock(path) else {
-                // Looked at before as well: this process may have let go of it in between.
+                // Checked before as well: this process may have unlocked it in between.
                 return wasOurs || isHeldHere(identity) ? .heldHere : .heldElsewhere
             }
             guard case .inPlace = try descriptor.standing(at: path, from: directory) else {
@@ -83,7 +83,7 @@ final class PosixLock: Held {
     }
 }
 
-/// What tells two files apart while both exist.
+/// Tells two files apart while both exist.
 struct FileIdentity: Hashable {
     private let device: UInt64
     private let inode: UInt64

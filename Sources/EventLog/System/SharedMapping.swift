@@ -1,9 +1,9 @@
 import CLinux
 import Glibc
 
-// Where the write buffer may be a mapped file. What is stored into a mapping cannot fail with an error: the
-// kernel kills the process (SIGBUS) when it finds no room or no disk for the page. So only file systems are
-// listed that are known to keep to all of this:
+// The file systems on which the write buffer may be a mapped file. A store into a mapping cannot fail with an error:
+// the kernel kills the process (SIGBUS) if it finds no room or no disk for the page. So only file systems are
+// listed that are known to keep all of these rules:
 //
 // - reads, writes and mappings of a file see the same bytes at once;
 // - a page that was written and synced once takes no more room when it is stored to again;
@@ -11,7 +11,7 @@ import Glibc
 //
 // XFS shares blocks with copies of a file (`cp --reflink`, which `cp -a` is where it can). It is listed since
 // it can be asked to part with them first: ``MappedBytes/reserve(_:)``. btrfs, ZFS and bcachefs take new room
-// for every page that they write; NFS, SMB, FUSE, 9p and Ceph are not coherent. Where the buffer is not
+// for every page that they write; NFS, SMB, FUSE, 9p and Ceph are not coherent. If the buffer is not
 // mapped it is plain memory.
 
 extension PosixDisk {

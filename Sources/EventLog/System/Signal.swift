@@ -31,7 +31,7 @@ import Synchronization
     /// How often ``raise()`` has been called; what a waiter passes to ``wait(after:nanoseconds:)``.
     package var current: UInt64 { count.load(ordering: .acquiring) }
 
-    /// Wakes everybody who waits.
+    /// Wakes all threads that wait.
     package func raise() {
         unsafe pthread_mutex_lock(mutex)
         count.add(1, ordering: .releasing)
@@ -67,7 +67,7 @@ import Synchronization
     }
 
     /// Looks whether the count has moved past `seen`, again and again for this long, letting other threads go
-    /// first. For somebody who is called again soon: a thread that sleeps takes 20 to 50 µs to be woken.
+    /// first. For a thread that expects to be called again soon: to wake one that sleeps takes 20 to 50 µs.
     package func poll(after seen: UInt64, nanoseconds: UInt64) {
         var now = timespec()
         unsafe clock_gettime(CLOCK_MONOTONIC, &now)

@@ -9,7 +9,7 @@
 ///       log/00000000000000000001.zst    segment, named by its first sequence
 ///       snapshots/00000000000000048000.zst
 ///       database.sqlite                 the materialized database
-///       quarantine/                     what recovery cut off
+///       aside/                          what recovery cut off, and databases that were replaced
 ///       health.json                     why the writer is not well, while it is not
 ///       secondaries.json                how far secondary databases are, if there are any
 ///       quarantine.retry, .retried      the tool asks a running writer, which answers
@@ -30,7 +30,7 @@ package struct StoreLayout: Sendable, Equatable {
     package var log: String { root + "/log" }
     package var snapshots: String { root + "/snapshots" }
     package var database: String { root + "/database.sqlite" }
-    package var quarantine: String { root + "/quarantine" }
+    package var aside: String { root + "/aside" }
     package var health: String { root + "/health.json" }
     package var secondaries: String { root + "/secondaries.json" }
     package var retryRequest: String { root + "/quarantine.retry" }
@@ -47,7 +47,7 @@ package struct StoreLayout: Sendable, Equatable {
         return slash == path.startIndex ? "/" : String(path[..<slash])
     }
 
-    /// Where a file is written before it is renamed to `path`.
+    /// The name under which a file is written before it is renamed to `path`.
     package static func temporary(_ path: String) -> String { path + temporarySuffix }
 
     package static func isTemporary(_ name: String) -> Bool { name.hasSuffix(temporarySuffix) }
@@ -64,7 +64,7 @@ package struct StoreLayout: Sendable, Equatable {
     /// A file for bytes that recovery cut off at `sequence`; `number` tells it from others cut off there.
     func cutOff(_ what: String, at sequence: UInt64, number: Int) -> String {
         let suffix = number == 0 ? "" : ".\(number)"
-        return quarantine + "/" + Self.padded(sequence) + "." + what + suffix
+        return aside + "/" + Self.padded(sequence) + "." + what + suffix
     }
 
     package static func fileName(_ sequence: UInt64) -> String { padded(sequence) + suffix }

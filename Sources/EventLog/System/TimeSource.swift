@@ -1,6 +1,6 @@
 import Glibc
 
-/// Where time comes from; tests put their own in its place.
+/// The source of time; tests use their own.
 package protocol TimeSource: Sendable {
     /// Milliseconds since 1970, as of the last tick of a clock that costs next to nothing. May jump; the log never
     /// lets its times decrease.

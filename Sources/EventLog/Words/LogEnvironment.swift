@@ -1,4 +1,4 @@
-/// What the parts of a log have in common.
+/// Shared by the parts of a log.
 package struct LogEnvironment: Sendable {
     package var disk: any Disk
     package var layout: StoreLayout
@@ -36,7 +36,7 @@ package struct LogEnvironment: Sendable {
     }
 }
 
-/// Where a log ends, and what the next segment needs to know of it.
+/// The end of a log, with all that the next segment needs to know about it.
 package struct LogEnd: Equatable, Sendable {
     package var nextSequence: UInt64
     package var chain: UInt64

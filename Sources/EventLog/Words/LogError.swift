@@ -1,4 +1,4 @@
-/// What can go wrong with the log.
+/// The errors of the log.
 package enum LogError: Error, Equatable, Sendable {
     /// A system call failed. An I/O error while reading is this, never a torn tail.
     case system(SystemError)
@@ -58,7 +58,7 @@ package struct Corruption: Error, Equatable, Sendable {
     package var lost: ClosedRange<UInt64>? {
         let last: UInt64? =
             switch evidence {
-            case .laterWitness(_, _, let synced), .stagingSays(let synced): synced
+            case .laterWitness(_, _, let durable), .stagingSays(let durable): durable
             case .appliedBy(_, let sequence), .closedAt(let sequence): sequence
             case .published(let sequence): sequence
             case .sealed, .headerLost, .startMissing: firstLost
@@ -73,7 +73,7 @@ package enum Evidence: Equatable, Sendable {
     /// E1: the segment is sealed or not the last one.
     case sealed
     /// E2: something valid that was written later says that the sequence was synced.
-    case laterWitness(path: String, offset: Int, synced: UInt64)
+    case laterWitness(path: String, offset: Int, durable: UInt64)
     /// E3: the database or a snapshot already holds the sequence.
     case appliedBy(name: String, sequence: UInt64)
     /// The log itself had published the sequence as durable, or read past it, before it met the damage.
@@ -81,7 +81,7 @@ package enum Evidence: Equatable, Sendable {
     /// E4: a segment longer than its header lost the header.
     case headerLost
     /// E5: staging's header says that everything through this sequence survives power loss.
-    case stagingSays(synced: UInt64)
+    case stagingSays(durable: UInt64)
     /// E6: the store was closed when the log ended with this sequence (clean-end).
     case closedAt(UInt64)
     /// E6: log was deleted only through this sequence (log-start).
@@ -112,13 +112,13 @@ extension Evidence: CustomStringConvertible {
     package var description: String {
         switch self {
         case .sealed: "it had been synced, since its segment was complete"
-        case .laterWitness(let path, let offset, let synced):
-            "\(path) at offset \(offset) shows that everything through \(synced) had been synced"
+        case .laterWitness(let path, let offset, let durable):
+            "\(path) at offset \(offset) shows that everything through \(durable) had been synced"
         case .appliedBy(let name, let sequence): "\(name) already holds it (through \(sequence))"
         case .published(let sequence): "everything through \(sequence) had been synced"
         case .headerLost: "a segment with blocks had a synced header"
-        case .stagingSays(let synced):
-            "the write buffer says that everything through \(synced) had been synced"
+        case .stagingSays(let durable):
+            "the write buffer says that everything through \(durable) had been synced"
         case .closedAt(let sequence): "the store was closed when the log ended with \(sequence)"
         case .startMissing(let deleted):
             deleted == 0
@@ -213,7 +213,7 @@ extension LogError {
         self = Self.fence(error) ?? (error.isDiskFull ? .diskFull(error) : .system(error))
     }
 
-    /// What a failed write or sync of the log makes of it.
+    /// The error after a failed write or sync of the log.
     init(final error: SystemError) {
         self = Self.fence(error) ?? .poisoned(error)
     }

@@ -1,7 +1,7 @@
 import EventLog
 public import Foundation
 
-/// What the database refused for good, and what to do about it.
+/// The commits that the database refused for good, and ways to deal with them.
 ///
 /// A refused commit is kept whole, by reference into the log. Every later commit that touches one of its rows
 /// follows it, so that no row changes out of order; all else goes on. The rows stay in memory, and reads show
@@ -32,7 +32,7 @@ public struct Quarantine: Sendable {
         public let sequence: UInt64
         /// How many records it has; they are applied together or not at all.
         public let records: Int
-        /// What the database said when it refused it last.
+        /// The database's message when it refused the commit last.
         public let reason: String
         /// When it was refused first.
         public let refusedAt: Date
@@ -40,12 +40,12 @@ public struct Quarantine: Sendable {
         public let attempts: Int
         /// The rows of the commit, as `table[key]`.
         public let rows: [String]
-        /// How many other commits are in its group: those that came later and wait for it, and refused ones that
+        /// How many other commits are in its group: later ones that wait for it, and refused ones that
         /// they connect it with.
         public let others: Int
     }
 
-    /// What became of a retry.
+    /// The outcome of a retry.
     public struct Retried: Sendable, Equatable {
         /// How many commits left quarantine.
         public var applied: Int
@@ -132,7 +132,7 @@ public struct Quarantine: Sendable {
         case .corrupt(let corruption)?: throw StoreError(LogError.corrupt(corruption))
         default: break
         }
-        // One that is behind has not refused again yet what stays in memory for its predecessor.
+        // A rebuilding database has not yet refused what the old one had. Keep those rows pinned.
         guard !engine.sinkIsBehind, engine.sink === sink else {
             throw .database("it is being rebuilt; try again when it has caught up")
         }
@@ -216,7 +216,7 @@ public struct Quarantine: Sendable {
         }
     }
 
-    /// Between two steps, so that nobody takes the group out of quarantine meanwhile. Nil if it has changed.
+    /// Between two steps, so that the group stays in quarantine meanwhile. Nil if it has changed.
     private func settleBlocking(
         _ sequence: UInt64, _ found: Found, _ reads: [ReadVersion], _ reason: String,
         _ correction: Correction?
@@ -263,8 +263,8 @@ public struct Quarantine: Sendable {
     /// Suspends until the database has taken or refused everything that was written before this call.
     private func waitUntilJudged() async throws {
         let last = engine.log.lastSequence
-        engine.log.flusher?.request(durable: last)
-        try await engine.durable.wait(for: last)
+        engine.log.flusher?.request(readable: last)
+        try await engine.readable.wait(for: last)
         materializer.request(last)
         try await engine.materialized.wait(for: last)
     }
@@ -308,7 +308,7 @@ public struct Quarantine: Sendable {
         guard !quarantine.isEmpty, sequence >= quarantine.lowest else { return nil }
         do throws(LogError) {
             let reader = try engine.log.reader(from: sequence)
-            guard try reader.next(through: engine.log.durable) else { return nil }
+            guard try reader.next(through: engine.log.readable) else { return nil }
             var commits = try reader.commits()
             while let commit = try? commits.next(reader.payload.span) {
                 guard commit.lastSequence >= sequence else { continue }

@@ -15,7 +15,7 @@ import Synchronization
 /// let same = try await flights.get(flight.id)        // from memory, else from the database
 /// ```
 ///
-/// What a write has reached, it never loses: see ``Stage``. One process at a time writes to a store; the
+/// A write never loses the stage that it has reached: see ``Stage``. One process at a time writes to a store; the
 /// `writebehind` tool and others may read it meanwhile. All methods may be called from any thread or task.
 public final class Store: Sendable {
     let store: OpenStore
@@ -86,7 +86,7 @@ public final class Store: Sendable {
     }
 
     deinit {
-        // A store that nobody closed ends like a killed process: nothing acknowledged is lost. Handles of its
+        // A store that was not closed ends like a killed process: nothing acknowledged is lost. Handles of its
         // tables that are still around must not write into a log that another store may recover by now.
         store.engine.log.abandon()
         store.endUnclosed(workers + lookouts)
@@ -142,13 +142,13 @@ public final class Store: Sendable {
     ///         return account.balance
     ///     }
     ///
-    /// `body` runs where the caller does, on an actor as well, and again from the start when a row that it read
-    /// was changed by somebody else meanwhile, so it should do nothing but read and write the store. It is tried
+    /// `body` runs where the caller does, on an actor as well. If another write changes a row that it read, it runs again
+    /// from the start, so it should do nothing but read and write the store. It is tried
     /// until it succeeds or its task is cancelled. Nothing is written if it throws.
     ///
-    /// - Returns: what `body` returned when it succeeded, and the commit's receipt; where `body` changed nothing,
+    /// - Returns: the result of `body`, and the commit's receipt; if `body` changed nothing,
     ///   one for the store's last write.
-    /// - Throws: what `body` throws, what any write throws, and `CancellationError`.
+    /// - Throws: the error of `body`, any error of a write, and `CancellationError`.
     @discardableResult
     public nonisolated(nonsending) func transaction<Result>(
         _ body: nonisolated(nonsending) (inout Transaction) async throws -> Result
@@ -182,9 +182,9 @@ public final class Store: Sendable {
 
     /// Suspends until a write has reached a stage.
     ///
-    /// Asking for `.durable` syncs at once; all who ask at the same time share one sync. Asking for
+    /// Asking for `.durable` syncs at once; all callers that ask at the same time share one sync. Asking for
     /// `.staged` returns at once: every receipt is of a write that is there. Thousands of tasks may wait.
-    /// Giving up waiting, for whatever reason, leaves the write as it is.
+    /// If you stop waiting, for any reason, the write stays as it is.
     ///
     /// - Throws: ``StoreError/foreignReceipt``, at once, for the receipt of another store; ``StoreError/timedOut(_:)``;
     ///   ``StoreError/logFailed(_:)`` when syncing failed and whether the
@@ -212,7 +212,7 @@ public final class Store: Sendable {
     private nonisolated(nonsending) func wait(_ stage: Stage, _ receipt: Receipt) async throws {
         switch stage {
         case .staged: return
-        case .durable: return try await waitUntilSynced(receipt.sequence)
+        case .durable: return try await waitUntilDurable(receipt.sequence)
         case .materialized: try await waitUntilReadable(receipt.sequence)
         }
         if engine.materialized.reached < receipt.sequence {
@@ -222,28 +222,28 @@ public final class Store: Sendable {
         try await quarantine.refuse(receipt.firstSequence)
     }
 
-    private nonisolated(nonsending) func waitUntilSynced(_ sequence: UInt64) async throws {
-        guard store.synced.reached < sequence else { return }
-        engine.log.flusher?.request(synced: sequence)
-        try await store.synced.wait(for: sequence)
+    private nonisolated(nonsending) func waitUntilDurable(_ sequence: UInt64) async throws {
+        guard store.durable.reached < sequence else { return }
+        engine.log.flusher?.request(durable: sequence)
+        try await store.durable.wait(for: sequence)
     }
 
     /// Suspends until the log's followers find a record: until it is durable in segments.
     nonisolated(nonsending) func waitUntilReadable(_ sequence: UInt64) async throws {
-        guard engine.log.durable < sequence else { return }
-        engine.log.flusher?.request(durable: sequence)
-        try await engine.durable.wait(for: sequence)
+        guard engine.log.readable < sequence else { return }
+        engine.log.flusher?.request(readable: sequence)
+        try await engine.readable.wait(for: sequence)
     }
 
     /// Suspends until everything written before this call has reached a stage: a barrier.
     ///
-    /// What the database refused counts as done; ``quarantine`` lists it.
+    /// A commit that the database refused counts as done; ``quarantine`` lists it.
     ///
     /// - Throws: as ``wait(for:_:timeout:)``, but never that a commit was refused.
     public nonisolated(nonsending) func waitForAll(
         _ stage: Stage, timeout: Duration? = nil
     ) async throws {
-        // Of no commit, so of none in quarantine: a barrier is passed, whatever became of single writes.
+        // It belongs to no commit, so to none in quarantine: a barrier is passed even if single writes were refused.
         let barrier = lastReceipt
         try await wait(for: stage, barrier, timeout: timeout)
     }
@@ -260,7 +260,7 @@ public final class Store: Sendable {
         return health
     }
 
-    /// What the database refused, and what can be done about it.
+    /// The commits that the database refused, and ways to deal with them.
     public var quarantine: Quarantine {
         Quarantine(engine: engine, materializer: store.materializer, pins: store.pins)
     }
@@ -268,9 +268,9 @@ public final class Store: Sendable {
     // MARK: closing
 
     /// Ends the work: refuses further writes, makes everything durable, brings the database up to date until
-    /// the deadline, and lets go of the store.
+    /// the deadline, and gives up the store's directory.
     ///
-    /// What the database does not hold by then is no loss: the next open goes on with it. Closing again
+    /// If the database does not hold everything by then, nothing is lost: the next open goes on with it. Closing again
     /// waits until the store is closed.
     ///
     /// When it returns, the store has no file open and nothing mapped: its directory may be moved, removed or
@@ -302,12 +302,12 @@ public final class Store: Sendable {
     }
 
     private var report: CloseReport {
-        CloseReport(durable: engine.log.durable, materialized: engine.inDatabase)
+        CloseReport(durable: engine.log.readable, materialized: engine.inDatabase)
     }
 
     private func closeBlocking(_ deadline: Duration) throws -> CloseReport {
         let isWritable = store.damage == nil
-        // The flusher after those that write: they may wait for room that it makes.
+        // The flusher stops after the workers that write: they may wait for room that it makes.
         for worker in workers.reversed() where !worker.name.hasPrefix("materializer") {
             worker.stop()
         }
@@ -315,30 +315,30 @@ public final class Store: Sendable {
         defer { release(at: end) }
         if isWritable { try engine.closeLog() }
         while isWritable, isBehind, engine.time.monotonicNanoseconds() < end {
-            store.materializer.request(engine.log.durable)
-            for secondary in store.secondaries { secondary.request(engine.log.durable) }
+            store.materializer.request(engine.log.readable)
+            for secondary in store.secondaries { secondary.request(engine.log.readable) }
             Signal().wait(after: 0, nanoseconds: 2_000_000)
         }
         if isWritable, engine.configuration.snapshotAtClose { snapshotBlocking(until: end) }
         return report
     }
 
-    /// Whether a database lacks something of the log. A secondary one that fails holds up nobody.
+    /// Whether a database lacks something of the log. A secondary one that fails holds up nothing.
     private var isBehind: Bool {
-        let durable = engine.log.durable
+        let readable = engine.log.readable
         let failing = store.status.current.secondaryTroubles
-        return engine.inDatabase < durable
+        return engine.inDatabase < readable
             || store.secondaries.contains {
-                $0.reached ?? 0 < durable && failing[$0.name] == nil
+                $0.reached ?? 0 < readable && failing[$0.name] == nil
             }
     }
 
     /// Makes a snapshot of everything, if there is time.
     private func snapshotBlocking(until end: UInt64) {
         let snapshotter = store.snapshotter
-        while !snapshotter.reaches(engine.log.durable), engine.time.monotonicNanoseconds() < end {
+        while !snapshotter.reaches(engine.log.readable), engine.time.monotonicNanoseconds() < end {
             // Each time: a failure ends what was asked for.
-            snapshotter.request(engine.log.durable)
+            snapshotter.request(engine.log.readable)
             if case .wait(let nanoseconds) = snapshotter.step() {
                 Signal().wait(after: 0, nanoseconds: min(nanoseconds ?? .max, 2_000_000))
             }

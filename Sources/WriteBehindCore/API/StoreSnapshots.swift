@@ -56,7 +56,9 @@ extension Store {
         guard last > 0 else { return nil }
         // Nobody knows when a full disk will have room again: a request for a snapshot fails at once then.
         try await Worker.waiting("packer") { [log = engine.log] in log.makeReadable(through: last) }
-        if engine.log.durable < last, let refusal = engine.log.refusal { throw StoreError(refusal) }
+        if engine.log.readable < last, let refusal = engine.log.refusal {
+            throw StoreError(refusal)
+        }
         try await waitUntilReadable(last)
         try await store.snapshotter.take(through: last)
         return try await snapshots().last
@@ -100,7 +102,7 @@ extension Store {
 extension Engine {
     /// The store's past, as far as it is durable. Waits for the disk: see ``HistoryError/reading(_:)``.
     var history: StoreHistory {
-        log.makeSyncedReadable()
-        return StoreHistory(log.environment, durable: log.durable)
+        log.makeDurableReadable()
+        return StoreHistory(log.environment, readable: log.readable)
     }
 }

@@ -26,9 +26,9 @@ extension Store {
         return [
             // A task that waits for `durable` after each write asks again within some 30 µs.
             Worker("flusher", signal: work, polling: 50_000, startThread: startThread) {
-                let before = store.engine.log.durable
+                let before = store.engine.log.readable
                 let next = flusher.step()
-                if store.engine.log.durable > before { store.followers.logDidGrow() }
+                if store.engine.log.readable > before { store.followers.logDidGrow() }
                 return next
             },
             Worker("materializer", signal: materializer.work, startThread: startThread) {
@@ -45,7 +45,7 @@ extension Store {
                     let wait = try expirer.work(interval: pause, shortInterval: shortPause)
                     return .wait(nanoseconds: wait)
                 } catch {
-                    // The database's and the log's troubles are told, and waited for, by their own workers.
+                    // The workers of the database and the log report their troubles, and wait until these end.
                     logger.debug("rows could not expire", metadata: ["cause": "\(error)"])
                 }
                 return .wait(nanoseconds: pause)

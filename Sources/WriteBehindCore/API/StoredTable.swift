@@ -12,7 +12,7 @@ import Synchronization
 /// Writes throw ``StoreError``, and a write that throws has changed nothing: ``StoreError/row(_:)`` for a row
 /// that does not fit its table, ``StoreError/commitTooLarge(bytes:limit:)``, ``StoreError/backlogFull(_:)``,
 /// ``StoreError/diskFull(_:)``, ``StoreError/logFailed(_:)``, ``StoreError/damaged(_:)`` and
-/// ``StoreError/closed(_:)``. What reads throws ``StoreError/database(_:)`` when a row is not in memory and the
+/// ``StoreError/closed(_:)``. Methods that read throw ``StoreError/database(_:)`` if a row is not in memory and the
 /// database cannot be read. All methods may be called from any thread or task.
 public struct StoredTable<Row: TableRow>: Sendable {
     let engine: Engine
@@ -164,7 +164,7 @@ public struct StoredTable<Row: TableRow>: Sendable {
         case unknown
     }
 
-    /// What memory says of a row. Allocates nothing but what the row itself does.
+    /// The row in memory, if it is there. Only the row itself allocates.
     private func resident(_ key: Row.Key) throws -> Resident {
         try encoders.withEncoder { (encoder) throws in
             try encoder.encode(key)
@@ -196,7 +196,7 @@ public struct StoredTable<Row: TableRow>: Sendable {
     /// Changes a row. Only the columns that differ afterwards are logged, and become `UPDATE … SET` of just
     /// these.
     ///
-    /// `change` runs where the caller does, on an actor as well, and again if somebody else changed the row
+    /// `change` runs where the caller does, on an actor as well, and again if another write changed the row
     /// meanwhile. Nothing is written if it throws.
     ///
     /// - Returns: nil, having logged nothing, if there is no such row. Where no column differs nothing is

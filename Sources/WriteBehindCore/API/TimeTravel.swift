@@ -29,7 +29,7 @@ public enum Moment: Sendable, Equatable {
 
 /// One version of a row.
 public struct RowVersion<Row: TableRow>: Sendable {
-    /// What made a version of a row.
+    /// The operation that made a version of a row.
     public enum Change: String, Sendable {
         /// The whole row was written.
         case put
@@ -41,7 +41,7 @@ public struct RowVersion<Row: TableRow>: Sendable {
         case clear
     }
 
-    /// What made it.
+    /// The operation that made it.
     public let change: Change
     /// The sequence number of the record that did.
     public let sequence: UInt64
@@ -62,8 +62,8 @@ public struct RowVersion<Row: TableRow>: Sendable {
 extension StoredTable {
     /// Every version of a row that log and snapshots still tell of, oldest first, as far as they are durable.
     ///
-    /// Suspends while the whole log that is kept is read; see ``StoreConfiguration/logKept``. What was written
-    /// and is not synced yet is not in it.
+    /// Suspends while the whole log that is kept is read; see ``StoreConfiguration/logKept``. Writes that are
+    /// not synced yet are not in it.
     ///
     /// - Throws: ``StoreError/history(_:)`` where log or snapshots cannot be read.
     public nonisolated(nonsending) func history(

@@ -8,8 +8,8 @@ import EventLog
 /// It lives as long as the closure that it was handed to: it cannot be copied, and a closure or task that outlives
 /// the call cannot have it. Hand it to functions of yours as an `inout` argument.
 ///
-/// Its methods throw ``StoreError/row(_:)`` for what does not fit its table, and
-/// ``StoreError/unknownTable(_:)`` for a table of another store. Those that read also throw
+/// Its methods throw ``StoreError/row(_:)`` for a row that does not fit its table, and
+/// ``StoreError/unknownTable(_:)`` for a table of another store. Methods that read also throw
 /// ``StoreError/database(_:)`` when the database has to be read and cannot be, and `CancellationError`.
 public struct Transaction: ~Copyable, Sendable {
     private struct RowID: Hashable {
@@ -21,7 +21,7 @@ public struct Transaction: ~Copyable, Sendable {
     /// Whether it may read: then it remembers what it has written.
     private let reads: Bool
     package var commit = CommitBuilder()
-    /// What must still be so when the commit is written.
+    /// The conditions that must still hold when the commit is written.
     private(set) var versions: [ReadVersion] = []
     /// The bytes of rows as this transaction sees them; nil is deleted or absent.
     private var seen: [RowID: [UInt8]?] = [:]

@@ -5,7 +5,7 @@ import Foundation
 //
 //   {"process":4711,"time":1384956000000,"since":1384955990000,"verdict":"stalled","causes":["…"]}
 
-/// What a writer reports of itself, because it cannot be seen from outside.
+/// A writer's report about itself, for everything that cannot be seen from outside.
 package struct WriterReport: Codable, Equatable, Sendable {
     package var process: Int32
     /// When it was written, milliseconds since 1970.

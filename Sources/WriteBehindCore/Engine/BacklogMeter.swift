@@ -22,7 +22,7 @@ package final class BacklogMeter: Sendable {
         var rebuild: Rebuild?
     }
 
-    /// What a new database lacks of what the lost one held. No limit counts it: no write made it.
+    /// The log that the lost database held and a new one lacks. No limit counts it: no write made it.
     private struct Rebuild {
         var sequences: ClosedRange<UInt64>
         var byteCount: Int
@@ -38,7 +38,7 @@ package final class BacklogMeter: Sendable {
         }
     }
 
-    /// What lies between the database and the log's blocks.
+    /// The blocks of the log that the database does not reflect.
     package struct Lag: Sendable, Equatable {
         package var byteCount = 0
         /// The time of the oldest block that is not wholly in the database, milliseconds since 1970.

@@ -10,7 +10,7 @@ package struct CommitBuilder: Sendable {
         var deadline: UInt64?
     }
 
-    /// What becomes of the view, in order.
+    /// The changes to the view, in order.
     enum Step: Sendable {
         case change(Change)
         case clear(table: UInt16)

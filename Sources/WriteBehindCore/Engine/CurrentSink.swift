@@ -3,8 +3,8 @@ import EventLog
 /// The database that reads use. It may have been put in the place of one that was lost.
 struct CurrentSink {
     var sink: any Sink
-    /// What a lost one before it held, as long as this one has not come as far: rows that only that one had are
-    /// not there.
+    /// The sequence that a lost database had reached, until this one has come as far: until then it lacks rows that
+    /// only the lost one had.
     var goal: UInt64?
     /// Why reads may not rest on it at all: a damaged log cannot bring it to where it is read to.
     var unfit: StoreError?

@@ -52,7 +52,7 @@ final class EncoderPool: Sendable {
         self.form = Atomic(form.word)
     }
 
-    /// What is known of the rows that are written, as one word.
+    /// The state of the rows that are written, as one word.
     struct Form {
         /// How many rows are also read back, before they are believed.
         static let checkCount = 8

@@ -16,7 +16,7 @@ package final class Engine: Sendable {
     package let backlog: BacklogMeter
     package let configuration: StoreConfiguration
     /// Everything that waits for `durable` and for `materialized`.
-    package let durable: WaitList
+    package let readable: WaitList
     package let materialized: WaitList
     private let catalog: Lock<Catalog>
     /// How often a table got more columns: a handle that knew all of its table's may know less then.
@@ -25,14 +25,14 @@ package final class Engine: Sendable {
     package let turns = Turns()
     /// Raised when there is memory to free.
     let cleared = Signal()
-    /// What a read met that calls for another database; taken by who looks after the workers.
+    /// The error of a read that calls for another database. The watchdog takes it.
     let sinkFailure = Lock<(sink: any Sink, error: SinkError)?>(nil)
     /// How a write waits for room in staging. A simulation steps the flusher instead.
     private let waitForRoom: @Sendable (Log, UInt64) -> Void
 
     package init(
         log: Log, view: CacheView, sink: any Sink, catalog: Catalog, watermark: UInt64,
-        backlog: BacklogMeter, durable: WaitList, configuration: StoreConfiguration,
+        backlog: BacklogMeter, readable: WaitList, configuration: StoreConfiguration,
         waitForRoom: @escaping @Sendable (Log, UInt64) -> Void = { $0.waitForRoom($1) }
     ) {
         self.log = log
@@ -40,7 +40,7 @@ package final class Engine: Sendable {
         current = Lock(CurrentSink(sink: sink))
         self.catalog = Lock(catalog)
         self.backlog = backlog
-        self.durable = durable
+        self.readable = readable
         self.configuration = configuration
         self.waitForRoom = waitForRoom
         time = log.environment.time
@@ -68,7 +68,7 @@ package final class Engine: Sendable {
                 if let objection = sink.objection(to: definition) { throw .schema(objection) }
                 try commit(CommitBuilder(define: definition))
                 try Self.schemaErrors { () throws(SchemaError) in try catalog.define(definition) }
-                // Before anybody else can have the table: a patch of an older row needs them. A put under a
+                // Before any caller can have the table: a patch of an older row needs them. A put under a
                 // shard's lock comes before that, or sees the new generation.
                 generation.add(1, ordering: .relaxed)
                 setDefaults(definition)

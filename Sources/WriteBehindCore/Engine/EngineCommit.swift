@@ -1,11 +1,11 @@
 import EventLog
 
-/// What a commit has read and relies on: checked again, under the locks, before it is appended.
+/// The reads that a commit relies on. They are checked again, under the locks, before it is appended.
 package struct ReadVersion: Sendable {
     package enum Version: Sendable, Equatable {
         /// The row in the view, or its tombstone, that has this sequence.
         case resident(sequence: UInt64)
-        /// What the database held at this watermark; the view had nothing.
+        /// It came from the database, at this watermark; the view had nothing.
         case stored(watermark: UInt64)
     }
 

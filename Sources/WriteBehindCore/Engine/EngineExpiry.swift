@@ -3,9 +3,9 @@ import EventLog
 /// A table whose rows are deleted when their time has come.
 struct ExpiringTable {
     let id: UInt16
-    /// Where the column with a row's time stands among those outside the key.
+    /// The place of the column with a row's time, among the columns outside the key.
     let column: Int
-    /// What rows have that were written before the column existed.
+    /// The value of rows that were written before the column existed.
     private let missing: Int64?
 
     init?(_ definition: TableDefinition) {
@@ -36,7 +36,7 @@ struct ExpiringTable {
 /// Rows that may be due, and how far what the database says of them holds.
 struct DueCandidates {
     var keys: [[UInt8]]
-    /// What the database stood for when it said that they are due; nil where somebody else names them.
+    /// The database's watermark when it said that they are due; nil if it did not name them.
     var watermark: UInt64?
     /// ``Shard/sinkGeneration`` of every shard before the database was asked.
     var generations: [UInt64]

@@ -10,7 +10,7 @@ extension Engine {
         package var isFromDatabase = false
     }
 
-    /// What memory knows of a row, without asking the database.
+    /// The row as memory knows it, without asking the database.
     enum Resident: Sendable {
         case known(Fetched)
         /// Only the database can tell, if what it says is taken in before ``Shard/sinkGeneration`` changes.
@@ -37,7 +37,7 @@ extension Engine {
         }
     }
 
-    /// What memory says of a row, copied over the bytes in `body` if it has it.
+    /// The row as memory knows it, copied over the bytes in `body` if it is there.
     func copyResident(
         _ table: UInt16, _ key: Span<UInt8>, to body: inout [UInt8]
     ) -> RowState {
@@ -176,8 +176,8 @@ extension Engine {
         return StoreError(error)
     }
 
-    /// What the database says of a table whose definition it has not reached yet. To be asked before the
-    /// database is: it may reach the definition, and rows, at any moment.
+    /// The answer for a table whose definition the database has not reached yet. Ask for it before you ask the
+    /// database, which may reach the definition, and rows, at any moment.
     private var notDefinedYet: StoredRow {
         StoredRow(body: nil, watermark: materialized.reached)
     }

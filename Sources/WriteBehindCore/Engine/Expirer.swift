@@ -4,9 +4,9 @@ import EventLog
 /// deterministic. Frees what clears have left in memory, too.
 ///
 /// The database's index of the expiry column is what finds due rows: nothing in memory is looked at, and puts
-/// pay nothing. Two kinds of rows are not there as they are in memory: those in quarantine, which are asked for by
-/// name, and those that the database lacks still. Where it lacks what was there a step ago, it is behind, and
-/// memory is walked through for them, a few rows at a time.
+/// pay nothing. Two kinds of rows are not in it as they are in memory: rows in quarantine, which are asked for by
+/// name, and rows that it lacks still. If it lacks rows that it had a step ago, it is behind, and
+/// memory is searched for them, a few rows at a time.
 package final class Expirer: Sendable {
     private struct State {
         /// The last sequence when the step before began.
@@ -24,7 +24,7 @@ package final class Expirer: Sendable {
         self.batch = batch
     }
 
-    /// What its worker does: frees at once, deletes when it is time to. Returns the nanoseconds until then.
+    /// The work of its thread: frees at once, deletes when it is time to. Returns the nanoseconds until then.
     package func work(interval: UInt64, shortInterval: UInt64) throws(StoreError) -> UInt64 {
         engine.view.freeCleared()
         let now = engine.time.monotonicNanoseconds()
@@ -66,7 +66,7 @@ package final class Expirer: Sendable {
     private func dueInDatabase(
         _ table: ExpiringTable, _ now: Int64
     ) throws(StoreError) -> (rows: DueRows, quarantined: [[UInt8]], isFull: Bool) {
-        // One that is being rebuilt may show rows that were deleted.
+        // A database that is being rebuilt may show rows that were deleted.
         guard !engine.sinkIsBehind, engine.sink.holds(UInt32(table.id)) else {
             return (DueRows(keys: []), [], false)
         }

@@ -24,12 +24,12 @@ package final class Pins: Sendable {
                 throw .database("no memory for what is in quarantine: \(error)")
             }
         }
-        // What the one before it said of them is not taken in any more.
+        // From now on, the view refuses what the database before it said about them.
         view.forEachShard { $0.sinkDidChange() }
         follow(quarantine)
     }
 
-    /// Pins what is in quarantine and lets go of all else.
+    /// Pins the rows in quarantine and releases all others.
     package func follow(_ quarantine: QuarantineIndex) {
         keys.withLock { keys in
             for key in keys where quarantine.held[key] == nil { set(key, false) }
@@ -38,10 +38,10 @@ package final class Pins: Sendable {
         }
     }
 
-    /// Pins or lets go of the keys with which something has happened.
+    /// Pins or releases the keys that have changed.
     ///
-    /// Those that were held before, too: a clear removes pinned rows, and what is written to their keys after
-    /// it follows into quarantine.
+    /// Keys that were held before are pinned again: a clear removes pinned rows, and writes to their keys after
+    /// it follow into quarantine.
     func follow(_ changed: Set<QuarantinedKey>, in quarantine: QuarantineIndex) {
         keys.withLock { keys in
             for key in changed {

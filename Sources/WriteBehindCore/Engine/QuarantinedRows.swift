@@ -1,6 +1,6 @@
 import EventLog
 
-/// What the commits in quarantine left of their rows: folded from the log, since the database does not hold it.
+/// The rows that the commits in quarantine left: folded from the log, since the database does not hold them.
 struct QuarantinedRows: ~Copyable {
     private let engine: Engine
     private var rows: RowTable

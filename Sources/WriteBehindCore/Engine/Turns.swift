@@ -1,19 +1,19 @@
 import EventLog
 import Synchronization
 
-// Who reads rows and writes what depends on them tries again when another was faster. Among many on the same rows
-// one could lose each time. So after a few tries it takes a turn at its rows: turns are served in the order in which
-// they were asked for, and as long as somebody has or awaits one, all others who read these rows ask for one first.
-// Nothing depends on turns but fairness: who sees nobody else being served for long enough goes on without, so that
-// transactions which wait for each other in ways unknown here do not stand.
+// A transaction reads rows and writes what depends on them. It tries again if another was faster. Among many on the
+// same rows one could lose each time. So after a few tries it takes a turn at its rows: turns are served in the order
+// in which they were asked for. As long as a transaction has or awaits one, all others on these rows ask for one first.
+// Only fairness depends on turns: if no turn is served for long enough, a transaction goes on without one, so that
+// transactions which wait for each other in ways unknown here do not hang.
 
 /// The turns at all rows, by hashes of rows.
 package final class Turns: Sendable {
     fileprivate struct Line {
-        /// Whose turn it is; the ticket behind the last one where nobody has any.
+        /// The ticket whose turn it is; the one after the last if there is none.
         var current: UInt64 = 1
         var last: UInt64 = 0
-        /// Tickets that nobody waits with any more.
+        /// Tickets of callers that do not wait any more.
         var givenUp: Set<UInt64> = []
     }
 
@@ -23,7 +23,7 @@ package final class Turns: Sendable {
     }
 
     private static let lineCount = 64
-    /// How long the next in a line waits while nobody is served; the one behind it waits twice as long, and so on. If
+    /// How long the next in a line waits while no turn is served; the one behind it waits twice as long, and so on. If
     /// all went on at once, they would be in each other's way as if there were no turns.
     private static let patience: Duration = .milliseconds(100)
     /// So many times, at most.
@@ -40,19 +40,19 @@ package final class Turns: Sendable {
         Set(hashes.map { Int($0 % UInt64(lineCount)) })
     }
 
-    /// Whether anybody has or awaits a turn.
+    /// Whether a transaction has or awaits a turn.
     package var areInUse: Bool { count.load(ordering: .relaxed) > 0 }
 
-    /// Whether anybody has or awaits a turn at one of these.
+    /// Whether a transaction has or awaits a turn at one of these.
     package func areTaken(_ wanted: Set<Int>) -> Bool {
         lines.withLock { lines in
             wanted.contains { lines[$0].last >= lines[$0].current }
         }
     }
 
-    /// Suspends until it is the caller's turn at all of these; or until nobody was served for a while.
+    /// Suspends until it is the caller's turn at all of these, or until no turn was served for a while.
     ///
-    /// Ascending, so that two who want the same two wait for each other in one order.
+    /// Ascending, so that two transactions that want the same two rows wait for each other in one order.
     package func take(_ wanted: Set<Int>) async throws -> [Ticket] {
         var tickets: [Ticket] = []
         do {
@@ -114,7 +114,7 @@ extension Turns.Line {
     }
 }
 
-/// The tries of one who reads rows and writes what depends on them.
+/// The tries of a transaction that reads rows and writes what depends on them.
 struct Turn {
     /// More that fail are bad luck that a turn ends.
     private static let triesWithout = 3

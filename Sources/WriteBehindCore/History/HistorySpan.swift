@@ -12,32 +12,32 @@ extension StoreHistory {
             let (first, last) = (LogPoint.time(span.lowerBound), LogPoint.time(span.upperBound))
             throw .outsideSpan(
                 wanted: "\(point)",
-                span: "log and snapshots tell of \(first) to \(last), #\(durable)")
+                span: "log and snapshots tell of \(first) to \(last), #\(readable)")
         }
     }
 
     /// The times of the oldest state that can be told and of the last durable commit; nil where there is none.
     private func span() throws(HistoryError) -> ClosedRange<UInt64>? {
-        guard durable > 0 else { return nil }
+        guard readable > 0 else { return nil }
         let oldest = try logErrors { () throws(LogError) in
             try LogReader.segmentBases(environment).first
         }
         let snapshots = try snapshotErrors { () throws(SnapshotError) in
             try SnapshotReader.sequences(environment)
         }
-        let kept = snapshots.lazy.filter { $0 <= durable }.compactMap {
+        let kept = snapshots.lazy.filter { $0 <= readable }.compactMap {
             try? SnapshotReader(of: $0, in: environment).head
         }.first
         let start =
             if oldest == 1 { try commit(holding: 1)?.time } else { kept?.time }
-        let last = try commit(holding: durable)?.time ?? kept?.time
+        let last = try commit(holding: readable)?.time ?? kept?.time
         guard let start, let last else { return nil }
         return min(start, last)...last
     }
 
     private func commit(holding sequence: UInt64) throws(HistoryError) -> Commit? {
         let reader = try reader(from: sequence)
-        guard try logErrors({ () throws(LogError) in try reader.next(through: durable) }),
+        guard try logErrors({ () throws(LogError) in try reader.next(through: readable) }),
             let block = reader.block
         else { return nil }
         do throws(MalformedRecord) {

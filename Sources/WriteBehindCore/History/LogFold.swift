@@ -1,6 +1,6 @@
 package import EventLog
 
-/// What a stretch of the log changes, row by row: at most one change a row, by the rules of ``RowTable``.
+/// The changes of a stretch of the log, row by row: at most one change a row, by the rules of ``RowTable``.
 ///
 /// Memory is bounded: when the changes take more than the limit, they are written, sorted, into a
 /// temporary file (a run), and the next stretch starts empty. ``MergedRows`` puts it all together.
@@ -10,7 +10,7 @@ package final class LogFold {
     /// The schemas there.
     package private(set) var preamble: Preamble
     private(set) var clearedAt: [UInt32: UInt64] = [:]
-    /// What was spilled, oldest first.
+    /// The runs that were spilled, oldest first.
     private(set) var runs: [RunFile] = []
     private var rows: RowTable
     private var times = CommitTimes()
@@ -113,7 +113,7 @@ package final class LogFold {
         return true
     }
 
-    /// Folds the block's changes in, all defaults that it defines first: a change may stand behind the definition
+    /// Folds the block's changes in, all defaults that it defines first: a change may come after the definition
     /// of its column in the same block. A change before it does not see them, since it has none of the new columns
     /// and a column's default never changes.
     private func applyGathered(
@@ -201,7 +201,7 @@ package final class LogFold {
         for (table, sequence) in rows.clearedAt { clearedAt[UInt32(table)] = sequence }
     }
 
-    /// What runs are read with.
+    /// The environment for reading runs.
     var spillingEnvironment: LogEnvironment? { spilling?.environment }
 
     // MARK: what is in memory

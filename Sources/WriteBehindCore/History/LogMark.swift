@@ -22,7 +22,7 @@ extension StoreHistory {
             let oldest = try logErrors { () throws(LogError) in
                 try LogReader.segmentBases(environment).first
             }
-            guard let oldest, oldest <= durable else { return [] }
+            guard let oldest, oldest <= readable else { return [] }
             do throws(HistoryError) {
                 return try marks(from: oldest)
             } catch {
@@ -37,7 +37,7 @@ extension StoreHistory {
         let reader = try reader(from: oldest)
         var found: [LogMark] = []
         while try logErrors({ () throws(LogError) in
-            try reader.next(through: durable) { $0.flags.contains(.mark) }
+            try reader.next(through: readable) { $0.flags.contains(.mark) }
         }), let block = reader.block {
             let payload = reader.payload
             do throws(MalformedRecord) {

@@ -3,10 +3,10 @@ package import EventLog
 /// The rows of a past state, in the order of tables and keys: a snapshot, and the changes since it.
 ///
 /// Each row is put together from the oldest source that has it to the newest, by the rules of
-/// ``RowTable``; one that its newest source has whole is left where it stands. Memory is that of one
+/// ``RowTable``. A row that its newest source has whole is not copied. Memory is that of one
 /// block a source.
 package final class MergedRows {
-    /// What the rows stand for.
+    /// The position in the log that the rows reflect.
     package let position: LogPosition
     package let preamble: Preamble
     package let catalog: Catalog
@@ -18,7 +18,7 @@ package final class MergedRows {
     private var sources: SourceMerge
     /// The row that ``advance()`` went to, but for key and body.
     package private(set) var row = SnapshotRow(operation: .put, table: 0, sequence: 0, time: 0)
-    /// The newest of the sources that have it, where it stands, unless it was put together.
+    /// The newest of the sources that have it, which holds it unless it was put together.
     private var newest = 0
     private var merged: HistoryRow?
 
@@ -78,7 +78,7 @@ package final class MergedRows {
     /// Less than zero if its key comes before another, zero if it is the same.
     package func keyCompared(with other: Span<UInt8>) -> Int { sources.keyCompared(with: other) }
 
-    /// Finds out what the row is, by those that have it; false if it is none, and to be passed over.
+    /// Finds out the row from the sources that have it; false if there is none, and it is to be passed over.
     private func settle() throws(HistoryError) -> Bool {
         merged = nil
         guard let last = sources.taken.last(where: { !isDropped(sources.row($0)) }) else {

@@ -46,7 +46,7 @@ package struct Retention: Sendable {
         sequences.filter { !bad.contains($0) }.dropLast(rule.snapshots)
     }
 
-    /// Up to which sequence the kept snapshots stand for the log; 0 while there are less than two.
+    /// The sequence up to which the kept snapshots replace the log; 0 while there are fewer than two.
     package func reach(ofKept kept: [UInt64]) -> UInt64 {
         kept.count >= 2 ? kept[0] : 0
     }
@@ -54,7 +54,7 @@ package struct Retention: Sendable {
     /// The segments to delete, oldest first.
     ///
     /// - Parameters:
-    ///   - needed: the last sequence that nobody needs from the log.
+    ///   - needed: the last sequence that no follower needs from the log.
     ///   - now: milliseconds since 1970.
     package func expired(
         _ segments: [SegmentSummary], through needed: UInt64, now: UInt64

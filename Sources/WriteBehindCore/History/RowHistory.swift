@@ -2,7 +2,7 @@ package import EventLog
 
 /// One version of a row.
 package struct RowVersionBytes: Equatable, Sendable {
-    /// What made it: put, patch, delete or clear.
+    /// The operation that made it: put, patch, delete or clear.
     package var operation: Operation
     package var sequence: UInt64
     /// Milliseconds since 1970.
@@ -130,7 +130,7 @@ extension StoreHistory {
             isKnown: oldest == 1)
         let base = oldest == 1 ? nil : try firstSnapshot(behind: oldest)
         let needles = RecordNeedles(changesOf: key, in: definition.id)
-        try walk(from: oldest, through: min(limit, durable), holding: needles) { commit, payload in
+        try walk(from: oldest, through: min(limit, readable), holding: needles) { commit, payload in
             if let base, commit.firstSequence > base.head.sequence, !history.isKnown {
                 history.settle(try Self.row(of: key, definition.id, in: base))
             }
@@ -158,9 +158,9 @@ extension StoreHistory {
                 isKnown: false)
             history.settle(row)
             let known = history.versions.count
-            if start < min(limit.sequence, durable) {
+            if start < min(limit.sequence, readable) {
                 let needles = RecordNeedles(changesOf: key, in: definition.id)
-                let end = min(limit.sequence, durable)
+                let end = min(limit.sequence, readable)
                 try walk(from: start + 1, through: end, holding: needles) { commit, payload in
                     guard commit.firstSequence > start, limit.admits(commit) else { return }
                     try history.append(commit, payload)
@@ -184,7 +184,7 @@ extension StoreHistory {
         let sequences = try snapshotErrors { () throws(SnapshotError) in
             try SnapshotReader.sequences(environment)
         }
-        for sequence in sequences where sequence + 1 >= oldest && sequence <= durable {
+        for sequence in sequences where sequence + 1 >= oldest && sequence <= readable {
             if let reader = try? SnapshotReader(of: sequence, in: environment) { return reader }
         }
         return nil

@@ -20,7 +20,7 @@ package struct HistoryRow: Equatable, Sendable {
     }
 }
 
-/// Rows in the order of tables and keys, each at most once, read where they stand.
+/// Rows in the order of tables and keys, each at most once, read without copying them.
 protocol RowSource: AnyObject {
     /// Goes to the next row; false behind the last.
     func next() throws(HistoryError) -> Bool
@@ -84,7 +84,7 @@ final class RunFile {
     }
 
     deinit {
-        // What is left behind has a temporary name and is removed at the next start.
+        // The remains have a temporary name and are removed at the next start.
         try? disk.remove(path)
     }
 }

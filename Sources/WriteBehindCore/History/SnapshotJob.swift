@@ -5,7 +5,7 @@ import EventLog
 ///     folding ──▶ merging ──▶ verifying ──▶ published
 ///
 /// folding reads the log behind the base; merging writes base and changes, in order, into a temporary
-/// file and syncs it; verifying reads that file anew, wholly; publishing renames it and syncs the
+/// file and syncs it; verifying reads that file again, wholly; publishing renames it and syncs the
 /// directory. Dropping the job at any point leaves nothing but, after a crash, a temporary file.
 final class SnapshotJob {
     private enum Phase {

@@ -1,7 +1,7 @@
 package import EventLog
 
 extension StoreHistory {
-    /// What the snapshots prove about the log: everything through the newest was durable. A snapshot gets its
+    /// The snapshots as witnesses of the log: everything through the newest was durable. A snapshot gets its
     /// name only once it is whole and synced, so its header and footer are evidence enough.
     package static func witnesses(_ environment: LogEnvironment) throws(SnapshotError) -> [Witness]
     {

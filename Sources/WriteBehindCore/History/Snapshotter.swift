@@ -42,7 +42,7 @@ package final class Snapshotter: Sendable {
         func didDelete(_ path: String, byteCount: Int, reason: String)
         func didMerge(_ paths: [String])
         func didFail(_ error: any Error, attempts: Int)
-        /// What had failed succeeds again, and no snapshot is known to be bad.
+        /// The failed work succeeds again, and no snapshot is known to be bad.
         func didRecover()
     }
 
@@ -60,7 +60,7 @@ package final class Snapshotter: Sendable {
         var tidiedAt: UInt64 = 0
         var retryAt: UInt64 = 0
         var backoff: Backoff
-        /// A sync of a directory failed while merging: no more of it before the store is opened anew.
+        /// A sync of a directory failed while merging: no more of it before the store is opened again.
         var mayMerge = true
     }
 
@@ -72,7 +72,7 @@ package final class Snapshotter: Sendable {
     let needed: @Sendable (_ checkpoint: Bool) throws -> UInt64
     private let state: Lock<State>
     private let wanted = Atomic<UInt64>(0)
-    /// Who waits for a snapshot. After a failure another list takes its place.
+    /// The callers that wait for a snapshot. After a failure another list takes its place.
     private let taken = Lock(WaitList(reached: 0))
     /// Raised when there is something to do.
     package let work = Signal()
@@ -90,7 +90,7 @@ package final class Snapshotter: Sendable {
     }
 
     /// The history as of now.
-    var history: StoreHistory { StoreHistory(log.environment, durable: log.durable) }
+    var history: StoreHistory { StoreHistory(log.environment, readable: log.readable) }
 
     /// Asks for a snapshot of everything through `sequence`, which is durable, as soon as possible.
     package func request(_ sequence: UInt64) {
@@ -174,7 +174,7 @@ package final class Snapshotter: Sendable {
     private func newest(_ state: inout State) throws -> SnapshotReader? {
         let sequences = try SnapshotReader.sequences(log.environment)
         for sequence in sequences.reversed()
-        where sequence <= log.durable && !state.bad.contains(sequence) {
+        where sequence <= log.readable && !state.bad.contains(sequence) {
             do throws(SnapshotError) {
                 return try SnapshotReader(of: sequence, in: log.environment)
             } catch {
@@ -187,8 +187,8 @@ package final class Snapshotter: Sendable {
     }
 
     private func isDue(_ state: inout State, _ now: UInt64) throws -> Bool {
-        let durable = log.durable
-        guard durable > state.newest.sequence else { return false }
+        let readable = log.readable
+        guard readable > state.newest.sequence else { return false }
         if wanted.load(ordering: .relaxed) > state.newest.sequence { return true }
         guard let limit = limits.automaticBytes, now >= state.checkedAt + limits.checkInterval
         else { return false }
@@ -204,7 +204,7 @@ package final class Snapshotter: Sendable {
                 wanted: "sequence 1", oldest: oldest, refused: state.bad.sorted().map { "\($0)" })
         }
         state.job = try SnapshotJob(
-            from: base, through: log.durable, memoryLimit: limits.memory, history, log.options)
+            from: base, through: log.readable, memoryLimit: limits.memory, history, log.options)
     }
 
     private func step(_ job: SnapshotJob, _ state: inout State) throws {

@@ -8,9 +8,9 @@ struct SourceMerge {
     private let sources: [any RowSource]
     /// Where each of them is.
     private var heads: [Head]
-    /// Those that have a row behind the current one, the one to take next on top.
+    /// The sources that have a row after the current one; the next to take is on top.
     private var heap: [Int] = []
-    /// Those that have the current row, oldest first.
+    /// The sources that have the current row, oldest first.
     private(set) var taken: [Int] = []
 
     /// Which row a source is at.
@@ -43,7 +43,7 @@ struct SourceMerge {
 
     func source(_ index: Int) -> any RowSource { sources[index] }
 
-    /// What a source has of the current row, but for key and body.
+    /// A source's facts about the current row, except key and body.
     func row(_ index: Int) -> SnapshotRow { heads[index].row }
 
     /// Less than zero if the current row's key comes before another, zero if it is the same.

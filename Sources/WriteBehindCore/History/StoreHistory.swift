@@ -7,7 +7,7 @@ package import EventLog
 package struct StoreHistory: Sendable {
     package let environment: LogEnvironment
     /// The last sequence that is known to be durable: history ends there.
-    package let durable: UInt64
+    package let readable: UInt64
     private let spilling: LogFold.Spilling?
     private let verified: Set<UInt64>
 
@@ -15,11 +15,11 @@ package struct StoreHistory: Sendable {
     ///   - spilling: where folding may write temporary files; nil keeps all changes in memory.
     ///   - verified: snapshots that were read wholly just now, and were good.
     package init(
-        _ environment: LogEnvironment, durable: UInt64, spilling: LogFold.Spilling? = nil,
+        _ environment: LogEnvironment, readable: UInt64, spilling: LogFold.Spilling? = nil,
         verified: Set<UInt64> = []
     ) {
         self.environment = environment
-        self.durable = durable
+        self.readable = readable
         self.spilling = spilling
         self.verified = verified
     }
@@ -63,7 +63,7 @@ package struct StoreHistory: Sendable {
         let sequences = try snapshotErrors { () throws(SnapshotError) in
             try SnapshotReader.sequences(environment)
         }
-        for sequence in sequences.reversed() where sequence <= min(limit.sequence, durable) {
+        for sequence in sequences.reversed() where sequence <= min(limit.sequence, readable) {
             do throws(HistoryError) {
                 let base = try snapshotErrors { () throws(SnapshotError) in
                     try SnapshotReader(of: sequence, in: environment)
@@ -92,7 +92,7 @@ package struct StoreHistory: Sendable {
         into fold: LogFold, _ limit: FoldLimit, _ progress: (UInt64) -> Void = { _ in }
     ) throws(HistoryError) {
         let start = fold.position.sequence
-        let end = min(durable, limit.sequence)
+        let end = min(readable, limit.sequence)
         try check(fold.position, end)
         guard fold.position.sequence < end else { return }
         let reader = try reader(from: fold.position.sequence + 1)
@@ -109,7 +109,7 @@ package struct StoreHistory: Sendable {
 
     /// Checks that the log continues the history that the fold starts from.
     func checkStart(of fold: LogFold) throws(HistoryError) {
-        try read(into: fold, FoldLimit(sequence: min(durable, fold.position.sequence + 1)))
+        try read(into: fold, FoldLimit(sequence: min(readable, fold.position.sequence + 1)))
     }
 
     /// A snapshot with nothing behind it is compared with the log's end.
@@ -130,14 +130,14 @@ package struct StoreHistory: Sendable {
         }
     }
 
-    /// What a point means in sequences and times.
+    /// The meaning of a point in sequences and times.
     package func limit(of point: LogPoint) throws(HistoryError) -> FoldLimit {
         switch point {
-        case .end: return FoldLimit(sequence: durable)
-        case .time(let time): return FoldLimit(sequence: durable, time: time)
+        case .end: return FoldLimit(sequence: readable)
+        case .time(let time): return FoldLimit(sequence: readable, time: time)
         case .sequence(let sequence):
-            guard sequence <= durable else {
-                throw .notReached(wanted: "\(point)", end: durable)
+            guard sequence <= readable else {
+                throw .notReached(wanted: "\(point)", end: readable)
             }
             return FoldLimit(sequence: sequence)
         case .mark(let name):

@@ -5,12 +5,12 @@ struct Gathering: Sendable {
     let limits: Materializer.Limits
     /// The batch's records come after this sequence.
     let after: UInt64
-    let durable: UInt64
+    let readable: UInt64
 
     /// Reads until a limit, the durable end, or a block that needs its order kept: that one is returned.
     func fill(_ batch: ChangeBatch, _ reader: LogReader) throws -> BlockHeader? {
         while batch.recordCount < limits.records, batch.byteCount < limits.bytes,
-            try reader.next(through: durable), let block = reader.block
+            try reader.next(through: readable), let block = reader.block
         {
             // A batch is whole blocks, but the database may come from a log that was cut otherwise.
             let startsInside = block.firstSequence <= after
@@ -23,11 +23,11 @@ struct Gathering: Sendable {
 
 /// The batch after the one that the database is taking.
 ///
-/// Unchecked, because nothing is locked: ``fill()`` uses it alone, and whoever started that waits for its end
-/// before looking.
+/// Unchecked, because nothing is locked: ``fill()`` uses it alone, and its caller waits for its end
+/// before it looks.
 final class BatchAhead: @unchecked Sendable {
     let batch: ChangeBatch
-    /// Whether the reader stands right behind the batch.
+    /// Whether the reader is right behind the batch.
     private(set) var isComplete = false
     private let start: Watermark
     private let reader: LogReader

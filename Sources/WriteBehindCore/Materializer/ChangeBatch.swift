@@ -9,7 +9,7 @@ package final class ChangeBatch: SortedChanges {
     package private(set) var through: Watermark
     /// Records that were folded in.
     package private(set) var recordCount = 0
-    /// Where the first of them stands.
+    /// The place of the first of them.
     package private(set) var firstSequence: UInt64 = 0
     private var order: [RowTable.Reference] = []
     private var isSorted = false

@@ -4,7 +4,7 @@ package import EventLog
 package protocol FollowedLog: Sendable {
     var environment: LogEnvironment { get }
     /// Everything through this sequence survives power loss.
-    var durable: UInt64 { get }
+    var readable: UInt64 { get }
     /// A reader whose first block holds `sequence`.
     func reader(from sequence: UInt64) throws(LogError) -> LogReader
     /// Throws if this process is the log's writer no longer, and so may not change the database either.

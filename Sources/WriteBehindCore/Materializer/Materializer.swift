@@ -9,14 +9,14 @@ import Synchronization
 /// read and folded on another processor.
 ///
 /// - On any constraint error the batch is applied again in sequence order, one savepoint a commit, since
-///   coalescing and sorting may have broken a constraint that the original order keeps. What is still
-///   refused goes to quarantine, as a whole commit, and all else flows on.
+///   coalescing and sorting may have broken a constraint that the original order keeps. A commit that is still
+///   refused goes to quarantine, as a whole, and all else flows on.
 /// - Blocks with a `define`, `mark` or `settle` record are applied in sequence order from the start.
-/// - In sequence order, a step takes one block: progress is kept whatever comes next.
+/// - In sequence order, a step takes one block: progress is kept even if the next step fails.
 /// - When the database is gone or damaged, another is opened or built in its place, and the log is
 ///   applied to that from its own watermark on.
 /// - A store that is no longer alone or no longer where it was changes nothing any more (FencedDisk.swift).
-/// - On any other error the same batch is tried again after a ``Backoff``; it is not gathered anew.
+/// - On any other error the same batch is tried again after a ``Backoff``; it is not gathered again.
 package final class Materializer: Sendable {
     package struct Limits: Sendable {
         package var records: Int
@@ -40,7 +40,7 @@ package final class Materializer: Sendable {
         func didFail(_ error: any Error, attempts: Int)
     }
 
-    /// What one transaction did.
+    /// The result of one transaction.
     package struct Applied: Sendable, Equatable {
         package var watermark: Watermark
         package var records: Int
@@ -59,7 +59,7 @@ package final class Materializer: Sendable {
         var lost: SinkError?
         var reader: LogReader?
         var batch: ChangeBatch?
-        /// One that was applied, whose memory the batch after this one takes.
+        /// A batch that was applied. The batch after this one takes its memory.
         var spare: ChangeBatch?
         /// Up to here, commits are applied one by one in sequence order.
         var orderedThrough: UInt64 = 0
@@ -68,7 +68,7 @@ package final class Materializer: Sendable {
         var lastApplied: UInt64 = 0
     }
 
-    /// The longest pause while somebody else has a lock on the database, nanoseconds.
+    /// The longest pause while another process has a lock on the database, nanoseconds.
     private static let lockPause: UInt64 = 250_000_000
 
     private let state: Lock<State>
@@ -112,7 +112,7 @@ package final class Materializer: Sendable {
         try state.withLock { _ in try body() }
     }
 
-    /// Has a sink replaced that failed somebody who read. Does not wait for a step to end.
+    /// Requests a new sink after a failed read. Does not wait for a step to end.
     package func replace(_ sink: any Sink, after error: SinkError) {
         reported.withLock { $0 = (sink, error) }
         work.raise()
@@ -170,31 +170,31 @@ package final class Materializer: Sendable {
     }
 
     private func advance(_ state: inout State, now: UInt64) throws -> Next {
-        let durable = log.durable
-        guard state.watermark.sequence < durable else { return .wait(nanoseconds: nil) }
+        let readable = log.readable
+        guard state.watermark.sequence < readable else { return .wait(nanoseconds: nil) }
         let due = state.lastApplied + limits.interval
         if now < due, wanted.load(ordering: .relaxed) <= state.watermark.sequence,
-            durable - state.watermark.sequence < UInt64(limits.records)
+            readable - state.watermark.sequence < UInt64(limits.records)
         {
             return .wait(nanoseconds: due - now)
         }
         if state.orderedThrough > state.watermark.sequence {
-            try applyOneBlockInOrder(&state, durable: durable)
+            try applyOneBlockInOrder(&state, readable: readable)
         } else {
             let batch = try currentBatch(&state)
             do {
                 let gathering = Gathering(
-                    limits: limits, after: state.watermark.sequence, durable: durable)
+                    limits: limits, after: state.watermark.sequence, readable: readable)
                 if let block = try gathering.fill(batch, try currentReader(&state)) {
                     if batch.isEmpty { state.orderedThrough = block.nextSequence - 1 }
                     state.reader = nil  // the block is read again
                 }
             } catch {
-                // The reader may stand behind a block that the batch has only a part of.
+                // The reader may be behind a block of which the batch has only a part.
                 forget(&state)
                 throw error
             }
-            if !batch.isEmpty { try apply(batch, &state, durable: durable) }
+            if !batch.isEmpty { try apply(batch, &state, readable: readable) }
         }
         state.lastApplied = now
         return .stepAgain
@@ -231,10 +231,10 @@ package final class Materializer: Sendable {
         state.spare = nil
     }
 
-    private func apply(_ batch: ChangeBatch, _ state: inout State, durable: UInt64) throws {
+    private func apply(_ batch: ChangeBatch, _ state: inout State, readable: UInt64) throws {
         let start = log.environment.time.monotonicNanoseconds()
         batch.sort()
-        let ahead = try batchAhead(of: batch, &state, durable: durable)
+        let ahead = try batchAhead(of: batch, &state, readable: readable)
         let sink = state.sink
         var outcome = Result<Void, SinkError>.success(())
         func applyBatch() {
@@ -244,7 +244,7 @@ package final class Materializer: Sendable {
         do throws(SinkError) {
             try outcome.get()
         } catch {
-            state.reader = nil  // it may stand behind the batch ahead
+            state.reader = nil  // it may be behind the batch ahead
             state.spare = nil
             guard error.kind == .constraint else { throw error }
             state.orderedThrough = batch.through.sequence
@@ -264,24 +264,24 @@ package final class Materializer: Sendable {
         if !ahead.isComplete { state.reader = nil }
     }
 
-    /// What is filled while the database takes a full batch, if there is more in the log.
+    /// The batch that is filled while the database takes a full one, if there is more in the log.
     private func batchAhead(
-        of batch: ChangeBatch, _ state: inout State, durable: UInt64
+        of batch: ChangeBatch, _ state: inout State, readable: UInt64
     ) throws -> BatchAhead? {
-        guard let reader = state.reader, batch.through.sequence < durable,
+        guard let reader = state.reader, batch.through.sequence < readable,
             batch.recordCount >= limits.records || batch.byteCount >= limits.bytes
         else { return nil }
         let next = try state.spare ?? makeBatch(after: batch.through, for: state.sink)
         state.spare = nil
         return BatchAhead(
             next, after: batch.through, reader,
-            Gathering(limits: limits, after: batch.through.sequence, durable: durable))
+            Gathering(limits: limits, after: batch.through.sequence, readable: readable))
     }
 
-    private func applyOneBlockInOrder(_ state: inout State, durable: UInt64) throws {
+    private func applyOneBlockInOrder(_ state: inout State, readable: UInt64) throws {
         let start = log.environment.time.monotonicNanoseconds()
         let reader = try currentReader(&state)
-        guard try reader.next(through: durable), let block = reader.block else { return }
+        guard try reader.next(through: readable), let block = reader.block else { return }
         forget(&state)  // read again if something below fails
         var ordered: [OrderedCommit] = []
         var chain = Chain(reader.chainBefore)

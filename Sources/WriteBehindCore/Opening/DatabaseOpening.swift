@@ -69,7 +69,7 @@ extension StoreOpening {
         /// A database whose chain value differs from the log's at its watermark reflects another history: one
         /// that was cut off, or another copy of the store's. It is kept aside and a new one is made.
         ///
-        /// One that reflects less than the log still tells of, or has refused what the log has no more, is put
+        /// If the log no longer reaches back to its watermark, or to a commit that it has refused, it is put
         /// aside as well, once there is a good snapshot to start a new one from.
         mutating func rebuildIfForeign(
             to log: Log, _ rebuild: DatabaseRebuild
@@ -77,7 +77,7 @@ extension StoreOpening {
             let watermark = try self.watermark()
             do {
                 guard try log.chain(at: watermark.sequence) != watermark.chain else {
-                    // What it refused is in the log alone.
+                    // Its refused commits are in the log alone.
                     let refused = try get().quarantine
                     if !refused.isEmpty { _ = try log.commit(at: refused.lowest) }
                     return

@@ -116,7 +116,7 @@ extension StoreHistory {
     /// and the log is whole.
     package func goodBase(_ refused: (HistoryError) -> Void) throws(HistoryError) -> SnapshotReader?
     {
-        try withBase(FoldLimit(sequence: durable), .end, refused: refused) {
+        try withBase(FoldLimit(sequence: readable), .end, refused: refused) {
             (base) throws(HistoryError) in
             guard let base else { return nil }
             try verify(base)

@@ -2,21 +2,21 @@ import CoreMetrics
 import EventLog
 import Logging
 
-/// Hears from the flusher: wakes who waits for it, counts, and says when writes are refused.
+/// Hears from the flusher: wakes callers that wait for it, counts, and says when writes are refused.
 final class LogMonitor: LogObserver {
-    private let synced: WaitList
     private let durable: WaitList
+    private let readable: WaitList
     private let backlog: BacklogMeter
     private let status: Status
     private let metrics: StoreMetrics
     private let logger: Logger
 
     init(
-        synced: WaitList, durable: WaitList, backlog: BacklogMeter, status: Status,
+        durable: WaitList, readable: WaitList, backlog: BacklogMeter, status: Status,
         metrics: StoreMetrics, logger: Logger
     ) {
-        self.synced = synced
         self.durable = durable
+        self.readable = readable
         self.backlog = backlog
         self.status = status
         self.metrics = metrics
@@ -34,8 +34,8 @@ final class LogMonitor: LogObserver {
 
     func didSync(through sequence: UInt64, isReadable: Bool, nanoseconds: UInt64) {
         metrics.syncTime.recordNanoseconds(Int64(clamping: nanoseconds))
-        synced.advance(to: sequence)
-        if isReadable { durable.advance(to: sequence) }
+        durable.advance(to: sequence)
+        if isReadable { readable.advance(to: sequence) }
     }
 
     func didChangeRefusal(_ error: LogError?) {
@@ -54,12 +54,12 @@ final class LogMonitor: LogObserver {
 
     /// Ends all waiting for good.
     private func fail(_ failure: StoreError) {
-        synced.fail(failure)
         durable.fail(failure)
+        readable.fail(failure)
     }
 }
 
-/// Hears from the materializer: cleans rows, wakes who waits for `materialized`, pins quarantined rows.
+/// Hears from the materializer: cleans rows, wakes callers that wait for `materialized`, pins quarantined rows.
 final class SinkMonitor: Materializer.Observer {
     private let engine: Engine
     private let pins: Pins
@@ -82,7 +82,7 @@ final class SinkMonitor: Materializer.Observer {
 
     func didChangeQuarantine(_ changes: QuarantineIndex.Changes) {
         report(changes.added)
-        // One that is behind has not refused again yet what stays in memory for its predecessor.
+        // A rebuilding database has not yet refused what the old one had. Keep those rows pinned.
         guard !engine.sinkIsBehind, !changes.keys.isEmpty else { return }
         pins.follow(changes.keys, in: engine.sink.quarantine)
     }
@@ -106,7 +106,7 @@ final class SinkMonitor: Materializer.Observer {
         }
     }
 
-    /// One that was filled from a snapshot may hold everything there is: no batch comes behind it.
+    /// A database that was filled from a snapshot may hold everything: then no batch follows.
     func didReplaceSink(_ watermark: Watermark) { didReach(watermark) }
 
     private func didReach(_ watermark: Watermark) {
@@ -165,7 +165,7 @@ final class SinkMonitor: Materializer.Observer {
             metadata: ["cause": "\(cause)", "attempts": "\(attempts)"])
     }
 
-    /// It is the log that cannot be read. That may pass (no descriptor is free), but who waits for the database
+    /// It is the log that cannot be read. That may pass (no descriptor is free), but a caller that waits for the database
     /// does not wait for a log that has failed or is damaged, nor for more than a few tries.
     private func didFailToRead(_ error: LogError, _ attempts: Int) {
         let hasFailed =
@@ -187,6 +187,6 @@ final class SinkMonitor: Materializer.Observer {
             metadata: ["cause": "\(error)", "attempts": "\(attempts)"])
     }
 
-    /// Tries of reading the log after which nobody waits any more.
+    /// After so many tries of reading the log, callers that wait get the error.
     private static let patience = 3
 }

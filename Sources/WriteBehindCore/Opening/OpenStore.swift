@@ -17,7 +17,7 @@ package final class OpenStore: Sendable {
     package let secondaries: [SecondaryDatabase]
     package let pins: Pins
     /// Everything that waits for surviving power loss, be it in staging alone.
-    let synced: WaitList
+    let durable: WaitList
     package let expirer: Expirer
     let status: Status
     let metrics: StoreMetrics
@@ -43,7 +43,7 @@ package final class OpenStore: Sendable {
                 layout, identity.storeID, configuration, environment, status, metrics)
             engine = opening.engine
             pins = opening.pins
-            synced = opening.synced
+            durable = opening.durable
             materializer = opening.materializer
             snapshotter = opening.snapshotter
             followers = opening.followers
@@ -79,7 +79,7 @@ package final class OpenStore: Sendable {
         }
     }
 
-    /// Reads who the store is, or makes a new one in an empty directory.
+    /// Reads the store's identity, or makes a new one in an empty directory.
     private static func identify(
         _ layout: StoreLayout, _ environment: StoreEnvironment
     ) throws(StoreError) -> StoreIdentity {
@@ -94,7 +94,7 @@ package final class OpenStore: Sendable {
             try identity.write(layout, on: disk)
         }
         do throws(SystemError) {
-            for directory in [layout.log, layout.snapshots, layout.quarantine] {
+            for directory in [layout.log, layout.snapshots, layout.aside] {
                 try disk.createDirectory(directory)
             }
             try disk.synchronizeDirectory(layout.root)
@@ -115,10 +115,10 @@ package final class OpenStore: Sendable {
         if try disk.exists(layout.log), try !disk.list(layout.log).isEmpty {
             return "it holds a log, but its store.json is missing; \(StoreIdentity.wayBack)"
         }
-        // What a store leaves that was killed while it was made; and what a new file system holds.
+        // The remains of a store that was killed while it was made, and the content of a new file system.
         let paths = [
             layout.lock, StoreLayout.temporary(layout.identity), layout.log, layout.snapshots,
-            layout.quarantine, layout.root + "/lost+found",
+            layout.aside, layout.root + "/lost+found",
         ]
         let foreign = try disk.list(layout.root).sorted().first {
             !paths.contains(layout.root + "/" + $0)
@@ -128,7 +128,7 @@ package final class OpenStore: Sendable {
             + "directory of its own: name one that is empty or does not exist yet"
     }
 
-    /// Ends what nobody closed, on a thread of its own: the last reference may be dropped by a thread of Swift's
+    /// Ends a store that was not closed, on a thread of its own: the last reference may be dropped by a thread of Swift's
     /// pool, which must not wait for workers. Opening waits for it, so the directory is free at once.
     ///
     /// - Parameter workers: all threads of the store. The last one does it where no other thread is to be had.
@@ -148,7 +148,7 @@ package final class OpenStore: Sendable {
         }
     }
 
-    /// Stores of this process that nobody closed and that still end.
+    /// Stores of this process that were not closed and that still end.
     private enum Ending {
         private static let count = Lock(0)
         private static let ended = Signal()
@@ -175,12 +175,12 @@ package final class OpenStore: Sendable {
         disk.release()
     }
 
-    /// Tells everybody who waits that nothing more is to come.
+    /// Tells all callers that wait that nothing more will come.
     func endWaiting() {
         let closed = StoreError.closed("the store was closed")
         snapshotter.abandon(closed)
-        synced.fail(closed)
-        engine.durable.fail(closed)
+        durable.fail(closed)
+        engine.readable.fail(closed)
         engine.materialized.fail(closed)
     }
 

@@ -4,7 +4,7 @@ import Logging
 /// A database beside the store's own, which is the *primary* one.
 ///
 /// It is opened and brought up to date by a thread of its own, has its own watermark and its own quarantine, and holds
-/// up nobody: one that cannot be opened is tried again and again. The primary alone serves reads, decides which rows
+/// up nothing: if it cannot be opened, it is tried again and again. The primary alone serves reads, decides which rows
 /// are clean, and is waited for. The log is kept for both.
 package final class SecondaryDatabase: LogFollower {
     /// Where it is.
@@ -122,7 +122,7 @@ package final class SecondaryDatabase: LogFollower {
     }
 
     package func close() {
-        // What it lacks, it gets after the next opening.
+        // The rest of the log is applied after the next opening.
         try? sink?.close()
     }
 
@@ -230,7 +230,7 @@ package final class SecondaryDatabase: LogFollower {
         }
 
         private func fill(_ sink: any Sink) throws(SinkError) {
-            let history = StoreHistory(log.environment, durable: log.durable)
+            let history = StoreHistory(log.environment, readable: log.readable)
             do throws(StoreError) {
                 try DatabaseRebuild(history, logger).fill(sink)
             } catch {

@@ -1,7 +1,7 @@
 import EventLog
 import Logging
 
-/// Puts a database in the place of one that was lost while the store is open: the one that stands under its
+/// Puts a database in the place of one that was lost while the store is open: the one that has its
 /// name now, or one that is rebuilt. Opening decides which in the same way.
 final class SinkReplacement: Sendable {
     private struct State {
@@ -48,7 +48,7 @@ final class SinkReplacement: Sendable {
         } else {
             try database.open()
         }
-        let rebuild = DatabaseRebuild(StoreHistory(log.environment, durable: log.durable), logger)
+        let rebuild = DatabaseRebuild(StoreHistory(log.environment, readable: log.readable), logger)
         try database.rebuildIfForeign(to: log, rebuild)
         if try database.watermark().sequence == 0 { try rebuild.fill(try database.get()) }
         let watermark = try database.watermark()
@@ -66,7 +66,7 @@ final class SinkReplacement: Sendable {
         return (sink, watermark)
     }
 
-    /// Health tells how much the new one lacks. What cannot be read for that, the materializer meets as well.
+    /// Health says how much the new one lacks. If the log cannot be read for that, the materializer reports it.
     private func noteBacklog(behind watermark: UInt64, towards goal: UInt64) {
         guard watermark < goal, let reader = try? engine.log.reader(from: watermark + 1),
             (try? reader.next(through: goal)) == true, let block = reader.block
@@ -78,7 +78,7 @@ final class SinkReplacement: Sendable {
             since: block.time / 1000)
     }
 
-    /// What users had made of a database that was put aside waits until the database has come to `sequence`.
+    /// The users' objects of a database that was put aside wait until the new one has come to `sequence`.
     func noteAside(through sequence: UInt64) {
         do throws(SinkError) {
             guard let aside = try replaceable?.aside() else { return }

@@ -1,7 +1,7 @@
 package import EventLog
 import Foundation
 
-/// What a store takes from the machine; tests put their own in its place.
+/// The parts of the machine that a store uses; tests use their own.
 package struct StoreEnvironment: Sendable {
     package var disk: any Disk
     package var time: any TimeSource

@@ -5,7 +5,7 @@ package import Foundation
 //
 //   {"created":"2013-01-01T10:00:00Z","format":1,"uuid":"…"}
 
-/// What a directory must hold to be a store.
+/// The file that makes a directory a store.
 package struct StoreIdentity: Codable, Equatable, Sendable {
     package var format: Int
     package var uuid: UUID
@@ -42,7 +42,7 @@ package struct StoreIdentity: Codable, Equatable, Sendable {
         return StoreID(bytes.span)
     }
 
-    /// What an operator does about a lost or damaged one.
+    /// Advice for an operator if it is lost or damaged.
     package static let wayBack = "`writebehind recover` writes it again from the log"
 
     package static func decode(_ bytes: [UInt8], path: String) throws(StoreError) -> StoreIdentity {

@@ -10,7 +10,7 @@ struct StoreOpening {
     let followers = Followers()
     let secondaries: [SecondaryDatabase]
     /// Everything that waits for surviving power loss.
-    let synced = WaitList(reached: 0)
+    let durable = WaitList(reached: 0)
     private let layout: StoreLayout
     private let configuration: StoreConfiguration
     private let status: Status
@@ -31,10 +31,11 @@ struct StoreOpening {
         var database = Database(owner, environment.opener)
         try database.open()
         let watermark = try database.watermark()
-        let durable = WaitList(reached: 0)
+        let readable = WaitList(reached: 0)
         let backlog = BacklogMeter(watermark: 0, limit: max(1, configuration.backlogLimit))
         let monitor = LogMonitor(
-            synced: synced, durable: durable, backlog: backlog, status: status, metrics: metrics,
+            durable: durable, readable: readable, backlog: backlog, status: status,
+            metrics: metrics,
             logger: logger)
         let log = try Self.openLog(
             LogEnvironment(
@@ -42,22 +43,22 @@ struct StoreOpening {
                 random: environment.random, observer: monitor),
             configuration, watermark, quarantine: try database.get().quarantine)
         Self.report(log.recovery, status, logger)
-        let rebuild = DatabaseRebuild(StoreHistory(log.environment, durable: log.durable), logger)
+        let rebuild = DatabaseRebuild(StoreHistory(log.environment, readable: log.readable), logger)
         if log.recovery.corruption == nil {
             try database.rebuildIfForeign(to: log, rebuild)
             if try database.watermark().sequence == 0 { try rebuild.fill(try database.get()) }
         } else if try database.watermark().sequence == 0 {
-            // What keeps it empty keeps nobody from reading what memory gets from the log.
+            // If it stays empty, rows that memory gets from the log can still be read.
             try? rebuild.fill(try database.get())
         }
         self.watermark = try database.watermark()
-        synced.advance(to: log.durable)
-        durable.advance(to: log.durable)
+        durable.advance(to: log.readable)
+        readable.advance(to: log.readable)
         backlog.advance(to: self.watermark.sequence)
         let view = try Self.makeView(configuration, self.watermark, seed: environment.random())
         engine = Engine(
             log: log, view: view, sink: try database.get(), catalog: try Self.catalog(log),
-            watermark: self.watermark.sequence, backlog: backlog, durable: durable,
+            watermark: self.watermark.sequence, backlog: backlog, readable: readable,
             configuration: configuration, waitForRoom: environment.waitForRoom)
         for table in engine.tables.tables { engine.setDefaults(table) }
         if let corruption = log.recovery.corruption {
@@ -66,7 +67,7 @@ struct StoreOpening {
         }
         pins = Pins(view: view)
         replacement = SinkReplacement(owner, environment.opener, engine, status)
-        if log.recovery.corruption == nil { replacement.noteAside(through: log.durable) }
+        if log.recovery.corruption == nil { replacement.noteAside(through: log.readable) }
         materializer = Materializer(
             log: log, sink: engine.sink, watermark: self.watermark,
             limits: Materializer.Limits(configuration),
@@ -90,7 +91,7 @@ struct StoreOpening {
         _ environment: LogEnvironment, _ configuration: StoreConfiguration, _ watermark: Watermark,
         quarantine: QuarantineIndex
     ) throws(StoreError) -> Log {
-        // What is in quarantine is read, too: damage of it must be found while the log can still be left alone.
+        // Commits in quarantine are read, too: damage there must be found while the log can still be left alone.
         let first = quarantine.isEmpty ? .max : max(1, quarantine.lowest) - 1
         var witnesses = [Witness(name: "the database", sequence: watermark.sequence)]
         do throws(SnapshotError) {
@@ -149,7 +150,7 @@ struct StoreOpening {
             engine: engine, pins: pins, materializer: materializer, status: status,
             alongside: alongside, watermark: watermark.sequence)
         try replay.run()
-        // What fails, the materializer's first step tries again.
+        // If it fails, the materializer's first step tries again.
         try? replacement.carryOver(at: materializer.watermark)
     }
 }

@@ -8,11 +8,11 @@ struct StoreReplay {
     let materializer: Materializer
     let status: Status
     let alongside: Alongside
-    /// What the database holds already: nothing up to here has to be in the view.
+    /// The database holds everything through this sequence: nothing up to here has to be in the view.
     let watermark: UInt64
     /// The database was brought forward since it was opened.
     private var hasMadeRoom = false
-    /// What has been read of the block that is being replayed and not been applied.
+    /// Changes of the block that is being replayed, read and not yet applied.
     private var changes: ReplayedChanges
 
     init(
@@ -31,9 +31,9 @@ struct StoreReplay {
     /// Brings the view up to the end of the log: what is in quarantine, then what is above the watermark.
     mutating func run() throws(StoreError) {
         guard let reader = try start() else { return }
-        let durable = engine.log.durable
+        let readable = engine.log.readable
         var (run, next) = (
-            BlockRun(reader, through: durable), BlockRun(reader, through: durable)
+            BlockRun(reader, through: readable), BlockRun(reader, through: readable)
         )
         run.fill()
         while !run.isEmpty {
@@ -49,7 +49,7 @@ struct StoreReplay {
     private func start() throws(StoreError) -> LogReader? {
         do throws(StoreError) {
             try pins.restore(engine.sink.quarantine, of: engine)
-            guard watermark < engine.log.durable else { return nil }
+            guard watermark < engine.log.readable else { return nil }
             do throws(LogError) {
                 return try engine.log.reader(from: watermark + 1)
             } catch {
@@ -160,7 +160,7 @@ struct StoreReplay {
     /// database is brought forward first.
     private mutating func makeRoom() throws(StoreError) {
         hasMadeRoom = true
-        guard materializer.catchUp(towards: engine.log.durable) else {
+        guard materializer.catchUp(towards: engine.log.readable) else {
             throw .database(
                 "opening needs the database to take the backlog first, since it exceeds the "
                     + "memory limit (dirtyLimit), and the database does not"
@@ -171,9 +171,9 @@ struct StoreReplay {
 
 extension Materializer {
     /// Steps until the watermark moves; false if that fails, or there is nothing to do.
-    func catchUp(towards durable: UInt64) -> Bool {
+    func catchUp(towards readable: UInt64) -> Bool {
         let before = watermark
-        request(durable)
+        request(readable)
         // A step may only find out how to go on, without going on.
         while step() == .stepAgain {
             if watermark != before { return true }

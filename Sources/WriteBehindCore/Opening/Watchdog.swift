@@ -52,7 +52,7 @@ package final class Watchdog: Sendable {
         return .wait(nanoseconds: Self.interval)
     }
 
-    /// Also for a store that nobody writes to. Health has the cause from the log's refusal.
+    /// Also for a store to which no caller writes. Health has the cause from the log's refusal.
     private func checkFence() {
         do throws(LogError) {
             try engine.log.checkFence()
@@ -63,7 +63,7 @@ package final class Watchdog: Sendable {
 
     private func noteProgress(_ now: UInt64) {
         // Nothing to do is not being stuck.
-        guard engine.inDatabase >= engine.log.durable else { return }
+        guard engine.inDatabase >= engine.log.readable else { return }
         status.update { $0.lastProgress = now }
     }
 
@@ -113,7 +113,7 @@ package final class Watchdog: Sendable {
         let now = engine.time.wallMilliseconds()
         let backlog = engine.backlog.lag
         return Health.Lag(
-            staged: engine.log.lastSequence, durable: engine.log.synced,
+            staged: engine.log.lastSequence, durable: engine.log.durable,
             materialized: engine.inDatabase, bytes: backlog.byteCount,
             seconds: backlog.oldestTime.map { Double(now - min(now, $0)) / 1000 } ?? 0)
     }
@@ -228,7 +228,7 @@ package final class Watchdog: Sendable {
 }
 
 extension Watchdog {
-    /// Ahead by less, a clock is set right by steps that nobody needs to know of. Milliseconds.
+    /// A clock that is ahead by less is corrected by steps too small to report. Milliseconds.
     private static let clockTolerance: UInt64 = 60_000
 
     /// Times in the log never decrease: where the clock was ahead once, all commits have one time until it is there

@@ -1,4 +1,4 @@
-/// What becomes of a row in a batch whose changes were merged.
+/// The change of a row in a batch whose changes were merged.
 package enum ChangeKind: UInt8, Sendable {
     /// The body is a whole row.
     case put

@@ -7,9 +7,9 @@ public struct KeyValue: TableRow, Hashable {
     public static let schema = TableSchema(
         "keyvalue", [.key("key", .text), .column("value", .blob)])
 
-    /// What it is found by.
+    /// The key by which it is found.
     public var key: String
-    /// What it holds.
+    /// Its content.
     public var value: [UInt8]
 
     /// Makes a row; nothing is written yet.

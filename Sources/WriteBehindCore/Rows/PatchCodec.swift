@@ -34,7 +34,7 @@ extension RowCodec {
         return patch
     }
 
-    /// Row bytes without a value: what a patch stands on that makes its row.
+    /// Row bytes without a value: the base of a patch that makes its row.
     package static let noValues: [UInt8] = [0]
 
     /// The patch that sets all columns of a row: the put of a program that may not know all of the table's. If there

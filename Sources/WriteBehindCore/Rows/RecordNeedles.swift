@@ -11,12 +11,12 @@ package struct RecordNeedles: Sendable {
         self.needles = needles.contains([]) ? [] : needles
     }
 
-    /// Those of the records that change one row.
+    /// The needles of the records that change one row.
     package init(changesOf key: [UInt8], in table: UInt32) {
         self.init(keys: [(table: table, bytes: key, isWhole: true)], clears: true)
     }
 
-    /// Those of the records of some rows.
+    /// The needles of the records of some rows.
     ///
     /// - Parameters:
     ///   - keys: whole keys, or what keys begin with.

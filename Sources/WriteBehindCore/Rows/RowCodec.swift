@@ -61,7 +61,7 @@ package enum RowCodec {
         return row
     }
 
-    /// The values of all columns outside the key, defaults for those that the row lacks.
+    /// The values of all columns outside the key, with defaults for columns that the row lacks.
     package static func decodeRow(
         _ row: Span<UInt8>, _ schema: TableSchema
     ) throws(RowError) -> [Value] {
@@ -90,7 +90,7 @@ package enum RowCodec {
         return try schema.value(column, &reader, row)
     }
 
-    /// The default of each column outside the key as it stands in a row body.
+    /// The default of each column outside the key, in the form of a row body.
     package static func defaults(_ schema: TableSchema) -> [[UInt8]] {
         schema.valueColumns.map { column in
             var bytes: [UInt8] = []

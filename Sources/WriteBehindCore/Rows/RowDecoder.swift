@@ -19,7 +19,7 @@ public import Foundation
     /// The layout's, here because reaching them there counts a reference for every value.
     private let codes: [ColumnCode]
     // Both outlive this value: only `decode(_:key:row:_:)` makes one, and it can neither be
-    // copied nor made anew to be swapped out.
+    // copied nor made again to be swapped out.
     private let keyBytes: UnsafeBufferPointer<UInt8>
     private let rowBytes: UnsafeBufferPointer<UInt8>
     private var key: ByteReader
@@ -97,7 +97,7 @@ public import Foundation
 
     // MARK: The next column
 
-    /// Where the next column's value stands, behind its tag.
+    /// The place of the next column's value, behind its tag.
     private enum Place {
         case null
         case row

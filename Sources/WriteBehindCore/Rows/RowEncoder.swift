@@ -110,7 +110,7 @@ public struct RowEncoder: ~Copyable, Sendable {
         }
     }
 
-    /// Writes null, whatever the column's type.
+    /// Writes null, for any type of column.
     public mutating func encodeNull() {
         defer { index += 1 }
         guard index < codes.count else { return }

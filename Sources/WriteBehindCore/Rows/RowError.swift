@@ -4,10 +4,10 @@ public struct RowError: Error, Hashable, Sendable {
     public let table: String
     /// The column at fault, where it is one.
     public let column: String?
-    /// What is wrong.
+    /// The fault.
     public let problem: Problem
 
-    /// What can be wrong with a row, a key or a value.
+    /// The faults that a row, a key or a value can have.
     public enum Problem: Hashable, Sendable {
         /// A value of another type than its column's.
         case wrongType(expected: ColumnType, got: ColumnType)

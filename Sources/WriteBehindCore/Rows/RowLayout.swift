@@ -50,7 +50,7 @@ package final class RowLayout: Sendable {
     }
 }
 
-/// What the encoder must know of a column, in one byte.
+/// The facts about a column that the encoder needs, in one byte.
 package struct ColumnCode: Sendable {
     private let bits: UInt8
 
@@ -63,12 +63,12 @@ package struct ColumnCode: Sendable {
     func holds(_ tag: ValueTag) -> Bool { bits & 7 == tag.rawValue }
     package var isNullable: Bool { bits & 8 != 0 }
     package var isKey: Bool { bits & 16 != 0 }
-    /// Whether text and blobs end where the key ends, and so stand unescaped.
+    /// Whether text and blobs end where the key ends, and so are not escaped.
     package var isLastOfKey: Bool { bits & 32 != 0 }
 }
 
 extension ColumnType {
-    /// What marks a value of such a column in a row body.
+    /// The tag of a value of such a column in a row body.
     package var tag: ValueTag {
         switch self {
         case .integer: .integer

@@ -30,7 +30,7 @@
 /// through a handle are also read back, by `init(from:)`, before they are logged. A ``Key`` of another type than
 /// the key column's is an error of ``Store/table(_:)``.
 public protocol TableRow: Sendable {
-    /// What a row is found by: a single value, or a type of yours for a composite key.
+    /// The key by which a row is found: a single value, or a type of yours for a composite key.
     associatedtype Key: RowKey
 
     /// The columns outside the key, for key paths; `@Table` makes it.

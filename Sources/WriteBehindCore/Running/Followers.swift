@@ -25,7 +25,7 @@ package final class Followers: Sendable {
         members.withLock { $0.append(follower) }
     }
 
-    /// What it has not read may be deleted from now on.
+    /// The log that it has not read may be deleted from now on.
     package func remove(_ follower: any LogFollower) {
         members.withLock { $0.removeAll { $0 === follower } }
     }

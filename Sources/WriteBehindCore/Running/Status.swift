@@ -1,6 +1,6 @@
 import EventLog
 
-/// What went wrong lately in the background, for ``Health``.
+/// Recent failures in the background, for ``Health``.
 final class Status: Sendable {
     struct State {
         /// Why the log refuses writes.
@@ -17,7 +17,7 @@ final class Status: Sendable {
         var deaths: [String: String] = [:]
         /// Why the last snapshot, or tidying up after it, failed.
         var snapshotError: String?
-        /// What users had made of a database that was put aside, and could not be made again.
+        /// The users' objects of a database that was put aside that could not be made again.
         var carryFailures: [CarryFailure] = []
         /// Why secondary databases do not follow, by their names.
         var secondaryTroubles: [String: Trouble] = [:]

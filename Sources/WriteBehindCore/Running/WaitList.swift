@@ -3,7 +3,7 @@ import EventLog
 
 /// Tasks that wait for a sequence to be reached, thousands of them at once.
 ///
-/// Who waits for something already reached does not wait. A cancelled task leaves
+/// A caller that waits for something already reached does not suspend. A cancelled task leaves
 /// at once; its place in the order stays behind empty for a while.
 package final class WaitList: Sendable {
     private struct Waiter {
@@ -21,7 +21,7 @@ package final class WaitList: Sendable {
         var order: Deque<Waiter> = []
         var continuations: [UInt64: CheckedContinuation<Void, any Error>] = [:]
 
-        /// Once they are most: who waits with a timeout, again and again, must not fill the memory.
+        /// Drop them when they are the majority, or waiters with timeouts grow the list forever.
         mutating func dropEmptyPlaces() {
             guard order.count > 2 * continuations.count + 1024 else { return }
             order.removeAll { continuations[$0.id] == nil }
@@ -85,7 +85,7 @@ package final class WaitList: Sendable {
         }
     }
 
-    /// Everything through `sequence` is reached: resumes who waits for it.
+    /// Everything through `sequence` is reached: resumes the callers that wait for it.
     package func advance(to sequence: UInt64) {
         let ready = state.withLock { state -> [CheckedContinuation<Void, any Error>] in
             state.trouble = nil
@@ -103,17 +103,17 @@ package final class WaitList: Sendable {
         for continuation in ready { continuation.resume() }
     }
 
-    /// What was reached is reached no more. ``advance(to:)`` tells what is, and wakes those who came meanwhile.
+    /// Nothing counts as reached any more. ``advance(to:)`` says what is, and wakes callers that came meanwhile.
     package func startOver() {
         state.withLock { $0.reached = 0 }
     }
 
-    /// Nothing more will be reached: everybody who waits, and will, gets the error.
+    /// Nothing more will be reached: all callers that wait now or later get the error.
     package func fail(_ error: StoreError) {
         resumeAll(throwing: error) { $0.failure = error }
     }
 
-    /// Nothing can be reached before something changes: everybody who waits gets the error, and who comes
+    /// Nothing can be reached before something changes: all callers that wait get the error, and so does any that comes
     /// before ``advance(to:)`` is called again.
     package func interrupt(_ error: StoreError) {
         resumeAll(throwing: error) { $0.trouble = error }

@@ -2,8 +2,7 @@ package import EventLog
 import Glibc
 import Synchronization
 
-/// A thread that drives steps. Threads exist here and nowhere else; what they drive also runs under a
-/// simulation, without them.
+/// A thread that drives steps. The same steps also run under a simulation, without threads.
 ///
 /// A step that throws ends the run: the worker has died. The ``Watchdog`` starts it again.
 package final class Worker: Sendable {
@@ -11,7 +10,7 @@ package final class Worker: Sendable {
         var isRunning = false
         var shouldStop = false
         var death: String?
-        /// What is to be done on the thread before its next step.
+        /// Work to be done on the thread before its next step.
         var jobs: [@Sendable () -> Void] = []
         var thread: pthread_t?
     }

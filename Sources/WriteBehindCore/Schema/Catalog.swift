@@ -13,7 +13,7 @@ package struct Catalog: Sendable, Equatable {
     /// In order of their numbers, which count from 1 without a gap.
     package private(set) var tables: [TableDefinition] = []
     private var numbers: [[UInt8]: UInt32] = [:]
-    /// How long each table's define record is: all of them stand in the preamble of a segment or snapshot.
+    /// How long each table's define record is: the preamble of a segment or snapshot has all of them.
     private var byteCounts: [Int] = []
     private var byteCount = 0
 
@@ -143,7 +143,7 @@ extension Catalog {
         return bytes + json
     }
 
-    /// Where the bytes stand that the body is the length and content of.
+    /// The place of the content, which the body's length comes before.
     private static func prefixed(_ body: Span<UInt8>) throws(SchemaError) -> Range<Int> {
         var reader = ByteReader(0..<body.count)
         let range: Range<Int>

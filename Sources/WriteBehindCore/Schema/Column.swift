@@ -2,13 +2,13 @@
 public struct Column: Sendable, Hashable {
     /// Its name in SQL; names compare without the case of ASCII letters.
     public let name: String
-    /// What it holds.
+    /// Its content.
     public let type: ColumnType
     /// Whether the column is part of the primary key. Key columns are never null.
     public let isKey: Bool
     /// Whether a row may have null in it.
     public let isNullable: Bool
-    /// What rows written before the column was added hold in it; null if there is none.
+    /// The column's value in rows that were written before it was added; null if there is none.
     public let defaultValue: Value?
 
     private init(
@@ -51,7 +51,7 @@ public struct Column: Sendable, Hashable {
             isNullable: form.nullable ?? false, defaultValue: form.default?.value)
     }
 
-    /// What a row that lacks the column holds.
+    /// The value of a row that lacks the column.
     package var missingValue: Value { defaultValue ?? .null }
 }
 

@@ -4,10 +4,10 @@ public struct SchemaError: Error, Hashable, Sendable {
     public let table: String
     /// The column at fault, where it is one.
     public let column: String?
-    /// What is wrong.
+    /// The fault.
     public let problem: Problem
 
-    /// What can be wrong with a schema, by itself or beside the one that the store has of the table.
+    /// The faults that a schema can have, by itself or beside the one that the store has of the table.
     public enum Problem: Hashable, Sendable {
         /// A table or column has no name.
         case emptyName

@@ -1,4 +1,4 @@
-// What makes a schema valid, and which schema may follow which.
+// The rules for a valid schema, and for a schema that follows another.
 
 extension TableSchema {
     /// The most columns a table may have.
@@ -75,8 +75,8 @@ package enum SchemaChange: Sendable, Equatable {
 }
 
 extension TableSchema {
-    /// What changes from `old` to this schema.
-    /// - Throws: what makes rows written under `old` unreadable, naming column and both types.
+    /// The change from `old` to this schema.
+    /// - Throws: if rows written under `old` could not be read; the error names the column and both types.
     package func change(from old: TableSchema) throws(SchemaError) -> SchemaChange {
         for (index, was) in old.columns.enumerated() {
             guard index < columns.count else {

@@ -1,7 +1,7 @@
 import EventLog
 import Foundation
 
-// What a define record says of a table, as JSON:
+// A table in a define record, as JSON:
 //
 //   {"columns":[{"key":true,"name":"day","type":"text"},
 //               {"name":"delay","nullable":true,"type":"integer"},
@@ -23,7 +23,7 @@ package struct TableDefinition: Sendable, Hashable {
         self.schema = schema
     }
 
-    /// What was read already: every segment, snapshot and look into the past begins with all definitions.
+    /// Definitions that were read already: every segment, snapshot and look into the past begins with all of them.
     private static let known = Lock<[[UInt8]: TableDefinition]>([:])
 
     /// - Throws: ``SchemaError`` for anything but the JSON of a valid schema.

@@ -42,6 +42,6 @@ public struct TableSchema: Sendable, Hashable {
         valueColumns.firstIndex { isSameName($0.name, name) }
     }
 
-    /// Where ``expiry`` stands among the columns outside the key.
+    /// The place of ``expiry`` among the columns outside the key.
     package var expiryIndex: Int? { expiry.flatMap(valueIndex(of:)) }
 }

@@ -1,5 +1,5 @@
 // Values as text for people and for tools. No control character of a value reaches a terminal raw,
-// nor one of those that turn the direction of text and so make a line read as something else.
+// nor a character that turns the direction of text and so makes a line read as something else.
 
 extension Value: CustomStringConvertible {
     /// Close to a SQL literal: `NULL`, `42`, `1.5`, `"text"` with escapes, `x'00ff'`.
@@ -41,7 +41,7 @@ private func quoted(_ text: String, escape: (UInt32) -> String) -> String {
     return result + "\""
 }
 
-/// A message as it may stand on a terminal, lines and tabs kept. It may quote what it was given: paths,
+/// A message in a form that is safe on a terminal, lines and tabs kept. It may quote its input: paths,
 /// arguments, messages of the database.
 package func escapingControls(_ message: String) -> String {
     escapingControls(message) { "\\u{\(String($0, radix: 16))}" }

@@ -1,4 +1,4 @@
-/// What is in quarantine: the commits that the database refused, and the rows that they hold on to.
+/// The content of quarantine: the commits that the database refused, and the rows that they hold.
 ///
 /// Commits that came later and touch a held row follow into quarantine. They are not kept here, since one hot row may
 /// have any number of them: a commit of the log is in quarantine exactly if it touches a held key and does not start
@@ -32,7 +32,7 @@ package struct QuarantineIndex: Sendable, Equatable {
         package var commitCount: Int { refused.count + followers }
     }
 
-    /// What has to be written down: everything that was changed since this was asked for last.
+    /// The changes to be written down: everything that was changed since they were taken last.
     package struct Changes: Sendable, Equatable {
         package var keys: Set<QuarantinedKey> = []
         package var refused: Set<UInt64> = []
@@ -46,13 +46,13 @@ package struct QuarantineIndex: Sendable, Equatable {
     package private(set) var held: [QuarantinedKey: Held] = [:]
     package private(set) var groups: [UInt64: Group] = [:]
     package private(set) var refused: [UInt64: QuarantinedCommit] = [:]
-    /// No commit in quarantine starts before this; 0 where there is none. What the log must keep.
+    /// No commit in quarantine starts before this; 0 if there is none. The log must be kept from here on.
     package private(set) var lowest: UInt64 = 0
     /// No record behind this is in quarantine.
     package private(set) var latest: UInt64 = 0
     /// How many keys of a table are held.
     private var counts: [UInt32: Int] = [:]
-    /// Keys that were let go since `lowest` was looked for.
+    /// Keys that were released since `lowest` was looked for.
     private var releases = 0
     private var changes = Changes()
 
@@ -106,7 +106,7 @@ package struct QuarantineIndex: Sendable, Equatable {
         var found: Set<UInt64> = []
         for key in keys where counts[key.table] != nil {
             if let group = held[key]?.group { found.insert(group) }
-            // What follows a clear is of its group.
+            // Commits that follow a clear belong to its group.
             if let group = held[.table(key.table)]?.group {
                 found.insert(group)
             } else if case .table(let table) = key {
@@ -215,7 +215,7 @@ package struct QuarantineIndex: Sendable, Equatable {
         changes.groups.insert(group)
     }
 
-    /// A group left quarantine: something later made all of its rows anew.
+    /// A group left quarantine: a later commit wrote all of its rows.
     package mutating func release(_ number: UInt64) {
         guard let group = groups.removeValue(forKey: number) else { return }
         for key in group.keys { letGo(key) }

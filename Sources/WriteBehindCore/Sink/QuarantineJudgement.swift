@@ -1,11 +1,11 @@
 package import EventLog
 
-/// What a commit's bytes say, as far as quarantine is concerned.
+/// The content of a commit, as far as quarantine is concerned.
 package struct CommitContents: Sendable {
     /// Every key that it touches, once.
     package var keys: [QuarantinedKey] = []
     package var cleared: Set<UInt32> = []
-    /// Whether its rows become what it says, whatever they were.
+    /// Whether its rows become what it says, regardless of what they were.
     package var isBlind = true
     /// Whether it defines a table, which is a commit of its own.
     package var isDefinition = false
@@ -37,9 +37,10 @@ package struct CommitContents: Sendable {
     }
 }
 
-/// A retry on its way through the log. What it has passed and what is still refused makes the next quarantine.
+/// A retry on its way through the log. The commits that it has passed and that are still refused become the next
+/// quarantine.
 package struct RetryPass: Sendable {
-    /// What is left of the commits that were tried.
+    /// The rest of the commits that were tried.
     package var left = QuarantineIndex()
     /// How many commits left quarantine.
     package var applied = 0

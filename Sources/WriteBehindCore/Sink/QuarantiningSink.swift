@@ -7,7 +7,7 @@ package protocol QuarantiningSink: AnyObject, Sendable {
     /// the watermark.
     ///
     /// A commit that breaks a constraint is quarantined, with it every later one that touches its
-    /// keys, until one makes all rows of a group anew (``QuarantineIndex``); the same transaction
+    /// keys, until one writes all rows of a group (``QuarantineIndex``); the same transaction
     /// records that. `mark` and `settle` records change nothing; `define` and `preamble` are refused
     /// with `.schema`, since ``Sink/define(_:through:)`` is the way.
     /// - Returns: what this call changed of quarantine.
@@ -15,7 +15,7 @@ package protocol QuarantiningSink: AnyObject, Sendable {
         _ commits: [OrderedCommit], through: Watermark
     ) throws(SinkError) -> QuarantineIndex.Changes
 
-    /// What is in quarantine. Costs a lock.
+    /// The content of quarantine. Costs a lock.
     var quarantine: QuarantineIndex { get }
 
     /// Tries quarantined commits again, in one transaction: the next ones of a pass over the log, in order,

@@ -1,4 +1,4 @@
-/// A ``Sink`` that the store can put aside and make anew, because it owns it: a file beside the log, say.
+/// A ``Sink`` that the store can put aside and make again, because it owns it: a file beside the log, say.
 ///
 /// Its opener's ``SinkOpener/putAside(for:reason:)`` puts it aside while it is closed. Users may have made tables,
 /// indices, views and triggers of their own in it. The sink in its place makes them again.

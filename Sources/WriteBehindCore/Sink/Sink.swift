@@ -29,14 +29,14 @@ package struct DueRows: Sendable, Equatable {
 /// A database that the log is materialized into.
 ///
 /// This is what every database must do: apply the log, say how far it has come, and be read. A database that the store
-/// may put aside and make anew is also a ``ReplaceableSink``. A ``SinkOpener`` opens it.
+/// may put aside and make again is also a ``ReplaceableSink``. A ``SinkOpener`` opens it.
 ///
 /// After each call that changes it, and after a crash inside one, a sink equals the fold of the log
 /// up to the watermark that it stores itself, without the commits that it lists as quarantined.
 /// Only one caller at a time changes it (the materializer). Reads may come from any thread. A caller
 /// gives it nothing that could still be lost from the log.
 package protocol Sink: QuarantiningSink {
-    /// What the sink reflects. After power loss it may be less than was read before, never more
+    /// The point in the log that the sink reflects. After power loss it may be earlier than before, never later
     /// than the rows that are there.
     func watermark() throws(SinkError) -> Watermark
 
@@ -85,7 +85,7 @@ package protocol Sink: QuarantiningSink {
 
     /// The process that holds the lock that ``SinkError/Kind/busy`` is about, if it can be known.
     func lockHolder() -> String?
-    /// What an operator should know about a database that works; nil if there is nothing.
+    /// A warning for an operator about a database that works; nil if there is none.
     func concern() -> String?
 
     /// Closes the database. Calls after it throw `.gone`; calling it again does nothing.

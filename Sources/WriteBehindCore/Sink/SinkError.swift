@@ -21,7 +21,7 @@ package struct SinkError: Error, Sendable, Hashable, CustomStringConvertible {
         /// The database belongs to another store.
         case foreignDatabase
         /// The database cannot be reached: it was closed, its file was moved, deleted or cannot be
-        /// opened, or somebody else changed its watermark. Only opening it anew can help.
+        /// opened, or another process changed its watermark. Only opening it again can help.
         case gone
     }
 
@@ -36,7 +36,7 @@ package struct SinkError: Error, Sendable, Hashable, CustomStringConvertible {
         self.message = message
     }
 
-    /// Whether the same call (after `.gone`, on a sink opened anew) may succeed later by itself.
+    /// Whether the same call (after `.gone`, on a sink that was opened again) may succeed later by itself.
     package var isTransient: Bool {
         switch kind {
         case .busy, .diskFull, .io, .readOnly, .gone: true

@@ -7,8 +7,8 @@
 // are a few loads, and a page whose last block goes serves another class at once.
 //
 // Fragmentation is bounded three ways: a block wastes what SizeClass.swift says; each class has at
-// most one page that was never full; and pages that others have left sparse are what the next block
-// of their class goes to, and what eviction, which walks memory in order, empties. What is left is
+// most one page that was never full; and the next block of a class goes to pages that others have
+// left sparse, which eviction, walking memory in order, empties. The rest is
 // reported: the bound on memory is on resident chunks, not on the blocks inside them.
 //
 // Contract with the owner of a block: its first byte is not zero. The arena keeps the first byte of

@@ -1,4 +1,4 @@
-/// What a cache view holds and did.
+/// The content and work of a cache view.
 package struct CacheStatistics: Equatable, Sendable {
     /// Lookups that memory answered, tombstones included.
     package internal(set) var hits = 0
@@ -12,7 +12,7 @@ package struct CacheStatistics: Equatable, Sendable {
     package internal(set) var rows = 0
     /// Bytes of rows that the database does not hold yet.
     package internal(set) var dirtyBytes = 0
-    /// Those of them that are of rows in quarantine.
+    /// The part of them that belongs to rows in quarantine.
     package internal(set) var pinnedBytes = 0
     /// Bytes of memory, by the chunks that it is taken and returned in.
     package internal(set) var residentBytes = 0

@@ -1,6 +1,6 @@
 // A clear looks at no row. It notes its sequence, and from then on the rows of its table that were written
-// before it count as absent: they are *cleared*. Whatever meets one frees it: a search for its key, eviction,
-// and a walk over all of memory that is done in small steps, with the lock let go of between them.
+// before it count as absent: they are *cleared*. The first to meet one frees it: a search for its key, eviction,
+// or a walk over all of memory that is done in small steps, with the lock released between them.
 
 /// Whether there may be cleared rows, and how far the walk that frees them has come.
 struct ClearedRows {

@@ -19,7 +19,7 @@
 // deadline (milliseconds of a monotonic clock) is there only for rows with a time to live. A
 // tombstone has no body.
 
-/// What the view knows of a row.
+/// A row as the view knows it.
 package enum RowState: UInt8, Sendable {
     /// Nothing: the database decides.
     case absent = 0
@@ -36,7 +36,7 @@ struct EntryFlags: OptionSet {
     var rawValue: UInt8
     /// Used since eviction last looked.
     static let visited = EntryFlags(rawValue: 1 << 2)
-    /// Quarantined: dirty whatever its sequence.
+    /// Quarantined: dirty at any sequence.
     static let pinned = EntryFlags(rawValue: 1 << 3)
     static let hasDeadline = EntryFlags(rawValue: 1 << 4)
     static let wide = EntryFlags(rawValue: 1 << 5)
@@ -44,7 +44,7 @@ struct EntryFlags: OptionSet {
     static let filled = EntryFlags(rawValue: 1 << 6)
 }
 
-/// The shape of an entry: where its parts stand in the block.
+/// The shape of an entry: the places of its parts in the block.
 struct EntryShape: Equatable {
     var keyLength: Int
     var bodyLength: Int
@@ -177,7 +177,7 @@ struct EntryShape: Equatable {
     }
 }
 
-/// What an entry is to hold, beside key and body.
+/// The content of a new entry, beside key and body.
 struct NewEntry {
     var table: UInt16
     var state: RowState

@@ -30,7 +30,7 @@ extension Shard {
             || evictUntilRoom(byteCount, largest: largest)
     }
 
-    /// Rows that a clear made absent are dirty no more: those that are still counted are freed now.
+    /// Rows that a clear made absent are dirty no more. Any that are still counted are freed now.
     @inline(never)
     private mutating func freeDirty(_ byteCount: Int) -> Bool {
         while freeCleared() {
@@ -39,7 +39,7 @@ extension Shard {
         return dirtyBytes + byteCount <= dirtyLimit || dirtyBytes == 0
     }
 
-    /// What is missing is not room within the limits, but memory.
+    /// Memory is missing, not room within the limits.
     package var lacksMemory: Bool { rows.arena.lacksMemory }
 
     mutating func makeRoom(_ byteCount: Int) -> Bool {

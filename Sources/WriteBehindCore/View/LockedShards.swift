@@ -5,7 +5,7 @@
     fileprivate let shards: UnsafeMutablePointer<UnsafeMutablePointer<Shard>?>
     fileprivate let shardCount: Int
 
-    /// Runs `body` with the shard of a hash, which must be one of those that were locked.
+    /// Runs `body` with the shard of a hash, which must be one of the locked shards.
     @inline(__always)
     package func withShard<R, E: Error>(
         of hash: UInt64, _ body: (inout Shard) throws(E) -> R
@@ -85,7 +85,7 @@ extension CacheView {
         forEachShard { $0.advance(to: watermark) }
     }
 
-    /// What all shards hold and did; not of one moment.
+    /// The content and work of all shards; not of one moment.
     package func statistics() -> CacheStatistics {
         var result = CacheStatistics()
         forEachShard { result += $0.statistics }

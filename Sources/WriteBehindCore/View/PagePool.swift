@@ -45,11 +45,11 @@ import Glibc
     private(set) var freeResidentPages = 0
     /// Pages below this one may be used.
     private var usableEnd = 0
-    /// What was asked for last was within its limit, but the kernel refused, or the reservation is too small.
+    /// The last request was within its limit, but the kernel refused, or the reservation is too small.
     private(set) var lacksMemory = false
     /// Pages of a step: 16 MiB.
     private static let stepPages = 256
-    /// What is made usable beyond what is asked for: the rows of the largest commit, and a larger index.
+    /// Room that is made usable beyond a request: for the rows of the largest commit, and a larger index.
     private var headroomPages: Int { 64 + usableEnd / 16 }
 
     var residentBytes: Int { residentChunks * chunkBytes }

@@ -5,7 +5,7 @@ import CLinux
 //      slot := tag (32 bits) << 32 | reference (32 bits); 0 is empty
 //
 // The tag is a part of the key's hash; scaled to the number of slots it is where the search begins
-// ("home"). Slots that are not empty stand in ascending order of their tags (linear probing, each
+// ("home"). Slots that are not empty are in ascending order of their tags (linear probing, each
 // run kept sorted, as in Robin Hood hashing). So a search for an absent key ends early, growing
 // reads the slots once in order without touching a row, and removing shifts the rest of the run
 // back: there are no graves. There is no wrap-around: some slots behind the last home take the runs

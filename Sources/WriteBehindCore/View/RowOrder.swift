@@ -24,7 +24,7 @@ extension RowTable {
     /// Begins to bring the place of a row that is or will be here into the processor's cache.
     func prefetch(_ hash: UInt64) { index.prefetch(UInt32(truncatingIfNeeded: hash)) }
 
-    /// Begins to bring a row into the processor's cache: the two lines that most rows stand in.
+    /// Begins to bring a row into the processor's cache: the two lines that most rows take.
     func prefetch(_ reference: Reference) {
         unsafe prefetch_for_writing(arena.address(reference))
         unsafe prefetch_for_writing(arena.address(reference) + 64)

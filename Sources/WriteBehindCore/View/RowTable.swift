@@ -14,7 +14,7 @@ package import EventLog
 ///
 /// \* or nothing, where the caller has no use for tombstones.
 /// \** A patch makes its row where there is none: the put of a program that does not know all columns of the table.
-/// What it does not set are the columns' defaults.
+/// The columns that it does not set get their defaults.
 ///
 /// Nothing here survives a crash; it is all made again from the log. Not for several threads.
 package struct RowTable: ~Copyable, Sendable {
@@ -23,7 +23,7 @@ package struct RowTable: ~Copyable, Sendable {
 
     var arena: Arena
     var index: RowIndex
-    /// Mixed into every hash. Secret and random, so that nobody can choose keys that collide.
+    /// Mixed into every hash. Secret and random, so that an attacker cannot choose keys that collide.
     let seed: UInt64
     /// The sequence of each table's last clear.
     package internal(set) var clearedAt: [UInt16: UInt64] = [:]
@@ -86,13 +86,13 @@ package struct RowTable: ~Copyable, Sendable {
         Self.hash(table: table, key: key, seed: seed)
     }
 
-    /// Where a row stands, or where it would.
+    /// The place of a row, or the one where it would be.
     package struct Place {
         package var slot: Int
         package var reference: Reference
     }
 
-    /// What a change did: enough to keep accounts of bytes and sequences.
+    /// The effect of a change: enough to keep accounts of bytes and sequences.
     package struct Change {
         package var reference: Reference
         /// The entry's word before, 0 if there was none.
@@ -269,7 +269,7 @@ extension RowTable {
         remove(place(of: reference))
     }
 
-    /// Where a row stands in the index.
+    /// The place of a row in the index.
     func place(of reference: Reference) -> Place {
         let entry = entry(reference)
         let key = unsafe entry.key.bindMemory(to: UInt8.self).span

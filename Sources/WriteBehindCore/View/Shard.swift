@@ -37,15 +37,15 @@ package struct Shard: ~Copyable, Sendable {
         var hash: UInt64
     }
 
-    /// What ``lookup(_:_:_:now:)`` found. The reference is good until the shard changes or its lock
-    /// is let go, and 0 if there is no entry.
+    /// The result of ``lookup(_:_:_:now:)``. The reference is good until the shard changes or its lock
+    /// is released, and 0 if there is no entry.
     package struct Lookup {
         package var state: RowState
         package var sequence: UInt64
         package var reference: RowTable.Reference
     }
 
-    /// What became of a row that was read from the database.
+    /// The fate of a row that was read from the database.
     package enum Fill: Equatable, Sendable {
         /// Resident now; ``lookup(_:_:_:now:)`` finds it. A partial row was completed with it.
         case filled
@@ -92,7 +92,7 @@ package struct Shard: ~Copyable, Sendable {
 
     // MARK: Reading
 
-    /// Where a row stands, or where it would; a cleared row counts as none, and is freed.
+    /// The place of a row, or the one where it would be; a cleared row counts as none, and is freed.
     @inline(__always)
     mutating func find(
         _ hash: UInt64, _ table: UInt16, _ key: Span<UInt8>
@@ -105,7 +105,7 @@ package struct Shard: ~Copyable, Sendable {
         return rows.find(hash, table, key)
     }
 
-    /// What the view knows of a key. Marks the row as used. `now` is asked for only if the row has a
+    /// The view's row of a key. Marks the row as used. `now` is asked for only if the row has a
     /// time to live (milliseconds of a monotonic clock).
     ///
     /// A key of a table whose clear is not materialized yet, and that was not written since, is a
@@ -286,7 +286,7 @@ package struct Shard: ~Copyable, Sendable {
         drop(place)
     }
 
-    /// Where a tombstone stands; nil when the key was written again, or it is gone.
+    /// The place of a tombstone; nil if the key was written again, or the tombstone is gone.
     private func place(of tombstone: Tombstone) -> RowTable.Place? {
         let tag = UInt32(truncatingIfNeeded: tombstone.hash)
         var slot = rows.index.home(tag)
@@ -313,7 +313,7 @@ package struct Shard: ~Copyable, Sendable {
 
     // MARK: Quarantine
 
-    /// Makes a row count as dirty whatever its sequence; false if there is no entry.
+    /// Makes a row count as dirty at any sequence; false if there is no entry.
     package mutating func pin(_ hash: UInt64, _ table: UInt16, _ key: Span<UInt8>) -> Bool {
         let place = find(hash, table, key)
         guard place.reference != 0 else { return false }
@@ -326,7 +326,7 @@ package struct Shard: ~Copyable, Sendable {
 
     /// Takes in what commits in quarantine left of a row, beneath what is here of it already, and pins it.
     ///
-    /// Whatever was written to it since and is in the database no more than they are is either here or in
+    /// Later writes to it are in the database as little as they are. So they are either here or in
     /// `body`: changes to such a row follow into quarantine.
     package mutating func restore(
         _ hash: UInt64, _ table: UInt16, _ key: Span<UInt8>, _ state: RowState,

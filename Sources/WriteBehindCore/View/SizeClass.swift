@@ -2,7 +2,7 @@
 ///
 /// Steps of 8 bytes to 256 (what a row loses is below 8 bytes), 8 steps a doubling to 4 KiB (below
 /// 12.5 %), then a page divided by 15, 14, … 2 (below 7 % to 34 %), so that pages have no useless
-/// tail. What is bigger than half a page takes a run of whole pages.
+/// tail. A block bigger than half a page takes a run of whole pages.
 package enum SizeClass {
     package static let granule = 8
     static let granulesPerPage = PagePool.pageBytes / granule

@@ -1,5 +1,5 @@
 /// How many bytes of a shard's rows the database does not hold: those of rows above the watermark, and those of
-/// pinned rows, whatever their sequence. Blocks are rounded up.
+/// all pinned rows. Blocks are rounded up.
 ///
 /// A row is named by its word, which holds its sequence and its flags (``Entry``).
 struct UnsavedBytes {

@@ -5,7 +5,7 @@ struct ReplayedChange {
     let change: ChangeKind
     let table: UInt16
     let sequence: UInt64
-    /// Where key and body stand in the bytes that they were read from.
+    /// The places of key and body in the bytes that they were read from.
     let key: Range<Int>
     let body: Range<Int>
     fileprivate let hash: UInt64
@@ -51,7 +51,7 @@ extension CacheView {
     ) throws(MalformedRecord) -> Int {
         try withShard(number: number) { (shard) throws(MalformedRecord) in
             for index in changes.indices {
-                // Those ahead are fetched from memory while this one is applied.
+                // The next rows are fetched from memory while this one is applied.
                 if index + Self.ahead < changes.count {
                     shard.prefetch(changes[index + Self.ahead].hash)
                 }

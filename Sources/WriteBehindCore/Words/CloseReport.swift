@@ -1,4 +1,4 @@
-/// What ``Store/close(deadline:)`` achieved.
+/// The result of ``Store/close(deadline:)``.
 public struct CloseReport: Sendable, Equatable {
     /// Everything through this sequence survives power loss.
     public var durable: UInt64

@@ -1,4 +1,4 @@
-/// What the store thinks of itself.
+/// The store's own verdict on its state.
 ///
 /// A service's probe can answer with it as JSON: `JSONEncoder().encode(store.health)` makes one object with the names of
 /// these properties.
@@ -73,7 +73,7 @@ public struct Health: Sendable, Encodable {
         public var durable: UInt64
         /// The last sequence that is in the database, or in quarantine.
         public var materialized: UInt64
-        /// Log that the database does not reflect, as it stands on disk.
+        /// Log that the database does not reflect, in bytes on disk.
         public var bytes: Int
         /// The age of the oldest write that is not in the database.
         public var seconds: Double

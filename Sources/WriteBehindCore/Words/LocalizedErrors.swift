@@ -1,6 +1,6 @@
 public import Foundation
 
-// What programs log as `error.localizedDescription` says as much as `"\(error)"`; by default it would be a number.
+// Makes `error.localizedDescription`, which programs log, say as much as `"\(error)"`. By default it would be a number.
 
 extension StoreError: LocalizedError {
     /// The same as `description`.

@@ -1,6 +1,6 @@
-/// What a write returns: its place in the one order of all writes to a store.
+/// The place of a write in the one order of all writes to a store. Every write returns one.
 ///
-/// It is good for the store that returned it, until that is closed. A store that is opened anew may give the numbers of
+/// It is good for the store that returned it, until that is closed. A store that is opened again may give the numbers of
 /// writes that a crash took to others.
 public struct Receipt: Sendable, Hashable, Comparable {
     /// The sequence number of the commit's first record. 0 in the receipt of a call that wrote nothing, unless it is

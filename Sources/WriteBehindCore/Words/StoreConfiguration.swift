@@ -4,7 +4,7 @@ public import Logging
 /// How a store works. Every value has a default that suits a server; all sizes are in bytes.
 ///
 /// It is read when the store opens. The files do not depend on it, so it may be another one at every opening.
-/// Sizes and counts that are too small are taken as the least that works. What the files could not hold is refused
+/// Sizes and counts that are too small are taken as the least that works. Values that the files could not hold are refused
 /// with ``StoreError/configuration(_:)``.
 public struct StoreConfiguration: Sendable {
     /// Memory for cached rows, dirty ones included. Clean rows are evicted to keep to it. At least 8 MiB.
@@ -13,12 +13,12 @@ public struct StoreConfiguration: Sendable {
     /// How much of ``cacheLimit`` rows may take that the database does not hold yet; at most three quarters
     /// of it. Writes beyond it throw ``StoreError/backlogFull(_:)``.
     public var dirtyLimit = 192 << 20
-    /// How much log, as it stands on disk, the database may be behind. Writes beyond it throw
+    /// How many bytes of log, on disk, the database may be behind. Writes beyond it throw
     /// ``StoreError/backlogFull(_:)``.
     public var backlogLimit = 16 << 30
 
-    /// After how long a write that nobody waits for is synced. What a power failure can cost is this much, and
-    /// what was written while the disk took its time to sync (longer while it is full); never anything that was
+    /// The longest time until a write is synced if no caller waits for it. A power failure can cost the writes of this
+    /// time, and those of the time that the disk takes to sync (longer while it is full). It never costs a write that was
     /// waited for as ``Stage/durable``.
     public var syncInterval: Duration = .milliseconds(100)
     /// How often the database is brought up to date when it is caught up: its usual lag.

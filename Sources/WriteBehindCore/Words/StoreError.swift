@@ -14,7 +14,7 @@ public enum StoreError: Error, Sendable {
     /// was removed, moved or replaced while it was open. Nothing is written any more, so that there is one history.
     /// Reads go on. Close the store, put the right directory in its place, and open it again.
     case fenced(String)
-    /// What may be a store cannot be reached: a right is missing, the path is a symbolic link, or the disk fails.
+    /// The directory cannot be reached: a right is missing, the path is a symbolic link, or the disk fails.
     case inaccessible(String)
     /// The log is damaged where it had been durable: the store can be read up to the damage, and not be
     /// written. `writebehind recover` shows what can be done.
@@ -39,7 +39,7 @@ public enum StoreError: Error, Sendable {
     case schema(SchemaError)
     /// The table was declared with another store: ``Store/table(_:)`` of this one was not called for it.
     case unknownTable(String)
-    /// The receipt is of another store, or of this one before it was opened anew.
+    /// The receipt is of another store, or of this one before it was opened again.
     case foreignReceipt
     /// An `update` gave the row another key, or the first row for an `increment` has another. To change a key,
     /// delete the row and put the new one.
@@ -50,7 +50,7 @@ public enum StoreError: Error, Sendable {
     case cannotIncrement(table: String, column: String, reason: String)
     /// The database could not be read or opened, or is being rebuilt and does not hold the row yet.
     case database(String)
-    /// What stands where the store's database belongs is another store's or another program's. It was not
+    /// The file in the place of the store's database is another store's or another program's. It was not
     /// touched. (One that holds another history of this store is moved aside instead: <doc:Recovery>.)
     case foreignDatabase(path: String, reason: String)
     /// The database refused the commit for good; it is in quarantine, by this sequence.
@@ -69,7 +69,7 @@ public enum StoreError: Error, Sendable {
     case snapshotFailed(String)
     /// The past that was asked for cannot be read: it was deleted, is damaged, or has not happened yet.
     case history(String)
-    /// The time given for waiting is over. The write itself stands.
+    /// The time given for waiting is over. The write itself stays.
     case timedOut(Stage)
     /// The store has been closed, or the process is a child made by `fork()`.
     case closed(String)

@@ -2,7 +2,7 @@ import EventLog
 import WriteBehind
 import WriteBehindInspection
 
-/// What the tool's exit codes mean; scripts rely on them.
+/// The meanings of the tool's exit codes; scripts rely on them.
 enum ExitStatus: Int32, Error {
     case done = 0
     case error = 1
@@ -71,7 +71,7 @@ enum ExitStatus: Int32, Error {
         }
     }
 
-    /// How a store stands, as a code: what scripts that only look at it want to know.
+    /// The state of a store as a code, for scripts that only look at it.
     init(_ store: StoreInspection) {
         if store.damage != nil {
             self = .corrupt

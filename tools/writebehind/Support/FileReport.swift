@@ -4,7 +4,7 @@ import Rainbow
 import WriteBehind
 import WriteBehindInspection
 
-/// What `inspect` and `verify` say of one file.
+/// The output of `inspect` and `verify` about one file.
 struct FileReport {
     private let file: StoredFile
     private let clock: Clock

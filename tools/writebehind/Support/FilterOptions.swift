@@ -65,7 +65,7 @@ struct FilterOptions: ParsableArguments {
     }
 }
 
-/// What is asked of columns.
+/// The conditions on columns.
 struct ConditionOptions: ParsableArguments {
     @Option(
         name: .customLong("where"),

@@ -147,7 +147,7 @@ struct LogPrinter {
         let log = try SalvagedLog(store)
         let catalog = try log.catalog(store)
         matcher = RecordMatcher(filter, catalog)
-        // What segments hold behind the damage had been synced.
+        // Blocks behind the damage had been synced.
         durable = max(durable, log.segments.map { $0.nextSequence - 1 }.max() ?? 0)
         return (log, catalog, try TableNames(store))
     }
@@ -198,7 +198,7 @@ struct LogPrinter {
         return true
     }
 
-    /// What a writer, or its clean end, says is durable now.
+    /// The sequence that a writer, or its clean end, says is durable now.
     private static func durable(_ environment: LogEnvironment) throws -> UInt64 {
         try LogInspection.published(environment) ?? LogSeek(environment).lastSequence()
     }

@@ -13,7 +13,7 @@ extension RecoverReport {
         head("found")
         item("store.json is \(lost.isDamaged ? "damaged" : "missing")")
         head("to do")
-        if lost.isDamaged { item("keep the damaged store.json in quarantine/") }
+        if lost.isDamaged { item("keep the damaged store.json in aside/") }
         item(step)
         item("then look at all else: run it again, or --apply does both")
         fields.append(

@@ -6,7 +6,7 @@ import WriteBehindInspection
 /// quietly, by SIGPIPE.
 struct Output {
     private var buffer: [UInt8] = []
-    /// Whether somebody watches.
+    /// Whether the output is a terminal.
     let isTerminal = isatty(STDOUT_FILENO) == 1
 
     mutating func line(_ text: String) {
@@ -51,7 +51,7 @@ func note(_ text: String) {
     FileHandle.standardError.write(Data((escapingControls(text) + "\n").utf8))
 }
 
-/// A name as it may stand in a line.
+/// A name in a form that is safe in a line.
 func plain(_ name: String) -> String { RowName.plain(name) }
 
 /// Pads with blanks; counts characters, which is what a terminal shows.

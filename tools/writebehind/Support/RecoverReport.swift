@@ -4,7 +4,7 @@ import Rainbow
 import WriteBehind
 import WriteBehindInspection
 
-/// What `recover` says: what it found, what is lost, what it would do, what it did.
+/// The output of `recover`: its findings, the losses, its plan, its deeds.
 struct RecoverReport {
     private let isJSON: Bool
     private var output = Output()
@@ -109,9 +109,9 @@ struct RecoverReport {
             "bring the database up to date: " + WriteBehindText.counted(Int(records), "record")
         case .setSnapshotsAside(let ahead):
             "keep \(WriteBehindText.counted(ahead.count, "snapshot")) that the log does not reach in "
-                + "quarantine/"
+                + "aside/"
         case .remakeSnapshots(let damaged):
-            "keep \(WriteBehindText.counted(damaged.count, "damaged snapshot")) in quarantine/ and "
+            "keep \(WriteBehindText.counted(damaged.count, "damaged snapshot")) in aside/ and "
                 + "make a new one"
         }
     }
@@ -123,15 +123,15 @@ struct RecoverReport {
             "remove \(RowName.path(path)), whose records stand in the segment before it"
         case .removeUnmade(let path, let bytes):
             "keep \(RowName.path(path)), \(WriteBehindText.bytes(bytes)) without a whole header, in "
-                + "quarantine/"
+                + "aside/"
         case .cutTail(let path, let offset, let bytes):
             "cut \(WriteBehindText.bytes(bytes)) off \(RowName.path(path)) at offset \(offset) "
-                + "and keep them in quarantine/"
+                + "and keep them in aside/"
         case .cutStaged(let commits, let sequences):
             "keep \(WriteBehindText.counted(commits, "commit")) of the write buffer, "
                 + "#\(sequences.lowerBound) to #\(sequences.upperBound), which follow a gap, in "
-                + "quarantine/"
-        case .keepStaging(let path): "keep \(RowName.path(path)), which is unusable, in quarantine/"
+                + "aside/"
+        case .keepStaging(let path): "keep \(RowName.path(path)), which is unusable, in aside/"
         case .takeStaged(let commits, let through):
             "take \(WriteBehindText.counted(commits, "commit")), through #\(through), "
                 + "from the write buffer"

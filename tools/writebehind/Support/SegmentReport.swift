@@ -4,7 +4,7 @@ import Rainbow
 import WriteBehind
 import WriteBehindInspection
 
-/// What `inspect` says.
+/// The output of `inspect`.
 struct SegmentReport {
     private let store: StoreInspection
     private let segments: [SegmentHeaders]
@@ -108,7 +108,7 @@ struct SegmentReport {
             table.append([
                 "\(offset)", "\(header.firstSequence)", "\(header.nextSequence - 1)",
                 "\(header.rawLength)", "\(header.packedLength)",
-                header.synced.map { "\($0)" } ?? "?", time(header), Self.holds(header),
+                header.durable.map { "\($0)" } ?? "?", time(header), Self.holds(header),
             ])
         }
         return table
@@ -191,7 +191,7 @@ struct SegmentReport {
             ("offset", .number(offset)), ("first", .number(block.firstSequence)),
             ("last", .number(block.nextSequence - 1)), ("raw", .number(block.rawLength)),
             ("packed", .number(block.packedLength)),
-            ("synced", .optional(block.synced) { .number($0) }),
+            ("synced", .optional(block.durable) { .number($0) }),
             ("time", .time(block.time / 1000)), ("holds", .string(Self.holds(block))),
         ])
     }

@@ -4,7 +4,7 @@ import Rainbow
 import WriteBehind
 import WriteBehindInspection
 
-/// What `stats` says, in text and as JSON; the page is in StatsPage.swift.
+/// The output of `stats`, in text and as JSON; the page is in StatsPage.swift.
 struct StatsReport {
     let statistics: LogStatistics
     let store: StoreInspection

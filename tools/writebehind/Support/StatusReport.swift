@@ -4,7 +4,7 @@ import Rainbow
 import WriteBehind
 import WriteBehindInspection
 
-/// What `status` says, in words and as JSON.
+/// The output of `status`, in words and as JSON.
 enum StatusReport {
     static func lines(_ look: StatusLook, _ clock: Clock, width: Int) -> [String] {
         let summary = look.summary
@@ -108,7 +108,7 @@ enum StatusReport {
         return both + "; caught up in \(WriteBehindText.duration(seconds: seconds))"
     }
 
-    /// What was written in the last seconds.
+    /// The writes of the last seconds.
     private static func lately(_ summary: StoreSummary) -> String {
         guard summary.store.isLive, summary.recentRecords > 0 else { return "" }
         let seconds = StoreSummary.recently / 1000
@@ -244,7 +244,7 @@ enum StatusReport {
         ]
         if summary.keptFiles.count > 0 {
             parts.append(
-                WriteBehindText.counted(summary.keptFiles.count, "file") + " kept by recovery, "
+                WriteBehindText.counted(summary.keptFiles.count, "file") + " put aside, "
                     + WriteBehindText.bytes(summary.keptFiles.bytes))
         }
         return parts.joined(separator: "; ")

@@ -4,7 +4,7 @@ import Rainbow
 import WriteBehind
 import WriteBehindInspection
 
-/// What `verify` says: a line for each part, the findings, and at the end one word.
+/// The output of `verify`: a line for each part, the findings, and at the end one word.
 struct VerifyReport {
     private let isJSON: Bool
     private let limit: Int

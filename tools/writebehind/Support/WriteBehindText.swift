@@ -4,7 +4,7 @@ import WriteBehind
 
 /// How numbers, sizes, times and names look in all commands.
 enum WriteBehindText {
-    /// What another program said, the database for instance, in one line.
+    /// The message of another program, for instance the database, in one line.
     static func message(_ text: String) -> String {
         escapingControls(text).split(whereSeparator: \.isNewline).joined(separator: " ")
     }
