@@ -2,7 +2,7 @@ import EventLog
 import Testing
 
 @Suite struct CommitClockTests {
-    /// What is written one by one is timed exactly; among thousands in a tick few are, so that timing costs nothing.
+    /// Single writes are timed exactly; among thousands in a tick few are, so that timing costs nothing.
     @Test(arguments: [(1, 1), (256, 256), (257, 256), (288, 257), (10_000, 560)])
     func theFirstOfATickAreTimedExactlyAndFewOfTheOthers(commits: Int, exact: Int) {
         var clock = CommitClock()

@@ -3,7 +3,7 @@ import Glibc
 import TestSupport
 import Testing
 
-/// What is cut, flipped, removed or mixed up is never read as something else.
+/// Files that were cut, flipped, removed or mixed up are never read as something else.
 ///
 /// Every seventh byte is tried, other ones for each kind of damage, and each flipped with one of three masks. With
 /// `EVENTLOG_EXHAUSTIVE` set in the environment, every byte is, with all masks.
@@ -142,7 +142,7 @@ import Testing
         }
     }
 
-    /// Before anybody reads it, who would notice as well.
+    /// Before any reader, which would notice as well.
     @Test func aBlockOfTheLastSegmentThatIsNumberedAnewIsNoticedAtOpen() throws {
         let harness = LogHarness()
         try harness.open()

@@ -3,7 +3,7 @@ import Glibc
 import TestSupport
 import Testing
 
-/// What a store relies on, whichever disk it has: the simulated one must behave as the machine does.
+/// The rules that a store relies on, with any disk: the simulated one must behave as the machine does.
 @Suite struct DiskConformanceTests {
     enum Kind: CaseIterable { case posix, simulated }
 
@@ -276,7 +276,7 @@ import Testing
         #expect(try place.disk.lock(place.path("LOCK")).taken != nil)
     }
 
-    /// Whoever locks next can only find the new file, so a lock on the old one must not stop it.
+    /// The next to lock can only find the new file, so a lock on the old one must not stop it.
     @Test(arguments: Kind.allCases)
     func aLockIsOnTheFileThatThePathNames(kind: Kind) throws {
         let place = try Place(kind)

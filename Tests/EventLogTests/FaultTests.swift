@@ -117,7 +117,7 @@ import Testing
                 try copy.open()
                 #expect(try copy.fault(mayLoseUnsynced: true) == nil, "seed \(seed)")
             }
-            // What recovery made of the bytes that the failed sync had forgotten is on disk.
+            // Recovery has written the bytes that the failed sync had forgotten.
             reopened.crash(.power)
             try reopened.open()
             #expect(try reopened.fault(mayLoseUnsynced: false) == nil)
@@ -169,7 +169,7 @@ import Testing
         #expect(harness.disk.readAll(path) == before)
     }
 
-    /// A disk that is full may have room again; of any other failed write nobody knows what it left.
+    /// A disk that is full may have room again; the effect of any other failed write is unknown.
     @Test func afterAWriteThatFailsForAnotherReasonAppendsAreRefusedUntilReopening() throws {
         let harness = LogHarness()
         let log = try harness.open()

@@ -33,7 +33,7 @@ import Testing
         try place.disk.remove(place.path("LOCK"))
         let fence = SystemError(fenceAt: place.path("LOCK"), .missing)
         #expect(throws: fence) { try file.synchronize() }
-        // Once is for good, also when somebody puts the name back.
+        // Once is for good, also when the name is put back.
         try place.disk.create(place.path("LOCK"), [])
         for (what, change) in Self.changes {
             #expect(throws: fence, "\(what)") { try change(disk, place.root) }
@@ -52,7 +52,7 @@ import Testing
         try disk.replace(path, with: [UInt8](repeating: 0, count: 4096))
         let mapping = try disk.map(path, byteCount: 4096, writable: true)
         try mapping.synchronize(0..<4096)
-        // Its own change of the name is none of anybody else.
+        // Its own change of the name counts as its own.
         try disk.replace(path, with: [UInt8](repeating: 1, count: 4096))
         try mapping.synchronize(0..<4096)
         try place.disk.create(place.path("other"), [])

@@ -90,7 +90,7 @@ import Testing
         }
     }
 
-    /// A segment's bytes, but for those that depend on zstd's version: blocks unpacked, seek table left out.
+    /// A segment's bytes, without the parts that depend on zstd's version: blocks unpacked, seek table left out.
     private func withoutPacking(_ path: String, _ disk: SimulatedDisk) throws -> [UInt8] {
         guard case .opened(let segment) = try SegmentReader.open(path, on: disk) else { return [] }
         var bytes = try segment.read(SegmentHeader.byteCount, at: 0)
@@ -158,7 +158,7 @@ import Testing
     @Test func aNewerStagingFileIsRefusedAndLeftAlone() throws {
         let disk = try GoldenStore.stored()
         var bytes = try #require(disk.readAll("/store/staging"))
-        // Its checksum may stand anywhere: the version is looked at before.
+        // Its checksum may be anywhere: the version is looked at before.
         for page in 0..<2 { bytes.store(integer: UInt32(2 << 16), at: page * 4096 + 4) }
         try disk.overwrite("/store/staging", bytes)
         #expect(

@@ -47,7 +47,7 @@ enum GoldenStore {
         ]
     }
 
-    /// The store, made anew by today's code: a define, a mark, sealed segments, an active one, staged commits.
+    /// The store, made again by today's code: a define, a mark, sealed segments, an active one, staged commits.
     static func made() throws -> SimulatedDisk {
         let harness = LogHarness(seed: 11, options: .tiny)
         let log = try harness.open()

@@ -103,7 +103,7 @@ import Testing
         #expect(log.lastSequence == 1)
     }
 
-    /// Nothing stands in it: it is kept as a file of zeros, which takes no room.
+    /// It is empty: it is kept as a file of zeros, which takes no room.
     @Test func whatIsKeptOfAnEmptyFileTakesNoRoom() throws {
         try fill()
         try open().close()

@@ -134,7 +134,7 @@ private struct StagedBytes {
 
     /// By sequence.
     var commits: [StagedCommit] = []
-    /// What the header page says to have been synced; 0 where it says nothing.
+    /// The last durable sequence that the header page says; 0 if it says nothing.
     var durable: UInt64 = 0
     var epoch: UInt64
     private let bytes: [UInt8]

@@ -106,7 +106,7 @@ import Testing
         #expect(
             logError { _ = try log.reader(from: 1) } == .deleted(sequence: 1, oldest: second))
         #expect(try log.reader(from: second).next(through: log.readable))
-        // What it has open it can still read; then the next one is gone.
+        // It can still read the file that it has open; then the next one is gone.
         try harness.disk.erase(paths[1])
         let third = StoreLayout.sequence(ofFileNamed: String(paths[2].suffix(24)))
         #expect(

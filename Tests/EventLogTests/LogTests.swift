@@ -54,7 +54,7 @@ import Testing
         #expect(harness.appended.count == 24)
     }
 
-    /// Whoever writes waits when staging is full, so what has piled up is compressed in a hurry.
+    /// Writers wait when staging is full, so a backlog is compressed in a hurry.
     @Test func theFullerStagingIsTheLessIsCompressed() throws {
         var options = LogOptions()
         options.slotSize = 64 << 10

@@ -111,8 +111,8 @@ import Testing
         #expect(try disk.lock(path("LOCK")).taken != nil)
     }
 
-    /// Somebody always holds the lock on the file that the path names, and puts new files in its place all the
-    /// while. Whoever opens one just before it is replaced must not take a lock on what nobody else can find.
+    /// One thread always holds the lock on the file that the path names, and puts new files in its place all the
+    /// while. Another that opens one just before it is replaced must not lock a file that no other can find.
     @Test func aLockOnAFileThatWasReplacedIsNone() throws {
         let isOver = Locked(false)
         let (disk, name, other) = (disk, path("LOCK"), path("new"))

@@ -56,7 +56,7 @@ import Testing
                 try copy.open()
                 #expect(try copy.fault(mayLoseUnsynced: true) == nil, "\(n), seed \(seed)")
                 copy.crash(.power)
-                // What a recovery has published stays.
+                // The progress that a recovery has published stays.
                 try copy.open()
                 #expect(try copy.fault(mayLoseUnsynced: false) == nil, "\(n), seed \(seed)")
             }
@@ -108,7 +108,7 @@ import Testing
         #expect(opened && failed > 0, "\(failed)")
     }
 
-    /// Recovery has cut off frames behind a gap. What is written then comes up to them, and power loss must not
+    /// Recovery has cut off commits behind a gap. Later writes come up to them, and power loss must not
     /// bring their file back.
     @Test func framesThatWereCutOffNeverComeBack() throws {
         let base = LogHarness()

@@ -44,7 +44,7 @@ import Testing
         #expect(room > 0, "nothing was tried")
     }
 
-    /// Whatever is kept of the end of a segment, the room that is asked for has place for it.
+    /// The room that is asked for has place for everything that is kept of the end of a segment.
     @Test(arguments: [30_000, 300_000, 3_000_000])
     func theRoomThatIsAskedForIsEnough(torn: Int) throws {
         let harness = try StoreShape.oneBlock.made()

@@ -3,7 +3,7 @@ import Glibc
 import TestSupport
 import Testing
 
-/// What a power loss may and may not take, shown over many seeds. A rule that says "never" fails on
+/// The effects that a power loss may and may not have, shown over many seeds. A rule that says "never" fails on
 /// any seed; one that says "can" fails when no seed shows it.
 @Suite struct SimulatedDiskTests {
     private static let seeds: Range<UInt64> = 0..<300
@@ -29,7 +29,7 @@ import Testing
         return (disk, file)
     }
 
-    /// What is left of `path` in each of many power losses out of the same state.
+    /// The remains of `path` after each of many power losses out of the same state.
     private static func survivors(_ disk: SimulatedDisk, _ path: String = "d/a") -> [[UInt8]?] {
         seeds.map { seed in
             let copy = disk.snapshot()

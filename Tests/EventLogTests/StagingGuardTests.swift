@@ -3,7 +3,7 @@ import Glibc
 import TestSupport
 import Testing
 
-/// What the write buffer is guarded against: bytes that change behind the store's back, and room that is not there.
+/// The guards of the write buffer: against bytes that change behind the store's back, and missing room.
 @Suite struct StagingGuardTests {
     private static let path = "/store/staging"
     /// Where the second frame starts: in the slot that is used first, the second, behind a frame as long.
@@ -13,7 +13,7 @@ import Testing
             + StagedCommit.byteCount(records: records)
     }()
 
-    /// What happens to a frame, by the offset of a byte in it.
+    /// The fate of a staged commit, by the offset of a byte in it.
     @Test(arguments: [
         ("its length", 0), ("its header's checksum", 4), ("its records' checksum", 8),
         ("unsynced", 12), ("its sequence", 16), ("its count", 20), ("its time", 24),
@@ -139,7 +139,7 @@ import Testing
         #expect(try harness.fault(mayLoseUnsynced: false) == nil)
     }
 
-    /// The page cache shows what was written, whatever the device has made of it.
+    /// The page cache shows the bytes that were written, even if the device lost them.
     @Test func whatRecoveryWritesIsReadBackFromTheDevice() throws {
         let harness = LogHarness()
         try harness.open()

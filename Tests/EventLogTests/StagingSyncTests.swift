@@ -3,7 +3,7 @@ import Glibc
 import TestSupport
 import Testing
 
-/// What is synced in staging alone survives power loss as what segments hold does.
+/// Commits synced in staging alone survive power loss as those in segments do.
 @Suite struct StagingSyncTests {
     @Test func whatSomebodyWaitsForIsSyncedInStagingAndWritesNoBlock() throws {
         let harness = LogHarness()
@@ -29,7 +29,7 @@ import Testing
         try harness.open()
         try harness.append()
         harness.makeSynced()
-        // More who wait do not put it off.
+        // Further callers that wait do not delay it.
         for _ in 0..<4 {
             harness.time.advance(milliseconds: 30)
             try harness.append()
@@ -101,7 +101,7 @@ import Testing
         #expect(harness.log?.readable == 1)
     }
 
-    /// Segments have synced what stands before it in its slot, but not the slot's head.
+    /// Segments have synced the commits before it in its slot, but not the slot's head.
     @Test func aFrameInTheMiddleOfASlotIsSyncedWithTheHeadOfItsSlot() throws {
         let harness = LogHarness()
         harness.options.slotSize = 64 << 10

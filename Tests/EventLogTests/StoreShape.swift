@@ -52,7 +52,7 @@ enum StoreShape: CaseIterable, Sendable {
     }
 }
 
-/// What becomes of a store.
+/// The fate of a store.
 enum Verdict: Equatable {
     /// Everything through `end` is there and nothing else.
     case prefix(end: UInt64)

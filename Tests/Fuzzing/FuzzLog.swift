@@ -77,7 +77,7 @@ enum FuzzLog {
 
     // MARK: using
 
-    /// Opens the log and reads it. One that is sound is continued, opened again, folded into a snapshot and merged,
+    /// Opens the log and reads it. A sound one is continued, opened again, folded into a snapshot and merged,
     /// and must still hold what it held. Returns whether it was sound.
     private static func use(_ disk: SimulatedDisk) throws -> Bool {
         let harness = LogHarness(disk: disk, seed: 77, options: options)

@@ -85,7 +85,7 @@ enum FuzzRow {
         return changes
     }
 
-    /// What a patch makes of a row, as bytes and as values, and back.
+    /// The result of a patch on a row, as bytes and as values, and back.
     private static func merge(
         _ row: [UInt8], _ values: [Value]?, _ patch: [UInt8], _ changes: [ColumnChange]?
     ) throws {

@@ -2,7 +2,7 @@ import EventLog
 import TestSupport
 import WriteBehindCore
 
-/// What a store writes, as inputs of the targets.
+/// The bytes that a store writes, as inputs of the targets.
 enum FuzzSeeds {
     private static let definition = TableDefinition(id: 1, schema: FuzzRow.schema)
     static let define = Catalog.defineRecord(definition)

@@ -1,4 +1,4 @@
-// What both the tests and the fuzzer feed bytes to.
+// Both the tests and the fuzzer feed bytes to this.
 //
 // Each target takes any bytes, makes all checksums in them right, so that damage gets behind these, and
 // hands them to a decoder the way a store does. A decoder may refuse bytes with the error it documents.

@@ -2,7 +2,7 @@ import EventLog
 import TestSupport
 import WriteBehindCore
 
-// What must hold. I1 to I10 are the invariants of the architecture.
+// The rules that must hold. I1 to I10 are the invariants of the architecture.
 
 extension SimulatedStore {
     // MARK: values and bytes
@@ -264,7 +264,7 @@ extension SimulatedStore {
                 found[try Tables.row(row.table, row.key.span)] = row.body
             }
         } catch let error as HistoryError {
-            // What was deleted is gone, but never the present.
+            // Deleted log is gone, but never the present.
             if case .gone = error, commits > 0 { return note("\(error)") }
             throw error
         }

@@ -5,7 +5,7 @@ import TestSupport
 struct Complaints: LogHandler {
     struct Heard {
         var complaints: [String] = []
-        /// What else was logged, where it is wanted.
+        /// Further log lines, if they are wanted.
         var remarks: [String] = []
     }
 

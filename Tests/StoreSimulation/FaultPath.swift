@@ -26,7 +26,7 @@ package enum FaultPath: String, CaseIterable, Sendable {
         }
     }
 
-    /// What happened to the store before; the salt decides what power loss leaves.
+    /// The store's fate before; the salt decides what power loss leaves.
     func preparation(salt: UInt64) -> [Step] {
         switch self {
         case .creating: []

@@ -64,7 +64,7 @@ package struct FaultSweep {
         return store
     }
 
-    /// What went wrong; nil if nothing did.
+    /// The failure; nil if there was none.
     package func run(_ disturbance: Disturbance) -> SimulatedStore.Fault? {
         let store = begin()
         store.isTroubled = true
@@ -72,7 +72,7 @@ package struct FaultSweep {
             at: disturbance.operation, with: disturbance.fault,
             permanently: disturbance.isPermanent)
         store.walk(path)
-        // Whatever the disk does, what is read is right.
+        // Reads are right even if the disk fails.
         if store.engine != nil { store.checkReads() }
         if disturbance.end == .close { store.goOnOnHealthyDisk() }
         store.endAndComeToRest(disturbance.end)
@@ -89,7 +89,7 @@ extension SimulatedStore {
         if path == .closing { check { try close() } }
     }
 
-    /// Unless a sync has failed, nobody has to open the store again; a log whose closing failed is closed again.
+    /// Unless a sync has failed, the store need not be opened again; a log whose closing failed is closed again.
     fileprivate func goOnOnHealthyDisk() {
         disk.stopFailing()
         if case .closed? = engine?.log.refusal { check { try engine?.log.close() } }

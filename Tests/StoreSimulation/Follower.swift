@@ -1,9 +1,9 @@
 import EventLog
 import WriteBehindCore
 
-/// Somebody who follows the log through all lives: he misses nothing and sees nothing twice.
+/// A reader that follows the log through all lives: it misses nothing and sees nothing twice.
 struct Follower {
-    /// The last sequence he has seen.
+    /// The last sequence that it has seen.
     private(set) var position: UInt64 = 0
     private var reader: LogReader?
 

@@ -41,7 +41,7 @@ extension SimulatedStore {
         return configuration
     }
 
-    /// What is in quarantine stays in memory, where it would leave little limits no room.
+    /// Rows in quarantine stay in memory, and would leave no room within small limits.
     private var mayQuarantine: Bool {
         guard let content = database.content else { return false }
         return !content.quarantine.isEmpty || !content.refused.isEmpty
@@ -174,7 +174,7 @@ extension SimulatedStore {
         return false
     }
 
-    /// What a tool that only looks says of the store that will be opened next.
+    /// The verdict of a tool that only looks, on the store that will be opened next.
     private func inspected() -> (end: UInt64, worst: Finding.Severity?)? {
         // A store that was killed while it was made has no identity yet.
         guard
@@ -196,7 +196,7 @@ extension SimulatedStore {
         if seen.end != end { fail("verify", "it saw the end at \(seen.end), opening at \(end)") }
     }
 
-    /// What a crash finds half done.
+    /// The work that a crash finds half done.
     private func beginClosing(_ operation: Int) {
         isTroubled = true
         if operation > 0 { disk.fail(at: operation, with: .errno(EIO), permanently: true) }

@@ -59,7 +59,7 @@ extension SimulatedStore {
         checkMemory()
     }
 
-    /// What a table has at present of all the values that it may have.
+    /// The present values of a table among all that it may have.
     private func present(_ values: [Value], _ table: UInt32) -> [Value]? {
         guard let schema = engine?.tables[table]?.schema else { return nil }
         return Array(values.prefix(schema.valueColumns.count))
@@ -237,7 +237,7 @@ extension SimulatedStore {
         guard count <= due.count else { return fail("expiry", "\(count) deleted, due was \(due)") }
         var deleted = due
         if count < due.count {
-            // What was deleted is in memory. What cannot be read now was not.
+            // A deleted row is in memory. A row that cannot be read now was not deleted.
             deleted = due.filter { row in
                 if case .success(nil) = Result(catching: { try read(row) }) { true } else { false }
             }
@@ -284,7 +284,7 @@ extension SimulatedStore {
         catchUp()
         let index = engine.sink.quarantine
         guard fault == nil, let content = database.content, !index.isEmpty else { return }
-        // Those that only follow as well.
+        // Commits that only follow as well.
         let commits = quarantined(content)
         let commit = commits[number % commits.count]
         let correction = values.flatMap { self.correction(of: commit, $0) }

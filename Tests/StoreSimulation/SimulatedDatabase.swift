@@ -7,7 +7,7 @@ import WriteBehindCore
 /// Like SQLite with `synchronous=NORMAL`: a transaction is whole or not there; the death of the process
 /// loses none, power loss any number of the last ones since the last checkpoint.
 final class SimulatedDatabase: Sendable {
-    /// What one committed transaction left.
+    /// The state after one committed transaction.
     struct Content {
         var watermark: Watermark
         var tables: [UInt32: TableDefinition] = [:]
@@ -20,10 +20,10 @@ final class SimulatedDatabase: Sendable {
     struct State {
         /// Every state since the last checkpoint, the present one last; empty: there is no file.
         var history: [Content] = []
-        /// What the next transactions fail with.
+        /// The errors of the next transactions.
         var failures: [SinkError] = []
         var nextReadFails = false
-        /// Runs between a read's snapshot and its return: whatever else may happen meanwhile.
+        /// Runs between a read's snapshot and its return: other work that may happen meanwhile.
         var whileReading: (() -> Void)?
     }
 
@@ -68,7 +68,7 @@ final class SimulatedDatabase: Sendable {
         }
     }
 
-    /// The user changes his constraints.
+    /// The user changes constraints of the table.
     func refuse(_ change: (inout Set<Row>) -> Void) {
         withState { state in
             guard var content = state.history.last else { return }

@@ -22,7 +22,7 @@ final class SimulatedSink: Sink {
     private let database: SimulatedDatabase
     private let isClosed = Locked(false)
     private let known: Locked<Content>
-    /// The watermark of its last transaction: nobody else may have moved it since.
+    /// The watermark of its last transaction: no other writer may have moved it since.
     private let expected: Locked<Watermark>
 
     init(_ database: SimulatedDatabase, _ content: SimulatedDatabase.Content) {
@@ -217,7 +217,7 @@ final class SimulatedSink: Sink {
 
     var quarantine: QuarantineIndex { lastContent.quarantine }
 
-    /// What the sink knows in memory, also of a database that was deleted or replaced under it.
+    /// The sink's knowledge in memory, also of a database that was deleted or replaced under it.
     private var lastContent: Content {
         known.withLock { known in
             // Once it is closed, there may be another database under its name.

@@ -18,7 +18,7 @@ package final class SimulatedStore {
     var durable: UInt64 = 0
     /// An older copy of the database.
     var backup: SimulatedDatabase.Content?
-    /// What this life ends with as soon as the disk has stopped.
+    /// The end of this life, as soon as the disk has stopped.
     var pendingEnd: End?
     /// Since the log was last seen whole, something happened that may cost what was not durable.
     var mayLose = false
@@ -32,7 +32,7 @@ package final class SimulatedStore {
     /// The first thing that went wrong.
     package private(set) var fault: Fault?
     package internal(set) var crashes = 0
-    /// What happened, in words, if it is wanted.
+    /// The events in words, if they are wanted.
     package private(set) var trace: [String] = []
     let isTraced: Bool
 
@@ -131,7 +131,7 @@ package final class SimulatedStore {
         if let first = heard.complaints.first, !isTroubled { fail("logged", first) }
     }
 
-    /// Errors are for those who have trouble, or are told that the database is behind, and are the library's own.
+    /// Errors are for callers that have trouble or find the database behind, and are the library's own.
     func judge(_ error: any Error) {
         note("\(error)")
         if case StoreError.backlogFull = error, isBehind { return }

@@ -2,11 +2,11 @@
 package enum Simulation {
     package struct Outcome: Sendable {
         package var crashes: Int
-        /// What went wrong and the shortest steps found that bring it about; nil if nothing did.
+        /// The failure and the shortest steps found that cause it; nil if there was none.
         package var failure: String?
     }
 
-    /// Runs what a seed stands for.
+    /// Runs the steps of a seed.
     package static func run(seed: UInt64) -> Outcome {
         let steps = StepGenerator.steps(seed: seed)
         let store = SimulatedStore.run(steps)
@@ -17,7 +17,7 @@ package enum Simulation {
             failure: "seed \(seed): \(fault)\n" + describe(shortest, of: steps.count))
     }
 
-    /// What happens in a seed, step by step, in words.
+    /// The events of a seed, step by step, in words.
     package static func trace(seed: UInt64) -> [String] {
         SimulatedStore.run(StepGenerator.steps(seed: seed), isTraced: true).trace
     }

@@ -13,10 +13,10 @@ package enum Step: Equatable, Sendable {
     // Callers.
     /// The values of all columns outside the key that the table may ever have.
     case put(Row, [Value], timeToLive: UInt64?)
-    /// By a program from before any column was added: it sets those that it knows.
+    /// By a program from before any column was added: it sets the columns that it knows.
     case olderPut(Row, [Value])
     case delete(Row)
-    /// Reads a row, and writes a column of it if nobody changed the row meanwhile.
+    /// Reads a row, and writes a column of it if the row was not changed meanwhile.
     case patch(Row, column: Int, Value, meanwhile: [Step])
     case increment(Row, by: Int64, meanwhile: [Step])
     /// Puts and deletes that are one commit; a row without values is deleted.

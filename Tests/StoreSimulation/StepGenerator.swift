@@ -2,13 +2,13 @@ import Glibc
 import TestSupport
 import WriteBehindCore
 
-/// The steps that a seed stands for.
+/// The steps that a seed makes.
 package struct StepGenerator {
     private var random: SeededRandom
-    /// What this seed does more often than others, so that seeds differ in kind.
+    /// The steps that this seed does more often than others, so that seeds differ in kind.
     private let crashes: Int
     private let trouble: Int
-    /// What kinds of trouble there are.
+    /// The kinds of trouble.
     private let troubles: [Trouble]
     private let work: Int
     private let hasLargeSegments: Bool
@@ -16,7 +16,7 @@ package struct StepGenerator {
     private let keyCount: Int
     private let tableCount: Int
     private var diskIsFull = false
-    /// What comes next: some steps say more in company.
+    /// The next step: some say more in company.
     private var next: [Step] = []
 
     private enum Trouble: CaseIterable { case database, constraints, disk }
@@ -163,7 +163,7 @@ package struct StepGenerator {
         return end
     }
 
-    /// What may happen while a read of the database is under way.
+    /// The events that may happen during a read of the database.
     private mutating func beside() -> [Step] {
         (0..<number(0...4)).map { _ in
             switch number(0...7) {

@@ -1,6 +1,6 @@
 import WriteBehindCore
 
-/// What the store must show, told in values: the commits in their order, and their fold.
+/// The state that the store must show, in values: the commits in their order, and their fold.
 struct StoreModel {
     enum Change: Equatable {
         /// The columns outside the key.

@@ -1,7 +1,7 @@
 import TestSupport
 import WriteBehindCore
 
-// What happens around a store: to its clock, its disk and its database.
+// The events around a store: to its clock, its disk and its database.
 
 extension SimulatedStore {
     func surround(_ step: Step) {

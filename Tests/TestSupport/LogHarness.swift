@@ -1,6 +1,6 @@
 package import EventLog
 
-/// A clock that moves when it is told to.
+/// A clock that only a test moves.
 package final class ManualTime: TimeSource {
     private let state: Locked<(wall: UInt64, monotonic: UInt64)>
 
@@ -18,7 +18,7 @@ package final class ManualTime: TimeSource {
         }
     }
 
-    /// The machine starts anew, and with it the monotonic clock.
+    /// The machine starts again, and with it the monotonic clock.
     package func reboot() { state.withLock { $0.monotonic = 1 } }
 
     /// Sets the wall clock alone, as an administrator does.
@@ -175,8 +175,8 @@ package final class LogHarness {
         return found
     }
 
-    /// After a reopen: what is there is a prefix of what was appended that loses nothing acknowledged. Forgets
-    /// what was lost, since its sequences may be assigned anew. Returns what is wrong, or nil.
+    /// After a reopen: the log is a prefix of the appended commits that loses nothing acknowledged. Forgets
+    /// the lost ones, since their sequences may be assigned again. Returns the fault, or nil.
     package func fault(mayLoseUnsynced: Bool) throws -> String? {
         guard let log else { return "not open" }
         if let corruption = log.recovery.corruption { return "corrupt: \(corruption)" }

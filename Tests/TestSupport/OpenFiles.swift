@@ -1,6 +1,6 @@
 import Foundation
 
-/// What this process has open.
+/// The open files of this process.
 package enum OpenFiles {
     /// The files and directories at or below a path that this process has open or mapped, removed ones too.
     package static func below(_ path: String) -> [String] {

@@ -5,7 +5,7 @@
 // A file keeps its bytes twice: as reads see them and as they were at the last sync. In between it
 // keeps, for each 512-byte sector, every content the sector had, in order. A directory keeps its
 // names twice, and every change of names in between. So a power loss can be any of the states that
-// a disk might be in which reorders, tears and drops what nobody synced:
+// a disk might be in which reorders, tears and drops unsynced bytes:
 //
 //   sector     the synced one, the newest, any in between, or garbage; decided by page of 4 KiB or
 //              by sector. Bytes that were synced and not changed since are never touched, since a
@@ -22,7 +22,7 @@
 //
 // Mapped bytes live in pages that are coherent with read and write here, so that writers in other
 // threads need no lock, as with a real mapping. The model
-// looks for changed sectors when it needs to know them. What it can't see by itself is a state that
+// looks for changed sectors when it needs to know them. It cannot see by itself a state that
 // was overwritten in between: `noteMappedBytes()` makes it take notice of the present one.
 //
 // A crash starts a new life. Handles, mappings and locks of the old one are dead: they throw EBADF,
@@ -59,7 +59,7 @@ package final class SimulatedDisk: Disk {
         state = Lock(copied)
     }
 
-    /// Ends this life of the disk's user. What it had open is dead; the disk can be used again.
+    /// Ends this life of the disk's user. Its open files are dead; the disk can be used again.
     package func crash<R: RandomNumberGenerator>(_ kind: Crash, using random: inout R) {
         state.withLock { state in
             switch kind {
@@ -107,7 +107,7 @@ package final class SimulatedDisk: Disk {
         set { state.withLock { $0.keepsTrace = newValue } }
     }
 
-    /// What ``supportsSharedMapping(_:)`` answers.
+    /// The answer of ``supportsSharedMapping(_:)``.
     package var supportsSharedMapping: Bool {
         get { state.withLock { $0.supportsSharedMapping } }
         set { state.withLock { $0.supportsSharedMapping = newValue } }
@@ -233,7 +233,7 @@ extension SimulatedDisk {
 // MARK: - The disk as a test sees it
 
 extension SimulatedDisk {
-    /// What a read would see; nil when there is no such file. Counts as no operation.
+    /// The bytes that a read would see; nil if there is no such file. Counts as no operation.
     package func readAll(_ path: String) -> [UInt8]? {
         state.withLock { state in
             guard let node = try? state.node(at: path) else { return nil }
@@ -266,7 +266,7 @@ extension SimulatedDisk {
         }
     }
 
-    /// Cuts the file itself off, as one who restores a copy over it does first.
+    /// Cuts the file itself off, as restoring a copy over it does first.
     package func cutInPlace(_ path: String, to byteCount: Int) {
         state.withLock { state in
             guard let node = try? state.node(at: path) else { return }
@@ -274,13 +274,13 @@ extension SimulatedDisk {
         }
     }
 
-    /// Puts a file or a directory with all that is in it under another name, durably, as `mv` does. What is
-    /// open goes with it.
+    /// Puts a file or a directory with all that is in it under another name, durably, as `mv` does. Open files
+    /// go with it.
     package func move(_ path: String, to target: String) throws(SystemError) {
         try state.withLock { state throws(SystemError) in try state.move(path, to: target) }
     }
 
-    /// Takes a directory away with all that is in it, durably. What is open stays usable.
+    /// Removes a directory with all that is in it, durably. Open files stay usable.
     package func eraseAll(_ path: String) throws(SystemError) {
         try state.withLock { state throws(SystemError) in try state.erase(path) }
     }
@@ -308,6 +308,6 @@ extension SimulatedDisk {
         state.withLock { $0.paths(below: State.root, prefix: "").sorted() }
     }
 
-    /// What all files take together.
+    /// The room of all files together.
     package var usedBytes: Int { allFiles.reduce(0) { $0 + (readAll($1)?.count ?? 0) } }
 }

@@ -6,11 +6,11 @@ struct SimulatedContents: Sendable {
     static let sectorSize = 512
     static let sectorsPerPage = 8
 
-    /// What reads see, after ``absorb()``.
+    /// The bytes that reads see, after ``absorb()``.
     private(set) var current: [UInt8] = []
-    /// What the disk holds for certain.
+    /// The bytes that the disk holds for certain.
     private var durable: [UInt8] = []
-    /// What dirty sectors have held since the last sync, oldest first, zero-padded to a sector.
+    /// The contents of dirty sectors since the last sync, oldest first, zero-padded to a sector.
     private var dirty: [Int: [[UInt8]]] = [:]
     /// The same for sectors that a failed sync forgot: no sync writes them any more.
     private var forgotten: [Int: [[UInt8]]] = [:]
@@ -163,7 +163,7 @@ struct SimulatedContents: Sendable {
         }
     }
 
-    /// What one sector holds after a page was written in part.
+    /// The content of one sector after a page was written in part.
     private func tear<R: RandomNumberGenerator>(
         _ index: Int, _ versions: [[UInt8]], _ newest: [UInt8], _ random: inout R
     ) -> [UInt8] {

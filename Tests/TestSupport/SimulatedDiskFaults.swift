@@ -2,7 +2,7 @@ import EventLog
 import Glibc
 import Synchronization
 
-/// What a store asks of a disk. The raw value is the `call` of an injected error.
+/// The operations that a store asks of a disk. The raw value is the `call` of an injected error.
 package enum DiskOperation: String, Sendable, CaseIterable {
     case createDirectory, list, open, rename, remove, exists, synchronizeDirectory, map, lock, hold
     case byteCount, read, write, synchronize, truncate

@@ -25,7 +25,7 @@ struct SimulatedNames: Sendable {
     private(set) var current: Tree = [SimulatedDisk.State.root: [:]]
     /// The names that are durable, but for synced changes that still wait behind an unsynced one.
     private var durable: Tree = [SimulatedDisk.State.root: [:]]
-    /// What happened to `durable` since, in order.
+    /// The changes to `durable` since, in order.
     private var changes: [Change] = []
 
     func isDirectory(_ node: Int) -> Bool { current[node] != nil }

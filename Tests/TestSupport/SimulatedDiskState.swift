@@ -7,7 +7,7 @@ extension SimulatedDisk {
         static let root = 0
 
         var random: SeededRandom
-        /// Counts crashes; whoever carries an older number is dead.
+        /// Counts crashes; a handle with an older number is dead.
         var life = 0
         var names = SimulatedNames()
         /// Contents by node, kept as long as a name could come back, at least until a crash.
@@ -24,7 +24,7 @@ extension SimulatedDisk {
         var operationCount = 0
         var operationCounts: [DiskOperation: Int] = [:]
         private var lastNode = root
-        /// What ``parent(of:)`` has found since a directory was made or lost.
+        /// The findings of ``parent(of:)`` since a directory was made or lost.
         private var parents: [String: (directory: Int, name: String)] = [:]
 
         init(random: SeededRandom, isSharedByThreads: Bool) {
@@ -102,7 +102,7 @@ extension SimulatedDisk {
             return (directory, name)
         }
 
-        /// What a path names; nil if there is nothing of the last name.
+        /// The node that a path names; nil if there is nothing of the last name.
         mutating func node(at path: String) throws(SystemError) -> Int? {
             if !path.isEmpty, path.utf8.allSatisfy({ "/.".utf8.contains($0) }) { return Self.root }
             let (directory, name) = try parent(of: path)

@@ -1,7 +1,7 @@
 import Testing
 
-/// Which room of the house may know which: a file names only what is declared in its own folder or in one that
-/// stands before it. So there are no circles, and each room can be read knowing only those before it.
+/// The order of the house's rooms: a file names only what is declared in its own folder or in one that
+/// comes before it. So there are no circles, and each room can be read knowing only those before it.
 @Suite struct ArrowTests {
     /// Every folder of the sources, in this order.
     static let rooms = [

@@ -55,7 +55,7 @@ import Testing
         for row in try Self.rows("Rules.md", under: heading) {
             let texts =
                 row.count > 1 ? row[1].split(separator: "`", omittingEmptySubsequences: false) : []
-            // Every second part stands between backticks.
+            // Every second part is between backticks.
             let names = texts.indices.filter { $0 % 2 == 1 }.map { texts[$0] }
             let tests = names.filter { !$0.hasPrefix("tools/") }
             #expect(!tests.isEmpty, "\(row[0]) has no test")

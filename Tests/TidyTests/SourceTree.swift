@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-/// The project's own text, as it stands in the working tree.
+/// The project's own text, as it is in the working tree.
 struct SourceTree {
     struct File: Sendable, CustomTestStringConvertible {
         /// From the project's root.

@@ -118,7 +118,7 @@ import WriteBehindInspection
         guard geteuid() != 0 || access("/usr/bin/setpriv", X_OK) == 0 else { return }
         let fixture = try await Fixture.closed()
         let path = fixture.path + "/database.sqlite"
-        // Everybody may read the store, and nobody but its owner write it.
+        // Every user may read the store, and only its owner may write it.
         for name in try FileManager.default.subpathsOfDirectory(atPath: fixture.path) + [""] {
             var isDirectory: ObjCBool = false
             let file = fixture.path + "/" + name

@@ -2,7 +2,7 @@ import Foundation
 import Testing
 import WriteBehind
 
-/// What the tool says when it is called wrongly: one line that names what is wrong, and the exit code for it.
+/// The tool's answer to a wrong call: one line that names the fault, and the exit code for it.
 @Suite struct ErrorTests {
     private func expect(
         _ status: Int32, _ message: String, _ arguments: String...,

@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-/// What `--help` shows on a terminal of 80 columns, which the argument parser fills without asking.
+/// The output of `--help` on a terminal of 80 columns, which the argument parser fills without asking.
 @Suite struct HelpTests {
     @Test(arguments: [
         [], ["status"], ["log"], ["history"], ["diff"], ["inspect"], ["stats"], ["verify"],
@@ -20,7 +20,7 @@ import Testing
         let lines = String(decoding: text, as: UTF8.self)
             .split(separator: "\n", omittingEmptySubsequences: false)
         for line in lines { #expect(line.count <= 80, "\(command): \(line)") }
-        // What was wrapped starts at the margin; examples and what goes on from them do not.
+        // Wrapped text starts at the margin; examples and their continuations do not.
         guard let start = lines.firstIndex(where: { $0.hasPrefix("Example") }) else { return }
         for line in lines[(start + 1)...].prefix(while: { !$0.isEmpty }) {
             #expect(line.hasPrefix("  "), "\(command): \(line)")

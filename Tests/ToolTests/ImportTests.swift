@@ -3,7 +3,7 @@ import GRDB
 import Testing
 import WriteBehind
 
-/// What `import` takes and what it refuses: nothing is guessed, and no row is counted that is not there.
+/// `import` guesses nothing, takes or refuses each row, and counts no row that is not there.
 @Suite struct ImportTests {
     private func file(_ text: String, _ suffix: String) throws -> String {
         let path =

@@ -50,7 +50,7 @@ import WriteBehind
         return [open.contains(path + ".*") ? path + ".*" : path]
     }
 
-    /// What commands have printed, by section of the page.
+    /// The output of commands, by section of the page.
     private final class Collection {
         private let page: [String: Set<String>]
         private(set) var printed: [String: Set<String>] = [:]

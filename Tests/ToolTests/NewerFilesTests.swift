@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-/// A file that a newer version wrote is not damaged, whatever it holds: it is left alone.
+/// A file that a newer version wrote is never called damaged: it is left alone.
 @Suite struct NewerFilesTests {
     /// Sets the format version of a file, in all copies of it, to 2.0; its checksum is wrong then.
     private func renew(_ file: String, at offsets: [Int]) throws {

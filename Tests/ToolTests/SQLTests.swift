@@ -5,7 +5,7 @@ import Testing
 import WriteBehind
 import WriteBehindInspection
 
-/// What `replay --sql` prints, run by the real `sqlite3`.
+/// The output of `replay --sql`, run by the real `sqlite3`.
 @Suite struct SQLTests {
     private static let schema = TableSchema(
         "excluded",

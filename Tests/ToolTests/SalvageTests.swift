@@ -3,7 +3,7 @@ import GRDB
 import Testing
 import WriteBehind
 
-/// `recover --salvage`: what can be kept is kept once, with its time, and what is lost is told.
+/// `recover --salvage` keeps every readable commit once, with its time, and names the losses.
 @Suite struct SalvageTests {
     /// The flight with two columns more, as a later version of a program has it.
     private struct LaterFlight: TableRow {

@@ -2,7 +2,7 @@ import Foundation
 import Glibc
 import Testing
 
-/// What is no regular file, or claims to be huge, in the place of one of the store's files: no command waits for it
+/// Special files, or files that claim to be huge, in the place of one of the store's files: no command waits for them
 /// or reads what is not there.
 @Suite struct SpecialFileTests {
     enum Kind: CaseIterable, Sendable {

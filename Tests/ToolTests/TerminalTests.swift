@@ -2,7 +2,7 @@ import Foundation
 import Testing
 import WriteBehind
 
-/// What is in a store, and how it is called, never steers the terminal of who looks at it. (CSV is for
+/// The content of a store, and its name, never steer the terminal of a user who looks at it. (CSV is for
 /// programs, and has no way to escape: it hands on what is there.)
 @Suite struct TerminalTests {
     struct Evil: TableRow {

@@ -14,7 +14,7 @@ final class RunningTool {
         try process.run()
     }
 
-    /// Reads on until these words were printed, after those that were waited for last. False if the command ended.
+    /// Reads on until these words were printed, after the words that were waited for last. False if the command ended.
     func prints(_ words: String) -> Bool {
         while true {
             if let range = text[seen...].range(of: words) {
@@ -49,7 +49,7 @@ struct Tool {
         var lines: [String] { output.split(separator: "\n").map(String.init) }
     }
 
-    /// It stands beside the test program.
+    /// It is beside the test program.
     static var executable: URL {
         URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
             .deletingLastPathComponent().appendingPathComponent("writebehind")
@@ -82,7 +82,7 @@ struct Tool {
     private static func finish(_ command: (Process, output: Pipe, errors: Pipe)) throws -> Result {
         let (process, output, errors) = command
         try process.run()
-        // What goes to stderr is short, so reading one after the other cannot block.
+        // The output on stderr is short, so reading one after the other cannot block.
         let text = output.fileHandleForReading.readDataToEndOfFile()
         let said = errors.fileHandleForReading.readDataToEndOfFile()
         process.waitUntilExit()

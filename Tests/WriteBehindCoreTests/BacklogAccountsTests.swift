@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 import WriteBehindCore
 
-/// What is kept of a backlog in memory, which must not grow with it (I8).
+/// The accounts of a backlog in memory, which must not grow with it (I8).
 @Suite struct BacklogAccountsTests {
     @Test func theAccountsStaySmallHoweverFarTheDatabaseIsBehind() {
         var dirty = DirtyBytes(watermark: 0)
@@ -64,7 +64,7 @@ import WriteBehindCore
         view.forEachShard { count += $0.tombstoneCount }
         #expect(count < 5000)
         view.advance(to: sequence)
-        // Those that are tombstones at the end are found, and go.
+        // Tombstones at the end are found, and go.
         view.forEachShard { #expect($0.tombstoneCount == 0) }
         #expect(view.statistics().dirtyBytes == 0)
         for key in UInt8(0)..<100 {
@@ -74,7 +74,7 @@ import WriteBehindCore
         }
     }
 
-    /// Each commit that somebody waits for is a block of its own. Never less counts than there is.
+    /// Each commit that a caller waits for is a block of its own. The count is never less than the truth.
     @Test func aBacklogOfLoneCommitsTakesNoMemoryOfItsOwn() {
         let meter = BacklogMeter(watermark: 0, limit: .max)
         let count: UInt64 = 100_000

@@ -56,7 +56,7 @@ private final class Sequencer: Sendable {
                 sequence += 1
                 let isHeld = dirtyEvery > 0 && number % dirtyEvery == 0 && number < count / 4
                 if !Self.put(view, number, row, sequence) { refused += 1 }
-                // A pinned row stands for one that stays dirty while the watermark passes.
+                // A pinned row is an example of one that stays dirty while the watermark passes.
                 let key = Self.key(number)
                 let hash = view.hash(table: 1, key: key.span)
                 if isHeld {

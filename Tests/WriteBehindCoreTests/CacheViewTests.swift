@@ -202,7 +202,7 @@ enum Step: Sendable {
         #expect(try bench.fill(Bench.old, asOf: 101) == .present)
     }
 
-    /// What is in quarantine is put beneath what was written since.
+    /// Rows in quarantine are put beneath what was written since.
     @Test(
         arguments: [
             ("gone", [], .full, 90, Bench.old),

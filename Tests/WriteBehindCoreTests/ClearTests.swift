@@ -54,7 +54,7 @@ import WriteBehindCore
         }
     }
 
-    /// The lock is let go of after a few rows, so that nobody waits long for it.
+    /// The lock is released after a few rows, so that no caller waits long for it.
     @Test func clearedRowsAreFreedInSmallSteps() throws {
         let view = try CacheView(limit: 8 << 20, dirtyLimit: 4 << 20, watermark: 0, seed: 1)
         for number in 0..<10_000 { Self.put(view, 1, number, sequence: UInt64(number) + 1) }
@@ -77,7 +77,7 @@ import WriteBehindCore
         #expect(Self.look(view, 1, 1).state == .absent)
     }
 
-    /// What was cleared is to be applied no more, so it keeps no write out.
+    /// Cleared rows are not applied any more, so they keep no write out.
     @Test func clearedRowsDoNotCountAsDirtyWhereRoomIsNeeded() throws {
         let view = try CacheView(limit: 8 << 20, dirtyLimit: 1 << 20, watermark: 0, seed: 1)
         try #require(view.shardCount == 1)

@@ -53,7 +53,7 @@ import WriteBehindInspection
         return harness
     }
 
-    /// What a fault left of a disk, and in words.
+    /// A disk after a fault, and the fault in words.
     private typealias Image = (disk: SimulatedDisk, what: String)
 
     private static func forEachImage(
@@ -149,12 +149,12 @@ private final class Comparison {
         if !condition { note(fault()) }
     }
 
-    /// What opening does, on a copy of the disk.
+    /// Opening, on a copy of the disk.
     private struct Opening {
         var harness: PastHarness
         var recovery: RecoveryReport
         var end: UInt64
-        /// What reading all of it met.
+        /// The result of reading all of it.
         var damage: Corruption?
     }
 
@@ -239,7 +239,7 @@ private final class Comparison {
         let after = try RecoveryPlan(
             try self.inspection(opening.harness.disk), jobs: 1, progress: { _ in },
             differs: { _, _ in })
-        // Warnings of sealed segments remain: opening writes none of those anew.
+        // Warnings of sealed segments remain: opening rewrites none of those.
         expect(
             after.log.findings.allSatisfy {
                 $0.severity == .warning && plan.log.findings.contains($0)
@@ -248,7 +248,7 @@ private final class Comparison {
         expect(left.isEmpty, "after opening: \(left)")
     }
 
-    /// What is said to be lost is what salvage does not find.
+    /// The sequences that are said to be lost are those that salvage does not find.
     private func compareSalvage(
         _ inspection: StoreInspection, _ plan: RecoveryPlan
     ) async throws {

@@ -3,7 +3,7 @@ import Testing
 import WriteBehindCore
 import WriteBehindInspection
 
-/// What opening, a snapshot or a replay would refuse, `verify` names, though every checksum is right.
+/// `verify` names everything that opening, a snapshot or a replay would refuse, though every checksum is right.
 @Suite struct RecordCheckTests {
     struct Wrong: CustomTestStringConvertible {
         let testDescription: String
@@ -89,7 +89,7 @@ import WriteBehindInspection
         try harness.close()
     }
 
-    /// Those that `verify` names: of the segment, else of its rows.
+    /// The faults that `verify` names: of the segment, else of its rows.
     private func faults(_ harness: PastHarness) throws -> [String] {
         harness.makeDurable()
         let check = try SegmentCheck(harness.environment, base: 1)

@@ -147,7 +147,7 @@ import WriteBehindCore
         } catch {
             #expect(error.problem == .definitionsTooLong(bytes: limit, limit: limit - 1))
         }
-        // What is read from a log counts as what is declared does.
+        // A schema read from a log counts as a declared one does.
         let read = try Catalog(defineRecords: Catalog.defineRecord(table).span)
         #expect(read == catalog)
         #expect(try catalog.definition(for: first, limit: 0) == nil, "nothing is added")

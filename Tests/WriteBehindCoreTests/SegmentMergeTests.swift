@@ -182,7 +182,7 @@ import WriteBehindInspection
         #expect(try harness.fault() == nil)
     }
 
-    /// One that begins where both histories were still the same, and has as many records.
+    /// A segment that begins where both histories were still the same, and has as many records.
     @Test func aSegmentThatOverlapsWithAForkOfItsHistoryIsDamage() throws {
         let harness = try manySegments(1)
         try harness.close()

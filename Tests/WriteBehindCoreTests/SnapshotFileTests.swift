@@ -191,8 +191,8 @@ import WriteBehindCore
         #expect(throws: SnapshotError.self) { try SnapshotReader(of: 900, in: environment) }
     }
 
-    /// A file of format version 1 that must be readable for ever. Its raw content is what today's writer makes:
-    /// the footer's chain is over just that, whatever zstd does.
+    /// A file of format version 1 that must be readable for ever. Today's writer makes the same raw content:
+    /// the footer's chain is over just that, with any version of zstd.
     @Test func aSnapshotOfVersionOneIsReadForEver() throws {
         let golden = try #require(
             Data(base64Encoded: Self.golden, options: .ignoreUnknownCharacters))
@@ -239,7 +239,7 @@ import WriteBehindCore
 }
 
 extension SegmentReader {
-    /// Where the blocks of a file stand.
+    /// The places of the blocks of a file.
     fileprivate static func blocks(_ path: String, _ disk: SimulatedDisk) throws -> [Range<Int>] {
         guard case .opened(let reader) = try SegmentReader.open(path, on: disk) else { return [] }
         let byteCount = try #require(disk.readAll(path)).count

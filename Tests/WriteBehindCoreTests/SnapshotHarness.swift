@@ -33,7 +33,7 @@ final class PastHarness {
     var log: Log?
     var snapshotter: Snapshotter?
     let events = Events()
-    /// What the sink and quarantine let go of.
+    /// The sequence that the sink and quarantine released.
     let needed = Locked<UInt64>(.max)
     /// Up to where a checkpoint makes it survive.
     let checkpointed = Locked<UInt64>(.max)
@@ -243,7 +243,7 @@ final class PastHarness {
         return found
     }
 
-    /// What is wrong with the end of history; nil if nothing.
+    /// The fault of the end of history; nil if there is none.
     func fault() throws -> String? {
         guard let log else { return "not open" }
         if let corruption = log.recovery.corruption { return "corrupt: \(corruption)" }

@@ -4,7 +4,7 @@ import Testing
 import WriteBehindCore
 
 @Suite struct SnapshotTests {
-    /// For every k, the fold of the log up to k, with whatever snapshots are there, is the model.
+    /// For every k, the fold of the log up to k, with any snapshots, is the model.
     @Test(arguments: 0..<12)
     func everyPastStateIsTheFoldOfSnapshotAndLog(seed: Int) throws {
         let harness = PastHarness(seed: UInt64(seed) + 1)

@@ -64,7 +64,7 @@ struct Sample: TableRow, Hashable {
     }
 }
 
-/// Writes whatever a test wants it to, right or wrong.
+/// Writes any bytes that a test wants, right or wrong.
 struct Misfit: TableRow {
     enum Cell: Sendable {
         case null

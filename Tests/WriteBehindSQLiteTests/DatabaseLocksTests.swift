@@ -2,7 +2,7 @@ import Foundation
 import Testing
 import WriteBehindSQLite
 
-/// Who holds SQLite's locks, in the kernel's words.
+/// The holders of SQLite's locks, in the kernel's words.
 @Suite struct DatabaseLocksTests {
     private func locks(file: String = "", shared: String = "") -> DatabaseLocks {
         DatabaseLocks(

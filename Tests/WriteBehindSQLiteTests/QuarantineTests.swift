@@ -103,7 +103,7 @@ import WriteBehindSQLite
         #expect(try names(fixture).isEmpty)
     }
 
-    /// What a commit of such rows does to a refused commit before it that holds rows 2 and 3, or 2 alone.
+    /// The effect of a commit of such rows on a refused commit before it that holds rows 2 and 3, or 2 alone.
     @Test(arguments: [
         ("one put of the row", false, [Int64(2)], true), ("a row more", false, [2, 4], true),
         ("one of two rows", true, [2], false), ("both rows", true, [2, 3], true),

@@ -75,7 +75,7 @@ import WriteBehindSQLite
         do {
             let sink = try SinkFixture.open(path)
             defer { try? sink.close() }
-            // Of a file to which nothing was copied yet: it begins anew.
+            // Of a file to which nothing was copied yet: it begins again.
             guard sink.holds(1) else { return (try sink.watermark().sequence, []) }
             let ages = try sink.reader.read {
                 try Int64.fetchAll($0, sql: "SELECT age FROM person ORDER BY id")
@@ -116,7 +116,7 @@ import WriteBehindSQLite
         }
     }
 
-    /// What a kill in the middle of a checkpoint leaves: some of the WAL's pages are in the file.
+    /// The files after a kill in the middle of a checkpoint: some of the WAL's pages are in the file.
     @Test func aCheckpointThatWasCutOffIsNoMixture() throws {
         let moments = try Moments()
         _ = try moments.fixture.sink.checkpoint()

@@ -75,7 +75,7 @@ final class SinkFixture {
         Watermark(sequence: sequence, chain: sequence &* 31)
     }
 
-    /// What a user does to the database behind our back.
+    /// A user's SQL in the database, behind the sink's back.
     func user(_ sql: String) throws {
         let queue = try DatabaseQueue(path: path)
         try queue.writeWithoutTransaction { try $0.execute(sql: sql) }

@@ -2,7 +2,7 @@ import GRDB
 import Testing
 import WriteBehindSQLite
 
-/// How the sink finds out who is in its way.
+/// The sink finds out which process is in its way.
 @Suite struct SQLiteLockTests {
     /// A connection that may keep a transaction open.
     private static func other(_ path: String) throws -> DatabaseQueue {

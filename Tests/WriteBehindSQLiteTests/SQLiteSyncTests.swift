@@ -5,7 +5,7 @@ import Testing
 import WriteBehindCore
 import WriteBehindSQLite
 
-/// What a checkpoint makes of fsync.
+/// A checkpoint's answer to fsync.
 @Suite(.serialized) struct SQLiteSyncTests {
     private func spied() throws -> (fixture: SinkFixture, name: String) {
         // SQLite writes no page, and syncs nothing, for a commit that changes no byte, not even the time.

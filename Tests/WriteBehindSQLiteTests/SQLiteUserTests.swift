@@ -6,7 +6,7 @@ import Testing
 import WriteBehindCore
 import WriteBehindSQLite
 
-/// What users make of the database, and what they must not.
+/// Users' objects in the database, allowed and refused.
 @Suite struct SQLiteUserTests {
     @Test func aTriggerIntoTheUsersOwnTableWorks() throws {
         let fixture = try SinkFixture()

@@ -14,7 +14,7 @@ import WriteBehindCore
           INSERT INTO search(rowid, name) VALUES (new.id, new.name);
         END;
         """
-    /// Boxes whose left side is right of their right one where somebody is older than 100.
+    /// Boxes whose left side is right of their right one if a person is older than 100.
     private static let box = """
         CREATE VIRTUAL TABLE box USING rtree(id, low, high);
         CREATE TRIGGER person_box AFTER UPDATE ON person BEGIN

@@ -6,8 +6,8 @@ import Testing
 import WriteBehind
 import WriteBehindInspection
 
-/// What is accepted can be read back: each option at its edges is refused when the store opens, or the store works under
-/// it, and all that was acknowledged is there after a kill, under the same option and under none.
+/// Each option at its edges is refused when the store opens, or the store works under it: then all that was
+/// acknowledged is there after a kill, under the same option and under none.
 @Suite struct AcceptedOptionTests {
     struct Option: Sendable, CustomTestStringConvertible {
         let testDescription: String

@@ -6,8 +6,8 @@ import Testing
 import WriteBehind
 import WriteBehindInspection
 
-/// What is accepted can be read back: schemas and values at their edges are refused by name when they are written, or
-/// are there after a kill, in memory, log and database alike.
+/// Schemas and values at their edges are refused by name when they are written, or they are there after a kill, in
+/// memory, log and database alike.
 ///
 /// In the normal run 40 seeds; with `EXHAUSTIVE` set in the environment, 2,000.
 @Suite struct AcceptedSchemaTests {
@@ -82,7 +82,7 @@ import WriteBehindInspection
 private final class AcceptedRows {
     private struct Table {
         var definition: TableDefinition
-        /// By key; columns outside the key, those that were added since completed.
+        /// By key; columns outside the key, with defaults for columns that were added since.
         var rows: [[UInt8]: [Value]] = [:]
 
         var schema: TableSchema { definition.schema }
@@ -91,7 +91,7 @@ private final class AcceptedRows {
     private var edges: EdgeSchemas
     private var tables: [Table] = []
     private(set) var fault: String?
-    /// What the stores logged.
+    /// The stores' log lines.
     private let heard = Locked<[String]>([])
 
     init(seed: UInt64) { edges = EdgeSchemas(seed: seed) }
@@ -135,7 +135,7 @@ private final class AcceptedRows {
 
     // MARK: writing
 
-    /// What the store made of a schema; nil if it refused it.
+    /// The store's table for a schema; nil if it refused it.
     private func declared(_ schema: TableSchema, _ store: SteppedStore) throws -> TableDefinition? {
         do {
             return try store.engine.declare(schema)
@@ -181,7 +181,7 @@ private final class AcceptedRows {
         tables[index].rows = tables[index].rows.mapValues { $0 + added }
     }
 
-    /// Changes one column of each row, those that are older than the newest column among them.
+    /// Changes one column of each row, also of rows that are older than the newest column.
     private func patch(_ store: SteppedStore) throws {
         for index in tables.indices {
             let schema = tables[index].schema

@@ -44,7 +44,7 @@ private actor Service {
 }
 
 @Suite struct ActorCallTests {
-    /// What an actor may do with a row in memory.
+    /// The calls that an actor may make for a row in memory.
     enum Call: CaseIterable {
         case get, getWithTTL, getAbsent, update, increment, transaction, waitStaged, waitReached
 
@@ -85,7 +85,7 @@ private actor Service {
         try await store.close()
     }
 
-    /// The check can fail: whoever does leave is counted.
+    /// The check can fail: a call that does leave the actor is counted.
     @Test func aCallThatLeavesItsActorIsCounted() async {
         let jobs = await Service().jobsOfLeaving()
         #expect(jobs == 1)

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 import WriteBehind
 
-/// What happens when the database cannot follow (I8).
+/// Behaviour when the database cannot follow (I8).
 @Suite struct BacklogTests {
     private static let busy = SinkError(.busy, "injected")
 
@@ -11,7 +11,7 @@ import WriteBehind
     private func fill(_ players: StoredTable<Player>, from start: Int = 0) -> (Int, StoreError?) {
         for id in start..<start + 200_000 {
             do throws(StoreError) {
-                // Nothing that compresses well: the log's bytes count as they stand on disk.
+                // Nothing that compresses well: the log's bytes on disk count.
                 let name = (0..<12).map { _ in String(UInt64.random(in: 0 ... .max)) }.joined()
                 try players.put(Player(id: id, name: name))
             } catch {

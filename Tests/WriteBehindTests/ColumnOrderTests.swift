@@ -139,7 +139,7 @@ import WriteBehind
         }
     }
 
-    /// What it reads is of another type than the column.
+    /// It reads a value of another type than the column's.
     @Test func aTypeThatCannotReadItsOwnRowIsRefused() async throws {
         struct Unreadable: TableRow {
             typealias Key = Int

@@ -3,7 +3,7 @@ import Testing
 
 /// The short form of `crashtest`: real processes, killed.
 @Suite struct CrashtestTests {
-    /// A product of this build; the test runner stands beside it.
+    /// A product of this build; the test runner is beside it.
     static func product(_ name: String) throws -> URL {
         let runner = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
         let bundle = CommandLine.arguments.first { $0.hasSuffix(".xctest") } ?? runner
@@ -31,7 +31,7 @@ import Testing
         try run("--rounds", "10")
     }
 
-    /// In namespaces of its own: whatever happens to the process, its children and mounts go with it, and the
+    /// In namespaces of its own: when the process ends, its children and mounts go with it, and the
     /// loop devices with the mounts.
     @Test(
         .enabled(if: LoopDevices.areUsable, "for root, with loop devices, mkfs.xfs and mkfs.ext4"))
@@ -43,7 +43,7 @@ import Testing
             "--rounds", "5", "--seconds", "5", "--directory", directory.path,
         ]
         try run(LoopDevices.unshare, arguments)
-        // The kernel lets go of them soon after.
+        // The kernel releases them soon after.
         #expect(try await eventually { try !LoopDevices.used().contains(directory.path) })
     }
 

@@ -22,7 +22,7 @@ private struct Standing: Codable, FetchableRecord, TableRecord, Equatable {
         try players.put(Player(id: 1, name: "Ada", score: 10))
         try players.put(Player(id: 2, name: "Bo", score: 20))
 
-        // The database follows by itself, a tenth of a second behind. Who cannot wait for that, asks:
+        // The database follows by itself, a tenth of a second behind. If you cannot wait for that, ask:
         try await store.waitForAll(.materialized, timeout: .hang)
 
         // Queries, with GRDB's query interface or in SQL.
@@ -32,7 +32,7 @@ private struct Standing: Codable, FetchableRecord, TableRecord, Equatable {
         }
         #expect(best == Standing(name: "Bo", score: 20))
 
-        // An observation is told of every change that reaches the database.
+        // An observation sees every change that reaches the database.
         let total = ValueObservation.tracking { db in
             try Int.fetchOne(db, sql: "SELECT sum(score) FROM player") ?? 0
         }

@@ -7,8 +7,8 @@ import WriteBehind
 import WriteBehindInspection
 import WriteBehindSQLite
 
-/// A store with its threads, on real files of which each operation fails: whoever calls or waits gets an answer, and
-/// what was acknowledged is there when the store is opened again on a healthy disk.
+/// A store with its threads, on real files of which each operation fails: every caller gets an answer, and
+/// all acknowledged writes are there when the store is opened again on a healthy disk.
 ///
 /// In the normal run every 43rd operation; with `EXHAUSTIVE` set in the environment, every one.
 @Suite struct FailingDiskTests {
@@ -83,7 +83,7 @@ import WriteBehindSQLite
         }
     }
 
-    /// As with a full disk. It is not known when there will be room, so nobody waits for it.
+    /// As with a full disk. It is not known when there will be room, so no call waits for it.
     @Test(arguments: [EIO, ENOSPC])
     func aSnapshotOfWhatCannotBeWrittenFails(code: Int32) async throws {
         let directory = TemporaryStore()

@@ -26,7 +26,7 @@ private struct Counter: TableRow {
     }
 }
 
-/// Among many who read the same rows and write what depends on them, nobody loses each time.
+/// Among many transactions that read the same rows and write what depends on them, none loses each time.
 @Suite struct FairnessTests {
     private func open(_ directory: TemporaryStore) async throws -> (Store, StoredTable<Counter>) {
         let store = try await Store(at: directory.path)
@@ -87,7 +87,7 @@ private struct Counter: TableRow {
         try await store.close(deadline: .hang)
     }
 
-    /// The last one waits for all others, much longer than somebody waits in a line that does not move.
+    /// The last one waits for all others, much longer than a transaction waits in a line that does not move.
     @Test func inALineThatMovesNobodyGoesBeforeItsTurn() async throws {
         let turns = Turns()
         let (now, most) = (Locked(0), Locked(0))

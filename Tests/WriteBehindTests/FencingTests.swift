@@ -7,10 +7,10 @@ import Testing
 import WriteBehind
 import WriteBehindInspection
 
-/// Whatever is done to a store's files while it is open: it notices before it says `durable`, and never writes into
+/// A store notices any change to its files while it is open before it says `durable`, and never writes into
 /// files that are no longer its own.
 @Suite struct FencingTests {
-    /// What an operator does to a running store.
+    /// The deeds of an operator on a running store.
     enum Deed: String, CaseIterable {
         case removesLOCK, replacesLOCK, movesTheStore, deletesTheStore
         case movesItAndRestoresABackup, movesItAndPutsALinkThere
@@ -70,7 +70,7 @@ import WriteBehindInspection
             return try Store(at: store, configuration: configuration)
         }
 
-        /// What somebody else does to the database.
+        /// Another program's SQL in the database.
         func user(_ sql: String) throws {
             let queue = try DatabaseQueue(path: store + "/database.sqlite")
             try queue.writeWithoutTransaction { try $0.execute(sql: sql) }
@@ -115,7 +115,7 @@ import WriteBehindInspection
             #expect(waiting?.isFence == true, "\(String(describing: waiting))")
         }
         #expect(await storeError { try await store.close(deadline: .zero) }?.isFence == true)
-        // What is there now is not the store's, so nothing of it was touched.
+        // The files there now are not the store's, so nothing of them was touched.
         if deed == .movesItAndRestoresABackup {
             #expect(try Place.contents(of: place.store) == before)
         }
@@ -162,7 +162,7 @@ import WriteBehindInspection
             if case StoreError.alreadyOpen(let path) = $0 { path == place.store } else { false }
         }
         #expect(await storeError { try await store.close() }?.isFence == true)
-        // What was durable is there for the next writer.
+        // Durable writes are there for the next writer.
         let next = try place.open()
         #expect(try await next.table(Player.self).get(1)?.name == "one")
         try await next.close()

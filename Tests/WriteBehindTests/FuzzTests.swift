@@ -3,7 +3,7 @@ import Fuzzing
 import Testing
 
 /// No decoder traps on bytes behind right checksums, and what it accepts it holds on to. `tools/fuzz/run`
-/// looks for more such bytes; those that it found stand in `Fuzzed/TARGET/` for ever.
+/// looks for more such bytes; its findings are kept in `Fuzzed/TARGET/` for ever.
 @Suite struct FuzzTests {
     private static let directory = URL(fileURLWithPath: #filePath)
         .deletingLastPathComponent().appendingPathComponent("Fuzzed")

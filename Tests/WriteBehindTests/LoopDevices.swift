@@ -1,6 +1,6 @@
 import Foundation
 
-/// What `crashtest --power` needs of the machine.
+/// The parts of the machine that `crashtest --power` needs.
 enum LoopDevices {
     static let unshare = URL(filePath: "/usr/bin/unshare")
 

@@ -7,7 +7,7 @@ import Testing
 @Suite struct NarrowTests {
     private static let (well, refused): (Int32, Int32) = (0, 3)
 
-    /// What a shell makes of it, and what was said.
+    /// The exit code in a shell, and the output.
     private func run(_ script: String, privately: Bool = false) throws -> (Int32, String) {
         let program = try CrashtestTests.product("crashtest").path
         let shell = ["sh", "-c", "c=\(program); \(script)"]

@@ -6,8 +6,8 @@ import Testing
 import WriteBehind
 import WriteBehindInspection
 
-/// What a restore from backup, a half-done copy or a hasty `cp` leaves: each file of log and snapshots, and each pair of
-/// them, of another age than the rest. The store is what its log says, or it names what is wrong; it is never silently
+/// The files after a restore from backup, a half-done copy or a hasty `cp`: each file of log and snapshots, and each pair
+/// of them, of another age than the rest. The store is what its log says, or it names the fault; it is never silently
 /// mixed. Mixtures of the database's own files and of `staging` are not among them.
 ///
 /// In the normal run every 3rd mixture; with `EXHAUSTIVE` set in the environment, every one.
@@ -74,7 +74,7 @@ private final class Lives {
         var store = try open(live)
         try await write(store, 70, .materialized)
         try keep("open, all in the database")
-        // Then the WAL begins anew, and holds a part of the pages.
+        // Then the WAL begins again, and holds a part of the pages.
         try live.user("PRAGMA wal_checkpoint(TRUNCATE)")
         try await write(store, 5, .materialized)
         try keep("open, after a checkpoint")
@@ -156,7 +156,7 @@ private final class Lives {
         }
     }
 
-    /// What is wrong with what a mixture was taken for; nil if it is one history, or refused by name.
+    /// The fault in how a mixture was read; nil if it is one history, or refused by name.
     func fault(of mixture: Mixture) async throws -> String? {
         let directory = TemporaryStore()
         try FileManager.default.copyItem(atPath: mixture.base.files.path, toPath: directory.path)
@@ -188,7 +188,7 @@ private final class Lives {
 
     private func faultOfRows(_ store: Store, _ mixture: Mixture) async throws -> String? {
         let end = store.health.lag.staged
-        // Nobody who has the log of an older moment can know of a later one, unless a file of that is there.
+        // A log of an older moment cannot know of a later one, unless a file of that is there.
         let newest = max(mixture.base.end, mixture.other.end)
         let oldest = min(mixture.base.end, mixture.other.end)
         guard end <= newest else { return "it ends at #\(end), written was #\(newest)" }

@@ -43,7 +43,7 @@ extension StoreQuarantineTests {
         let isThere = how == "put" || how == "transaction of both rows"
         #expect(try await players.get(1) == (isThere ? corrected : nil))
         try await store.close()
-        // A database that is built anew comes to the same.
+        // A database that is built again comes to the same.
         for suffix in ["", "-wal", "-shm"] { unlink(directory.database + suffix) }
         let again = try directory.open()
         try await again.waitForAll(.materialized, timeout: .hang)

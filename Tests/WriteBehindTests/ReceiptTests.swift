@@ -13,7 +13,7 @@ import WriteBehind
         let last = try #require(receipts.last)
         await expectForeign { try await short.wait(for: stage, last) }
         await expectForeign { try await short.wait(for: stage, last, timeout: .hang) }
-        // One that the other store has long passed is no less foreign.
+        // A receipt that the other store has long passed is no less foreign.
         try await long.waitForAll(.materialized, timeout: .hang)
         await expectForeign { try await long.wait(for: stage, receipts[0]) }
         try await short.close()

@@ -7,13 +7,13 @@ import Testing
 import WriteBehind
 import WriteBehindInspection
 
-/// What `writebehind recover --apply` does, on real files of which each operation fails: an error, or all is well.
+/// `writebehind recover --apply` on real files of which each operation fails: an error, or all is well.
 /// Either way the next one, on a healthy disk, makes all of it good.
 ///
 /// In the normal run every 17th operation; with `EXHAUSTIVE` set in the environment, every one.
 @Suite struct RecoverFaultTests {
     enum Trouble: String, CaseIterable {
-        /// The writer was killed, and half a block stands at the end of the log.
+        /// The writer was killed, and half a block is at the end of the log.
         case torn
         /// Rows of the database are not what the log says, and there is a snapshot.
         case drifted

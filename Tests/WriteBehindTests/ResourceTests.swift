@@ -138,7 +138,7 @@ private final class ThreadLimit: Sendable {
         }
     }
 
-    /// What `vm.overcommit_memory=2` does as well: memory that was reserved is refused when it is to be used.
+    /// As under `vm.overcommit_memory=2`: memory that was reserved is refused when it is to be used.
     @Test func whereMemoryIsRefusedLaterWritesAreRefusedAndNothingElse() async {
         await #expect(processExitsWith: .success) {
             let view = try CacheView(

@@ -18,7 +18,7 @@ import Testing
         #expect(failures.isEmpty, "\(failures.joined(separator: "\n"))")
     }
 
-    /// What the seeds are there for happens, told by what the store logs and by what its callers are told.
+    /// The seeds cause the events that they exist for, as the store's log and its callers' answers show.
     @Test func everyKindOfWorkAndTroubleHappens() async {
         let expected = [
             "took a snapshot", "merged small segments", "deleted a file", "the database was filled",
@@ -58,7 +58,7 @@ import Testing
 private struct Found {
     let count: Int
     let shortest: [StoreSimulation.Step]
-    /// What the whole seed and what the rest of it break.
+    /// The rules that the whole seed and the rest of it break.
     let rules: [String?]
     /// Steps of the rest without which it breaks the same.
     let needless: [StoreSimulation.Step]
@@ -91,7 +91,7 @@ func repeats(_ count: Int) -> Int { isSanitized ? count / 10 : count }
 
 let isSanitized = ProcessInfo.processInfo.environment["SANITIZED"] != nil
 
-/// What takes long may not take the threads that tasks need.
+/// Long work may not take the threads that tasks need.
 func onThreadOfItsOwn<R: Sendable>(_ body: @escaping @Sendable () -> R) async -> R {
     await withCheckedContinuation { continuation in
         Thread { continuation.resume(returning: body()) }.start()

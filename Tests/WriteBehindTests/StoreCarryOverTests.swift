@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 import WriteBehind
 
-/// What users made of a database, when another has to be put in its place.
+/// Users' objects of a database, when another has to be put in its place.
 @Suite struct StoreCarryOverTests {
     private func put(_ store: Store, _ ids: Range<Int>) async throws {
         let players = try store.table(Player.self)
@@ -96,7 +96,7 @@ import WriteBehind
         #expect(health.verdict == .degraded && health.quarantined == 0)
         #expect(health.causes.contains { $0.contains("UNIQUE INDEX mine") }, "\(health.causes)")
         try await store.close()
-        // Until somebody has looked after it.
+        // Until the operator has looked after it.
         store = try directory.open()
         #expect(store.health.verdict == .degraded)
         try await store.close()

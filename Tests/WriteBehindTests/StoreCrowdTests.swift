@@ -7,8 +7,8 @@ import Testing
 import WriteBehind
 
 /// Everything that a store does, at once: eight writers and eight readers, a materializer that never rests,
-/// snapshots one after the other, merging, deletion of log, expiry, a follower and a user's queries. What the
-/// thread sanitizer is for.
+/// snapshots one after the other, merging, deletion of log, expiry, a follower and a user's queries. Made for the
+/// thread sanitizer.
 @Suite struct StoreCrowdTests {
     private static let rounds = 200
 
@@ -57,7 +57,7 @@ import WriteBehind
     }
 }
 
-/// Those who write, read and follow, and what they were promised.
+/// The writers, readers and followers, and the promises to them.
 private final class Crowd: Sendable {
     let isOver = Locked(false)
     private let store: Store
@@ -130,7 +130,7 @@ private final class Crowd: Sendable {
         }
     }
 
-    /// What SQL shows only ever grows: every row follows its own order (I1).
+    /// SQL only ever shows more: every row follows its own order (I1).
     func query() async throws {
         let database = try #require(store.database)
         var last = [Int](repeating: 0, count: 32)
@@ -146,7 +146,7 @@ private final class Crowd: Sendable {
         }
     }
 
-    /// As another process does: no commit is missed but those that were deleted, and none is seen twice.
+    /// As another process does: no commit is missed except deleted ones, and none is seen twice.
     func follow(_ path: String) async throws {
         let layout = StoreLayout(root: path)
         let identity = try #require(try StoreIdentity.read(layout, on: PosixDisk()))

@@ -124,7 +124,7 @@ import WriteBehind
         try await store.close()
     }
 
-    /// What the database refused stands in the log alone.
+    /// Refused commits are in the log alone.
     @Test func damageOfWhatIsInQuarantineOpensForReadingOnly() async throws {
         let directory = TemporaryStore()
         let store = try directory.open { $0.segmentSize = 64 << 10 }
@@ -151,7 +151,7 @@ import WriteBehind
         try await damaged.close()
     }
 
-    /// What the log has lost looks like an end that was never written, but the database holds it.
+    /// The loss of the log looks like an end that was never written, but the database holds it.
     @Test func aLogThatEndsBeforeItsDatabaseIsDamaged() async throws {
         let live = TemporaryStore()
         let store = try live.open()

@@ -7,7 +7,7 @@ import Testing
 import WriteBehind
 import WriteBehindInspection
 
-/// What may become of the database file while the store is open.
+/// The possible fates of the database file while the store is open.
 @Suite struct StoreDatabaseLossTests {
     /// Rows of some length, so that the table has pages of its own.
     private func put(_ players: StoredTable<Player>, _ ids: Range<Int>) throws {
@@ -202,7 +202,7 @@ import WriteBehindInspection
         try await store.close()
     }
 
-    /// What the first database took is in quarantine with the second, which has a constraint that it lacked.
+    /// Commits that the first database took are in quarantine with the second, which has a constraint that it lacked.
     @Test func whatOnlyTheNewDatabaseRefusesIsReadAsItWasAcknowledged() async throws {
         let directory = TemporaryStore()
         let copy = directory.path + "-copy"

@@ -5,9 +5,9 @@ import TestSupport
 import Testing
 import WriteBehind
 
-/// What may become of the database file while the store is closed (its log is whole).
+/// The possible fates of the database file while the store is closed (its log is whole).
 @Suite struct StoreDatabaseTests {
-    /// By closing a file a process lets go of all its locks on it: then another process would take the database for
+    /// By closing a file a process releases all its locks on it: then another process would take the database for
     /// unused, and its WAL for its own.
     @Test func openingLetsTheProcessKeepItsLocksOnTheDatabase() async throws {
         let directory = TemporaryStore()
@@ -15,7 +15,7 @@ import WriteBehind
         try first.table(Player.self).put(Player(id: 1, name: "Ada"))
         try await first.close()
         let descriptor = open(directory.database, O_RDWR)
-        // Last of all: closing it lets go of the locks as well.
+        // Last of all: closing it releases the locks as well.
         defer { close(descriptor) }
         let mine = try DatabaseQueue(path: directory.database)
         let count = try await mine.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM player") }
@@ -27,7 +27,7 @@ import WriteBehind
         try mine.close()
     }
 
-    /// Whether anybody has a lock on a file, this process as well: a lock of a descriptor would not be granted.
+    /// Whether any process has a lock on a file, this one as well: a lock of a descriptor would not be granted.
     private func isLocked(_ descriptor: Int32) -> Bool {
         var lock = flock()
         lock.l_type = Int16(F_WRLCK)
@@ -90,7 +90,7 @@ import WriteBehind
         let directory = TemporaryStore()
         try await write(directory, 0..<100)
         try Data(repeating: 0x55, count: 8192).write(to: URL(filePath: directory.database))
-        // What users may have made of it cannot be read, which health tells until somebody has seen it.
+        // Users' objects in it cannot be read, and health says so until the operator removes the file.
         let store = try directory.open()
         #expect(await eventually { store.health.verdict == .degraded })
         try await store.close()
@@ -175,7 +175,7 @@ import WriteBehind
             } == [])
     }
 
-    /// The log does not reach back to what it refused, though it does to where it stands.
+    /// The log does not reach back to its refused commits, though it does to its watermark.
     @Test func aBackupWhoseQuarantineTheLogHasNoMoreIsPutAside() async throws {
         let directory = TemporaryStore()
         let backup = directory.path + "-backup"

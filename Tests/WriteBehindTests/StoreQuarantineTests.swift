@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 import WriteBehind
 
-/// What the database refuses for good, seen from the store.
+/// Commits that the database refuses for good, seen from the store.
 @Suite struct StoreQuarantineTests {
     /// A store whose user lets no two players have one name, with a player named `poison`.
     func storeWithUniqueNames(_ directory: TemporaryStore) async throws -> Store {
@@ -38,8 +38,8 @@ import WriteBehind
         return receipt
     }
 
-    /// The database stops in the middle of a block, behind a definition, which is a transaction of its own. What of the
-    /// block it holds may not come again: a change of a row that is deleted by then would be refused.
+    /// The database stops in the middle of a block, behind a definition, which is a transaction of its own. The part of the
+    /// block that it holds may not come again: a change of a row that is deleted by then would be refused.
     @Test func whatTheDatabaseHoldsOfABlockIsNotAppliedAgain() async throws {
         let directory = TemporaryStore()
         let failing = Failing()
@@ -221,7 +221,7 @@ import WriteBehind
         try await store.close()
     }
 
-    /// A store whose database refused a patch of row 1, the score seven, opened anew: memory has the patch alone.
+    /// A store whose database refused a patch of row 1, the score seven, opened again: memory has the patch alone.
     private func storeWithAPatchInQuarantine(
         _ directory: TemporaryStore, _ failing: Failing
     ) async throws -> (Store, StoredTable<Player>) {
@@ -277,7 +277,7 @@ import WriteBehind
         try await store.close()
     }
 
-    /// What the database took while the log was replayed needs no room in memory.
+    /// Commits that the database took while the log was replayed need no room in memory.
     @Test func aStoreOpensThoughItsQuarantineFillsTheMemoryForWhatIsNotMaterialized() async throws {
         let directory = TemporaryStore()
         let failing = Failing()

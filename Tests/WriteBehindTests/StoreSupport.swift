@@ -7,7 +7,7 @@ import Testing
 import WriteBehind
 import WriteBehindSQLite
 
-/// What a throwing call threw, as the store's error.
+/// The error of a throwing call, as the store's error.
 func storeError(_ body: () async throws -> Void) async -> StoreError? {
     do {
         try await body()
@@ -35,7 +35,7 @@ func eventually(
 extension TemporaryStore {
     var database: String { path + "/database.sqlite" }
 
-    /// What somebody else does to the database.
+    /// Another program's SQL in the database.
     func user(_ sql: String) throws {
         let queue = try DatabaseQueue(path: database)
         try queue.writeWithoutTransaction { db in
@@ -106,13 +106,13 @@ final class BusyReader: Sendable {
     func end() { goOn.signal() }
 }
 
-/// What a database's transactions fail with, while it is set, and what happens while it is read.
+/// The error of a database's transactions, while it is set, and events while it is read.
 final class Failing: Sendable {
     private let error = Locked<SinkError?>(nil)
     private let hook = Locked<(@Sendable () throws -> Void)?>(nil)
     private let readError = Locked<SinkError?>(nil)
 
-    /// What the next read fails with.
+    /// The error of the next read.
     var nextRead: SinkError? {
         get { readError.withLock { $0 } }
         set { readError.withLock { $0 = newValue } }
@@ -127,7 +127,7 @@ final class Failing: Sendable {
         if let error = readError.withLock({ $0.take() }) { throw error }
     }
 
-    /// Runs once, between the database's answer and its reaching who asked.
+    /// Runs once, between the database's answer and its return to the caller.
     var afterReading: (@Sendable () throws -> Void)? {
         get { hook.withLock { $0 } }
         set { hook.withLock { $0 = newValue } }
@@ -157,7 +157,7 @@ final class Failing: Sendable {
 
     private let afterDefinition = Locked<SinkError?>(nil)
 
-    /// What they fail with from the next definition of a table on.
+    /// Their error from the next definition of a table on.
     var afterDefining: SinkError? {
         get { afterDefinition.withLock { $0 } }
         set { afterDefinition.withLock { $0 = newValue } }

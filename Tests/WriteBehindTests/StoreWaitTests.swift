@@ -123,7 +123,7 @@ import WriteBehindSQLite
         var configuration = StoreConfiguration.forTools
         configuration.cacheLimit = 16 << 20
         configuration.retryLimit = .milliseconds(20)
-        // The database is brought forward only for those who wait.
+        // The database is brought forward only for callers that wait.
         configuration.materializeInterval = .seconds(3600)
         let store = try Store(
             at: directory.path, configuration: configuration,

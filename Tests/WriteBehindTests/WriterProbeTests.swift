@@ -5,7 +5,7 @@ import WriteBehind
 import WriteBehindInspection
 
 @Suite struct WriterProbeTests {
-    /// Else no store could be recovered on a machine on which nobody holds any lock.
+    /// Else no store could be recovered on a machine on which no process holds any lock.
     @Test func whereNobodyHoldsAnyLockThereIsNoWriter() throws {
         let directory = TemporaryStore()
         try FileManager.default.createDirectory(
