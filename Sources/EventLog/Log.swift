@@ -15,7 +15,7 @@ package final class Log: Sendable {
     package let preamble: Preamble
     /// The end of the log when it was opened.
     package let recoveredEnd: LogEnd
-    // Both nil where the log is damaged and only read. Apart, since an append would count references to both.
+    // Both nil if the log is damaged and only read. Apart, since an append would count references to both.
     private let staging: Staging?
     /// Drives the log forward; nil if the log is damaged and only read.
     package let flusher: Flusher?

@@ -79,7 +79,7 @@ package struct LogInspection: Sendable {
         try judge.recordEdges()
     }
 
-    /// The sequence that a writer, living or dead, last published as readable; nil where there is no
+    /// The sequence that a writer, living or dead, last published as readable; nil if there is no
     /// staging file (the log was closed cleanly), or none that can be read.
     package static func published(_ environment: LogEnvironment) throws(LogError) -> UInt64? {
         let path = environment.layout.staging

@@ -116,7 +116,7 @@ package enum DatabaseJudgement: Sendable {
         }
     }
 
-    /// How bad it is; nil where nothing is wrong.
+    /// How bad it is; nil if nothing is wrong.
     package var severity: Finding.Severity? {
         switch self {
         case .missing: nil
@@ -142,7 +142,7 @@ package enum DatabaseJudgement: Sendable {
         }
     }
 
-    /// Why it has to make room for another; nil where it can stay.
+    /// Why it has to make room for another; nil if it can stay.
     package var reasonToReplace: String? {
         switch self {
         case .missing, .incomparable, .uncompared: nil

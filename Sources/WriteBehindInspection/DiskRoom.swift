@@ -6,7 +6,7 @@ package struct DiskRoom: Sendable, Equatable {
     package var free: UInt64
     package var total: UInt64
 
-    /// nil where the file system cannot be asked.
+    /// nil if the file system cannot be asked.
     package init?(of path: String) {
         let attributes = try? FileManager.default.attributesOfFileSystem(forPath: path)
         guard let free = attributes?[.systemFreeSize] as? NSNumber,

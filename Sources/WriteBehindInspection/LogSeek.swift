@@ -11,7 +11,7 @@ package struct LogSeek {
     }
 
     /// The first sequence of the first block whose last record is not before `time` (milliseconds
-    /// since 1970); nil where all of the log is before it. Damage ends the search where it is.
+    /// since 1970); nil if all of the log is before it. Damage ends the search where it is.
     package func sequence(notBefore time: UInt64) throws -> UInt64? {
         for base in try LogReader.segmentBases(environment) {
             let path = environment.layout.segment(base)
@@ -38,7 +38,7 @@ package struct LogSeek {
     }
 
     /// The times of the first and the last commit that the segments hold, milliseconds since 1970, by their
-    /// headers; nil where they hold none that can be read.
+    /// headers; nil if they hold none that can be read.
     package func times() throws -> (first: UInt64, last: UInt64)? {
         var first: UInt64?
         var last: UInt64?

@@ -87,7 +87,7 @@ package struct RecordFilter: Sendable {
 }
 
 extension BlockHeader {
-    /// The time of the first commit, milliseconds since 1970; nil where the header does not say it.
+    /// The time of the first commit, milliseconds since 1970; nil if the header does not say it.
     package var startTime: UInt64? {
         span == .max ? nil : time / 1000 - min(time / 1000, UInt64(span))
     }

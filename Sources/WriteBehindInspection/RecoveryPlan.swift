@@ -22,7 +22,7 @@ package struct RecoveryPlan: Sendable {
     package let log: LogVerification
     package let snapshots: SnapshotVerification
     package let database: DatabaseJudgement
-    /// Why a database cannot be built; nil where it can, or there is no need.
+    /// Why a database cannot be built; nil if it can, or there is no need.
     package private(set) var obstacle: String?
     package private(set) var steps: [Step] = []
     package private(set) var seconds = 0.0

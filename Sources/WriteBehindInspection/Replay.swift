@@ -64,7 +64,7 @@ package struct Replay {
     ///   - path: must be free.
     ///   - progress: told how many rows were written.
     ///   - goesOn: asked between batches; false ends the work and leaves nothing.
-    /// - Returns: how many rows; nil where it was ended.
+    /// - Returns: how many rows; nil if it was ended.
     package func write(
         database path: String, progress: (Int) -> Void, goesOn: () -> Bool
     ) throws -> Int? {

@@ -14,15 +14,15 @@ package struct SegmentCheck: Sendable {
     package private(set) var findings: [Finding] = []
     /// The sequence after the last that the segment tells of, lost ones included.
     package private(set) var nextSequence: UInt64
-    /// The chain value there; nil where damage leaves it unknown.
+    /// The chain value there; nil if damage leaves it unknown.
     package private(set) var chain: UInt64?
     private let limit: UInt64
     private let end: Int
-    /// The tables that the segment's preamble names; nil where it cannot be read.
+    /// The tables that the segment's preamble names; nil if it cannot be read.
     private(set) var tablesBefore: Catalog?
     /// The tables for checking its records; nil if damage leaves unknown which there are.
     private var records: RecordCheck?
-    /// The tables known at its end; nil where damage leaves that unknown.
+    /// The tables known at its end; nil if damage leaves that unknown.
     var tablesAfter: Catalog? { records?.catalog }
     /// Those that the last block's records belong to.
     private var tables = TableSet()
@@ -115,7 +115,7 @@ package struct SegmentCheck: Sendable {
         if block.firstSequence != nextSequence {
             note(
                 at: offset,
-                "a block with sequence \(block.firstSequence) stands where \(nextSequence) belongs",
+                "a block with sequence \(block.firstSequence) is in the place of \(nextSequence)",
                 through: block.firstSequence > nextSequence ? block.firstSequence - 1 : nil)
             guard block.firstSequence > nextSequence else { return }
             nextSequence = block.firstSequence

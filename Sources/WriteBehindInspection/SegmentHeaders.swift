@@ -6,7 +6,7 @@ import WriteBehindSQLite
 package struct SegmentHeaders: Sendable {
     package let base: UInt64
     package let byteCount: Int
-    /// nil where the header is no good.
+    /// nil if the header is no good.
     package let header: SegmentHeader?
     package private(set) var blocks: [(header: BlockHeader, offset: Int)] = []
     package private(set) var isSealed = false

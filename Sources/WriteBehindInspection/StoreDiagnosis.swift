@@ -22,7 +22,7 @@ package struct StoreDiagnosis: Sendable, Equatable {
 
         package var kind: Kind
         package var text: String
-        /// Milliseconds since 1970; nil where that is not known.
+        /// Milliseconds since 1970; nil if that is not known.
         package var since: UInt64?
         /// The process that is in the way.
         package var process: Int?
@@ -170,10 +170,10 @@ package struct StoreRates: Sendable, Equatable {
     /// Records a second.
     package let written: Double
     package let applied: Double
-    /// nil where the database does not catch up.
+    /// nil if the database does not catch up.
     package let secondsToCatchUp: Double?
 
-    /// nil where the looks are not of one life of the store, or at the same moment.
+    /// nil if the looks are not of one life of the store, or at the same moment.
     package init?(from before: StoreSummary, to after: StoreSummary) {
         guard after.time > before.time, after.store.identity == before.store.identity,
             after.store.durable >= before.store.durable

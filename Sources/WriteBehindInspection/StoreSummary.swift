@@ -35,7 +35,7 @@ package struct StoreSummary: Sendable {
     package private(set) var stagingBytes = 0
     /// The time of the last record in segments or staging, milliseconds since 1970.
     package private(set) var lastTime: UInt64?
-    /// nil where there is no database to be behind.
+    /// nil if there is no database to be behind.
     package private(set) var lag: Lag?
     /// When it was looked, milliseconds since 1970.
     package let time: UInt64

@@ -39,6 +39,6 @@ package struct TableSizes: Sendable, Equatable {
         }
     }
 
-    /// The bytes of one table; nil where the database does not have it.
+    /// The bytes of one table; nil if the database does not have it.
     package func bytes(of table: String) -> Int? { tables.first { $0.table == table }?.bytes }
 }

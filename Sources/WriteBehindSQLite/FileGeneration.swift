@@ -108,7 +108,7 @@ struct FileGeneration: Equatable {
         return bytes.reduce(0) { $0 << 8 | Int64($1) }
     }
 
-    /// How long the WAL is; 0 where there is none.
+    /// How long the WAL is; 0 if there is none.
     func walByteCount() throws(SinkError) -> Int64 {
         guard let file = unsafe try file(SQLITE_FCNTL_JOURNAL_POINTER),
             let size = unsafe file.pointee.pMethods?.pointee.xFileSize

@@ -75,7 +75,7 @@ package struct DatabaseLocks: Sendable, Equatable {
 /// A process as `/proc` shows it.
 package struct ProcessLook: Sendable, Equatable {
     package let number: Int
-    /// Its program; nil where it cannot be seen.
+    /// Its program; nil if it cannot be seen.
     package let command: String?
     /// `R` running, `S` sleeping, `D` waiting for a disk, `T` stopped, `Z` ended and not yet collected.
     package let state: Character?

@@ -105,7 +105,7 @@ import WriteBehindCore
         try advance.bind(generation.base, at: 8)
         try advance.run()
         guard advance.changes == 1 else {
-            throw SinkError(.gone, "somebody else changed the database's watermark")
+            throw SinkError(.gone, "another program changed the database's watermark")
         }
     }
 
@@ -185,7 +185,7 @@ import WriteBehindCore
         checkedSchema = version
     }
 
-    /// The schema's version inside the transaction; nil where there are triggers, which may write a table that it
+    /// The schema's version inside the transaction; nil if there are triggers, which may write a table that it
     /// defines. Without them a definition is nothing to the other tables, and thousands of tables are not to be
     /// looked at for each of them.
     func versionWithoutTriggers(_ db: Database) throws -> Int64? {

@@ -12,7 +12,7 @@ enum SchemaGuard {
     struct Finding {
         /// The user's tables that changes to each store table write, by its name.
         var targets: [String: Set<String>] = [:]
-        /// False where a statement does not compile, since a user's virtual table cannot be opened. Changes that
+        /// False if a statement does not compile, since a user's virtual table cannot be opened. Changes that
         /// need it are refused one by one, and when it can be opened again the schema is the same.
         var isComplete = true
     }

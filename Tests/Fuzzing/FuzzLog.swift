@@ -104,7 +104,7 @@ enum FuzzLog {
         return true
     }
 
-    /// Opens and reads all; nil where that is refused with an error that says so.
+    /// Opens and reads all; nil if that is refused with an error that says so.
     private static func open(_ harness: LogHarness) throws -> [LogHarness.Appended]? {
         do throws(LogError) {
             let log: Log

@@ -37,7 +37,7 @@ enum FuzzSnapshot {
         return true
     }
 
-    /// All of a file; nil where it is refused.
+    /// All of a file; nil if it is refused.
     private static func read(
         _ path: String, _ environment: LogEnvironment
     ) throws -> (SnapshotReader, [Row])? {

@@ -45,7 +45,7 @@ final class SimulatedSink: Sink {
         var content = try content()
         let failure = nextFailure
         guard content.watermark == expected.withLock({ $0 }) else {
-            throw SinkError(.gone, "somebody else changed the database's watermark")
+            throw SinkError(.gone, "another program changed the database's watermark")
         }
         let result = try body(&content)
         if let failure { throw failure }

@@ -61,7 +61,7 @@ import WriteBehindSQLite
         return moments
     }
 
-    /// Opens a database that is put together from moments; nil where it is refused.
+    /// Opens a database that is put together from moments; nil if it is refused.
     private static func rows(
         of moments: Moments, file: Int, wal: Int, index: Int
     ) throws -> (sequence: UInt64, ages: [Int64])? {

@@ -50,7 +50,7 @@ struct ChildProcess {
 
 /// The output of a child.
 struct Report {
-    /// The sequences of each thread's acknowledged writes, in order; 0 where nothing was to be changed.
+    /// The sequences of each thread's acknowledged writes, in order; 0 if nothing was to be changed.
     private(set) var sequences = [[UInt64]](repeating: [], count: Load.threadCount)
     /// The last sequence whose write returned, and the last one that was waited for as durable.
     private(set) var last: UInt64 = 0

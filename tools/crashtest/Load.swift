@@ -209,7 +209,7 @@ struct Tables {
         return configuration
     }
 
-    /// The receipt of what was acknowledged; nil where there was nothing to change.
+    /// The receipt of what was acknowledged; nil if there was nothing to change.
     func apply(_ change: Load.Change) async throws -> Receipt? {
         switch change {
         case .put(let item, let isShortLived):

@@ -119,7 +119,7 @@ struct Status: ParsableCommand {
 /// One look at a store.
 struct StatusLook {
     var summary: StoreSummary
-    /// nil where it cannot be read.
+    /// nil if it cannot be read.
     var database: DatabaseJudgement?
     var diagnosis: StoreDiagnosis
     var tables: TableSizes?

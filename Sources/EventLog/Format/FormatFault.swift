@@ -20,7 +20,7 @@ extension FormatFault: CustomStringConvertible {
     package var description: String {
         switch self {
         case .truncated(let count): "only \(count) bytes are left where a header belongs"
-        case .unknownMagic: "no header stands there"
+        case .unknownMagic: "there is no header"
         case .unsupportedVersion(let version):
             "format version \(version >> 16).\(version & 0xFFFF) is newer than this program"
         case .unsupportedFeatures(let bits):

@@ -9,7 +9,7 @@ package struct SnapshotBlock {
     package private(set) var payload: [UInt8] = []
     private(set) var rowsLeft: UInt32 = 0
     private var reader = ByteReader(0..<0)
-    /// The key of the last row of the block before; nil where there is none, or it is not to be compared.
+    /// The key of the last row of the block before; nil if there is none, or it is not to be compared.
     private var keyBefore: [UInt8]?
     private var isAtStart = true
 
@@ -45,7 +45,7 @@ package struct SnapshotBlock {
         switch row.operation {
         case .put: break
         case .patch where isRun, .delete where isRun: break
-        default: return "a \(row.operation) stands where a row belongs"
+        default: return "a \(row.operation) is in the place of a row"
         }
         let ascends =
             isAtStart

@@ -9,7 +9,7 @@
 //      8  16   store UUID
 //     24  u64  salt, random per file: commits of an earlier staging file never look valid in this one
 //     32  u64  slot size, its header and the copy included
-//     40  u32  slot count; 0 where the buffer is plain memory and the file only a marker
+//     40  u32  slot count; 0 if the buffer is plain memory and the file only a marker
 //     44  u32  zero
 //     48  u64  writer epoch: how many times the store has been opened for writing
 //     56  u64  XXH3-64, unseeded, of bytes [0,56)
@@ -157,7 +157,7 @@ package struct PublishedProgress: Equatable, Sendable {
         self.durable = durable
     }
 
-    /// nil where a kill came between two stores, or the bytes are damaged.
+    /// nil if a kill came between two stores, or the bytes are damaged.
     package init?(decodingPage bytes: Span<UInt8>, salt: UInt64) {
         let start = StagingHeader.publishedOffset
         guard bytes.count >= start + Self.byteCount,

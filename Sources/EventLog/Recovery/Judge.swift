@@ -42,7 +42,7 @@ struct Judge {
     var isStagingUnusable = false
     var staged: [StagingImage.Found] = []
     var strays: [StagingImage.Found] = []
-    /// nil where the file is not there or no good.
+    /// nil if the file is not there or no good.
     var start: LogEdge?
     var cleanEnd: LogEdge?
     var isEmpty = true

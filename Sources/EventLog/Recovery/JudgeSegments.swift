@@ -55,7 +55,7 @@ extension Judge {
             if header.storeID != environment.storeID {
                 "the segment belongs to another store"
             } else if header.kind != .segment {
-                "a snapshot stands where a segment belongs"
+                "a snapshot is in the place of a segment"
             } else if segment.path != environment.layout.segment(header.base) {
                 "the segment starts with sequence \(header.base) and is named otherwise"
             } else if isFirst {

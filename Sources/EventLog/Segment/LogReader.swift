@@ -103,7 +103,7 @@ package final class LogReader {
                 guard header.firstSequence == nextSequence else {
                     throw .corrupt(
                         corruption(
-                            "a block with sequence \(header.firstSequence) stands here",
+                            "a block with sequence \(header.firstSequence) is here",
                             readable: readable))
                 }
                 guard isWanted(header) else {

@@ -114,7 +114,7 @@ package struct BlockLoader {
 
     /// Loads a block into ``payload``. Returns nil when it is good, else what is wrong with it.
     ///
-    /// - Parameter chainBefore: the chain value before the block's first record; nil where damage before it
+    /// - Parameter chainBefore: the chain value before the block's first record; nil if damage before it
     ///   leaves that unknown, and the chain unchecked.
     package mutating func load(
         _ block: BlockHeader, at offset: Int, of segment: SegmentReader, chainBefore: UInt64?

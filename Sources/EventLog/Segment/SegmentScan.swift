@@ -54,8 +54,8 @@ struct SegmentScan {
         case .block(let header):
             guard header.firstSequence == nextSequence else {
                 fault =
-                    "a block with sequence \(header.firstSequence) stands where "
-                    + "\(nextSequence) belongs"
+                    "a block with sequence \(header.firstSequence) is in the place of "
+                    + "\(nextSequence)"
                 return
             }
             fault = try loader.load(header, at: end, of: segment, chainBefore: chain)

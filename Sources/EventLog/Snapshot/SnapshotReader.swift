@@ -73,7 +73,7 @@ package final class SnapshotReader {
         switch try item(at: offset) {
         case .block(let block):
             guard block.firstSequence == nextRecord else {
-                throw damaged("a block is missing or stands here twice")
+                throw damaged("a block is missing or is here twice")
             }
             try load(block, continuing: true)
             chain = Checksum.of(rows.payload.span, seed: chain)
@@ -153,7 +153,7 @@ extension SnapshotReader {
     private func open(blockAt offset: Int) throws(SnapshotError) {
         self.offset = offset
         guard case .block(let block) = try item(at: offset) else {
-            throw damaged("no block stands where the seek table says")
+            throw damaged("no block is where the seek table says")
         }
         try load(block, continuing: false)
     }

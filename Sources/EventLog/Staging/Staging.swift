@@ -305,7 +305,7 @@ package final class Staging: Sendable {
         fileprivate var end: SyncedPlace
     }
 
-    /// nil where the buffer is plain memory.
+    /// nil if the buffer is plain memory.
     func unsynced(after place: SyncedPlace) -> Unsynced? {
         guard memory.survivesProcessDeath else { return nil }
         return state.withLock { state in

@@ -26,7 +26,7 @@
 
     let path: String
     let header: StagingHeader
-    /// nil where the header page does not say it, or its checksum is wrong.
+    /// nil if the header page does not say it, or its checksum is wrong.
     let published: PublishedProgress?
     /// In the order of their use.
     private var slots: [Slot] = []

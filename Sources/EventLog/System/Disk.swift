@@ -16,7 +16,7 @@ package protocol Disk: Sendable {
     func remove(_ path: String) throws(SystemError)
     /// Whether there is something of that name (a link itself counts, not what it points to).
     func exists(_ path: String) throws(SystemError) -> Bool
-    /// The length of the file of that name; nil where there is none. Never follows a symbolic link.
+    /// The length of the file of that name; nil if there is none. Never follows a symbolic link.
     ///
     /// Opens nothing: by closing a file, a process gives up all locks that it has on it (`fcntl(2)`), SQLite's too.
     func byteCount(of path: String) throws(SystemError) -> Int?

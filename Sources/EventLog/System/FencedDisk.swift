@@ -83,7 +83,7 @@ package final class FencedDisk: Disk {
         return .taken(fenced)
     }
 
-    /// nil where the file system cannot lock directories: then LOCK alone has to do.
+    /// nil if the file system cannot lock directories: then LOCK alone has to do.
     private static func lockDirectory(
         _ path: String, on disk: any Disk
     ) throws(SystemError) -> Locking? {

@@ -54,7 +54,7 @@ package struct Corruption: Error, Equatable, Sendable {
         self.evidence = evidence
     }
 
-    /// The sequences that had been durable and cannot be read; nil where nothing shows that there are any.
+    /// The sequences that had been durable and cannot be read; nil if nothing shows that there are any.
     package var lost: ClosedRange<UInt64>? {
         let last: UInt64? =
             switch evidence {
@@ -87,7 +87,7 @@ package enum Evidence: Equatable, Sendable {
     /// E6: log was deleted only through this sequence (log-start).
     case startMissing(deleted: UInt64)
     /// E7: a file is missing or outdated that no crash removes, and with it what says where the log ends. The
-    /// writer's buffer, which may have held more, had this many bytes; 0 where that is unknown.
+    /// writer's buffer, which may have held more, had this many bytes; 0 if that is unknown.
     case endUnknown(bufferByteCount: Int)
 }
 

@@ -22,7 +22,7 @@ public final class Store: Sendable {
     private let workers: [Worker]
     private let watchdog: Watchdog
     private let watchdogWorker: Worker
-    /// nil where the store can only be read.
+    /// nil if the store can only be read.
     private let reporter: Reporter?
     private let reporterWorker: Worker?
     /// They stop last, because they watch the others.

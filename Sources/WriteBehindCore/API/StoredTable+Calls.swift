@@ -10,7 +10,7 @@ extension StoredTable {
     ///
     /// They are not of one moment: to read rows that belong together, use ``Store/transaction(_:)-42hz8``.
     ///
-    /// - Returns: a row for each key, in the order of the keys; nil where there is none.
+    /// - Returns: a row for each key, in the order of the keys; nil if there is none.
     /// - Throws: as ``get(_:ttl:)``.
     public nonisolated(nonsending) func get(
         all keys: some Sequence<Row.Key>

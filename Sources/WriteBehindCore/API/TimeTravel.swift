@@ -51,7 +51,7 @@ public struct RowVersion<Row: TableRow>: Sendable {
     /// is timed; what is between them has the time of the last that was. A clock that is set back does not show:
     /// times of later writes are never earlier.
     public let date: Date
-    /// The row after the change; nil where there was none, or where the log no longer holds what the columns
+    /// The row after the change; nil if there was none, or where the log no longer holds what the columns
     /// were that an update left alone.
     public let row: Row?
     /// The values that differ from the version before, by column: of an update those it wrote, of a put all

@@ -196,7 +196,7 @@ extension Transaction {
     }
 
     /// Logs the sum of a column's value and an amount, or the first row where there is none. Returns the
-    /// value and the row's bytes then; nil where there is neither.
+    /// value and the row's bytes then; nil if there is neither.
     mutating func increment<Row>(
         _ table: StoredTable<Row>, key: [UInt8], body: [UInt8]?, _ column: String,
         by amount: Int, within range: ClosedRange<Int64>, orPut initial: Row?

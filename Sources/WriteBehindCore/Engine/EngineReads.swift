@@ -163,7 +163,7 @@ extension Engine {
         _ stored: StoredRow, of sink: any Sink, since reached: UInt64
     ) throws(StoreError) -> StoredRow {
         guard stored.watermark < reached else { return stored }
-        let error = SinkError(.gone, "somebody else changed the database's watermark")
+        let error = SinkError(.gone, "another program changed the database's watermark")
         sinkFailure.withLock { $0 = (sink, error) }
         throw StoreError(error)
     }

@@ -10,7 +10,7 @@ package final class MergedRows {
     package let position: LogPosition
     package let preamble: Preamble
     package let catalog: Catalog
-    /// The snapshot that it was made from; 0 where the whole log was folded.
+    /// The snapshot that it was made from; 0 if the whole log was folded.
     package let snapshot: UInt64
     private let clearedAt: [UInt32: UInt64]
     private let tables: Set<UInt32>?

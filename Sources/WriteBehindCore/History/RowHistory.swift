@@ -9,7 +9,7 @@ package struct RowVersionBytes: Equatable, Sendable {
     package var time: UInt64
     /// The record's own body: of a patch the changed columns.
     package var change: [UInt8]
-    /// The whole row after it; nil where there is none then, or where the log no longer holds what the
+    /// The whole row after it; nil if there is none then, or where the log no longer holds what the
     /// patch was applied to (``isComplete``).
     package var row: [UInt8]?
     /// Whether ``row`` is known.
@@ -37,7 +37,7 @@ struct RowHistory {
     private let key: [UInt8]
     private let defaults: [[UInt8]]
     private(set) var versions: [RowVersionBytes] = []
-    /// The row as of the last record; nil where there is none.
+    /// The row as of the last record; nil if there is none.
     private(set) var row: [UInt8]?
     /// Whether ``row`` is known: at the start of a log whose head is gone it is not.
     private(set) var isKnown: Bool
@@ -142,7 +142,7 @@ extension StoreHistory {
         return history.versions
     }
 
-    /// The row as of a point; nil where there was none.
+    /// The row as of a point; nil if there was none.
     package func row(
         of key: [UInt8], in definition: TableDefinition, asOf point: LogPoint
     ) throws(HistoryError) -> HistoryRow? {

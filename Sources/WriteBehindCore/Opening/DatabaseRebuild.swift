@@ -14,7 +14,7 @@ struct DatabaseRebuild {
         self.logger = logger
     }
 
-    /// A snapshot to start from, read wholly and of the log's history; nil where the log itself is whole.
+    /// A snapshot to start from, read wholly and of the log's history; nil if the log itself is whole.
     func base() throws(StoreError) -> SnapshotReader? {
         do throws(HistoryError) {
             return try history.goodBase { problem in
@@ -112,7 +112,7 @@ extension StoreHistory {
         (try? LogReader.segmentBases(environment).first) == 1
     }
 
-    /// The newest snapshot that is good to its last byte and that the log continues; nil where there is none
+    /// The newest snapshot that is good to its last byte and that the log continues; nil if there is none
     /// and the log is whole.
     package func goodBase(_ refused: (HistoryError) -> Void) throws(HistoryError) -> SnapshotReader?
     {

@@ -160,7 +160,7 @@ package final class OpenStore: Sendable {
             ended.raise()
         }
 
-        /// False where none has ended since, and none is about to.
+        /// False if none has ended since, and none is about to.
         static func waitForOne(after seen: UInt64) -> Bool {
             guard count.withLock({ $0 }) > 0 || ended.current > seen else { return false }
             ended.wait(after: seen)

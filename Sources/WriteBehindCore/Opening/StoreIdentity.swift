@@ -31,7 +31,7 @@ package struct StoreIdentity: Codable, Equatable, Sendable {
         self.created = Date(timeIntervalSince1970: Double(created) / 1000).formatted(.iso8601)
     }
 
-    /// When the store was made, to the second, milliseconds since 1970; 0 where that cannot be read.
+    /// When the store was made, to the second, milliseconds since 1970; 0 if that cannot be read.
     package var createdMilliseconds: UInt64 {
         guard let date = try? Date(created, strategy: .iso8601) else { return 0 }
         return UInt64(max(0, date.timeIntervalSince1970 * 1000))

@@ -44,7 +44,7 @@ struct StoreReplay {
         }
     }
 
-    /// Brings back what is in quarantine, and places a reader behind the watermark; nil where nothing is to be
+    /// Brings back what is in quarantine, and places a reader behind the watermark; nil if nothing is to be
     /// replayed, or a damaged log lacks the start of it.
     private func start() throws(StoreError) -> LogReader? {
         do throws(StoreError) {

@@ -68,7 +68,7 @@ package struct RecordCheck {
             guard record.table == 0, record.key.isEmpty else {
                 throw RecordFault(reason: "a mark or settle record of a table or row")
             }
-        case .preamble: throw RecordFault(reason: "a preamble stands inside a commit")
+        case .preamble: throw RecordFault(reason: "a preamble is inside a commit")
         }
     }
 

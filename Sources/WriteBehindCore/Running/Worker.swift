@@ -69,7 +69,7 @@ package final class Worker: Sendable {
         }
     }
 
-    /// Has the thread do something before its next step; false where there is no thread.
+    /// Has the thread do something before its next step; false if there is no thread.
     package func perform(_ job: @escaping @Sendable () -> Void) -> Bool {
         let isRunning = state.withLock { state in
             guard state.isRunning, !state.shouldStop else { return false }

@@ -120,7 +120,7 @@ extension SchemaError.Problem {
             "the columns of the key were in another order: declare them as "
                 + was.map { "\(Value.text($0))" }.joined(separator: ", ")
         case .renamedOrReordered(let name, let old, let new):
-            "this \(new.rawValue) column stands where \(Value.text(name)) (\(old.rawValue)) was; "
+            "this \(new.rawValue) column is in the place of \(Value.text(name)) (\(old.rawValue)); "
                 + "columns keep name and place, new ones come last"
         case .typeChanged(let old, let new):
             "the type changed from \(old.rawValue) to \(new.rawValue)"

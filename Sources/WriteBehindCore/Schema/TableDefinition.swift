@@ -119,7 +119,7 @@ extension DefinitionForm.ValueForm {
         }
     }
 
-    /// The value, or nil where this version knows no such kind.
+    /// The value, or nil if this version knows no such kind.
     var value: Value? {
         if let integer { return .integer(integer) }
         if let real { return .real(real) }

@@ -2,7 +2,7 @@ import EventLog
 
 /// A row of a sink, and the sink's watermark in the snapshot that it was read from.
 package struct StoredRow: Sendable, Equatable {
-    /// A row body, or nil where there is no such row.
+    /// A row body, or nil if there is no such row.
     package var body: [UInt8]?
     package var watermark: UInt64
 

@@ -26,7 +26,7 @@ package struct SinkError: Error, Sendable, Hashable, CustomStringConvertible {
     }
 
     package var kind: Kind
-    /// The database's own extended result code; 0 where the error is the sink's.
+    /// The database's own extended result code; 0 if the error is the sink's.
     package var code: Int32
     package var message: String
 

@@ -112,7 +112,7 @@ extension StoreError: CustomStringConvertible {
         case .schema(let error): "\(error)"
         case .unknownTable(let name): "table \(Value.text(name)) was not declared with this store"
         case .foreignReceipt:
-            "the receipt is of another store, or of this one before it was opened anew; "
+            "the receipt is of another store, or of this one before it was opened again; "
                 + "wait for it with the store whose write returned it"
         case .keyChanged(let table):
             "table \(Value.text(table)): an update may not change a row's key; "
@@ -137,7 +137,7 @@ extension StoreError: CustomStringConvertible {
             "no commit \(sequence) is in quarantine; `writebehind quarantine list` shows those that are"
         case .snapshotFailed(let why): "no snapshot could be made: \(why)"
         case .history(let why): "the past cannot be read: \(why)"
-        case .timedOut(let stage): "the wait for `\(stage)` timed out; the write itself stands"
+        case .timedOut(let stage): "the wait for `\(stage)` timed out; the write itself stays"
         case .closed(let why): why
         }
     }

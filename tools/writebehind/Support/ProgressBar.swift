@@ -118,7 +118,7 @@ final class ProgressBar: Sendable {
             + String(repeating: "░", count: width - full) + " \(Int(share * 100)) %  "
     }
 
-    /// nil where it is not known, or all is done.
+    /// nil if it is not known, or all is done.
     private func secondsLeft(_ done: Int, _ rate: Double) -> Double? {
         rate > 0 && total > done ? Double(total - done) / rate : nil
     }

@@ -35,7 +35,7 @@ struct RecordText {
         }
     }
 
-    /// Where records are missing; nil where the form has no place for it.
+    /// Where records are missing; nil if the form has no place for it.
     func line(_ finding: Finding, _ names: TableNames) -> String? {
         switch form {
         case .text: ("-- " + VerifyReport.text(finding, names)).red
@@ -155,7 +155,7 @@ struct RecordText {
         return JSON.object(fields).text
     }
 
-    /// The column before; null where there was no row. Left out where it is not known.
+    /// The column before; null if there was no row. Left out where it is not known.
     private static func before(_ change: ColumnFollower.Change?) -> JSON? {
         switch change?.before {
         case .value(let value): .object([(change?.column ?? "", .value(value))])

@@ -135,7 +135,7 @@ struct RecoverReport {
         case .takeStaged(let commits, let through):
             "take \(WriteBehindText.counted(commits, "commit")), through #\(through), "
                 + "from the write buffer"
-        case .rewrite(let path): "write \(RowName.path(path)) anew, and end it with a footer"
+        case .rewrite(let path): "write \(RowName.path(path)) again, and end it with a footer"
         }
     }
 

@@ -145,7 +145,7 @@ struct RowFile {
                 let found = titles.indices.filter { isSameName(titles[$0], column.name) }
                 guard found.count <= 1 else {
                     throw RowFault(
-                        line: 1, reason: "column \(plain(column.name)) stands there twice")
+                        line: 1, reason: "column \(plain(column.name)) is there twice")
                 }
                 let place = found.first
                 guard place != nil || column.isNullable || column.defaultValue != nil else {
@@ -188,7 +188,7 @@ struct RowFile {
             let fields = object.filter { isSameName($0.key, column.name) }
             guard fields.count <= 1 else {
                 throw RowFault(
-                    line: line, reason: "column \(plain(column.name)) stands there twice")
+                    line: line, reason: "column \(plain(column.name)) is there twice")
             }
             guard let field = fields.first?.value else { return column.missingValue }
             guard let value = field.value(as: column.type) else {

@@ -10,7 +10,7 @@ struct StatsReport {
     let store: StoreInspection
     let clock: Clock
     let hottest: Int
-    /// nil where there is no database that can be read.
+    /// nil if there is no database that can be read.
     let sizes: TableSizes?
 
     init(
@@ -94,7 +94,7 @@ struct StatsReport {
     struct TableSize {
         var table: String
         var log: LogStatistics.Pile
-        /// nil where the database has no such table.
+        /// nil if the database has no such table.
         var database: Int?
     }
 

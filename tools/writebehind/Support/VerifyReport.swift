@@ -217,7 +217,7 @@ struct VerifyReport {
                 + lines.joined(separator: "\n" + String(repeating: " ", count: 11)))
     }
 
-    /// - Parameter isComplete: false where something could not be read, so that there is no verdict.
+    /// - Parameter isComplete: false if something could not be read, so that there is no verdict.
     mutating func finish(isComplete: Bool = true) {
         guard !isFinished else { return }
         isFinished = true

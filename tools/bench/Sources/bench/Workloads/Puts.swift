@@ -101,7 +101,7 @@ struct Latencies {
 
     mutating func note(_ nanoseconds: UInt64) { all.append(UInt32(clamping: nanoseconds)) }
 
-    /// Returns the time after the operation; 0 where it was not timed.
+    /// Returns the time after the operation; 0 if it was not timed.
     @inline(__always)
     @discardableResult
     mutating func time<R>(_ index: Int, _ body: () throws -> R) rethrows -> UInt64 {
