@@ -183,7 +183,8 @@ import WriteBehindInspection
         }
         _ = try fixture.open()
         try await fixture.close()
-        #expect(try names(fixture).contains { $0.contains("other-history") })
+        let aside = try FileManager.default.contentsOfDirectory(atPath: fixture.path + "/aside")
+        #expect(aside.contains("database.sqlite.other-history"))
         #expect(try Tool.run("status", fixture.path).status == 0)
     }
 
