@@ -70,7 +70,7 @@ extension Salvage {
             watermark: contents.watermark.sequence, restored: restored, removed: removed)
     }
 
-    /// Puts a row of the database, if the log has it otherwise.
+    /// Puts a row of the database, if the log has another value.
     private func restore(
         _ key: [UInt8], _ body: ArraySlice<UInt8>, _ fault: String?,
         _ definition: WriteBehindCore.TableDefinition, _ held: Set<QuarantinedKey>

@@ -24,7 +24,7 @@ package struct SegmentCheck: Sendable {
     private var records: RecordCheck?
     /// The tables known at its end; nil if damage leaves that unknown.
     var tablesAfter: Catalog? { records?.catalog }
-    /// Those that the last block's records belong to.
+    /// The tables that the last block's records belong to.
     private var tables = TableSet()
 
     /// - Parameters:

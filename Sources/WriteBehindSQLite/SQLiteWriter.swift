@@ -232,7 +232,7 @@ import WriteBehindCore
         try release.run()
     }
 
-    /// Whether the transaction is gone, as a trigger's RAISE(ROLLBACK) has it.
+    /// Whether the transaction is gone, as after a trigger's RAISE(ROLLBACK).
     var transactionIsGone: Bool { unsafe sqlite3_get_autocommit(connection) != 0 }
 
     /// Whether a foreign key of this transaction points to nothing yet. Undoing a commit takes back

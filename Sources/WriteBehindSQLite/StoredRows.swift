@@ -123,7 +123,7 @@ package final class StoredRun: @unchecked Sendable {
 }
 
 extension PreparedStatement {
-    /// Appends a column of the key as the log has it; false if it is not of that type.
+    /// Appends a column of the key in the log's form; false if it is not of that type.
     fileprivate func append(
         _ column: Int32, _ type: ColumnType, _ code: ColumnCode, toKey key: inout [UInt8]
     ) -> Bool {
@@ -141,7 +141,7 @@ extension PreparedStatement {
         return true
     }
 
-    /// Appends another column as the log has it; false if it is not of that type.
+    /// Appends another column in the log's form; false if it is not of that type.
     fileprivate func append(
         _ column: Int32, _ type: ColumnType, _ code: ColumnCode, toBody body: inout [UInt8]
     ) -> Bool {

@@ -203,7 +203,7 @@ extension SimulatedStore {
 
     // MARK: reads
 
-    /// I5, I6, I7, I9: every row reads as the model has it.
+    /// I5, I6, I7, I9: every row reads as in the model.
     func checkReads() { forEachRow(checkRead) }
 
     private func forEachRow(_ body: (Row) throws -> Void) {

@@ -1,7 +1,7 @@
 package import EventLog
 
 extension SegmentReader {
-    /// What each block's header says of tables, beside the tables that its records name one by one.
+    /// The tables in each block's header, beside the tables that its records name one by one.
     package func tablesOfBlocks() throws -> [(said: TableSet, held: TableSet)] {
         var found: [(said: TableSet, held: TableSet)] = []
         var (loader, offset) = (BlockLoader(), SegmentHeader.byteCount)

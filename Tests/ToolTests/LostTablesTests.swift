@@ -14,7 +14,7 @@ private struct Player: TableRow {
     init(from decoder: inout RowDecoder) throws { id = try decoder.decode() }
 }
 
-/// What is lost is told by sequences, records and tables, by every command that meets it.
+/// Every command that meets a loss names its sequences, records and tables.
 @Suite struct LostTablesTests {
     /// Closed. Its blocks: #1 and #2 define the tables; #3 to #5 are of flight; #6 of both; #8 of player.
     private func store() async throws -> (Fixture, blocks: [Int]) {

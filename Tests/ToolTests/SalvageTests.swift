@@ -5,7 +5,7 @@ import WriteBehind
 
 /// `recover --salvage` keeps every readable commit once, with its time, and names the losses.
 @Suite struct SalvageTests {
-    /// The flight with two columns more, as a later version of a program has it.
+    /// The flight with two columns more, as in a later version of a program.
     private struct LaterFlight: TableRow {
         typealias Key = Int
         static let schema = WriteBehind.TableSchema(

@@ -4,7 +4,7 @@ import Testing
 import WriteBehindCore
 
 @Suite struct RowTableTests {
-    /// A row as the model has it.
+    /// A row of the model.
     private enum Row: Equatable {
         case full([[UInt8]])
         case partial([Int: [UInt8]])

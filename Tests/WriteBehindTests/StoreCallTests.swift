@@ -58,7 +58,7 @@ import WriteBehind
         let receipt = try #require(try players.put(contentsOf: rows))
         #expect(receipt.sequence - receipt.firstSequence == 999)
         #expect(try await players[50]?.score == 950)
-        // One that does not fit takes all of them with it.
+        // A row that does not fit takes all of them with it.
         let large = Player(id: 1, name: String(repeating: "x", count: 4 << 20))
         let error = await storeError {
             try players.put(contentsOf: [Player(id: 5000, name: "small"), large])

@@ -17,7 +17,7 @@ import WriteBehind
             for id in 0..<3000 { try players.put(Player(id: id, name: UUID().uuidString)) }
             try await store.waitForAll(.materialized, timeout: .hang)
             try await store.snapshot()
-            // A damaged database: what is put aside keeps its mode, and the new one has it.
+            // A damaged database: the one that is put aside keeps its mode, and the new one has the same.
             try FileManager.default.removeItem(atPath: directory.database)
             try players.put(Player(id: 1, name: "again"))
             try await store.waitForAll(.materialized, timeout: .hang)

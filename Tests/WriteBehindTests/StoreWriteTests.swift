@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 import WriteBehind
 
-/// The same table, as a later version of a program has it.
+/// The same table, as in a later version of a program.
 struct PlayerWithRank: TableRow, Equatable {
     typealias Key = Int
     static let schema = WriteBehind.TableSchema(

@@ -91,7 +91,7 @@ struct Failpoint: Equatable, CustomStringConvertible {
         (self.place, self.moment, self.count) = (place, moment, count)
     }
 
-    /// As ``description`` has it.
+    /// In the form of ``description``.
     init?(_ text: String) {
         let words = text.split(separator: " ").map(String.init)
         guard words.count == 4, let moment = Moment(rawValue: words[0]),

@@ -17,7 +17,7 @@ struct FlightEvent {
 
     /// Applies the event to a flight's row.
     ///
-    /// - Parameter facts: the flight as the CSV has it, in the end.
+    /// - Parameter facts: the flight as the CSV shows it in the end.
     func apply(to row: inout Flight, facts: Flight) {
         switch kind {
         case .scheduled:

@@ -178,7 +178,7 @@ package struct ByteReader: Sendable {
     }
 
     /// A count of values. Each takes a byte at least, so a count beyond the bytes left is refused
-    /// before anybody loops or allocates by it.
+    /// before any code loops or allocates by it.
     package mutating func valueCount(_ bytes: Span<UInt8>) throws(MalformedRecord) -> Int {
         let start = offset
         let count = try varint(bytes)

@@ -1,6 +1,6 @@
 /// The rows of one block of a snapshot, or of a run, from the first to the last; checks all that it reads.
 ///
-/// A value of its own, so that a step costs the reader that has it one access, not one a field.
+/// A value of its own, so that a step costs the reader one access, not one for each field.
 package struct SnapshotBlock {
     package private(set) var row = SnapshotRow(operation: .put, table: 0, sequence: 0, time: 0)
     /// The places of the row's key and body in ``payload``.

@@ -1,7 +1,7 @@
 /// Which tables records belong to, in 64 bits: table n is the bit n modulo 64. So of tables with numbers below 64 it
 /// is exact. No bit says nothing.
 ///
-/// A block's header has it, since the header is all that is left of a block whose content is damaged.
+/// It is in a block's header, since only the header is left of a block whose content is damaged.
 package struct TableSet: Equatable, Sendable {
     package private(set) var bits: UInt64 = 0
 

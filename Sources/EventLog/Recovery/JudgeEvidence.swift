@@ -92,7 +92,7 @@ extension SegmentScan {
         return evidence
     }
 
-    /// What headers behind the fault, of readable blocks or not, tell of the records from `start` on; nil if there
+    /// The facts in headers behind the fault, of readable blocks or not, about the records from `start` on; nil if there
     /// are none.
     func lossTold(from start: UInt64) throws(LogError) -> Loss? {
         var next = start

@@ -81,7 +81,7 @@ struct Descriptor: ~Copyable, Sendable {
         }
     }
 
-    /// Takes the exclusive advisory lock; false when another open file has it.
+    /// Takes the exclusive advisory lock; false if another open file holds it.
     func tryLock(_ path: String) throws(SystemError) -> Bool {
         do {
             try systemCall("flock", on: path) { flock(number, LOCK_EX | LOCK_NB) }

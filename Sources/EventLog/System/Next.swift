@@ -1,4 +1,4 @@
-/// What to do after a step of something that works in steps: the flusher, the materializer, the snapshotter.
+/// The work after a step of the flusher, the materializer or the snapshotter, which all work in steps.
 package enum Next: Equatable, Sendable {
     case stepAgain
     /// There is nothing to do before its work signal is raised or this much time has passed; nil: before the signal.

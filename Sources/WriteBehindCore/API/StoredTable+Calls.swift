@@ -1,7 +1,7 @@
 // Calls that are made of others: what a row must not be there for, many rows at once, a subscript.
 
 extension StoredTable {
-    /// The row with this key, as ``get(_:ttl:)`` has it.
+    /// The row with this key, as ``get(_:ttl:)`` returns it.
     public nonisolated(nonsending) subscript(key: Row.Key) -> Row? {
         get async throws { try await get(key) }
     }

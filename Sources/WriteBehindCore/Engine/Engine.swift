@@ -7,7 +7,7 @@ import Synchronization
 /// write is appended to the log and applied to the view in one critical section, so that for every key
 /// the order in the view is the order in the log (I1).
 package final class Engine: Sendable {
-    /// No other engine of this process has it: what receipts know their store by.
+    /// No other engine of this process has this number. Receipts know their store by it.
     package let number = counter.add(1, ordering: .relaxed).newValue
     private static let counter = Atomic<UInt32>(0)
     package let log: Log

@@ -16,7 +16,7 @@ extension StoreHistory {
         }
     }
 
-    /// The times of the oldest state that can be told and of the last durable commit; nil if there is none.
+    /// The times of the oldest state that can be read and of the last durable commit; nil if there is none.
     private func span() throws(HistoryError) -> ClosedRange<UInt64>? {
         guard readable > 0 else { return nil }
         let oldest = try logErrors { () throws(LogError) in

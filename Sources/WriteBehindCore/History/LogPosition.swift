@@ -27,7 +27,7 @@ package struct LogPosition: Equatable, Sendable {
 
 /// Which past state is meant. A commit is in it as a whole or not at all.
 package enum LogPoint: Equatable, Sendable, CustomStringConvertible {
-    /// What is durable.
+    /// The durable part of the log.
     case end
     /// After the last commit that ends at or before this sequence.
     case sequence(UInt64)

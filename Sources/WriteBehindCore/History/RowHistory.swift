@@ -49,7 +49,7 @@ struct RowHistory {
         self.isKnown = isKnown
     }
 
-    /// Takes the row as a snapshot has it, where the log did not tell.
+    /// Takes the row from a snapshot, if the log did not say.
     mutating func settle(_ found: HistoryRow?) {
         guard !isKnown else { return }
         isKnown = true

@@ -26,7 +26,7 @@ package final class ChangeBatch: SortedChanges {
     package var byteCount: Int { rows.bytesInUse }
     package var cleared: [UInt32] { rows.clearedAt.keys.sorted().map(UInt32.init) }
 
-    /// The values of columns that older rows lack, as ``RowTable/setDefaults(table:_:)`` has it.
+    /// The values of columns that older rows lack, as for ``RowTable/setDefaults(table:_:)``.
     package func setDefaults(_ definition: TableDefinition) {
         rows.setDefaults(
             table: UInt16(definition.id), RowCodec.defaults(definition.schema))

@@ -8,7 +8,7 @@ package import EventLog
 package struct RecordCheck {
     /// The tables as of the last record.
     package private(set) var catalog: Catalog
-    /// Those that records belong to, since somebody emptied it.
+    /// The tables that records belong to, since it was emptied.
     package var tables = TableSet()
 
     /// - Parameter preamble: the define records with which a segment begins.

@@ -1,6 +1,6 @@
 import Foundation
 
-/// The records of a CSV file as RFC 4180 has it; lines may end with LF alone.
+/// The records of a CSV file by RFC 4180; lines may end with LF alone.
 struct CSVRecords {
     struct Field {
         var text: String

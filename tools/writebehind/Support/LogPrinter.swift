@@ -140,7 +140,7 @@ struct LogPrinter {
         }
     }
 
-    /// What can be read of a damaged log.
+    /// The readable commits of a damaged log.
     private mutating func salvaged(
         _ store: StoreInspection
     ) throws -> (SalvagedLog, Catalog, TableNames) {

@@ -17,7 +17,7 @@ struct ProgressOption: ParsableArguments {
     }
 }
 
-/// How far something is, with rate and time left, on stderr. May be told from any thread.
+/// The progress of some work, with rate and time left, on stderr. Any thread may report it.
 final class ProgressBar: Sendable {
     enum Unit: String { case bytes, records, rows }
 

@@ -209,7 +209,7 @@ struct RecordText {
         ].joined(separator: ",") + (change == nil ? "" : "," + field(before(change)?.text ?? ""))
     }
 
-    /// A field as RFC 4180 has it.
+    /// A field by RFC 4180.
     private static func field(_ text: String) -> String {
         guard text.utf8.contains(where: { [0x22, 0x2C, 0x0A, 0x0D].contains($0) }) else {
             return text

@@ -202,7 +202,7 @@ struct RowFile {
     }
 }
 
-/// A value as JSON has it, in the forms that ``Value`` writes.
+/// A value from JSON, in the forms that ``Value`` writes.
 struct JSONField: Decodable {
     private enum Form {
         case null
