@@ -72,7 +72,7 @@ extension SimulatedStore {
         guard fault == nil, let engine, let content = secondary.content else { return }
         noteDurable()
         let watermark = content.watermark.sequence
-        if watermark > engine.log.durable {
+        if watermark > engine.log.readable {
             return fail(
                 "ahead", "the secondary database is at \(watermark), ahead of the durable log")
         }

@@ -193,7 +193,7 @@ package final class SimulatedStore {
     func stepSecondary(isUrgent: Bool) {
         guard let log = engine?.log else { return }
         for database in store?.secondaries ?? [] {
-            if isUrgent { database.request(log.durable) }
+            if isUrgent { database.request(log.readable) }
             _ = database.step()
             note("the secondary database is at \(database.reached.map { "\($0)" } ?? "no place")")
         }
@@ -204,11 +204,11 @@ package final class SimulatedStore {
     private func catchUpSecondary() {
         guard fault == nil, let store else { return }
         let log = store.engine.log
-        for _ in 0..<1000 where secondary.content?.watermark.sequence ?? 0 < log.durable {
+        for _ in 0..<1000 where secondary.content?.watermark.sequence ?? 0 < log.readable {
             stepSecondary(isUrgent: true)
             time.advance(milliseconds: 100)
         }
-        if secondary.content?.watermark.sequence ?? 0 < log.durable, !isTroubled {
+        if secondary.content?.watermark.sequence ?? 0 < log.readable, !isTroubled {
             fail("stuck", "the secondary database does not catch up")
         }
     }
