@@ -118,20 +118,8 @@ package struct StoreInspection: Sendable {
     /// The last sequence that segments hold and that may be read.
     package var readable: UInt64 { log?.written ?? published ?? 0 }
 
-    /// The last sequence that survives power loss.
-    package var durable: UInt64 {
-        switch state {
-        case .closed: readable
-        case .live: min(published ?? 0, max(readable, log?.plan.end ?? 0))
-        case .ended:
-            // Nothing reaches the database before it is durable; what the write buffer says may be lost.
-            min(max(published ?? 0, applied), max(readable, log?.plan.end ?? 0))
-        }
-    }
-
-    private var applied: UInt64 {
-        trustsWitnesses ? database.contents?.watermark.sequence ?? 0 : 0
-    }
+    /// The last sequence that survives power loss; of a store that nobody writes, as far as any evidence shows.
+    package var durable: UInt64 { log?.judgement.durable ?? readable }
 
     /// The last sequence that the next open would go on from; while live, the durable one.
     package var end: UInt64 { log?.plan.end ?? durable }

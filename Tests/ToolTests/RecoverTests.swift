@@ -43,6 +43,28 @@ import WriteBehindInspection
         #expect(kept.count == 1)
     }
 
+    /// The database holds all that staging does, so neither of the two is ahead.
+    @Test(arguments: [false, true])
+    func aLastSegmentThatStagingHoldsWhollyCostsNothing(hasOthers: Bool) async throws {
+        let live = hasOthers ? try await Fixture.closed() : try await Fixture.live()
+        let store = try live.store ?? live.open()
+        let flights = try store.table(Flight.self)
+        for number in 20..<30 { try flights.put(Flight(number, "AA")) }
+        try await store.waitForAll(.materialized)
+        let fixture = Fixture()
+        try FileManager.default.copyItem(atPath: live.path, toPath: fixture.path)
+        try await live.close()
+        try FileManager.default.removeItem(atPath: try #require(fixture.segments.last))
+        let plan = try Tool.run("recover", fixture.path)
+        #expect(plan.status == 3, "\(plan.output)\(plan.errors)")
+        #expect(plan.output.contains("through #23, from the write buffer"), "\(plan.output)")
+        #expect(!plan.output.contains("keep the database"), "\(plan.output)")
+        let done = try Tool.run("recover", fixture.path, "--apply")
+        #expect(done.status == 0, "\(done.output)\(done.errors)")
+        #expect(try Tool.run("verify", fixture.path, "--database").status == 0)
+        #expect(try rows(fixture.path + "/database.sqlite") == 19)
+    }
+
     @Test func aLostDatabaseIsRebuilt() async throws {
         let fixture = try await Fixture.closed()
         try FileManager.default.removeItem(atPath: fixture.path + "/database.sqlite")

@@ -106,6 +106,21 @@ import WriteBehindInspection
         #expect(count > 100)
     }
 
+    @Test(arguments: [Left.killed, .killedWithStaged])
+    func aLastSegmentThatStagingHoldsWhollyIsTakenFromIt(left: Left) throws {
+        let harness = try Self.made(left)
+        let last = PastHarness.layout.segment(try #require(harness.segments.last))
+        try harness.disk.erase(last)
+        let inspection = try StoreInspection(path: PastHarness.layout.root, disk: harness.disk)
+        let plan = try RecoveryPlan(inspection, jobs: 1, progress: { _ in }, differs: { _, _ in })
+        #expect(plan.isRepairable && inspection.end == harness.last)
+        #expect(inspection.durable > inspection.readable)
+        guard case .log(.takeStaged(_, harness.last)) = plan.steps.first else {
+            Issue.record("\(plan.steps)")
+            return
+        }
+    }
+
     @Test func aDamagedBlockThatStagingStillHoldsCostsNothing() throws {
         let harness = try Self.made(.killed)
         let segment = PastHarness.layout.segment(try #require(harness.segments.last))
@@ -201,6 +216,9 @@ private final class Comparison {
         for finding in plan.log.findings where finding.severity == .warning {
             expect(finding.lost == nil, "a warning that loses something: \(finding)")
         }
+        expect(
+            inspection.durable <= max(inspection.end, inspection.readable),
+            "durable is \(inspection.durable), and all ends at \(inspection.end)")
         let places = plan.log.findings.map { "\($0.path) at \($0.offset ?? -1): \($0.reason)" }
         expect(Set(places).count == places.count, "told twice: \(places)")
         if isDamaged {

@@ -154,12 +154,13 @@ struct LogCommand: ParsableCommand {
             throw ExitStatus.corrupt
         }
         if inspection.isTorn, let plan = inspection.log?.plan {
+            let cut =
+                plan.tornBytes > 0
+                ? "; the next open cuts \(WriteBehindText.bytes(plan.tornBytes)) off and keeps them"
+                : ""
             note(
                 "note: the log ends torn after #\(plan.end): "
-                    + "\(plan.tornReason ?? "bytes are left"); "
-                    + "the next open cuts \(WriteBehindText.bytes(plan.tornBytes)) off "
-                    + "and keeps them"
-            )
+                    + "\(plan.tornReason ?? "bytes are left")\(cut)")
         }
         try ExitStatus(inspection).check()
     }

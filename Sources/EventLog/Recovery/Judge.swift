@@ -48,6 +48,9 @@ struct Judge {
     var isEmpty = true
     /// The chain value before the log's first record.
     var firstChain: UInt64?
+    /// The last sequence that anything shows to have been durable. Damage that segments show by themselves lies behind
+    /// what had been synced: then all before it was.
+    var proven = UInt64.max
 
     init(
         _ environment: LogEnvironment, witnesses: [Witness], readFrom: UInt64 = .max,

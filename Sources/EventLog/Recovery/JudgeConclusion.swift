@@ -5,6 +5,7 @@ extension Judge {
         judgement.damage = damage
         judgement.written = segmentsEnd.nextSequence - 1
         judgement.end = end.nextSequence - 1
+        judgement.durable = min(proven, judgement.end)
         if let damage {
             judgement.findings.removeAll { $0.path == damage.path && $0.severity == .warning }
             judgement.findings.append(Finding(damage))

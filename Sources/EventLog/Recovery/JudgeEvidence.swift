@@ -1,45 +1,75 @@
 // The evidence that the first lost sequence had been durable.
 
+/// What was heard of how far the log had been durable. The plainest evidence is heard first.
+struct Testimony {
+    /// The first sequence that is not there.
+    let lost: UInt64
+    /// The last sequence that anything shows to have been durable, whether it is there or not.
+    private(set) var durable: UInt64 = 0
+    /// What first showed that the lost sequence had been durable.
+    private(set) var contradiction: Evidence?
+
+    init(lost: UInt64) { self.lost = lost }
+
+    mutating func hear(_ durable: UInt64, _ evidence: @autoclosure () -> Evidence) {
+        self.durable = max(self.durable, durable)
+        if contradiction == nil, durable >= lost { contradiction = evidence() }
+    }
+}
+
 extension Judge {
-    func evidence(_ witnesses: [Witness]) throws(LogError) -> Corruption? {
+    mutating func evidence(_ witnesses: [Witness]) throws(LogError) -> Corruption? {
         let lost = end.nextSequence
-        let path = last?.segment.path ?? stillborn?.path ?? environment.layout.log
-        func corruption(_ evidence: Evidence) -> Corruption {
-            Corruption(
-                path: path, offset: last?.end ?? 0, firstLost: lost,
+        var heard = Testimony(lost: lost)
+        try hearSegments(&heard)
+        if !believesSegments {
+            hearStaging(&heard)
+            for witness in witnesses {
+                heard.hear(
+                    witness.sequence, .appliedBy(name: witness.name, sequence: witness.sequence))
+            }
+            if let start { heard.hear(start.sequence, .startMissing(deleted: start.sequence)) }
+            if let cleanEnd { heard.hear(cleanEnd.sequence, .closedAt(cleanEnd.sequence)) }
+        }
+        proven = heard.durable
+        if let evidence = heard.contradiction {
+            return Corruption(
+                path: last?.segment.path ?? stillborn?.path ?? environment.layout.log,
+                offset: last?.end ?? 0, firstLost: lost,
                 reason: last?.fault ?? "the log ends early", evidence: evidence)
         }
+        return believesSegments ? nil : evidenceOfMissingEnd()
+    }
+
+    private func hearSegments(_ heard: inout Testimony) throws(LogError) {
         // A segment is made only when the one before it has been synced and sealed.
-        if let stillborn, stillborn.base > lost { return corruption(.sealed) }
-        if let last, last.fault != nil {
-            if let (footer, _) = try last.segment.footer(), footer.firstSequence > lost {
-                return corruption(.sealed)
-            }
-            if let witness = try last.witness(of: lost) { return corruption(witness) }
+        if let stillborn { heard.hear(stillborn.base - 1, .sealed) }
+        guard let last else { return }
+        heard.hear(last.segment.header.base - 1, .sealed)
+        // A footer is written only when the blocks before it have been synced.
+        if last.isSealed {
+            heard.hear(last.nextSequence - 1, .sealed)
+        } else if last.fault != nil, let (footer, _) = try last.segment.footer() {
+            heard.hear(footer.firstSequence - 1, .sealed)
         }
-        if believesSegments { return nil }
-        if let staging, judgement.left != .closed {
-            // A header counts even if its records are damaged: it has a checksum of its own.
-            for found in strays + staging.damagedCommits {
-                if let durable = found.commit.durable, durable >= lost {
-                    return corruption(
-                        .laterWitness(path: staging.path, offset: found.offset, durable: durable))
-                }
-            }
-            if let published = staging.published, published.durable >= lost {
-                return corruption(.stagingSays(durable: published.durable))
-            }
+        try last.forEachHeader { header, offset in
+            guard let durable = header.durable else { return }
+            heard.hear(
+                durable, .laterWitness(path: last.segment.path, offset: offset, durable: durable))
         }
-        for witness in witnesses where witness.sequence >= lost {
-            return corruption(.appliedBy(name: witness.name, sequence: witness.sequence))
+    }
+
+    private func hearStaging(_ heard: inout Testimony) {
+        guard let staging, judgement.left != .closed else { return }
+        // Headers count whose records are damaged: each has a checksum of its own.
+        for found in staged + strays + staging.damagedCommits {
+            guard let durable = found.commit.durable else { continue }
+            heard.hear(
+                durable, .laterWitness(path: staging.path, offset: found.offset, durable: durable))
         }
-        if let start, start.sequence >= lost {
-            return corruption(.startMissing(deleted: start.sequence))
+        if let published = staging.published {
+            heard.hear(published.durable, .stagingSays(durable: published.durable))
         }
-        if let cleanEnd, cleanEnd.sequence >= lost {
-            return corruption(.closedAt(cleanEnd.sequence))
-        }
-        return evidenceOfMissingEnd()
     }
 
     /// Evidence that is the absence of a file which no crash removes.
@@ -81,15 +111,12 @@ extension Judge {
 }
 
 extension SegmentScan {
-    /// E2: what was written later and knew that a sequence had been synced.
-    func witness(of lost: UInt64) throws(LogError) -> Evidence? {
-        var evidence: Evidence?
-        try forEachHeaderBehind { header, offset in
-            guard let durable = header.durable, durable >= lost else { return true }
-            evidence = .laterWitness(path: segment.path, offset: offset, durable: durable)
-            return false
-        }
-        return evidence
+    /// E2: all headers, those behind the fault as well. What was written later may know that a sequence had been synced.
+    func forEachHeader(
+        _ body: (_ header: BlockHeader, _ offset: Int) -> Void
+    ) throws(LogError) {
+        for block in blocks { body(block.header, block.offset) }
+        if fault != nil { try forEachHeaderBehind(body) }
     }
 
     /// The facts in headers behind the fault, of readable blocks or not, about the records from `start` on; nil if there
@@ -98,21 +125,20 @@ extension SegmentScan {
         var next = start
         var tables: LostTables?
         try forEachHeaderBehind { header, _ in
-            guard header.nextSequence > next else { return true }
+            guard header.nextSequence > next else { return }
             var told = header.kind == .block ? LostTables(of: header) : .unknown
             // The header of the block before it is lost, or it begins among what is not.
             if header.firstSequence > next { told = told.union(.unknown) }
             if header.firstSequence < next { told = told.ofAPart }
             tables = tables?.union(told) ?? told
             next = header.nextSequence
-            return true
         }
         return tables.map { Loss(start...next - 1, $0) }
     }
 
-    /// Searches for valid headers from the fault on, at every byte, until the callback says to stop.
+    /// Searches for valid headers from the fault on, at every byte.
     private func forEachHeaderBehind(
-        _ body: (_ header: BlockHeader, _ offset: Int) -> Bool
+        _ body: (_ header: BlockHeader, _ offset: Int) -> Void
     ) throws(LogError) {
         let chunk = 1 << 20
         var start = end
@@ -125,7 +151,7 @@ extension SegmentScan {
                 let here = bytes.span.extracting(offset..<offset + BlockHeader.byteCount)
                 guard let header = try? BlockHeader(decoding: here, salt: segment.header.salt)
                 else { continue }
-                guard body(header, start + offset) else { return }
+                body(header, start + offset)
             }
             start += chunk
         }

@@ -41,6 +41,8 @@ package struct Judgement: Equatable, Sendable {
     package internal(set) var written: UInt64 = 0
     /// The last sequence that opening goes on from. If there is damage, that is ``written``.
     package internal(set) var end: UInt64 = 0
+    /// The last sequence through which all is there and had been durable, as far as any evidence shows.
+    package internal(set) var durable: UInt64 = 0
     /// The progress that the last writer had published, if staging says so.
     package internal(set) var published: PublishedProgress?
     /// Why the log can only be read.

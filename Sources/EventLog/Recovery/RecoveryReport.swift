@@ -8,7 +8,7 @@ package struct RecoveryReport: Equatable, Sendable {
     package var commitsFromStaging = 0
     /// Bytes at the end of the last segment that no durable write had left there.
     package var tornBytes = 0
-    /// The fault at the start of the torn bytes.
+    /// What is torn: bytes of the last segment, or else of staging.
     package var tornReason: String?
     /// Files in `aside/` that keep what was cut off.
     package var cutOff: [String] = []
@@ -28,7 +28,10 @@ package struct RecoveryReport: Equatable, Sendable {
             default: break
             }
         }
-        tornReason = judgement.findings.first { $0.severity != .corrupt }?.reason
+        // A warning with a place is of the last segment: what is wrong there is written anew.
+        let torn = judgement.findings.first { $0.severity == .torn }
+        let placed = judgement.findings.first { $0.severity == .warning && $0.offset != nil }
+        tornReason = (torn ?? placed)?.reason
     }
 }
 

@@ -137,10 +137,14 @@ struct SegmentReport {
                 "in the write buffer (staging) only: \(WriteBehindText.count(log.staged.count)) commits, "
                     + "#\(first.firstSequence) to #\(log.plan.end)")
         }
-        if store.isTorn, let tail = store.log?.tail, let plan = store.log?.plan {
+        for finding in store.log?.judgement.findings ?? [] where finding.severity == .torn {
+            let isTail = finding.path == store.log?.tail?.path
+            let what =
+                isTail
+                ? WriteBehindText.bytes(store.log?.plan.tornBytes ?? 0)
+                : String(finding.path.dropFirst(store.layout.root.count + 1))
             lines.append(
-                "torn: \(WriteBehindText.bytes(plan.tornBytes)) from offset \(tail.goodEnd): "
-                    .yellow + (plan.tornReason ?? "bytes follow the last block"))
+                "torn: \(what) from offset \(finding.offset ?? 0): ".yellow + finding.reason)
         }
         return lines
     }
