@@ -1,4 +1,6 @@
+import EventLog
 import Foundation
+import TestSupport
 import Testing
 import WriteBehind
 
@@ -164,6 +166,43 @@ import WriteBehind
             await rowError { try table.put(Unreadable()) }
                 == RowError(table: "unreadable", column: "id", problem))
         try await store.close()
+    }
+
+    /// A type of rows that are only written, and one whose rows cannot be written as they are read.
+    @Test func aTypeThatCannotReadOrRewriteItsRowsCanBePut() async throws {
+        struct Never: Error {}
+        struct Audit: TableRow {
+            typealias Key = Int
+            static let schema = TableSchema(
+                "audit", [.key("id", .integer), .column("value", .real)])
+            nonisolated(unsafe) static var reads: Result<Double, Never> = .failure(Never())
+            var value: Double
+
+            init(_ value: Double) { self.value = value }
+
+            func encode(to encoder: inout RowEncoder) {
+                encoder.encode(1)
+                encoder.encode(value)
+            }
+
+            init(from decoder: inout RowDecoder) throws {
+                _ = try decoder.decode(Int.self)
+                _ = try decoder.decode(Double.self)
+                value = try unsafe Self.reads.get()
+            }
+        }
+        let directory = TemporaryStore()
+        let store = try directory.open()
+        let table = try store.table(Audit.self)
+        try table.put(Audit(1))
+        unsafe Audit.reads = .success(.nan)
+        try table.put(Audit(2))
+        try await store.waitForAll(.materialized, timeout: .hang)
+        await #expect(throws: StoreError.self) {
+            try await table.update(1) { $0.value += 1 }
+        }
+        try await store.close()
+        #expect(try directory.records().filter { $0.operation == .put }.count == 2)
     }
 
     // MARK: keys

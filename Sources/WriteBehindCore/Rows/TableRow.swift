@@ -27,8 +27,11 @@
 /// Both methods go through *all* columns in the order of ``schema``, those of the key included. A
 /// mistake (another type than the column's, a column too few) is an error at the first write or
 /// read, naming table and column. So is an order that differs between the two: the first rows that are put
-/// through a handle are also read back, by `init(from:)`, before they are logged. A ``Key`` of another type than
-/// the key column's is an error of ``Store/table(_:)``.
+/// through a handle are also read back, by `init(from:)`, and encoded again, before they are logged. A ``Key`` of
+/// another type than the key column's is an error of ``Store/table(_:)``.
+///
+/// The store calls both methods with no other values than those of your own rows. Neither must trap. If your program
+/// only writes rows of a type, let its `init(from:)` throw an error of yours: the row is logged all the same.
 public protocol TableRow: Sendable {
     /// The key by which a row is found: a single value, or a type of yours for a composite key.
     associatedtype Key: RowKey
