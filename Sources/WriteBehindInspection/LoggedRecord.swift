@@ -101,6 +101,7 @@ package struct DecodedRecord: Sendable, Equatable {
                 var reader = ByteReader(0..<record.body.count)
                 settles = try reader.varint(record.body.span)
                 settlesThrough = try reader.varint(record.body.span)
+                _ = try reader.varint(record.body.span)
                 text = try text(in: record.body, behind: reader)
             case .preamble: break
             }

@@ -43,7 +43,7 @@ extension Salvage {
 
     private func makeEqual(to db: Database) throws {
         guard let contents = store.database.contents else { return }
-        let held = Set(contents.quarantined.flatMap(\.keys))
+        let held = Set(contents.quarantine.held.keys)
         var (restored, removed): (UInt64, UInt64) = (0, 0)
         for definition in contents.tables where try db.tableExists(definition.schema.name) {
             guard !held.contains(.table(definition.id)), numbers[definition.id] != nil else {

@@ -39,7 +39,7 @@ struct OrderedApply {
         var index = QuarantineIndex()
         swap(&index, &self.index)
         defer { swap(&index, &self.index) }
-        try index.admit(commit, at: now) { () throws(SinkError) in try attempt(commit) }
+        try index.admit(commit, at: now) { (commit) throws(SinkError) in try attempt(commit) }
     }
 
     /// Tries a quarantined commit again.
@@ -47,7 +47,7 @@ struct OrderedApply {
         var index = QuarantineIndex()
         swap(&index, &self.index)
         defer { swap(&index, &self.index) }
-        try index.readmit(commit, in: &pass, at: now) { () throws(SinkError) in
+        try index.readmit(commit, in: &pass, at: now) { (commit) throws(SinkError) in
             try attempt(commit)
         }
     }

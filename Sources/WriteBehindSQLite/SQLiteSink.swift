@@ -129,6 +129,7 @@ package final class SQLiteSink: ReplaceableSink {
         let start = pass
         return try withOrderedApply(through: nil) { apply throws(SinkError) in
             pass = start
+            apply.index.follow(&pass)
             for commit in commits { try apply.retry(commit, in: &pass) }
             if isLast { apply.index.replace(with: pass.left) }
             return try apply.save()

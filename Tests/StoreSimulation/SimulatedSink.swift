@@ -91,7 +91,7 @@ final class SimulatedSink: Sink {
         try transaction { (content) throws(SinkError) in
             for commit in commits {
                 try Self.withQuarantine(of: &content) { (quarantine, content) throws(SinkError) in
-                    try quarantine.admit(commit, at: 0) { () throws(SinkError) in
+                    try quarantine.admit(commit, at: 0) { (commit) throws(SinkError) in
                         try Self.attempt(commit, &content)
                     }
                 }
@@ -106,9 +106,10 @@ final class SimulatedSink: Sink {
     ) throws(SinkError) -> QuarantineIndex.Changes {
         var next = pass
         let changes = try transaction { (content) throws(SinkError) in
+            content.quarantine.follow(&next)
             for commit in commits {
                 try Self.withQuarantine(of: &content) { (quarantine, content) throws(SinkError) in
-                    try quarantine.readmit(commit, in: &next, at: 0) { () throws(SinkError) in
+                    try quarantine.readmit(commit, in: &next, at: 0) { (commit) throws(SinkError) in
                         try Self.attempt(commit, &content)
                     }
                 }

@@ -98,6 +98,34 @@ import WriteBehind
         #expect(try rows(target.path) == contents)
     }
 
+    /// The database has none of it, and what it has instead is older.
+    @Test func rowsThatWaitInQuarantineAreTakenFromTheLog() async throws {
+        let fixture = try await Fixture.closed()
+        let queue = try DatabaseQueue(path: fixture.path + "/database.sqlite")
+        try await queue.write { try $0.execute(sql: "CREATE UNIQUE INDEX one ON flight(note)") }
+        try queue.close()
+        let store = try fixture.open()
+        let flights = try store.table(Flight.self)
+        try flights.put(Flight(20, "AA", note: "taken"))
+        try store.transaction {
+            try $0.put(Flight(21, "AA", note: "taken"), in: flights)
+            try $0.put(Flight(0, "ZZ"), in: flights)
+        }
+        // It follows for row 0, and holds row 1 as well.
+        try store.transaction {
+            try $0.put(Flight(0, "YY"), in: flights)
+            try $0.put(Flight(1, "WW"), in: flights)
+        }
+        try await store.waitForAll(.materialized)
+        #expect(store.health.quarantined == 2)
+        try await fixture.close()
+        try fixture.flip(byte: 250, of: fixture.segments[0])
+        let (target, result) = try salvage(fixture)
+        #expect(result.status == 3, "\(result.errors)")
+        let carriers = try rows(target.path).prefix(2).map { $0[1] }
+        #expect(carriers == ["YY", "WW"], "\(result.output)")
+    }
+
     @Test func whatNothingHoldsIsCountedByTableAndRows() async throws {
         let fixture = try await Fixture.closed()
         let old = fixture.path + "/database.old"

@@ -110,14 +110,17 @@ final class SinkFixture {
 
     /// Tries quarantine again, some commits a transaction. Returns how many left it.
     @discardableResult
-    func retry(atOnce count: Int = .max) throws -> Int {
+    func retry(
+        atOnce count: Int = .max, between: (_ tried: Int) throws -> Void = { _ in }
+    ) throws -> Int {
         var pass = RetryPass()
-        var rest = commits[...]
+        var tried = 0
         repeat {
-            let some = rest.prefix(count)
-            rest = rest.dropFirst(count)
-            _ = try sink.retry(Array(some), in: &pass, isLast: rest.isEmpty)
-        } while !rest.isEmpty
+            let some = commits[tried...].prefix(count)
+            tried += some.count
+            _ = try sink.retry(Array(some), in: &pass, isLast: tried == commits.count)
+            try between(tried)
+        } while tried < commits.count
         return pass.applied
     }
 
@@ -194,11 +197,9 @@ struct Change: Comparable {
         Change(operation: .clear, table: table, key: [], body: [])
     }
 
-    static func settle(_ sequence: UInt64) -> Change {
+    static func settle(_ sequence: UInt64, left: UInt64 = 0) -> Change {
         var body: [UInt8] = []
-        body.append(varint: sequence)
-        body.append(varint: sequence)
-        body.append(varint: 0)
+        for number in [sequence, sequence, left, 0] { body.append(varint: number) }
         return Change(operation: .settle, table: 0, key: [], body: body)
     }
 }

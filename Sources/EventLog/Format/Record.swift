@@ -6,7 +6,8 @@
 //            | mark: varint(length) UTF-8 name, table 0, key empty
 //            | preamble: varint(length) define-record*, table 0, key empty
 //            | settle: varint(first) varint(last sequence that a group of quarantined commits starts with)
-//              varint(length) UTF-8 reason, table 0, key empty
+//              varint(rows of the group that are left for later commits) varint(length) UTF-8 reason,
+//              table 0, key empty
 //   row     := varint(count) value*              the non-key columns, in schema order
 //   value   := 0 null | 1 zigzag integer | 2 f64 | 3 varint(length) UTF-8 | 4 varint(length) bytes
 //
@@ -23,7 +24,8 @@ package enum Operation: UInt8, Sendable, CaseIterable {
     case clear = 4
     case define = 5
     case mark = 6
-    /// Gives up a group of quarantined commits; the other records of its commit write all of their rows.
+    /// Gives up a group of quarantined commits, or a part of its rows; the other records of its commit make these
+    /// rows anew.
     case settle = 7
     /// The schemas of all tables at the start of a segment or snapshot; takes no sequence number.
     case preamble = 8
@@ -169,8 +171,7 @@ package struct ByteReader: Sendable {
         case .delete, .clear:
             break
         case .settle:
-            _ = try varint(bytes)
-            _ = try varint(bytes)
+            for _ in 0..<3 { _ = try varint(bytes) }
             _ = try take(try varint(bytes))
         case .define, .mark, .preamble:
             _ = try take(try varint(bytes))

@@ -19,6 +19,7 @@ public struct Quarantine: Sendable {
     let engine: Engine
     let materializer: Materializer
     let pins: Pins
+    package var partLimits = PartLimits()
 
     package init(engine: Engine, materializer: Materializer, pins: Pins) {
         self.engine = engine
@@ -89,6 +90,10 @@ public struct Quarantine: Sendable {
 
     /// ``retry()`` for the store's own threads, which may block.
     package func retryBlocking() throws -> Retried {
+        try materializer.whileNoOtherRetries { () throws -> Retried in try retryAlone() }
+    }
+
+    private func retryAlone() throws -> Retried {
         let sink = engine.sink
         var pass = RetryPass()
         var walk: QuarantineWalk?
@@ -146,6 +151,9 @@ public struct Quarantine: Sendable {
     /// database has taken or refused what was written before. The other commits of its group are given up with it,
     /// since their rows depend on it; where there are any, that has to be asked for.
     ///
+    /// A group of more rows than a commit can hold is given up by several commits, the rows of this commit last. If
+    /// the process ends meanwhile, what is left of the group stays in quarantine.
+    ///
     /// - Parameter includingFollowers: whether the other commits of the group may be given up as well
     ///   (``Entry/others``).
     /// - Returns: its receipt; once it is materialized, quarantine no longer holds the commit.
@@ -173,130 +181,6 @@ public struct Quarantine: Sendable {
         return try await settle(
             sequence, reason: reason, with: Correction(table: table.id, key: key, body: body),
             includingFollowers)
-    }
-
-    /// The whole row that takes the place of a refused one.
-    package struct Correction: Sendable {
-        package var table: UInt16
-        package var key: [UInt8]
-        package var body: [UInt8]
-
-        package init(table: UInt16, key: [UInt8], body: [UInt8]) {
-            (self.table, self.key, self.body) = (table, key, body)
-        }
-    }
-
-    /// A commit's group, as of one moment.
-    private struct Found: Equatable, Sendable {
-        var group: QuarantineIndex.Group
-        var sequences: ClosedRange<UInt64>
-        var rows: [QuarantinedKey]
-    }
-
-    package func settle(
-        _ sequence: UInt64, reason: String, with correction: Correction?,
-        _ includingFollowers: Bool
-    ) async throws -> Receipt {
-        while true {
-            let found = try await Worker.waiting("quarantine", throwing: { try find(sequence) })
-            try check(found, sequence, correction, includingFollowers)
-            var reads: [ReadVersion] = []
-            for (table, key) in try rows(of: found) {
-                let version = try await engine.fetch(table, key).version
-                reads.append(ReadVersion(table: table, key: key, version: version))
-            }
-            // A commit that is on its way may follow the group, and hold rows that the group does not.
-            try await waitUntilJudged()
-            let receipt = try await Worker.waiting(
-                "quarantine",
-                throwing: { [reads] in
-                    try settleBlocking(sequence, found, reads, reason, correction)
-                })
-            if let receipt { return receipt }
-        }
-    }
-
-    /// Between two steps, so that the group stays in quarantine meanwhile. Nil if it has changed.
-    private func settleBlocking(
-        _ sequence: UInt64, _ found: Found, _ reads: [ReadVersion], _ reason: String,
-        _ correction: Correction?
-    ) throws -> Receipt? {
-        try materializer.exclusively { () throws -> Receipt? in
-            guard try find(sequence) == found else { return nil }
-            var commit = CommitBuilder()
-            commit.appendSettle(
-                from: found.sequences.lowerBound, through: found.sequences.upperBound,
-                reason: reason)
-            for (table, key) in try rows(of: found) {
-                if let correction, correction.table == table, correction.key == key { continue }
-                let stored = try engine.readableSink().read(UInt32(table), key: key.span)
-                let body = stored.body ?? []
-                commit.append(
-                    stored.body == nil ? .delete : .put, table: table, key: key.span,
-                    body: body.span)
-            }
-            if let correction {
-                commit.append(
-                    .put, table: correction.table, key: correction.key.span,
-                    body: correction.body.span)
-            }
-            return try engine.commit(commit, reads: reads)
-        }
-    }
-
-    private func check(
-        _ found: Found, _ sequence: UInt64, _ correction: Correction?, _ includingFollowers: Bool
-    ) throws(StoreError) {
-        if let correction {
-            let key = QuarantinedKey.row(table: UInt32(correction.table), key: correction.key)
-            guard found.rows.contains(key) else {
-                throw .notOfCommit(sequence: sequence, row: key.text(engine.tables))
-            }
-        }
-        let others = found.group.commitCount - 1
-        guard others == 0 || includingFollowers else {
-            throw .quarantineHasOthers(
-                sequence: sequence, others: others, through: found.sequences.upperBound)
-        }
-    }
-
-    /// Suspends until the database has taken or refused everything that was written before this call.
-    private func waitUntilJudged() async throws {
-        let last = engine.log.lastSequence
-        engine.log.flusher?.request(readable: last)
-        try await engine.readable.wait(for: last)
-        materializer.request(last)
-        try await engine.materialized.wait(for: last)
-    }
-
-    private func rows(of found: Found) throws(StoreError) -> [(table: UInt16, key: [UInt8])] {
-        var rows: [(table: UInt16, key: [UInt8])] = []
-        for key in found.group.keys {
-            guard case .row(let table, let bytes) = key else {
-                throw .database(
-                    "a clear in quarantine can only be retried, or the table be cleared again")
-            }
-            rows.append((UInt16(table), bytes))
-        }
-        // In the same order each time that it is tried.
-        return rows.sorted {
-            $0.table == $1.table
-                ? $0.key.lexicographicallyPrecedes($1.key) : $0.table < $1.table
-        }
-    }
-
-    private func find(_ sequence: UInt64) throws(StoreError) -> Found {
-        let quarantine = engine.sink.quarantine
-        guard let commit = try self.commit(with: sequence, in: quarantine),
-            commit.firstSequence == sequence,
-            let number = commit.keys.lazy.compactMap({ quarantine.held[$0]?.group }).first,
-            let group = quarantine.groups[number]
-        else { throw .notInQuarantine(sequence: sequence) }
-        let held = group.keys.compactMap { quarantine.held[$0] }
-        let first = held.map(\.since).min() ?? sequence
-        let last = held.map(\.last).max() ?? sequence
-        return Found(
-            group: group, sequences: min(first, last)...max(first, last), rows: commit.keys)
     }
 
     /// The commit of quarantine that a record belongs to: a refused one is in memory, one that follows is in the

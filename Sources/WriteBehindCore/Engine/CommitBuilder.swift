@@ -37,6 +37,7 @@ package struct CommitBuilder: Sendable {
 
     var count: UInt32 { UInt32(steps.count) }
     package var isEmpty: Bool { steps.isEmpty }
+    var byteCount: Int { bytes.count }
 
     package mutating func append(
         _ kind: ChangeKind, table: UInt16, key: Span<UInt8>, body: Span<UInt8>,
@@ -75,11 +76,16 @@ package struct CommitBuilder: Sendable {
     }
 
     /// Gives up the quarantined commits of a group; the changes after it say what their rows are instead.
-    mutating func appendSettle(from first: UInt64, through last: UInt64, reason: String) {
+    ///
+    /// - Parameter left: how many rows of the group are left for later commits.
+    mutating func appendSettle(
+        from first: UInt64, through last: UInt64, left: Int, reason: String
+    ) {
         note(0)
         bytes.append(contentsOf: [Operation.settle.rawValue, 0, 0])
         bytes.append(varint: first)
         bytes.append(varint: last)
+        bytes.append(varint: UInt64(left))
         appendText(reason)
         steps.append(.other)
         flags.insert(.mark)
@@ -89,6 +95,18 @@ package struct CommitBuilder: Sendable {
     private mutating func note(_ table: UInt16) {
         if steps.isEmpty { self.table = table }
         if table != self.table { flags.insert(.severalTables) }
+    }
+
+    /// The changes of another one, which holds nothing but changes.
+    mutating func append(_ changes: CommitBuilder) {
+        let offset = bytes.count
+        bytes += changes.bytes
+        for case .change(var change) in changes.steps {
+            note(change.table)
+            change.key = change.key.lowerBound + offset..<change.key.upperBound + offset
+            change.body = change.body.lowerBound + offset..<change.body.upperBound + offset
+            steps.append(.change(change))
+        }
     }
 
     private mutating func appendText(_ text: String) {

@@ -7,8 +7,8 @@ final class QuarantineWalk {
     private var through: UInt64
     private(set) var isAtEnd = false
 
-    /// How many commits are handed out at once, and from how many blocks.
-    private static let commitLimit = 4096
+    /// From how many records on no more is handed out at once, and from how many blocks.
+    private static let recordLimit = 8192
     private static let blockLimit = 64
 
     /// - Parameter through: what is behind this is not looked at.
@@ -27,8 +27,8 @@ final class QuarantineWalk {
     /// The next commits of quarantine, a bounded number of them.
     func next(of quarantine: QuarantineIndex) throws(LogError) -> [OrderedCommit] {
         var found: [OrderedCommit] = []
-        var blocks = 0
-        while found.count < Self.commitLimit, blocks < Self.blockLimit {
+        var (blocks, records) = (0, 0)
+        while records < Self.recordLimit, blocks < Self.blockLimit {
             guard position < through, try reader.next(through: through) else {
                 isAtEnd = true
                 break
@@ -46,6 +46,7 @@ final class QuarantineWalk {
                     quarantine.contains(commit.firstSequence, contents)
                 else { continue }
                 found.append(ordered)
+                records += ordered.recordCount
             }
         }
         isAtEnd = isAtEnd || position >= through

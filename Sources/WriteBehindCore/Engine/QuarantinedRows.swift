@@ -21,20 +21,28 @@ struct QuarantinedRows: ~Copyable {
             let commits = try walk.next(of: quarantine)
             for commit in commits {
                 // The database refused it: what in it cannot be read is not to be trusted more here.
-                try? fold(commit.records.span, from: commit.firstSequence)
+                try? fold(commit, quarantine)
             }
             if walk.isAtEnd { return }
         }
     }
 
     private mutating func fold(
-        _ records: Span<UInt8>, from first: UInt64
+        _ commit: OrderedCommit, _ quarantine: QuarantineIndex
     ) throws(MalformedRecord) {
+        let records = commit.records.span
         var reader = ByteReader(0..<records.count)
-        var sequence = first
+        var sequence = commit.firstSequence
         while !reader.isAtEnd {
-            try rows.apply(try reader.record(records), in: records, sequence: sequence)
-            sequence += 1
+            let record = try reader.record(records)
+            defer { sequence += 1 }
+            // A row that was given up since is what a later commit says.
+            let key: QuarantinedKey =
+                record.operation == .clear
+                ? .table(record.table)
+                : .row(table: record.table, key: Array(commit.records[record.key]))
+            guard quarantine.contains(commit.firstSequence, key) else { continue }
+            try rows.apply(record, in: records, sequence: sequence)
         }
     }
 

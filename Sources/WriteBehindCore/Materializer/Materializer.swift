@@ -72,6 +72,7 @@ package final class Materializer: Sendable {
     private static let lockPause: UInt64 = 250_000_000
 
     private let state: Lock<State>
+    private let retries = Lock<Void>(())
     private let log: any FollowedLog
     private let replacement: Replacement?
     private let limits: Limits
@@ -110,6 +111,11 @@ package final class Materializer: Sendable {
     /// Runs `body` between two steps: only one at a time may change the sink.
     package func exclusively<R>(_ body: () throws -> sending R) rethrows -> sending R {
         try state.withLock { _ in try body() }
+    }
+
+    /// Runs `body` when no other retry of quarantine is on its way: what one has found refused, the other may apply.
+    package func whileNoOtherRetries<R>(_ body: () throws -> sending R) rethrows -> sending R {
+        try retries.withLock { _ in try body() }
     }
 
     /// Requests a new sink after a failed read. Does not wait for a step to end.

@@ -7,7 +7,8 @@
 ///
 /// Commits that share a key, directly or through others, are one *group*. It is resolved as a whole: by a commit that
 /// needs nothing of what was there before and writes all rows of the group (a put of the one row, mostly), if the
-/// database takes it.
+/// database takes it. A group that is too large for one commit is given up by several: each lets go of its own rows,
+/// and what the commits in quarantine did to these rows is given up with it.
 package struct QuarantineIndex: Sendable, Equatable {
     /// A key whose changes wait.
     package struct Held: Sendable, Equatable {
@@ -54,6 +55,8 @@ package struct QuarantineIndex: Sendable, Equatable {
     private var counts: [UInt32: Int] = [:]
     /// Keys that were released since `lowest` was looked for.
     private var releases = 0
+    /// How often a later commit settled something.
+    private var settlements = 0
     private var changes = Changes()
 
     package init() {}
@@ -73,9 +76,14 @@ package struct QuarantineIndex: Sendable, Equatable {
 
     // MARK: looking
 
+    /// Whether what a commit does to a key is in quarantine.
+    package func contains(_ firstSequence: UInt64, _ key: QuarantinedKey) -> Bool {
+        held[key].map { $0.since <= firstSequence } ?? false
+    }
+
     /// Whether a commit of these keys is in quarantine.
     package func contains(_ firstSequence: UInt64, _ keys: [QuarantinedKey]) -> Bool {
-        keys.contains { key in held[key].map { $0.since <= firstSequence } ?? false }
+        keys.contains { contains(firstSequence, $0) }
     }
 
     /// Whether a commit is in quarantine. A definition is there only if it was refused, since it is applied ahead of
@@ -118,19 +126,31 @@ package struct QuarantineIndex: Sendable, Equatable {
         return found
     }
 
-    /// Whether a commit leaves nothing of what these groups did to their rows.
-    package func covers(_ contents: CommitContents, _ groups: Set<UInt64>) -> Bool {
-        contents.isBlind
-            && groups.allSatisfy { number in
-                guard let group = self.groups[number] else { return true }
-                guard !contents.cleared.isEmpty || group.keys.count <= contents.keys.count else {
-                    return false
-                }
-                let keys = Set(contents.keys)
-                return group.keys.allSatisfy {
-                    keys.contains($0) || contents.cleared.contains($0.table)
-                }
-            }
+    /// Whether a commit may be applied ahead of what these groups hold: it leaves nothing of what they did to their
+    /// rows, or gives its own rows up, one part of a large group.
+    package func settles(_ contents: CommitContents, _ groups: Set<UInt64>) -> Bool {
+        guard contents.isBlind else { return false }
+        if isPart(contents) { return true }
+        let limit = contents.cleared.isEmpty ? contents.keys.count : .max
+        guard groups.allSatisfy({ self.groups[$0]?.keys.count ?? 0 <= limit }) else { return false }
+        let keys = Set(contents.keys)
+        return groups.allSatisfy { covers(contents, keys, $0) }
+    }
+
+    /// What follows a clear in quarantine cannot be given up without it.
+    private func isPart(_ contents: CommitContents) -> Bool {
+        contents.isPartOfSettlement && contents.cleared.isEmpty
+            && contents.keys.allSatisfy { held[.table($0.table)] == nil }
+    }
+
+    private func covers(
+        _ contents: CommitContents, _ keys: Set<QuarantinedKey>, _ number: UInt64
+    ) -> Bool {
+        guard let group = groups[number] else { return true }
+        guard !contents.cleared.isEmpty || group.keys.count <= keys.count else { return false }
+        return group.keys.allSatisfy {
+            keys.contains($0) || contents.cleared.contains($0.table)
+        }
     }
 
     /// The first commit of a group that was refused.
@@ -215,14 +235,61 @@ package struct QuarantineIndex: Sendable, Equatable {
         changes.groups.insert(group)
     }
 
-    /// A group left quarantine: a later commit wrote all of its rows.
-    package mutating func release(_ number: UInt64) {
-        guard let group = groups.removeValue(forKey: number) else { return }
-        for key in group.keys { letGo(key) }
-        for sequence in group.refused { refused[sequence] = nil }
-        changes.refused.formUnion(group.refused)
-        changes.groups.insert(number)
+    /// The database took a commit that ``settles(_:_:)``. Returns what left quarantine by it.
+    @discardableResult
+    package mutating func release(_ contents: CommitContents, _ numbers: Set<UInt64>) -> Group {
+        var released = Group()
+        guard !numbers.isEmpty else { return released }
+        settlements += 1
+        let keys = Set(contents.keys)
+        for number in numbers {
+            guard let group = groups[number] else { continue }
+            if covers(contents, keys, number) {
+                released.keys.formUnion(group.keys)
+                released.followers += group.followers
+                giveUp(group.keys, of: number)
+                released.refused.formUnion(group.refused)
+            } else {
+                let part = keys.intersection(group.keys)
+                released.keys.formUnion(part)
+                released.refused.formUnion(giveUp(part, of: number))
+            }
+        }
         lookForLowest()
+        return released
+    }
+
+    /// Lets go of rows of a group. Returns the refused commits that held no others.
+    ///
+    /// Which of its followers hold others, only the log tells: they are counted until no row is left.
+    @discardableResult
+    private mutating func giveUp(
+        _ keys: Set<QuarantinedKey>, of number: UInt64
+    ) -> Set<UInt64> {
+        guard let group = groups[number] else { return [] }
+        for key in keys { letGo(key) }
+        let gone = group.refused.filter { !contains($0, refused[$0]?.keys ?? []) }
+        for sequence in gone { refused[sequence] = nil }
+        changes.refused.formUnion(gone)
+        changes.groups.insert(number)
+        if keys.count == group.keys.count {
+            groups[number] = nil
+        } else {
+            groups[number]?.keys.subtract(keys)
+            groups[number]?.refused.subtract(gone)
+        }
+        return gone
+    }
+
+    /// Takes out of a retry what was settled since its last part: what is left of it would come back else.
+    package func follow(_ pass: inout RetryPass) {
+        guard pass.settlements != settlements else { return }
+        pass.settlements = settlements
+        var stale: [UInt64: Set<QuarantinedKey>] = [:]
+        for (key, holder) in pass.left.held where !contains(holder.since, key) {
+            stale[holder.group, default: []].insert(key)
+        }
+        for (group, keys) in stale { pass.left.giveUp(keys, of: group) }
     }
 
     /// The database took a commit of quarantine, and with it made up for others before it.

@@ -9,6 +9,8 @@ package struct CommitContents: Sendable {
     package var isBlind = true
     /// Whether it defines a table, which is a commit of its own.
     package var isDefinition = false
+    /// Whether it gives up what is in quarantine of its rows alone, and others do so for the rest of the group.
+    package var isPartOfSettlement = false
 
     package init(of commit: OrderedCommit) throws(MalformedRecord) {
         var seen: Set<QuarantinedKey> = []
@@ -26,7 +28,12 @@ package struct CommitContents: Sendable {
             case .define:
                 // All rows of the table wait for it, and what they were counts.
                 (isBlind, isDefinition, key) = (false, true, .table(record.table))
-            case .settle, .mark, .preamble: continue
+            case .settle:
+                var body = ByteReader(record.body)
+                for _ in 0..<2 { _ = try body.varint(bytes) }
+                isPartOfSettlement = try body.varint(bytes) > 0
+                continue
+            case .mark, .preamble: continue
             }
             let isNew = seen.insert(key).inserted
             if isNew { keys.append(key) }
@@ -44,6 +51,8 @@ package struct RetryPass: Sendable {
     package var left = QuarantineIndex()
     /// How many commits left quarantine.
     package var applied = 0
+    /// What of the index has been seen to be settled by others.
+    var settlements = 0
 
     package init() {}
 }
@@ -54,22 +63,22 @@ extension QuarantineIndex {
     /// - Parameter attempt: applies it whole, or returns why not and leaves nothing of it behind.
     package mutating func admit(
         _ commit: OrderedCommit, at now: Int64,
-        attempt: () throws(SinkError) -> SinkError?
+        attempt: (OrderedCommit) throws(SinkError) -> SinkError?
     ) throws(SinkError) {
         guard !isEmpty else {
-            if let error = try attempt() {
+            if let error = try attempt(commit) {
                 add(commit, error, keys: try commit.contents().keys, now)
             }
             return
         }
         let contents = try commit.contents()
         let following = groups(touching: contents.keys)
-        if !following.isEmpty, !covers(contents, following) {
+        if !following.isEmpty, !settles(contents, following) {
             return follow(
                 commit.firstSequence, count: commit.recordCount, contents.keys, following)
         }
-        guard let error = try attempt() else {
-            for group in following { release(group) }
+        guard let error = try attempt(commit) else {
+            release(contents, following)
             return
         }
         if following.isEmpty {
@@ -91,16 +100,17 @@ extension QuarantineIndex {
     /// Tries a commit of quarantine again, in the order of the log.
     package mutating func readmit(
         _ commit: OrderedCommit, in pass: inout RetryPass, at now: Int64,
-        attempt: () throws(SinkError) -> SinkError?
+        attempt: (OrderedCommit) throws(SinkError) -> SinkError?
     ) throws(SinkError) {
-        let contents = try commit.contents()
         let (first, count) = (commit.firstSequence, commit.recordCount)
-        guard contains(first, contents) else { return }
+        guard contains(first, try commit.contents()) else { return }
+        let commit = try unsettled(commit)
+        let contents = try commit.contents()
         let following = contents.isDefinition ? [] : pass.left.groups(touching: contents.keys)
-        if !following.isEmpty, !pass.left.covers(contents, following) {
+        if !following.isEmpty, !pass.left.settles(contents, following) {
             return pass.left.follow(first, count: count, contents.keys, following)
         }
-        if let error = try attempt() {
+        if let error = try attempt(commit) {
             guard following.isEmpty else {
                 return pass.left.follow(first, count: count, contents.keys, following)
             }
@@ -111,16 +121,38 @@ extension QuarantineIndex {
                     refusedAt: before?.refusedAt ?? now, attempts: (before?.attempts ?? 0) + 1,
                     keys: contents.keys))
         }
-        var superseded = Group()
-        for number in following {
-            guard let group = pass.left.groups[number] else { continue }
-            superseded.keys.formUnion(group.keys)
-            superseded.refused.formUnion(group.refused)
-            superseded.followers += group.followers
-            pass.left.release(number)
-        }
+        let superseded = pass.left.release(contents, following)
         pass.applied += 1 + superseded.commitCount
         didApply(first, count: count, contents.keys, replacing: superseded)
+    }
+}
+
+extension QuarantineIndex {
+    /// A commit of quarantine without the records that were given up since: a later commit says what these rows are.
+    package func unsettled(_ commit: OrderedCommit) throws(SinkError) -> OrderedCommit {
+        let contents = try commit.contents()
+        let first = commit.firstSequence
+        if contents.isDefinition || contents.keys.allSatisfy({ contains(first, $0) }) {
+            return commit
+        }
+        var left = commit
+        left.records.removeAll()
+        let bytes = commit.records.span
+        var reader = ByteReader(0..<bytes.count)
+        while !reader.isAtEnd {
+            let start = reader.offset
+            let record = try reader.sinkRecord(bytes)
+            let isHeld =
+                switch record.operation {
+                case .put, .patch, .delete:
+                    contains(
+                        first, .row(table: record.table, key: Array(commit.records[record.key])))
+                case .clear: contains(first, .table(record.table))
+                case .define, .mark, .settle, .preamble: true
+                }
+            if isHeld { left.records += commit.records[start..<reader.offset] }
+        }
+        return left
     }
 }
 

@@ -1,0 +1,188 @@
+import EventLog
+
+/// Giving up what is in quarantine: a group as a whole, by one commit if it is not too large for that.
+extension Quarantine {
+    /// The whole row that takes the place of a refused one.
+    package struct Correction: Sendable {
+        package var table: UInt16
+        package var key: [UInt8]
+        package var body: [UInt8]
+
+        package init(table: UInt16, key: [UInt8], body: [UInt8]) {
+            (self.table, self.key, self.body) = (table, key, body)
+        }
+    }
+
+    /// A commit's group, as of one moment.
+    private struct Found: Equatable, Sendable {
+        var group: QuarantineIndex.Group
+        var sequences: ClosedRange<UInt64>
+        var rows: [QuarantinedKey]
+    }
+
+    /// How a group is given up: as one commit, or as several that are each within these limits.
+    package struct PartLimits: Sendable {
+        package var rows = 8192
+        package var bytes = 256 << 10
+
+        package init() {}
+    }
+
+    package func settle(
+        _ sequence: UInt64, reason: String, with correction: Correction?,
+        _ includingFollowers: Bool
+    ) async throws -> Receipt {
+        while true {
+            let found = try await Worker.waiting("quarantine", throwing: { try find(sequence) })
+            try check(found, sequence, correction, includingFollowers)
+            let settlement = Settlement(
+                sequence: sequence, found: found, rows: try rows(of: found), reason: reason,
+                correction: correction)
+            if let receipt = try await settle(settlement) { return receipt }
+        }
+    }
+
+    private struct Settlement: Sendable {
+        var sequence: UInt64
+        var found: Found
+        var rows: [GroupRow]
+        var reason: String
+        var correction: Correction?
+    }
+
+    /// Nil if the group has changed meanwhile.
+    private func settle(_ settlement: Settlement) async throws -> Receipt? {
+        var done = 0
+        while true {
+            let part = settlement.rows[done...].prefix(partLimits.rows)
+            var reads: [ReadVersion] = []
+            reads.reserveCapacity(part.count)
+            for row in part {
+                let version = try await engine.fetch(row.table, row.key).version
+                reads.append(ReadVersion(table: row.table, key: row.key, version: version))
+            }
+            // A commit that is on its way may follow the group, and hold rows that the group does not.
+            try await waitUntilJudged()
+            let (start, versions) = (done, reads)
+            let taken = try await Worker.waiting(
+                "quarantine",
+                throwing: { try settleBlocking(settlement, from: start, versions) })
+            guard let taken else { return nil }
+            done += taken.rows
+            if done == settlement.rows.count { return taken.receipt }
+        }
+    }
+
+    /// Between two steps, so that nobody takes the group out of quarantine meanwhile. Nil if it has changed.
+    private func settleBlocking(
+        _ settlement: Settlement, from start: Int, _ reads: [ReadVersion]
+    ) throws -> (receipt: Receipt, rows: Int)? {
+        try materializer.exclusively { () throws -> (receipt: Receipt, rows: Int)? in
+            guard try isCurrent(settlement, from: start) else { return nil }
+            var changes = CommitBuilder()
+            var count = 0
+            for row in settlement.rows[start...].prefix(reads.count) {
+                let stored = try body(of: row, settlement.correction)
+                let length = row.key.count + (stored?.count ?? 0)
+                let isFull = changes.byteCount + length > partLimits.bytes
+                if count > 0, isFull { break }
+                count += 1
+                let body = stored ?? []
+                changes.append(
+                    stored == nil ? .delete : .put, table: row.table, key: row.key.span,
+                    body: body.span)
+            }
+            var commit = CommitBuilder()
+            commit.appendSettle(
+                from: settlement.found.sequences.lowerBound,
+                through: settlement.found.sequences.upperBound,
+                left: settlement.rows.count - start - count, reason: settlement.reason)
+            commit.append(changes)
+            let receipt = try engine.commit(commit, reads: Array(reads.prefix(count)))
+            return receipt.map { ($0, count) }
+        }
+    }
+
+    /// What a row becomes: the correction, or what the database holds.
+    private func body(of row: GroupRow, _ correction: Correction?) throws -> [UInt8]? {
+        if let correction, correction.table == row.table, correction.key == row.key {
+            return correction.body
+        }
+        return try engine.readableSink().read(UInt32(row.table), key: row.key.span).body
+    }
+
+    /// Whether the group is as it was found, but for the rows that were given up since.
+    private func isCurrent(_ settlement: Settlement, from start: Int) throws -> Bool {
+        if start == 0 { return try find(settlement.sequence) == settlement.found }
+        let held = engine.sink.quarantine.held
+        return settlement.rows[start...].allSatisfy { held[$0.quarantined] == $0.held }
+    }
+
+    private func check(
+        _ found: Found, _ sequence: UInt64, _ correction: Correction?, _ includingFollowers: Bool
+    ) throws(StoreError) {
+        if let correction {
+            let key = QuarantinedKey.row(table: UInt32(correction.table), key: correction.key)
+            guard found.rows.contains(key) else {
+                throw .notOfCommit(sequence: sequence, row: key.text(engine.tables))
+            }
+        }
+        let others = found.group.commitCount - 1
+        guard others == 0 || includingFollowers else {
+            throw .quarantineHasOthers(
+                sequence: sequence, others: others, through: found.sequences.upperBound)
+        }
+    }
+
+    /// Suspends until the database has taken or refused everything that was written before this call.
+    private func waitUntilJudged() async throws {
+        let last = engine.log.lastSequence
+        engine.log.flusher?.request(readable: last)
+        try await engine.readable.wait(for: last)
+        materializer.request(last)
+        try await engine.materialized.wait(for: last)
+    }
+
+    private struct GroupRow: Sendable {
+        var table: UInt16
+        var key: [UInt8]
+        var held: QuarantineIndex.Held?
+
+        var quarantined: QuarantinedKey { .row(table: UInt32(table), key: key) }
+    }
+
+    /// The rows of the commit that was named come last: until then quarantine knows it.
+    private func rows(of found: Found) throws(StoreError) -> [GroupRow] {
+        let held = engine.sink.quarantine.held
+        let own = Set(found.rows)
+        var (rows, last): ([GroupRow], [GroupRow]) = ([], [])
+        for key in found.group.keys {
+            guard case .row(let table, let bytes) = key else {
+                throw .database(
+                    "a clear in quarantine can only be retried, or the table be cleared again")
+            }
+            let row = GroupRow(table: UInt16(table), key: bytes, held: held[key])
+            if own.contains(key) { last.append(row) } else { rows.append(row) }
+        }
+        // In the same order each time that it is tried.
+        func precedes(_ left: GroupRow, _ right: GroupRow) -> Bool {
+            left.table == right.table
+                ? left.key.span.precedes(right.key.span) : left.table < right.table
+        }
+        return rows.sorted(by: precedes) + last.sorted(by: precedes)
+    }
+
+    private func find(_ sequence: UInt64) throws(StoreError) -> Found {
+        let quarantine = engine.sink.quarantine
+        guard let commit = try self.commit(with: sequence, in: quarantine),
+            commit.firstSequence == sequence,
+            let number = commit.keys.lazy.compactMap({ quarantine.held[$0]?.group }).first,
+            let group = quarantine.groups[number]
+        else { throw .notInQuarantine(sequence: sequence) }
+        let held = group.keys.compactMap { quarantine.held[$0] }
+        let first = held.map(\.since).min() ?? sequence
+        let last = held.map(\.last).max() ?? sequence
+        return Found(
+            group: group, sequences: min(first, last)...max(first, last), rows: commit.keys)
+    }
+}
