@@ -24,13 +24,12 @@ package struct WriterProbe {
         lock path: String, on disk: any Disk, in list: String = "/proc/locks",
         namespace: String = "/proc/self/ns/pid"
     ) -> Finding {
-        let attributes = try? FileManager.default.attributesOfItem(atPath: path)
-        guard let inode = attributes?[.systemFileNumber] as? NSNumber else { return .nobody }
+        guard let lock = KernelFile(of: path) else { return .nobody }
         // An empty list, if no process on the machine holds a lock, is read as nil.
         guard let file = FileHandle(forReadingAtPath: list),
             let data = try? file.readToEnd() ?? Data()
         else { return .unknown }
-        let found = find(inode: inode.uint64Value, in: String(decoding: data, as: UTF8.self))
+        let found = find(lock, in: String(decoding: data, as: UTF8.self))
         if found == .nobody, !isFirstNamespace(namespace) { return ask(path, on: disk) }
         return found
     }
@@ -49,14 +48,11 @@ package struct WriterProbe {
         }
     }
 
-    /// Compares inodes alone: the device that the list names is not always the one that a file
-    /// shows.
-    static func find(inode: UInt64, in list: String) -> Finding {
+    static func find(_ lock: KernelFile, in list: String) -> Finding {
         for line in list.split(separator: "\n") {
             let fields = line.split(separator: " ", omittingEmptySubsequences: true)
             guard fields.count >= 6, fields[1] == "FLOCK", fields[3] == "WRITE",
-                let place = fields.first(where: { $0.split(separator: ":").count == 3 }),
-                UInt64(place.split(separator: ":")[2]) == inode, let process = Int(fields[4])
+                lock.isNamed(fields[5]), let process = Int(fields[4])
             else { continue }
             return .process(process)
         }

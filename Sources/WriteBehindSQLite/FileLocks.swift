@@ -1,3 +1,4 @@
+package import EventLog
 import Foundation
 
 /// The locks that processes hold on a file, as the kernel lists them in `/proc/locks`:
@@ -21,20 +22,17 @@ package struct FileLocks: Sendable, Equatable {
 
     /// Empty where the list or the file cannot be read, and in a namespace of processes that hides the holder.
     package init(of path: String, in list: String = "/proc/locks") {
-        let attributes = try? FileManager.default.attributesOfItem(atPath: path)
-        let inode = (attributes?[.systemFileNumber] as? NSNumber)?.uint64Value
+        let file = KernelFile(of: path) ?? KernelFile(inode: 0, device: nil)
         let data = try? FileHandle(forReadingAtPath: list)?.readToEnd()
-        self.init(inode: inode ?? 0, in: String(decoding: data ?? Data(), as: UTF8.self))
+        self.init(file, in: String(decoding: data ?? Data(), as: UTF8.self))
     }
 
-    /// Compares inodes alone.
-    package init(inode: UInt64, in list: String) {
+    package init(_ file: KernelFile, in list: String) {
         holders = list.split(separator: "\n").compactMap { line in
             // A line with `->` is of a process that waits.
             let fields = line.split(separator: " ")
             guard fields.count >= 8, fields[1] == "POSIX" || fields[1] == "OFDLCK",
-                let node = fields[5].split(separator: ":").last, UInt64(node) == inode,
-                let process = Int(fields[4]), let start = UInt64(fields[6])
+                file.isNamed(fields[5]), let process = Int(fields[4]), let start = UInt64(fields[6])
             else { return nil }
             return Holder(
                 process: process, isExclusive: fields[3] == "WRITE", start: start,

@@ -1,12 +1,14 @@
+import EventLog
 import Foundation
 import Testing
 import WriteBehindSQLite
 
 /// The holders of SQLite's locks, in the kernel's words.
 @Suite struct DatabaseLocksTests {
+    private let seven = KernelFile(inode: 7, device: KernelFile.Device(0xfe, 1))
+
     private func locks(file: String = "", shared: String = "") -> DatabaseLocks {
-        DatabaseLocks(
-            file: FileLocks(inode: 7, in: file), sharedMemory: FileLocks(inode: 7, in: shared))
+        DatabaseLocks(file: FileLocks(seven, in: file), sharedMemory: FileLocks(seven, in: shared))
     }
 
     @Test(arguments: [
@@ -14,6 +16,8 @@ import WriteBehindSQLite
         ("1: POSIX  ADVISORY  READ  812 fe:01:7 120 120", nil),
         ("1: POSIX  ADVISORY  WRITE 812 fe:01:7 124 124", nil),
         ("1: POSIX  ADVISORY  WRITE 812 fe:01:17 120 120", nil),
+        ("1: POSIX  ADVISORY  WRITE 812 fe:02:7 120 120", nil),
+        ("1: POSIX  ADVISORY  WRITE 812 00:1f:7 120 120", nil),
         ("1: -> POSIX  ADVISORY  WRITE 812 fe:01:7 120 120", nil), ("", nil),
     ])
     func theKernelsListIsReadToTheInode(line: String, process: Int?) {

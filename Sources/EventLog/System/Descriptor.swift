@@ -25,6 +25,9 @@ struct Descriptor: ~Copyable, Sendable {
         return status
     }
 
+    /// Where the kernel tells of it.
+    var infoPath: String { "/proc/self/fdinfo/\(number)" }
+
     /// Reads once at `offset`; 0 at the end of the file.
     func read(
         into buffer: UnsafeMutableRawBufferPointer, at offset: Int, of path: String

@@ -1,0 +1,35 @@
+import Foundation
+
+/// Runs scripts that mount file systems where nobody else sees them.
+enum PrivateMounts {
+    static let areUsable = canRun("mount -t tmpfs tmpfs /mnt")
+
+    /// Whether a file system of this kind can be made in a file and mounted.
+    static func canMake(_ kind: String) -> Bool {
+        canRun(
+            """
+            mount -t tmpfs tmpfs /mnt && cd /mnt && truncate -s 256M image && mkdir disk &&
+            mkfs.\(kind) -q image && mount -o loop image disk && umount disk
+            """)
+    }
+
+    private static func canRun(_ script: String) -> Bool {
+        geteuid() == 0 && (try? run(script))?.status == 0
+    }
+
+    /// The arguments are the script's `$1`, `$2` and so on.
+    static func run(
+        _ script: String, _ arguments: String...
+    ) throws -> (status: Int32, output: String) {
+        let process = Process()
+        process.executableURL = URL(filePath: "/usr/bin/unshare")
+        process.arguments = ["--mount", "bash", "-c", script, "bash"] + arguments
+        let pipe = Pipe()
+        process.standardOutput = pipe
+        process.standardError = pipe
+        try process.run()
+        let output = try pipe.fileHandleForReading.readToEnd() ?? Data()
+        process.waitUntilExit()
+        return (process.terminationStatus, String(decoding: output, as: UTF8.self))
+    }
+}
