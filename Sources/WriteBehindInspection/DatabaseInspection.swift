@@ -39,7 +39,12 @@ package struct DatabaseInspection: Sendable {
         do throws(SinkError) {
             let access = try DatabaseAccess(path, isLive: isLive)
             state = try throwingSinkError {
-                try access.queue.read { db in try Self.read(db, storeID: storeID) }
+                try access.queue.read { db in
+                    let state = try Self.read(db, storeID: storeID)
+                    // Else a WAL of another time would be taken for evidence of what the log had held.
+                    if case .readable = state, !isLive { try DatabaseAccess.checkFiles(db, path) }
+                    return state
+                }
             }
         } catch {
             state = .unreadable(error)

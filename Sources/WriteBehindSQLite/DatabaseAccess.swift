@@ -44,6 +44,12 @@ package final class DatabaseAccess {
         if let temporary { try? FileManager.default.removeItem(atPath: temporary) }
     }
 
+    /// Throws where the database's file and its WAL are of different times, as opening does. Of a database that is being
+    /// written this cannot be asked: it may be in the middle of a checkpoint.
+    package static func checkFiles(_ db: Database, _ path: String) throws {
+        _ = try FileGeneration.check(db, path)
+    }
+
     private static func way(of path: String) -> Way {
         func byteCount(_ suffix: String) -> Int {
             let attributes = try? FileManager.default.attributesOfItem(atPath: path + suffix)

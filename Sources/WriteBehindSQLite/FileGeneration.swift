@@ -12,11 +12,14 @@ import WriteBehindCore
 ///
 ///     row in the WAL     header of the file              between
 ///     (g, g)             g                               a complete checkpoint and the next
-///     (h, g)             g, h + 1 (begun) or h (done)    what is written just before a checkpoint, and its end
+///     (h, g)             g, h + 1 (begun) or h (done),   what is written just before a checkpoint, and its end
+///                        or that of an earlier attempt
 ///
-/// A new number is written before a checkpoint, so that a WAL from before it does not go with a file that has more;
-/// the header gets it only when all other pages are in the file, so that a file that lacks some does not go with a
-/// later WAL. Numbers are random: two copies of a store that went on by themselves do not count alike.
+/// A new number is written before each attempt at a checkpoint, so that a WAL from before it does not go with a file
+/// that has more; the header gets it only when all other pages are in the file, so that a file that lacks some does not
+/// go with a later WAL. Numbers are random: two copies of a store that went on by themselves do not count alike. Attempts
+/// at one checkpoint, which readers hold up, count by 2 in the low 8 bits: the file may still be as an earlier one left
+/// it.
 struct FileGeneration: Equatable {
     /// The file's number after the next checkpoint, an even one.
     var number: Int64
@@ -30,15 +33,25 @@ struct FileGeneration: Equatable {
     /// The first of a new database, whose header says 0.
     static var first: FileGeneration { FileGeneration(number: random(), base: 0) }
 
-    mutating func begin() { number = Self.random() }
-
-    private static func random() -> Int64 { Int64(Int32.random(in: 1..<Int32.max / 2)) * 2 }
-
-    func goes(with header: Int64) -> Bool {
-        header == base || isBegun && (header == number || header == mark)
+    /// Another attempt at the checkpoint. After the last number, more attempts are not told apart.
+    mutating func begin() {
+        if !isBegun {
+            number = Self.random()
+        } else if number & Self.attempts < Self.attempts - 1 {
+            number += 2
+        }
     }
 
-    /// - Returns: what the header of the file says, where there is nothing in the WAL.
+    private static let attempts: Int64 = 0xFF
+
+    private static func random() -> Int64 { Int64.random(in: 1..<1 << 23) << 8 }
+
+    func goes(with header: Int64) -> Bool {
+        header == base
+            || isBegun && header | Self.attempts == number | Self.attempts && header <= mark
+    }
+
+    /// - Returns: what the header of the file says, where all of a checkpoint is in it or nothing is in the WAL.
     /// - Throws: `.corrupt` where the WAL belongs to another state of the file.
     static func check(_ db: Database, _ path: String) throws -> Int64? {
         guard
@@ -56,7 +69,7 @@ struct FileGeneration: Equatable {
                     + "\(generation.base), the file is of \(header)); one of them was copied "
                     + "without the other")
         }
-        return nil
+        return header == generation.number ? header : nil
     }
 }
 

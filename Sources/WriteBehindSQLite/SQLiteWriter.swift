@@ -137,15 +137,13 @@ import WriteBehindCore
     /// Copies the WAL into the database, as far as readers let it.
     /// - Returns: whether all of it is there now, and safe from power loss.
     func checkpoint(_ db: Database, at now: Int64) throws -> Bool {
-        if !generation.isBegun {
-            let before = generation
-            generation.begin()
-            do {
-                try mark(db, generation.mark, at: now)
-            } catch {
-                generation = before
-                throw error
-            }
+        let before = generation
+        generation.begin()
+        do {
+            try mark(db, generation.mark, at: now)
+        } catch {
+            generation = before
+            throw error
         }
         guard try copyAll(db) else { return false }
         try mark(db, generation.number, at: now)

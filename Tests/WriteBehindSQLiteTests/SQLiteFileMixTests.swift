@@ -104,6 +104,39 @@ import WriteBehindSQLite
         #expect(refused > 0)
     }
 
+    /// Checkpoints that a reader held up leave the WAL as it is, and a later one puts more into the file.
+    @Test func aWALFromBeforeAnotherAttemptDoesNotGoWithTheFile() throws {
+        let moments = try Moments()
+        try moments.keep()  // before the first checkpoint
+        try moments.write(rows: moments.third(0))
+        _ = try moments.fixture.sink.checkpoint()
+        try moments.keep()
+        try moments.write(rows: moments.third(1))
+        let other = try DatabaseQueue(path: moments.fixture.path)
+        for _ in 0..<2 {
+            try other.inDatabase { db in
+                try db.execute(sql: "BEGIN")
+                _ = try Row.fetchAll(db, sql: "SELECT 1 FROM person LIMIT 1")
+                _ = try moments.fixture.sink.checkpoint()
+                try moments.keep()
+                try moments.write(rows: moments.third(2))
+                try db.execute(sql: "COMMIT")
+            }
+        }
+        try other.close()
+        _ = try moments.fixture.sink.checkpoint()
+        try moments.write(rows: moments.third(0))
+        try moments.keep()
+        for (file, wal) in [(1, 0), (4, 2), (4, 3), (4, 0)] {
+            let found = try Self.rows(of: moments, file: file, wal: wal, index: wal)
+            #expect(found == nil, "file \(file), WAL \(wal): \(found?.sequence ?? 0)")
+        }
+        for moment in moments.names.indices {
+            let found = try Self.rows(of: moments, file: moment, wal: moment, index: moment)
+            #expect(found.map { $0.ages == moments.rows[$0.sequence] ?? [] } == true)
+        }
+    }
+
     @Test func aFileWithoutItsWALIsWhatTheLastCheckpointLeft() throws {
         let moments = try Self.live()
         for moment in moments.names.indices.dropFirst() {
@@ -134,9 +167,14 @@ import WriteBehindSQLite
             try db.execute(sql: "COMMIT")
             try moments.keep()
         }
+        let number = try other.read {
+            try Int32.fetchOne($0, sql: "SELECT generation FROM _writebehind_watermark") ?? 0
+        }
         try other.close()
         _ = try moments.fixture.sink.checkpoint()
-        let after = try Data(contentsOf: URL(filePath: moments.fixture.path))
+        var after = try Data(contentsOf: URL(filePath: moments.fixture.path))
+        // Of the attempt before: its WAL was kept.
+        withUnsafeBytes(of: (number + 1).bigEndian) { after.replaceSubrange(68..<72, with: $0) }
         let wal = 2
         for cut in stride(from: 0, through: after.count, by: 4096) {
             let file = after.prefix(cut) + (cut < before.count ? before.dropFirst(cut) : Data())

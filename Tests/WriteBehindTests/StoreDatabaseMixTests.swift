@@ -4,6 +4,7 @@ import GRDB
 import TestSupport
 import Testing
 import WriteBehind
+import WriteBehindInspection
 
 /// Files of the database that a person put together wrongly.
 @Suite struct StoreDatabaseMixTests {
@@ -42,6 +43,41 @@ import WriteBehind
         #expect(
             FileManager.default.fileExists(atPath: killed.path + "/aside/database.sqlite.damaged"))
         #expect(store.health.verdict == .healthy, "\(store.health.causes)")
+        try await store.close()
+    }
+
+    /// The WAL names a later watermark than the log reaches, but it is not this database's.
+    @Test(arguments: [["-wal"], ["-wal", "-shm"]])
+    func aWALOfALaterTimeIsNoEvidenceOfALongerLog(suffixes: [String]) async throws {
+        let (directory, early, late) = (TemporaryStore(), TemporaryStore(), TemporaryStore())
+        var store = try directory.open()
+        try store.table(Player.self).put(Player(id: 1, name: "early"))
+        try await store.waitForAll(.materialized, timeout: .hang)
+        try copy(directory, to: early.path)
+        try await store.close()
+        store = try directory.open()
+        for id in 2..<100 { try store.table(Player.self).put(Player(id: id, name: "late")) }
+        try await store.waitForAll(.materialized, timeout: .hang)
+        try copy(directory, to: late.path)
+        try await store.close()
+        for suffix in ["-wal", "-shm"] {
+            try? FileManager.default.removeItem(atPath: early.database + suffix)
+            guard suffixes.contains(suffix) else { continue }
+            try FileManager.default.copyItem(
+                atPath: late.database + suffix, toPath: early.database + suffix)
+        }
+        let inspection = try StoreInspection(path: early.path)
+        #expect(inspection.damage == nil)
+        let plan = try RecoveryPlan(inspection, jobs: 1, progress: { _ in }, differs: { _, _ in })
+        let isReplacing = plan.steps.contains {
+            if case .setDatabaseAside = $0 { true } else { false }
+        }
+        #expect(isReplacing, "\(plan.steps)")
+        store = try early.open()
+        #expect(store.health.verdict != .failed, "\(store.health.causes)")
+        try await store.waitForAll(.materialized, timeout: .hang)
+        #expect(try await store.table(Player.self).get(1)?.name == "early")
+        #expect(try await store.table(Player.self).get(50) == nil)
         try await store.close()
     }
 
