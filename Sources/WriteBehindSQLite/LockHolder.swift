@@ -9,4 +9,11 @@ enum LockHolder {
             ? "another connection of this process has the write lock"
             : "process \(ProcessLook(holder).name) has the write lock"
     }
+
+    /// ` (process 815 (sqlite3))` where other processes read the database; empty where only this one does.
+    static func otherReaders(of database: String) -> String {
+        let others = DatabaseLocks(of: database).readers.filter { $0 != Int(getpid()) }
+            .map { "process \(ProcessLook($0).name)" }
+        return others.isEmpty ? "" : " (\(others.joined(separator: ", ")))"
+    }
 }

@@ -215,8 +215,9 @@ package final class SQLiteSink: ReplaceableSink {
         let size = try? FileManager.default.attributesOfItem(atPath: path + "-wal")[.size]
         let megabytes = ((size as? Int) ?? 0) >> 20
         return """
-            for \((options.now() - since) / 1_000_000) s a reader has kept database.sqlite-wal from \
-            being emptied, which takes \(megabytes) MiB now; end reads that last so long
+            for \((options.now() - since) / 1_000_000) s a reader\(LockHolder.otherReaders(of: path)) has \
+            kept database.sqlite-wal from being emptied, which takes \(megabytes) MiB now; end reads \
+            that last so long
             """
     }
 

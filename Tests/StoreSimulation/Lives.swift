@@ -18,7 +18,7 @@ extension SimulatedStore {
         checkView()
     }
 
-    private func configuration(_ end: End) -> StoreConfiguration {
+    func configuration(_ end: End) -> StoreConfiguration {
         var configuration = StoreConfiguration()
         configuration.cacheLimit = end.shardCount == 1 ? 8 << 20 : end.shardCount * 16 << 20
         configuration.stagingSlots = end.stagingSlots
@@ -47,7 +47,7 @@ extension SimulatedStore {
         return !content.quarantine.isEmpty || !content.refused.isEmpty
     }
 
-    private func environment(_ salt: UInt64) -> StoreEnvironment {
+    func environment(_ salt: UInt64) -> StoreEnvironment {
         let salts = Locked(SeededRandom(seed: salt))
         var environment = StoreEnvironment(
             disk: disk, time: time, random: { salts.withLock { $0.next() } },

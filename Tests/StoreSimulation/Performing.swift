@@ -35,6 +35,8 @@ extension SimulatedStore {
         case .retry: try retryQuarantine()
         case .skip(let index): try settle(index, with: nil)
         case .correct(let index, let values): try settle(index, with: values)
+        case .openASecondTime: openASecondTime()
+        case .displace(let what, let steps, let end): displace(what, steps, end)
         case .end(let end): self.end(end)
         }
     }
@@ -308,8 +310,11 @@ extension SimulatedStore {
         let group = commit.changes.lazy.compactMap { index.held[$0.key]?.group }.first
         let keys = group.flatMap { index.groups[$0]?.keys } ?? []
         var changes: [StoreModel.Change] = []
-        for row in try keys.map({ try Self.row($0) }).sorted(by: {
-            ($0.table, $0.id) < ($1.table, $1.id)
+        // Those of the commit itself come last.
+        let own = Set(commit.changes.map(\.key))
+        let rows = try keys.map { (isOwn: own.contains($0) ? 1 : 0, row: try Self.row($0)) }
+        for (_, row) in rows.sorted(by: {
+            ($0.isOwn, $0.row.table, $0.row.id) < ($1.isOwn, $1.row.table, $1.row.id)
         })
         where row != correction?.row {
             let body = content.rows[row]

@@ -71,6 +71,11 @@ package enum Step: Equatable, Sendable {
     case putBack
     case deleteDatabase
 
+    // Others.
+    case openASecondTime
+    /// Files are taken from the store while it is open; then it ends, and they are put back.
+    case displace(Displacement, meanwhile: [Step], End)
+
     /// The store ends, and is opened again.
     case end(End)
 
@@ -124,7 +129,9 @@ extension Step {
     package var nested: [Step] {
         get {
             switch self {
-            case .patch(_, _, _, let steps), .increment(_, _, let steps), .read(_, let steps): steps
+            case .patch(_, _, _, let steps), .increment(_, _, let steps), .read(_, let steps),
+                .displace(_, let steps, _):
+                steps
             default: []
             }
         }
@@ -135,6 +142,8 @@ extension Step {
             case .increment(let row, let amount, _):
                 self = .increment(row, by: amount, meanwhile: newValue)
             case .read(let row, _): self = .read(row, meanwhile: newValue)
+            case .displace(let what, _, let end):
+                self = .displace(what, meanwhile: newValue, end)
             default: break
             }
         }
@@ -202,6 +211,9 @@ extension Step: CustomStringConvertible {
         case .backUp: "back the database up"
         case .putBack: "the database is replaced by its backup under the store"
         case .deleteDatabase: "the database is deleted under the store"
+        case .openASecondTime: "somebody else opens the store"
+        case .displace(let what, let steps, let end):
+            what.rawValue + Self.meanwhile(steps) + "; then \(end)"
         case .end(let end): end.description
         }
     }

@@ -64,7 +64,7 @@ package struct StepGenerator {
         case 75..<83: return .read(someRow(), meanwhile: beside())
         case 83..<90: return .evict(someRow())
         case 90..<95: return .wait(milliseconds: UInt64(number(0...300)))
-        case 95: return .wait(milliseconds: 61_000)
+        case 95: return isChosen(50) ? .wait(milliseconds: 61_000) : someVisitor()
         case 96: return .setClock(Int64(number(-200...200)) * (isChosen(30) ? 1000 : 1))
         default: return someOperation()
         }
@@ -122,6 +122,24 @@ package struct StepGenerator {
             let code = codes.randomElement(using: &random) ?? EIO
             return .failDisk(at: number(1...25), isChosen(30) ? .shortWrite(code) : .errno(code))
         }
+    }
+
+    /// Somebody else at the store that is open.
+    private mutating func someVisitor() -> Step {
+        if isChosen(40) { return .openASecondTime }
+        let steps = (0..<number(1...8)).map { _ in
+            switch number(0...9) {
+            case 0..<4: someWrite()
+            case 4, 5: Step.flush(urgent: true)
+            case 6: Step.sync
+            case 7, 8: Step.materialize(urgent: true)
+            default: Step.snapshot(urgent: true, pieces: number(1...8))
+            }
+        }
+        var end = someEnd()
+        (end.kind, end.operation, end.isClosing) = (isChosen(50) ? .kill : .powerLoss, 0, false)
+        let what = Displacement.allCases.randomElement(using: &random) ?? .moved
+        return .displace(what, meanwhile: steps, end)
     }
 
     private mutating func someOperation() -> Step {

@@ -16,6 +16,10 @@ enum LoopDevices {
         return (try? run(unshare, ["--mount", "sh", "-c", attempt]))?.status == 0
     }()
 
+    static let haveBtrfs = ["/sbin", "/usr/sbin", "/usr/bin"].contains {
+        FileManager.default.isExecutableFile(atPath: $0 + "/mkfs.btrfs")
+    }
+
     /// Every loop device in use, with its file.
     static func used() throws -> String {
         try run(URL(filePath: "/usr/bin/env"), ["losetup", "--all"]).output

@@ -27,7 +27,8 @@ import Testing
             "the log takes writes again", "recovered after an unclean end", "recovery ends",
             "closing ends", "the disk has stopped", "the row has changed", "(backlogLimit)",
             "(dirtyLimit, ", "bytes left: no space", "a column to counter", "add a table",
-            "puts of", "replaced by its backup under the store",
+            "puts of", "replaced by its backup under the store", "a second writer is refused",
+            "was removed or moved while", "was replaced by something else while",
         ]
         let missing = await onThreadOfItsOwn {
             var missing = expected

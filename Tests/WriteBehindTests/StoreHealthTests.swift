@@ -33,6 +33,59 @@ import WriteBehindSQLite
         try await store.close(deadline: .hang)
     }
 
+    /// SQLite cannot empty the WAL under a reader, so it grows; that is told, and ends with the reader.
+    @Test func aLongReadThatKeepsTheWALIsToldWithItsAgeAndSizeUntilItEnds() async throws {
+        let directory = TemporaryStore()
+        let configuration = StoreConfiguration()
+        var environment = StoreEnvironment.machine(configuration)
+        var options = SQLiteOptions()
+        options.checkpointPages = 200
+        environment.opener = SQLiteOpener(options)
+        let store = try Store(
+            at: directory.path, configuration: configuration, environment: environment)
+        let players = try store.table(Player.self)
+        func write(_ count: Int) async throws {
+            for id in 0..<count {
+                try players.put(Player(id: id, name: String(repeating: "long ", count: 300)))
+            }
+            try await store.waitForAll(.materialized, timeout: .hang)
+        }
+        try await write(1)
+        let database = try #require(store.database)
+        let (started, goOn) = (DispatchSemaphore(value: 0), DispatchSemaphore(value: 0))
+        let reading = Task.detached {
+            try database.read { db in
+                _ = try Int.fetchOne(db, sql: "SELECT count(*) FROM player")
+                started.signal()
+                goOn.wait()
+            }
+        }
+        await Task.detached { started.wait() }.value
+        var cause: String?
+        let end = ContinuousClock.now + .hang
+        while cause == nil, ContinuousClock.now < end {
+            try await write(500)
+            cause = store.health.causes.first { $0.contains("kept database.sqlite-wal") }
+        }
+        #expect(cause?.hasPrefix("for ") == true && cause?.contains(" MiB now") == true)
+        func walBytes() -> Int {
+            let attributes = try? FileManager.default.attributesOfItem(
+                atPath: directory.database + "-wal")
+            return (attributes?[.size] as? NSNumber)?.intValue ?? 0
+        }
+        let long = walBytes()
+        #expect(store.health.verdict == .degraded && long > 1 << 20)
+        goOn.signal()
+        try await reading.value
+        let isWell = try await eventually {
+            try await write(500)
+            return store.health.verdict == .healthy
+        }
+        #expect(isWell, "\(store.health.causes)")
+        try await store.close(deadline: .hang)
+        #expect(walBytes() < long)
+    }
+
     @Test func aFailingDatabaseDegradesThenStallsAndHeals() async throws {
         let directory = TemporaryStore()
         let failing = Failing()
