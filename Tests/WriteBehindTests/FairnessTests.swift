@@ -87,6 +87,53 @@ private struct Counter: TableRow {
         try await store.close(deadline: .hang)
     }
 
+    @Test func aTransactionThatChangesWhatItReadsEndsWithAnError() async throws {
+        let directory = TemporaryStore()
+        let (store, sessions) = try await open(directory)
+        let error = await storeError {
+            try await store.transaction { transaction in
+                let row = try await transaction.get("a", from: sessions)
+                // Not through the transaction.
+                try sessions.put(Counter(id: "a", until: (row?.until ?? 0) + 1))
+                try transaction.put(Counter(id: "b", until: 1), in: sessions)
+            }
+        }
+        guard case .contended(let tries)? = error else {
+            Issue.record("\(String(describing: error))")
+            return
+        }
+        #expect(tries == 1_000)
+        #expect(try await sessions.get("a")?.until == tries)
+        #expect(try await sessions.get("b")?.until == 0, "nothing of the transaction was written")
+        // Nobody is left waiting for its turn.
+        _ = try await sessions.increment("a", "until")
+        try await store.close(deadline: .hang)
+    }
+
+    @Test func aSlowTransactionBesideQuickIncrementsIsServed() async throws {
+        let directory = TemporaryStore()
+        let (store, sessions) = try await open(directory)
+        let isDone = Locked(false)
+        let tries = Locked(0)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask {
+                while !isDone.withLock({ $0 }) { _ = try await sessions.increment("a", "until") }
+            }
+            group.addTask {
+                defer { isDone.withLock { $0 = true } }
+                try await store.transaction { transaction in
+                    tries.withLock { $0 += 1 }
+                    let row = try await transaction.get("a", from: sessions)
+                    try await Task.sleep(for: .milliseconds(2))
+                    try transaction.put(Counter(id: "b", until: row?.until), in: sessions)
+                }
+            }
+            try await group.waitForAll()
+        }
+        #expect(tries.withLock { $0 } <= 12)
+        try await store.close(deadline: .hang)
+    }
+
     /// The last one waits for all others, much longer than a transaction waits in a line that does not move.
     @Test func inALineThatMovesNobodyGoesBeforeItsTurn() async throws {
         let turns = Turns()

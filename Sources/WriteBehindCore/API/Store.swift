@@ -143,12 +143,13 @@ public final class Store: Sendable {
     ///     }
     ///
     /// `body` runs where the caller does, on an actor as well. If another write changes a row that it read, it runs again
-    /// from the start, so it should do nothing but read and write the store. It is tried
-    /// until it succeeds or its task is cancelled. Nothing is written if it throws.
+    /// from the start, so it should do nothing but read and write through `transaction`. If it writes a row that it has
+    /// read in another way, by a method of the table or in another transaction, it makes itself run again: after 1,000
+    /// tries that ends with an error. Nothing is written if it throws.
     ///
     /// - Returns: the result of `body`, and the commit's receipt; if `body` changed nothing,
     ///   one for the store's last write.
-    /// - Throws: the error of `body`, any error of a write, and `CancellationError`.
+    /// - Throws: the error of `body`, any error of a write, ``StoreError/contended(tries:)``, and `CancellationError`.
     @discardableResult
     public nonisolated(nonsending) func transaction<Result>(
         _ body: nonisolated(nonsending) (inout Transaction) async throws -> Result

@@ -118,6 +118,9 @@ extension Turns.Line {
 struct Turn {
     /// More that fail are bad luck that a turn ends.
     private static let triesWithout = 3
+    /// Turns end bad luck. A transaction that fails so often changes itself what it reads, or writes that read nothing,
+    /// which take no turns, change it all the time.
+    private static let triesAtMost = 1_000
 
     private let engine: Engine
     private var tries = 0
@@ -139,6 +142,7 @@ struct Turn {
 
     /// To be called after a commit that failed, and before the next try.
     mutating func next(_ reads: [ReadVersion]) async throws {
+        guard tries < Self.triesAtMost else { throw StoreError.contended(tries: tries) }
         let lines = lines(of: reads)
         if tickets.contains(where: { lines.contains($0.line) }) {
             // It went on before its turn came, or others did.

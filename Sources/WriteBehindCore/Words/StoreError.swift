@@ -44,6 +44,9 @@ public enum StoreError: Error, Sendable {
     /// An `update` gave the row another key, or the first row for an `increment` has another. To change a key,
     /// delete the row and put the new one.
     case keyChanged(table: String)
+    /// A transaction, `update`, `increment` or `insert` was tried so often, and each time a row that it had read was changed
+    /// before it was written.
+    case contended(tries: Int)
     /// An `insert` found a row with its key.
     case duplicateKey(table: String)
     /// An `increment` would exceed 64 bits, or its column holds no number.
@@ -117,6 +120,9 @@ extension StoreError: CustomStringConvertible {
         case .keyChanged(let table):
             "table \(Value.text(table)): an update may not change a row's key; "
                 + "delete the row and put the new one"
+        case .contended(let tries):
+            "a row that was read was changed before the commit, \(tries) times in a row: by its own closure, which must "
+                + "write through its transaction only, or by other writes all the time"
         case .duplicateKey(let table):
             "table \(Value.text(table)): a row with this key exists already; to write it anyway, use put"
         case .cannotIncrement(let table, let column, let reason):
