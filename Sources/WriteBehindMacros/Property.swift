@@ -62,36 +62,6 @@
             return type.as(IdentifierTypeSyntax.self)?.name.text == "Optional"
         }
 
-        /// The initial value, if older rows can get it as their column's default: the same at every run.
-        var defaultValue: ExprSyntax? {
-            guard let initialValue, Self.isLiteral(initialValue) else { return nil }
-            return initialValue
-        }
-
-        /// A literal, a negative one, an array or dictionary of such, or a `.member`.
-        private static func isLiteral(_ value: ExprSyntax) -> Bool {
-            if let minus = value.as(PrefixOperatorExprSyntax.self) {
-                return minus.operator.text == "-" && isLiteral(minus.expression)
-            }
-            if let member = value.as(MemberAccessExprSyntax.self) {
-                // `.now` and the like are other values at each run, `.text` of an enum is not: the schema asks the
-                // type for it once, and the log keeps what it was.
-                return member.base == nil
-                    && !["now", "init"].contains(member.declName.baseName.text)
-            }
-            if let array = value.as(ArrayExprSyntax.self) {
-                return array.elements.allSatisfy { isLiteral($0.expression) }
-            }
-            if let dictionary = value.as(DictionaryExprSyntax.self) {
-                guard case .elements(let elements) = dictionary.content else { return true }
-                return elements.allSatisfy { isLiteral($0.key) && isLiteral($0.value) }
-            }
-            if let text = value.as(StringLiteralExprSyntax.self) {
-                return text.segments.allSatisfy { $0.is(StringSegmentSyntax.self) }
-            }
-            return value.is(IntegerLiteralExprSyntax.self) || value.is(FloatLiteralExprSyntax.self)
-                || value.is(BooleanLiteralExprSyntax.self) || value.is(NilLiteralExprSyntax.self)
-        }
     }
 
     extension Property {

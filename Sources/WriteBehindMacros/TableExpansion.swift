@@ -52,18 +52,28 @@
                 """
         }
 
-        func conformance(of type: String) throws -> ExtensionDeclSyntax {
-            let schema = columns.map { property in
-                var arguments = [literal(property.column), "\\\(type).\(property.identifier.text)"]
+        /// In the struct itself, where the names in default values mean what they mean there.
+        var schemaDeclaration: DeclSyntax {
+            let lines = columns.map { property in
+                let path = "\\\(typeName).\(property.identifier.text)"
+                var arguments = [literal(property.column), path]
                 if isKey(property) {
                     arguments.append("isKey: true")
                 } else if let value = property.defaultValue {
                     arguments.append("default: \(value)")
                 }
                 let kind = property.expiresAttribute == nil ? "stored" : "expiry"
-                return "        .\(kind)(\(arguments.joined(separator: ", "))),"
+                return "    .\(kind)(\(arguments.joined(separator: ", "))),"
             }
             let expiry = expiry.map { ", expiry: \(literal($0.column))" } ?? ""
+            return """
+                \(raw: access)static let schema = TableSchema(\(raw: literal(tableName)), [
+                \(raw: lines.joined(separator: "\n"))
+                ]\(raw: expiry))
+                """
+        }
+
+        func conformance(of type: String) throws -> ExtensionDeclSyntax {
             let encoding = columns.map { property in
                 let method = property.expiresAttribute == nil ? "encode" : "encodeSeconds"
                 return "        encoder.\(method)(self.\(property.identifier.text))"
@@ -75,9 +85,6 @@
             return try ExtensionDeclSyntax(
                 """
                 extension \(raw: type): TableRow {
-                    \(raw: access)static let schema = TableSchema(\(raw: literal(tableName)), [
-                \(raw: schema.joined(separator: "\n"))
-                    ]\(raw: expiry))
                     \(raw: access)func encode(to encoder: inout RowEncoder) {
                 \(raw: encoding.joined(separator: "\n"))
                     }

@@ -4,7 +4,7 @@
 
     /// `@Table`: makes a struct the rows of a table.
     ///
-    /// The member role adds `Key` and `StoredColumns`, and reports every mistake. The extension role adds the
+    /// The member role adds `Key`, `StoredColumns` and `schema`, and reports every mistake. The extension role adds the
     /// conformance, so that the struct keeps its memberwise initialiser; it says nothing of mistakes, or each
     /// would be reported twice.
     package enum TableMacro: MemberMacro, ExtensionMacro {
@@ -16,7 +16,7 @@
             let table = TableDeclaration(declaration, attribute: node, &mistakes)
             for mistake in mistakes { context.diagnose(mistake.diagnostic) }
             guard let table else { return [] }
-            return [table.keyDeclaration, table.columnsDeclaration]
+            return [table.keyDeclaration, table.columnsDeclaration, table.schemaDeclaration]
         }
 
         package static func expansion(

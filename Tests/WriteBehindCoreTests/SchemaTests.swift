@@ -80,6 +80,23 @@ import WriteBehindCore
         #expect(!isSameName("\u{E9}", "e\u{301}"))  // equal for Swift, two names for SQLite
     }
 
+    @Test(arguments: [
+        (SchemaError.Problem.typeChanged(from: .integer, to: .text), "keep the old type"),
+        (.nullabilityChanged(.text, nowNullable: true), "keep the old type"),
+        (.nullabilityChanged(.text, nowNullable: false), "keep the old type"),
+        (.keyChanged(.integer, nowKey: true), "keep the old key"),
+        (.keyChanged(.integer, nowKey: false), "keep the old key"),
+        (.addedToKey, "make a new table and copy the rows"),
+        (.defaultChanged(.text), "keep the old one"),
+        (.addedWithoutDefault, "make its property optional"),
+        (.removed(.text), "declare it again"),
+        (.keyReordered(was: ["a", "b"]), #"declare them as "a", "b""#),
+        (.unfitDefault("too wide"), "give another: too wide"),
+    ])
+    func aRefusalSaysWhatToDo(problem: SchemaError.Problem, advice: String) {
+        #expect(SchemaError(table: "t", column: "a", problem).description.contains(advice))
+    }
+
     // MARK: Which schema may follow which
 
     static let old = TableSchema(

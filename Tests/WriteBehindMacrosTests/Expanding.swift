@@ -52,6 +52,20 @@
         return (complaints, fixed)
     }
 
+    /// A source with its macros expanded.
+    func expansion(of source: String) -> String {
+        let file = Parser.parse(source: source)
+        let context = BasicMacroExpansionContext(
+            sourceFiles: [file: .init(moduleName: "Test", fullFilePath: "test.swift")])
+        return file.expand(
+            macros: macros,
+            contextGenerator: { node in
+                BasicMacroExpansionContext(
+                    sharingWith: context, lexicalContext: node.allMacroLexicalContexts())
+            }
+        ).description
+    }
+
     private func offset(_ place: AbstractSourceLocation, in source: String) -> String.Index? {
         guard let line = Int(place.line.description), let column = Int(place.column.description)
         else { return nil }

@@ -60,16 +60,17 @@
                             init() {
                             }
                         }
-                    }
 
-                    extension Post: TableRow {
                         static let schema = TableSchema("post", [
                             .stored("id", \\Post.id, isKey: true),
                             .stored("author", \\Post.author),
                             .stored("likes", \\Post.likes, default: 0),
                             .stored("created_at", \\Post.created),
                             .expiry("until", \\Post.until),
-                        ], expiry: "until")
+                            ], expiry: "until")
+                    }
+
+                    extension Post: TableRow {
                         func encode(to encoder: inout RowEncoder) {
                             encoder.encode(self.id)
                             encoder.encode(self.author)
@@ -133,17 +134,18 @@
                             public init() {
                             }
                         }
-                    }
 
-                    extension Departure: TableRow {
                         public static let schema = TableSchema("departures", [
                             .stored("day", \\Departure.day, isKey: true),
                             .stored("number", \\Departure.number, isKey: true),
                             .stored("delay", \\Departure.delay),
                             .stored("belt", \\Departure.belt),
-                            .stored("gate", \\Departure.gate),
+                            .stored("gate", \\Departure.gate, default: Gate.unknown),
                             .stored("note", \\Departure.note, default: ""),
-                        ])
+                            ])
+                    }
+
+                    extension Departure: TableRow {
                         public func encode(to encoder: inout RowEncoder) {
                             encoder.encode(self.day)
                             encoder.encode(self.number)
@@ -162,6 +164,31 @@
                         }
                     }
                     """)
+        }
+
+        @Test(arguments: [
+            // What `.none` means depends on the type.
+            (": Level = .none", ".none as Level"), (": Level? = .none", ".none"),
+            (": Kind = (.picture)", "(.picture) as Kind"), (": Double = -.pi", "-.pi as Double"),
+            (": UInt64 = .max", ".max as UInt64"), (": Int! = .max", ".max"),
+            (" = Kind.picture", "Kind.picture"), (": Kind? = Kind.picture", "Kind.picture"),
+            (" = Outer.Kind.picture", "Outer.Kind.picture"), (" = Int.max", "Int.max"),
+            (": [Kind] = [.text, Kind.picture]", "[.text, Kind.picture]"), (" = (-1)", "(-1)"),
+            (": Int? = nil", "nil"), (" = [Kind.text: [(1)]]", "[Kind.text: [(1)]]"),
+        ])
+        func aDefaultIsTakenAsItsPropertysType(property: String, value: String) {
+            let expanded = expansion(of: "@Table struct A { var id = 0; var a\(property) }")
+            #expect(expanded.contains(#".stored("a", \A.a, default: \#(value)),"#), "\(expanded)")
+        }
+
+        @Test(arguments: [
+            ": Date = .now", " = Date.now", " = Date()", " = UUID()", " = limit", " = A.self",
+            " = Config.shared.limit", ": Kind = .init(1)", " = \"\\(name)\"", " = [Date.now]",
+            ": Date? = (.now)", " = a.b",
+        ])
+        func aValueThatMayBeAnotherAtEachRunIsNoDefault(property: String) {
+            let expanded = expansion(of: "@Table struct A { var id = 0; var a\(property) }")
+            #expect(expanded.contains(#".stored("a", \A.a),"#), "\(expanded)")
         }
 
         @Test(arguments: [

@@ -170,7 +170,9 @@
             #expect(await refusal(Renamed.self, store) == missing)
             #expect(
                 await refusal(Retyped.self, store)
-                    == #"table "book", column "pages": the type changed from integer to text"#)
+                    == #"table "book", column "pages": the type changed from integer to text: "#
+                    + "keep the old type; for another one add a new property, or make a new table and copy the rows"
+            )
             #expect(await refusal(Grown.self, store).contains("make its property optional"))
             #expect(try await store.table(KeptName.self).get(1)?.name == "Emma")
             try await store.close()

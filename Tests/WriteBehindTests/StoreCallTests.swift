@@ -5,9 +5,9 @@ import WriteBehind
 
 /// Calls that are made of others: what they promise beyond those.
 @Suite struct StoreCallTests {
-    private func isDuplicate(_ error: StoreError?) -> Bool {
-        guard case .duplicateKey(table: "player")? = error else { return false }
-        return true
+    private func isDuplicate(_ error: StoreError?, _ expected: String = "1") -> Bool {
+        guard case .duplicateKey(table: "player", let key)? = error else { return false }
+        return key == expected
     }
 
     @Test(arguments: ["in memory", "in the database", "deleted", "never there"])
@@ -23,6 +23,19 @@ import WriteBehind
         let error = await storeError { try await players.insert(Player(id: 1, name: "Bo")) }
         #expect(isDuplicate(error) == isThere)
         #expect(try await players[1]?.name == (isThere ? "Ada" : "Bo"))
+        try await store.close()
+    }
+
+    @Test func aKeyThatIsThereIsNamed() async throws {
+        let directory = TemporaryStore()
+        let store = try directory.open()
+        let values = try store.keyValues()
+        try await values.insert(KeyValue(key: "a\nb", value: []))
+        let error = await storeError { try await values.insert(KeyValue(key: "a\nb", value: [])) }
+        #expect(
+            error?.description
+                == #"table "keyvalue": a row with the key "a\nb" exists already; to write it anyway, use put"#
+        )
         try await store.close()
     }
 
@@ -151,7 +164,7 @@ import WriteBehind
                 try await transaction.insert(Player(id: 3, name: "Di"), in: players)
                 Issue.record("inserted twice")
             } catch let error as StoreError {
-                #expect(isDuplicate(error))
+                #expect(isDuplicate(error, "3"))
             }
         }
         #expect(try await players[1]?.score == 16)

@@ -99,6 +99,30 @@ struct PlayerWithTextScore: TableRow {
         try await store.close()
     }
 
+    @Test func theFirstRowOfACounterHasTheKeyThatIsIncremented() async throws {
+        let directory = TemporaryStore()
+        let store = try directory.open()
+        let players = try store.table(Player.self)
+        let other = Player(id: 2, name: "Bo")
+        let errors = [
+            await storeError { _ = try await players.increment(1, "score", orPut: other) },
+            await storeError {
+                try await store.transaction { transaction in
+                    _ = try await transaction.increment(1, "score", in: players, orPut: other)
+                }
+            },
+        ]
+        for error in errors {
+            guard case .initialHasAnotherKey(table: "player")? = error else {
+                Issue.record("\(String(describing: error))")
+                continue
+            }
+            #expect(error?.description.contains("given as `orPut` has another key") == true)
+        }
+        #expect(try await players.get(2) == nil)
+        try await store.close()
+    }
+
     @Test func aTableOfAnotherStoreIsRefused() async throws {
         let (one, other) = (TemporaryStore(), TemporaryStore())
         let (store, foreign) = (try one.open(), try other.open())

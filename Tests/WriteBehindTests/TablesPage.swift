@@ -1,5 +1,6 @@
 #if Macros
     import Foundation
+    import GRDB
     import Testing
     import WriteBehind
 
@@ -27,11 +28,18 @@
             @Key var number: Int
             var gate = ""
         }
+
+        @Table struct User: Codable, FetchableRecord, TableRecord {
+            var id: Int
+            var name: String
+            var picture: Data?
+        }
     }
 
     @Suite struct TablesPageTests {
         typealias Post = TablesPage.Post
         typealias Departure = TablesPage.Departure
+        typealias User = TablesPage.User
 
         @Test func whatThePageDoesWorks() async throws {
             let directory = TemporaryStore()
@@ -50,6 +58,19 @@
             let departure = try await departures.get(Departure.Key(day: "2013-01-01", number: 7))
 
             #expect(departure?.gate == "")
+
+            try await posts.increment(post.id, \.likes)
+
+            #expect(try await posts.get(post.id)?.likes == 1)
+
+            let users = try store.table(User.self)
+            let receipt = try users.put(User(id: 1, name: "Ada"))
+            try await store.wait(for: .materialized, receipt)
+            let found = try await store.database?.read { db in
+                try User.fetchAll(db, sql: "SELECT * FROM user WHERE name = ?", arguments: ["Ada"])
+            }
+
+            #expect(found?.map(\.id) == [1])
             try await store.close()
         }
 
@@ -71,7 +92,7 @@
             let blocks = page.split(separator: "```swift\n").dropFirst().map {
                 $0.prefix(upTo: $0.range(of: "```")?.lowerBound ?? $0.endIndex)
             }
-            #expect(blocks.count == 5)
+            #expect(blocks.count == 8)
             // The last is of a package manifest.
             for line in blocks.dropLast().flatMap(lines) {
                 #expect(own.contains(line), "the page has \(line)")

@@ -9,14 +9,15 @@ extension StoredTable {
     ///
     /// - Parameters:
     ///   - key: what the row is found by.
-    ///   - column: the column, as `@Table` made it.
+    ///   - column: the column, as `@Table` made it. Its property is not optional: one that may be null is given by
+    ///     its name as text.
     ///   - amount: what to add; may be negative.
     ///   - initial: the row to put, as it is, if there is none yet: `amount` is not added to it. It must have
     ///     this key.
     /// - Returns: the new value and the receipt; nil, having logged nothing, if there is no row and no
     ///   `initial`.
     /// - Throws: ``StoreError/cannotIncrement(table:column:reason:)`` where the sum is none of the property's type;
-    ///   ``StoreError/keyChanged(table:)`` for an `initial` with another key; what any write or read throws.
+    ///   ``StoreError/initialHasAnotherKey(table:)``; what any write or read throws.
     @discardableResult
     public nonisolated(nonsending) func increment<V: ColumnValue & FixedWidthInteger>(
         _ key: Row.Key, _ column: KeyPath<Row.StoredColumns, TableColumn<Row, V>>,

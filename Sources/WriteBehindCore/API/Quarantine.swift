@@ -233,7 +233,6 @@ extension QuarantinedKey {
         guard let schema = catalog[table]?.schema else { return "table \(table)" }
         let name = schema.name
         guard case .row(_, let key) = self else { return "\(name)[all rows]" }
-        guard let values = try? KeyCodec.decode(key.span, schema) else { return "\(name)[?]" }
-        return "\(name)[\(values.map(\.description).joined(separator: ", "))]"
+        return "\(name)[\(schema.text(ofKey: key))]"
     }
 }

@@ -41,7 +41,7 @@ extension StoredTable {
     /// Reads first, from the database if memory does not know the row. Two inserts of one key at the same time do not
     /// both succeed.
     ///
-    /// - Throws: ``StoreError/duplicateKey(table:)`` if there is a row with its key, and what any write or read throws.
+    /// - Throws: ``StoreError/duplicateKey(table:key:)`` if there is a row with its key, and what any write or read throws.
     @discardableResult
     public nonisolated(nonsending) func insert(_ row: Row) async throws -> Receipt {
         let (key, _) = try encoded(row)
@@ -49,12 +49,16 @@ extension StoredTable {
         defer { turn.end() }
         while true {
             let fetched = try await engine.fetch(id, key)
-            guard fetched.body == nil else { throw StoreError.duplicateKey(table: name) }
+            guard fetched.body == nil else { throw duplicate(key) }
             var transaction = Transaction(engine: engine)
             try transaction.put(row, in: self)
             let read = ReadVersion(table: id, key: key, version: fetched.version)
             if let receipt = try turn.commit(transaction.commit, reads: [read]) { return receipt }
             try await turn.next([read])
         }
+    }
+
+    func duplicate(_ key: [UInt8]) -> StoreError {
+        .duplicateKey(table: name, key: layout.schema.text(ofKey: key))
     }
 }

@@ -237,8 +237,8 @@ public struct StoredTable<Row: TableRow>: Sendable {
     /// - Returns: the new value and the receipt; nil, having logged nothing, if there is no row and no
     ///   `initial`.
     /// - Throws: ``StoreError/cannotIncrement(table:column:reason:)`` on overflow, null, another type, or where
-    ///   no column outside the key has the name; ``StoreError/keyChanged(table:)`` for an `initial` with another
-    ///   key; what any write or read throws.
+    ///   no column outside the key has the name; ``StoreError/initialHasAnotherKey(table:)``; what any
+    ///   write or read throws.
     @discardableResult
     public nonisolated(nonsending) func increment(
         _ key: Row.Key, _ column: String, by amount: Int = 1, orPut initial: Row? = nil

@@ -112,15 +112,13 @@ public struct Transaction: ~Copyable, Sendable {
 
     /// Writes a row that must not be there yet.
     ///
-    /// - Throws: ``StoreError/duplicateKey(table:)`` if there is a row with its key. Then the transaction has not
+    /// - Throws: ``StoreError/duplicateKey(table:key:)`` if there is a row with its key. Then the transaction has not
     ///   changed, and can go on.
     public nonisolated(nonsending) mutating func insert<Row>(
         _ row: Row, in table: StoredTable<Row>
     ) async throws {
         let (key, _) = try table.encoded(row)
-        guard try await body(key, table) == nil else {
-            throw StoreError.duplicateKey(table: table.name)
-        }
+        guard try await body(key, table) == nil else { throw table.duplicate(key) }
         try put(row, in: table)
     }
 
@@ -226,7 +224,7 @@ extension Transaction {
         _ row: Row, in table: StoredTable<Row>, key: [UInt8], _ column: String
     ) throws(StoreError) -> (value: Int, body: [UInt8]) {
         let (newKey, body) = try table.encoded(row)
-        guard newKey == key else { throw .keyChanged(table: table.name) }
+        guard newKey == key else { throw .initialHasAnotherKey(table: table.name) }
         let (_, value) = try table.integer(column, in: body)
         commit.append(.put, table: table.id, key: key.span, body: body.span)
         return (Int(value), body)

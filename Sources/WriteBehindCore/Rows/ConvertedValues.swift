@@ -7,7 +7,7 @@ extension ColumnValue where Self: FixedWidthInteger {
 
     @inlinable public static func encode(_ value: Self?, to encoder: inout RowEncoder) {
         guard let value else { return encoder.encodeNull() }
-        guard let wide = Int64(exactly: value) else { return encoder.refuse("\(value)") }
+        guard let wide = Int64(exactly: value) else { return encoder.refuse(value.asTooWide) }
         encoder.encode(wide)
     }
 
@@ -20,9 +20,12 @@ extension ColumnValue where Self: FixedWidthInteger {
     }
 
     @inlinable public func encode(to encoder: inout KeyEncoder) {
-        guard let wide = Int64(exactly: self) else { return encoder.refuse("\(self)") }
+        guard let wide = Int64(exactly: self) else { return encoder.refuse(asTooWide) }
         encoder.encode(wide)
     }
+
+    /// What a mistake says of it where it does not fit.
+    @usableFromInline var asTooWide: String { "\(self), which exceeds 64 bits with a sign" }
 }
 
 extension Int8: ColumnValue {}

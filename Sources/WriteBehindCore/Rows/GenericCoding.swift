@@ -38,7 +38,7 @@ extension RowEncoder {
     @available(
         *, unavailable,
         message:
-            "no column holds this type: conform it to Codable (its column then holds JSON) or to ColumnValue, or mark the property @Ignored"
+            "no column holds this type: give an enum a raw value (enum Kind: String), make another type Codable (its column then holds JSON) or a ColumnValue, or mark the property @Ignored"
     )
     @_disfavoredOverload
     public mutating func encode<V>(_ value: V) {}
@@ -134,7 +134,7 @@ extension RowDecoder {
     @available(
         *, unavailable,
         message:
-            "no column holds this type: conform it to Codable (its column then holds JSON) or to ColumnValue, or mark the property @Ignored"
+            "no column holds this type: give an enum a raw value (enum Kind: String), make another type Codable (its column then holds JSON) or a ColumnValue, or mark the property @Ignored"
     )
     @_disfavoredOverload
     public mutating func decode<V>(_: V.Type = V.self) throws(RowError) -> V { fatalError() }
@@ -185,7 +185,11 @@ extension KeyEncoder {
     }
 
     /// No column of a key holds such a value.
-    @available(*, unavailable, message: "a key cannot hold this type: conform it to ColumnValue")
+    @available(
+        *, unavailable,
+        message:
+            "a key cannot hold this type: give an enum a raw value (enum Kind: String), or make another type a ColumnValue"
+    )
     @_disfavoredOverload
     public mutating func encode<V>(_ value: V) {}
 }

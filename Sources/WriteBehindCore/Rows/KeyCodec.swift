@@ -73,6 +73,12 @@ extension [UInt8] {
 }
 
 extension TableSchema {
+    /// A key as people read it: `"UA", 123`; a question mark for bytes that are none.
+    func text(ofKey key: [UInt8]) -> String {
+        guard let values = try? KeyCodec.decode(key.span, self) else { return "?" }
+        return values.map(\.description).joined(separator: ", ")
+    }
+
     func check(_ value: Value, _ column: Column) throws(RowError) {
         let problem: RowError.Problem
         if case .real(let number) = value, number.isNaN {

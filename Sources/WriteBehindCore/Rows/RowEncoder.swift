@@ -125,14 +125,15 @@ public struct RowEncoder: ~Copyable, Sendable {
         if index <= codes.count { fail(.outOfRange(value), at: index - 1) }
     }
 
-    /// The one value that `body` writes, where the layout has one column outside the key; nil if it is refused.
-    mutating func value(writtenBy body: (inout RowEncoder) -> Void) -> Value? {
+    /// The one value that `body` writes, where the layout has one column outside the key; nil if it writes none.
+    /// - Throws: why it is refused.
+    mutating func value(writtenBy body: (inout RowEncoder) -> Void) throws(RowError) -> Value? {
         row.removeAll(keepingCapacity: true)
         row.append(varint: 1)
         index = 1
         failure = nil
         body(&self)
-        guard failure == nil else { return nil }
+        if let failure { throw failure }
         return try? RowCodec.decodeRow(row.span, layout.schema).first
     }
 

@@ -49,7 +49,7 @@ extension RowError: CustomStringConvertible {
 }
 
 extension RowError.Problem {
-    fileprivate var reason: String {
+    var reason: String {
         switch self {
         case .wrongType(let expected, let got):
             "expected \(expected.rawValue), got \(got.rawValue)"

@@ -63,7 +63,7 @@ extension Column {
     @available(
         *, unavailable,
         message:
-            "no column holds this type: conform it to Codable (its column then holds JSON) or to ColumnValue, or mark the property @Ignored. A key cannot be JSON"
+            "no column holds this type: give an enum a raw value (enum Kind: String), make another type Codable (its column then holds JSON) or a ColumnValue, or mark the property @Ignored. A key cannot be JSON"
     )
     @_disfavoredOverload
     public static func stored<Row, V>(
@@ -116,8 +116,14 @@ extension Column {
         let layout = RowLayout(
             TableSchema("", [.key("", .integer), column(name, type, nullable: true)]))
         var encoder = RowEncoder(layout)
-        let value = encoder.value(writtenBy: encodeDefault)
-        return column(name, type, nullable: isNullable, default: value)
+        do {
+            let value = try encoder.value(writtenBy: encodeDefault)
+            return column(name, type, nullable: isNullable, default: value)
+        } catch {
+            var column = column(name, type, nullable: isNullable)
+            column.unfitDefault = error.problem.reason
+            return column
+        }
     }
 }
 

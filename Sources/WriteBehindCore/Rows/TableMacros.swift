@@ -2,6 +2,8 @@
     /// Makes a struct the rows of a table.
     ///
     /// ```swift
+    /// import Foundation                          // for UUID and Date
+    ///
     /// @Table struct Post {                       // the table "post"; @Table("posts") gives it another name
     ///     let id: UUID                           // the key, unless @Key marks others
     ///     var author: String
@@ -19,8 +21,8 @@
     /// memberwise initializer.
     ///
     /// A property that is added needs a value for the rows that are there: make it optional, or give it a default. The
-    /// default must be a literal, an array or dictionary of literals, or a member such as `.text`; any other value is
-    /// taken for new rows only. Rows that were written before keep the column's first default when you change it later.
+    /// default must be a literal, an array or dictionary of literals, or a member such as `.text` or `Int.max`; any other
+    /// value is taken for new rows only, and an optional property that is added with one is null in older rows. Rows that were written before keep the column's first default when you change it later.
     ///
     /// A key is never optional, and its type must be written, or be clear from a literal. Classes, actors, enums,
     /// generic structs, structs of the main actor, lazy properties, tuples and properties inside `#if` are refused,
@@ -28,8 +30,8 @@
     /// macro there.
     ///
     /// - Parameter name: the table's name in SQL; without it, the struct's name that begins with a small letter.
-    @attached(member, names: named(Key), named(StoredColumns))
-    @attached(extension, conformances: TableRow, names: named(schema), named(encode), named(init))
+    @attached(member, names: named(Key), named(StoredColumns), named(schema))
+    @attached(extension, conformances: TableRow, names: named(encode), named(init))
     public macro Table(_ name: String? = nil) =
         #externalMacro(module: "WriteBehindMacros", type: "TableMacro")
 

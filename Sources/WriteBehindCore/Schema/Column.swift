@@ -10,6 +10,8 @@ public struct Column: Sendable, Hashable {
     public let isNullable: Bool
     /// The column's value in rows that were written before it was added; null if there is none.
     public let defaultValue: Value?
+    /// Why a property's value cannot be the default, though it should be: see ``TableSchema/validate()``.
+    var unfitDefault: String?
 
     private init(
         name: String, type: ColumnType, isKey: Bool, isNullable: Bool, defaultValue: Value?

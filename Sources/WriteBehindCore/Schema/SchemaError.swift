@@ -29,6 +29,8 @@ public struct SchemaError: Error, Hashable, Sendable {
         case wrongDefaultType(expected: ColumnType, got: ColumnType)
         /// A default that is NaN or infinite.
         case defaultNotFinite
+        /// A default that the column cannot hold, as a `UInt64` that exceeds 64 bits with a sign.
+        case unfitDefault(String)
         /// More than ``TableSchema/columnLimit`` columns.
         case tooManyColumns(Int)
         /// More tables than a store may have, 65,535.
@@ -92,6 +94,8 @@ extension SchemaError.Problem {
         case .wrongDefaultType(let expected, let got):
             "the default is \(got.rawValue), the column \(expected.rawValue)"
         case .defaultNotFinite: "the default is not a finite number"
+        case .unfitDefault(let reason):
+            "the default cannot be stored, so give another: \(reason)"
         case .tooManyColumns(let count):
             "there are \(count) columns, more than \(TableSchema.columnLimit)"
         case .tooManyTables: "the store has all the tables it can hold, \(Catalog.tableLimit)"
@@ -111,8 +115,9 @@ extension SchemaError.Problem {
         switch self {
         case .addedWithoutDefault:
             "an added column must be nullable or have a default, for the rows that are there: make its property "
-                + "optional, or give it a literal as its value"
-        case .addedToKey: "a column cannot be added to the key"
+                + "optional, or give it a value that is a literal or a member such as .text"
+        case .addedToKey:
+            "a column cannot be added to the key: \(Self.newKey)"
         case .removed(let type):
             "the \(type.rawValue) column is missing, and rows have it: declare it again; a property that was renamed "
                 + "keeps its column with @Column"
@@ -123,13 +128,19 @@ extension SchemaError.Problem {
             "this \(new.rawValue) column is in the place of \(Value.text(name)) (\(old.rawValue)); "
                 + "columns keep name and place, new ones come last"
         case .typeChanged(let old, let new):
-            "the type changed from \(old.rawValue) to \(new.rawValue)"
+            "the type changed from \(old.rawValue) to \(new.rawValue): \(Self.newType)"
         case .nullabilityChanged(let type, let nullable):
-            "the \(type.rawValue) column \(nullable ? "became" : "is no longer") nullable"
+            "the \(type.rawValue) column \(nullable ? "became" : "is no longer") nullable: \(Self.newType)"
         case .keyChanged(let type, let key):
-            "the \(type.rawValue) column \(key ? "joined" : "left") the key"
-        case .defaultChanged(let type): "the default of the \(type.rawValue) column changed"
+            "the \(type.rawValue) column \(key ? "joined" : "left") the key: \(Self.newKey)"
+        case .defaultChanged(let type):
+            "the default of the \(type.rawValue) column changed: keep the old one, which older rows have"
         default: "\(self)"
         }
     }
+
+    private static let newType =
+        "keep the old type; for another one add a new property, or make a new table and copy the rows"
+    private static let newKey =
+        "keep the old key; for another one make a new table and copy the rows"
 }

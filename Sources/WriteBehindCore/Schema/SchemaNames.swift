@@ -34,6 +34,9 @@ extension Column {
     /// This column with what it keeps of the one that the table has.
     fileprivate func following(_ was: Column) -> Column {
         guard !isKey, !was.isKey, type == was.type else { return self }
-        return .column(was.name, type, nullable: isNullable, default: was.defaultValue)
+        var column = Column.column(
+            was.name, type, nullable: isNullable, default: was.defaultValue)
+        column.unfitDefault = unfitDefault
+        return column
     }
 }

@@ -30,6 +30,7 @@ extension TableSchema {
             SchemaError(table: name, column: column.name, problem)
         }
         if column.isKey && column.isNullable { throw refuse(.nullableKey) }
+        if let reason = column.unfitDefault { throw refuse(.unfitDefault(reason)) }
         guard let value = column.defaultValue, let type = value.type else { return }
         if column.isKey { throw refuse(.keyWithDefault) }
         guard type == column.type else {

@@ -9,8 +9,9 @@
 /// ```
 ///
 /// It becomes a real SQL table. A schema is checked when a store opens the table, not when it is
-/// written down: see ``validate()``. Later versions may add columns at the end (nullable ones or
-/// with a default) and change ``expiry``; anything else is refused.
+/// written down: see ``validate()``. Later versions may add columns (nullable ones or with a
+/// default) and change ``expiry``; anything else is refused. New columns come last, unless `@Table`
+/// made the schema: its columns are known by their names, so they may be in any order.
 public struct TableSchema: Sendable, Hashable {
     /// The table's name in SQL.
     public let name: String

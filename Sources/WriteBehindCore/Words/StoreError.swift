@@ -41,14 +41,15 @@ public enum StoreError: Error, Sendable {
     case unknownTable(String)
     /// The receipt is of another store, or of this one before it was opened again.
     case foreignReceipt
-    /// An `update` gave the row another key, or the first row for an `increment` has another. To change a key,
-    /// delete the row and put the new one.
+    /// An `update` gave the row another key. To change a key, delete the row and put the new one.
     case keyChanged(table: String)
     /// A transaction, `update`, `increment` or `insert` was tried so often, and each time a row that it had read was changed
     /// before it was written.
     case contended(tries: Int)
-    /// An `insert` found a row with its key.
-    case duplicateKey(table: String)
+    /// The row that an `increment` was to put, if there is none yet, has another key than the one to increment.
+    case initialHasAnotherKey(table: String)
+    /// An `insert` found a row with its key, which is given as people read it.
+    case duplicateKey(table: String, key: String)
     /// An `increment` would exceed 64 bits, or its column holds no number.
     case cannotIncrement(table: String, column: String, reason: String)
     /// The database could not be read or opened, or is being rebuilt and does not hold the row yet.
@@ -123,8 +124,11 @@ extension StoreError: CustomStringConvertible {
         case .contended(let tries):
             "a row that was read was changed before the commit, \(tries) times in a row: by its own closure, which must "
                 + "write through its transaction only, or by other writes all the time"
-        case .duplicateKey(let table):
-            "table \(Value.text(table)): a row with this key exists already; to write it anyway, use put"
+        case .initialHasAnotherKey(let table):
+            "table \(Value.text(table)): the row given as `orPut` has another key than the row to increment; "
+                + "give both the same"
+        case .duplicateKey(let table, let key):
+            "table \(Value.text(table)): a row with the key \(key) exists already; to write it anyway, use put"
         case .cannotIncrement(let table, let column, let reason):
             "table \(Value.text(table)), column \(Value.text(column)): cannot increment: \(reason)"
         case .database(let what): "the database: \(what)"
