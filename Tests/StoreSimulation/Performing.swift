@@ -315,13 +315,15 @@ extension SimulatedStore {
         let rows = try keys.map { (isOwn: own.contains($0) ? 1 : 0, row: try Self.row($0)) }
         for (_, row) in rows.sorted(by: {
             ($0.isOwn, $0.row.table, $0.row.id) < ($1.isOwn, $1.row.table, $1.row.id)
-        })
-        where row != correction?.row {
+        }) {
+            if let correction, row == correction.row {
+                changes.append(.put(row, correction.values))
+                continue
+            }
             let body = content.rows[row]
             changes.append(
                 try body.map { .put(row, try self.values($0, row.table)) } ?? .delete(row))
         }
-        if let correction { changes.append(.put(correction.row, correction.values)) }
         wrote(receipt, changes)
         catchUp()
         let isRefused = changes.contains { change in
