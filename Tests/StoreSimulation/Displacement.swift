@@ -83,6 +83,8 @@ extension SimulatedStore {
         let content = database.content
         isTroubled = true
         do {
+            // A failure that is planned is the store's, not the operator's.
+            disk.stopFailing()
             try what.perform(on: disk)
             let others = files(what.isOfOthers)
             for step in steps where fault == nil { playInside(step) }
@@ -96,6 +98,7 @@ extension SimulatedStore {
                 fail("fenced", "the database was changed")
             }
             if files(what.isOfOthers) != others { fail("fenced", "others' files were changed") }
+            disk.stopFailing()
             try what.undo(on: disk)
         } catch {
             fail("displacement", "\(error)")
