@@ -42,7 +42,7 @@ package enum Displacement: String, CaseIterable, Sendable {
         }
     }
 
-    /// Whether a file belongs to whoever is at the store's place now.
+    /// Whether a file is part of the store that took this one's place.
     fileprivate func isOfOthers(_ path: String) -> Bool {
         switch self {
         case .moved, .restored: path.hasPrefix("store/")
@@ -54,7 +54,7 @@ package enum Displacement: String, CaseIterable, Sendable {
 }
 
 extension SimulatedStore {
-    /// R21: whoever opens a store that is in use is refused, and changes nothing.
+    /// Opening a store that is in use is refused, and changes nothing.
     func openASecondTime() {
         guard store != nil, pendingEnd == nil else { return }
         let before = files { _ in true }

@@ -33,7 +33,7 @@ import WriteBehindSQLite
         try await store.close(deadline: .hang)
     }
 
-    /// SQLite cannot empty the WAL under a reader, so it grows; that is told, and ends with the reader.
+    /// SQLite cannot empty the WAL while it is read, so the WAL grows. Health says so until the reader ends.
     @Test func aLongReadThatKeepsTheWALIsToldWithItsAgeAndSizeUntilItEnds() async throws {
         let directory = TemporaryStore()
         let configuration = StoreConfiguration()

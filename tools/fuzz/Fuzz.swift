@@ -38,7 +38,7 @@ public func test(_ bytes: UnsafePointer<UInt8>?, _ count: Int) -> Int32 {
     do {
         try target?.run(Array(UnsafeBufferPointer(start: bytes, count: count)))
     } catch {
-        fatalError("\(error)")  // reports a broken rule to libFuzzer
+        fatalError("\(error)")  // libFuzzer learns of a broken rule by the end of the process
     }
     return 0
 }

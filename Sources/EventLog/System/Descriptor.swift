@@ -25,7 +25,7 @@ struct Descriptor: ~Copyable, Sendable {
         return status
     }
 
-    /// Where the kernel tells of it.
+    /// The file in `/proc` that describes the descriptor.
     var infoPath: String { "/proc/self/fdinfo/\(number)" }
 
     /// Reads once at `offset`; 0 at the end of the file.

@@ -8,7 +8,7 @@ import Foundation
 // Beside these, a database may have "cause".
 
 /// How far a writer's secondary databases are: they may be anywhere, so they cannot be seen from outside.
-package struct SecondariesReport: Codable, Equatable, Sendable {
+package struct SecondariesReport: ReportFile, Equatable {
     package struct Database: Codable, Equatable, Sendable {
         package var name: String
         /// nil if it could not be opened yet.
@@ -22,15 +22,7 @@ package struct SecondariesReport: Codable, Equatable, Sendable {
     package var time: UInt64
     package var databases: [Database]
 
-    /// More than any writer says; what is longer is not read.
-    private static let byteLimit = 1 << 20
-
-    /// nil if there is none that can be read: it is no evidence of anything.
-    package static func read(_ layout: StoreLayout, on disk: any Disk) -> SecondariesReport? {
-        guard let bytes = try? disk.open(layout.secondaries, .read).bytes(byteLimit)
-        else { return nil }
-        return try? JSONDecoder().decode(Self.self, from: Data(bytes))
-    }
+    package static func path(in layout: StoreLayout) -> String { layout.secondaries }
 
     init(_ health: Health, time: UInt64) {
         process = ProcessInfo.processInfo.processIdentifier
@@ -40,18 +32,5 @@ package struct SecondariesReport: Codable, Equatable, Sendable {
                 name: $0.name, materialized: $0.materialized, quarantined: $0.quarantined,
                 cause: $0.cause)
         }
-    }
-
-    /// Replaces the one that is there. It is not synced: the databases themselves say what is true.
-    func write(_ layout: StoreLayout, on disk: any Disk) throws {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        let bytes = Array(try encoder.encode(self) + Data("\n".utf8))
-        try disk.replace(layout.secondaries, with: bytes, isSynced: false)
-    }
-
-    static func remove(_ layout: StoreLayout, on disk: any Disk) throws(SystemError) {
-        for path in [layout.secondaries, StoreLayout.temporary(layout.secondaries)]
-        where try disk.exists(path) { try disk.remove(path) }
     }
 }

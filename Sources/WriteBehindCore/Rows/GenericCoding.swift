@@ -137,7 +137,9 @@ extension RowDecoder {
             "no column holds this type: give an enum a raw value (enum Kind: String), make another type Codable (its column then holds JSON) or a ColumnValue, or mark the property @Ignored"
     )
     @_disfavoredOverload
-    public mutating func decode<V>(_: V.Type = V.self) throws(RowError) -> V { fatalError() }
+    public mutating func decode<V>(_: V.Type = V.self) throws(RowError) -> V {
+        throw refusal("\(V.self)")
+    }
 
     /// Reads the next column: seconds since 1970 as a time.
     public mutating func decodeSeconds() throws(RowError) -> Date {
@@ -161,7 +163,7 @@ extension RowDecoder {
         message: "@Expires marks a Date, an Int (seconds since 1970), or an optional of these"
     )
     @_disfavoredOverload
-    public mutating func decodeSeconds<V>() throws(RowError) -> V { fatalError() }
+    public mutating func decodeSeconds<V>() throws(RowError) -> V { throw refusal("\(V.self)") }
 }
 
 extension KeyEncoder {

@@ -68,7 +68,9 @@ extension Column {
     @_disfavoredOverload
     public static func stored<Row, V>(
         _ name: String, _ property: KeyPath<Row, V>, isKey: Bool = false, default value: V? = nil
-    ) -> Column { fatalError() }
+    ) -> Column {
+        fatalError("no call of it compiles: it is unavailable")
+    }
 
     /// The column that says when a row expires.
     public static func expiry<Row>(
@@ -106,7 +108,9 @@ extension Column {
     @_disfavoredOverload
     public static func expiry<Row, V>(
         _ name: String, _ property: KeyPath<Row, V>, default value: V? = nil
-    ) -> Column { fatalError() }
+    ) -> Column {
+        fatalError("no call of it compiles: it is unavailable")
+    }
 
     private static func make(
         _ name: String, _ type: ColumnType, isKey: Bool, isNullable: Bool,
