@@ -8,16 +8,24 @@ import WriteBehindSQLite
 /// How the log begins and ends is the log's own judgement, by which opening goes (``Judgement``). Here all that lies
 /// between is read, and behind damage as well, to tell all of it.
 package struct LogVerification: Sendable {
+    package enum Depth: Sendable {
+        /// All bytes.
+        case everything
+        /// The headers of all blocks. If these or the log's judgement show damage in a segment, also all its bytes.
+        case headers
+    }
+
     package private(set) var segments: [SegmentCheck] = []
     package private(set) var findings: [Finding] = []
 
     /// - Parameters:
     ///   - jobs: how many segments are read at once.
-    ///   - progress: told the bytes of each segment that is done; from several threads.
+    ///   - progress: gets the bytes of each segment that is done; is called from several threads.
     package init(
-        _ store: StoreInspection, jobs: Int = 1, progress: @Sendable (Int) -> Void = { _ in }
+        _ store: StoreInspection, _ depth: Depth = .everything, jobs: Int = 1,
+        progress: @Sendable (Int) -> Void = { _ in }
     ) throws {
-        segments = try Self.check(store, jobs, progress)
+        segments = try Self.check(store, depth, jobs, progress)
         for (index, segment) in segments.enumerated() {
             let isLast = index == segments.count - 1
             judge(segment, isLast: isLast, store)
@@ -50,7 +58,8 @@ package struct LogVerification: Sendable {
     package var byteCount: Int { segments.reduce(0) { $0 + $1.byteCount } }
 
     private static func check(
-        _ store: StoreInspection, _ jobs: Int, _ progress: @Sendable (Int) -> Void
+        _ store: StoreInspection, _ depth: Depth, _ jobs: Int,
+        _ progress: @Sendable (Int) -> Void
     ) throws -> [SegmentCheck] {
         let environment = store.environment
         // Beyond what a living writer has published, blocks may be half written.
@@ -59,8 +68,16 @@ package struct LogVerification: Sendable {
         return try concurrently(parts.count, jobs: jobs) {
             index -> Result<SegmentCheck, LogError> in
             do throws(LogError) {
-                let check = try SegmentCheck(
-                    environment, base: parts[index].base, through: limit, before: parts[index].end)
+                let part = parts[index]
+                var check = try SegmentCheck(
+                    environment, base: part.base, through: limit, before: part.end,
+                    contents: depth == .everything)
+                if depth == .headers,
+                    !check.findings.isEmpty || check.path == store.damage?.path
+                {
+                    check = try SegmentCheck(
+                        environment, base: part.base, through: limit, before: part.end)
+                }
                 progress(check.byteCount)
                 return .success(check)
             } catch {
@@ -176,11 +193,7 @@ package struct LogVerification: Sendable {
                 let end = max(range.lowerBound, commit.firstSequence)
                 range = range.lowerBound..<min(range.upperBound, end)
             }
-            let left = range.isEmpty ? nil : ClosedRange(range)
-            if findings[index].lost != left {
-                findings[index].tables = findings[index].tables.ofAPart
-            }
-            findings[index].lost = left
+            findings[index].keepLost(range.isEmpty ? nil : ClosedRange(range))
         }
     }
 }

@@ -133,8 +133,7 @@ package struct SalvagedLog {
                 ?? Finding(
                     severity: .corrupt, path: environment.layout.log, offset: nil, lost: nil,
                     reason: "no file holds what had been durable")
-            if finding.lost != next...last { finding.tables = finding.tables.ofAPart }
-            finding.lost = next...last
+            finding.keepLost(next...last)
             found.append(finding)
             next = last + 1
         }

@@ -2,7 +2,7 @@ package import EventLog
 import WriteBehindCore
 import WriteBehindSQLite
 
-/// One segment, read wholly. It goes on behind damage, to tell all of it.
+/// One segment, read wholly. It goes on behind damage, so that all of it is found.
 package struct SegmentCheck: Sendable {
     package let base: UInt64
     package let path: String
@@ -18,6 +18,8 @@ package struct SegmentCheck: Sendable {
     package private(set) var chain: UInt64?
     private let limit: UInt64
     private let end: Int
+    /// False if only headers are checked.
+    private let checksContents: Bool
     /// The tables that the segment's preamble names; nil if it cannot be read.
     private(set) var tablesBefore: Catalog?
     /// The tables for checking its records; nil if damage leaves unknown which there are.
@@ -30,10 +32,12 @@ package struct SegmentCheck: Sendable {
     /// - Parameters:
     ///   - limit: the last sequence to look at; what follows may be half written.
     ///   - end: the offset to stop at; what follows is not a part of the log.
+    ///   - contents: false to check headers alone.
     package init(
         _ environment: LogEnvironment, base: UInt64, through limit: UInt64 = .max,
-        before end: Int = .max
+        before end: Int = .max, contents: Bool = true
     ) throws(LogError) {
+        checksContents = contents
         self.base = base
         self.limit = limit
         self.end = end
@@ -61,7 +65,7 @@ package struct SegmentCheck: Sendable {
     /// A segment, or what was cut off one, read by itself: whose it is does not matter.
     package init(_ file: SegmentReader) throws(LogError) {
         base = file.header.base
-        (limit, end) = (.max, .max)
+        (limit, end, checksContents) = (.max, .max, true)
         path = file.path
         nextSequence = file.header.base
         header = file.header
@@ -122,21 +126,25 @@ package struct SegmentCheck: Sendable {
             chain = nil
             records = nil
         }
-        let isFirst = offset == SegmentHeader.byteCount && header?.kind == .segment
-        let fault =
-            try loader.load(block, at: offset, of: segment, chainBefore: chain)
-            ?? malformed(block, loader.payload.span, isFirst: isFirst)
-        if let fault {
+        if checksContents, let fault = try fault(of: block, at: offset, segment, &loader) {
             note(at: offset, fault, through: block.nextSequence - 1, LostTables(of: block))
             records = nil
         } else {
-            if !block.tables.isEmpty, block.tables != tables {
+            if checksContents, !block.tables.isEmpty, block.tables != tables {
                 warn(at: offset, "the block's header names other tables than its records")
             }
             good.append((block, offset))
         }
         nextSequence = block.nextSequence
         chain = block.chain
+    }
+
+    private mutating func fault(
+        of block: BlockHeader, at offset: Int, _ segment: SegmentReader, _ loader: inout BlockLoader
+    ) throws(LogError) -> String? {
+        let isFirst = offset == SegmentHeader.byteCount && header?.kind == .segment
+        return try loader.load(block, at: offset, of: segment, chainBefore: chain)
+            ?? malformed(block, loader.payload.span, isFirst: isFirst)
     }
 
     /// The fault of the block's records; nil if there is none.

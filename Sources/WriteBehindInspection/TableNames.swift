@@ -42,36 +42,48 @@ package struct TableNames: Sendable {
         self.init(tables)
     }
 
-    /// The tables that lost records belong to, each in its name; of those that share a bit, `a or b`. nil if a header
-    /// is lost that would have to say it.
-    package func list(_ lost: LostTables) -> [String]? {
-        lost.isComplete ? words(lost.tables) : nil
+    /// A table and how many of the lost records are of it.
+    package struct Share: Equatable, Sendable {
+        /// Of tables that share a bit, `a or b`.
+        package var table: String
+        package var records: ClosedRange<UInt64>
     }
 
-    /// `of table ev`, `of tables ev and player`, `of tables ev or player` if only a part of what a block held is lost.
-    package func text(_ lost: LostTables) -> String {
-        let names = words(lost.tables)
-        if names.isEmpty { return lost.isComplete ? "of no table (marks)" : "tables unknown" }
+    /// The tables that lost records belong to. nil if a header is lost that would have to name them.
+    package func list(_ lost: LostTables) -> [Share]? { lost.isComplete ? shares(lost) : nil }
+
+    /// `of table ev`, `of tables ev (1 to 7) and player (1 to 7)`, `of tables ev (0 to 2) or player (0 to 2)` if only a
+    /// part of what a block held is lost.
+    package func text(_ loss: Loss) -> String {
+        let lost = loss.tables
+        let shares = shares(lost)
+        guard let last = shares.last else {
+            return lost.isComplete ? "of no table (marks)" : "tables unknown"
+        }
+        func text(_ share: Share) -> String {
+            let (least, most) = (share.records.lowerBound, share.records.upperBound)
+            if !lost.isComplete { return share.table + (least > 0 ? " (at least \(least))" : "") }
+            if least == loss.count { return share.table }
+            return share.table + (least == most ? " (\(least))" : " (\(least) to \(most))")
+        }
         let all =
-            names.count == 1
-            ? "of table " + names[0]
-            : "of tables " + names.dropLast().joined(separator: ", ")
-                + (lost.isExact ? " and " : " or ") + names[names.count - 1]
+            shares.count == 1
+            ? "of table " + text(last)
+            : "of tables " + shares.dropLast().map(text).joined(separator: ", ")
+                + (lost.areCertain ? " and " : " or ") + text(last)
         return lost.isComplete ? all : all + ", maybe of others too"
     }
 
     /// A mark belongs to table 0, which is none.
-    private func words(_ tables: TableSet) -> [String] {
-        var words: [String] = []
-        for bit: UInt32 in 0..<64 where tables.contains(bit) {
+    private func shares(_ lost: LostTables) -> [Share] {
+        (0..<64).compactMap { (bit: UInt32) -> Share? in
+            guard let records = lost.count(ofBit: bit) else { return nil }
             let known = names.keys.filter { $0 % 64 == bit }.sorted().compactMap { names[$0] }
-            if !known.isEmpty {
-                words.append(known.joined(separator: " or "))
-            } else if bit > 0 {
-                words.append("number \(bit)")
-            }
+            if known.isEmpty, bit == 0 { return nil }
+            return Share(
+                table: known.isEmpty ? "number \(bit)" : known.joined(separator: " or "),
+                records: records)
         }
-        return words
     }
 }
 

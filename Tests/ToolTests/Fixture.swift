@@ -3,6 +3,7 @@ import Foundation
 import GRDB
 import WriteBehind
 import WriteBehindInspection
+import WriteBehindSQLite
 
 struct Flight: TableRow {
     typealias Key = Int
@@ -47,13 +48,23 @@ final class Fixture {
 
     deinit { try? FileManager.default.removeItem(atPath: path) }
 
-    func open(_ configure: (inout StoreConfiguration) -> Void = { _ in }) throws -> Store {
+    /// - Parameter secondary: where the secondary database `reports` is.
+    func open(
+        secondary: String? = nil, _ configure: (inout StoreConfiguration) -> Void = { _ in }
+    ) throws -> Store {
         var configuration = StoreConfiguration()
         configuration.stagingSlots = 2
         configuration.stagingSlotSize = 1 << 20
         configuration.cacheLimit = 16 << 20
         configure(&configuration)
-        let store = try Store(at: path, configuration: configuration)
+        var environment = StoreEnvironment.machine(configuration)
+        if let secondary {
+            environment.secondaries = [
+                SecondaryDatabase.Place("reports", SQLiteOpener(SQLiteOptions(), path: secondary))
+            ]
+        }
+        let store = try Store(
+            at: path, configuration: configuration, environment: environment)
         self.store = store
         return store
     }

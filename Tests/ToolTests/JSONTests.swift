@@ -41,7 +41,7 @@ import WriteBehind
         }
         if let array = value as? [Any] {
             var found: Set<String> = [path]
-            for item in array where item is [String: Any] {
+            for item in array where item is [String: Any] || item is [Any] {
                 found.formUnion(keys(item, path + "[]", open).subtracting([path + "[]"]))
             }
             return found
@@ -87,6 +87,7 @@ import WriteBehind
         try await damaged(all)
         try await written(all)
         try await watched(all)
+        try await secondary(all)
         for (section, keys) in page.sorted(by: { $0.key < $1.key }) {
             let missing = keys.subtracting(all.printed[section] ?? [])
             #expect(missing.isEmpty, "JSON.md lists \(missing) under \(section); none was printed")
@@ -142,6 +143,9 @@ import WriteBehind
     private func damaged(_ all: Collection) async throws {
         let torn = try await Fixture.torn()
         try all.run("inspect", torn.path)
+        let damaged = try await Fixture.closed()
+        try damaged.flip(byte: 250, of: damaged.segments[0])
+        try all.run("status", damaged.path)
         try all.run("recover", torn.path)
         let corrupt = try await Fixture.corrupt()
         let queue = try DatabaseQueue(path: corrupt.path + "/database.sqlite")
@@ -202,6 +206,16 @@ import WriteBehind
         try all.run("log", fixture.path, "--operation", "settle")
     }
 
+    /// What only the writer can tell.
+    private func secondary(_ all: Collection) async throws {
+        let fixture = Fixture()
+        let store = try fixture.open(secondary: fixture.path + "-2.sqlite")
+        defer { try? FileManager.default.removeItem(atPath: fixture.path + "-2.sqlite") }
+        try await Fixture.fill(store)
+        try all.run("quarantine", "retry", fixture.path)
+        try await fixture.close()
+    }
+
     /// A look that fails, and causes: only a store in trouble has them.
     private func watched(_ all: Collection) async throws {
         let fixture = try await Fixture.live()
@@ -212,7 +226,7 @@ import WriteBehind
         }
         let closed = try await Fixture.closed()
         try Data(
-            #"{"databases":[{"materialized":3,"name":"reports","quarantined":0}],"process":1,"time":1}"#
+            #"{"databases":[{"materialized":3,"name":"reports","quarantined":0,"refused":[]}],"process":1,"time":1}"#
                 .utf8
         ).write(to: URL(fileURLWithPath: closed.path + "/secondaries.json"))
         try all.run("status", closed.path)

@@ -41,6 +41,17 @@ private struct Player: TableRow {
         return (fixture, found.map(\.offset))
     }
 
+    private func words(_ result: Tool.Result) -> String {
+        result.output.split { $0.isWhitespace }.joined(separator: " ")
+    }
+
+    private func json(_ tables: (name: String, least: Int, most: Int)...) -> String {
+        let objects = tables.map {
+            #"{"table":"\#($0.name)","least":\#($0.least),"most":\#($0.most)}"#
+        }
+        return "[" + objects.joined(separator: ",") + "]"
+    }
+
     private func says(
         _ text: String, tables: String, _ fixture: Fixture, _ comment: String
     ) throws {
@@ -49,8 +60,7 @@ private struct Player: TableRow {
             ["status"], ["verify"], ["recover"], ["log"], ["log", "--reverse"],
         ] {
             let result = try Tool.run([arguments[0], fixture.path] + arguments.dropFirst())
-            let words = result.output.split { $0.isWhitespace }.joined(separator: " ")
-            #expect(words.contains(text), "\(arguments), \(comment): \(result.output)")
+            #expect(words(result).contains(text), "\(arguments), \(comment): \(result.output)")
         }
         for command in ["log", "verify"] {
             let result = try Tool.run(command, segment)
@@ -65,11 +75,13 @@ private struct Player: TableRow {
     @Test func theBlocksHeaderNamesThem() async throws {
         let (fixture, blocks) = try await store()
         try fixture.flip(byte: blocks[0] + BlockHeader.byteCount + 8, of: fixture.segments[0])
-        try says("3 records, of table flight", tables: #"["flight"]"#, fixture, "flights alone")
+        try says(
+            "3 records, of table flight", tables: json(("flight", 3, 3)), fixture, "flights alone")
         let (other, others) = try await store()
         try other.flip(byte: others[1] + BlockHeader.byteCount + 8, of: other.segments[0])
         try says(
-            "2 records, of tables flight and player", tables: #"["flight","player"]"#, other, "both"
+            "2 records, of tables flight (1) and player (1)",
+            tables: json(("flight", 1, 1), ("player", 1, 1)), other, "both"
         )
     }
 
@@ -80,12 +92,41 @@ private struct Player: TableRow {
         // Beside a block whose header is good.
         try fixture.flip(byte: blocks[0] + BlockHeader.byteCount + 8, of: fixture.segments[0])
         try says(
-            "3 records, of table flight", tables: #"["flight"]"#, fixture, "content and header")
+            "3 records, of table flight", tables: json(("flight", 3, 3)), fixture,
+            "content and header")
+        for command in ["status", "verify", "recover"] {
+            let result = try Tool.run(command, fixture.path)
+            #expect(
+                words(result).contains(
+                    "5 records in all, of table flight (at least 3), maybe of others too"),
+                "\(command): \(result)")
+        }
         let target = Fixture()
         try FileManager.default.removeItem(atPath: fixture.path + "/database.sqlite")
         let salvage = try Tool.run("recover", fixture.path, "--salvage", target.path)
         #expect(salvage.output.contains("#3 to #5, 3 records, of table flight\n"), "\(salvage)")
         #expect(salvage.output.contains("#6 to #7, 2 records, tables unknown\n"), "\(salvage)")
+    }
+
+    /// The log's own judgement ends at the first damage. All headers are read behind and before it.
+    @Test func statusNamesTheLossesOfAllSegmentsWhoseHeadersAreDamaged() async throws {
+        let (fixture, _) = try await store()
+        for id in 10..<12 {
+            let store = try fixture.open()
+            try store.table(Player.self).put(Player(id))
+            try await fixture.close()
+        }
+        try #require(fixture.segments.count == 3)
+        try fixture.flip(byte: SegmentHeader.byteCount + 20, of: fixture.segments[0])
+        try fixture.flip(
+            byte: SegmentHeader.byteCount + BlockHeader.byteCount + 30, of: fixture.segments[2])
+        for command in ["status", "verify", "recover"] {
+            let result = try Tool.run(command, fixture.path)
+            let said = words(result)
+            #expect(said.contains("records, tables unknown"), "\(command): \(result)")
+            #expect(said.contains("of table player"), "\(command): \(result)")
+            #expect(said.contains("records in all, "), "\(command): \(result)")
+        }
     }
 
     @Test func salvageNamesThem() async throws {
@@ -95,7 +136,7 @@ private struct Player: TableRow {
         let target = Fixture()
         let result = try Tool.run("recover", fixture.path, "--salvage", target.path)
         #expect(
-            result.output.contains("#6 to #7, 2 records, of tables flight and player\n"),
+            result.output.contains("#6 to #7, 2 records, of tables flight (1) and player (1)\n"),
             "\(result)")
     }
 
@@ -104,10 +145,10 @@ private struct Player: TableRow {
         let (fixture, _) = try await store()
         try fixture.flip(byte: 250, of: fixture.segments[0])
         let verify = try Tool.run("verify", fixture.path)
-        #expect(verify.output.contains("of tables flight and player"), "\(verify)")
+        #expect(verify.output.contains("of tables flight (1) and player (1)"), "\(verify)")
         try FileManager.default.removeItem(atPath: fixture.path + "/database.sqlite")
         let unnamed = try Tool.run("verify", fixture.path)
-        #expect(unnamed.output.contains("of tables number 1 and number 2"), "\(unnamed)")
+        #expect(unnamed.output.contains("of tables number 1 (1) and number 2 (1)"), "\(unnamed)")
     }
 
     @Test func aHeaderThatNamesOtherTablesIsAWarning() async throws {
@@ -136,12 +177,17 @@ private struct Player: TableRow {
         lost.insert(2)
         lost.insert(5)
         let header = BlockHeader(
-            kind: .block, firstSequence: 1, count: 1, flags: [], unsyncedBefore: 0, packedLength: 0,
+            kind: .block, firstSequence: 1, count: 5, flags: [], unsyncedBefore: 0, packedLength: 0,
             rawLength: 0, span: 0, time: 0, content: 0, chain: 0, tables: lost)
         let names = TableNames(catalog)
-        #expect(names.text(LostTables(of: header)) == "of tables t2 or t66 and t5")
-        #expect(names.list(LostTables(of: header)) == ["t2 or t66", "t5"])
-        #expect(names.text(LostTables(of: header).ofAPart) == "of tables t2 or t66 or t5")
-        #expect(names.text(.unknown) == "tables unknown")
+        let whole = LostTables(of: header)
+        #expect(
+            names.text(Loss(1...5, whole)) == "of tables t2 or t66 (1 to 4) and t5 (1 to 4)")
+        #expect(names.list(whole)?.map(\.table) == ["t2 or t66", "t5"])
+        #expect(names.list(whole)?.map(\.records) == [1...4, 1...4])
+        #expect(
+            names.text(Loss(1...2, whole.part(2, of: 5)))
+                == "of tables t2 or t66 (0 to 2) or t5 (0 to 2)")
+        #expect(names.text(Loss(1...2)) == "tables unknown")
     }
 }

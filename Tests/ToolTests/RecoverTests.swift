@@ -195,7 +195,9 @@ import WriteBehindInspection
         let plan = try Tool.run("recover", fixture.path)
         #expect(plan.status == 3)
         for path in originals.keys {
-            #expect(plan.output.contains("remove \(path), whose records"), "\(plan.output)")
+            #expect(
+                plan.output.contains("remove \(path), because the segment before it"),
+                "\(plan.output)")
         }
         let applied = try Tool.run("recover", fixture.path, "--apply")
         #expect(applied.status == 0, "\(applied.output)\(applied.errors)")

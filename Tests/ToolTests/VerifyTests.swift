@@ -95,7 +95,7 @@ import WriteBehind
         #expect(segments.lines[0].contains("first  last"))
         #expect(segments.lines[1].hasSuffix("sealed"))
         let blocks = try Tool.run("inspect", fixture.path, "--blocks")
-        #expect(blocks.output.contains("synced"))
+        #expect(blocks.output.contains("durable"))
         let json = try Tool.run("inspect", fixture.path, "--blocks", "--json")
         let object =
             try JSONSerialization.jsonObject(with: Data(json.output.utf8)) as? [String: Any]

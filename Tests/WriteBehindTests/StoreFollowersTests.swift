@@ -126,7 +126,19 @@ private struct LateOpener: SinkOpener {
         #expect(
             health.causes.contains { $0.contains("reports refused 1 commit") }, "\(health.causes)")
         #expect(try await players.get(2)?.name == "Ada")
+        let quarantine = try #require(store.quarantine(of: "reports"))
+        #expect(quarantine.list().map(\.rows) == [["player[2]"]])
+        #expect(try await quarantine.retry() == Quarantine.Retried(applied: 0, left: 1))
+        #expect(quarantine.list().map(\.attempts) == [2])
+        let again = try DatabaseQueue(path: other)
+        try await again.write { try $0.execute(sql: "DROP INDEX one_name") }
+        try again.close()
+        #expect(try await quarantine.retry() == Quarantine.Retried(applied: 1, left: 0))
+        #expect(try count() == 3 && quarantine.list().isEmpty)
+        let isHealthy = await eventually { store.health.verdict == .healthy }
+        #expect(isHealthy, "\(store.health.causes)")
         try await store.close(deadline: .hang)
+        await #expect(throws: StoreError.self) { try await quarantine.retry() }
     }
 
     @Test func aSecondDatabaseThatFailsHoldsUpNobodyAndTheLogIsKeptForIt() async throws {

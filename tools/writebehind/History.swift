@@ -70,7 +70,7 @@ struct History: ParsableCommand {
     }
 }
 
-/// Which versions of a row are wanted: those whose row holds the conditions.
+/// The versions of a row that are printed: those that meet the conditions.
 private struct VersionFilter {
     private let matcher: RecordMatcher
     private let definition: TableDefinition

@@ -12,9 +12,9 @@ struct Inspect: ParsableCommand {
         usage: "writebehind inspect [<options>] <store or file>",
         discussion: """
             Checksums of headers are checked, contents are not: that is what `verify`
-            does. With --blocks, `synced` is the last sequence that was known to be
-            synced when the block was built: the evidence by which recovery tells damage
-            from a torn end.
+            does. With --blocks, `durable` is the last sequence that survived power loss
+            when the block was built: the evidence by which recovery tells damage from a
+            torn end.
 
             Of one file, all blocks are listed, or the commits of staging, and damage
             where it lies; contents are checked as well.

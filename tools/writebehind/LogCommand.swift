@@ -52,7 +52,7 @@ struct LogCommand: ParsableCommand {
         if follow && reverse { throw ValidationError("--follow and --reverse exclude each other.") }
         if reverse, filter.conditions.changed != nil {
             throw ValidationError(
-                "--changed reads forward, to know the old values: leave --reverse out.")
+                "--changed reads forward, because it needs the old values: leave --reverse out.")
         }
         if let limit, limit < 0 { throw ValidationError("--limit must not be negative.") }
         if json.json, format == .csv {
@@ -147,7 +147,7 @@ struct LogCommand: ParsableCommand {
                 + "spans #\(from) to #\(to), \(clock.full(first)) to \(clock.full(last))")
     }
 
-    /// Says how the log ends, where that is worth to know.
+    /// Prints a note if the log ends torn or damaged.
     private func tellEnd(_ inspection: StoreInspection, _ damage: Corruption?) throws {
         if let damage {
             note("error: \(damage)")

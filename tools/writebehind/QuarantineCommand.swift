@@ -68,19 +68,28 @@ struct QuarantineCommand: ParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "List the commits in quarantine.",
             discussion: """
-                Ends with 3 when there are any.
+                Ends with 3 when there are any. Of a secondary database, only the store's
+                writer can tell: its first twenty commits are shown as the writer last
+                reported them.
 
-                Example:
+                Examples:
                   writebehind quarantine list airport
+                  writebehind quarantine list airport --database reports
                 """)
 
         @OptionGroup var store: StoreArgument
+        @Option(
+            help: ArgumentHelp(
+                "The secondary database of this name, instead of the store's own.",
+                valueName: "name"))
+        var database: String?
         @OptionGroup var json: JSONOption
         @Flag(help: "Times in UTC.")
         var utc = false
 
         func run() throws {
             let inspection = try store.inspect()
+            if let database { return try list(database, inspection) }
             let quarantine = try QuarantineCommand.quarantine(inspection)
             let commits = quarantine.all
             let catalog = try inspection.fullCatalog()
@@ -101,11 +110,19 @@ struct QuarantineCommand: ParsableCommand {
         ) -> String {
             let rows = commit.keys.prefix(3).map { $0.text(catalog) }.joined(separator: ", ")
             let more = commit.keys.count > 3 ? " and \(commit.keys.count - 3) more" : ""
-            let why = WriteBehindText.message(commit.error.message)
-            let others = QuarantineCommand.others(commit, quarantine)
-            let time = Clock(isUTC: utc).full(UInt64(max(0, commit.refusedAt)) / 1000)
-            return "#\(commit.firstSequence)".bold + " \(time) \(rows)\(more): \(why)"
-                + (commit.attempts > 1 ? " (\(commit.attempts) attempts)" : "")
+            return line(
+                commit.firstSequence, UInt64(max(0, commit.refusedAt)) / 1000, rows + more,
+                commit.error.message, commit.attempts,
+                others: QuarantineCommand.others(commit, quarantine))
+        }
+
+        func line(
+            _ sequence: UInt64, _ time: UInt64, _ rows: String, _ reason: String, _ attempts: Int,
+            others: Int
+        ) -> String {
+            "#\(sequence)".bold + " \(Clock(isUTC: utc).full(time)) \(rows): "
+                + WriteBehindText.message(reason)
+                + (attempts > 1 ? " (\(attempts) attempts)" : "")
                 + (others > 0 ? "; \(others) more share its rows" : "")
         }
     }
@@ -157,7 +174,8 @@ struct QuarantineCommand: ParsableCommand {
             abstract: "Try all of quarantine again, in order.",
             discussion: """
                 Where a service has the store open, its writer is asked to try, and
-                answers within a second or so, or as long as trying takes.
+                answers within a second or so, or as long as trying takes. It tries its
+                secondary databases as well; without a writer they are left out.
 
                 Ends with 3 when something stays in quarantine, with 7 when the writer
                 does not answer.
@@ -175,29 +193,57 @@ struct QuarantineCommand: ParsableCommand {
 
         func run() async throws {
             let inspection = try store.inspect()
-            let (applied, left) =
+            let answer =
                 inspection.isLive
-                ? try askWriter(inspection) : try await retryHere()
+                ? try askWriter(inspection)
+                : RetryRequest.Answer(try await retryHere())
             var output = Output()
-            output.line(
-                json.json
-                    ? JSON.object([
-                        ("v", .number(1)), ("taken", .number(applied)),
-                        ("left", .number(left)),
-                    ]).text
-                    : applied + left == 0
-                        ? "nothing is in quarantine"
-                        : "\(applied) left quarantine, \(left) stay in quarantine")
+            if json.json {
+                output.line(Self.json(answer).text)
+            } else {
+                output.line(Self.text(answer.applied, answer.left))
+                for part in answer.secondaries {
+                    output.line(
+                        "\(plain(part.name)): "
+                            + (part.error.map(WriteBehindText.message)
+                                ?? Self.text(part.applied, part.left)))
+                }
+            }
             output.flush()
-            if left > 0 { throw ExitStatus.warnings }
+            let isLeft = answer.secondaries.contains { $0.left > 0 || $0.error != nil }
+            if answer.left > 0 || isLeft { throw ExitStatus.warnings }
         }
 
-        private func retryHere() async throws -> (applied: Int, left: Int) {
+        private static func text(_ applied: Int, _ left: Int) -> String {
+            applied + left == 0
+                ? "nothing is in quarantine"
+                : "\(applied) left quarantine, \(left) stay in quarantine"
+        }
+
+        private static func json(_ answer: RetryRequest.Answer) -> JSON {
+            .object([
+                ("v", .number(1)), ("taken", .number(answer.applied)),
+                ("left", .number(answer.left)),
+                (
+                    "secondaries",
+                    .array(
+                        answer.secondaries.map {
+                            .object([
+                                ("name", .string($0.name)), ("taken", .number($0.applied)),
+                                ("left", .number($0.left)),
+                                ("error", .optional($0.error) { .string($0) }),
+                            ])
+                        })
+                ),
+            ])
+        }
+
+        private func retryHere() async throws -> Quarantine.Retried {
             let desk = try await QuarantineDesk(store: store.store)
             do {
                 let result = try await desk.retry()
                 try await desk.close()
-                return (result.applied, result.left)
+                return result
             } catch {
                 try? await desk.close()
                 throw error
@@ -205,9 +251,7 @@ struct QuarantineCommand: ParsableCommand {
         }
 
         /// Leaves a request with the writer and waits for its answer.
-        private func askWriter(
-            _ inspection: StoreInspection
-        ) throws -> (applied: Int, left: Int) {
+        private func askWriter(_ inspection: StoreInspection) throws -> RetryRequest.Answer {
             let interrupts = Interrupts()
             let request = try RetryRequest(inspection.layout, on: inspection.environment.disk)
             let end = ContinuousClock.now + .seconds(timeout)
@@ -217,7 +261,7 @@ struct QuarantineCommand: ParsableCommand {
             while ContinuousClock.now < end, !interrupts.wasInterrupted {
                 if let answer = try request.answer() {
                     if let error = answer.error { throw StoreError.database(error) }
-                    return (answer.applied, answer.left)
+                    return answer
                 }
                 interrupts.sleep(0.1)
             }

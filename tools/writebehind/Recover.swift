@@ -61,7 +61,7 @@ struct Recover: AsyncParsableCommand {
         defer { report.finish() }
         if let lost = try LostIdentity(path: store.store) {
             report.tell(lost)
-            // All else needs to know which store this is.
+            // All else needs the store's identity.
             guard apply else { throw ExitStatus.corrupt }
             report.tellRestored(lost, kept: try lost.restore())
         }

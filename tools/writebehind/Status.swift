@@ -126,7 +126,8 @@ struct StatusLook {
     /// Since the look before.
     var rates: StoreRates?
 
-    /// The records that cannot be read in the first damaged file.
+    /// The records that cannot be read, as far as headers show: the contents of a segment are read only if its headers,
+    /// or the log's judgement, show damage in it.
     let lost: [Loss]
     let tableNames: TableNames
 
@@ -136,13 +137,9 @@ struct StatusLook {
     ) throws {
         (self.summary, self.database) = (summary, database)
         (self.diagnosis, self.tables) = (diagnosis, tables)
-        lost = Self.lost(summary.store)
+        lost =
+            summary.store.damage == nil
+            ? [] : try LogVerification(summary.store, .headers).findings.compactMap(\.loss)
         tableNames = lost.isEmpty ? TableNames() : try TableNames(summary.store)
-    }
-
-    private static func lost(_ store: StoreInspection) -> [Loss] {
-        guard let damage = store.damage else { return [] }
-        let found = (try? StoredFile(damage.path))?.findings.compactMap(\.loss) ?? []
-        return found.isEmpty ? damage.lost.map { [Loss($0)] } ?? [] : found
     }
 }

@@ -14,7 +14,7 @@ struct Verify: ParsableCommand {
         discussion: """
             Reads every byte of the log and the snapshots: checksums, the chain that
             runs through all records, sequences without a gap, footers; that records fit
-            their tables, and that the rows can be told from them. With --database,
+            their tables, and that the rows follow from them. With --database,
             snapshot and log are folded up to the database's watermark and every row is
             compared; rows in quarantine are left out. One file is checked by itself.
 

@@ -18,7 +18,7 @@ func run() async -> Int32 {
     } catch is Interrupted {
         return 130  // as a shell reports an end by SIGINT
     } catch let error as ValidationError {
-        // Met while the command ran: the parser knows no longer which one, and would show the root's usage.
+        // The command has already begun, so the parser would show the usage of the root command.
         note("error: \(error.message)")
         return ExitStatus.usage.rawValue
     } catch {

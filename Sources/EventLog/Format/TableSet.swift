@@ -19,6 +19,9 @@ package struct TableSet: Equatable, Sendable {
 
     package mutating func formUnion(_ other: TableSet) { bits |= other.bits }
 
+    /// How many bits there are.
+    package var count: Int { bits.nonzeroBitCount }
+
     private static func bit(_ table: UInt32) -> UInt64 { 1 << UInt64(table & 63) }
 
     /// Inserts the tables of a commit's records. If they all belong to one, only the first record's beginning is read:
@@ -32,53 +35,5 @@ package struct TableSet: Equatable, Sendable {
             return insert(try reader.table(records))
         }
         while !reader.isAtEnd { insert(try reader.record(records).table) }
-    }
-}
-
-/// Which tables lost records belong to, as far as the headers of the blocks that held them say.
-package struct LostTables: Equatable, Sendable {
-    package private(set) var tables: TableSet
-    /// Whether a header says it of every lost record.
-    package private(set) var isComplete: Bool
-    /// Whether each of these tables lost a record: all records of the blocks are lost.
-    package private(set) var isExact: Bool
-
-    package static let unknown = LostTables(
-        tables: TableSet(), isComplete: false, isExact: true)
-
-    private init(tables: TableSet, isComplete: Bool, isExact: Bool) {
-        self.tables = tables
-        self.isComplete = isComplete
-        self.isExact = isExact
-    }
-
-    /// Of a block that is lost as a whole.
-    package init(of block: BlockHeader) {
-        self.init(tables: block.tables, isComplete: !block.tables.isEmpty, isExact: true)
-    }
-
-    /// Of two losses together.
-    package func union(_ other: LostTables) -> LostTables {
-        var all = tables
-        all.formUnion(other.tables)
-        return LostTables(
-            tables: all, isComplete: isComplete && other.isComplete,
-            isExact: isExact && other.isExact)
-    }
-
-    /// If only a part of these records is lost.
-    package var ofAPart: LostTables {
-        LostTables(tables: tables, isComplete: isComplete, isExact: false)
-    }
-}
-
-/// Sequences that cannot be read, and what is known of them.
-package struct Loss: Equatable, Sendable {
-    package var sequences: ClosedRange<UInt64>
-    package var tables: LostTables
-
-    package init(_ sequences: ClosedRange<UInt64>, _ tables: LostTables = .unknown) {
-        self.sequences = sequences
-        self.tables = tables
     }
 }

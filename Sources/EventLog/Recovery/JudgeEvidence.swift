@@ -129,7 +129,9 @@ extension SegmentScan {
             var told = header.kind == .block ? LostTables(of: header) : .unknown
             // The header of the block before it is lost, or it begins among what is not.
             if header.firstSequence > next { told = told.union(.unknown) }
-            if header.firstSequence < next { told = told.ofAPart }
+            if header.firstSequence < next {
+                told = told.part(header.nextSequence - next, of: UInt64(header.count))
+            }
             tables = tables?.union(told) ?? told
             next = header.nextSequence
         }

@@ -59,20 +59,7 @@ public struct Quarantine: Sendable {
     }
 
     /// The refused commits, in sequence order.
-    public func list() -> [Entry] {
-        let catalog = engine.tables
-        let quarantine = engine.sink.quarantine
-        return quarantine.all.map { commit in
-            let group = commit.keys.first.flatMap { quarantine.held[$0]?.group }
-            let count = group.flatMap { quarantine.groups[$0]?.commitCount } ?? 1
-            return Entry(
-                sequence: commit.firstSequence, records: commit.recordCount,
-                reason: commit.error.message,
-                refusedAt: Date(timeIntervalSince1970: Double(commit.refusedAt) / 1e6),
-                attempts: commit.attempts, rows: commit.keys.map { $0.text(catalog) },
-                others: count - 1)
-        }
-    }
+    public func list() -> [Entry] { Entry.all(of: engine.sink.quarantine, engine.tables) }
 
     // MARK: trying again
 
@@ -95,48 +82,18 @@ public struct Quarantine: Sendable {
 
     private func retryAlone() throws -> Retried {
         let sink = engine.sink
-        var pass = RetryPass()
-        var walk: QuarantineWalk?
-        while true {
-            let isDone = try materializer.exclusively { () throws -> Bool in
-                try checkPass(with: sink)
-                let quarantine = sink.quarantine
-                guard !quarantine.isEmpty else { return true }
-                do {
-                    try engine.log.checkFence()
-                    let through = try sink.watermark().sequence
-                    let current =
-                        try walk ?? QuarantineWalk(quarantine, engine.log, through: through)
-                    walk = current
-                    current.extend(through: through)
-                    let commits = try current.next(of: quarantine)
-                    let isLast = current.isAtEnd
-                    let changes = try sink.retry(commits, in: &pass, isLast: isLast)
-                    engine.view.forEachShard { $0.sinkDidChange() }
-                    pins.follow(changes.keys, in: sink.quarantine)
-                    // The database may belong to another store by now. Then this throws, and reports nothing as done.
-                    try engine.log.checkFence()
-                    return isLast
-                } catch let error as LogError {
-                    throw StoreError(error)
-                } catch let error as SinkError {
-                    throw StoreError(error)
-                }
-            }
-            if isDone { break }
-            // The lock goes to a thread that runs: let the materializer have it.
-            Signal().wait(after: 0, nanoseconds: 1_000_000)
-        }
-        return Retried(applied: pass.applied, left: sink.quarantine.commitCount)
+        let retry = QuarantineRetry(
+            engine.log, materializer, sink, check: { try check(sink) },
+            didRetry: { changes in
+                engine.view.forEachShard { $0.sinkDidChange() }
+                pins.follow(changes.keys, in: sink.quarantine)
+            })
+        let (applied, left) = try retry.run()
+        return Retried(applied: applied, left: left)
     }
 
-    private func checkPass(with sink: any Sink) throws(StoreError) {
-        switch engine.log.refusal {
-        // Another store may have the database by now; or this one is only read.
-        case .closed?: throw StoreError(LogError.closed)
-        case .corrupt(let corruption)?: throw StoreError(LogError.corrupt(corruption))
-        default: break
-        }
+    private func check(_ sink: any Sink) throws(StoreError) {
+        try QuarantineRetry.check(engine.log)
         // A rebuilding database has not yet refused what the old one had. Keep those rows pinned.
         guard !engine.sinkIsBehind, engine.sink === sink else {
             throw .database("it is being rebuilt; try again when it has caught up")
@@ -224,6 +181,21 @@ public struct Quarantine: Sendable {
         let follows = refused == nil ? "it follows commit \(cause?.firstSequence ?? 0): " : ""
         throw StoreError.quarantined(
             sequence: found.firstSequence, reason: follows + (cause?.error.message ?? "refused"))
+    }
+}
+
+extension Quarantine.Entry {
+    static func all(of quarantine: QuarantineIndex, _ catalog: Catalog) -> [Quarantine.Entry] {
+        quarantine.all.map { commit in
+            let group = commit.keys.first.flatMap { quarantine.held[$0]?.group }
+            let count = group.flatMap { quarantine.groups[$0]?.commitCount } ?? 1
+            return Quarantine.Entry(
+                sequence: commit.firstSequence, records: commit.recordCount,
+                reason: commit.error.message,
+                refusedAt: Date(timeIntervalSince1970: Double(commit.refusedAt) / 1e6),
+                attempts: commit.attempts, rows: commit.keys.map { $0.text(catalog) },
+                others: count - 1)
+        }
     }
 }
 

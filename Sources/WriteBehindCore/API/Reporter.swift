@@ -9,14 +9,15 @@ final class Reporter: Sendable {
         var since: UInt64?
         /// Whether there may be a report of an earlier life.
         var mayBeThere = true
-        /// What was reported last of the secondary databases; nil before the first time.
-        var secondaries: [Health.Secondary]?
+        /// The last report of the secondary databases, without what changes by itself; nil before the first one.
+        var secondaries: [SecondariesReport.Database]?
     }
 
     private let engine: Engine
     private let layout: StoreLayout
     private let health: @Sendable () -> Health
-    private let retry: @Sendable () throws -> Quarantine.Retried
+    private let secondaries: [SecondaryQuarantine]
+    private let retry: @Sendable () -> RetryRequest.Answer
     private let state = Lock(State())
 
     /// How often it looks, nanoseconds.
@@ -24,11 +25,14 @@ final class Reporter: Sendable {
 
     init(
         _ store: OpenStore, health: @escaping @Sendable () -> Health,
-        retry: @escaping @Sendable () throws -> Quarantine.Retried
+        retry: @escaping @Sendable () -> RetryRequest.Answer
     ) {
         engine = store.engine
         layout = store.layout
         self.health = health
+        secondaries = store.secondaries.map {
+            SecondaryQuarantine(database: $0, engine: store.engine)
+        }
         self.retry = retry
     }
 
@@ -63,20 +67,17 @@ final class Reporter: Sendable {
 
     /// Only what has changed: a store at rest writes nothing.
     private func reportSecondaries() throws {
-        let health = health()
-        var seen = health.secondaries
-        // What is written says nothing of the store's own end, nor how long something lasts.
-        for index in seen.indices {
-            seen[index].staged = 0
-            seen[index].cause = seen[index].cause.map { _ in "" }
-        }
+        let report = SecondariesReport(
+            health(), secondaries, time: engine.time.wallMilliseconds())
+        var seen = report.databases
+        // The cause says how long it lasts already.
+        for index in seen.indices { seen[index].cause = seen[index].cause.map { _ in "" } }
         guard state.withLock({ $0.secondaries != seen }) else { return }
         let disk = engine.log.environment.disk
         if seen.isEmpty {
             try SecondariesReport.remove(layout, on: disk)
         } else {
-            try SecondariesReport(health, time: engine.time.wallMilliseconds())
-                .write(layout, on: disk)
+            try report.write(layout, on: disk)
         }
         state.withLock { $0.secondaries = seen }
     }

@@ -3,18 +3,43 @@ import Foundation
 
 // secondaries.json, which a writer with secondary databases keeps current:
 //
-//   {"databases":[{"materialized":4711,"name":"reports","quarantined":0}],"process":42,"time":1384956000000}
+//   {"databases":[{"materialized":4711,"name":"reports","quarantined":1,"refused":[{"attempts":1,"others":0,
+//     "reason":"UNIQUE constraint failed: player.name","records":1,"refusedAt":1384955000000,
+//     "rows":["player[2]"],"sequence":4700}]}],"process":42,"time":1384956000000}
 //
-// Beside these, a database may have "cause".
+// Beside these, a database may have "cause". Of the refused commits, the first twenty are in it, and of each the first
+// twenty rows.
 
 /// How far a writer's secondary databases are: they may be anywhere, so they cannot be seen from outside.
 package struct SecondariesReport: ReportFile, Equatable {
+    package struct Commit: Codable, Equatable, Sendable {
+        package var sequence: UInt64
+        package var records: Int
+        package var reason: String
+        /// Milliseconds since 1970.
+        package var refusedAt: UInt64
+        package var attempts: Int
+        package var others: Int
+        package var rows: [String]
+
+        init(_ entry: Quarantine.Entry) {
+            (sequence, records, reason) = (entry.sequence, entry.records, entry.reason)
+            refusedAt = UInt64(max(0, entry.refusedAt.timeIntervalSince1970) * 1000)
+            (attempts, others) = (entry.attempts, entry.others)
+            rows = Array(entry.rows.prefix(SecondariesReport.limit))
+        }
+    }
+
+    /// How many commits, and rows of each, are reported.
+    static let limit = 20
+
     package struct Database: Codable, Equatable, Sendable {
         package var name: String
         /// nil if it could not be opened yet.
         package var materialized: UInt64?
         package var quarantined: Int
         package var cause: String?
+        package var refused: [Commit]
     }
 
     package var process: Int32
@@ -24,13 +49,16 @@ package struct SecondariesReport: ReportFile, Equatable {
 
     package static func path(in layout: StoreLayout) -> String { layout.secondaries }
 
-    init(_ health: Health, time: UInt64) {
+    init(_ health: Health, _ quarantines: [SecondaryQuarantine], time: UInt64) {
         process = ProcessInfo.processInfo.processIdentifier
         self.time = time
-        databases = health.secondaries.map {
-            Database(
-                name: $0.name, materialized: $0.materialized, quarantined: $0.quarantined,
-                cause: $0.cause)
+        databases = health.secondaries.map { database in
+            let quarantine = quarantines.first { $0.database.name == database.name }
+            let refused = database.quarantined > 0 ? quarantine?.list() ?? [] : []
+            return Database(
+                name: database.name, materialized: database.materialized,
+                quarantined: database.quarantined, cause: database.cause,
+                refused: refused.prefix(Self.limit).map(Commit.init))
         }
     }
 }

@@ -5,8 +5,12 @@ extension Store {
     static func makeReporter(_ store: OpenStore, _ watchdog: Watchdog) -> Reporter {
         let quarantine = Quarantine(
             engine: store.engine, materializer: store.materializer, pins: store.pins)
+        let secondaries = store.secondaries.map {
+            SecondaryQuarantine(database: $0, engine: store.engine)
+        }
         return Reporter(
-            store, health: { watchdog.health }, retry: { try quarantine.retryBlocking() })
+            store, health: { watchdog.health },
+            retry: { RetryRequest.Answer(trying: quarantine, secondaries) })
     }
 
     /// The threads of a store that can be written, and what drives them.

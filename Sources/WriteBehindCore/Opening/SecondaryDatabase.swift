@@ -121,6 +121,25 @@ package final class SecondaryDatabase: LogFollower {
         work.raise()
     }
 
+    /// Tries again what it refused. Blocks its thread.
+    package func retryQuarantine() throws -> (applied: Int, left: Int) {
+        guard let materializer, let sink else {
+            throw StoreError.database("the secondary database \(name) is not open")
+        }
+        let retry = QuarantineRetry(
+            log, materializer, sink,
+            check: { [self] in
+                try QuarantineRetry.check(log)
+                guard self.sink === sink else {
+                    throw StoreError.database(
+                        "the secondary database \(name) was replaced meanwhile; try again")
+                }
+            })
+        return try materializer.whileNoOtherRetries { () throws -> (applied: Int, left: Int) in
+            try retry.run()
+        }
+    }
+
     package func close() {
         // The rest of the log is applied after the next opening.
         try? sink?.close()
@@ -166,7 +185,7 @@ package final class SecondaryDatabase: LogFollower {
             metadata: ["database": "\(name)", "cause": "\(cause)", "attempts": "\(attempts)"])
     }
 
-    /// Hears from its materializer; nothing of the store depends on it.
+    /// Gets what its materializer reports; nothing of the store depends on it.
     private struct Monitor: Materializer.Observer {
         private unowned let database: SecondaryDatabase
 

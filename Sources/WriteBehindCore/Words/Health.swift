@@ -55,8 +55,7 @@ public struct Health: Sendable, Encodable {
         public var materialized: UInt64?
         /// The last sequence that was assigned to a write.
         public var staged: UInt64
-        /// How many commits it refused. They are in a quarantine of its own. ``Store/quarantine`` is that of the store's
-        /// own database and does not reach them. Each stays until later writes make all of its rows anew.
+        /// How many commits it refused. They are in a quarantine of its own: ``Store/quarantine(of:)``.
         public var quarantined: Int
         /// Why it does not follow, in words for an operator; nil if nothing is known to be wrong.
         public var cause: String?

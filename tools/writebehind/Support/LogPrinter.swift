@@ -20,7 +20,7 @@ struct LogPrinter {
     private var durable: UInt64
     /// The filter in the terms of the tables that are known where it reads.
     private var matcher: RecordMatcher
-    /// The old values of the column whose changes are wanted.
+    /// The old values of the column of --changed.
     private var follower: ColumnFollower?
 
     /// - Parameters:

@@ -24,7 +24,7 @@ struct RecordText {
             + (filter.changed == nil ? "" : ",before")
     }
 
-    /// - Parameter change: of the column whose changes are asked for.
+    /// - Parameter change: of the column of --changed.
     mutating func line(
         _ record: DecodedRecord, isDurable: Bool, _ change: ColumnFollower.Change? = nil
     ) -> String {

@@ -41,7 +41,8 @@ struct RecoverReport {
         for row in differing { item("  \(row)") }
         head("lost")
         if plan.lost.isEmpty { item("nothing that had been durable") }
-        for loss in plan.lost { item(VerifyReport.stretch(loss, names).red) }
+        for loss in plan.lost { item(LossText.item(loss, names).red) }
+        if let all = LossText.sum(plan.lost, names) { item(all.red) }
         head(plan.isNeeded ? "to do" : "nothing to do")
         if plan.isRepairable {
             for step in plan.steps { item(text(step)) }
@@ -62,8 +63,9 @@ struct RecoverReport {
             ("verdict", .string(plan.log.worst?.rawValue ?? "good")),
             ("database", .string(database(plan))), ("repairable", .bool(plan.isRepairable)),
             ("findings", .array(plan.log.findings.map { VerifyReport.json($0, names) })),
-            ("lost", .array(plan.lost.map { VerifyReport.json($0.sequences) })),
-            ("lostTables", .array(plan.lost.map { VerifyReport.json($0.tables, names) })),
+        ]
+        fields += LossText.fields(plan.lost, names)
+        fields += [
             ("steps", .array(plan.steps.map { .string(text($0)) })),
             ("seconds", .number(plan.seconds)),
         ]
@@ -120,7 +122,7 @@ struct RecoverReport {
         switch step {
         case .removeTemporary(let path): "remove \(RowName.path(path)), which was not finished"
         case .removeMerged(let path):
-            "remove \(RowName.path(path)), whose records stand in the segment before it"
+            "remove \(RowName.path(path)), because the segment before it holds its records"
         case .removeUnmade(let path, let bytes):
             "keep \(RowName.path(path)), \(WriteBehindText.bytes(bytes)) without a whole header, in "
                 + "aside/"
@@ -178,11 +180,9 @@ struct RecoverReport {
             ("into", .string(path)), ("snapshot", .number(result.snapshot)),
             ("rows", .number(result.rows)), ("records", .number(result.records)),
             ("database", .optional(Self.text(result.database)) { .string($0) }),
-            ("lost", .array(result.lost.map { VerifyReport.json($0.sequences) })),
-            (
-                "lostTables",
-                .array(result.lost.map { VerifyReport.json($0.tables, result.tableNames) })
-            ),
+        ]
+        fields += LossText.fields(result.lost, result.tableNames)
+        fields += [
             ("orphans", .array(result.orphans.map(Self.json))),
             ("unreadable", .array(result.unreadable.map { .string($0) })),
             ("badSnapshots", .array(result.badSnapshots.map { .string($0) })),
@@ -191,10 +191,11 @@ struct RecoverReport {
 
     private static func losses(_ result: Salvage.Result) -> [String] {
         var lines = result.lost.map { loss in
-            VerifyReport.stretch(loss, result.tableNames)
+            LossText.item(loss, result.tableNames)
                 + (result.knowsRows(of: loss.sequences)
                     ? "; the rows are right, by the database" : "")
         }
+        if let all = LossText.sum(result.lost, result.tableNames) { lines.append(all) }
         lines += result.unreadable.map { "all of \(RowName.path($0)), whose header is damaged" }
         lines += result.badSnapshots.map { "a snapshot, of which the log was read: \($0)" }
         return lines

@@ -101,7 +101,7 @@ struct SegmentReport {
     private func blockTable(_ segment: SegmentHeaders) -> TextTable {
         var table = TextTable([
             .init(title: "offset"), .init(title: "first"), .init(title: "last"),
-            .init(title: "raw"), .init(title: "packed"), .init(title: "synced"),
+            .init(title: "raw"), .init(title: "packed"), .init(title: "durable"),
             .init(title: "time", isNumber: false), .init(title: "holds", isNumber: false),
         ])
         for (header, offset) in segment.blocks where isShown(header) {
@@ -195,7 +195,7 @@ struct SegmentReport {
             ("offset", .number(offset)), ("first", .number(block.firstSequence)),
             ("last", .number(block.nextSequence - 1)), ("raw", .number(block.rawLength)),
             ("packed", .number(block.packedLength)),
-            ("synced", .optional(block.durable) { .number($0) }),
+            ("durable", .optional(block.durable) { .number($0) }),
             ("time", .time(block.time / 1000)), ("holds", .string(Self.holds(block))),
         ])
     }

@@ -33,8 +33,9 @@ enum StatusReport {
         rows.append(("quarantine", quarantine(summary)))
         if let room = summary.room { rows.append(("room", text(room))) }
         for loss in look.lost {
-            rows.append(("lost", VerifyReport.stretch(loss, look.tableNames).red))
+            rows.append(("lost", LossText.item(loss, look.tableNames).red))
         }
+        if let all = LossText.sum(look.lost, look.tableNames) { rows.append(("", all.red)) }
         if let error = lastError(summary) {
             let store = summary.store
             let title = store.damage != nil ? "damage" : store.isTorn ? "torn end" : "last error"
@@ -277,49 +278,49 @@ enum StatusReport {
         let summary = look.summary
         let store = summary.store
         let contents = store.database.contents
-        return .object([
-            ("v", .number(1)), ("store", .string(store.layout.root)),
-            ("uuid", .string(store.identity.uuid.uuidString.lowercased())),
-            ("state", .string(stateWord(store))), ("process", process(store)),
-            ("first", .number(summary.first)), ("end", .number(store.end)),
-            ("written", .number(store.readable)), ("durable", .number(store.durable)),
-            ("materialized", .optional(contents?.watermark.sequence) { .number($0) }),
-            ("lastWrite", .optional(summary.lastTime) { .time($0) }),
-            ("lag", .optional(summary.lag, lag)),
-            (
-                "bytes",
-                .object([
-                    ("log", .number(summary.segments.bytes)),
-                    ("database", .number(summary.databaseBytes)),
-                    ("snapshots", .number(summary.snapshots.reduce(0) { $0 + $1.bytes })),
-                    ("staging", .number(summary.stagingBytes)),
-                    ("kept", .number(summary.keptFiles.bytes)),
-                ])
-            ),
-            ("segments", .number(summary.segments.count)),
-            ("snapshots", .array(summary.snapshots.map { .number($0.sequence) })),
-            ("quarantined", .optional(contents?.quarantine.commitCount) { .number($0) }),
-            ("quarantinedRows", .optional(contents?.quarantine.held.count) { .number($0) }),
-            ("lastError", .optional(lastError(summary)) { .string($0) }),
-            ("time", .time(summary.time)),
-            ("appliedAt", .optional(summary.appliedAt) { .time($0) }),
-            ("stalled", .bool(look.diagnosis.isStalled)),
-            ("causes", .array(look.diagnosis.causes.map(cause))),
-            ("recentRecords", .number(summary.recentRecords)),
-            ("secondaries", .array((summary.secondaries?.databases ?? []).map(secondary))),
-            ("secondariesSaidAt", .optional(summary.secondaries?.time) { .time($0) }),
-            ("rates", .optional(look.rates, rates)),
-            (
-                "room",
-                .optional(summary.room) {
-                    .object([("free", .number($0.free)), ("total", .number($0.total))])
-                }
-            ),
-            ("lost", .array(look.lost.map { VerifyReport.json($0.sequences) })),
-            ("lostTables", .array(look.lost.map { VerifyReport.json($0.tables, look.tableNames) })),
-            ("databaseFault", .optional(look.database?.fault) { .string($0) }),
-            ("tables", .optional(look.tables, tables)), ("checksumsChecked", .bool(false)),
-        ])
+        return .object(
+            [
+                ("v", .number(1)), ("store", .string(store.layout.root)),
+                ("uuid", .string(store.identity.uuid.uuidString.lowercased())),
+                ("state", .string(stateWord(store))), ("process", process(store)),
+                ("first", .number(summary.first)), ("end", .number(store.end)),
+                ("written", .number(store.readable)), ("durable", .number(store.durable)),
+                ("materialized", .optional(contents?.watermark.sequence) { .number($0) }),
+                ("lastWrite", .optional(summary.lastTime) { .time($0) }),
+                ("lag", .optional(summary.lag, lag)),
+                (
+                    "bytes",
+                    .object([
+                        ("log", .number(summary.segments.bytes)),
+                        ("database", .number(summary.databaseBytes)),
+                        ("snapshots", .number(summary.snapshots.reduce(0) { $0 + $1.bytes })),
+                        ("staging", .number(summary.stagingBytes)),
+                        ("kept", .number(summary.keptFiles.bytes)),
+                    ])
+                ),
+                ("segments", .number(summary.segments.count)),
+                ("snapshots", .array(summary.snapshots.map { .number($0.sequence) })),
+                ("quarantined", .optional(contents?.quarantine.commitCount) { .number($0) }),
+                ("quarantinedRows", .optional(contents?.quarantine.held.count) { .number($0) }),
+                ("lastError", .optional(lastError(summary)) { .string($0) }),
+                ("time", .time(summary.time)),
+                ("appliedAt", .optional(summary.appliedAt) { .time($0) }),
+                ("stalled", .bool(look.diagnosis.isStalled)),
+                ("causes", .array(look.diagnosis.causes.map(cause))),
+                ("recentRecords", .number(summary.recentRecords)),
+                ("secondaries", .array((summary.secondaries?.databases ?? []).map(secondary))),
+                ("secondariesSaidAt", .optional(summary.secondaries?.time) { .time($0) }),
+                ("rates", .optional(look.rates, rates)),
+                (
+                    "room",
+                    .optional(summary.room) {
+                        .object([("free", .number($0.free)), ("total", .number($0.total))])
+                    }
+                ),
+            ] + LossText.fields(look.lost, look.tableNames) + [
+                ("databaseFault", .optional(look.database?.fault) { .string($0) }),
+                ("tables", .optional(look.tables, tables)), ("checksumsChecked", .bool(false)),
+            ])
     }
 
     private static func cause(_ cause: StoreDiagnosis.Cause) -> JSON {

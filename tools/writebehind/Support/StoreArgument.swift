@@ -31,7 +31,7 @@ struct JSONOption: ParsableArguments {
 }
 
 extension StoreInspection {
-    /// The table of this name. A table that the store does not know is a typing error.
+    /// The table of this name. A name that the store does not have is a usage error.
     func definition(named name: String) throws -> TableDefinition {
         let catalog = try fullCatalog()
         if let definition = catalog[name] { return definition }

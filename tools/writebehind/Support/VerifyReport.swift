@@ -53,6 +53,9 @@ struct VerifyReport {
         }
         fields.append(("staged", .number(store.log?.staged.count ?? 0)))
         for finding in log.findings { tell(finding, names) }
+        if let all = LossText.sum(log.findings.compactMap(\.loss), names) {
+            line("lost", all.red)
+        }
     }
 
     mutating func tell(_ finding: Finding, _ names: TableNames) {
@@ -67,48 +70,17 @@ struct VerifyReport {
         var text = "\(RowName.path(finding.path))"
         if let offset = finding.offset { text += " at offset \(offset)" }
         text += ": \(finding.reason)"
-        if let loss = finding.loss { text += "; \(losses(loss, names))" }
+        if let loss = finding.loss { text += "; \(LossText.sentence(loss, names))" }
         if let evidence = finding.evidence { text += " (\(evidence))" }
         return text
-    }
-
-    /// `#12 is lost, of table ev`, `#12 to #19 are lost, 8 records, of tables ev and player`
-    static func losses(_ loss: Loss, _ names: TableNames) -> String {
-        let lost = loss.sequences
-        let tables = names.text(loss.tables)
-        return lost.lowerBound == lost.upperBound
-            ? "#\(lost.lowerBound) is lost, \(tables)"
-            : "#\(lost.lowerBound) to #\(lost.upperBound) are lost, \(records(lost)), \(tables)"
-    }
-
-    /// `#12 to #19, 8 records, of tables ev and player`
-    static func stretch(_ loss: Loss, _ names: TableNames) -> String {
-        let lost = loss.sequences
-        let place =
-            lost.lowerBound == lost.upperBound
-            ? "#\(lost.lowerBound)" : "#\(lost.lowerBound) to #\(lost.upperBound)"
-        return "\(place), \(records(lost)), \(names.text(loss.tables))"
-    }
-
-    private static func records(_ lost: ClosedRange<UInt64>) -> String {
-        WriteBehindText.counted(Int(clamping: lost.upperBound - lost.lowerBound + 1), "record")
-    }
-
-    static func json(_ sequences: ClosedRange<UInt64>) -> JSON {
-        .array([.number(sequences.lowerBound), .number(sequences.upperBound)])
-    }
-
-    /// null if it is not known of all the records.
-    static func json(_ tables: LostTables, _ names: TableNames) -> JSON {
-        .optional(names.list(tables)) { .array($0.map { .string($0) }) }
     }
 
     static func json(_ finding: Finding, _ names: TableNames) -> JSON {
         .object([
             ("severity", .string(finding.severity.rawValue)), ("path", .string(finding.path)),
             ("offset", .optional(finding.offset) { .number($0) }),
-            ("lost", .optional(finding.lost, json)),
-            ("tables", .optional(finding.loss) { json($0.tables, names) }),
+            ("lost", .optional(finding.lost, LossText.json)),
+            ("tables", .optional(finding.loss) { LossText.json($0.tables, names) }),
             ("reason", .string(finding.reason)),
             ("evidence", .optional(finding.evidence) { .string($0) }),
         ])

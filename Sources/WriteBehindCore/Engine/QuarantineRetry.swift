@@ -1,0 +1,70 @@
+import EventLog
+
+/// Tries again all that one database has in quarantine: one pass over the log, a part at a time. Blocks its thread.
+struct QuarantineRetry {
+    let log: Log
+    let materializer: Materializer
+    /// The database. If it is replaced meanwhile, ``check`` ends the retry.
+    let sink: any Sink
+    /// Throws if the retry must not go on.
+    let check: () throws -> Void
+    let didRetry: (QuarantineIndex.Changes) -> Void
+
+    init(
+        _ log: Log, _ materializer: Materializer, _ sink: any Sink,
+        check: @escaping () throws -> Void,
+        didRetry: @escaping (QuarantineIndex.Changes) -> Void = { _ in }
+    ) {
+        (self.log, self.materializer, self.sink) = (log, materializer, sink)
+        (self.check, self.didRetry) = (check, didRetry)
+    }
+
+    /// - Returns: how many commits left quarantine, and how many are in it still, or again.
+    func run() throws -> (applied: Int, left: Int) {
+        var pass = RetryPass()
+        var walk: QuarantineWalk?
+        while true {
+            let isDone = try materializer.exclusively { () throws -> Bool in
+                try check()
+                return try step(&pass, &walk)
+            }
+            if isDone { break }
+            // The lock goes to a thread that runs: let the materializer have it.
+            Signal().wait(after: 0, nanoseconds: 1_000_000)
+        }
+        return (pass.applied, sink.quarantine.commitCount)
+    }
+
+    /// Returns whether all were tried.
+    private func step(_ pass: inout RetryPass, _ walk: inout QuarantineWalk?) throws -> Bool {
+        let quarantine = sink.quarantine
+        guard !quarantine.isEmpty else { return true }
+        do {
+            try log.checkFence()
+            let through = try sink.watermark().sequence
+            let current = try walk ?? QuarantineWalk(quarantine, log, through: through)
+            walk = current
+            current.extend(through: through)
+            let commits = try current.next(of: quarantine)
+            let isLast = current.isAtEnd
+            didRetry(try sink.retry(commits, in: &pass, isLast: isLast))
+            // The database may belong to another store by now. Then this throws, and reports nothing as done.
+            try log.checkFence()
+            return isLast
+        } catch let error as LogError {
+            throw StoreError(error)
+        } catch let error as SinkError {
+            throw StoreError(error)
+        }
+    }
+
+    /// Throws if the log's state forbids a retry.
+    static func check(_ log: Log) throws(StoreError) {
+        switch log.refusal {
+        // Another store may have the database by now; or this one is only read.
+        case .closed?: throw StoreError(LogError.closed)
+        case .corrupt(let corruption)?: throw StoreError(LogError.corrupt(corruption))
+        default: break
+        }
+    }
+}

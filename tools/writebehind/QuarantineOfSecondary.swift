@@ -1,0 +1,49 @@
+import ArgumentParser
+import EventLog
+import Rainbow
+import WriteBehind
+import WriteBehindInspection
+
+/// `writebehind quarantine list --database NAME`.
+extension QuarantineCommand.List {
+    /// A secondary database may be anywhere, so this is what the store's writer reported of it.
+    func list(_ name: String, _ store: StoreInspection) throws {
+        let report = SecondariesReport.read(store.layout, on: store.environment.disk)
+        guard let report, let found = report.databases.first(where: { $0.name == name }) else {
+            let names = report?.databases.map { plain($0.name) } ?? []
+            throw ValidationError(
+                "the store's writer reports no secondary database \(plain(name))"
+                    + (names.isEmpty ? "." : "; it has \(names.joined(separator: ", ")).")
+            )
+        }
+        var output = Output()
+        for commit in found.refused {
+            output.line(json.json ? Self.json(commit).text : line(commit))
+        }
+        if found.quarantined == 0, !json.json { output.line("nothing is in its quarantine") }
+        output.flush()
+        let more = found.quarantined - found.refused.count
+        if more > 0 { note("note: and \(more) more, which the writer does not name") }
+        if !store.isLive {
+            note("note: as its writer reported at \(Clock(isUTC: utc).full(report.time))")
+        }
+        if found.quarantined > 0 { throw ExitStatus.warnings }
+    }
+
+    private func line(_ commit: SecondariesReport.Commit) -> String {
+        line(
+            commit.sequence, commit.refusedAt,
+            escapingControls(commit.rows.prefix(3).joined(separator: ", ")), commit.reason,
+            commit.attempts, others: commit.others)
+    }
+
+    private static func json(_ commit: SecondariesReport.Commit) -> JSON {
+        .object([
+            ("v", .number(1)), ("sequence", .number(commit.sequence)),
+            ("records", .number(commit.records)), ("reason", .string(commit.reason)),
+            ("refusedAt", .time(commit.refusedAt)), ("attempts", .number(commit.attempts)),
+            ("others", .number(commit.others)),
+            ("rows", .array(commit.rows.map { .string($0) })),
+        ])
+    }
+}
