@@ -1,14 +1,14 @@
 #if Macros
     import SwiftSyntax
 
-    // Which initial values are defaults: what older rows get in a column that was added.
+    // The initial values that are defaults: older rows get them in a column that is added.
 
     extension Property {
         /// The initial value, if older rows can get it as their column's default: the same at every run.
         var defaultValue: String? {
             guard let initialValue, initialValue.isConstant else { return nil }
-            // Where the default is passed on it may be nil, and `.none` would be that, though the property's type may
-            // call something else so.
+            // The default is passed on as an optional. There `.none` would mean nil, but the property's type may have
+            // a `.none` of its own.
             guard let type, initialValue.isImplicitMember, !isOptional,
                 !type.is(ImplicitlyUnwrappedOptionalTypeSyntax.self)
             else { return "\(initialValue)" }
@@ -24,8 +24,8 @@
                 return minus.operator.text == "-" && minus.expression.isConstant
             }
             if let member = self.as(MemberAccessExprSyntax.self) {
-                // `.now` and the like are other values at each run, `.text` of an enum is not: the schema asks the
-                // type for it once, and the log keeps what it was.
+                // `.now` has another value at each run; `.text` of an enum has not. The schema evaluates the default
+                // once, and the log keeps its value.
                 return member.base.map(\.isTypeName) ?? true
                     && !["now", "init", "self"].contains(member.declName.baseName.text)
             }
@@ -43,7 +43,7 @@
                 || self.is(BooleanLiteralExprSyntax.self) || self.is(NilLiteralExprSyntax.self)
         }
 
-        /// `.member`, whose meaning depends on the type that is expected there.
+        /// `.member`. Its meaning depends on the type that is expected there.
         fileprivate var isImplicitMember: Bool {
             if let inner = withoutParentheses { return inner.isImplicitMember }
             if let minus = self.as(PrefixOperatorExprSyntax.self) {
@@ -64,7 +64,7 @@
             return base.isTypeName && member.declName.baseName.text.first?.isUppercase == true
         }
 
-        /// What is in `(…)`; nil for anything else, a tuple as well.
+        /// The expression in `(…)`; nil for anything else, also for a tuple.
         private var withoutParentheses: ExprSyntax? {
             guard let tuple = self.as(TupleExprSyntax.self), tuple.elements.count == 1,
                 let element = tuple.elements.first, element.label == nil

@@ -2,7 +2,7 @@
     import SwiftDiagnostics
     import SwiftSyntax
 
-    /// Something in a `@Table` struct that cannot become a table, and how to mend it.
+    /// A part of a `@Table` struct that cannot become a part of a table, and how to mend it.
     struct Mistake {
         var node: Syntax
         var text: String

@@ -6,7 +6,7 @@
         let providingMacros: [any Macro.Type] = [TableMacro.self, MarkerMacro.self]
     }
 #else
-    /// Without the trait `Macros`, swift-syntax is not there, and nothing asks for this program.
+    /// Without the trait `Macros`, swift-syntax is missing, and nothing runs this program.
     @main struct Plugin {
         static func main() {}
     }

@@ -4,9 +4,9 @@
 
     /// A stored property of a `@Table` struct.
     struct Property {
-        /// As it is written, in backticks where it is a keyword.
+        /// As it is written: in backticks if it is a keyword.
         var identifier: TokenSyntax
-        /// As it is written; nil where the compiler infers it.
+        /// As it is written; nil if the compiler infers it.
         var type: TypeSyntax?
         var initialValue: ExprSyntax?
         var isConstant: Bool
@@ -18,12 +18,12 @@
         var columnAttribute: AttributeSyntax?
         var ignoredAttribute: AttributeSyntax?
         var expiresAttribute: AttributeSyntax?
-        /// What `@Column` says the column is called.
+        /// The column's name in `@Column`.
         var givenName: String?
 
         var isIgnored: Bool { ignoredAttribute != nil }
 
-        /// The access that is written before the property, of those wider than its module; else nothing.
+        /// `public ` or `package ` if the property is declared so; else nothing.
         var access: String {
             let modifiers = declaration.modifiers.filter { $0.detail == nil }.map(\.name.text)
             return modifiers.first { ["public", "package"].contains($0) }.map { $0 + " " } ?? ""
@@ -40,7 +40,7 @@
         var name: String { identifier.identifier?.name ?? identifier.text }
         var column: String { givenName ?? name }
 
-        /// The type that a reader sees: the one written, or that of a literal.
+        /// The type that the source shows: the written one, or that of a literal.
         var evidentType: String? {
             if let type { return type.trimmedDescription }
             guard let initialValue else { return nil }
@@ -110,14 +110,14 @@
             return properties
         }
 
-        /// What `@Table` reads, of the attributes of a property.
+        /// The attributes of a property that `@Table` reads.
         private static func marks(on variable: VariableDeclSyntax) -> [AttributeSyntax] {
             variable.attributes.compactMap { $0.as(AttributeSyntax.self) }.filter {
                 ["Key", "Column", "Ignored", "Expires"].contains($0.name)
             }
         }
 
-        /// In `var a, b: Int` the last one has the type.
+        /// In `var a, b: Int` only the last binding has the type.
         private static func writtenType(
             of binding: PatternBindingSyntax, in variable: VariableDeclSyntax
         ) -> TypeSyntax? {
@@ -157,7 +157,7 @@
     }
 
     extension AttributeSyntax {
-        /// Its name, without the module that may be before it.
+        /// The attribute's name without its module.
         var name: String {
             if let member = attributeName.as(MemberTypeSyntax.self) { return member.name.text }
             return attributeName.trimmedDescription

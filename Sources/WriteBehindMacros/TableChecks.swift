@@ -1,7 +1,7 @@
 #if Macros
     import SwiftSyntax
 
-    // What makes a struct unfit to be a table. Each mistake is reported where it is, with a fix where there is one.
+    // The rules that a struct must obey to be a table. Each mistake is reported at its place, with a fix if possible.
 
     extension TableDeclaration {
         func check(_ structure: StructDeclSyntax, _ mistakes: inout [Mistake]) {

@@ -1,13 +1,13 @@
 #if Macros
     import SwiftSyntax
 
-    /// What `@Table` understands of a struct.
+    /// A struct with `@Table`, as the macro reads it.
     package struct TableDeclaration {
         var typeName: String
         var tableName: String
         /// `public ` or nothing, in front of what is generated.
         var access: String
-        /// Those that become columns, in their order.
+        /// The properties that become columns, in their order.
         var columns: [Property]
 
         /// - Returns: nil if there is any mistake.
@@ -62,7 +62,7 @@
         ) -> StructDeclSyntax? {
             guard let structure = declaration.as(StructDeclSyntax.self) else {
                 let keyword = declaration.introducer
-                // The cases of an enum, or an extension, would make no struct.
+                // An enum's cases, or an extension, cannot become a struct.
                 let isAlike =
                     declaration.is(ClassDeclSyntax.self) || declaration.is(ActorDeclSyntax.self)
                 mistakes.append(

@@ -2,7 +2,7 @@
     import SwiftSyntax
     import SwiftSyntaxBuilder
 
-    // What `@Table` writes.
+    // The code that `@Table` writes.
 
     extension TableDeclaration {
         /// `typealias Key = …`, or a struct for a key of several columns.
@@ -32,14 +32,15 @@
         var columnsDeclaration: DeclSyntax {
             let outside = columns.filter { !isKey($0) }
             let lines = outside.enumerated().compactMap { index, property -> String? in
-                // Nobody else could name its type.
+                // Its type may be private, and then a wider property cannot have it.
                 if property.isPrivate { return nil }
-                // Not wider than the property, whose type may be known to no more than its module.
+                // Not wider than the property: the property's type may be internal.
                 let access =
                     access == "public " ? property.access : property.access.isEmpty ? "" : access
                 let name = property.identifier.text
                 let path = "TableColumn(\(index), \\\(typeName).\(name))"
-                // A computed one folds to a number; a type that is not written down must be inferred from a value.
+                // The compiler folds a computed property to a number. A type that is not written down must be inferred
+                // from a value.
                 return property.evidentType.map { type in
                     "    \(access)var \(name): TableColumn<\(typeName), \(type)> { \(path) }"
                 } ?? "    \(access)let \(name) = \(path)"
@@ -52,7 +53,7 @@
                 """
         }
 
-        /// In the struct itself, where the names in default values mean what they mean there.
+        /// It is in the struct itself, so that names in default values keep their meaning.
         var schemaDeclaration: DeclSyntax {
             let lines = columns.map { property in
                 let path = "\\\(typeName).\(property.identifier.text)"

@@ -5,7 +5,7 @@
     /// `@Table`: makes a struct the rows of a table.
     ///
     /// The member role adds `Key`, `StoredColumns` and `schema`, and reports every mistake. The extension role adds the
-    /// conformance, so that the struct keeps its memberwise initialiser; it says nothing of mistakes, or each
+    /// conformance, so that the struct keeps its memberwise initialiser. It reports no mistakes, because then each
     /// would be reported twice.
     package enum TableMacro: MemberMacro, ExtensionMacro {
         package static func expansion(
@@ -33,8 +33,8 @@
         }
     }
 
-    /// `@Key`, `@Column`, `@Ignored`, `@Expires`: they only say something to `@Table`, which reads them. Without it they
-    /// would say it to nobody.
+    /// `@Key`, `@Column`, `@Ignored`, `@Expires`. `@Table` reads them. Without `@Table` they have no effect, so they
+    /// are an error.
     package enum MarkerMacro: PeerMacro {
         package static func expansion(
             of node: AttributeSyntax, providingPeersOf declaration: some DeclSyntaxProtocol,

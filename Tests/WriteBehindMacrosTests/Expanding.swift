@@ -13,7 +13,7 @@
         "Ignored": MarkerMacro.self, "Expires": MarkerMacro.self,
     ]
 
-    /// What a macro says of a source.
+    /// A macro's diagnostic.
     struct Complaint {
         var message: String
         var line: Int
@@ -21,7 +21,7 @@
         var fix: String?
     }
 
-    /// Expands the macros of a source. Returns what they complain about, and the source with their fixes applied.
+    /// Expands the macros of a source. Returns their diagnostics, and the source with their fixes applied.
     func complaints(about source: String) -> (complaints: [Complaint], fixed: String) {
         let file = Parser.parse(source: source)
         let context = BasicMacroExpansionContext(

@@ -7,7 +7,7 @@
 
     import WriteBehindMacros
 
-    /// What `@Table` writes, as a reader of the expansion sees it.
+    /// The text of the expansion: the code that `@Table` writes.
     @Suite struct ExpansionTests {
         private func expect(
             _ source: String, becomes expanded: String,
@@ -167,7 +167,7 @@
         }
 
         @Test(arguments: [
-            // What `.none` means depends on the type.
+            // The meaning of `.none` depends on the type.
             (": Level = .none", ".none as Level"), (": Level? = .none", ".none"),
             (": Kind = (.picture)", "(.picture) as Kind"), (": Double = -.pi", "-.pi as Double"),
             (": UInt64 = .max", ".max as UInt64"), (": Int! = .max", ".max"),

@@ -3,7 +3,7 @@
 
     import WriteBehindMacros
 
-    /// What `@Table` says of a struct that cannot be a table: once, where the mistake is, with a fix where one exists.
+    /// A struct that cannot be a table gets one diagnostic for each mistake, at its place, with a fix if there is one.
     @Suite struct MistakeTests {
         struct Case: CustomTestStringConvertible {
             var rule: String
@@ -11,7 +11,7 @@
             var message: String
             var line = 2
             var column = 5
-            /// What the fix is called, and what it makes of the source.
+            /// The fix's name, and the source after it.
             var fix: (name: String, source: String)?
 
             var testDescription: String { rule }

@@ -2,7 +2,7 @@
 import Foundation
 import PackageDescription
 
-/// The C interfaces of what the store is measured against. `setup` installs them; what is not here is left out,
+/// The C interfaces of the peers. `setup` installs them. A peer that is not installed is left out,
 /// and the bench says so.
 let peers = [
     ("CRocksDB", "rocksdb/c.h"), ("CLevelDB", "leveldb/c.h"), ("CLMDB", "lmdb.h"),

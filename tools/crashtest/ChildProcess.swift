@@ -1,7 +1,7 @@
 import Foundation
 import TestSupport
 
-/// A running child, and what it has said so far.
+/// A running child, and its output so far.
 struct ChildProcess {
     private let process = Process()
     private let output = Locked(Data())
@@ -35,7 +35,7 @@ struct ChildProcess {
         for _ in 0..<max(1, milliseconds * 2) where process.isRunning { usleep(500) }
     }
 
-    /// Kills it if it still lives. Returns all that it said.
+    /// Kills it if it still runs. Returns its whole output.
     func kill() throws -> Report {
         Foundation.kill(process.processIdentifier, SIGKILL)
         process.waitUntilExit()

@@ -20,7 +20,7 @@ struct Crashtest: AsyncParsableCommand {
             is there, no transaction is there in part, and log, snapshots and database
             verify.
 
-            With --power, the child works on a file system of its own, whose disk is
+            With --power, the child works on a file system of its own. Its disk is
             copied in one instant, as power loss would leave it: what only the kernel's
             memory held is not there. The copy is mounted and checked; then the next
             round goes on with it.

@@ -8,7 +8,7 @@ struct Loss: Error, CustomStringConvertible {
 struct Ledger {
     let seed: UInt64
     private(set) var acknowledged = 0
-    /// Writes that survived though the end came before their acknowledgement.
+    /// Writes that survived although the process ended before it acknowledged them.
     private(set) var surplus = 0
     private var model = Model()
 

@@ -49,7 +49,7 @@ struct LoopDisk {
         } catch let loss as Loss {
             throw Loss("\(loss); this process has open: \(OpenFiles.below(directory))")
         }
-        // It remembers disks by their UUID, and takes a copy for an older state of the same.
+        // btrfs identifies disks by their UUID, and takes a copy for an older state of the same disk.
         if kind == .btrfs { try Command.run("btrfs", ["device", "scan", "--forget"]) }
     }
 
@@ -87,7 +87,7 @@ enum Command {
         path.map { "\($0)/\(name)" }.first(where: FileManager.default.isExecutableFile)
     }
 
-    /// - Throws: what the program had to say, if it fails.
+    /// - Throws: the program's output, if it fails.
     static func run(_ name: String, _ arguments: [String]) throws {
         guard let program = find(name) else { throw Loss("there is no \(name) here") }
         let process = Process()

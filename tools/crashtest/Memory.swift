@@ -83,7 +83,7 @@ struct Memory: AsyncParsableCommand {
             try await Task.sleep(for: .seconds(1))
         }
         try Self.measure(program: program)
-        // As a killed process leaves it: what is not in the database is for the next to open.
+        // As a killed process leaves it: the next opening must bring the rest into the database.
         Foundation.exit(0)
     }
 

@@ -11,7 +11,7 @@ struct Narrow: AsyncParsableCommand {
         abstract: "Use a store where room, memory or descriptors are short.",
         discussion: """
             Opens a store as it comes, reads what earlier lives wrote, writes, waits and
-            closes. Whoever starts it limits it: by ulimit, a full disk, a read-only
+            closes. Its parent limits it: by ulimit, a full disk, a read-only
             root. Exit codes: 0, all went well; 3, the store refused something by an
             error of its own; 1, it did something else. A signal is a crash, SIGALRM a
             hang.
@@ -85,7 +85,7 @@ struct Narrow: AsyncParsableCommand {
         guard count ?? 0 >= from + rows else { throw Loss("the database has \(count ?? 0) rows") }
     }
 
-    /// Text that no compression makes short: a life takes some hundred kilobytes.
+    /// Text that does not compress: a life takes some hundred kilobytes.
     private static func item(_ id: Int) -> Item {
         var random = SeededRandom(seed: UInt64(id))
         let note = (0..<10).map { _ in String(random.next(), radix: 36) }.joined()

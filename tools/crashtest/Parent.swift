@@ -3,14 +3,14 @@ import Foundation
 import TestSupport
 import WriteBehind
 
-/// The process that kills, and knows what must be there.
+/// The process that kills the child, and checks what must be there.
 struct Parent {
-    /// Holds one store after the other: none is to grow for ever.
+    /// Holds one store after the other, so that none grows for ever.
     let root: String
     let seed: UInt64
     private(set) var round = 0
     private(set) var kills = 0
-    /// Kills by where they came: a failpoint's place, or a random moment.
+    /// The number of kills by place: a failpoint, or a random moment.
     private(set) var places: [String: Int] = [:]
     private(set) var ledger: Ledger
     private var random: SeededRandom
@@ -28,7 +28,7 @@ struct Parent {
     mutating func playRound() async throws {
         if round % Self.roundsOfStore == 0 { ledger.beginStore() }
         let report = try killWriter()
-        // Recovery is killed, and so is the recovery from that.
+        // Recovery is killed, and the next recovery as well.
         if Bool.random(using: &random) {
             for _ in 0..<Int.random(in: 1...3, using: &random) { try killRecovery() }
         }
@@ -36,7 +36,7 @@ struct Parent {
         if Bool.random(using: &random) { try StoreCheck.run(directory, isClosed: false) }
         try await Self.check(directory, report, round, &ledger, atLeast: report.last)
         round += 1
-        // Kept if it is the last, to be looked at.
+        // The last one is kept for inspection.
         if round % Self.roundsOfStore == 1, round > 1 {
             try FileManager.default.removeItem(atPath: "\(root)/\(round / Self.roundsOfStore - 1)")
         }
@@ -71,7 +71,7 @@ struct Parent {
         guard Int.random(in: 0..<3, using: &random) > 0 else { return try killAtRandom() }
         let failpoint = Failpoint.random(in: Failpoint.places, using: &random)
         let child = try start(["--failpoint", "\(failpoint)"])
-        // If it does not come to its end, it is killed from outside.
+        // If it does not end by itself, it is killed from outside.
         child.waitUntilDead(milliseconds: 400)
         let report = try child.kill()
         count(report.reachedFailpoint ? failpoint.place.description : "random moment")
@@ -80,7 +80,7 @@ struct Parent {
 
     private mutating func killAtRandom() throws -> Report {
         let child = try start([])
-        // Now and then before it has written anything: while it opens the store.
+        // Sometimes it is killed before it has written anything, while it opens the store.
         let isEarly = Int.random(in: 0..<5, using: &random) == 0
         while !isEarly, child.isRunning, !child.hasSpoken { usleep(500) }
         usleep(.random(in: 0...(isEarly ? 30_000 : 120_000), using: &random))

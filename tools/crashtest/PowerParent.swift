@@ -2,7 +2,7 @@ import ArgumentParser
 import Foundation
 import TestSupport
 
-/// Takes the power from a disk, and knows what must be on it afterwards.
+/// Cuts the power of a disk, and checks what must be on it afterwards.
 ///
 /// The tested file system is in a file, and that file on an XFS that can clone it: `disk.img` on `shelf/`,
 /// itself in `shelf.img`. A clone under load is what the disk would hold if power failed at that
@@ -36,7 +36,7 @@ struct PowerParent {
         random = SeededRandom(seed: seed)
     }
 
-    /// Says at once what this machine lacks.
+    /// Ends at once with an error if this machine lacks something.
     static func checkMachine() throws {
         guard geteuid() == 0 else {
             throw ValidationError("--power mounts file systems, for which it must be root.")
@@ -85,7 +85,7 @@ struct PowerParent {
         do {
             try disk.copy(to: copy)
         } catch {
-            // It would keep the disk from being unmounted.
+            // An open file would keep the disk from being unmounted.
             _ = try? child.kill()
             throw error
         }

@@ -8,7 +8,7 @@ struct Simulate: ParsableCommand {
         abstract: "Crash a simulated store between any two steps, and inside them.",
         usage: "crashtest simulate [<options>]",
         discussion: """
-            Each seed stands for up to 200 steps of callers, workers, clock, disk,
+            Each seed makes up to 200 steps of callers, workers, clock, disk,
             database and operator on a store in memory, with crashes among them, and is
             checked against a model after each. When a promise is broken, the seed and
             the shortest steps that break it are printed, and the exit code is 1.

@@ -1,7 +1,7 @@
 import Foundation
 import WriteBehind
 
-/// The part of the kill test that is killed: shows events and tells its parent of each that was acknowledged.
+/// The process that the kill test kills: it shows events and reports each acknowledged one to its parent.
 struct ChildLoad {
     let directory: String
     let timetable: Timetable

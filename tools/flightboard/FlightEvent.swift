@@ -88,7 +88,7 @@ struct FlightEvent {
 }
 
 extension FlightEvent {
-    /// The events of one flight, as they will have happened: the CSV tells only how it ended.
+    /// The events of one flight. The CSV has only the end of the flight, so they are made up from that.
     ///
     /// - Parameter midnight: the start of its day, minutes since 1970.
     static func events(of flight: Flight, at index: Int, midnight: Int) -> [FlightEvent] {

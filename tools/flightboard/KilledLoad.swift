@@ -11,7 +11,7 @@ struct KilledLoad {
     let timetable: Timetable
     let screen: Screen
 
-    /// The deeds of one child.
+    /// The results of one child.
     struct Round {
         /// Events acknowledged by this child and those before it.
         var acknowledged: Int
@@ -78,7 +78,7 @@ struct KilledLoad {
             hasLastSequence: staged >= round.sequence)
     }
 
-    /// One event more than was acknowledged may be there: written, but killed before it could tell.
+    /// One event more than was acknowledged may be there: the child wrote it and was killed before it reported it.
     private func countShown(_ board: Board, atLeast acknowledged: Int) async throws -> Int {
         guard acknowledged < timetable.events.count else { return acknowledged }
         let event = timetable.events[acknowledged]

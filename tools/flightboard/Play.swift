@@ -2,7 +2,7 @@ import Foundation
 import Synchronization
 import WriteBehind
 
-/// Plays all events on a board, while others look up flights and watch how far the database is behind.
+/// Plays all events on a board. Other tasks look up flights and measure how far the database is behind.
 struct Play {
     let board: Board
     let timetable: Timetable

@@ -43,7 +43,7 @@ final class Screen: Sendable {
         error("\u{1b}[?7l\r\u{1b}[K  \(Text.left(what, 10)) \(bar) \(percent)  \(detail)\u{1b}[?7h")
     }
 
-    /// Drawing takes longer than most of what it tells of.
+    /// Drawing takes longer than most of the steps that it shows.
     private func isDue() -> Bool {
         drawn.withLock { last in
             let now = ContinuousClock.now

@@ -3,9 +3,9 @@ import Foundation
 import WriteBehind
 import WriteBehindSQLite
 
-/// A store whose database takes its time.
+/// A store with a slow database.
 enum SlowStore {
-    /// Opens a store whose database takes so many seconds more for every transaction.
+    /// Opens a store. Its database takes so many seconds more for every transaction.
     ///
     /// No user needs this, so the public API has nothing for it.
     static func open(at path: String, delay: Double) throws -> Store {

@@ -11,7 +11,7 @@ enum Zstd {
         var offset = 0
         var hint = 1
         var written = 0
-        // Once all is read, what did not fit into the chunk is still to come.
+        // After the last input, bytes that did not fit into the chunk are still to come.
         while offset < packed.count || (hint != 0 && written == chunk.count) {
             (offset, written) = unsafe packed.withUnsafeBytes { source in
                 unsafe chunk.withUnsafeMutableBytes { target in
@@ -30,7 +30,7 @@ enum Zstd {
         return hint == 0 ? output : nil
     }
 
-    /// How much the frames hold, from their headers alone; nil if that is not to be read there.
+    /// The number of bytes in the frames, from their headers alone; nil if a header does not have it.
     static func rawSize(_ packed: [UInt8]) -> Int? {
         unsafe packed.withUnsafeBytes { bytes in
             var total = 0

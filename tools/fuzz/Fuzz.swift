@@ -1,4 +1,4 @@
-// libFuzzer calls this. It brings the process's `main`; `tools/fuzz/run` builds and runs it. The environment has
+// libFuzzer calls this, and has the process's `main`. `tools/fuzz/run` builds and runs it. The environment has
 // its options:
 //
 //   FUZZ_TARGET   the target (Fuzzing/FuzzTarget.swift); without it the targets are listed
@@ -27,7 +27,7 @@ public func initialize(
             try Data(seed).write(to: URL(fileURLWithPath: "\(directory)/seed-\(index)"))
         }
     } catch {
-        fatalError("\(error)")  // nothing to start from
+        fatalError("\(error)")  // without seeds there is nothing to run
     }
     exit(0)
 }
@@ -38,7 +38,7 @@ public func test(_ bytes: UnsafePointer<UInt8>?, _ count: Int) -> Int32 {
     do {
         try target?.run(Array(UnsafeBufferPointer(start: bytes, count: count)))
     } catch {
-        fatalError("\(error)")  // libFuzzer learns of a broken rule by the end of the process
+        fatalError("\(error)")  // libFuzzer reports an input if the process ends
     }
     return 0
 }

@@ -72,7 +72,7 @@ struct Compare: AsyncParsableCommand {
         }
         for _ in 0..<(rounds ?? (quick ? 1 : 3)) {
             for index in series.indices {
-                // A bare loop knows no threads.
+                // A bare loop has no threads.
                 if series[index].contender.isLimit, series[index].width > 1 { continue }
                 series[index].runs.append(try run(workload, series[index]))
             }

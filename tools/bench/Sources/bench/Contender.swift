@@ -1,6 +1,6 @@
 import Foundation
 
-/// Who runs a workload: the store, a peer, or a bare loop that nothing could beat.
+/// A participant in a workload: the store, a peer, or a bare loop as the lower bound.
 enum Contender: String, Codable, CaseIterable {
     case writebehind
     case writebehindLive = "writebehind+sql"
@@ -22,7 +22,7 @@ enum Contender: String, Codable, CaseIterable {
 
     var isLimit: Bool { rawValue.hasPrefix("limit") }
 
-    /// What survives once a put that is not waited for has returned.
+    /// The failure that a put survives once it has returned, if nothing waits for it.
     var survivesUnsynced: String {
         switch self {
         case .zstd, .map, .upserts: "-"
@@ -30,7 +30,7 @@ enum Contender: String, Codable, CaseIterable {
         }
     }
 
-    /// Whether it was there when the bench was built.
+    /// Whether it was installed when the bench was built.
     var isInstalled: Bool {
         switch self {
         #if !canImport(CRocksDB)
@@ -55,7 +55,7 @@ enum Contender: String, Codable, CaseIterable {
         #endif
     }
 
-    /// Opens it in a directory of its own.
+    /// Opens the contender in a directory of its own.
     ///
     /// - Parameters:
     ///   - keys: how many keys a store is to have room for.

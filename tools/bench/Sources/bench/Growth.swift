@@ -1,7 +1,7 @@
 import ArgumentParser
 import Foundation
 
-/// P10: what an operation costs with ever more keys.
+/// P10: the cost of an operation with more and more keys.
 struct Growth: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "P10: put, get and recovery with ever more keys, all of them resident.",

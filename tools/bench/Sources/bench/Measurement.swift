@@ -1,22 +1,22 @@
 import Foundation
 
-/// What one run of one contender gave.
+/// The figures of one run of one contender.
 struct Measurement: Codable {
     var operations: Int
     var seconds: Double
-    /// Nanoseconds of single operations; every 16th is timed where they are short.
+    /// Nanoseconds of single operations. If they are short, every 16th is timed.
     var p50: Double?
     var p99: Double?
     var p999: Double?
     var worst: Double?
-    /// Of the whole process, from the start of the clock.
+    /// Processor seconds of the whole process, from the start of the clock.
     var cpuSeconds: Double?
-    /// The most memory the process had, less what it had when the clock started.
+    /// The most memory that the process had, less what it had when the clock started.
     var peakMemory: Int?
     var diskBytes: Int?
-    /// What only this workload measures.
+    /// Figures that only this workload measures.
     var more: [String: Double] = [:]
-    /// How it went, where a run is long enough to tell.
+    /// The course of the run, if it is a long one.
     var samples: [Sample]?
 
     var perSecond: Double { seconds > 0 ? Double(operations) / seconds : 0 }
@@ -29,7 +29,7 @@ struct Sample: Codable {
     var memory: Double
 }
 
-/// Runs a clock, and takes the process's own figures with it.
+/// Runs a clock, and takes the process's own figures at its start and end.
 struct Stopwatch {
     private let cpu = Usage.cpuSeconds
     private let memory = Usage.memory("VmRSS")
@@ -80,7 +80,7 @@ enum Usage {
             var status = stat()
             guard stat(directory + "/" + name, &status) == 0, status.st_mode & S_IFMT == S_IFREG
             else { return sum }
-            // Neither what is set aside behind the end of a log, nor what a hole lacks.
+            // Blocks on disk: without room that is set aside behind a log's end, and without holes.
             return sum + min(Int(status.st_blocks) * 512, Int(status.st_size))
         }
     }

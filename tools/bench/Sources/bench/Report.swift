@@ -11,7 +11,7 @@ struct Series: Codable {
     func median(_ figure: (Measurement) -> Double?) -> Double? {
         let sorted = runs.compactMap(figure).sorted()
         guard !sorted.isEmpty else { return nil }
-        // Of an even number the mean of the two in the middle: the upper one alone would flatter.
+        // Of an even number, the mean of the two in the middle. The upper one alone would be too good.
         return (sorted[(sorted.count - 1) / 2] + sorted[sorted.count / 2]) / 2
     }
 
@@ -33,7 +33,7 @@ struct Report: Codable {
     }
 }
 
-/// Where it ran: only figures of one machine compare.
+/// The machine: only figures of one machine can be compared.
 struct Machine: Codable, CustomStringConvertible {
     var processor: String
     var cores: Int

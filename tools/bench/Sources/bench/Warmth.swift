@@ -3,8 +3,8 @@ import Foundation
 /// Takes memory from the machine, writes to all of it and gives it back.
 ///
 /// A virtual machine's host hands out a page when it is first written to, which took 11 µs where the kernel itself
-/// takes 2: a run after which more memory is in use than before would measure the host. To be called by the process
-/// that starts a run, for what is warmed counts as taken.
+/// takes 2. So a run that needs more memory than was in use before would measure the host. The process that starts
+/// a run must call this, because memory that is warmed counts as used.
 func warmMemory(for setting: Workload.Setting) {
     let page = Int(getpagesize())
     // About what the rows of all contenders take, in memory and in the page cache; but not what file caches have.

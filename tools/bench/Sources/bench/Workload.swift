@@ -1,4 +1,4 @@
-/// What is measured. Each run has a process of its own, so that memory and CPU are the contender's.
+/// A workload. Each run has a process of its own, so that memory and CPU are the contender's.
 struct Workload: Sendable {
     /// Where and how large one run is.
     struct Setting: Codable {
@@ -16,7 +16,7 @@ struct Workload: Sendable {
     var contenders: [Contender]
     /// Numbers of threads or tasks to run with.
     var widths = [1]
-    /// What an operation survives that has returned; nil: what the contender offers without
+    /// The failure that an operation survives once it has returned; nil: what the contender offers without
     /// syncing.
     var survives: String?
     /// The unit of ``Measurement/perSecond``, or the name of a figure of ``Measurement/more`` that

@@ -41,7 +41,7 @@ struct LogCommits {
                 }
                 payload.withUnsafeBufferPointer { parse($0, hasPreamble) }
             } else {
-                // A skippable frame, our own: the block's header stands before it.
+                // A skippable frame: the block's header is before it.
                 hasPreamble = length == 80 && rest[28] & 8 != 0
             }
             rest = UnsafeRawBufferPointer(rebasing: rest[length...])
@@ -70,7 +70,7 @@ struct LogCommits {
 
     mutating func removeFirst(_ count: Int) { commits.removeFirst(count) }
 
-    /// Blocks as the flusher makes them: full once one has so many bytes, or commits.
+    /// Blocks as the flusher makes them. A block is full at so many bytes or commits.
     func blocks(ofBytes size: Int = .max, ofCommits limit: Int = .max) -> [Block] {
         var blocks: [Block] = []
         var block = Block(payload: [])

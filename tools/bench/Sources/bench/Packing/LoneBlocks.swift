@@ -5,7 +5,7 @@ struct LoneBlocks {
     let blocks: [LogCommits.Block]
     private let before: [LogCommits.Block]
 
-    /// - Parameter trainingBytes: from so many of the log's first bytes the dictionaries are made.
+    /// - Parameter trainingBytes: the dictionaries are made from so many of the log's first bytes.
     init(_ log: LogCommits, commits: Int, trainingBytes: Int = 128 << 10) {
         let all = log.blocks(ofCommits: commits)
         var count = 0
@@ -26,7 +26,7 @@ struct LoneBlocks {
         return ZDICT_isError(length) == 0 ? Array(dictionary[..<length]) : []
     }
 
-    /// The blocks before, as they are.
+    /// The blocks before it, unchanged.
     func plainDictionary(_ size: Int) -> [UInt8] { before.flatMap(\.payload).suffix(size) }
 
     /// Returns the bytes of all, their headers included, and the seconds that packing took.

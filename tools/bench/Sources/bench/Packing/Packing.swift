@@ -2,7 +2,7 @@ import ArgumentParser
 import Foundation
 import WriteBehind
 
-/// What the log's blocks take, and cost, in other sizes, levels and layouts.
+/// The size and cost of the log's blocks in other sizes, levels and layouts.
 struct Packing: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Packs the blocks of real logs in other sizes, levels and layouts.",
@@ -96,13 +96,14 @@ struct Packing: AsyncParsableCommand {
         print(Self.line(["no lone blocks", together.short]))
     }
 
-    /// What the store does comes first.
+    /// The store's own way comes first.
     private func trials(_ log: LogCommits) -> [Trial] {
         let blocks = [64, 256, 1024].reduce(into: [:]) { $0[$1] = log.blocks(ofBytes: $1 << 10) }
         let longest = blocks.values.joined().map(\.payload.count).max() ?? 0
         let split = Transposition(isCoarse: true, payloadLimit: longest)
         let columns = Transposition(isCoarse: false, payloadLimit: longest)
         func trial(_ name: String, _ size: Int, _ level: Int, _ way: Transposition?) -> Trial {
+            // The callers below name only the sizes above.
             Trial("\(name) \(size)k \(level)", blocks[size]!, level: level, way)
         }
         return [1, -5, -1, 3, 6].map { trial("rows", 256, $0, nil) }

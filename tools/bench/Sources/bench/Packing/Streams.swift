@@ -1,6 +1,6 @@
 import CBase
 
-/// The streams that a payload is taken apart into, each with a number, its slot.
+/// The streams into which a payload is divided. The number of a stream is its slot.
 ///
 /// They make one frame that plain zstd can read: `varint(streams) (varint(slot) varint(length))*`, and a zstd
 /// block for each, so that each has statistics of its own.
@@ -9,7 +9,7 @@ final class Streams {
         static let commits = 0
         static let heads = 1
         static let bodies = 2
-        /// The first of a table's slots. Table 0, which has no rows, leaves its own to those above.
+        /// The first of a table's slots. Table 0 has no rows and needs none.
         static func table(_ table: Int) -> Int { table * 64 }
         static let keys = 3
         static let shared = 4
@@ -23,7 +23,7 @@ final class Streams {
     static let tables = 8
     static let columns = 18
     static let limit = Slot.table(tables)
-    /// A zstd block of its own does not pay for less.
+    /// A zstd block of its own is not worth it for less.
     private static let shortest = 1000
 
     private let cursors: UnsafeMutablePointer<Cursor>
@@ -31,7 +31,7 @@ final class Streams {
     private let stride: Int
 
     init(payloadLimit: Int) {
-        // No power of two: streams would compete for the same lines of the cache.
+        // Not a power of two, because then streams would compete for the same cache lines.
         stride = payloadLimit * 2 + 13 * 64
         memory = .allocate(capacity: stride * Self.limit)
         cursors = .allocate(capacity: Self.limit)

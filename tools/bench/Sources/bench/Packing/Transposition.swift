@@ -1,5 +1,5 @@
-/// Takes a payload apart into streams of what is alike, and puts the very same bytes together again: chain and
-/// materializer want rows.
+/// Divides a payload into streams of similar values, and joins them to the same bytes again, because chain and
+/// materializer need rows.
 final class Transposition {
     typealias Slot = Streams.Slot
 
@@ -53,7 +53,7 @@ final class Transposition {
         while rest > 0 {
             let count = streams[Slot.commits].varint()
             let delta = streams[Slot.commits].varint()
-            // The records come first, since their length stands before them.
+            // The records come first, because their length is written before them.
             var start = Cursor(rows.at + 30)
             var end = start
             for _ in 0..<count { record(&end, Together.self) }
@@ -181,7 +181,7 @@ final class Transposition {
     }
 }
 
-/// From rows to streams or back, known where the code is compiled.
+/// From rows to streams or back; a constant for the compiler.
 private protocol Way {
     static var splits: Bool { get }
 }

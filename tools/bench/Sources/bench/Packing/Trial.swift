@@ -4,7 +4,7 @@ import Foundation
 /// One way to pack the blocks of a log, and what it costs: seconds of this thread on a processor.
 final class Trial {
     struct Seconds {
-        /// Taking apart, a part of packing.
+        /// Dividing into streams, which is a part of packing.
         var splitting = 0.0
         var packing = 0.0
         /// Down to the payload's bytes, unparsed.
@@ -17,11 +17,11 @@ final class Trial {
     let name: String
     let blocks: [LogCommits.Block]
     private(set) var bytes = 0
-    /// None for rows, as the format has them.
+    /// nil for rows, as in the format.
     private let transposition: Transposition?
     private let compressor = ZSTD_createCCtx()
     private let decompressor = ZSTD_createDCtx()
-    /// For what is packed, unpacked, and put together again.
+    /// Buffers for packed, unpacked and joined bytes.
     private let buffers: [UnsafeMutablePointer<UInt8>]
     private let size: Int
     private var seconds: [Seconds] = []
@@ -89,7 +89,7 @@ final class Trial {
     }
 }
 
-/// What this thread has had of a processor: other processes do not count.
+/// The processor time of this thread. Other processes do not count.
 func processorSeconds() -> Double {
     var time = timespec()
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)

@@ -1,7 +1,7 @@
 import Foundation
 
-/// What memory costs: an index of tags and rows behind it, as the store's view has them, and nothing else. No lock,
-/// no log, no limit, no growing.
+/// The cost of memory alone: an index of tags and rows behind it, as in the store's view. It has no lock, no log and
+/// no limit, and does not grow.
 ///
 /// `@unchecked Sendable`: filled by one thread before others read.
 final class BareMap: Peer, Session, @unchecked Sendable {

@@ -1,7 +1,7 @@
 import CBase
 import Foundation
 
-/// What staging costs at least: records copied into a mapped file that was written before.
+/// The least cost of staging: records copied into a mapped file that was written before.
 ///
 /// `@unchecked Sendable`: used by one thread.
 final class StagingLimit: Peer, Session, @unchecked Sendable {
@@ -38,7 +38,7 @@ final class StagingLimit: Peer, Session, @unchecked Sendable {
     func close() { munmap(base, Self.byteCount) }
 }
 
-/// What compressing costs: zstd at level 1 over the same bytes in blocks of 256 KiB, on one core.
+/// The cost of compression: zstd at level 1 over the same bytes in blocks of 256 KiB, on one core.
 ///
 /// `@unchecked Sendable`: used by one thread.
 final class ZstdLimit: Peer, Session, @unchecked Sendable {
@@ -71,9 +71,9 @@ final class ZstdLimit: Peer, Session, @unchecked Sendable {
     func close() { ZSTD_freeCCtx(context) }
 }
 
-/// What syncing costs: each put is a write of one record and fdatasync, behind the end of the file
+/// The cost of a sync: each put is a write of one record and fdatasync, behind the end of the file
 /// or
-/// over zeros that stand there already.
+/// over zeros that are there already.
 ///
 /// `@unchecked Sendable`: the offset is used by one thread.
 final class SyncLimit: Peer, Session, @unchecked Sendable {

@@ -3,9 +3,9 @@ import Foundation
 /// Bytes that stay where they are for the time of a call.
 typealias Bytes = UnsafeBufferPointer<UInt8>
 
-/// A key-value store as the workloads use it: WriteBehind, or what it is measured against.
+/// A key-value store as the workloads use it: WriteBehind or a peer.
 protocol Peer: AnyObject, Sendable {
-    /// What one thread works through.
+    /// A connection for one thread.
     ///
     /// - Parameter durable: whether a put returns only once it survives power loss.
     func session(durable: Bool) throws -> any Session

@@ -67,7 +67,7 @@
             server.waitUntilExit()
         }
 
-        /// Killed: started from a thread that blocks signals, it does not hear a gentler one.
+        /// Killed, because it was started by a thread that blocks signals: it gets no SIGTERM.
         func close() { kill() }
     }
 

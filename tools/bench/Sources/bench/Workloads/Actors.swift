@@ -22,7 +22,7 @@ extension Workload {
     }
 }
 
-/// An actor that uses the store, as a service's does.
+/// An actor that uses the store, as in a service.
 private actor Caller {
     enum Call { case get, increment, update }
 

@@ -2,7 +2,7 @@ import CAllocations
 import WriteBehind
 
 extension Workload {
-    /// PA: how often the caller's thread asks for memory. The cache's own comes in pages, from the system.
+    /// PA: how often the caller's thread allocates memory. The cache's own comes in pages, from the system.
     static let allocations = Workload(
         id: "PA", title: "allocations a put; gets and typed rows below",
         contenders: [.writebehind], survives: "-", result: .figure("a put", "calls")

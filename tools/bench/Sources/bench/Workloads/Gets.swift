@@ -45,9 +45,9 @@ private func measureGets(
             var latencies = Latencies()
             var operations = 0
             let deadline = nanoseconds() + UInt64(setting.seconds * 1e9)
-            // Each thread reads all keys, from a place of its own on.
+            // Each thread reads all keys, from its own start.
             let start = number * order.count / setting.width
-            // 0, which neither compiler nor processor know before they have the length.
+            // It is 0, but compiler and processor cannot compute that before the length is there.
             var offset = 0
             for index in 0..<order.count {
                 let key = dataset.key(Int(order[(start + index + offset) % order.count]))

@@ -23,7 +23,7 @@ extension Workload {
     }
 }
 
-/// Somebody whose transactions take 50 ms, one after the other: who else writes waits for them.
+/// A connection that runs transactions of 50 ms, one after the other. Other writers wait for them.
 ///
 /// `@unchecked Sendable`: the fields are set once.
 private final class BusyDatabase: @unchecked Sendable {

@@ -88,8 +88,8 @@ private func putAll(
     return (latencies.all, operations)
 }
 
-/// How long single operations take: every so many, since asking the clock takes as long as some of
-/// them.
+/// The time of single operations. Only some are timed, because reading the clock takes as long as a short
+/// operation.
 struct Latencies {
     private(set) var all: [UInt32] = []
     private let every: Int

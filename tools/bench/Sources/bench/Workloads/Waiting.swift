@@ -38,7 +38,7 @@ extension Workload {
         return latencies
     }
 
-    /// One of very many who wait for a database that somebody else has locked.
+    /// One of very many tasks that wait for a database that another connection has locked.
     private static func cancelOne(
         _ peer: StorePeer, _ dataset: Dataset, _ directory: String, _ tasks: Int
     ) async throws -> Double {
