@@ -42,9 +42,9 @@ package final class Flusher: Sendable {
     private let environment: LogEnvironment
     private let options: LogOptions
     private let epoch: UInt64
-    /// The highest sequence that a caller wants to read from segments.
+    /// The highest sequence that a caller has asked to read from segments.
     private let requested = Atomic<UInt64>(0)
-    /// The highest sequence that a caller wants to survive power loss.
+    /// The highest sequence that a caller has asked to survive power loss.
     private let requestedDurable = Atomic<UInt64>(0)
 
     init(

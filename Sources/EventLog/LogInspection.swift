@@ -23,7 +23,7 @@ package struct LogInspection: Sendable {
     /// The judgement that opening follows.
     package let judgement: Judgement
     package let staged: [StagedCommit]
-    /// Segments whose records are all in the one that they were merged into.
+    /// Segments that were merged into another one, which has all their records.
     package let leftovers: [UInt64]
     /// The last segment, where its good blocks end, and how long it is.
     package let tail: Tail?

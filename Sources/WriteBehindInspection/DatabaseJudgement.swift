@@ -16,7 +16,7 @@ package enum DatabaseJudgement: Sendable {
     case ahead(watermark: UInt64, end: UInt64)
     /// The log no longer holds what it needs: opening builds another from a snapshot.
     case outdated(watermark: UInt64, reason: String)
-    /// Neither log nor snapshots tell what it must hold; it can be brought up to date all the same.
+    /// Neither log nor snapshots say what it must hold. It can be brought up to date even so.
     case incomparable(watermark: UInt64, reason: String)
     /// Its watermark belongs to the log. No rows were compared.
     case uncompared(watermark: UInt64)
@@ -25,8 +25,8 @@ package enum DatabaseJudgement: Sendable {
 
     /// - Parameters:
     ///   - verified: the snapshots that were read wholly just now.
-    ///   - progress: told how many rows were compared.
-    ///   - report: told each row that differs.
+    ///   - progress: gets the number of rows that were compared.
+    ///   - report: gets each row that differs.
     /// - Throws: what keeps it from being read and says nothing of it: no permission, a lock, a failing disk.
     package init(
         _ store: StoreInspection, verified: Set<UInt64> = [],

@@ -39,8 +39,8 @@ package struct DatabaseVerification: Sendable {
 
     /// - Parameters:
     ///   - verified: the snapshots that were read wholly just now, and are not read twice.
-    ///   - progress: told how many rows were compared.
-    ///   - report: told each row that differs, as `table[key]`.
+    ///   - progress: gets the number of rows that were compared.
+    ///   - report: gets each row that differs, as `table[key]`.
     package init(
         _ store: StoreInspection, verified: Set<UInt64> = [],
         progress: (UInt64) -> Void = { _ in },

@@ -23,7 +23,7 @@ package final class RowImporter: Sendable {
 
     /// Opens the store for writing and declares the table.
     ///
-    /// - Parameter schema: as it shall be; one that the store knows already may come back as it is.
+    /// - Parameter schema: the wanted one; a schema that the store has already may be given unchanged.
     package init(store path: String, schema: TableSchema) throws {
         store = try Store(at: path, configuration: .forTools)
         table = try store.engine.declare(schema)

@@ -177,7 +177,7 @@ private struct HeavyHitters {
 }
 
 extension QuarantinedKey {
-    /// An order among keys, so that the same log always tells the same.
+    /// An order among keys, so that the same log always gives the same result.
     fileprivate func isBefore(_ other: QuarantinedKey) -> Bool {
         guard case .row(let table, let key) = self, case .row(let otherTable, let otherKey) = other
         else { return table < other.table }

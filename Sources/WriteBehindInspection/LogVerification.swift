@@ -6,7 +6,7 @@ import WriteBehindSQLite
 /// gap, footers, and that records fit their tables.
 ///
 /// How the log begins and ends is the log's own judgement, by which opening goes (``Judgement``). Here all that lies
-/// between is read, and behind damage as well, to tell all of it.
+/// between is read, also behind damage, so that all of it is found.
 package struct LogVerification: Sendable {
     package enum Depth: Sendable {
         /// All bytes.
@@ -153,8 +153,8 @@ package struct LogVerification: Sendable {
 
     // MARK: the log's judgement
 
-    /// Takes in what the log's judgement found. Of damage, the segment's own check knows more; only where the log's
-    /// end is lost does the evidence tell how far it went.
+    /// Takes in the findings of the log's judgement. Of damage, the segment's own check has more. Only if the log's end
+    /// is lost, the evidence shows how far it went.
     private mutating func take(_ finding: Finding, proven: UInt64) {
         let known = findings.firstIndex {
             $0.severity == finding.severity && $0.path == finding.path

@@ -2,7 +2,7 @@ package import EventLog
 package import WriteBehindCore
 import WriteBehindSQLite
 
-/// Reads records forward and knows the tables they belong to, from the segments alone.
+/// Reads records forward, with the tables they belong to, from the segments alone.
 package final class LogWalk {
     private let environment: LogEnvironment
     private var reader: LogReader

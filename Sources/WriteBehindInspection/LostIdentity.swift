@@ -93,7 +93,7 @@ package struct LostIdentity: Sendable {
 }
 
 extension StoreIdentity {
-    /// That of a store whose UUID is known.
+    /// The identity of a store with this UUID.
     ///
     /// - Parameter created: milliseconds since 1970.
     init(storeID: StoreID, created: UInt64) {

@@ -2,9 +2,9 @@ package import EventLog
 import WriteBehindCore
 import WriteBehindSQLite
 
-/// Which records are wanted. Conditions that are nil or empty let everything pass.
+/// Conditions for records. Those that are nil or empty let everything pass.
 package struct RecordFilter: Sendable {
-    /// Which values a record must set a column to: `delay>=60`.
+    /// A condition on a column that a record must set: `delay>=60`.
     package struct Condition: Sendable {
         package var column: String
         package var comparison: Comparison

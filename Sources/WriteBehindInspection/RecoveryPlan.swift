@@ -27,7 +27,7 @@ package struct RecoveryPlan: Sendable {
     package private(set) var steps: [Step] = []
     package private(set) var seconds = 0.0
 
-    /// - Parameter differs: told each row that differs.
+    /// - Parameter differs: gets each row that differs.
     package init(
         _ store: StoreInspection, jobs: Int,
         progress: @Sendable (Int) -> Void,
@@ -49,7 +49,7 @@ package struct RecoveryPlan: Sendable {
         if !damaged.isEmpty, case .success = base { steps.append(.remakeSnapshots(damaged)) }
     }
 
-    /// Whether log and snapshots still tell of everything: the reason why not, else.
+    /// Whether log and snapshots together still hold everything; the reason if not.
     private func rebuildBase() throws -> Result<Void, HistoryError> {
         do throws(HistoryError) {
             _ = try store.history(verified: snapshots.good).goodBase { _ in }
@@ -99,7 +99,7 @@ extension RecoveryPlan {
     ///
     /// - Parameters:
     ///   - configuration: of the store that is opened.
-    ///   - progress: told how far the database is.
+    ///   - progress: gets the database's watermark.
     /// - Returns: where the database was put.
     package func apply(
         _ configuration: StoreConfiguration = .forTools, progress: @Sendable (UInt64) -> Void

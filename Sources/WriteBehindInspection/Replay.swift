@@ -62,7 +62,7 @@ package struct Replay {
     ///
     /// - Parameters:
     ///   - path: must be free.
-    ///   - progress: told how many rows were written.
+    ///   - progress: gets the number of rows that were written.
     ///   - goesOn: asked between batches; false ends the work and leaves nothing.
     /// - Returns: how many rows; nil if it was ended.
     package func write(

@@ -24,7 +24,7 @@ extension StoreInspection {
             let severity: Finding.Severity = if case .gone = error { .warning } else { .corrupt }
             return Finding(
                 severity: severity, path: layout.log, offset: nil, lost: nil,
-                reason: "the rows cannot be told: \(error)")
+                reason: "the rows cannot be computed: \(error)")
         }
     }
 }

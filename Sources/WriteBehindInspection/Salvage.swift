@@ -20,7 +20,7 @@ package final class Salvage {
         package var tableNames = TableNames()
         /// Changes that could not be kept.
         package var orphans: [Orphans] = []
-        /// Segments whose headers are damaged: nothing in them can be trusted.
+        /// Segments with damaged headers: nothing in them can be trusted.
         package var unreadable: [String] = []
         /// Snapshots that are damaged and were passed over, and what is wrong with them.
         package var badSnapshots: [String] = []
@@ -182,7 +182,7 @@ package final class Salvage {
     ) throws -> Bool {
         guard let number = numbers[table] else { return false }
         let hash = rows.hash(table: UInt16(table), key: key.span)
-        // The fold knows no sequence 0.
+        // The fold has no sequence 0.
         _ = rows.put(hash, UInt16(table), key.span, body.span, sequence: max(1, sequence))
         try target.put(number, key: key, body: body, time: time)
         return true

@@ -33,7 +33,7 @@ extension Salvage {
         guard let watermark = store.database.contents?.watermark else {
             return "it has no watermark"
         }
-        // Where the log no longer tells its chain there, nothing speaks against the database.
+        // If the log no longer has its chain value there, nothing speaks against the database.
         let chain = try? LogReader.chain(at: watermark.sequence, store.environment)
         guard chain == nil || chain == watermark.chain else {
             return "it belongs to another history than the log"

@@ -17,7 +17,7 @@ package struct SalvagedLog {
     private var pieces: [Piece] = []
     private let staged: [LogInspection.StagedCommit]
 
-    /// - Parameter progress: told the bytes of each segment that was read.
+    /// - Parameter progress: gets the bytes of each segment that was read.
     package init(_ store: StoreInspection, progress: (Int) -> Void = { _ in }) throws {
         environment = store.environment
         segments = try LogReader.segmentBases(environment).map { base in
@@ -177,7 +177,7 @@ package struct SalvagedLog {
     }
 }
 
-/// The tables of a store whose log is damaged, as far as they are known.
+/// The tables of a store with a damaged log, as far as they are known.
 struct SalvagedTables {
     private(set) var definitions: [UInt32: TableDefinition] = [:]
 

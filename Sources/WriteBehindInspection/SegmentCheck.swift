@@ -12,7 +12,7 @@ package struct SegmentCheck: Sendable {
     package private(set) var good: [(header: BlockHeader, offset: Int)] = []
     package private(set) var isSealed = false
     package private(set) var findings: [Finding] = []
-    /// The sequence after the last that the segment tells of, lost ones included.
+    /// The sequence after the segment's last one, lost ones included.
     package private(set) var nextSequence: UInt64
     /// The chain value there; nil if damage leaves it unknown.
     package private(set) var chain: UInt64?
@@ -62,7 +62,7 @@ package struct SegmentCheck: Sendable {
         }
     }
 
-    /// A segment, or what was cut off one, read by itself: whose it is does not matter.
+    /// A segment, or the cut-off end of one, read by itself. The store does not matter.
     package init(_ file: SegmentReader) throws(LogError) {
         base = file.header.base
         (limit, end, checksContents) = (.max, .max, true)

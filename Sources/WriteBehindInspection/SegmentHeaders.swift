@@ -10,7 +10,7 @@ package struct SegmentHeaders: Sendable {
     package let header: SegmentHeader?
     package private(set) var blocks: [(header: BlockHeader, offset: Int)] = []
     package private(set) var isSealed = false
-    /// The sequence after the last that its headers tell of.
+    /// The sequence after the last one in its headers.
     package private(set) var nextSequence: UInt64
     /// Where a header is damaged, and how.
     package private(set) var faults: [(offset: Int, reason: String)] = []

@@ -38,7 +38,7 @@ package struct SnapshotVerification: Sendable {
     /// The sequences of damaged snapshots.
     package var damaged: [UInt64] { snapshots.filter(\.isDamaged).map(\.sequence) }
 
-    /// Moves damaged snapshots into `aside/`. The caller has the store's lock, and knows that log and other
+    /// Moves damaged snapshots into `aside/`. The caller has the store's lock, and has checked that log and other
     /// snapshots do without them.
     /// - Returns: where they are now.
     package static func putAside(

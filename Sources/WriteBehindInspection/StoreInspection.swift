@@ -118,7 +118,7 @@ package struct StoreInspection: Sendable {
     /// The last sequence that segments hold and that may be read.
     package var readable: UInt64 { log?.written ?? published ?? 0 }
 
-    /// The last sequence that survives power loss; of a store that nobody writes, as far as any evidence shows.
+    /// The last sequence that survives power loss; of a store without a writer, as far as any evidence shows.
     package var durable: UInt64 { log?.judgement.durable ?? readable }
 
     /// The last sequence that the next open would go on from; while live, the durable one.

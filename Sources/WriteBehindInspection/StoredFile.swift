@@ -74,7 +74,7 @@ package struct StoredFile: Sendable {
         }
     }
 
-    /// What is there, links followed; nil if nothing is.
+    /// The kind of file at a path, links followed; nil if there is none.
     static func kind(of path: String) -> FileAttributeType? {
         let target = URL(fileURLWithPath: path).resolvingSymlinksInPath().path
         let attributes = try? FileManager.default.attributesOfItem(atPath: target)
@@ -137,7 +137,7 @@ package struct StoredFile: Sendable {
 package struct NoStoredFile: Error, CustomStringConvertible {
     package var path: String
     package var reason: String?
-    /// Where it leads, if it is a symbolic link.
+    /// The target, if it is a symbolic link.
     package var target: String?
 
     package var description: String {
@@ -151,7 +151,7 @@ package struct NoStoredFile: Error, CustomStringConvertible {
 }
 
 extension StoredFile {
-    /// The tables that the store knows in whose directory the file lies. A file without schemas needs them.
+    /// The tables of the store in whose directory the file is. A file without schemas needs them.
     func tablesAround() -> Catalog {
         let directory = StoreLayout.directory(of: path)
         for root in [directory, StoreLayout.directory(of: directory)] {

@@ -4,7 +4,7 @@ import GRDBSQLite
 import WriteBehindCore
 
 /// Ties the database's file to the WAL beside it, which SQLite does not: an older file with a newer WAL, or the
-/// other way round, would be read as one database whose rows are mixed.
+/// other way round, would be read as one database with mixed rows.
 ///
 /// The state that a complete checkpoint leaves in the file has a number, which is in the header of the file (as
 /// `application_id`) and in the watermark row. Each transaction writes the watermark row, so a WAL that is not empty
@@ -30,10 +30,10 @@ struct FileGeneration: Equatable {
     /// How the header marks a file that is being brought to this generation.
     var mark: Int64 { number + 1 }
 
-    /// The first of a new database, whose header says 0.
+    /// The first of a new database: its header has 0.
     static var first: FileGeneration { FileGeneration(number: random(), base: 0) }
 
-    /// Another attempt at the checkpoint. After the last number, more attempts are not told apart.
+    /// Another attempt at the checkpoint. After the last number, further attempts get the same one.
     mutating func begin() {
         if !isBegun {
             number = Self.random()

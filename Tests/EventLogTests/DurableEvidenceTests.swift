@@ -2,7 +2,7 @@ import EventLog
 import TestSupport
 import Testing
 
-/// Of a log that nobody writes, all evidence tells up to where it had been durable, not staging's header alone.
+/// If a log has no writer, all evidence shows up to where it had been durable, not staging's header alone.
 @Suite struct DurableEvidenceTests {
     private static let layout = LogHarness.layout
 
@@ -45,7 +45,7 @@ import Testing
             })
         #expect(base > 1)
         #expect(try durable(harness) >= base - 1)
-        // The last segment's first block is torn, so no header of a block tells it.
+        // The last segment's first block is torn, so no header of a block shows it.
         try harness.eraseStagedCommits()
         try erasePublished(harness)
         let last = try #require(harness.segments.last)

@@ -2,7 +2,7 @@ import EventLog
 import TestSupport
 import Testing
 
-/// A log on a disk whose files are taken away or changed under it.
+/// Files are removed or changed under an open log.
 @Suite struct FencedLogTests {
     private func isFenced(_ error: LogError?) -> Bool {
         if case .fenced? = error { true } else { false }

@@ -7,7 +7,7 @@ struct LogOracle {
     private var next: UInt64 = 1
     /// Sequences that something says to have been synced.
     private var durable: UInt64 = 0
-    /// The highest epoch that segments tell of.
+    /// The highest epoch in the segments.
     private var epoch: UInt64 = 0
     private var isUnsupported = false
 

@@ -26,7 +26,7 @@ extension LogHarness {
         try disk.overwrite(path, bytes.prefix(StagingHeader.byteCount) + zeros)
     }
 
-    /// A harness over another state of the disk, with what this one knows to have been appended.
+    /// A harness over another state of the disk, with the same list of appended commits.
     static func opened(
         _ disk: SimulatedDisk, options: LogOptions, witnesses: [Witness] = []
     ) throws -> Log {

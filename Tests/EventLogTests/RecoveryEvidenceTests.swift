@@ -21,7 +21,7 @@ import Testing
         }
     }
 
-    /// Neither segment nor staging holds the first commit any more, but a later frame knows that it was synced.
+    /// Neither segment nor staging holds the first commit any more, but a later staged commit shows that it was synced.
     @Test func aLaterCommitProvesThatWhatIsLostWasDurable() throws {
         let harness = LogHarness()
         try harness.open()

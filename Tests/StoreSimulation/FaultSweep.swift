@@ -89,7 +89,7 @@ extension SimulatedStore {
         if path == .closing { check { try close() } }
     }
 
-    /// Unless a sync has failed, the store need not be opened again; a log whose closing failed is closed again.
+    /// Unless a sync has failed, the store need not be opened again; if a log could not be closed, it is closed again.
     fileprivate func goOnOnHealthyDisk() {
         disk.stopFailing()
         if case .closed? = engine?.log.refusal { check { try engine?.log.close() } }

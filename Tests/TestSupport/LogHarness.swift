@@ -58,7 +58,7 @@ package final class LogHarness {
         self.options = options
     }
 
-    /// The same store in another life: on a copy of the disk, with nothing open, knowing what this one knows.
+    /// The same store in another life: on a copy of the disk, with nothing open, and with the same expectations.
     package func copy(seed: UInt64) -> LogHarness {
         let copy = LogHarness(disk: disk.snapshot(), seed: seed, options: options)
         copy.appended = appended

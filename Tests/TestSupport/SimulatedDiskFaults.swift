@@ -63,7 +63,7 @@ extension SimulatedDisk {
     }
 
     /// From now on syncs of files whose path contains `part` do nothing, and say that they succeeded: no disk
-    /// should, but a test of tests wants to see it found.
+    /// should, but a test checks that such a disk is found out.
     package func ignoreSyncs(ofPathsWith part: String) {
         state.withLock { $0.unsyncedPaths = part }
     }

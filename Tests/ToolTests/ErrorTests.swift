@@ -171,7 +171,7 @@ import WriteBehind
             process.waitUntilExit()
             #expect(process.terminationStatus == 6)
             let text = String(decoding: said, as: UTF8.self)
-            #expect(text.contains("is out of reach: log and snapshots tell of 2"), "\(text)")
+            #expect(text.contains("is out of reach: log and snapshots hold 2"), "\(text)")
             #expect(text.hasSuffix("Z, #13\n"), "\(text)")
             #expect(!FileManager.default.fileExists(atPath: path))
         }

@@ -98,7 +98,7 @@ import WriteBehindInspection
             none.output.isEmpty && none.errors.contains("0 of 5 versions match"), "\(none.errors)")
     }
 
-    /// A snapshot knows the old values, so that the log before it need not be read, or be there.
+    /// A snapshot has the old values, so that the log before it need not be read, or be there.
     @Test func oldValuesComeFromASnapshotToo() async throws {
         let fixture = try await Fixture.closed()
         var store = try fixture.open()

@@ -1,6 +1,6 @@
 import Foundation
 
-/// Runs scripts that mount file systems where nobody else sees them.
+/// Runs scripts that mount file systems. No other process sees these.
 enum PrivateMounts {
     static let areUsable = canRun("mount -t tmpfs tmpfs /mnt")
 

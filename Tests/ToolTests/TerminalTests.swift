@@ -2,7 +2,7 @@ import Foundation
 import Testing
 import WriteBehind
 
-/// The content of a store, and its name, never steer the terminal of a user who looks at it. (CSV is for
+/// The content of a store, and its name, never steer the terminal that shows them. (CSV is for
 /// programs, and has no way to escape: it hands on what is there.)
 @Suite struct TerminalTests {
     struct Evil: TableRow {

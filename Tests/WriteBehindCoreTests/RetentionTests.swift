@@ -104,7 +104,7 @@ import WriteBehindCore
         #expect(try harness.fault() == nil)
     }
 
-    /// Times in the log do not decrease, so all later log has the time of the run whose clock was wrong.
+    /// Times in the log do not decrease, so all later log has the time of the run with the wrong clock.
     @Test func logBehindARunWhoseClockWasAYearAheadGrowsOld() throws {
         let harness = PastHarness(seed: 47)
         harness.rule = RetentionRule(snapshots: 2, age: 3500, bytes: .max)

@@ -116,7 +116,7 @@ import WriteBehindInspection
     }
 
     /// In the end, blocks of what were two segments become one: no block starts any more where a reader of the
-    /// first of them wants to go on.
+    /// first of them goes on.
     @Test func aWalkShowsNothingTwiceWhereSegmentsAreMergedAgain() throws {
         let harness = PastHarness(seed: 33)
         harness.mergeCount = .max

@@ -145,7 +145,7 @@ import WriteBehindCore
         #expect(blocks.count > 5)
     }
 
-    /// Nothing but the footer tells that blocks are missing before it, or which ones belong there.
+    /// Only the footer shows that blocks are missing before it, and which ones belong there.
     @Test func aFooterOfAnotherSnapshotIsNoticed() throws {
         let environment = try Self.write()
         let disk = try #require(environment.disk as? SimulatedDisk)

@@ -23,7 +23,7 @@ enum SyncSpy {
 
     static var count: Int { syncs.load(ordering: .relaxed) }
 
-    /// Runs `body`, which opens a database, and knows its connections from then on.
+    /// Runs `body`, which opens a database, and watches its connections from then on.
     static func opening<R>(_ body: () throws -> R) rethrows -> R {
         let note: Opened = { connection, _, _ in
             guard let connection, let path = sqlite3_db_filename(connection, "main") else {
@@ -31,7 +31,7 @@ enum SyncSpy {
             }
             let entry = (String(cString: path), UInt(bitPattern: connection))
             SyncSpy.opened.withLock { $0.append(entry) }
-            // A function is destroyed with its connection: that is how one hears of its end.
+            // A function is destroyed with its connection, so this shows the connection's end.
             return sqlite3_create_function_v2(
                 connection, "sync_spy", 0, SQLITE_UTF8, UnsafeMutableRawPointer(connection),
                 { _, _, _ in }, nil, nil,

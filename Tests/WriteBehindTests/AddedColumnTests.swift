@@ -10,7 +10,7 @@
         }
 
         @Table("level") struct Grown: Equatable {
-            // Names that only the struct knows.
+            // Names that only the struct has.
             enum Level: String { case none, low }
             enum Limits { static let most = 7 }
             struct Corner: Codable, Equatable {

@@ -40,7 +40,7 @@ private struct Standing: Codable, FetchableRecord, TableRecord, Equatable {
         for try await sum in total.values(in: database) {
             seen.append(sum)
             if sum == 35 { break }
-            // The first value may come twice: an observation tells no change too few, but some too many.
+            // The first value may come twice: an observation reports every change, and some of them twice.
             if seen.count == 1 { try await players.increment(1, "score", by: 5) }
         }
         #expect(seen.first == 30 && seen.last == 35)

@@ -186,7 +186,7 @@ private final class Lives {
 
     private func faultOfRows(_ store: Store, _ mixture: Mixture) async throws -> String? {
         let end = store.health.lag.staged
-        // A log of an older moment cannot know of a later one, unless a file of that is there.
+        // A log of an older moment has no trace of a later one, unless a file of that is there.
         let newest = max(mixture.base.end, mixture.other.end)
         let oldest = min(mixture.base.end, mixture.other.end)
         guard end <= newest else { return "it ends at #\(end), written was #\(newest)" }

@@ -79,7 +79,7 @@ import WriteBehind
             _ = try await store.snapshot()
         } while FileManager.default.fileExists(atPath: first)
         try await store.close()
-        // As of a database whose refused row was given to it by hand.
+        // As if a user had inserted the refused row into the database.
         try directory.user(
             """
             CREATE TABLE other (score INTEGER); CREATE UNIQUE INDEX mine ON other (score);

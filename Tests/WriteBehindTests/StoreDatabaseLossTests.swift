@@ -239,7 +239,7 @@ import WriteBehindInspection
         try await store.close()
     }
 
-    /// A store whose database had everything, was found damaged, and whose new one takes nothing yet.
+    /// A store after its database, which had everything, was found damaged. The new one takes nothing yet.
     private func losing(_ directory: TemporaryStore, _ failing: Failing) async throws -> Store {
         let store = try directory.open(failing: failing)
         let players = try store.table(Player.self)

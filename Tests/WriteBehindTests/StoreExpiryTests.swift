@@ -209,7 +209,7 @@ private final class ShiftedTime: TimeSource {
         try await store.close()
     }
 
-    /// The database finds due rows by the column that it knows, until it has come to the new definition.
+    /// The database finds due rows by the column that it has, until it has come to the new definition.
     @Test func aTableThatExpiresByAnotherColumnNowLosesNoRowByTheOldOne() async throws {
         let directory = TemporaryStore()
         let (failing, time) = (Failing(), ShiftedTime())

@@ -8,7 +8,7 @@ import WriteBehind
 
 /// Commits that the database refuses for good, seen from the store.
 @Suite struct StoreQuarantineTests {
-    /// A store whose user lets no two players have one name, with a player named `poison`.
+    /// A store with an index of its user's: no two players may have one name. One is named `poison`.
     func storeWithUniqueNames(_ directory: TemporaryStore) async throws -> Store {
         let store = try directory.open()
         let players = try store.table(Player.self)

@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 import WriteBehind
 
-/// The store's files are safe from other users of the machine, who may neither read nor redirect them.
+/// The store's files are safe from other users of the machine: these can neither read nor redirect them.
 @Suite struct StoreSecurityTests {
     /// The umask is the process's, so this has one of its own.
     @Test func filesAreTheOwnersAloneWhateverTheUmask() async {

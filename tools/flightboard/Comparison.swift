@@ -6,7 +6,7 @@ import WriteBehindInspection
 ///
 /// One caller shows events one after the other, and looks the flight up after each.
 struct Comparison {
-    /// Where the databases may be made.
+    /// The directory for the databases.
     let directory: String
     let timetable: Timetable
     let screen: Screen

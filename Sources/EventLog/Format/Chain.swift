@@ -25,7 +25,7 @@ package struct Chain: Sendable {
         value = Checksum.of(scratch.span, seed: value)
     }
 
-    /// Goes on over one commit whose time, as eight little-endian bytes, is right before its records.
+    /// Goes on over one commit. Its time, as eight little-endian bytes, must be right before its records.
     @unsafe mutating func append(timeAndRecords: UnsafeRawBufferPointer) {
         value = unsafe Checksum.of(timeAndRecords, seed: value)
     }

@@ -15,6 +15,6 @@ package struct LogFlags: OptionSet, Sendable {
     package static let preamble = LogFlags(rawValue: 8)
     /// It holds a define record.
     package static let define = LogFlags(rawValue: 16)
-    /// It is a staged commit whose records belong to several tables.
+    /// It is a staged commit, and its records belong to several tables.
     package static let severalTables = LogFlags(rawValue: 32)
 }

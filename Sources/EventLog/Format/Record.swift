@@ -1,4 +1,4 @@
-// Records: what a commit consists of, and the only thing the log knows about rows.
+// Records: the parts of a commit. They are all that the log has of rows.
 //
 //   record  := u8(operation) varint(table) varint(length) key body
 //   body    := put: row | patch: varint(count) (varint(column) value)* | delete: empty

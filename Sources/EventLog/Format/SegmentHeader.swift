@@ -19,7 +19,7 @@
 //                  gone; snapshot: the sequence of the snapshot that it was made from, 0 for none
 //      made   u64  microseconds since 1970
 //      vers   u32  format version: major << 16 + minor
-//      inco   u32  features that a reader must know
+//      inco   u32  features that a reader must support
 //      comp   u32  features that a reader may ignore
 //      bound  u32  largest raw block: what a reader must be ready to allocate, at most 64 MiB
 //      epoch  u64  how many times the store has been opened for writing

@@ -198,7 +198,7 @@ package struct SlotHeader: Equatable {
         self.generation = generation
     }
 
-    /// nil for a slot that was never used, or whose header a crash tore.
+    /// nil for a slot that was never used, or if a crash tore its header.
     init?(decoding bytes: Span<UInt8>, salt: UInt64) {
         guard bytes.count >= Self.byteCount,
             Checksum.low(bytes.extracting(0..<16), seed: salt) == bytes.integer(UInt32.self, at: 16)
@@ -209,7 +209,7 @@ package struct SlotHeader: Equatable {
     }
 }
 
-/// A commit in staging, whose bytes stay where they are for as long as this is used.
+/// A commit in staging. Its bytes stay where they are for as long as this is used.
 @safe package struct StagedCommit {
     package static let headerByteCount = 32
 
@@ -309,7 +309,7 @@ package struct SlotHeader: Equatable {
 
     /// Reads a commit that this process wrote and no other can have changed, or that is yet to be checked.
     ///
-    /// - Parameter base: a sequence at or a little before the commit's first, whose low half alone is stored.
+    /// - Parameter base: a sequence at or a little before the commit's first; of that, only the low half is stored.
     @unsafe static func trusted(
         _ slot: UnsafeRawBufferPointer, at offset: Int, base: UInt64
     ) -> StagedCommit {

@@ -26,7 +26,7 @@ private struct IdleContexts: ~Copyable, Sendable {
     private static let idle = IdleContexts()
 
     private let context: OpaquePointer
-    /// The level of the frames to come, zstd's, negative ones included; clamped to what zstd knows.
+    /// zstd's level for the frames to come. It may be negative, and is clamped to zstd's range.
     var level: Int {
         didSet { if level != oldValue { use(level) } }
     }

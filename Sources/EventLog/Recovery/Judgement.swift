@@ -56,7 +56,7 @@ package struct Judgement: Equatable, Sendable {
     package var isTorn: Bool { damage == nil && findings.contains { $0.severity == .torn } }
 }
 
-/// Something that is wrong, and how we know.
+/// Something that is wrong, and its evidence.
 package struct Finding: Sendable, Equatable {
     package enum Severity: String, Sendable, Comparable {
         /// Nothing is lost: derived data, a copy, or a file that does no harm.
@@ -76,7 +76,7 @@ package struct Finding: Sendable, Equatable {
     package var offset: Int?
     /// The sequences that cannot be read, as far as they are known.
     package var lost: ClosedRange<UInt64>?
-    /// Which tables these belong to.
+    /// The tables of these records.
     package var tables = LostTables.unknown
     package var reason: String
     /// With the number that Recovery gives it, and in words.

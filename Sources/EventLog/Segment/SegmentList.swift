@@ -58,7 +58,7 @@ package struct SegmentList: Sendable {
         }
     }
 
-    /// A segment whose footer cannot be read ends where the next one starts.
+    /// If a segment's footer cannot be read, it ends where the next one starts.
     private mutating func close(before next: SegmentHeader) {
         guard let index = segments.indices.last, segments[index].nextSequence == nil else { return }
         segments[index].nextSequence = next.base
@@ -66,7 +66,7 @@ package struct SegmentList: Sendable {
         segments[index].lastTime = next.created / 1000
     }
 
-    /// Whether a segment holds the whole history of another one, told by its ends.
+    /// Whether a segment holds the whole history of another one, judged by its ends.
     private static func holds(
         _ segment: SegmentReader, _ header: SegmentHeader, _ footer: BlockHeader
     ) throws(LogError) -> Bool {

@@ -104,7 +104,7 @@ final class SegmentWriter {
         }
     }
 
-    /// Ends the segment, whose blocks have been synced, with a footer and the seek table, and syncs them.
+    /// Ends the segment with a footer and the seek table, and syncs them. Its blocks must have been synced.
     /// When there is no room for them the segment stays open.
     func seal(nextSequence: UInt64, chain: UInt64) throws(LogError) {
         assert(blockCount > 0)

@@ -204,7 +204,7 @@ package final class Staging: Sendable {
         durableSequence.max(sequence, ordering: .releasing)
         readableSequence.store(sequence, ordering: .releasing)
         memory.publish(PublishedProgress(readable: sequence, durable: durable), salt: header.salt)
-        // The flusher's next step meets the error again, and tells.
+        // The flusher's next step meets the error again, and reports it.
         try? reserveFreeSlots()
         space.raise()
     }

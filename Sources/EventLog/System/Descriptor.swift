@@ -72,7 +72,7 @@ struct Descriptor: ~Copyable, Sendable {
     func dropCache() { _ = posix_fadvise(number, 0, 0, POSIX_FADV_DONTNEED) }
 
     /// Gives blocks of their own to a range that may share some with a copy of the file, so that storing to
-    /// it needs no more room. Only file systems that share blocks know the call.
+    /// it needs no more room. Only file systems that share blocks support the call.
     func unshare(_ range: Range<Int>, of path: String) throws(SystemError) {
         do throws(SystemError) {
             try systemCall("fallocate", on: path) {
@@ -106,7 +106,7 @@ struct Descriptor: ~Copyable, Sendable {
         }
         // Writable mappings are staging: all of it is about to be written, so fault it in at once. For
         // writing, as MAP_POPULATE would not: else the first write to each page is a fault of its own.
-        // Advice only: a kernel before 5.14 does not know it.
+        // Advice only: a kernel before 5.14 does not support it.
         if writable {
             let start = unsafe UnsafeMutableRawPointer(bitPattern: address)
             _ = unsafe madvise(start, byteCount, MADV_POPULATE_WRITE)

@@ -59,7 +59,7 @@ package struct KernelFile: Sendable, Equatable {
         return nil
     }
 
-    /// One of the kernel's own files, whose length is not known before.
+    /// One of the kernel's own files. Its length is not known before it is read.
     private static func text(of path: String) -> String? {
         do throws(SystemError) {
             let descriptor = try Descriptor(opening: path, O_RDONLY)

@@ -4,7 +4,7 @@ public import Glibc
 ///
 /// Instead of the standard library's `Mutex`, for two reasons. On Linux that one is handed to the thread that
 /// waits longest, so under contention each passage costs a switch between two threads; this one goes to a thread
-/// that runs. And the thread sanitizer knows this one. Lock and value have cache lines of their own.
+/// that runs. And the thread sanitizer supports this one. Lock and value have cache lines of their own.
 ///
 /// It is public since only what is public can be inlined elsewhere; no product exports this module.
 ///

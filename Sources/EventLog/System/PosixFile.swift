@@ -64,7 +64,7 @@ final class PosixFile: DiskFile {
             while done < buffer.count {
                 let rest = unsafe UnsafeRawBufferPointer(rebasing: buffer[done...])
                 let count = try unsafe descriptor.write(rest, at: offset + done, of: path)
-                // Writing nothing without an error is not known of any file system; it ends the loop.
+                // No file system is known to write nothing without an error. If one does, the loop ends.
                 guard count > 0 else { throw SystemError(call: "pwrite", path: path, code: EIO) }
                 done += count
             }

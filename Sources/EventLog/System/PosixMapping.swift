@@ -32,7 +32,7 @@ final class PosixMapping: MappedBytes {
     func synchronize(_ range: Range<Int>) throws(SystemError) {
         precondition(range.lowerBound >= 0 && range.upperBound <= byteCount, "beyond the mapping")
         guard !range.isEmpty else { return }
-        // msync wants the address of a page; the length it rounds up itself. MS_SYNC writes these
+        // msync needs the address of a page; it rounds up the length itself. MS_SYNC writes these
         // pages only and waits for the device, as fdatasync does for the whole file.
         let start = range.lowerBound & ~(Self.pageSize - 1)
         try systemCall("msync", on: path) {

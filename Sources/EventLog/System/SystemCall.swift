@@ -1,6 +1,6 @@
 import Glibc
 
-/// Which system call failed, on what, and how.
+/// A failed system call: its name, its file, and its error.
 package struct SystemError: Error, Equatable, Sendable, CustomStringConvertible {
     package var call: String
     package var path: String

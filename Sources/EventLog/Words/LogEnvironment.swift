@@ -36,7 +36,7 @@ package struct LogEnvironment: Sendable {
     }
 }
 
-/// The end of a log, with all that the next segment needs to know about it.
+/// The end of a log, with all that the next segment needs from it.
 package struct LogEnd: Equatable, Sendable {
     package var nextSequence: UInt64
     package var chain: UInt64
@@ -45,7 +45,7 @@ package struct LogEnd: Equatable, Sendable {
     package var preamble: Preamble
     /// The highest writer epoch in any file of the log.
     package var epoch: UInt64
-    /// That of the next writer. It counts for people, and stays at the highest that a header may have.
+    /// The epoch of the next writer. It is for people, and stays at the highest that a header can hold.
     var nextEpoch: UInt64 { min(epoch, .max - 2) + 1 }
 
     /// The end of a log that holds nothing.

@@ -16,7 +16,7 @@ package enum LogError: Error, Equatable, Sendable {
     case bufferChanged(sequence: UInt64)
     /// The log is damaged in a place where it was durable.
     case corrupt(Corruption)
-    /// A file of a version or with features that this library does not know.
+    /// A file of a version or with features that this library cannot read.
     case unsupported(path: String, FormatFault)
     /// A file that was just written or read reads differently now. Nothing was put in the place of anything.
     case readsDifferently(path: String)
@@ -31,13 +31,13 @@ package enum LogError: Error, Equatable, Sendable {
     case closed
 }
 
-/// Damage, named: where it is, which sequences it costs, and how we know that they had been durable.
+/// Damage: its place, the lost sequences, and the evidence that they had been durable.
 package struct Corruption: Error, Equatable, Sendable {
     package var path: String
     package var offset: Int
     /// The first sequence that cannot be read.
     package var firstLost: UInt64
-    /// The last of them, where it is known by more than the evidence.
+    /// The last of them, if more than the evidence shows it.
     package var lastLost: UInt64?
     package var reason: String
     package var evidence: Evidence
@@ -68,7 +68,7 @@ package struct Corruption: Error, Equatable, Sendable {
     }
 }
 
-/// How we know that a lost sequence had been durable, so that its loss is damage and no torn tail.
+/// The evidence that a lost sequence had been durable, so that its loss is damage and no torn tail.
 package enum Evidence: Equatable, Sendable {
     /// E1: the segment is sealed or not the last one.
     case sealed

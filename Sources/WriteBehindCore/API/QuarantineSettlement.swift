@@ -73,7 +73,7 @@ extension Quarantine {
         }
     }
 
-    /// Between two steps, so that nobody takes the group out of quarantine meanwhile. Nil if it has changed.
+    /// Between two steps, so that the group cannot leave quarantine meanwhile. Nil if it has changed.
     private func settleBlocking(
         _ settlement: Settlement, from start: Int, _ reads: [ReadVersion]
     ) throws -> (receipt: Receipt, rows: Int)? {
@@ -151,7 +151,7 @@ extension Quarantine {
         var quarantined: QuarantinedKey { .row(table: UInt32(table), key: key) }
     }
 
-    /// The rows of the commit that was named come last: until then quarantine knows it.
+    /// The rows of the named commit come last: until then it is in quarantine.
     private func rows(of found: Found) throws(StoreError) -> [GroupRow] {
         let held = engine.sink.quarantine.held
         let own = Set(found.rows)

@@ -38,7 +38,7 @@ extension StoredTable {
 
     /// Writes a row that must not be there yet.
     ///
-    /// Reads first, from the database if memory does not know the row. Two inserts of one key at the same time do not
+    /// Reads first, from the database if memory does not have the row. Two inserts of one key at the same time do not
     /// both succeed.
     ///
     /// - Throws: ``StoreError/duplicateKey(table:key:)`` if there is a row with its key, and what any write or read throws.

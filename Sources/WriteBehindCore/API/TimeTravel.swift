@@ -60,7 +60,7 @@ public struct RowVersion<Row: TableRow>: Sendable {
 }
 
 extension StoredTable {
-    /// Every version of a row that log and snapshots still tell of, oldest first, as far as they are durable.
+    /// Every version of a row that log and snapshots still hold, oldest first, as far as they are durable.
     ///
     /// Suspends while the whole log that is kept is read; see ``StoreConfiguration/logKept``. Writes that are
     /// not synced yet are not in it.
@@ -106,7 +106,7 @@ extension StoredTable {
     /// The row as it was at a moment of the past; nil if there was none.
     ///
     /// Suspends while the newest snapshot before that moment and the log behind it are read.
-    /// - Throws: ``StoreError/history(_:)`` where the log no longer, or not yet, tells of it.
+    /// - Throws: ``StoreError/history(_:)`` if the log no longer holds it, or does not hold it yet.
     public nonisolated(nonsending) func get(
         _ key: Row.Key, asOf moment: Moment
     ) async throws -> Row? {
@@ -118,7 +118,7 @@ extension StoredTable {
         return try found.map { try decode(key: bytes, body: $0.body) }
     }
 
-    /// The table with all columns that it has today, which a handle of an older program may not know.
+    /// The table with all columns that it has today. A handle of an older program may lack some.
     private var current: TableDefinition {
         engine.tables[UInt32(id)] ?? TableDefinition(id: UInt32(id), schema: layout.schema)
     }

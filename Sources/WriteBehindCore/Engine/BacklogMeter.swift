@@ -12,7 +12,7 @@ package final class BacklogMeter: Sendable {
         var time: UInt64
     }
 
-    /// More are not told apart: a backlog of lone commits would fill the memory with them.
+    /// More are merged: a backlog of lone commits would fill the memory with them.
     package static let blockLimit = 4096
 
     private struct State {

@@ -1,6 +1,6 @@
 import EventLog
 
-/// The records of one commit, encoded one behind the other, and what the view must know of them.
+/// The records of one commit, encoded one behind the other, and what the view needs of them.
 package struct CommitBuilder: Sendable {
     struct Change: Sendable {
         var kind: ChangeKind

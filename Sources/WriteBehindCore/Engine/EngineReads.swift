@@ -10,10 +10,10 @@ extension Engine {
         package var isFromDatabase = false
     }
 
-    /// The row as memory knows it, without asking the database.
+    /// The row as it is in memory. The database is not asked.
     enum Resident: Sendable {
         case known(Fetched)
-        /// Only the database can tell, if what it says is taken in before ``Shard/sinkGeneration`` changes.
+        /// Only the database has it. Its answer counts if it is taken in before ``Shard/sinkGeneration`` changes.
         case unknown(generation: UInt64)
     }
 
@@ -37,7 +37,7 @@ extension Engine {
         }
     }
 
-    /// The row as memory knows it, copied over the bytes in `body` if it is there.
+    /// The row as it is in memory, copied over the bytes in `body` if it is there.
     func copyResident(
         _ table: UInt16, _ key: Span<UInt8>, to body: inout [UInt8]
     ) -> RowState {
@@ -182,7 +182,7 @@ extension Engine {
         StoredRow(body: nil, watermark: materialized.reached)
     }
 
-    /// Gives the view what the database held; nil when the view knows better, or a newer snapshot is
+    /// Gives the view what the database held; nil if the view has something newer, or a newer snapshot is
     /// needed.
     private func fill(
         _ table: UInt16, _ key: [UInt8], _ stored: StoredRow, _ generation: UInt64,

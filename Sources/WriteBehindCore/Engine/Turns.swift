@@ -52,7 +52,7 @@ package final class Turns: Sendable {
 
     /// Suspends until it is the caller's turn at all of these, or until no turn was served for a while.
     ///
-    /// Ascending, so that two transactions that want the same two rows wait for each other in one order.
+    /// Ascending, so that two transactions on the same two rows wait for each other in one order.
     package func take(_ wanted: Set<Int>) async throws -> [Ticket] {
         var tickets: [Ticket] = []
         do {

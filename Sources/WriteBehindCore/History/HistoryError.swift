@@ -14,7 +14,7 @@ package enum HistoryError: Error, Sendable {
     case otherHistory(snapshot: UInt64)
     /// The log does not reach that far.
     case notReached(wanted: String, end: UInt64)
-    /// A time before or after all that log and snapshots tell of; `span` says what that is.
+    /// A time outside the log and the snapshots; `span` says what they hold.
     case outsideSpan(wanted: String, span: String)
 }
 

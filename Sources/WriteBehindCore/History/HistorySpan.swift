@@ -1,8 +1,8 @@
 import EventLog
 
 extension StoreHistory {
-    /// Throws where a time lies before the first commit that log or snapshots tell of, or after the last one: what
-    /// the rows were then is not known, or not yet.
+    /// Throws if a time is before the first commit of log and snapshots, or after the last one: the rows as of then are
+    /// not known, or not yet.
     package func requireSpan(of point: LogPoint) throws(HistoryError) {
         guard case .time(let time) = point else { return }
         guard let span = try span() else {
@@ -12,7 +12,7 @@ extension StoreHistory {
             let (first, last) = (LogPoint.time(span.lowerBound), LogPoint.time(span.upperBound))
             throw .outsideSpan(
                 wanted: "\(point)",
-                span: "log and snapshots tell of \(first) to \(last), #\(readable)")
+                span: "log and snapshots hold \(first) to \(last), #\(readable)")
         }
     }
 

@@ -25,7 +25,7 @@ package struct LogPosition: Equatable, Sendable {
     }
 }
 
-/// Which past state is meant. A commit is in it as a whole or not at all.
+/// A past state. A commit is in it as a whole or not at all.
 package enum LogPoint: Equatable, Sendable, CustomStringConvertible {
     /// The durable part of the log.
     case end

@@ -115,7 +115,7 @@ struct RowHistory {
 }
 
 extension StoreHistory {
-    /// Every version of one row that log and snapshots still tell of, oldest first.
+    /// Every version of one row that log and snapshots still hold, oldest first.
     ///
     /// - Parameter definition: the table, as it is today.
     package func history(

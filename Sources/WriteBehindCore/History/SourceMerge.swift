@@ -6,14 +6,14 @@ import EventLog
 struct SourceMerge {
     /// Oldest first.
     private let sources: [any RowSource]
-    /// Where each of them is.
+    /// The row at which each source is.
     private var heads: [Head]
     /// The sources that have a row after the current one; the next to take is on top.
     private var heap: [Int] = []
     /// The sources that have the current row, oldest first.
     private(set) var taken: [Int] = []
 
-    /// Which row a source is at.
+    /// The row at which a source is.
     private struct Head {
         var row = SnapshotRow(operation: .put, table: 0, sequence: 0, time: 0)
         /// The key's first eight bytes as a number that orders as they do; decides most comparisons.

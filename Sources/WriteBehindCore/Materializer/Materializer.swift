@@ -152,7 +152,7 @@ package final class Materializer: Sendable {
         }
     }
 
-    /// The log has told, and the store is done for: nothing is tried again.
+    /// The log has reported the error, and the store cannot go on: nothing is tried again.
     private func isOwn() -> Bool {
         do throws(LogError) {
             try log.checkFence()

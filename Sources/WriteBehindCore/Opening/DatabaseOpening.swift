@@ -27,7 +27,7 @@ extension StoreOpening {
             }
         }
 
-        /// Puts one aside whose damage was found while it was in use.
+        /// Puts one aside that was found damaged while it was in use.
         mutating func replaceDamaged() throws(StoreError) {
             do throws(SinkError) {
                 try replace(reason: "damaged")
@@ -66,7 +66,7 @@ extension StoreOpening {
             }
         }
 
-        /// A database whose chain value differs from the log's at its watermark reflects another history: one
+        /// If a database's chain value differs from the log's at its watermark, it reflects another history: one
         /// that was cut off, or another copy of the store's. It is kept aside and a new one is made.
         ///
         /// If the log no longer reaches back to its watermark, or to a commit that it has refused, it is put

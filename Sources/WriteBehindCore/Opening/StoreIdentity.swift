@@ -52,7 +52,7 @@ package struct StoreIdentity: Codable, Equatable, Sendable {
         guard identity.format == format else {
             throw .notAStore(
                 path: path,
-                reason: "its format is \(identity.format), and this version knows \(format)")
+                reason: "its format is \(identity.format), and this version reads \(format)")
         }
         return identity
     }

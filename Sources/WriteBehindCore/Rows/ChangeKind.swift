@@ -1,4 +1,4 @@
-/// The change of a row in a batch whose changes were merged.
+/// The change of a row in a batch, after merging.
 package enum ChangeKind: UInt8, Sendable {
     /// The body is a whole row.
     case put

@@ -4,7 +4,7 @@ import EventLog
 ///
 /// They differ where a property of a struct was moved, or inserted before others, after the table had its columns. Such
 /// rows are encoded and decoded in the order of the type. Their bytes are put into the other order after it or before
-/// it, so a type whose order is the table's pays nothing.
+/// it, so a type with the table's order pays nothing.
 struct ColumnMoves: Sendable {
     /// For each value in a stored row: its place in the type's order.
     private let toStored: [Int]

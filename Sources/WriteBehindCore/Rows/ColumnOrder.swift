@@ -1,6 +1,6 @@
 import EventLog
 
-/// Finds row types whose `encode(to:)` and `init(from:)` go through columns in different orders.
+/// Finds row types that go through columns in different orders in `encode(to:)` and `init(from:)`.
 ///
 /// Two columns of one type that are swapped in one of the two are no error of any single call: the values come back
 /// exchanged. So the first rows that are written through a handle are read back from their bytes and encoded again: rows

@@ -37,7 +37,7 @@ extension RowCodec {
     /// Row bytes without a value: the base of a patch that makes its row.
     package static let noValues: [UInt8] = [0]
 
-    /// The patch that sets all columns of a row: the put of a program that may not know all of the table's. If there
+    /// The patch that sets all columns of a row: the put of a program that may lack some of the table's. If there
     /// is no such row, the patch makes it: ``makesRow(_:_:)``.
     package static func patch(
         settingAllOf row: Span<UInt8>, _ schema: TableSchema
@@ -54,7 +54,7 @@ extension RowCodec {
     }
 
     /// Whether a patch of these columns makes its row where there is none: it sets the first, or nothing since its
-    /// program knows only the key, and every column that needs a value. The patch of an update need not, so one
+    /// program has only the key, and every column that needs a value. The patch of an update need not, so one
     /// without its row is still noticed.
     package static func makesRow(_ columns: [Int], _ schema: TableSchema) -> Bool {
         guard columns.first ?? 0 == 0 else { return false }

@@ -1,6 +1,6 @@
 import EventLog
 
-// The bytes of single values in keys and in rows. No checks here: callers know the column.
+// The bytes of single values in keys and in rows. No checks here: callers have checked the column.
 //
 //   in a row     u8(tag), then: integer: zigzag varint | real: 8 bytes, little-endian
 //                | text, blob: varint(length) bytes

@@ -1,6 +1,6 @@
 import EventLog
 
-/// The fault in stored bytes. A caller that knows table and column makes a ``RowError`` of it.
+/// The fault in stored bytes. A caller that has table and column makes a ``RowError`` of it.
 struct Damage: Error {
     let problem: RowError.Problem
 

@@ -15,7 +15,7 @@ package protocol LogFollower: AnyObject, Sendable {
 /// The followers of one log.
 ///
 /// Before it deletes a segment, retention asks here what they all are done with. So a new kind of follower adds itself
-/// and is reckoned with; no other code needs to know of it.
+/// and is reckoned with; no other code depends on it.
 package final class Followers: Sendable {
     private let members = Lock<[any LogFollower]>([])
 

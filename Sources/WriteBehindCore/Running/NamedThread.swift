@@ -20,7 +20,7 @@ package struct NoThread: Error, Sendable, Equatable, CustomStringConvertible {
 package typealias StartThread =
     @Sendable (_ name: String, _ body: @escaping @Sendable () -> Void) throws(NoThread) -> Void
 
-/// Threads under names that `top -H` shows. Foundation's do not tell when there is none to be had.
+/// Threads under names that `top -H` shows. Foundation's do not report that no thread could be started.
 package enum NamedThread {
     private final class Start {
         let name: String

@@ -261,7 +261,7 @@ package struct QuarantineIndex: Sendable, Equatable {
 
     /// Lets go of rows of a group. Returns the refused commits that held no others.
     ///
-    /// Which of its followers hold others, only the log tells: they are counted until no row is left.
+    /// Only the log shows which of its followers hold other keys. They are counted until no row is left.
     @discardableResult
     private mutating func giveUp(
         _ keys: Set<QuarantinedKey>, of number: UInt64

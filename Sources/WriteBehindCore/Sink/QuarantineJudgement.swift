@@ -51,7 +51,7 @@ package struct RetryPass: Sendable {
     package var left = QuarantineIndex()
     /// How many commits left quarantine.
     package var applied = 0
-    /// What of the index has been seen to be settled by others.
+    /// How many settlements by other commits it has seen.
     var settlements = 0
 
     package init() {}

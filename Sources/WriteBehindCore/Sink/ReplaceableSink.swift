@@ -25,7 +25,7 @@ package struct AsideDatabase: Codable, Sendable, Equatable {
     package var path: String
     /// The users' CREATE TABLE, INDEX, VIEW and TRIGGER statements, in the order they were made.
     package var statements: [String]
-    /// The users' tables, whose rows are in that database and not in the log.
+    /// The users' tables. Their rows are in that database and not in the log.
     package var tables: [String] = []
     /// Why `statements` may be incomplete, if the database could not be read.
     package var problem: String?

@@ -1,6 +1,6 @@
 package import EventLog
 
-/// Opens the databases of one kind. It knows where they are: a path, or an address.
+/// Opens the databases of one kind. It has their place: a path, or an address.
 package protocol SinkOpener: Sendable {
     /// The path or address, for messages.
     func name(for owner: SinkOwner) -> String

@@ -4,7 +4,7 @@
 //
 // Blocks of one size class fill a page of 64 KiB; a page has its own list of free blocks, linked
 // through their bytes, and pages with free blocks form a list per class. So allocating and freeing
-// are a few loads, and a page whose last block goes serves another class at once.
+// are a few loads, and a page serves another class as soon as its last block is free.
 //
 // Fragmentation is bounded three ways: a block wastes what SizeClass.swift says; each class has at
 // most one page that was never full; and the next block of a class goes to pages that others have
@@ -12,7 +12,7 @@
 // reported: the bound on memory is on resident chunks, not on the blocks inside them.
 //
 // Contract with the owner of a block: its first byte is not zero. The arena keeps the first byte of
-// a free block zero, so a walk over memory tells them apart.
+// a free block zero, so a walk over memory can distinguish them.
 
 /// An allocator of blocks in one reservation of address space.
 @safe package struct Arena: ~Copyable, @unchecked Sendable {  // sole owner of its memory

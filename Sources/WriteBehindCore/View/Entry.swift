@@ -19,7 +19,7 @@
 // deadline (milliseconds of a monotonic clock) is there only for rows with a time to live. A
 // tombstone has no body.
 
-/// A row as the view knows it.
+/// A row in the view.
 package enum RowState: UInt8, Sendable {
     /// Nothing: the database decides.
     case absent = 0

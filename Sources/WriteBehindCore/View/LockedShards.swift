@@ -1,4 +1,4 @@
-/// Several shards whose locks are held, for the length of a closure.
+/// Several locked shards, for the length of a closure.
 ///
 /// It holds no reference to the view: with one, Swift 6.3.1 crashes while it optimizes this for release.
 @safe package struct LockedShards: ~Copyable {

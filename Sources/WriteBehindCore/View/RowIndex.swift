@@ -25,7 +25,7 @@ import CLinux
 
     private static let slotsPerPage = PagePool.pageBytes / MemoryLayout<UInt64>.stride
 
-    /// An index whose slots are pages of `arena`, which is new and must be given to every method that
+    /// An index. Its slots are pages of `arena`, which is new and must be given to every method that
     /// asks for one: so one bound counts rows and index alike.
     init(in arena: inout Arena) {
         pageCount = 1

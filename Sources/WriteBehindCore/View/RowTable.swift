@@ -13,7 +13,7 @@ package import EventLog
 /// | clear  | every row of the table is absent from then on (ClearedRows.swift)                    |
 ///
 /// \* or nothing, where the caller has no use for tombstones.
-/// \** A patch makes its row where there is none: the put of a program that does not know all columns of the table.
+/// \** A patch makes its row where there is none: the put of a program that lacks columns of the table.
 /// The columns that it does not set get their defaults.
 ///
 /// Nothing here survives a crash; it is all made again from the log. Not for several threads.

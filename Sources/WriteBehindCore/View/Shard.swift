@@ -1,7 +1,7 @@
 import DequeModule
 package import EventLog
 
-/// The part of the cache view under one lock: rows whose hashes begin alike.
+/// The part of the cache view under one lock: rows with the same first bits of the hash.
 ///
 /// Every method is called with the shard's lock held (``CacheView``), and takes the hash of table and
 /// key that chose the shard. Records are applied in the critical section in which they were appended
@@ -13,13 +13,13 @@ package struct Shard: ~Copyable, Sendable {
     /// The highest sequence of any row that left without a newer record of its key: by eviction,
     /// time to live, or as a tombstone that became clean.
     package private(set) var droppedThrough: UInt64
-    /// How often what the database says of rows has changed without its watermark's telling: when it took
-    /// commits out of quarantine, and when another took its place.
+    /// Counts changes of the database's rows that its watermark does not show: commits that left quarantine, and
+    /// another database in its place.
     package private(set) var sinkGeneration: UInt64 = 0
     let limit: Int
     let dirtyLimit: Int
     private var unsaved: UnsavedBytes
-    /// Tables whose clear is quarantined: their rows are gone, though the database still shows them.
+    /// Tables with a clear in quarantine: their rows are gone, though the database still shows them.
     private var pinnedClears: Set<UInt16> = []
     /// Tombstones by ascending sequence. Some are gone by now, about as many as there are rows at most.
     private var tombstones: Deque<Tombstone> = []
@@ -263,7 +263,7 @@ package struct Shard: ~Copyable, Sendable {
         forget(place)
     }
 
-    /// Frees a row. That it was cleared, ``RowTable/clearedAt`` tells.
+    /// Frees a row. ``RowTable/clearedAt`` says that it was cleared.
     mutating func forget(_ place: RowTable.Place) {
         unsaved.remove(rows.entry(place.reference).word, rows.arena.blockBytes(place.reference))
         rows.remove(place)

@@ -14,7 +14,7 @@ extension Shard {
         return Lookup(state: entry.state, sequence: entry.sequence, reference: place.reference)
     }
 
-    /// Whether what the database held at `watermark` still holds for keys that the view knows nothing of.
+    /// Whether the database's rows at `watermark` are still right for keys that are not in the view.
     func isCurrent(_ table: UInt16, asOf watermark: UInt64) -> Bool {
         watermark >= droppedThrough && watermark >= rows.clearedAt[table] ?? 0
     }

@@ -4,11 +4,11 @@
 /// writes that a crash took to others.
 public struct Receipt: Sendable, Hashable, Comparable {
     /// The sequence number of the commit's first record. 0 in the receipt of a call that wrote nothing, unless it is
-    /// an update of a row of which the record that wrote it is still known.
+    /// an update of a row if the record that wrote it is still known.
     public let firstSequence: UInt64
     /// The sequence number of its last: what ``Store/wait(for:_:timeout:)`` waits for.
     public let sequence: UInt64
-    /// Which store it is of: ``Engine/number``, not a reference, which every write would have to count.
+    /// Its store's ``Engine/number``; not a reference, because every write would have to count that.
     package let store: UInt32
 
     package init(firstSequence: UInt64, sequence: UInt64, store: UInt32) {

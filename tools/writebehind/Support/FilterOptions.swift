@@ -3,7 +3,7 @@ import EventLog
 import WriteBehind
 import WriteBehindInspection
 
-/// Which stretch of the log.
+/// A stretch of the log.
 struct RangeOptions: ParsableArguments {
     @Option(help: ArgumentHelp("The first sequence number.", valueName: "sequence"))
     var from: UInt64?
@@ -35,7 +35,7 @@ struct RangeOptions: ParsableArguments {
     }
 }
 
-/// Which records.
+/// Conditions for records.
 struct FilterOptions: ParsableArguments {
     @Option(help: "Only this table; may be given several times.")
     var table: [String] = []

@@ -67,7 +67,7 @@ final class Dataset: @unchecked Sendable {
         count * Self.keyLength + count * (starts.last ?? 0) / (starts.count - 1)
     }
 
-    /// Which key each operation takes: `hot` draws from few keys by Zipf's law, else each once.
+    /// The key of each operation: `hot` draws from few keys by Zipf's law, else each once.
     func order(hot: Bool) -> [Int32] {
         hot ? Zipf(keys: min(Self.hotKeys, count)).draw(count) : (0..<Int32(count)).map { $0 }
     }
