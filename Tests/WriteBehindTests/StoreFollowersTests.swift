@@ -153,6 +153,7 @@ private struct LateOpener: SinkOpener {
         }
         #expect(isTold, "\(store.health.causes)")
         #expect(firstSegment == 1)
+        #expect(try store.followers.released(checkpoint: true) == 0)
         failing.now = nil
         let hasCaughtUp = await eventually { (try? count()) == 201 }
         #expect(hasCaughtUp)
@@ -236,6 +237,7 @@ private struct LateOpener: SinkOpener {
         #expect(store.health.secondaries.first?.materialized == nil)
         #expect(store.health.secondaries.first?.records == store.health.lag.staged)
         #expect(firstSegment == 1)
+        #expect(try store.followers.released(checkpoint: true) == 0)
         let layout = StoreLayout(root: directory.path)
         let isReported = await eventually {
             SecondariesReport.read(layout, on: PosixDisk())?.databases.first?.cause != nil

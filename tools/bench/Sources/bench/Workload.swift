@@ -41,7 +41,8 @@ struct Workload: Sendable {
                 [.writebehind, .rocksdb, .leveldb, .lmdb]),
             .typedRows, .coding, .allocations, .durable, .waiting, .gets, .dependentGets, .recovery,
             .materialize, .materializeHot, .patterns, .actorGets, .actorIncrements, .actorUpdates,
-            .besideExpiry, .clearBesideMany, .wideTable, .logSize, .logSizeJSON, .memory, .soak,
+            .besideExpiry, .clearBesideMany, .wideTable, .refused, .logSize, .logSizeJSON, .memory,
+            .soak,
             .wholeLog,
         ]
 }

@@ -58,6 +58,44 @@ extension Workload {
         return result.with(figure: "seconds", result.seconds)
     }
 
+    /// One row is refused, and each of the commits behind it changes that row as well.
+    static let refused = Workload(
+        id: "P13q", title: "a refused row and 64,000 commits behind it",
+        contenders: [.writebehindLive], result: .figure("seconds", "s")
+    ) { _, setting in
+        let path = setting.directory + "/store"
+        var store = try await Store(at: path, configuration: StorePeer.configuration(true))
+        try store.table(Named.self).put(Named(id: 0, name: "taken"))
+        try await store.waitForAll(.materialized)
+        try await store.close()
+        let database = try SQLite(opening: path + "/database.sqlite")
+        try database.execute("CREATE UNIQUE INDEX once ON named (name)")
+        database.close()
+        store = try await Store(at: path, configuration: StorePeer.configuration(true))
+        let rows = try store.table(Named.self)
+
+        let clock = Stopwatch()
+        let first = try rows.put(Named(id: 1, name: "taken"))
+        let followers = 64_000
+        for _ in 1...followers { try await rows.increment(1, "count") }
+        try await store.waitForAll(.materialized)
+        let aside = clock.stop(operations: followers).seconds
+        let left = try await store.quarantine.retry().left
+        let retried = clock.stop(operations: followers).seconds
+        try await store.quarantine.skip(
+            first.firstSequence, reason: "bench", includingFollowers: true)
+        try await store.waitForAll(.materialized)
+        var result = clock.stop(operations: followers)
+        guard left == followers + 1, store.quarantine.list().isEmpty else {
+            throw PeerError("writebehind", "\(left) commits were left by retry")
+        }
+        try await store.close()
+        result.more["aside"] = aside
+        result.more["retry"] = retried - aside
+        result.more["skip"] = result.seconds - retried
+        return result.with(figure: "seconds", result.seconds)
+    }
+
     private static func loaded(_ setting: Setting) async throws -> Store {
         let store = try await Store(
             at: setting.directory + "/store", configuration: StorePeer.configuration(true))
@@ -99,6 +137,31 @@ private struct Visit: TableRow {
     func encode(to encoder: inout RowEncoder) {
         encoder.encode(id)
         encoder.encode(until)
+    }
+}
+
+private struct Named: TableRow {
+    typealias Key = Int
+
+    static let schema = TableSchema(
+        "named", [.key("id", .integer), .column("name", .text), .column("count", .integer)])
+
+    var id: Int
+    var name: String
+    var count = 0
+
+    init(id: Int, name: String) { (self.id, self.name) = (id, name) }
+
+    init(from decoder: inout RowDecoder) throws {
+        id = try decoder.decode()
+        name = try decoder.decode()
+        count = try decoder.decode()
+    }
+
+    func encode(to encoder: inout RowEncoder) {
+        encoder.encode(id)
+        encoder.encode(name)
+        encoder.encode(count)
     }
 }
 
