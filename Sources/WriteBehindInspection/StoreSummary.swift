@@ -46,6 +46,7 @@ package struct StoreSummary: Sendable {
     package let report: WriterReport?
     /// What the writer says of its secondary databases, or said last.
     package let secondaries: SecondariesReport?
+    package let changeStreams: StreamList
 
     /// Milliseconds.
     package static let recently: UInt64 = 10_000
@@ -56,6 +57,7 @@ package struct StoreSummary: Sendable {
         room = DiskRoom(of: store.layout.root)
         report = WriterReport.read(store.layout, on: store.environment.disk)
         secondaries = SecondariesReport.read(store.layout, on: store.environment.disk)
+        changeStreams = try StreamList(store)
         let layout = store.layout
         first = try store.first
         segments = pile(layout.log, where: { StoreLayout.sequence(ofFileNamed: $0) != nil })

@@ -15,6 +15,7 @@
             let parameters = parts.map { "\($0.name): \($0.type)" }.joined(separator: ", ")
             let assignments = parts.map { "        self.\($0.name) = \($0.name)" }
             let encoding = parts.map { "        encoder.encode(self.\($0.name))" }
+            let decoding = parts.map { "        self.\($0.name) = try decoder.decode()" }
             return """
                 \(raw: access)struct Key: RowKey, Hashable {
                 \(raw: properties.joined(separator: "\n"))
@@ -23,6 +24,9 @@
                     }
                     \(raw: access)func encode(to encoder: inout KeyEncoder) {
                 \(raw: encoding.joined(separator: "\n"))
+                    }
+                    \(raw: access)init(from decoder: inout RowDecoder) throws {
+                \(raw: decoding.joined(separator: "\n"))
                     }
                 }
                 """

@@ -19,6 +19,7 @@ enum FuzzRow {
     private struct Typed: TableRow {
         struct Key: RowKey {
             func encode(to encoder: inout KeyEncoder) {}
+            init(from decoder: inout RowDecoder) throws {}
         }
         static let schema = FuzzRow.schema
         var values: [Value]

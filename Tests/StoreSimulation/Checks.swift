@@ -39,6 +39,9 @@ extension SimulatedStore {
         if follower.position > end {
             fail("follower", "it saw \(follower.position) as durable, and the log ends at \(end)")
         }
+        if consumer.seen > end {
+            fail("consumer", "it saw \(consumer.seen) as durable, and the log ends at \(end)")
+        }
         note("the log ends at \(end)")
         mayLose = false
         durable = end

@@ -52,22 +52,9 @@ struct Follower {
         var records = ByteReader(commit.records)
         while !records.isAtEnd {
             let record = try records.record(payload.span)
-            let key = payload.span.extracting(record.key)
-            let bytes = payload.span.extracting(record.body)
-            switch record.operation {
-            case .put:
-                let row = try Tables.row(record.table, key)
-                let values = try RowCodec.decodeRow(bytes, Tables.latest(record.table))
-                seen.changes.append(.put(row, values))
-            case .delete: seen.changes.append(.delete(try Tables.row(record.table, key)))
-            case .clear: seen.changes.append(.clear(record.table))
-            case .patch:
-                let row = try Tables.row(record.table, key)
-                for change in try RowCodec.decodePatch(bytes, Tables.latest(record.table)) {
-                    seen.changes.append(.patch(row, column: change.column, change.value))
-                }
-            case .define, .mark, .settle, .preamble: break
-            }
+            seen.changes += try StoreModel.Change.logged(
+                record.operation, record.table, payload.span.extracting(record.key),
+                payload.span.extracting(record.body))
         }
         return try body(seen)
     }
@@ -91,8 +78,27 @@ extension SimulatedStore {
 }
 
 extension StoreModel.Change {
+    /// The changes of a record.
+    static func logged(
+        _ operation: EventLog.Operation, _ table: UInt32, _ key: Span<UInt8>, _ body: Span<UInt8>
+    ) throws -> [StoreModel.Change] {
+        switch operation {
+        case .put:
+            let values = try RowCodec.decodeRow(body, Tables.latest(table))
+            return [.put(try Tables.row(table, key), values)]
+        case .delete: return [.delete(try Tables.row(table, key))]
+        case .clear: return [.clear(table)]
+        case .patch:
+            let row = try Tables.row(table, key)
+            return try RowCodec.decodePatch(body, Tables.latest(table)).map {
+                .patch(row, column: $0.column, $0.value)
+            }
+        case .define, .mark, .settle, .preamble: return []
+        }
+    }
+
     /// With the defaults of all columns there may ever be.
-    fileprivate var completed: StoreModel.Change {
+    var completed: StoreModel.Change {
         guard case .put(let row, var values) = self else { return self }
         values = Tables.completed(values, Tables.latest(row.table))
         return .put(row, values)

@@ -114,6 +114,7 @@ extension SimulatedStore {
     }
 
     func reopen(after end: End) {
+        consumer.reopen()
         var random = SeededRandom(seed: end.salt ^ 0xABCD)
         for operation in end.inRecovery {
             disk.fail(at: operation, with: .errno(EIO), permanently: true)
@@ -223,6 +224,7 @@ extension SimulatedStore {
     }
 
     func close() throws {
+        consumer.reopen()
         try engine?.log.close()
         noteDurable()
         try engine?.sink.close()

@@ -26,6 +26,8 @@ extension SimulatedStore {
         case .read(let row, let meanwhile): try read(row, meanwhile: meanwhile)
         case .evict(let row): _ = engine?.evict(UInt16(row.table), Tables.key(row.id).span)
         case .follow(let blocks): try follow(blocks: blocks)
+        case .consume(let count, let acknowledges):
+            try consume(count, acknowledges: acknowledges)
         case .lookBack(let commits): try lookBack(commits)
         case .flush, .sync, .materialize, .snapshot, .expire: try work(step)
         case .wait, .setClock, .writeBack, .failDisk, .fillDisk, .freeDisk: surround(step)

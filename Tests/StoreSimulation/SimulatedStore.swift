@@ -14,6 +14,7 @@ package final class SimulatedStore {
     var model = StoreModel()
     var store: OpenStore?
     var follower = Follower()
+    var consumer = Consumer()
     /// Everything through this sequence was said to be durable.
     var durable: UInt64 = 0
     /// An older copy of the database.
@@ -63,6 +64,8 @@ package final class SimulatedStore {
         durable = other.durable
         mayLose = other.mayLose
         follower = other.follower
+        consumer = other.consumer
+        consumer.reopen()
         segmentSize = other.segmentSize
         isTraced = other.isTraced
     }
@@ -181,6 +184,8 @@ package final class SimulatedStore {
         if fault == nil, follower.position != engine?.log.readable {
             fail("follower", "it ends at \(follower.position), the log at \(durable)")
         }
+        check { try consume(.max, acknowledges: true) }
+        checkConsumerIsAtTheEnd()
         play(.end(End(kind: .close, salt: 2)))
     }
 

@@ -41,6 +41,8 @@ package enum Step: Equatable, Sendable {
     case expire
     /// Somebody follows the log, some blocks further.
     case follow(blocks: Int)
+    /// The consumer of a change stream takes so many changes, and acknowledges the last commit of them, or not.
+    case consume(changes: Int, acknowledges: Bool)
     /// The whole past: the newest snapshot and the log behind it; as of a commit, counted from the last.
     case lookBack(commits: Int)
 
@@ -190,6 +192,8 @@ extension Step: CustomStringConvertible {
             "\(pieces) pieces of snapshots and tidying" + (urgent ? ", somebody waits" : "")
         case .expire: "delete what is due"
         case .follow(let blocks): "follow the log for \(blocks) blocks"
+        case .consume(let count, let acknowledges):
+            "consume \(count) changes" + (acknowledges ? " and acknowledge them" : "")
         case .lookBack(let commits): "look back \(commits) commits"
         case .wait(let milliseconds): "\(milliseconds) ms pass"
         case .setClock(let seconds): "the wall clock is set to \(seconds) s after the start"

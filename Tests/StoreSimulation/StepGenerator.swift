@@ -99,7 +99,8 @@ package struct StepGenerator {
         case 38..<68: .materialize(urgent: isChosen(60))
         case 68..<82: .snapshot(urgent: isChosen(40), pieces: number(1...8))
         case 82..<86: .expire
-        case 86..<94: .follow(blocks: number(1...4))
+        case 86..<90: .follow(blocks: number(1...4))
+        case 90..<94: .consume(changes: number(1...12), acknowledges: isChosen(60))
         case 94..<97: .lookBack(commits: number(0...10))
         default: .writeBack
         }

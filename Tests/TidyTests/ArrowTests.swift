@@ -9,8 +9,8 @@ import Testing
         "EventLog/Segment", "EventLog/Recovery", "EventLog/Snapshot", "EventLog",
         "WriteBehindCore/Schema", "WriteBehindCore/Rows", "WriteBehindCore/View",
         "WriteBehindCore/Sink", "WriteBehindCore/Words", "WriteBehindCore/Running",
-        "WriteBehindCore/Materializer", "WriteBehindCore/History", "WriteBehindCore/Engine",
-        "WriteBehindCore/Opening", "WriteBehindCore/API",
+        "WriteBehindCore/Materializer", "WriteBehindCore/History", "WriteBehindCore/Changes",
+        "WriteBehindCore/Engine", "WriteBehindCore/Opening", "WriteBehindCore/API",
         "WriteBehindSQLite", "WriteBehind", "WriteBehindInspection",
         // Knows only names, in the code that it writes for others.
         "WriteBehindMacros",

@@ -10,6 +10,7 @@ import Testing
         ["quarantine", "retry"],
         ["quarantine", "skip"], ["quarantine", "patch"], ["snapshot"], ["snapshot", "list"],
         ["snapshot", "verify"], ["snapshot", "take"], ["undo"], ["import"],
+        ["changes"], ["changes", "list"], ["changes", "remove"],
     ])
     func helpFitsATerminalOf80Columns(command: [String]) throws {
         let (process, output, _) = Tool.process(command + ["--help"])

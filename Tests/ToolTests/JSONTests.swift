@@ -101,6 +101,10 @@ import WriteBehind
         try fixture.store?.table(Flight.self).clear()
         try await fixture.store?.waitForAll(.materialized, timeout: .seconds(60))
         let path = fixture.path
+        if let store = fixture.store {
+            try await ChangesCommandTests.follow(store, named: "webhook")
+        }
+        try all.run("changes", "list", path, as: "changes list")
         try all.run("status", path, "--rates", "--tables", "--interval", "0.1")
         try all.run("log", path)
         try all.run("log", path, "--changed", "delay")
@@ -112,6 +116,7 @@ import WriteBehind
         try all.run("stats", path)
         try all.run("verify", path, "--database")
         try await fixture.close()
+        try all.run("changes", "remove", path, "webhook", as: "changes remove")
         try all.run("snapshot", "take", path)
         try all.run("snapshot", "list", path)
         try all.run("verify", path)

@@ -6,8 +6,19 @@ import WriteBehindCore
 
 /// A column of every kind.
 struct Sample: TableRow, Hashable {
-    struct Key: RowKey {
+    struct Key: RowKey, Hashable {
         var id: UUID, day: Date, name: String, last: [UInt8]
+
+        init(id: UUID, day: Date, name: String, last: [UInt8]) {
+            (self.id, self.day, self.name, self.last) = (id, day, name, last)
+        }
+
+        init(from decoder: inout RowDecoder) throws {
+            id = try decoder.decode()
+            day = try decoder.decode()
+            name = try decoder.decode()
+            last = try decoder.decode()
+        }
 
         func encode(to encoder: inout KeyEncoder) {
             encoder.encode(id)

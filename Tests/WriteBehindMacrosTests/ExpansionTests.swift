@@ -121,6 +121,10 @@
                                 encoder.encode(self.day)
                                 encoder.encode(self.number)
                             }
+                            public init(from decoder: inout RowDecoder) throws {
+                                self.day = try decoder.decode()
+                                self.number = try decoder.decode()
+                            }
                         }
 
                         public struct StoredColumns: TableColumns {

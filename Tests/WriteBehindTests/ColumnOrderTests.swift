@@ -216,6 +216,7 @@ import WriteBehind
 
     struct NamedKey: RowKey {
         func encode(to encoder: inout KeyEncoder) { encoder.encode("a") }
+        init(from decoder: inout RowDecoder) throws {}
     }
 
     nonisolated(unsafe) static var keyed = TableSchema("keyed", [])

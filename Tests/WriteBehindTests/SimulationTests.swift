@@ -28,7 +28,8 @@ import Testing
             "closing ends", "the disk has stopped", "the row has changed", "(backlogLimit)",
             "(dirtyLimit, ", "bytes left: no space", "a column to counter", "add a table",
             "puts of", "replaced by its backup under the store", "a second writer is refused",
-            "was removed or moved while", "was replaced by something else while",
+            "the stream goes on behind", "acknowledged through", "was removed or moved while",
+            "was replaced by something else while",
         ]
         let missing = await onThreadOfItsOwn {
             var missing = expected

@@ -19,6 +19,7 @@ import WriteBehindSQLite
             let life = try await StoreLife(.machine(.forTools, disk: disk))
             try await life.write()
             try await life.lookBack()
+            try await life.follow()
             try await life.settle()
             try await life.end()
         }
@@ -181,6 +182,30 @@ private struct StoreLife {
         must(try await store.marks().last?.name == "here")
         must(try await players.history(of: 1).last?.sequence == last.sequence)
         must(try await players.get(1, asOf: .mark("here"))?.name == "p1")
+    }
+
+    /// Several consumers at once, and a writer that they wait for.
+    func follow() async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for number in 0..<4 {
+                group.addTask {
+                    var count = 0
+                    let stream = store.changes(of: players, named: "s\(number)", from: .oldest)
+                    for try await change in stream {
+                        count += 1
+                        if count.isMultiple(of: 10) { try await change.acknowledge() }
+                        if change.key == -1 { break }
+                    }
+                }
+            }
+            for id in 0..<20 { try players.put(Player(id: id, name: "p\(id)")) }
+            try await store.waitForAll(.durable)
+            try players.put(Player(id: -1, name: "last"))
+            try await group.waitForAll()
+        }
+        for stream in store.changeStreams {
+            must(try await store.removeChanges(named: stream.name))
+        }
     }
 
     /// Gets commits into quarantine, and out of it in each way.

@@ -34,6 +34,7 @@ struct Child: AsyncParsableCommand {
             for thread in 0..<Load.threadCount {
                 group.addTask { try await Self.write(tables, seed, round, thread) }
             }
+            group.addTask { try await Following.run(tables, Self.say) }
             try await group.waitForAll()
         }
     }

@@ -57,6 +57,9 @@ struct Report {
     private(set) var durable: UInt64 = 0
     /// How many were waited for.
     private(set) var durableCount = 0
+    /// The changes that its consumer has seen, and the last of those that it acknowledged.
+    private(set) var seen: [UInt64] = []
+    private(set) var done: UInt64 = 0
     /// Whether it died at its failpoint.
     private(set) var reachedFailpoint = false
 
@@ -68,6 +71,10 @@ struct Report {
         for line in lines {
             let fields = line.split(separator: " ")
             if line == "!" { reachedFailpoint = true }
+            if fields.count == 2, let sequence = UInt64(fields[1]) {
+                if fields[0] == "seen" { seen.append(sequence) }
+                if fields[0] == "done" { done = max(done, sequence) }
+            }
             guard fields.count >= 2, let thread = Int(fields[0]), let sequence = UInt64(fields[1])
             else { continue }
             if fields.count == 3 {

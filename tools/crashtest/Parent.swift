@@ -59,6 +59,7 @@ struct Parent {
             throw Loss("the log ends at sequence \(end); \(sequence) was acknowledged")
         }
         try ledger.settle(report, round: round, found: try await tables.read(), end: end)
+        try await Following.check(tables, report)
         let closed = try await tables.store.close()
         guard closed.materialized == closed.durable else {
             throw Loss("the database stays at \(closed.materialized) of \(closed.durable)")

@@ -17,6 +17,17 @@ struct Flight: TableRow, Equatable {
             encoder.encode(number)
             encoder.encode(origin)
         }
+
+        init(from decoder: inout RowDecoder) throws {
+            day = try decoder.decode()
+            carrier = try decoder.decode()
+            number = try decoder.decode()
+            origin = try decoder.decode()
+        }
+
+        init(day: String, carrier: String, number: Int, origin: String) {
+            (self.day, self.carrier, self.number, self.origin) = (day, carrier, number, origin)
+        }
     }
 
     enum Status: String, CaseIterable {

@@ -111,6 +111,8 @@ struct Status: ParsableCommand {
         let holdsRefused =
             store.database.contents.map { !$0.quarantined.isEmpty } ?? false
             || secondaries.contains { $0.quarantined > 0 || $0.cause != nil }
+            || look.summary.changeStreams.fault != nil
+            || look.summary.changeStreams.streams.contains { $0.fault != nil }
         return look.database?.severity == nil && look.database != nil && !isUnattended
             && !holdsRefused ? .done : .warnings
     }

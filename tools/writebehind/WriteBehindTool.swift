@@ -25,7 +25,7 @@ struct WriteBehindTool: AsyncParsableCommand {
                 name: "Checking and repairing",
                 subcommands: [
                     Verify.self, Recover.self, ReplayCommand.self, QuarantineCommand.self,
-                    SnapshotCommand.self,
+                    SnapshotCommand.self, ChangesCommand.self,
                     Undo.self, Import.self,
                 ]),
         ])

@@ -7,8 +7,9 @@ package final class LogReader {
     private var segment: SegmentReader?
     private var offset = 0
     private var loader = BlockLoader()
-    private var chainAfter: UInt64 = 0
 
+    /// The chain value before ``nextSequence``.
+    package private(set) var chainAfter: UInt64 = 0
     /// The header of the current block.
     package private(set) var block: BlockHeader?
     /// The chain value before the current block.

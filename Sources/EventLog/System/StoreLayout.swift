@@ -6,6 +6,7 @@
 ///       staging                         write buffer, while the store is open
 ///       clean-end                       where the log ended, while the store is closed
 ///       log-start                       up to where log was deleted
+///       change-streams                  how far the consumer of each change stream has acknowledged
 ///       log/00000000000000000001.zst    segment, named by its first sequence
 ///       snapshots/00000000000000048000.zst
 ///       database.sqlite                 the materialized database
@@ -27,6 +28,7 @@ package struct StoreLayout: Sendable, Equatable {
     package var staging: String { root + "/staging" }
     package var cleanEnd: String { root + "/clean-end" }
     package var logStart: String { root + "/log-start" }
+    package var changeStreams: String { root + "/change-streams" }
     package var log: String { root + "/log" }
     package var snapshots: String { root + "/snapshots" }
     package var database: String { root + "/database.sqlite" }

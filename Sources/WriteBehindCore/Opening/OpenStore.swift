@@ -15,6 +15,7 @@ package final class OpenStore: Sendable {
     /// Everything that reads the log behind its writer; retention keeps the log for them.
     package let followers: Followers
     package let secondaries: [SecondaryDatabase]
+    package let changeStreams: ChangeStreams
     package let pins: Pins
     /// Everything that waits for surviving power loss, be it in staging alone.
     let durable: WaitList
@@ -48,6 +49,7 @@ package final class OpenStore: Sendable {
             snapshotter = opening.snapshotter
             followers = opening.followers
             secondaries = opening.secondaries
+            changeStreams = opening.changeStreams
             expirer = Expirer(engine: engine)
             try opening.replay()
         } catch {
@@ -171,6 +173,7 @@ package final class OpenStore: Sendable {
     /// Refuses all further writes, closes every file of the store's own, and lets another process, or another store of
     /// this one, have the directory. The database is closed by its sink.
     package func unlock() {
+        changeStreams.writeIfPossible()
         engine.log.abandon()
         disk.release()
     }

@@ -9,6 +9,7 @@ struct StoreOpening {
     let snapshotter: Snapshotter
     let followers = Followers()
     let secondaries: [SecondaryDatabase]
+    let changeStreams: ChangeStreams
     /// Everything that waits for surviving power loss.
     let durable = WaitList(reached: 0)
     private let layout: StoreLayout
@@ -83,6 +84,12 @@ struct StoreOpening {
             SecondaryDatabase($0, of: log, configuration, status, alongside: alongside)
         }
         for secondary in secondaries { followers.add(secondary) }
+        do throws(LogError) {
+            changeStreams = try ChangeStreams(log, limit: max(0, configuration.changeStreamLimit))
+        } catch {
+            throw StoreError(error)
+        }
+        followers.add(changeStreams)
         snapshotter = Snapshotter(
             engine: engine, followers: followers, status: status, metrics: metrics)
     }

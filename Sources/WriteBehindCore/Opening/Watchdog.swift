@@ -10,6 +10,7 @@ package final class Watchdog: Sendable {
         var restartAt: [String: UInt64] = [:]
         /// Each worker's last step, and when it was first seen in it.
         var steps: [String: (beat: UInt64, since: UInt64)] = [:]
+        var changeStreams: [String: ChangeStreamMetrics] = [:]
     }
 
     private let engine: Engine
@@ -18,6 +19,7 @@ package final class Watchdog: Sendable {
     private let metrics: StoreMetrics
     private let workers: [Worker]
     private let secondaries: [SecondaryDatabase]
+    private let changeStreams: ChangeStreams
     private let state = Lock(State())
 
     /// How often it looks, nanoseconds.
@@ -29,6 +31,7 @@ package final class Watchdog: Sendable {
         status = store.status
         metrics = store.metrics
         secondaries = store.secondaries
+        changeStreams = store.changeStreams
         self.workers = workers
     }
 
@@ -49,6 +52,7 @@ package final class Watchdog: Sendable {
         metrics.publish(lag)
         metrics.quarantined.record(engine.sink.quarantine.commitCount)
         for secondary in secondaries { secondary.metrics.publish(health(of: secondary, nil)) }
+        publishChangeStreams()
         return .wait(nanoseconds: Self.interval)
     }
 
@@ -143,6 +147,7 @@ package final class Watchdog: Sendable {
                 "the database refuses since \(age) s (\(state.sinkAttempts) tries): \(error)")
         }
         judgeSecondaries(state, &health)
+        judgeChangeStreams(&health)
         if let error = state.logError {
             raise(.degraded, "the log cannot be read (\(state.sinkAttempts) tries): \(error)")
         }
@@ -203,6 +208,28 @@ package final class Watchdog: Sendable {
             health.causes += causes
             if !causes.isEmpty { health.verdict = max(health.verdict, .degraded) }
         }
+    }
+
+    private func publishChangeStreams() {
+        let streams = changeStreams.list(engine.tables)
+        guard !streams.isEmpty else { return }
+        state.withLock { state in
+            for stream in streams {
+                let metrics = state.changeStreams[stream.name] ?? ChangeStreamMetrics(stream.name)
+                metrics.publish(stream)
+                state.changeStreams[stream.name] = metrics
+            }
+        }
+    }
+
+    private func judgeChangeStreams(_ health: inout Health) {
+        health.changeStreams = changeStreams.list(engine.tables)
+        var causes = health.changeStreams.compactMap { stream in
+            stream.cause.map { "the change stream \(Value.text(stream.name)): \($0)" }
+        }
+        if let fault = changeStreams.fault { causes.append(fault) }
+        health.causes += causes
+        if !causes.isEmpty { health.verdict = max(health.verdict, .degraded) }
     }
 
     private func health(of secondary: SecondaryDatabase, _ cause: String?) -> Health.Secondary {

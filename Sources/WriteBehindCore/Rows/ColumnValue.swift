@@ -44,6 +44,19 @@ public protocol ColumnValue: RowKey {
 extension RowKey where Self: RawRepresentable, RawValue: ColumnValue {
     /// Writes the raw value. So an enum becomes a key by saying that it is one: `enum Kind: String, RowKey`.
     public func encode(to encoder: inout KeyEncoder) { rawValue.encode(to: &encoder) }
+
+    /// Reads the raw value.
+    public init(from decoder: inout RowDecoder) throws { self = try decoder.decode(Self.self) }
+}
+
+extension ColumnValue {
+    /// Reads it as the next column.
+    public init(from decoder: inout RowDecoder) throws { self = try decoder.decode(Self.self) }
+}
+
+extension ColumnValue where Self: RawRepresentable, RawValue: ColumnValue {
+    /// Reads it as the next column.
+    public init(from decoder: inout RowDecoder) throws { self = try decoder.decode(Self.self) }
 }
 
 // MARK: The values that encoder and decoder know

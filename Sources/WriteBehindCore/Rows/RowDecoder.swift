@@ -85,6 +85,36 @@ public import Foundation
         }
     }
 
+    /// The key that these bytes hold.
+    ///
+    /// - Parameter layout: of the key's columns alone.
+    static func decode<Key: RowKey>(
+        _ type: Key.Type, key: Span<UInt8>, _ layout: RowLayout
+    ) throws -> Key {
+        unsafe try key.withUnsafeBufferPointer { key in
+            var decoder = unsafe RowDecoder(
+                layout, key: key, row: UnsafeBufferPointer(start: nil, count: 0),
+                rowReader: ByteReader(0..<0))
+            let value = try Key(from: &decoder)
+            if !decoder.isAtEnd { throw decoder.unfinished() }
+            return value
+        }
+    }
+
+    /// One value, as rows and patches hold it, read as a column of the layout.
+    static func decode<V>(
+        valueOf column: Int, _ value: Span<UInt8>, _ layout: RowLayout,
+        _ read: (inout RowDecoder) throws(RowError) -> V
+    ) throws(RowError) -> V {
+        try unsafe value.withUnsafeBufferPointer { (bytes) throws(RowError) in
+            var decoder = unsafe RowDecoder(
+                layout, key: UnsafeBufferPointer(start: nil, count: 0), row: bytes,
+                rowReader: ByteReader(0..<bytes.count))
+            decoder.index = column
+            return try read(&decoder)
+        }
+    }
+
     private var isAtEnd: Bool { index == codes.count && row.isAtEnd && key.isAtEnd }
 
     private func unfinished() -> RowError {
@@ -125,6 +155,9 @@ public import Foundation
         guard stored == .null else { throw wrongType(stored) }
         return .null
     }
+
+    /// Whether the next column is an integer, as one with a time in seconds is.
+    var holdsSeconds: Bool { codes[index].holds(.integer) }
 
     private func wrongType(_ got: ValueTag) -> RowError {
         failure(Damage(layout.columns[index - 1].problem(with: got)))

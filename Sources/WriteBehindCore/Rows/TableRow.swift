@@ -64,9 +64,16 @@ extension TableRow {
 ///         encoder.encode(day)
 ///         encoder.encode(number)
 ///     }
+///     init(from decoder: inout RowDecoder) throws {
+///         day = try decoder.decode()
+///         number = try decoder.decode()
+///     }
 /// }
 /// ```
 public protocol RowKey: Sendable {
     /// Writes every key column, in schema order.
     func encode(to encoder: inout KeyEncoder)
+
+    /// Reads every key column, in schema order.
+    init(from decoder: inout RowDecoder) throws
 }

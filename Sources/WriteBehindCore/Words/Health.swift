@@ -5,7 +5,7 @@
 ///
 ///     {"verdict":"degraded","causes":["the database is locked …"],"survivesKill":true,"quarantined":0,
 ///      "quarantinedBytes":0,"lag":{"staged":9,"durable":9,"materialized":4,"bytes":512,"seconds":12.5},
-///      "secondaries":[]}
+///      "secondaries":[],"changeStreams":[]}
 ///
 /// Take a process out of service while the verdict is `failed` or `closed`. Do not restart it for any other: it works
 /// on, and its backlog comes along.
@@ -62,6 +62,30 @@ public struct Health: Sendable, Encodable {
 
         /// How many records it does not hold yet.
         public var records: UInt64 { staged - min(materialized ?? 0, staged) }
+    }
+
+    /// The change streams, by their names.
+    public var changeStreams: [ChangeStream] = []
+
+    /// A change stream: ``Store/changes(of:named:from:)``.
+    public struct ChangeStream: Sendable, Equatable, Encodable {
+        public var name: String
+        /// The table that it follows; nil for all.
+        public var table: String?
+        /// The last sequence that was acknowledged, or has nothing for the stream.
+        public var acknowledged: UInt64
+        /// The last sequence that was assigned to a write.
+        public var staged: UInt64
+        /// How long there has been something that is not acknowledged, at most. 0 if there is nothing.
+        public var seconds: Double
+        /// Whether a consumer follows it now.
+        public var isConsumed: Bool
+        /// Why it cannot go on, or is about to lose changes, in words for an operator; nil if nothing is known to be
+        /// wrong.
+        public var cause: String?
+
+        /// How many records of the log, of any table, it has not passed yet.
+        public var records: UInt64 { staged - min(acknowledged, staged) }
     }
 
     /// How far the database is behind the last write.

@@ -71,6 +71,11 @@ public struct StoreConfiguration: Sendable {
     /// ``logKept``.
     public var logBytesKept = 16 << 30
 
+    /// How many bytes of log, on disk, one change stream may hold that nothing else needs
+    /// (``Store/changes(of:named:from:)``). Where a consumer is further behind, what it has not seen is deleted, and its
+    /// stream ends with an error that names it.
+    public var changeStreamLimit = 16 << 30
+
     /// Where the store tells what no caller can be thrown.
     public var logger = Logger(label: "writebehind")
 

@@ -73,6 +73,8 @@ public enum StoreError: Error, Sendable {
     case snapshotFailed(String)
     /// The past that was asked for cannot be read: it was deleted, is damaged, or has not happened yet.
     case history(String)
+    /// A change stream (``Store/changes(of:named:from:)``) cannot go on. Its position stays.
+    case changeStream(name: String, ChangeStreamProblem)
     /// The time given for waiting is over. The write itself stays.
     case timedOut(Stage)
     /// The store has been closed, or the process is a child made by `fork()`.
@@ -147,6 +149,8 @@ extension StoreError: CustomStringConvertible {
             "no commit \(sequence) is in quarantine; `writebehind quarantine list` shows those that are"
         case .snapshotFailed(let why): "no snapshot could be made: \(why)"
         case .history(let why): "the past cannot be read: \(why)"
+        case .changeStream(let name, let problem):
+            "the change stream \(Value.text(name)): \(problem)"
         case .timedOut(let stage): "the wait for `\(stage)` timed out; the write itself stays"
         case .closed(let why): why
         }

@@ -28,6 +28,10 @@ enum StatusReport {
         for database in summary.secondaries?.databases ?? [] {
             rows.append(("secondary", text(database, summary, clock)))
         }
+        for stream in summary.changeStreams.streams { rows.append(("changes", text(stream))) }
+        if let fault = summary.changeStreams.fault {
+            rows.append(("changes", "change-streams cannot be used: \(fault)".red))
+        }
         if let rates = look.rates { rows.append(("rates", text(rates, summary))) }
         rows.append(("snapshots", snapshots(summary)))
         rows.append(("quarantine", quarantine(summary)))
@@ -310,6 +314,7 @@ enum StatusReport {
                 ("recentRecords", .number(summary.recentRecords)),
                 ("secondaries", .array((summary.secondaries?.databases ?? []).map(secondary))),
                 ("secondariesSaidAt", .optional(summary.secondaries?.time) { .time($0) }),
+                ("changeStreams", .array(summary.changeStreams.streams.map(json))),
                 ("rates", .optional(look.rates, rates)),
                 (
                     "room",

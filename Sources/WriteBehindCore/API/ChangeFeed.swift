@@ -1,0 +1,57 @@
+import EventLog
+
+/// A change stream as one consumer has it: waits where ``ChangeSource`` only steps.
+final class ChangeFeed: Sendable {
+    private let engine: Engine
+    private let streams: ChangeStreams
+    private let source: ChangeSource
+    private let name: String
+    /// Where a new stream begins; nil for the oldest commit that the log holds.
+    private let start: UInt64?
+
+    init(
+        _ engine: Engine, _ streams: ChangeStreams, named name: String, table: UInt32,
+        after start: UInt64?
+    ) {
+        self.engine = engine
+        self.streams = streams
+        self.name = name
+        self.start = start
+        source = ChangeSource(streams, named: name, table: table, after: start)
+    }
+
+    /// The next change. Suspends until there is one; no thread of Swift's pool waits for the disk.
+    nonisolated(nonsending) func next() async throws -> LoggedChange {
+        do {
+            while true {
+                try Task.checkCancellation()
+                if let change = try source.take() { return change }
+                try await waitUntilReadable()
+                try await Worker.waiting("changes") { [source] in try source.fill() }
+            }
+        } catch {
+            source.end()
+            throw error
+        }
+    }
+
+    private nonisolated(nonsending) func waitUntilReadable() async throws {
+        if let wanted = source.wanted {
+            try await engine.readable.wait(for: wanted)
+        } else if let start, streams.position(of: name) == nil, engine.log.readable < start {
+            // A new stream begins behind what was written before it was asked for.
+            engine.log.flusher?.request(readable: start)
+            try await engine.readable.wait(for: start)
+        }
+    }
+
+    /// Gives the stream back. What was delivered can still be acknowledged.
+    func end() { source.end() }
+
+    /// Suspends until the position would survive a crash.
+    nonisolated(nonsending) func acknowledge(_ change: LoggedChange) async throws {
+        guard let claim = source.claim else { return }
+        try streams.acknowledge(change.position, of: name, claim)
+        try await Worker.waiting("changes") { [streams] in try streams.write() }
+    }
+}

@@ -1,0 +1,121 @@
+import EventLog
+public import Foundation
+
+/// The operation of a change.
+public enum ChangeOperation: String, Sendable, Codable, CaseIterable {
+    /// A whole row was written: ``RowChange/columns`` are all of it.
+    case put
+    /// Some columns of a row were written: ``RowChange/columns`` are these. By a program from before the table got its newest
+    /// columns, an update may also make a row.
+    case update
+    /// A row was deleted, or expired.
+    case delete
+    /// All rows of the table were deleted.
+    case clear
+}
+
+/// One change of a row, as a change stream delivers it: see ``Store/changes(of:named:from:)``.
+public struct RowChange<Row: TableRow>: Sendable {
+    /// Its place among all changes of the store: a later one has a higher number.
+    public let sequence: UInt64
+    /// When it was written, as ``RowVersion/date`` says.
+    public let time: Date
+    /// What was done.
+    public let operation: ChangeOperation
+    /// The row's key; nil for ``ChangeOperation/clear``, which concerns all rows.
+    public let key: Row.Key?
+    /// Whether no other change of this table follows in the same commit: ``Transaction``s make several.
+    public let isLastOfCommit: Bool
+
+    private let logged: LoggedChange
+    private let layout: ChangeLayout
+    private let feed: ChangeFeed
+
+    init(_ logged: LoggedChange, _ layout: ChangeLayout, _ feed: ChangeFeed) throws {
+        sequence = logged.sequence
+        time = Date(timeIntervalSince1970: Double(logged.time) / 1000)
+        operation = ChangeOperation(logged.operation)
+        isLastOfCommit = logged.isLastOfCommit
+        do {
+            let key = logged.bytes.span.extracting(..<logged.keyCount)
+            self.key = operation == .clear ? nil : try layout.key(Row.Key.self, key)
+        } catch let error as RowError {
+            throw StoreError.row(error)
+        }
+        self.logged = logged
+        self.layout = layout
+        self.feed = feed
+    }
+
+    /// The values that were written, by column: all outside the key of a put, those that changed of an update, none of a
+    /// deletion.
+    public var columns: [String: Value] {
+        get throws(StoreError) {
+            try rowErrors { () throws(RowError) in
+                switch operation {
+                case .put:
+                    try layout.columns(ofRow: logged.bytes.span.extracting(logged.keyCount...))
+                case .update:
+                    try layout.columns(ofPatch: logged.bytes.span.extracting(logged.keyCount...))
+                case .delete, .clear: [:]
+                }
+            }
+        }
+    }
+
+    /// The value that was written into a column outside the key; nil if the change left the column alone.
+    public subscript(column: String) -> Value? {
+        get throws(StoreError) { try columns[column] }
+    }
+
+    /// The whole row, of a put; nil for any other change, which does not carry it.
+    public var row: Row? {
+        get throws {
+            guard operation == .put else { return nil }
+            do {
+                let key = logged.bytes.span.extracting(..<logged.keyCount)
+                let body = logged.bytes.span.extracting(logged.keyCount...)
+                return try layout.row(Row.self, key: key, body: body)
+            } catch let error as RowError {
+                throw StoreError.row(error)
+            }
+        }
+    }
+
+    /// Reads a column as its property's type; nil if the change left it alone.
+    func value<V>(
+        at index: Int, _ decode: (inout RowDecoder) throws(RowError) -> V
+    ) throws(StoreError) -> V? {
+        guard operation == .put || operation == .update else { return nil }
+        return try rowErrors { () throws(RowError) in
+            try layout.value(
+                at: index, in: logged.bytes.span.extracting(logged.keyCount...),
+                isPatch: operation == .update, decode)
+        }
+    }
+
+    /// Marks this commit and all before it as done: after a crash the stream goes on behind it. Returns when that
+    /// survives power loss; consumers that acknowledge at the same time share one sync.
+    ///
+    /// Where more changes of the same commit follow (``isLastOfCommit``), only the commits before it are marked. To sync
+    /// less often, acknowledge every so many commits.
+    ///
+    /// - Throws: ``ChangeStreamProblem/takenOver`` where another consumer has the stream by now;
+    ///   ``ChangeStreamProblem/removed``; ``StoreError/diskFull(_:)``, ``StoreError/fenced(_:)``,
+    ///   ``StoreError/logFailed(_:)`` or ``StoreError/closed(_:)`` where the position cannot be written. The changes
+    ///   come again then.
+    public nonisolated(nonsending) func acknowledge() async throws {
+        try await feed.acknowledge(logged)
+    }
+}
+
+extension ChangeOperation {
+    init(_ operation: EventLog.Operation) {
+        switch operation {
+        case .patch: self = .update
+        case .delete: self = .delete
+        case .clear: self = .clear
+        default: self = .put
+        }
+    }
+}

@@ -1,0 +1,147 @@
+import EventLog
+import Synchronization
+
+/// Where a change stream begins that was not there before.
+public enum ChangeStart: Sendable {
+    /// With the first commit after the call of ``Store/changes(of:named:from:)``.
+    case now
+    /// With the oldest commit that the log holds. Older rows are not delivered: ``StoreConfiguration/logKept`` says how
+    /// far the log reaches back.
+    case oldest
+}
+
+/// The changes of a table, in the order of the log: see ``Store/changes(of:named:from:)``.
+///
+/// The stream is pulled: nothing is read before the consumer asks for it, and memory holds one block of the log.
+public struct RowChanges<Row: TableRow>: AsyncSequence, Sendable {
+    public typealias Element = RowChange<Row>
+
+    private let table: StoredTable<Row>
+    private let streams: ChangeStreams
+    private let name: String
+    private let start: UInt64?
+
+    init(
+        _ table: StoredTable<Row>, _ streams: ChangeStreams, named name: String,
+        after start: UInt64?
+    ) {
+        self.table = table
+        self.streams = streams
+        self.name = name
+        self.start = start
+    }
+
+    public func makeAsyncIterator() -> Iterator {
+        Iterator(
+            feed: ChangeFeed(
+                table.engine, streams, named: name, table: UInt32(table.id), after: start),
+            table: table)
+    }
+
+    /// One consumer of the stream. It has the stream from its first ``next(isolation:)`` until that throws, its task is
+    /// cancelled, or the iterator is gone.
+    public struct Iterator: AsyncIteratorProtocol {
+        /// Gives the stream back when the last copy of the iterator is gone. Changes may live longer.
+        private final class Hold: Sendable {
+            let feed: ChangeFeed
+
+            init(_ feed: ChangeFeed) { self.feed = feed }
+            deinit { feed.end() }
+        }
+
+        private var hold: Hold?
+        private let table: StoredTable<Row>
+        private var layout: (generation: UInt32, columns: ChangeLayout)?
+
+        init(feed: ChangeFeed, table: StoredTable<Row>) {
+            hold = Hold(feed)
+            self.table = table
+        }
+
+        /// The next change. Suspends until there is one.
+        ///
+        /// - Throws: ``StoreError/changeStream(name:_:)``; ``StoreError/row(_:)`` where the key cannot be read as one of the
+        ///   row's type; ``StoreError/closed(_:)`` once the store is closed; ``StoreError/damaged(_:)`` and
+        ///   ``StoreError/logFailed(_:)`` where the log cannot be read; `CancellationError`.
+        public mutating func next(
+            isolation actor: isolated (any Actor)? = #isolation
+        ) async throws -> RowChange<Row>? {
+            guard let feed = hold?.feed else { return nil }
+            do {
+                let change = try await feed.next()
+                return try RowChange(change, currentLayout(), feed)
+            } catch {
+                hold = nil
+                throw error
+            }
+        }
+
+        public mutating func next() async throws -> RowChange<Row>? {
+            try await next(isolation: nil)
+        }
+
+        /// The table's columns; looked up again when a table has got more.
+        private mutating func currentLayout() -> ChangeLayout {
+            let engine = table.engine
+            let generation = engine.generation.load(ordering: .relaxed)
+            if let layout, layout.generation == generation { return layout.columns }
+            let schema = engine.tables[UInt32(table.id)]?.schema ?? table.layout.schema
+            let columns = ChangeLayout(table.layout, schema)
+            layout = (generation, columns)
+            return columns
+        }
+    }
+}
+
+extension Store {
+    /// Follows the changes of a table: each put, update, delete and clear, also of rows that expired, in the order of
+    /// the log. The stream has a name, under which the store keeps how far its consumer has come.
+    ///
+    /// ```swift
+    /// for try await change in store.changes(of: posts, named: "webhook") {
+    ///     try await deliver(change.key, change.columns)
+    ///     if change.isLastOfCommit { try await change.acknowledge() }
+    /// }
+    /// ```
+    ///
+    /// A consumer gets each change at least once. After a crash, or when the stream is followed again, it goes on behind the
+    /// last commit that was acknowledged. All changes of a commit come one after the other.
+    ///
+    /// Only what survives power loss is delivered, so no crash takes back what a consumer has seen. That is up to
+    /// ``StoreConfiguration/syncInterval`` after the write.
+    ///
+    /// The log is kept for the stream, up to ``StoreConfiguration/changeStreamLimit``, from the first call of `next()` on and
+    /// until ``removeChanges(named:)``. A name has one consumer at a time. A second one gets
+    /// ``ChangeStreamProblem/inUse``. To follow a table twice, use two names.
+    ///
+    /// A stream follows the log, not the database: a commit that the database refused is delivered, too. See
+    /// <doc:FollowingChanges>.
+    ///
+    /// - Parameters:
+    ///   - table: the table. It stays the same for the name.
+    ///   - name: 1 to 255 bytes.
+    ///   - start: where the stream begins if there is none of this name yet.
+    public func changes<Row>(
+        of table: StoredTable<Row>, named name: String, from start: ChangeStart = .now
+    ) -> RowChanges<Row> {
+        let last = engine.log.lastSequence
+        let after: UInt64? = start == .now ? last : nil
+        return RowChanges(table, store.changeStreams, named: name, after: after)
+    }
+
+    /// The change streams that there are, by their names.
+    public var changeStreams: [Health.ChangeStream] { store.changeStreams.list(engine.tables) }
+
+    /// Forgets a change stream: no log is kept for it any more. Its consumer, if it has one, gets
+    /// ``ChangeStreamProblem/removed``. A stream that is made again under its name has nothing in common with it.
+    ///
+    /// - Returns: whether there was one.
+    /// - Throws: what a write to the store's directory throws.
+    @discardableResult
+    public nonisolated(nonsending) func removeChanges(named name: String) async throws -> Bool {
+        try open()
+        return try await Worker.waiting("changes") { [streams = store.changeStreams] in
+            try streams.remove(name)
+        }
+    }
+}

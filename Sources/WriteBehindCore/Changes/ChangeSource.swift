@@ -1,0 +1,188 @@
+package import EventLog
+
+/// A change as the log holds it.
+package struct LoggedChange: Sendable {
+    package var operation: EventLog.Operation
+    package var table: UInt32
+    package var sequence: UInt64
+    /// The time of its commit, milliseconds since 1970.
+    package var time: UInt64
+    /// The key, and then the record's body.
+    package var bytes: [UInt8]
+    package var keyCount: Int
+    /// Whether no further change of its commit follows.
+    package var isLastOfCommit: Bool
+    /// The last commit of which all has been delivered with this change.
+    package var position: LogPosition
+}
+
+/// Reads the changes behind a stream's position, in order, for one consumer.
+///
+/// Stepped: ``take()`` returns what was read, ``fill()`` reads a block more and waits for the disk. Nothing is read
+/// ahead of the consumer but one block, which bounds memory.
+package final class ChangeSource: Sendable {
+    private struct State {
+        var claim: UInt64?
+        var reader: LogReader?
+        var commits: CommitCursor?
+        /// Along the block that is being read.
+        var chain = Chain(0)
+        /// The changes of the commit that is being delivered, and how many of them are.
+        var changes: [(record: Record, sequence: UInt64)] = []
+        var next = 0
+        /// Before the commit that is being delivered, and behind it.
+        var before: LogPosition
+        var position: LogPosition
+        /// The end of the last commit with a change that was delivered.
+        var delivered: UInt64 = 0
+    }
+
+    private let streams: ChangeStreams
+    private let name: String
+    /// 0 for all tables.
+    private let table: UInt32
+    private let start: UInt64?
+    private let state: Lock<State>
+
+    /// - Parameters:
+    ///   - table: 0 for all tables.
+    ///   - start: as of ``ChangeStreams/open(_:table:after:)``.
+    package init(
+        _ streams: ChangeStreams, named name: String, table: UInt32, after start: UInt64?
+    ) {
+        self.streams = streams
+        self.name = name
+        self.table = table
+        self.start = start
+        let nowhere = LogPosition(sequence: 0, chain: 0, time: 0)
+        state = Lock(State(before: nowhere, position: nowhere))
+    }
+
+    deinit { end() }
+
+    /// What the consumer shows with each call; nil if the stream is not open yet.
+    package var claim: UInt64? { state.withLock { $0.claim } }
+
+    /// Gives the stream back. What was delivered can still be acknowledged, until another consumer has the stream.
+    package func end() {
+        // Changes that somebody keeps are not to keep a file open.
+        state.withLock { ($0.reader, $0.commits) = (nil, nil) }
+        if let claim { streams.release(name, claim) }
+    }
+
+    /// The sequence that must be readable before there is more; nil if the stream is not open yet.
+    package var wanted: UInt64? {
+        state.withLock { state in
+            state.claim.map { _ in state.reader?.nextSequence ?? state.position.sequence + 1 }
+        }
+    }
+
+    /// Everything through here has been delivered, or holds nothing for the stream.
+    package var position: LogPosition { state.withLock { $0.position } }
+
+    /// The next change of what was read; nil where more must be read.
+    package func take() throws(StoreError) -> LoggedChange? {
+        try state.withLock { (state) throws(StoreError) in
+            guard let payload = state.reader?.payload, state.commits != nil else { return nil }
+            while state.next == state.changes.count {
+                guard try advance(&state, payload.span) else { return nil }
+            }
+            let (record, sequence) = state.changes[state.next]
+            state.next += 1
+            let isLast = state.next == state.changes.count
+            if isLast { state.delivered = state.position.sequence }
+            return LoggedChange(
+                operation: record.operation, table: record.table, sequence: sequence,
+                time: state.position.time,
+                bytes: Array(
+                    copying: payload.span.extracting(
+                        record.key.lowerBound..<record.body.upperBound)),
+                keyCount: record.key.count, isLastOfCommit: isLast,
+                position: isLast ? state.position : state.before)
+        }
+    }
+
+    /// Goes to the block's next commit; false behind the last.
+    private func advance(_ state: inout State, _ payload: Span<UInt8>) throws(StoreError) -> Bool {
+        do throws(MalformedRecord) {
+            guard let commit = try state.commits?.next(payload) else {
+                state.commits = nil
+                return false
+            }
+            state.chain.append(time: commit.time, records: payload.extracting(commit.records))
+            // A block may begin before the position.
+            guard commit.firstSequence > state.position.sequence else { return true }
+            state.before = state.position
+            state.position = LogPosition(
+                sequence: commit.lastSequence, chain: state.chain.value, time: commit.time)
+            state.changes.removeAll(keepingCapacity: true)
+            state.next = 0
+            var reader = ByteReader(commit.records)
+            var sequence = commit.firstSequence
+            while !reader.isAtEnd {
+                let record = try reader.record(payload)
+                if isWanted(record) { state.changes.append((record, sequence)) }
+                sequence += 1
+            }
+            return true
+        } catch {
+            throw .damaged("a record behind sequence \(state.before.sequence): \(error.reason)")
+        }
+    }
+
+    private func isWanted(_ record: Record) -> Bool {
+        switch record.operation {
+        case .put, .patch, .delete, .clear: table == 0 || record.table == table
+        case .define, .mark, .settle, .preamble: false
+        }
+    }
+
+    /// Opens the stream, or reads the next block that may hold something for it. Waits for the disk.
+    package func fill() throws(StoreError) {
+        try state.withLock { (state) throws(StoreError) in
+            guard let claim = state.claim else {
+                let (claim, position) = try streams.open(name, table: table, after: start)
+                (state.claim, state.delivered) = (claim, position.sequence)
+                (state.before, state.position) = (position, position)
+                return
+            }
+            do throws(LogError) {
+                try read(&state)
+            } catch {
+                state.reader = nil
+                let failure = StoreError(error, ofStream: name, at: state.position.sequence)
+                streams.note("\(failure)", of: name)
+                throw failure
+            }
+            try streams.pass(
+                through: state.position, after: state.delivered, of: name, claim)
+        }
+    }
+
+    private func read(_ state: inout State) throws(LogError) {
+        let log = streams.log
+        let reader: LogReader
+        if let known = state.reader {
+            reader = known
+        } else {
+            reader = try log.reader(from: state.position.sequence + 1)
+            state.reader = reader
+        }
+        var passed: BlockHeader?
+        let hasMore = try reader.next(through: log.readable) { block in
+            guard table == 0 || block.tables.isEmpty || block.tables.contains(table) else {
+                passed = block
+                return false
+            }
+            return true
+        }
+        if let passed, passed.nextSequence - 1 > state.position.sequence {
+            state.position = LogPosition(
+                sequence: passed.nextSequence - 1, chain: passed.chain, time: passed.time / 1000)
+            state.before = state.position
+        }
+        guard hasMore else { return }
+        state.chain = Chain(reader.chainBefore)
+        state.commits = try reader.commits()
+    }
+}

@@ -1,0 +1,75 @@
+import EventLog
+
+/// How the changes of a table are read as a row's type: its columns as the type has them, and as they are stored.
+final class ChangeLayout: Sendable {
+    /// With all columns of the table, of which the type may know fewer.
+    private let schema: TableSchema
+    private let layout: RowLayout
+    private let keyLayout: RowLayout
+    /// For each column outside the key, in the order of the type: its place in a row body, and among all columns.
+    private let places: [(stored: Int, column: Int)]
+
+    init(_ layout: RowLayout, _ schema: TableSchema) {
+        self.layout = layout
+        self.schema = schema
+        keyLayout = RowLayout(TableSchema(schema.name, schema.keyColumns))
+        let columns = layout.columns.indices.filter { !layout.columns[$0].isKey }
+        places = columns.map { column in
+            (schema.valueIndex(of: layout.columns[column].name) ?? .max, column)
+        }
+    }
+
+    func key<Key: RowKey>(_ type: Key.Type, _ key: Span<UInt8>) throws -> Key {
+        try RowDecoder.decode(type, key: key, keyLayout)
+    }
+
+    func row<Row: TableRow>(_ type: Row.Type, key: Span<UInt8>, body: Span<UInt8>) throws -> Row {
+        try RowDecoder.decode(type, key: key, row: body, layout)
+    }
+
+    /// The values of a row body, by their names.
+    func columns(ofRow body: Span<UInt8>) throws(RowError) -> [String: Value] {
+        let values = try RowCodec.decodeRow(body, schema)
+        return Dictionary(uniqueKeysWithValues: zip(schema.valueColumns.map(\.name), values))
+    }
+
+    /// The values of a patch, by their names.
+    func columns(ofPatch body: Span<UInt8>) throws(RowError) -> [String: Value] {
+        var columns: [String: Value] = [:]
+        for change in try RowCodec.decodePatch(body, schema) {
+            columns[schema.valueColumns[change.column].name] = change.value
+        }
+        return columns
+    }
+
+    /// Reads one value of a row body, or of a patch; nil where a patch does not have it.
+    ///
+    /// - Parameter index: the column's place among those outside the key, in the order of the type.
+    func value<V>(
+        at index: Int, in body: Span<UInt8>, isPatch: Bool,
+        _ decode: (inout RowDecoder) throws(RowError) -> V
+    ) throws(RowError) -> V? {
+        let (stored, column) = places[index]
+        guard let place = try place(of: stored, in: body, isPatch: isPatch) else {
+            if isPatch { return nil }
+            var missing: [UInt8] = []
+            missing.append(row: layout.columns[column].missingValue)
+            return try RowDecoder.decode(valueOf: column, missing.span, layout, decode)
+        }
+        return try RowDecoder.decode(valueOf: column, body.extracting(place), layout, decode)
+    }
+
+    private func place(
+        of stored: Int, in body: Span<UInt8>, isPatch: Bool
+    ) throws(RowError) -> Range<Int>? {
+        var reader = ByteReader(0..<body.count)
+        var column = -1
+        for _ in 0..<(try schema.valueCount(&reader, body)) {
+            column =
+                isPatch ? try schema.patchColumn(&reader, body, atLeast: column + 1) : column + 1
+            let place = try schema.skipValue(&reader, body)
+            if column == stored { return place }
+        }
+        return nil
+    }
+}

@@ -1,0 +1,126 @@
+import EventLog
+import WriteBehindCore
+
+/// A consumer of a change stream through all lives: what it has acknowledged does not come again, and nothing else is
+/// missing.
+struct Consumer {
+    /// The table that it follows.
+    static let table: UInt32 = 1
+
+    /// nil until it goes on in this life.
+    var source: ChangeSource?
+    /// Everything through here was said to be acknowledged.
+    var acknowledged: UInt64 = 0
+    /// The last sequence that it has ever seen.
+    var seen: UInt64 = 0
+    /// In this life, all commits through here have come.
+    var position: UInt64 = 0
+    /// The part of a commit that has come.
+    var part: [StoreModel.Change] = []
+
+    /// His process ended with the store's.
+    mutating func reopen() {
+        source = nil
+        part = []
+    }
+}
+
+extension SimulatedStore {
+    /// Takes some changes, and acknowledges the last of them, or not.
+    func consume(_ count: Int, acknowledges: Bool) throws {
+        guard let store, store.damage == nil, store.engine.tables[Consumer.table] != nil else {
+            return
+        }
+        let source =
+            consumer.source
+            ?? ChangeSource(
+                store.changeStreams, named: "consumer", table: Consumer.table, after: nil)
+        consumer.source = source
+        do throws(StoreError) {
+            let last = try take(count, from: source, store.engine.log)
+            guard acknowledges, let last, let claim = source.claim else { return }
+            try store.changeStreams.acknowledge(last.position, of: "consumer", claim)
+            try store.changeStreams.write()
+            consumer.acknowledged = max(consumer.acknowledged, last.position.sequence)
+            note("acknowledged through \(last.position.sequence)")
+        } catch {
+            source.end()
+            consumer.reopen()
+            if case .changeStream = error { fail("consumer", "\(error)") }
+            throw error
+        }
+    }
+
+    private func take(
+        _ count: Int, from source: ChangeSource, _ log: Log
+    ) throws(StoreError) -> LoggedChange? {
+        var last: LoggedChange?
+        var left = count
+        while left > 0, fault == nil {
+            if let change = try source.take() {
+                check(change, log)
+                last = change
+                left -= 1
+                continue
+            }
+            let wasOpen = source.wanted != nil
+            // It would wait.
+            if let wanted = source.wanted, wanted > log.readable { break }
+            try source.fill()
+            if !wasOpen { begin(at: source.position.sequence) }
+        }
+        return last
+    }
+
+    /// The stream is opened: what it leaves out was acknowledged, or had come before the acknowledgement failed.
+    private func begin(at position: UInt64) {
+        note("the stream goes on behind \(position)")
+        if position < consumer.acknowledged {
+            fail("consumer", "it goes on behind \(position), \(consumer.acknowledged) is done")
+        }
+        if consumer.seen > 0 {
+            let skipped = model.commits[..<model.count(through: position)].last {
+                !changes(of: $0).isEmpty
+            }
+            if let skipped, skipped.receipt.sequence > consumer.seen {
+                fail("consumer", "\(skipped.receipt) was never seen, the stream is at \(position)")
+            }
+        }
+        consumer.position = position
+    }
+
+    private func changes(of commit: StoreModel.Commit) -> [StoreModel.Change] {
+        commit.changes.filter { $0.key.table == Consumer.table }.map(\.completed)
+    }
+
+    private func check(_ change: LoggedChange, _ log: Log) {
+        if change.sequence > log.readable { fail("consumer", "\(change.sequence) is not durable") }
+        let key = change.bytes.span.extracting(..<change.keyCount)
+        let body = change.bytes.span.extracting(change.keyCount...)
+        guard
+            let part = try? StoreModel.Change.logged(change.operation, change.table, key, body)
+        else { return fail("consumer", "\(change) cannot be read") }
+        consumer.part += part.map(\.completed)
+        guard change.isLastOfCommit else { return }
+        let next = model.commits[model.count(through: consumer.position)...].first {
+            !changes(of: $0).isEmpty
+        }
+        let found = consumer.part
+        consumer.part = []
+        guard let next, next.receipt.sequence == change.position.sequence,
+            changes(of: next) == found
+        else {
+            return fail("consumer", "\(found) came as \(change.sequence), next is \(next as Any)")
+        }
+        consumer.position = next.receipt.sequence
+        consumer.seen = max(consumer.seen, consumer.position)
+    }
+
+    /// Everything was taken and acknowledged: the stream is at the log's end.
+    func checkConsumerIsAtTheEnd() {
+        guard fault == nil, let log = engine?.log, let source = consumer.source else { return }
+        if source.position.sequence != log.readable {
+            fail("consumer", "it ends at \(source.position.sequence), the log at \(log.readable)")
+        }
+    }
+}
