@@ -38,8 +38,8 @@ extension SimulatedStore {
         consumer.source = source
         do throws(StoreError) {
             let last = try take(count, from: source, store.engine.log)
-            guard acknowledges, let last, let claim = source.claim else { return }
-            try store.changeStreams.acknowledge(last.position, of: "consumer", claim)
+            guard acknowledges, let last else { return }
+            try store.changeStreams.acknowledge(last.position, of: "consumer", last.claim)
             try store.changeStreams.write()
             consumer.acknowledged = max(consumer.acknowledged, last.position.sequence)
             note("acknowledged through \(last.position.sequence)")

@@ -190,12 +190,17 @@ private struct StoreLife {
             for number in 0..<4 {
                 group.addTask {
                     var count = 0
+                    var acknowledging: [Task<Void, any Error>] = []
                     let stream = store.changes(of: players, named: "s\(number)", from: .oldest)
                     for try await change in stream {
                         count += 1
-                        if count.isMultiple(of: 10) { try await change.acknowledge() }
+                        // The loop goes on to read the log meanwhile.
+                        if count.isMultiple(of: 10) {
+                            acknowledging.append(Task { try await change.acknowledge() })
+                        }
                         if change.key == -1 { break }
                     }
+                    for task in acknowledging { try await task.value }
                 }
             }
             for id in 0..<20 { try players.put(Player(id: id, name: "p\(id)")) }

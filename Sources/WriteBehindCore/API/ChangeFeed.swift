@@ -50,8 +50,8 @@ final class ChangeFeed: Sendable {
 
     /// Suspends until the position would survive a crash.
     nonisolated(nonsending) func acknowledge(_ change: LoggedChange) async throws {
-        guard let claim = source.claim else { return }
-        try streams.acknowledge(change.position, of: name, claim)
+        // Not from the source, whose lock is held while the log is read.
+        try streams.acknowledge(change.position, of: name, change.claim)
         try await Worker.waiting("changes") { [streams] in try streams.write() }
     }
 }

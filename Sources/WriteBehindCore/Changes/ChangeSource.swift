@@ -14,6 +14,8 @@ package struct LoggedChange: Sendable {
     package var isLastOfCommit: Bool
     /// The last commit of which all has been delivered with this change.
     package var position: LogPosition
+    /// What its consumer shows to acknowledge it.
+    package var claim: UInt64
 }
 
 /// Reads the changes behind a stream's position, in order, for one consumer.
@@ -60,13 +62,13 @@ package final class ChangeSource: Sendable {
 
     deinit { end() }
 
-    /// What the consumer shows with each call; nil if the stream is not open yet.
-    package var claim: UInt64? { state.withLock { $0.claim } }
-
     /// Gives the stream back. What was delivered can still be acknowledged, until another consumer has the stream.
     package func end() {
         // Changes that somebody keeps are not to keep a file open.
-        state.withLock { ($0.reader, $0.commits) = (nil, nil) }
+        let claim = state.withLock { state in
+            (state.reader, state.commits) = (nil, nil)
+            return state.claim
+        }
         if let claim { streams.release(name, claim) }
     }
 
@@ -83,7 +85,9 @@ package final class ChangeSource: Sendable {
     /// The next change of what was read; nil where more must be read.
     package func take() throws(StoreError) -> LoggedChange? {
         try state.withLock { (state) throws(StoreError) in
-            guard let payload = state.reader?.payload, state.commits != nil else { return nil }
+            guard let payload = state.reader?.payload, state.commits != nil,
+                let claim = state.claim
+            else { return nil }
             while state.next == state.changes.count {
                 guard try advance(&state, payload.span) else { return nil }
             }
@@ -98,7 +102,7 @@ package final class ChangeSource: Sendable {
                     copying: payload.span.extracting(
                         record.key.lowerBound..<record.body.upperBound)),
                 keyCount: record.key.count, isLastOfCommit: isLast,
-                position: isLast ? state.position : state.before)
+                position: isLast ? state.position : state.before, claim: claim)
         }
     }
 
