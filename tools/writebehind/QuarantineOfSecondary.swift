@@ -22,8 +22,11 @@ extension QuarantineCommand.List {
         }
         if found.quarantined == 0, !json.json { output.line("nothing is in its quarantine") }
         output.flush()
-        let more = found.quarantined - found.refused.count
-        if more > 0 { note("note: and \(more) more, which the writer does not name") }
+        if found.quarantined > found.refused.count {
+            note(
+                "note: \(found.quarantined) commits are in its quarantine; the writer names the first twenty "
+                    + "that were refused, and not those that follow them")
+        }
         if !store.isLive {
             note("note: as its writer reported at \(Clock(isUTC: utc).full(report.time))")
         }

@@ -185,8 +185,10 @@ public struct Quarantine: Sendable {
 }
 
 extension Quarantine.Entry {
-    static func all(of quarantine: QuarantineIndex, _ catalog: Catalog) -> [Quarantine.Entry] {
-        quarantine.all.map { commit in
+    static func all(
+        of quarantine: QuarantineIndex, _ catalog: Catalog, limit: Int = .max
+    ) -> [Quarantine.Entry] {
+        quarantine.all.prefix(limit).map { commit in
             let group = commit.keys.first.flatMap { quarantine.held[$0]?.group }
             let count = group.flatMap { quarantine.groups[$0]?.commitCount } ?? 1
             return Quarantine.Entry(

@@ -23,15 +23,20 @@ package struct SecondariesReport: ReportFile, Equatable {
         package var rows: [String]
 
         init(_ entry: Quarantine.Entry) {
-            (sequence, records, reason) = (entry.sequence, entry.records, entry.reason)
+            (sequence, records) = (entry.sequence, entry.records)
+            reason = String(entry.reason.prefix(SecondariesReport.textLimit))
             refusedAt = UInt64(max(0, entry.refusedAt.timeIntervalSince1970) * 1000)
             (attempts, others) = (entry.attempts, entry.others)
-            rows = Array(entry.rows.prefix(SecondariesReport.limit))
+            rows = entry.rows.prefix(SecondariesReport.limit).map {
+                String($0.prefix(SecondariesReport.textLimit))
+            }
         }
     }
 
     /// How many commits, and rows of each, are reported.
     static let limit = 20
+    /// How many characters of a reason or a row's name. So the file stays short enough to be read (``ReportFile``).
+    static let textLimit = 200
 
     package struct Database: Codable, Equatable, Sendable {
         package var name: String
@@ -54,11 +59,11 @@ package struct SecondariesReport: ReportFile, Equatable {
         self.time = time
         databases = health.secondaries.map { database in
             let quarantine = quarantines.first { $0.database.name == database.name }
-            let refused = database.quarantined > 0 ? quarantine?.list() ?? [] : []
+            let refused = database.quarantined > 0 ? quarantine?.list(limit: Self.limit) ?? [] : []
             return Database(
                 name: database.name, materialized: database.materialized,
                 quarantined: database.quarantined, cause: database.cause,
-                refused: refused.prefix(Self.limit).map(Commit.init))
+                refused: refused.map(Commit.init))
         }
     }
 }

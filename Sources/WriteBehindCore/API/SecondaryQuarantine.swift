@@ -25,8 +25,11 @@ public struct SecondaryQuarantine: Sendable {
     let engine: Engine
 
     /// The refused commits, in sequence order; none if the database could not be opened yet.
-    public func list() -> [Quarantine.Entry] {
-        database.sink.map { Quarantine.Entry.all(of: $0.quarantine, engine.tables) } ?? []
+    public func list() -> [Quarantine.Entry] { list(limit: .max) }
+
+    func list(limit: Int) -> [Quarantine.Entry] {
+        guard let sink = database.sink else { return [] }
+        return Quarantine.Entry.all(of: sink.quarantine, engine.tables, limit: limit)
     }
 
     /// Tries all of quarantine again, in order, after the reason was removed.
