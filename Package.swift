@@ -25,6 +25,7 @@ let package = Package(
     name: "WriteBehind",
     products: [
         .library(name: "WriteBehind", targets: ["WriteBehind"]),
+        .library(name: "WriteBehindTesting", targets: ["WriteBehindTesting"]),
         .executable(name: "writebehind", targets: ["writebehind"]),
     ],
     traits: [
@@ -96,6 +97,17 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: shipping),
+        // A disk in memory that crashes and fails on demand.
+        .target(
+            name: "DiskSimulation", dependencies: ["EventLog", "CLinux"], swiftSettings: shipping),
+        // For users' tests: a store without files and threads.
+        .target(
+            name: "WriteBehindTesting",
+            dependencies: [
+                "WriteBehind", "WriteBehindCore", "WriteBehindSQLite", "EventLog", "DiskSimulation",
+                .product(name: "GRDB", package: "GRDB.swift"),
+            ],
+            swiftSettings: shipping),
         .executableTarget(
             name: "writebehind",
             dependencies: [
@@ -126,8 +138,8 @@ let package = Package(
             ],
             path: "tools/crashtest", swiftSettings: language),
         .target(
-            name: "TestSupport", dependencies: ["EventLog"], path: "Tests/TestSupport",
-            swiftSettings: language),
+            name: "TestSupport", dependencies: ["EventLog", "DiskSimulation"],
+            path: "Tests/TestSupport", swiftSettings: language),
         // What tests and fuzzer feed to every decoder.
         .target(
             name: "Fuzzing", dependencies: ["WriteBehindCore", "EventLog", "TestSupport", "CZstd"],
@@ -180,6 +192,14 @@ let package = Package(
             ],
             // Bytes that a fuzzer found, read as files.
             exclude: ["Fuzzed"], swiftSettings: language),
+        .testTarget(
+            name: "WriteBehindTestingTests",
+            dependencies: [
+                "WriteBehindTesting", "WriteBehind", "TestSupport",
+                .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: language),
         .testTarget(name: "TidyTests", swiftSettings: language),
         // Runs the built executable as a process, which it therefore depends on.
         .testTarget(

@@ -9,6 +9,9 @@ int scandirat(
     int directory, const char *name, struct dirent ***entries, int (*select)(const struct dirent *),
     int (*compare)(const struct dirent **, const struct dirent **));
 int fallocate(int descriptor, int mode, long offset, long length);
+int memfd_create(const char *name, unsigned int flags);
+/// memfd_create's flag.
+static const unsigned int memfd_close_on_exec = 1;
 /// Opens what has a name without reading or writing it.
 static const int open_path = 010000000;
 /// Finds the second piece of memory in the first. Swift's Glibc module leaves it out.

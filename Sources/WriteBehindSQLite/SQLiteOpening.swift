@@ -140,7 +140,7 @@ enum SQLiteOpening {
 
     /// Creates our tables if need be, loads them, and checks the schema.
     static func prepare(
-        _ pool: DatabasePool, storeID: [UInt8], origin: Watermark, header: Int64?,
+        _ pool: any DatabaseWriter, storeID: [UInt8], origin: Watermark, header: Int64?,
         _ options: SQLiteOptions
     ) throws(SinkError) -> Opened {
         try throwingSinkError {

@@ -32,11 +32,11 @@ package final class SQLiteSink: ReplaceableSink {
     package let path: String
     let disk: any Disk
     /// Writes, and what users read.
-    let pool: DatabasePool
+    let pool: any DatabaseWriter
     /// Ends what users read.
     let stop: ReadStop
     /// For the store's own reads: users' queries, however long, do not hold them up.
-    package let reads: DatabasePool
+    package let reads: any DatabaseReader
     let options: SQLiteOptions
     let writer: Lock<SQLiteWriter?>
     let state: Lock<State>
@@ -50,28 +50,48 @@ package final class SQLiteSink: ReplaceableSink {
     ///
     /// Throws `.foreignDatabase`, having touched nothing, where the database is of another store or
     /// of no store, and `.schema` where it holds what would change rows behind the log's back.
-    package init(
+    package convenience init(
         path: String, storeID: [UInt8], origin: Watermark, disk: any Disk,
         options: SQLiteOptions = SQLiteOptions()
     ) throws(SinkError) {
-        self.path = path
-        self.disk = disk
-        self.options = options
         let header = try SQLiteOpening.claim(path, storeID: storeID, disk: disk)
         let stop = ReadStop()
-        self.stop = stop
-        pool = try throwingSinkError {
+        let pool = try throwingSinkError {
             try DatabasePool(
                 path: path, configuration: options.grdb(on: disk, stoppedBy: stop))
         }
-        reader = AnyDatabaseReader(pool)
         let opened = try SQLiteOpening.prepare(
             pool, storeID: storeID, origin: origin, header: header, options)
-        reads = try throwingSinkError {
+        let reads = try throwingSinkError {
             var configuration = options.grdb(on: disk)
             configuration.readonly = true
             return try DatabasePool(path: path, configuration: configuration)
         }
+        try self.init(path, on: disk, options, pool: pool, reads: reads, stop, opened)
+    }
+
+    /// Opens a database in memory, which has one connection for all. `path` is a name beside which a file of ours may be.
+    package convenience init(
+        inMemory queue: DatabaseQueue, path: String, storeID: [UInt8], origin: Watermark,
+        disk: any Disk, options: SQLiteOptions = SQLiteOptions()
+    ) throws(SinkError) {
+        let opened = try SQLiteOpening.prepare(
+            queue, storeID: storeID, origin: origin, header: nil, options)
+        try self.init(
+            path, on: disk, options, pool: queue, reads: queue, ReadStop(), opened)
+    }
+
+    private init(
+        _ path: String, on disk: any Disk, _ options: SQLiteOptions, pool: any DatabaseWriter,
+        reads: any DatabaseReader, _ stop: ReadStop, _ opened: SQLiteOpening.Opened
+    ) throws(SinkError) {
+        self.path = path
+        self.disk = disk
+        self.options = options
+        self.pool = pool
+        self.reads = reads
+        self.stop = stop
+        reader = AnyDatabaseReader(pool)
         writer = Lock(opened.writer)
         state = Lock(opened.state)
         let waiting = try aside()?.statements ?? []

@@ -255,6 +255,8 @@ import WriteBehindCore
         var moved: Int32 = 0
         let code = unsafe sqlite3_file_control(
             connection, "main", SQLITE_FCNTL_HAS_MOVED, &moved)
+        // A database in memory has no file.
+        if code == SQLITE_NOTFOUND { return false }
         guard code == SQLITE_OK else {
             throw unsafe SinkError(code, on: connection, doing: "looking for the database file")
         }

@@ -12,6 +12,8 @@ import Testing
         "WriteBehindCore/Materializer", "WriteBehindCore/History", "WriteBehindCore/Changes",
         "WriteBehindCore/Engine", "WriteBehindCore/Opening", "WriteBehindCore/API",
         "WriteBehindSQLite", "WriteBehind", "WriteBehindInspection",
+        // For tests, users' and ours.
+        "DiskSimulation", "WriteBehindTesting",
         // Knows only names, in the code that it writes for others.
         "WriteBehindMacros",
     ]

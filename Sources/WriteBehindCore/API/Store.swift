@@ -19,19 +19,22 @@ import Synchronization
 /// `writebehind` tool and others may read it meanwhile. All methods may be called from any thread or task.
 public final class Store: Sendable {
     let store: OpenStore
-    private let workers: [Worker]
+    let workers: [Worker]
     private let watchdog: Watchdog
-    private let watchdogWorker: Worker
+    let watchdogWorker: Worker
     /// nil if the store can only be read.
-    private let reporter: Reporter?
+    let reporter: Reporter?
     private let reporterWorker: Worker?
     /// They stop last, because they watch the others.
-    private var lookouts: [Worker] { [watchdogWorker] + [reporterWorker].compactMap(\.self) }
-    private let isClosed = Atomic<Bool>(false)
+    var lookouts: [Worker] { [watchdogWorker] + [reporterWorker].compactMap(\.self) }
+    let isClosed = Atomic<Bool>(false)
+    /// What runs the workers in the place of threads, in a test of a user's.
+    package let driver: (any WorkerDriver)?
     /// Reaches 1 when the store is closed: what a second `close` waits for.
-    private let closing = WaitList(reached: 0)
+    let closing = WaitList(reached: 0)
 
     package var engine: Engine { store.engine }
+    package var configuration: StoreConfiguration { engine.configuration }
     package var followers: Followers { store.followers }
     package var secondaries: [SecondaryDatabase] { store.secondaries }
 
@@ -56,18 +59,22 @@ public final class Store: Sendable {
                 try OpenStore(path: path, configuration: configuration, environment: environment)
             }
         }
-        try self.init(opened.get())
+        try self.init(opened.get(), driver: environment.driver)
     }
 
     package convenience init(
         at path: String, configuration: StoreConfiguration, environment: StoreEnvironment
     ) throws(StoreError) {
         try self.init(
-            OpenStore(path: path, configuration: configuration, environment: environment))
+            OpenStore(path: path, configuration: configuration, environment: environment),
+            driver: environment.driver)
     }
 
-    package init(_ opened: OpenStore) throws(StoreError) {
+    package init(
+        _ opened: OpenStore, driver: (any WorkerDriver)? = nil
+    ) throws(StoreError) {
         store = opened
+        self.driver = driver
         let isWritable = store.damage == nil
         workers = isWritable ? Self.makeWorkers(store, store.startThread) : []
         watchdog = Watchdog(store, workers: workers)
@@ -80,16 +87,31 @@ public final class Store: Sendable {
                 reporter.step()
             }
         }
+        if let driver {
+            for worker in workers + lookouts { worker.leaveToDriver() }
+            driver.take(workers + lookouts)
+            return
+        }
         for worker in workers + lookouts {
             if let error = worker.start() { throw .noResources("\(error)") }
         }
     }
 
-    deinit {
-        // A store that was not closed ends like a killed process: nothing acknowledged is lost. Handles of its
-        // tables that are still around must not write into a log that another store may recover by now.
+    deinit { endLikeKilled() }
+
+    /// Ends a store that was not closed like a killed process: nothing acknowledged is lost. Handles of its
+    /// tables that are still around must not write into a log that another store may recover by now.
+    private func endLikeKilled() {
         store.engine.log.abandon()
         store.endUnclosed(workers + lookouts)
+    }
+
+    /// Ends the store like a killed process, though the value still exists. Every later call throws
+    /// ``StoreError/closed(_:)``.
+    package func abandon() {
+        isClosed.store(true, ordering: .relaxed)
+        endLikeKilled()
+        closing.advance(to: 1)
     }
 
     // MARK: tables
@@ -196,6 +218,12 @@ public final class Store: Sendable {
     ) async throws {
         guard receipt.store == engine.number else { throw StoreError.foreignReceipt }
         guard let timeout else { return try await wait(stage, receipt) }
+        if let driver {
+            guard drive(driver, to: stage, receipt, within: timeout) else {
+                throw StoreError.timedOut(stage)
+            }
+            return try await wait(stage, receipt)
+        }
         try await withThrowingTaskGroup(of: Bool.self) { group in
             group.addTask {
                 try await self.wait(stage, receipt)
@@ -218,6 +246,7 @@ public final class Store: Sendable {
         }
         if engine.materialized.reached < receipt.sequence {
             store.materializer.request(receipt.sequence)
+            driver?.runDue()
             try await engine.materialized.wait(for: receipt.sequence)
         }
         try await quarantine.refuse(receipt.firstSequence)
@@ -226,6 +255,7 @@ public final class Store: Sendable {
     private nonisolated(nonsending) func waitUntilDurable(_ sequence: UInt64) async throws {
         guard store.durable.reached < sequence else { return }
         engine.log.flusher?.request(durable: sequence)
+        driver?.runDue()
         try await store.durable.wait(for: sequence)
     }
 
@@ -233,6 +263,7 @@ public final class Store: Sendable {
     nonisolated(nonsending) func waitUntilReadable(_ sequence: UInt64) async throws {
         guard engine.log.readable < sequence else { return }
         engine.log.flusher?.request(readable: sequence)
+        driver?.runDue()
         try await engine.readable.wait(for: sequence)
     }
 
@@ -265,102 +296,4 @@ public final class Store: Sendable {
     public var quarantine: Quarantine {
         Quarantine(engine: engine, materializer: store.materializer, pins: store.pins)
     }
-
-    // MARK: closing
-
-    /// Ends the work: refuses further writes, makes everything durable, brings the database up to date until
-    /// the deadline, and gives up the store's directory.
-    ///
-    /// If the database does not hold everything by then, nothing is lost: the next open goes on with it. Closing again
-    /// waits until the store is closed.
-    ///
-    /// When it returns, the store has no file open and nothing mapped: its directory may be moved, removed or
-    /// unmounted while the `Store` value still exists.
-    ///
-    /// - Parameter deadline: how long bringing the database up to date may take.
-    /// - Throws: ``StoreError/logFailed(_:)`` or ``StoreError/diskFull(_:)`` when the log could not be synced.
-    ///   The store is closed even so, and ends like a killed process: the next open recovers what there is.
-    @discardableResult
-    public func close(deadline: Duration = .seconds(30)) async throws -> CloseReport {
-        guard !isClosed.exchange(true, ordering: .relaxed) else {
-            try await closing.wait(for: 1)
-            return report
-        }
-        return try await withCheckedThrowingContinuation { continuation in
-            // Not on a task's thread: this waits for threads and disks.
-            let closing: @Sendable () -> Void = {
-                continuation.resume(with: Result { try self.closeBlocking(deadline) })
-            }
-            do throws(NoThread) {
-                try store.startThread("wb-closer", closing)
-            } catch {
-                // The watchdog has a thread as long as the store is open.
-                if watchdogWorker.perform(closing) { return }
-                isClosed.store(false, ordering: .relaxed)
-                continuation.resume(throwing: StoreError.noResources("\(error)"))
-            }
-        }
-    }
-
-    private var report: CloseReport {
-        CloseReport(durable: engine.log.readable, materialized: engine.inDatabase)
-    }
-
-    private func closeBlocking(_ deadline: Duration) throws -> CloseReport {
-        let isWritable = store.damage == nil
-        // The flusher stops after the workers that write: they may wait for room that it makes.
-        for worker in workers.reversed() where !worker.name.hasPrefix("materializer") {
-            worker.stop()
-        }
-        let end = engine.time.monotonicNanoseconds() + deadline.nanoseconds
-        defer { release(at: end) }
-        if isWritable { try engine.closeLog() }
-        while isWritable, isBehind, engine.time.monotonicNanoseconds() < end {
-            store.materializer.request(engine.log.readable)
-            for secondary in store.secondaries { secondary.request(engine.log.readable) }
-            Signal().wait(after: 0, nanoseconds: 2_000_000)
-        }
-        if isWritable, engine.configuration.snapshotAtClose { snapshotBlocking(until: end) }
-        return report
-    }
-
-    /// Whether a database lacks something of the log. A secondary one that fails holds up nothing.
-    private var isBehind: Bool {
-        let readable = engine.log.readable
-        let failing = store.status.current.secondaryTroubles
-        return engine.inDatabase < readable
-            || store.secondaries.contains {
-                $0.reached ?? 0 < readable && failing[$0.name] == nil
-            }
-    }
-
-    /// Makes a snapshot of everything, if there is time.
-    private func snapshotBlocking(until end: UInt64) {
-        let snapshotter = store.snapshotter
-        while !snapshotter.reaches(engine.log.readable), engine.time.monotonicNanoseconds() < end {
-            // Each time: a failure ends what was asked for.
-            snapshotter.request(engine.log.readable)
-            if case .wait(let nanoseconds) = snapshotter.step() {
-                Signal().wait(after: 0, nanoseconds: min(nanoseconds ?? .max, 2_000_000))
-            }
-        }
-    }
-
-    private func release(at end: UInt64) {
-        for worker in workers + lookouts { worker.stop() }
-        reporter?.end()
-        store.endWaiting()
-        do throws(SinkError) {
-            let now = engine.time.monotonicNanoseconds()
-            try engine.sink.close(readsMayLast: end > now ? end - now : 0)
-        } catch {
-            engine.configuration.logger.error(
-                "the database did not close cleanly; nothing is lost",
-                metadata: ["cause": "\(error)"])
-        }
-        for secondary in store.secondaries { secondary.close() }
-        store.unlock()
-        closing.advance(to: 1)
-    }
-
 }

@@ -60,6 +60,10 @@ extension Store {
             throw StoreError(refusal)
         }
         try await waitUntilReadable(last)
+        if let driver {
+            store.snapshotter.request(last)
+            driver.runDue()
+        }
         try await store.snapshotter.take(through: last)
         return try await snapshots().last
     }

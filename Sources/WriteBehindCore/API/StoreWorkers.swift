@@ -57,6 +57,37 @@ extension Store {
         ] + store.secondaries.map { worker(for: $0, startThread) }
     }
 
+    /// Lets a little time pass, on a thread that may wait.
+    func pause(_ nanoseconds: UInt64) {
+        guard let driver else {
+            Signal().wait(after: 0, nanoseconds: nanoseconds)
+            return
+        }
+        driver.run(for: max(1, nanoseconds)) { false }
+    }
+
+    /// Has a write brought to a stage, and lets the time of `driver` pass for it.
+    /// - Returns: whether the write is there, or is known never to be, in this time.
+    func drive(
+        _ driver: any WorkerDriver, to stage: Stage, _ receipt: Receipt, within time: Duration
+    ) -> Bool {
+        let sequence = receipt.sequence
+        let list: WaitList
+        switch stage {
+        case .staged: return true
+        case .durable:
+            list = store.durable
+            engine.log.flusher?.request(durable: sequence)
+        case .materialized:
+            list = engine.materialized
+            engine.log.flusher?.request(readable: sequence)
+            driver.runDue()
+            store.materializer.request(sequence)
+        }
+        driver.run(for: time.nanoseconds) { list.isDecided(sequence) }
+        return list.isDecided(sequence)
+    }
+
     private static func worker(
         for secondary: SecondaryDatabase, _ startThread: @escaping StartThread
     ) -> Worker {

@@ -15,6 +15,8 @@ package struct StoreEnvironment: Sendable {
     package var waitForRoom: @Sendable (Log, UInt64) -> Void = { $0.waitForRoom($1) }
     /// How the store's threads are started.
     package var startThread: StartThread = NamedThread.start
+    /// What runs the store's workers; nil gives each of them a thread.
+    package var driver: (any WorkerDriver)?
     /// How the log is read on while what was read before is worked on.
     package var alongside: Alongside = Worker.alongside
 

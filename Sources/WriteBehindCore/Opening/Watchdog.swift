@@ -11,6 +11,9 @@ package final class Watchdog: Sendable {
         /// Each worker's last step, and when it was first seen in it.
         var steps: [String: (beat: UInt64, since: UInt64)] = [:]
         var changeStreams: [String: ChangeStreamMetrics] = [:]
+        var rates = RateMeter()
+        /// Since when it has not been healthy, monotonic nanoseconds.
+        var unwellSince: UInt64?
     }
 
     private let engine: Engine
@@ -44,7 +47,11 @@ package final class Watchdog: Sendable {
             materializer.replace(failure.sink, after: failure.error)
         }
         restartTheDead(now)
+        let isWell = health.verdict == .healthy
         state.withLock { state in
+            state.rates.note(
+                staged: engine.log.lastSequence, materialized: engine.inDatabase, at: now)
+            state.unwellSince = isWell ? nil : state.unwellSince ?? now
             let statistics = engine.view.statistics()
             metrics.publish(statistics, since: state.statistics)
             state.statistics = statistics
@@ -182,7 +189,16 @@ package final class Watchdog: Sendable {
         judgeClock(raise)
         judgeProgress(state, lag, raise)
         judgeSteps(raise)
+        noteRates(in: &health)
         return health
+    }
+
+    private func noteRates(in health: inout Health) {
+        let (rates, since) = state.withLock { ($0.rates.rates, $0.unwellSince) }
+        health.rates = rates
+        guard health.verdict != .healthy else { return }
+        let now = engine.time.monotonicNanoseconds()
+        health.secondsUnwell = since.map { Double(now - min(now, $0)) / 1e9 } ?? 0
     }
 
     private func judgeSecondaries(_ state: Status.State, _ health: inout Health) {

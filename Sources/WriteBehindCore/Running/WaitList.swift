@@ -36,6 +36,11 @@ package final class WaitList: Sendable {
 
     package var reached: UInt64 { state.withLock { $0.reached } }
 
+    /// Whether a caller that waits for `sequence` would get an answer at once.
+    package func isDecided(_ sequence: UInt64) -> Bool {
+        state.withLock { $0.reached >= sequence || $0.failure != nil || $0.trouble != nil }
+    }
+
     /// How many wait.
     package var count: Int { state.withLock { $0.continuations.count } }
 

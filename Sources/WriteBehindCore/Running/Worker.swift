@@ -8,6 +8,8 @@ import Synchronization
 package final class Worker: Sendable {
     fileprivate struct State {
         var isRunning = false
+        /// Whether a ``WorkerDriver`` makes the steps, and no thread.
+        var isDriven = false
         var shouldStop = false
         var death: String?
         /// Work to be done on the thread before its next step.
@@ -55,9 +57,9 @@ package final class Worker: Sendable {
     package func start() -> NoThread? {
         let mayStart = state.withLock { state in
             guard !state.isRunning, !state.shouldStop else { return false }
-            state.isRunning = true
             state.death = nil
-            return true
+            state.isRunning = !state.isDriven
+            return state.isRunning
         }
         guard mayStart else { return nil }
         do throws(NoThread) {
@@ -92,20 +94,22 @@ package final class Worker: Sendable {
                 let (jobs, shouldStop) = state.withLock { ($0.takeJobs(), $0.shouldStop) }
                 for job in jobs { job() }
                 if shouldStop { break }
-                beats.add(1, ordering: .relaxed)
-                isStepping.store(true, ordering: .relaxed)
-                let next = try step()
-                isStepping.store(false, ordering: .relaxed)
-                if case .wait(let nanoseconds) = next {
+                if case .wait(let nanoseconds) = try makeStep() {
                     if polling > 0 { signal.poll(after: ticket, nanoseconds: polling) }
                     signal.wait(after: ticket, nanoseconds: nanoseconds)
                 }
             }
         } catch {
-            isStepping.store(false, ordering: .relaxed)
             death = "\(error)"
         }
         end(death: death)
+    }
+
+    private func makeStep() throws -> Next {
+        beats.add(1, ordering: .relaxed)
+        isStepping.store(true, ordering: .relaxed)
+        defer { isStepping.store(false, ordering: .relaxed) }
+        return try step()
     }
 
     private func end(death: String?) {
@@ -126,6 +130,25 @@ package final class Worker: Sendable {
         }
         signal.raise()
         if mustWait { finished.wait(after: ticket) }
+    }
+}
+
+extension Worker {
+    /// How often there may have been something to do.
+    package var callCount: UInt64 { signal.current }
+
+    /// Has a ``WorkerDriver`` make the steps from now on. To be called in the place of ``start()``.
+    package func leaveToDriver() { state.withLock { $0.isDriven = true } }
+
+    /// Makes one step on the calling thread; nil if the worker was stopped or has died.
+    package func stepHere() -> Next? {
+        guard state.withLock({ !$0.shouldStop && $0.death == nil }) else { return nil }
+        do {
+            return try makeStep()
+        } catch {
+            state.withLock { $0.death = "\(error)" }
+            return nil
+        }
     }
 }
 

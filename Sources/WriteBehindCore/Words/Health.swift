@@ -3,9 +3,12 @@
 /// A service's probe can answer with it as JSON: `JSONEncoder().encode(store.health)` makes one object with the names of
 /// these properties.
 ///
-///     {"verdict":"degraded","causes":["the database is locked …"],"survivesKill":true,"quarantined":0,
-///      "quarantinedBytes":0,"lag":{"staged":9,"durable":9,"materialized":4,"bytes":512,"seconds":12.5},
-///      "secondaries":[],"changeStreams":[]}
+///     {"verdict":"degraded","causes":["the database refuses since 12 s (9 tries): … is locked …"],
+///      "secondsUnwell":12.5,"survivesKill":true,"quarantined":0,"quarantinedBytes":0,
+///      "lag":{"staged":9,"durable":9,"materialized":4,"bytes":512,"seconds":12.5},
+///      "rates":{"written":0.4,"applied":0},"secondaries":[],"changeStreams":[]}
+///
+/// A property that is nil is left out.
 ///
 /// Take a process out of service while the verdict is `failed` or `closed`. Do not restart it for any other: it works
 /// on, and its backlog comes along.
@@ -34,11 +37,16 @@ public struct Health: Sendable, Encodable {
     public var verdict: Verdict
     /// Why it is not `healthy`, in words for an operator.
     public var causes: [String]
+    /// For how long it has not been `healthy` without a break, as far as the store has looked, four times a second; nil
+    /// while it is `healthy`.
+    public var secondsUnwell: Double?
     /// Whether a write survives `kill -9` as soon as it returns: the write buffer is a mapped file. Where the
     /// file system does not allow that, a killed process loses what was not yet flushed.
     public var survivesKill: Bool
     /// How far the database is behind.
     public var lag: Lag
+    /// How fast writes come, and how fast the database takes them; nil until the store has been open for a moment.
+    public var rates: Rates?
     /// How many commits the database refused.
     public var quarantined: Int
     /// Bytes of memory that their rows take, a part of what ``StoreConfiguration/dirtyLimit`` bounds. They stay until
@@ -86,6 +94,16 @@ public struct Health: Sendable, Encodable {
 
         /// How many records of the log, of any table, it has not passed yet.
         public var records: UInt64 { staged - min(acknowledged, staged) }
+    }
+
+    /// What happened in the last ten seconds, in records a second.
+    public struct Rates: Sendable, Equatable, Encodable {
+        /// How many were written.
+        public var written: Double
+        /// How many the database took, or has in its quarantine.
+        public var applied: Double
+        /// About how long the database takes at these rates until it holds everything; nil where it falls behind.
+        public var secondsToCatchUp: Double?
     }
 
     /// How far the database is behind the last write.

@@ -48,6 +48,9 @@ public struct StoreConfiguration: Sendable {
     /// How long a worker may make no progress while it has work until health is `degraded`; ten times that
     /// and it is `stalled`.
     public var stallAfter: Duration = .seconds(5)
+    /// How long ``Store/close(deadline:)`` may take to bring the database up to date, if the call does not say it. What the
+    /// database lacks then is applied after the next opening.
+    public var closeDeadline: Duration = .seconds(30)
     /// How often rows past their expiry column are looked for.
     public var expiryInterval: Duration = .seconds(1)
     /// How many connections read the database, for `get` and for ``Store/database``.

@@ -5,6 +5,8 @@ import Glibc
 struct SimulatedContents: Sendable {
     static let sectorSize = 512
     static let sectorsPerPage = 8
+    /// So many bytes are compared at once.
+    private static let stretch = 128 * sectorSize
 
     /// The bytes that reads see, after ``absorb()``.
     private(set) var current: [UInt8] = []
@@ -105,14 +107,19 @@ struct SimulatedContents: Sendable {
     mutating func absorb() {
         guard let pages else { return }
         let mapped = pages.read(min(pages.byteCount, current.count))
-        var start = 0
-        while start < mapped.count {
-            let end = min(start + Self.sectorSize, mapped.count)
-            if !mapped.equals(current, in: start..<end) {
-                current.replaceSubrange(start..<end, with: mapped[start..<end])
-                noteSectors(of: start..<end)
-            }
-            start = end
+        // Most of it is as it was.
+        for start in stride(from: 0, to: mapped.count, by: Self.stretch) {
+            let end = min(start + Self.stretch, mapped.count)
+            if !mapped.equals(current, in: start..<end) { absorb(mapped, in: start..<end) }
+        }
+    }
+
+    private mutating func absorb(_ mapped: [UInt8], in range: Range<Int>) {
+        for start in stride(from: range.lowerBound, to: range.upperBound, by: Self.sectorSize) {
+            let end = min(start + Self.sectorSize, range.upperBound)
+            guard !mapped.equals(current, in: start..<end) else { continue }
+            current.replaceSubrange(start..<end, with: mapped[start..<end])
+            noteSectors(of: start..<end)
         }
     }
 
@@ -245,14 +252,14 @@ extension [UInt8] {
     }
 
     fileprivate func equals(_ other: [UInt8], in range: Range<Int>) -> Bool {
-        withUnsafeBytes { mine in
-            other.withUnsafeBytes { others in
+        unsafe withUnsafeBytes { mine in
+            unsafe other.withUnsafeBytes { others in
                 // An array that has this range has bytes.
                 guard let left = mine.baseAddress, let right = others.baseAddress else {
                     return true
                 }
                 let start = range.lowerBound
-                return memcmp(left + start, right + start, range.count) == 0
+                return unsafe memcmp(left + start, right + start, range.count) == 0
             }
         }
     }

@@ -1,3 +1,4 @@
+import CLinux
 import EventLog
 import Glibc
 import Synchronization
@@ -29,12 +30,12 @@ final class SimulatedFile: DiskFile {
         let found = try disk.perform(.read, path, life: life) { [node] state in
             state.files[node]?.read(wanted, at: offset) ?? []
         }
-        bytes.withUnsafeMutableBytes { $0.copyBytes(from: found) }
+        unsafe bytes.withUnsafeMutableBytes { unsafe $0.copyBytes(from: found) }
         return found.count
     }
 
     func write(_ bytes: Span<UInt8>, at offset: Int) throws(SystemError) {
-        let bytes = bytes.withUnsafeBufferPointer { Array($0) }
+        let bytes = unsafe bytes.withUnsafeBufferPointer { unsafe Array($0) }
         try disk.write(bytes, at: offset, node, path, life: isWritable ? life : -1)
     }
 
@@ -95,7 +96,7 @@ extension SimulatedDisk {
 }
 
 /// A file's bytes in memory.
-final class SimulatedMapping: MappedBytes {
+@safe final class SimulatedMapping: MappedBytes {
     private let disk: SimulatedDisk
     private let path: String
     private let node: Int
@@ -112,13 +113,14 @@ final class SimulatedMapping: MappedBytes {
         self.node = node
         self.life = life
         self.pages = pages
-        bytes = pages.map(byteCount, writable: writable)
+        unsafe bytes = unsafe pages.map(byteCount, writable: writable)
     }
 
-    deinit { pages.unmap(bytes) }
+    deinit { unsafe pages.unmap(bytes) }
 
     func synchronize(_ range: Range<Int>) throws(SystemError) {
-        precondition(range.lowerBound >= 0 && range.upperBound <= bytes.count, "beyond the mapping")
+        let byteCount = unsafe bytes.count
+        precondition(range.lowerBound >= 0 && range.upperBound <= byteCount, "beyond the mapping")
         guard !range.isEmpty else { return }
         try disk.synchronize(.synchronizeMapping, range, node, path, life: life)
     }
@@ -173,16 +175,16 @@ final class SimulatedLock: Held {
     }
 }
 
-/// The memory behind the mappings of one file. Where threads share the disk it is an unlinked file of the
-/// machine, so that the kernel keeps mappings, reads and writes coherent, and the model may look while
+/// The memory behind the mappings of one file. Where threads share the disk it is memory of the kernel's, which has a
+/// descriptor and no name, so that mappings, reads and writes are coherent, and the model may look while
 /// other threads store. For a single thread plain memory does the same without a system call.
-final class SimulatedPages: @unchecked Sendable {  // what it points to is the caller's to guard
+///
+/// Unchecked: what it points to is the caller's to guard.
+@safe final class SimulatedPages: @unchecked Sendable {
     let byteCount: Int
     private let backing: Backing
-    /// Where files are memory and cost no disk's time, if there is such a place.
-    private static let directory = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp"
 
-    private enum Backing {
+    @safe private enum Backing {
         case file(Int32)
         case memory(UnsafeMutableRawPointer)
     }
@@ -190,7 +192,7 @@ final class SimulatedPages: @unchecked Sendable {  // what it points to is the c
     init(_ bytes: [UInt8], sharedByThreads: Bool) {
         byteCount = bytes.count
         backing =
-            sharedByThreads
+            unsafe sharedByThreads
             ? .file(Self.makeFile()) : .memory(.allocate(byteCount: byteCount, alignment: 4096))
         write(bytes, at: 0)
     }
@@ -198,15 +200,13 @@ final class SimulatedPages: @unchecked Sendable {  // what it points to is the c
     deinit {
         switch backing {
         case .file(let descriptor): close(descriptor)
-        case .memory(let memory): memory.deallocate()
+        case .memory(let memory): unsafe memory.deallocate()
         }
     }
 
     private static func makeFile() -> Int32 {
-        var template = Array((directory + "/simulated-disk-XXXXXX").utf8CString)
-        let descriptor = mkstemp(&template)
-        precondition(descriptor >= 0, "the simulation needs a temporary file")
-        unlink(template)
+        let descriptor = unsafe memfd_create("simulated-disk", memfd_close_on_exec)
+        precondition(descriptor >= 0, "the simulation gets no memory that can be mapped twice")
         return descriptor
     }
 
@@ -214,17 +214,18 @@ final class SimulatedPages: @unchecked Sendable {  // what it points to is the c
     func read(_ count: Int) -> [UInt8] {
         switch backing {
         case .file(let descriptor): Self.read(count, from: descriptor)
-        case .memory(let memory): [UInt8](UnsafeRawBufferPointer(start: memory, count: count))
+        case .memory(let memory):
+            unsafe [UInt8](UnsafeRawBufferPointer(start: memory, count: count))
         }
     }
 
     private static func read(_ count: Int, from descriptor: Int32) -> [UInt8] {
-        [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
+        unsafe [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
             while filled < count {
-                let part = pread(
+                let part = unsafe pread(
                     descriptor, buffer.baseAddress?.advanced(by: filled), count - filled,
                     off_t(filled))
-                precondition(part > 0, "the simulation's temporary file fails")
+                precondition(part > 0, "the simulation's memory fails")
                 filled += part
             }
         }
@@ -234,32 +235,32 @@ final class SimulatedPages: @unchecked Sendable {  // what it points to is the c
     func write(_ bytes: [UInt8], at offset: Int) {
         let count = min(bytes.count, byteCount - offset)
         guard count > 0 else { return }
-        bytes.withUnsafeBytes { source in
+        unsafe bytes.withUnsafeBytes { source in
             guard let start = source.baseAddress else { return }
             switch backing {
             case .file(let descriptor):
-                let written = pwrite(descriptor, start, count, off_t(offset))
-                precondition(written == count, "the simulation's temporary file fails")
+                let written = unsafe pwrite(descriptor, start, count, off_t(offset))
+                precondition(written == count, "the simulation's memory fails")
             case .memory(let memory):
-                (memory + offset).copyMemory(from: start, byteCount: count)
+                unsafe (memory + offset).copyMemory(from: start, byteCount: count)
             }
         }
     }
 
-    func map(_ count: Int, writable: Bool) -> UnsafeMutableRawBufferPointer {
+    @unsafe func map(_ count: Int, writable: Bool) -> UnsafeMutableRawBufferPointer {
         switch backing {
         case .file(let descriptor):
             let protection = writable ? PROT_READ | PROT_WRITE : PROT_READ
-            let address = mmap(nil, count, protection, MAP_SHARED, descriptor, 0)
-            precondition(address != MAP_FAILED, "the simulation's temporary file fails")
-            return UnsafeMutableRawBufferPointer(start: address, count: count)
+            let address = unsafe mmap(nil, count, protection, MAP_SHARED, descriptor, 0)
+            unsafe precondition(address != MAP_FAILED, "the simulation's memory cannot be mapped")
+            return unsafe UnsafeMutableRawBufferPointer(start: address, count: count)
         case .memory(let memory):
-            return UnsafeMutableRawBufferPointer(start: memory, count: count)
+            return unsafe UnsafeMutableRawBufferPointer(start: memory, count: count)
         }
     }
 
-    func unmap(_ bytes: UnsafeMutableRawBufferPointer) {
+    @unsafe func unmap(_ bytes: UnsafeMutableRawBufferPointer) {
         guard case .file = backing else { return }
-        munmap(bytes.baseAddress, bytes.count)
+        unsafe munmap(bytes.baseAddress, bytes.count)
     }
 }

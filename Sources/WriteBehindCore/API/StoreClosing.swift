@@ -1,0 +1,102 @@
+import EventLog
+import Logging
+import Synchronization
+
+extension Store {
+    /// Ends the work: refuses further writes, makes everything durable, brings the database up to date until
+    /// the deadline, and gives up the store's directory.
+    ///
+    /// If the database does not hold everything by then, nothing is lost: the next open goes on with it. Closing again
+    /// waits until the store is closed.
+    ///
+    /// When it returns, the store has no file open and nothing mapped: its directory may be moved, removed or
+    /// unmounted while the `Store` value still exists.
+    ///
+    /// - Parameter deadline: how long bringing the database up to date may take; nil takes
+    ///   ``StoreConfiguration/closeDeadline``.
+    /// - Throws: ``StoreError/logFailed(_:)`` or ``StoreError/diskFull(_:)`` when the log could not be synced.
+    ///   The store is closed even so, and ends like a killed process: the next open recovers what there is.
+    @discardableResult
+    public func close(deadline: Duration? = nil) async throws -> CloseReport {
+        guard !isClosed.exchange(true, ordering: .relaxed) else {
+            try await closing.wait(for: 1)
+            return report
+        }
+        let deadline = deadline ?? configuration.closeDeadline
+        return try await withCheckedThrowingContinuation { continuation in
+            // Not on a task's thread: this waits for threads and disks.
+            let closing: @Sendable () -> Void = {
+                continuation.resume(with: Result { try self.closeBlocking(deadline) })
+            }
+            do throws(NoThread) {
+                try store.startThread("wb-closer", closing)
+            } catch {
+                // The watchdog has a thread as long as the store is open.
+                if watchdogWorker.perform(closing) { return }
+                isClosed.store(false, ordering: .relaxed)
+                continuation.resume(throwing: StoreError.noResources("\(error)"))
+            }
+        }
+    }
+
+    private var report: CloseReport {
+        CloseReport(durable: engine.log.readable, materialized: engine.inDatabase)
+    }
+
+    private func closeBlocking(_ deadline: Duration) throws -> CloseReport {
+        let isWritable = store.damage == nil
+        // The flusher stops after the workers that write: they may wait for room that it makes.
+        for worker in workers.reversed() where !worker.name.hasPrefix("materializer") {
+            worker.stop()
+        }
+        let end = engine.time.monotonicNanoseconds() + deadline.nanoseconds
+        defer { release(at: end) }
+        if isWritable { try engine.closeLog() }
+        while isWritable, isBehind, engine.time.monotonicNanoseconds() < end {
+            store.materializer.request(engine.log.readable)
+            for secondary in store.secondaries { secondary.request(engine.log.readable) }
+            pause(2_000_000)
+        }
+        if isWritable, engine.configuration.snapshotAtClose { snapshotBlocking(until: end) }
+        return report
+    }
+
+    /// Whether a database lacks something of the log. A secondary one that fails holds up nothing.
+    private var isBehind: Bool {
+        let readable = engine.log.readable
+        let failing = store.status.current.secondaryTroubles
+        return engine.inDatabase < readable
+            || store.secondaries.contains {
+                $0.reached ?? 0 < readable && failing[$0.name] == nil
+            }
+    }
+
+    /// Makes a snapshot of everything, if there is time.
+    private func snapshotBlocking(until end: UInt64) {
+        let snapshotter = store.snapshotter
+        while !snapshotter.reaches(engine.log.readable), engine.time.monotonicNanoseconds() < end {
+            // Each time: a failure ends what was asked for.
+            snapshotter.request(engine.log.readable)
+            if case .wait(let nanoseconds) = snapshotter.step() {
+                pause(min(nanoseconds ?? .max, 2_000_000))
+            }
+        }
+    }
+
+    private func release(at end: UInt64) {
+        for worker in workers + lookouts { worker.stop() }
+        reporter?.end()
+        store.endWaiting()
+        do throws(SinkError) {
+            let now = engine.time.monotonicNanoseconds()
+            try engine.sink.close(readsMayLast: end > now ? end - now : 0)
+        } catch {
+            engine.configuration.logger.error(
+                "the database did not close cleanly; nothing is lost",
+                metadata: ["cause": "\(error)"])
+        }
+        for secondary in store.secondaries { secondary.close() }
+        store.unlock()
+        closing.advance(to: 1)
+    }
+}
