@@ -18,6 +18,7 @@ package struct ColumnFollower {
     /// The change of the column by a record.
     package struct Change: Sendable, Equatable {
         package var column: String
+        package var logicalType: LogicalType?
         package var before: Before
         /// nil if the record removes the row.
         package var after: Value?
@@ -94,25 +95,28 @@ package struct ColumnFollower {
         guard let schema = catalog[record.table]?.schema,
             let index = schema.valueIndex(of: column)
         else { return nil }
-        let name = schema.valueColumns[index].name
+        let column = schema.valueColumns[index]
+        func change(_ before: Before, _ after: Value?) -> Change {
+            Change(
+                column: column.name, logicalType: column.logicalType, before: before, after: after)
+        }
         if record.operation == .clear {
             values[record.table] = nil
             clearedTables.insert(record.table)
-            return Change(column: name, before: .unknown, after: nil)
+            return change(.unknown, nil)
         }
         let before = before(record)
         let given = try RowCodec.given(index, by: record.operation, record.body.span, schema)
         switch record.operation {
         case .delete:
             try remember(record.table, record.key, nil)
-            return before == .noRow ? nil : Change(column: name, before: before, after: nil)
+            return before == .noRow ? nil : change(before, nil)
         case .patch where given == nil && before != .noRow: return nil
         case .put, .patch:
             // A row that was written before the column was added has its default.
-            let after = given ?? schema.valueColumns[index].missingValue
+            let after = given ?? column.missingValue
             try remember(record.table, record.key, after)
-            return before == .value(after)
-                ? nil : Change(column: name, before: before, after: after)
+            return before == .value(after) ? nil : change(before, after)
         case .clear, .define, .mark, .settle, .preamble: return nil
         }
     }

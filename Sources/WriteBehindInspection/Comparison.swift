@@ -63,17 +63,27 @@ extension Value {
         }
     }
 
-    /// The value that a condition names: `NULL`, or what ``init(_:as:)`` reads; a text may be quoted, so that it may
+    /// The value that `text` names in a column: what ``text(in:)`` writes of it, or what is stored; nil if it names
+    /// none.
+    package init?(_ text: String, in column: Column) {
+        if let logical = column.logicalType, let value = Value(text, as: logical, column.type) {
+            self = value
+        } else {
+            self.init(text, as: column.type)
+        }
+    }
+
+    /// The value that a condition names: `NULL`, or what ``init(_:in:)`` reads; a text may be quoted, so that it may
     /// be `"null"`.
-    package init?(condition text: String, as type: ColumnType) {
+    package init?(condition text: String, in column: Column) {
         if text == "NULL" || text == "null" {
             self = .null
-        } else if type == .text, text.count >= 2, let quote = text.first, quote == text.last,
+        } else if column.type == .text, text.count >= 2, let quote = text.first, quote == text.last,
             quote == "\"" || quote == "'"
         {
             self = .text(String(text.dropFirst().dropLast()))
         } else {
-            self.init(text, as: type)
+            self.init(text, in: column)
         }
     }
 }

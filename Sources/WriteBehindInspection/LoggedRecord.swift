@@ -69,6 +69,17 @@ package struct DecodedRecord: Sendable, Equatable {
     package struct Field: Sendable, Equatable {
         package var name: String
         package var value: Value
+        package var logicalType: LogicalType?
+
+        package init(_ column: Column, _ value: Value) {
+            name = column.name
+            self.value = value
+            logicalType = column.logicalType
+        }
+
+        /// What the column means by the value, for people and as JSON.
+        package var text: String { value.text(as: logicalType) }
+        package var json: String { value.json(as: logicalType) }
     }
 
     package var record: LoggedRecord
@@ -118,12 +129,12 @@ package struct DecodedRecord: Sendable, Equatable {
         table = schema.name
         guard record.operation != .clear else { return }
         let values = try KeyCodec.decode(record.key.span, schema)
-        key = zip(schema.keyColumns, values).map { Field(name: $0.name, value: $1) }
+        key = zip(schema.keyColumns, values).map { Field($0, $1) }
         switch record.operation {
         case .put: self.values = try Self.row(record.body, schema)
         case .patch:
             self.values = try RowCodec.decodePatch(record.body.span, schema).map {
-                Field(name: schema.valueColumns[$0.column].name, value: $0.value)
+                Field(schema.valueColumns[$0.column], $0.value)
             }
         default: break
         }
@@ -135,7 +146,7 @@ package struct DecodedRecord: Sendable, Equatable {
         let count = try reader.valueCount(body.span)
         let values = try RowCodec.decodeRow(body.span, schema)
         return zip(schema.valueColumns, values).prefix(count).map {
-            Field(name: $0.name, value: $1)
+            Field($0, $1)
         }
     }
 

@@ -48,7 +48,7 @@ package struct RecordMatcher: Sendable {
         var conditions: [Condition] = []
         for condition in filter.conditions {
             guard let (column, place) = schema.place(of: condition.column),
-                let value = Value(condition: condition.text, as: column.type)
+                let value = Value(condition: condition.text, in: column)
             else { return nil }
             conditions.append(
                 Condition(place: place, comparison: condition.comparison, value: value))
@@ -154,7 +154,7 @@ extension RecordFilter {
         guard let key else { return ([], false) }
         let columns = schema.keyColumns
         guard key.count <= columns.count else { return nil }
-        let values = zip(columns, key).compactMap { Value($1, as: $0.type) }
+        let values = zip(columns, key).compactMap { Value($1, in: $0) }
         guard values.count == key.count else { return nil }
         if values.count < columns.count {
             return (try? KeyCodec.encode(prefix: values, schema)).map { ($0, false) }
@@ -182,10 +182,10 @@ extension RecordFilter {
         }
         for condition in conditions {
             let found = schemas.compactMap { $0.place(of: condition.column)?.0 }
-            if found.allSatisfy({ Value(condition: condition.text, as: $0.type) == nil }) {
+            if found.allSatisfy({ Value(condition: condition.text, in: $0) == nil }) {
                 return Self.wrongType(condition.text, found)
             }
-            let isNull = found.contains { Value(condition: condition.text, as: $0.type) == .null }
+            let isNull = found.contains { Value(condition: condition.text, in: $0) == .null }
             if isNull, condition.comparison != .equal, condition.comparison != .notEqual {
                 return "Nothing is less or greater than null: write = or !=."
             }

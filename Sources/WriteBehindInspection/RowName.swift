@@ -10,7 +10,8 @@ package enum RowName {
         guard let values = try? KeyCodec.decode(key.span, schema) else {
             return "\(name)[x'\(hexadecimal(key))']"
         }
-        return "\(name)[\(values.map(\.description).joined(separator: ", "))]"
+        let key = zip(schema.keyColumns, values).map { $1.text(in: $0) }
+        return "\(name)[\(key.joined(separator: ", "))]"
     }
 
     /// A name in a form that is safe in a line: as it is if it is an ordinary one, quoted and escaped

@@ -191,8 +191,15 @@ package struct SQLScript {
         let sql = TableSQL(definition: new)
         var statements: [String] = []
         if let old {
-            statements = new.schema.columns[old.schema.columns.count...].map(sql.add)
-            if new.schema.expiryIndex != old.schema.expiryIndex {
+            let before = TableSQL(definition: old)
+            let isKept = zip(old.schema.columns, new.schema.columns).allSatisfy {
+                before.declaration($0) == sql.declaration($1)
+            }
+            statements =
+                isKept && before.options == sql.options
+                ? new.schema.columns[old.schema.columns.count...].map(sql.add)
+                : sql.remake(from: before)
+            if isKept, new.schema.expiryIndex != old.schema.expiryIndex {
                 statements += [sql.dropExpiryIndex, sql.createExpiryIndex].compactMap(\.self)
             }
         } else {

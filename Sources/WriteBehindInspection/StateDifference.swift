@@ -14,6 +14,7 @@ package struct StateDifference {
         package var name: String
         package var before: Value
         package var after: Value
+        package var logicalType: LogicalType?
     }
 
     package let before: LogPosition
@@ -63,7 +64,10 @@ package struct StateDifference {
                 let schema = try schema(one)
                 let columns = try zip(fields(one, schema), fields(other, schema)).compactMap {
                     $0.value == $1.value
-                        ? nil : Column(name: $0.name, before: $0.value, after: $1.value)
+                        ? nil
+                        : Column(
+                            name: $0.name, before: $0.value, after: $1.value,
+                            logicalType: $0.logicalType)
                 }
                 let isWanted =
                     matcher.filter.changed.map { name in
@@ -86,7 +90,7 @@ package struct StateDifference {
         _ row: HistoryRow, _ schema: TableSchema
     ) throws -> [DecodedRecord.Field] {
         zip(schema.valueColumns, try RowCodec.decodeRow(row.body.span, schema)).map {
-            DecodedRecord.Field(name: $0.name, value: $1)
+            DecodedRecord.Field($0, $1)
         }
     }
 }

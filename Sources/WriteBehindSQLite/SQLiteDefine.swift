@@ -41,8 +41,8 @@ extension SQLiteSink {
     static func write(
         _ table: WriteBehindCore.TableDefinition, after old: TableSQL?, _ db: Database
     ) throws(SinkError) -> TableSQL {
-        // Another definition of the table may have come after one that was refused, with all that it has.
-        if let old, (try? old.schema.change(from: table.schema)) != nil { return old }
+        // A later definition of the table may have come after one that was refused, with all that it has.
+        if let old, old.definition.revision > table.revision { return old }
         return try throwingSinkError {
             try change(db, from: old?.definition, to: table)
             let schema = String(decoding: table.json(), as: UTF8.self)
@@ -104,6 +104,7 @@ extension SQLiteSink {
             return
         }
         _ = try new.schema.change(from: old.schema)  // throws where rows would be left unreadable
+        try redeclare(db, from: old, to: sql)
         for column in new.schema.columns[old.schema.columns.count...] {
             try db.execute(sql: sql.add(column))
             try setDefault(of: column, in: sql, db)
@@ -111,6 +112,40 @@ extension SQLiteSink {
         guard new.schema.expiryIndex != old.schema.expiryIndex else { return }
         try db.execute(sql: sql.dropExpiryIndex)
         if let index = sql.createExpiryIndex { try db.execute(sql: index) }
+    }
+
+    /// Changes the declarations of columns whose rows stay as they are.
+    private static func redeclare(
+        _ db: Database, from old: WriteBehindCore.TableDefinition, to new: TableSQL
+    ) throws {
+        let was = TableSQL(definition: old)
+        let changed = zip(old.schema.columns, new.schema.columns).filter {
+            was.declaration($0) != new.declaration($1)
+        }
+        guard !changed.isEmpty || was.options != new.options else { return }
+        let text = try String.fetchOne(
+            db,
+            sql: "SELECT sql FROM sqlite_master WHERE type = 'table' AND name = ? COLLATE NOCASE",
+            arguments: [new.schema.name])
+        guard let text, var table = TableText(text) else {
+            throw SinkError(.schema, "table \(new.name) is missing")
+        }
+        for (before, column) in changed {
+            guard table.declare(before.name, as: new.declaration(column)) else {
+                throw SinkError(
+                    .schema, "table \(new.name) has no column \(quoted(before.name))")
+            }
+        }
+        table.setOptions(new.options)
+        let version = try Int64.fetchOne(db, sql: "PRAGMA schema_version") ?? 0
+        try db.execute(sql: "PRAGMA writable_schema = ON")
+        defer { try? db.execute(sql: "PRAGMA writable_schema = OFF") }
+        try db.execute(
+            sql:
+                "UPDATE sqlite_master SET sql = ? WHERE type = 'table' AND name = ? COLLATE NOCASE",
+            arguments: [table.sql, new.schema.name])
+        // Every connection reads the schema again, this one as well.
+        try db.execute(sql: "PRAGMA schema_version = \(version + 1)")
     }
 
     /// SQLite does not read every number as the nearest one that a real can be; rows that are older than the

@@ -37,18 +37,46 @@ package struct TableSQL: Sendable {
     var schema: TableSchema { definition.schema }
 
     package var create: String {
-        let isRowid = schema.keyColumns.count == 1 && schema.keyColumns[0].type == .integer
-        var parts = schema.columns.map { column in
-            isRowid && column.isKey
-                ? "\(quoted(column.name)) INTEGER PRIMARY KEY NOT NULL" : Self.declaration(column)
-        }
+        var parts = schema.columns.map(declaration)
         if !isRowid { parts.append("PRIMARY KEY (\(keyNames.joined(separator: ", ")))") }
-        let options = isRowid ? "STRICT" : "STRICT, WITHOUT ROWID"
-        return "CREATE TABLE \(name) (\n  \(parts.joined(separator: ",\n  "))\n) \(options)"
+        let end = options.isEmpty ? "" : " \(options)"
+        return "CREATE TABLE \(name) (\n  \(parts.joined(separator: ",\n  "))\n)\(end)"
+    }
+
+    private var isRowid: Bool {
+        schema.keyColumns.count == 1 && schema.keyColumns[0].type == .integer
+    }
+
+    /// Whether SQLite itself holds each column to its type. A `STRICT` table knows no more than the four names of
+    /// storage, so one with a column of a logical type is none, and ``TableWriter`` looks at the types instead.
+    var isStrict: Bool { schema.columns.allSatisfy { declaredLogicalType($0) == nil } }
+
+    /// The logical type that a column's declaration names. None for a rowid: SQLite knows it by the type INTEGER alone.
+    private func declaredLogicalType(_ column: Column) -> LogicalType? {
+        column.isKey && isRowid ? nil : column.logicalType.flatMap { $0.isKnown ? $0 : nil }
+    }
+
+    package var options: String {
+        [isStrict ? "STRICT" : nil, isRowid ? nil : "WITHOUT ROWID"].compactMap(\.self)
+            .joined(separator: ", ")
     }
 
     package func add(_ column: Column) -> String {
-        "ALTER TABLE \(name) ADD COLUMN \(Self.declaration(column))"
+        "ALTER TABLE \(name) ADD COLUMN \(declaration(column))"
+    }
+
+    /// What makes a table as `old` says into this one, for a database that holds nothing of users.
+    package func remake(from old: TableSQL) -> [String] {
+        let before = quoted("_writebehind_before")  // a name that no table has
+        let kept = zip(schema.columns, old.schema.columns).map {
+            (quoted($0.name), quoted($1.name))
+        }
+        return [
+            "ALTER TABLE \(old.name) RENAME TO \(before)", create,
+            "INSERT INTO \(name) (\(kept.map(\.0).joined(separator: ", "))) "
+                + "SELECT \(kept.map(\.1).joined(separator: ", ")) FROM \(before)",
+            "DROP TABLE \(before)",
+        ] + [createExpiryIndex].compactMap(\.self)
     }
 
     private var expiryIndexName: String { "_writebehind_expiry_\(definition.id)" }
@@ -95,10 +123,18 @@ package struct TableSQL: Sendable {
         return "(\(keys.joined(separator: ", "))) = (\(parameters.joined(separator: ", ")))"
     }
 
-    private static func declaration(_ column: Column) -> String {
-        var text = "\(quoted(column.name)) \(column.type.rawValue.uppercased())"
+    /// `"created" TIMESTAMP TEXT NOT NULL`.
+    package func declaration(_ column: Column) -> String {
+        var text = quoted(column.name)
+        // SQLite takes any words for a type, and the affinity from the ones that they hold: the last names what is
+        // stored, and none of the others does.
+        if let logical = declaredLogicalType(column) {
+            text += " \(logical.rawValue.uppercased())"
+        }
+        text += " \(column.type.rawValue.uppercased())"
+        if isRowid, column.isKey { return text + " PRIMARY KEY NOT NULL" }
         if !column.isNullable { text += " NOT NULL" }
-        if let value = column.defaultValue { text += " DEFAULT \(literal(value))" }
+        if let value = column.defaultValue { text += " DEFAULT \(Self.literal(value))" }
         return text
     }
 

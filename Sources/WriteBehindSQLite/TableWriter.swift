@@ -9,6 +9,8 @@ import WriteBehindCore
     private let keyTypes: [ColumnType]
     /// The defaults for values that a row body leaves out at its end.
     private let missing: [Value]
+    /// What each column outside the key holds, where SQLite does not look at it.
+    private let tags: [ValueTag]?
     private let put, delete, exists, clear, hasRows: PreparedStatement
     private var patches: [[Int]: PreparedStatement] = [:]
     private var lastPatch: (columns: [Int], statement: PreparedStatement)?
@@ -21,6 +23,7 @@ import WriteBehindCore
         unsafe self.connection = unsafe connection
         keyTypes = sql.schema.keyColumns.map(\.type)
         missing = sql.schema.valueColumns.map(\.missingValue)
+        tags = sql.isStrict ? nil : sql.schema.valueColumns.map(\.type.tag)
         put = unsafe try PreparedStatement(sql.put, on: connection)
         delete = unsafe try PreparedStatement(sql.delete, on: connection)
         exists = unsafe try PreparedStatement(sql.exists, on: connection)
@@ -52,7 +55,8 @@ import WriteBehindCore
         var reader = ByteReader(0..<body.count)
         let count = try reader.values(body, limit: missing.count)
         var index = Int32(keyTypes.count + 1)
-        for _ in 0..<count {
+        for column in 0..<count {
+            if let tags { try check(tags[column], reader, body) }
             unsafe try put.bindValue(&reader, body, at: base, to: index)
             index += 1
         }
@@ -82,6 +86,7 @@ import WriteBehindCore
         _ = try reader.values(body, limit: missing.count)
         for place in columns.indices {
             _ = try reader.column(body)
+            if let tags { try check(tags[columns[place]], reader, body) }
             unsafe try statement.bindValue(
                 &reader, body, at: base, to: Int32(keyTypes.count + 1 + place))
         }
@@ -106,6 +111,19 @@ import WriteBehindCore
         unsafe try row.withUnsafeBufferPointer { (bytes) throws(SinkError) in
             unsafe try put(key, bytes.span, at: bytes.baseAddress)
         }
+    }
+
+    /// Refuses what a `STRICT` table would refuse.
+    @inline(__always)
+    private func check(
+        _ tag: ValueTag, _ reader: ByteReader, _ body: Span<UInt8>
+    ) throws(SinkError) {
+        guard reader.offset < body.count else { return }  // reading says so
+        let stored = body[reader.offset]
+        if stored == tag.rawValue || stored == ValueTag.null.rawValue { return }
+        throw SinkError(
+            code: SQLITE_CONSTRAINT | 12 << 8,  // …_DATATYPE
+            "table \(sql.name): a value is not of its column's type")
     }
 
     private func delete(_ key: UnsafeBufferPointer<UInt8>) throws(SinkError) {

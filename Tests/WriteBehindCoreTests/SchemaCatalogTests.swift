@@ -79,7 +79,7 @@ import WriteBehindCore
         let parsed = try reader.record(record.span)
         #expect(parsed.operation == .define && reader.isAtEnd)
         try catalog.apply(define: parsed.table, body: record.span.extracting(parsed.body))
-        #expect(catalog.tables == [TableDefinition(id: 1, schema: wider)])
+        #expect(catalog.tables == [TableDefinition(id: 1, schema: wider, revision: 2)])
     }
 
     @Test(arguments: [

@@ -13,12 +13,13 @@
             #expect(Post.schema.expiry == "until")
             #expect(
                 Post.schema.columns == [
-                    .key("id", .blob), .column("author", .text),
+                    .key("id", .blob, as: .uuid), .column("author", .text),
                     .column("likes", .integer, default: .integer(0)),
                     .column("kind", .text, default: .text("text")),
-                    .column("tags", .text, default: .text("[]")),
-                    .column("location", .text, nullable: true), .column("created_at", .text),
-                    .column("until", .integer, nullable: true),
+                    .column("tags", .text, as: .json, default: .text("[]")),
+                    .column("location", .text, as: .json, nullable: true),
+                    .column("created_at", .text, as: .timestamp),
+                    .column("until", .integer, as: .timestamp, nullable: true),
                 ])
         }
 
@@ -32,7 +33,7 @@
                     .column("medium", .integer, default: .integer(300)),
                     .column("whole", .integer, default: .integer(4_000_000_000)),
                     .column("ratio", .real, default: .real(0.5)),
-                    .column("price", .text, default: .text("0")),
+                    .column("price", .text, as: .decimal, default: .text("0")),
                     .column("page", .text, nullable: true),
                     .column("letter", .text, default: .text("a")),
                     .column("bytes", .blob, default: .blob([])),
@@ -40,13 +41,13 @@
                     .column("level", .integer, default: .integer(1)),
                     .column("maybe", .integer, nullable: true),
                     .column("money", .integer, nullable: true), .column("tag", .integer),
-                    .column("places", .text, default: .text("{}")),
+                    .column("places", .text, as: .json, default: .text("{}")),
                     .column("inferred", .text, default: .text("picture")),
                     .column("class", .text, default: .text("x")),
                     .column("observed", .integer, default: .integer(1)),
-                    .column("isOn", .integer, default: .integer(1)),
+                    .column("isOn", .integer, as: .boolean, default: .integer(1)),
                     .column("percent", .integer, default: .integer(5)),
-                    .column("secret", .integer, default: .integer(0)),
+                    .column("secret", .integer, as: .boolean, default: .integer(0)),
                     .column("hidden", .real, default: .real(2.5)),
                 ])
         }

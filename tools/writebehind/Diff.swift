@@ -75,18 +75,22 @@ struct Diff: ParsableCommand {
     private static func line(_ row: String, _ change: StateDifference.Change) -> String {
         switch change {
         case .added(let fields):
-            "+ ".green + row.bold + fields.map { " \(plain($0.name))=\($0.value)" }.joined()
+            "+ ".green + row.bold + fields.map { " \(plain($0.name))=\($0.text)" }.joined()
         case .removed(let fields):
-            "- ".red + row.bold + fields.map { " \(plain($0.name))=\($0.value)" }.joined()
+            "- ".red + row.bold + fields.map { " \(plain($0.name))=\($0.text)" }.joined()
         case .changed(let columns):
             "~ ".yellow + row.bold
-                + columns.map { " \(plain($0.name))=\($0.before)→\($0.after)" }.joined()
+                + columns.map { column in
+                    let before = column.before.text(as: column.logicalType)
+                    let after = column.after.text(as: column.logicalType)
+                    return " \(plain(column.name))=\(before)→\(after)"
+                }.joined()
         }
     }
 
     private static func json(_ row: String, _ change: StateDifference.Change) -> JSON {
         func object(_ fields: [DecodedRecord.Field]) -> JSON {
-            .object(fields.map { ($0.name, .value($0.value)) })
+            .object(fields.map { ($0.name, .value($0.value, $0.logicalType)) })
         }
         var fields: [(String, JSON)] = [("v", .number(1)), ("row", .string(row))]
         switch change {
@@ -97,8 +101,8 @@ struct Diff: ParsableCommand {
         case .changed(let columns):
             fields += [
                 ("change", .string("changed")),
-                ("before", .object(columns.map { ($0.name, .value($0.before)) })),
-                ("after", .object(columns.map { ($0.name, .value($0.after)) })),
+                ("before", .object(columns.map { ($0.name, .value($0.before, $0.logicalType)) })),
+                ("after", .object(columns.map { ($0.name, .value($0.after, $0.logicalType)) })),
             ]
         }
         return .object(fields)

@@ -113,16 +113,18 @@ struct HistoryReport {
             + version.operation.word
         if version.operation == .patch, !version.isComplete {
             let changes = try RowCodec.decodePatch(version.change.span, schema).map {
-                "\(plain(schema.valueColumns[$0.column].name))=\($0.value)"
+                let column = schema.valueColumns[$0.column]
+                return "\(plain(column.name))=\($0.value.text(in: column))"
             }
             return ([head] + changes).joined(separator: " ") + " (the row before is gone)".yellow
         }
         guard let after else { return head }
         let changes = schema.valueColumns.indices.compactMap { index -> String? in
-            let column = plain(schema.valueColumns[index].name)
-            guard let before else { return "\(column)=\(after[index])" }
+            let column = schema.valueColumns[index]
+            let now = "\(plain(column.name))=\(after[index].text(in: column))"
+            guard let before else { return now }
             guard before[index] != after[index] else { return nil }
-            return "\(column)=\(after[index])" + " (was \(before[index]))".lightBlack
+            return now + " (was \(before[index].text(in: column)))".lightBlack
         }
         let origin = version.isFromSnapshot ? " (from a snapshot)".yellow : ""
         let text = changes.isEmpty ? "(nothing changed)" : changes.joined(separator: " ")
@@ -132,20 +134,25 @@ struct HistoryReport {
     mutating func json(_ version: RowVersionBytes) throws -> JSON {
         let after = try version.row.map { try RowCodec.decodeRow($0.span, schema) }
         defer { before = after }
-        let names = schema.valueColumns.map(\.name)
+        let columns = schema.valueColumns
+        func object(_ values: [Value]) -> JSON {
+            .object(zip(columns, values).map { ($0.name, .value($1, $0.logicalType)) })
+        }
         var changed: [(String, JSON)] = []
         var old: [(String, JSON)] = []
         if let after {
-            for index in names.indices where before?[index] != after[index] {
-                changed.append((names[index], .value(after[index])))
-                if let before { old.append((names[index], .value(before[index]))) }
+            for (index, column) in columns.enumerated() where before?[index] != after[index] {
+                changed.append((column.name, .value(after[index], column.logicalType)))
+                if let before {
+                    old.append((column.name, .value(before[index], column.logicalType)))
+                }
             }
         }
         return .object([
             ("v", .number(1)), ("sequence", .number(version.sequence)),
             ("time", .time(version.time)), ("operation", .string(version.operation.word)),
             ("changed", .object(changed)), ("before", .object(old)),
-            ("row", .optional(after) { .object(zip(names, $0).map { ($0, .value($1)) }) }),
+            ("row", .optional(after, object)),
             ("complete", .bool(version.isComplete)),
             ("fromSnapshot", .bool(version.isFromSnapshot)),
         ])

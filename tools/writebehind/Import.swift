@@ -173,10 +173,10 @@ enum SchemaText {
         var expiry: String?
         let columns = try text.split(separator: ",").map { part -> WriteBehind.Column in
             let words = part.split(separator: " ").map(String.init)
-            guard words.count >= 2, let type = ColumnType(rawValue: words[1].lowercased()) else {
+            guard words.count >= 2, let (type, logical) = type(named: words[1].lowercased()) else {
                 throw ValidationError(
                     "--schema: \(WriteBehindText.quoted(String(part))) is not: name, then integer, "
-                        + "real, text or blob.")
+                        + "real, text, blob, boolean, timestamp, uuid, json or decimal.")
             }
             let options = words.dropFirst(2).map { $0.lowercased() }
             guard options.allSatisfy(["key", "null", "expires"].contains) else {
@@ -184,11 +184,23 @@ enum SchemaText {
             }
             if options.contains("expires") { expiry = words[0] }
             return options.contains("key")
-                ? .key(words[0], type)
-                : .column(words[0], type, nullable: options.contains("null"))
+                ? .key(words[0], type, as: logical)
+                : .column(words[0], type, as: logical, nullable: options.contains("null"))
         }
         let schema = TableSchema(name, columns, expiry: expiry)
         try schema.validate()
         return schema
+    }
+
+    /// As a property of a `@Table` struct stores it.
+    private static func type(named name: String) -> (ColumnType, LogicalType?)? {
+        if let type = ColumnType(rawValue: name) { return (type, nil) }
+        let logical = LogicalType(rawValue: name)
+        switch logical {
+        case .boolean: return (.integer, logical)
+        case .uuid: return (.blob, logical)
+        case .timestamp, .json, .decimal: return (.text, logical)
+        default: return nil
+        }
     }
 }

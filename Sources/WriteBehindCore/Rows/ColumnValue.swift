@@ -2,17 +2,17 @@ public import Foundation
 
 /// A Swift type whose values a column can hold, and a key as well.
 ///
-/// | Swift | column |
-/// |---|---|
-/// | `Int`, `Int8` … `Int64`, `UInt` … `UInt64` | integer; one that 64 bits with a sign cannot hold is an error of the write |
-/// | `Bool` | integer, 0 or 1 |
-/// | `Double`, `Float` | real; NaN is an error of the write |
-/// | `String`, `Character` | text |
-/// | `Date` | text, `YYYY-MM-DD HH:MM:SS.SSS` in UTC, rounded to the millisecond |
-/// | `URL` | text: the absolute one |
-/// | `Decimal` | text, with all digits |
-/// | `UUID` | blob of 16 bytes |
-/// | `Data`, `[UInt8]` | blob |
+/// | Swift | column | ``LogicalType`` |
+/// |---|---|---|
+/// | `Int`, `Int8` … `Int64`, `UInt` … `UInt64` | integer; one that 64 bits with a sign cannot hold is an error of the write | |
+/// | `Bool` | integer, 0 or 1 | boolean |
+/// | `Double`, `Float` | real; NaN is an error of the write | |
+/// | `String`, `Character` | text | |
+/// | `Date` | text, `YYYY-MM-DD HH:MM:SS.SSS` in UTC, rounded to the millisecond | timestamp |
+/// | `URL` | text: the absolute one | |
+/// | `Decimal` | text, with all digits | decimal |
+/// | `UUID` | blob of 16 bytes | uuid |
+/// | `Data`, `[UInt8]` | blob | |
 ///
 /// An enum, or another `RawRepresentable`, with such a raw value needs no conformance: its column holds the raw value.
 /// Any other `Codable` type becomes JSON. Conform a type of yours where neither is what you want:
@@ -34,11 +34,19 @@ public protocol ColumnValue: RowKey {
     /// What the column holds in the database.
     static var columnType: ColumnType { get }
 
+    /// What that means, if it is more than what is stored.
+    static var logicalType: LogicalType? { get }
+
     /// Writes the next column: exactly one value, null for nil.
     static func encode(_ value: Self?, to encoder: inout RowEncoder)
 
     /// Reads the next column: exactly one value, nil for null.
     static func decode(from decoder: inout RowDecoder) throws(RowError) -> Self?
+}
+
+extension ColumnValue {
+    /// Nothing more than what is stored.
+    public static var logicalType: LogicalType? { nil }
 }
 
 extension RowKey where Self: RawRepresentable, RawValue: ColumnValue {
@@ -85,6 +93,7 @@ extension Int64: ColumnValue {
 
 extension Bool: ColumnValue {
     public static var columnType: ColumnType { .integer }
+    public static var logicalType: LogicalType? { .boolean }
     @inlinable public static func encode(_ value: Bool?, to encoder: inout RowEncoder) {
         encoder.encode(value)
     }
@@ -118,6 +127,7 @@ extension String: ColumnValue {
 
 extension Date: ColumnValue {
     public static var columnType: ColumnType { .text }
+    public static var logicalType: LogicalType? { .timestamp }
     @inlinable public static func encode(_ value: Date?, to encoder: inout RowEncoder) {
         encoder.encode(value)
     }
@@ -129,6 +139,7 @@ extension Date: ColumnValue {
 
 extension UUID: ColumnValue {
     public static var columnType: ColumnType { .blob }
+    public static var logicalType: LogicalType? { .uuid }
     @inlinable public static func encode(_ value: UUID?, to encoder: inout RowEncoder) {
         encoder.encode(value)
     }

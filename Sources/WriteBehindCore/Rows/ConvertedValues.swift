@@ -83,6 +83,7 @@ extension URL: ColumnValue {
 
 extension Decimal: ColumnValue {
     public static var columnType: ColumnType { .text }
+    public static var logicalType: LogicalType? { .decimal }
     public static func encode(_ value: Decimal?, to encoder: inout RowEncoder) {
         guard let value else { return encoder.encodeNull() }
         guard !value.isNaN else { return encoder.refuse("NaN") }

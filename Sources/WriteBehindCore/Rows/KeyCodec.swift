@@ -76,7 +76,7 @@ extension TableSchema {
     /// A key as people read it: `"UA", 123`; a question mark for bytes that are none.
     func text(ofKey key: [UInt8]) -> String {
         guard let values = try? KeyCodec.decode(key.span, self) else { return "?" }
-        return values.map(\.description).joined(separator: ", ")
+        return zip(keyColumns, values).map { $1.text(in: $0) }.joined(separator: ", ")
     }
 
     func check(_ value: Value, _ column: Column) throws(RowError) {

@@ -11,42 +11,54 @@ extension Column {
     public static func stored<Row, V: ColumnValue>(
         _ name: String, _ property: KeyPath<Row, V>, isKey: Bool = false, default value: V? = nil
     ) -> Column {
-        make(name, V.columnType, isKey: isKey, isNullable: false) { V.encode(value, to: &$0) }
+        make(name, V.columnType, V.logicalType, isKey: isKey, isNullable: false) {
+            V.encode(value, to: &$0)
+        }
     }
 
     /// The column of a property that may be nil.
     public static func stored<Row, V: ColumnValue>(
         _ name: String, _ property: KeyPath<Row, V?>, default value: V? = nil
     ) -> Column {
-        make(name, V.columnType, isKey: false, isNullable: true) { V.encode(value, to: &$0) }
+        make(name, V.columnType, V.logicalType, isKey: false, isNullable: true) {
+            V.encode(value, to: &$0)
+        }
     }
 
     /// The column of a property with a raw value.
     public static func stored<Row, V: RawRepresentable>(
         _ name: String, _ property: KeyPath<Row, V>, isKey: Bool = false, default value: V? = nil
     ) -> Column where V.RawValue: ColumnValue {
-        make(name, V.RawValue.columnType, isKey: isKey, isNullable: false) { $0.encode(value) }
+        make(name, V.RawValue.columnType, V.RawValue.logicalType, isKey: isKey, isNullable: false) {
+            $0.encode(value)
+        }
     }
 
     /// The column of a property with a raw value, that may be nil.
     public static func stored<Row, V: RawRepresentable>(
         _ name: String, _ property: KeyPath<Row, V?>, default value: V? = nil
     ) -> Column where V.RawValue: ColumnValue {
-        make(name, V.RawValue.columnType, isKey: false, isNullable: true) { $0.encode(value) }
+        make(name, V.RawValue.columnType, V.RawValue.logicalType, isKey: false, isNullable: true) {
+            $0.encode(value)
+        }
     }
 
     /// The column of a property.
     public static func stored<Row, V: RawRepresentable & ColumnValue>(
         _ name: String, _ property: KeyPath<Row, V>, isKey: Bool = false, default value: V? = nil
     ) -> Column where V.RawValue: ColumnValue {
-        make(name, V.columnType, isKey: isKey, isNullable: false) { V.encode(value, to: &$0) }
+        make(name, V.columnType, V.logicalType, isKey: isKey, isNullable: false) {
+            V.encode(value, to: &$0)
+        }
     }
 
     /// The column of a property that may be nil.
     public static func stored<Row, V: RawRepresentable & ColumnValue>(
         _ name: String, _ property: KeyPath<Row, V?>, default value: V? = nil
     ) -> Column where V.RawValue: ColumnValue {
-        make(name, V.columnType, isKey: false, isNullable: true) { V.encode(value, to: &$0) }
+        make(name, V.columnType, V.logicalType, isKey: false, isNullable: true) {
+            V.encode(value, to: &$0)
+        }
     }
 
     /// The column of a property that becomes JSON.
@@ -54,7 +66,7 @@ extension Column {
     public static func stored<Row, V: Codable>(
         _ name: String, _ property: KeyPath<Row, V>, default value: V? = nil
     ) -> Column {
-        make(name, .text, isKey: false, isNullable: V.self is any OptionalValue.Type) {
+        make(name, .text, .json, isKey: false, isNullable: V.self is any OptionalValue.Type) {
             $0.encode(value)
         }
     }
@@ -76,28 +88,32 @@ extension Column {
     public static func expiry<Row>(
         _ name: String, _ property: KeyPath<Row, Date>, default value: Date? = nil
     ) -> Column {
-        make(name, .integer, isKey: false, isNullable: false) { $0.encodeSeconds(value) }
+        make(name, .integer, .timestamp, isKey: false, isNullable: false) {
+            $0.encodeSeconds(value)
+        }
     }
 
     /// The column that says when a row expires; nil means never.
     public static func expiry<Row>(
         _ name: String, _ property: KeyPath<Row, Date?>, default value: Date? = nil
     ) -> Column {
-        make(name, .integer, isKey: false, isNullable: true) { $0.encodeSeconds(value) }
+        make(name, .integer, .timestamp, isKey: false, isNullable: true) { $0.encodeSeconds(value) }
     }
 
     /// The column that says when a row expires, in seconds since 1970.
     public static func expiry<Row>(
         _ name: String, _ property: KeyPath<Row, Int>, default value: Int? = nil
     ) -> Column {
-        make(name, .integer, isKey: false, isNullable: false) { $0.encodeSeconds(value) }
+        make(name, .integer, .timestamp, isKey: false, isNullable: false) {
+            $0.encodeSeconds(value)
+        }
     }
 
     /// The column that says when a row expires, in seconds since 1970; nil means never.
     public static func expiry<Row>(
         _ name: String, _ property: KeyPath<Row, Int?>, default value: Int? = nil
     ) -> Column {
-        make(name, .integer, isKey: false, isNullable: true) { $0.encodeSeconds(value) }
+        make(name, .integer, .timestamp, isKey: false, isNullable: true) { $0.encodeSeconds(value) }
     }
 
     /// No column says with such a property when its row expires.
@@ -113,18 +129,19 @@ extension Column {
     }
 
     private static func make(
-        _ name: String, _ type: ColumnType, isKey: Bool, isNullable: Bool,
-        encodeDefault: (inout RowEncoder) -> Void
+        _ name: String, _ type: ColumnType, _ logicalType: LogicalType?, isKey: Bool,
+        isNullable: Bool, encodeDefault: (inout RowEncoder) -> Void
     ) -> Column {
-        if isKey { return key(name, type) }
+        if isKey { return key(name, type, as: logicalType) }
         let layout = RowLayout(
             TableSchema("", [.key("", .integer), column(name, type, nullable: true)]))
         var encoder = RowEncoder(layout)
         do {
             let value = try encoder.value(writtenBy: encodeDefault)
-            return column(name, type, nullable: isNullable, default: value)
+            return column(
+                name, type, as: logicalType, nullable: isNullable, default: value)
         } catch {
-            var column = column(name, type, nullable: isNullable)
+            var column = column(name, type, as: logicalType, nullable: isNullable)
             column.unfitDefault = error.problem.reason
             return column
         }

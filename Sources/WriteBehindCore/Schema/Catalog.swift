@@ -52,14 +52,15 @@ package struct Catalog: Sendable, Equatable {
         byteCount + record - (id < nextID ? byteCounts[Int(id) - 1] : 0)
     }
 
-    private func change(to schema: TableSchema) throws(SchemaError) -> TableDefinition? {
-        try schema.validate()
-        guard let known = self[schema.name] else {
+    private func change(to declared: TableSchema) throws(SchemaError) -> TableDefinition? {
+        try declared.validate()
+        guard let known = self[declared.name] else {
             guard tables.count < Self.tableLimit else {
-                throw SchemaError(table: schema.name, .tooManyTables)
+                throw SchemaError(table: declared.name, .tooManyTables)
             }
-            return TableDefinition(id: nextID, schema: schema)
+            return TableDefinition(id: nextID, schema: declared)
         }
+        let schema = declared.keepingLogicalTypes(of: known.schema)
         // An older program's: what it declares was so once, and the table keeps the columns added since.
         if schema.columns.count < known.schema.columns.count,
             (try? known.schema.change(from: schema)) != nil
@@ -67,7 +68,7 @@ package struct Catalog: Sendable, Equatable {
             return nil
         }
         guard try schema.change(from: known.schema) != .equal else { return nil }
-        return TableDefinition(id: known.id, schema: schema)
+        return TableDefinition(id: known.id, schema: schema, revision: known.revision &+ 1)
     }
 
     /// Takes in a definition from the log: the next table, or a known one with more columns.

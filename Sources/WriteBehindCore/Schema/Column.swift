@@ -4,6 +4,8 @@ public struct Column: Sendable, Hashable {
     public let name: String
     /// Its content.
     public let type: ColumnType
+    /// What that means, if it is more than what is stored.
+    public let logicalType: LogicalType?
     /// Whether the column is part of the primary key. Key columns are never null.
     public let isKey: Bool
     /// Whether a row may have null in it.
@@ -14,18 +16,29 @@ public struct Column: Sendable, Hashable {
     var unfitDefault: String?
 
     private init(
-        name: String, type: ColumnType, isKey: Bool, isNullable: Bool, defaultValue: Value?
+        name: String, type: ColumnType, logicalType: LogicalType?, isKey: Bool, isNullable: Bool,
+        defaultValue: Value?
     ) {
         self.name = name
         self.type = type
+        self.logicalType = logicalType
         self.isKey = isKey
         self.isNullable = isNullable
         self.defaultValue = defaultValue
     }
 
     /// A column of the primary key. Several make a composite key, in the order they are listed.
-    public static func key(_ name: String, _ type: ColumnType) -> Column {
-        Column(name: name, type: type, isKey: true, isNullable: false, defaultValue: nil)
+    ///
+    /// - Parameters:
+    ///   - name: its name in SQL.
+    ///   - type: what it holds.
+    ///   - logicalType: what that means.
+    public static func key(
+        _ name: String, _ type: ColumnType, as logicalType: LogicalType? = nil
+    ) -> Column {
+        Column(
+            name: name, type: type, logicalType: logicalType, isKey: true, isNullable: false,
+            defaultValue: nil)
     }
 
     /// A column outside the key.
@@ -35,22 +48,36 @@ public struct Column: Sendable, Hashable {
     /// - Parameters:
     ///   - name: its name in SQL.
     ///   - type: what it holds.
+    ///   - logicalType: what that means.
     ///   - nullable: whether a row may have null in it.
     ///   - defaultValue: what older rows hold; ``Value/null`` is the same as none.
     public static func column(
-        _ name: String, _ type: ColumnType, nullable: Bool = false,
-        default defaultValue: Value? = nil
+        _ name: String, _ type: ColumnType, as logicalType: LogicalType? = nil,
+        nullable: Bool = false, default defaultValue: Value? = nil
     ) -> Column {
         Column(
-            name: name, type: type, isKey: false, isNullable: nullable,
+            name: name, type: type, logicalType: logicalType, isKey: false, isNullable: nullable,
             defaultValue: defaultValue == .null ? nil : defaultValue)
     }
 
     /// A column read from a definition, where a key may claim anything until it is validated.
     init(_ form: DefinitionForm.ColumnForm) {
         self.init(
-            name: form.name, type: form.type, isKey: form.key ?? false,
+            name: form.name, type: form.type,
+            logicalType: form.logical.map { LogicalType(rawValue: $0) }, isKey: form.key ?? false,
             isNullable: form.nullable ?? false, defaultValue: form.default?.value)
+    }
+
+    /// This column with the meaning that a table's has, if its own declaration leaves that open.
+    func keepingLogicalType(of known: Column?) -> Column {
+        guard logicalType == nil, let logical = known?.logicalType, logical.fits(type) else {
+            return self
+        }
+        var column = Column(
+            name: name, type: type, logicalType: logical, isKey: isKey, isNullable: isNullable,
+            defaultValue: defaultValue)
+        column.unfitDefault = unfitDefault
+        return column
     }
 
     /// The value of a row that lacks the column.

@@ -31,6 +31,8 @@ public struct SchemaError: Error, Hashable, Sendable {
         case defaultNotFinite
         /// A default that the column cannot hold, as a `UInt64` that exceeds 64 bits with a sign.
         case unfitDefault(String)
+        /// A column of this type cannot mean that.
+        case unfitLogicalType(LogicalType, ColumnType)
         /// More than ``TableSchema/columnLimit`` columns.
         case tooManyColumns(Int)
         /// More tables than a store may have, 65,535.
@@ -96,6 +98,8 @@ extension SchemaError.Problem {
         case .defaultNotFinite: "the default is not a finite number"
         case .unfitDefault(let reason):
             "the default cannot be stored, so give another: \(reason)"
+        case .unfitLogicalType(let logical, let type):
+            "a column of type \(type.rawValue) holds no \(logical.rawValue)"
         case .tooManyColumns(let count):
             "there are \(count) columns, more than \(TableSchema.columnLimit)"
         case .tooManyTables: "the store has all the tables it can hold, \(Catalog.tableLimit)"

@@ -25,6 +25,15 @@ extension TableSchema {
         return TableSchema(name, kept + added, expiry: expiry)
     }
 
+    /// This declaration with what the table's columns mean, where it says nothing of it: an older program's, or one that
+    /// is coded by hand.
+    func keepingLogicalTypes(of known: TableSchema) -> TableSchema {
+        let kept = columns.map { column in
+            column.keepingLogicalType(of: known.column(column.name))
+        }
+        return TableSchema(name, kept, expiry: expiry)
+    }
+
     private func column(_ name: String) -> Column? {
         columns.first { isSameName($0.name, name) }
     }
@@ -35,7 +44,7 @@ extension Column {
     fileprivate func following(_ was: Column) -> Column {
         guard !isKey, !was.isKey, type == was.type else { return self }
         var column = Column.column(
-            was.name, type, nullable: isNullable, default: was.defaultValue)
+            was.name, type, as: logicalType, nullable: isNullable, default: was.defaultValue)
         column.unfitDefault = unfitDefault
         return column
     }

@@ -30,6 +30,9 @@ extension TableSchema {
             SchemaError(table: name, column: column.name, problem)
         }
         if column.isKey && column.isNullable { throw refuse(.nullableKey) }
+        if let logical = column.logicalType, !logical.fits(column.type) {
+            throw refuse(.unfitLogicalType(logical, column.type))
+        }
         if let reason = column.unfitDefault { throw refuse(.unfitDefault(reason)) }
         guard let value = column.defaultValue, let type = value.type else { return }
         if column.isKey { throw refuse(.keyWithDefault) }
@@ -71,7 +74,7 @@ extension TableSchema {
 /// How a schema relates to the one that a table has had so far.
 package enum SchemaChange: Sendable, Equatable {
     case equal
-    /// Rows stay as they are: columns were added at the end, or ``TableSchema/expiry`` changed.
+    /// Rows stay as they are: columns were added at the end, or ``TableSchema/expiry`` or a ``LogicalType`` changed.
     case extended(addedColumns: Int)
 }
 
@@ -97,7 +100,9 @@ extension TableSchema {
             }
             throw SchemaError(table: name, column: column.name, problem)
         }
-        let isEqual = added.isEmpty && expiryIndex == old.expiryIndex
+        let isEqual =
+            added.isEmpty && expiryIndex == old.expiryIndex
+            && columns.elementsEqual(old.columns) { $0.logicalType == $1.logicalType }
         return isEqual ? .equal : .extended(addedColumns: added.count)
     }
 

@@ -6,10 +6,10 @@ import Foundation
 //   {"columns":[{"key":true,"name":"day","type":"text"},
 //               {"name":"delay","nullable":true,"type":"integer"},
 //               {"default":{"text":"?"},"name":"carrier","type":"text"}],
-//    "expiry":"until","id":1,"name":"flight"}
+//    "expiry":"until","id":1,"name":"flight","revision":2}
 //
-// Keys are sorted, so one schema has one form. `key`, `nullable`, `default` and `expiry` are left
-// out where they are false or absent. A default names its type; a blob is in hexadecimal. Unknown
+// Keys are sorted, so one schema has one form. `key`, `nullable`, `logical`, `default` and `expiry` are
+// left out where they are false or absent, and `revision` where it is 1. A default names its type; a blob is in hexadecimal. Unknown
 // keys are ignored, so a newer version may add some that older ones can do without.
 
 /// A table's schema with the number that its records carry.
@@ -17,10 +17,13 @@ package struct TableDefinition: Sendable, Hashable {
     /// Counts from 1 in the order of definition; never used again for another table.
     package let id: UInt32
     package let schema: TableSchema
+    /// How many definitions the table has had with this one.
+    package let revision: UInt32
 
-    package init(id: UInt32, schema: TableSchema) {
+    package init(id: UInt32, schema: TableSchema, revision: UInt32 = 1) {
         self.id = id
         self.schema = schema
+        self.revision = revision
     }
 
     /// Definitions that were read already: every segment, snapshot and look into the past begins with all of them.
@@ -51,7 +54,7 @@ package struct TableDefinition: Sendable, Hashable {
             throw SchemaError(
                 table: schema.name, column: column.name, .unreadable("unknown kind of default"))
         }
-        self.init(id: form.id, schema: schema)
+        self.init(id: form.id, schema: schema, revision: form.revision ?? 1)
     }
 }
 
@@ -61,10 +64,12 @@ struct DefinitionForm: Codable {
     var name: String
     var columns: [ColumnForm]
     var expiry: String?
+    var revision: UInt32?
 
     struct ColumnForm: Codable {
         var name: String
         var type: ColumnType
+        var logical: String?
         var key: Bool?
         var nullable: Bool?
         var `default`: ValueForm?
@@ -82,11 +87,13 @@ struct DefinitionForm: Codable {
         name = definition.schema.name
         columns = definition.schema.columns.map { column in
             ColumnForm(
-                name: column.name, type: column.type, key: column.isKey ? true : nil,
+                name: column.name, type: column.type, logical: column.logicalType?.rawValue,
+                key: column.isKey ? true : nil,
                 nullable: column.isNullable ? true : nil,
                 default: column.defaultValue.map(ValueForm.init))
         }
         expiry = definition.schema.expiry
+        revision = definition.revision == 1 ? nil : definition.revision
     }
 
     static func encode(_ form: some Encodable) -> [UInt8] {

@@ -51,7 +51,7 @@ extension Value: Hashable {
     }
 }
 
-/// The type of a column's values. The database enforces it: its tables are `STRICT`.
+/// The type of a column's values, as they are stored. A write with a value of another type is refused.
 public enum ColumnType: String, Sendable, Hashable, Codable, CaseIterable {
     /// A signed integer of 64 bits.
     case integer

@@ -11,7 +11,10 @@ enum JSON {
     static func number(_ value: some BinaryInteger) -> JSON { .raw("\(value)") }
     static func number(_ value: Double) -> JSON { value.isFinite ? .raw("\(value)") : .null }
     static func bool(_ value: Bool) -> JSON { .raw(value ? "true" : "false") }
-    static func value(_ value: Value) -> JSON { .raw(value.json) }
+    /// What a column means by a value.
+    static func value(_ value: Value, _ logicalType: LogicalType?) -> JSON {
+        .raw(value.json(as: logicalType))
+    }
     static func optional<T>(_ value: T?, _ form: (T) -> JSON) -> JSON { value.map(form) ?? .null }
     /// Moments are ISO 8601 in UTC with milliseconds.
     static func time(_ milliseconds: UInt64) -> JSON {

@@ -27,9 +27,9 @@ enum KeyText {
         }
         var values: [Value] = []
         for (column, text) in zip(columns, components) {
-            guard let value = Value(text, as: column.type) else {
+            guard let value = Value(text, in: column) else {
                 throw ValidationError(
-                    "\(WriteBehindText.quoted(text)) is no \(column.type.rawValue) "
+                    "\(WriteBehindText.quoted(text)) is no \(column.meaning) "
                         + "(\(plain(column.name))).")
             }
             values.append(value)
@@ -51,4 +51,9 @@ enum KeyText {
             }
         }
     }
+}
+
+extension WriteBehind.Column {
+    /// What it holds, in a word.
+    var meaning: String { logicalType?.rawValue ?? type.rawValue }
 }

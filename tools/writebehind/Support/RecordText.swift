@@ -82,7 +82,7 @@ struct RecordText {
         let name = plain(decoded.table ?? "table \(record.table)").bold
         if record.operation == .clear || record.operation == .define { return name }
         guard decoded.problem == nil else { return name }
-        return name + "[" + decoded.key.map(\.value.description).joined(separator: ", ") + "]"
+        return name + "[" + decoded.key.map(\.text).joined(separator: ", ") + "]"
     }
 
     private static func coloured(_ operation: EventLog.Operation) -> String {
@@ -105,7 +105,7 @@ struct RecordText {
     ) -> [String] {
         if let problem = decoded.problem { return ["(cannot be decoded: \(problem))".red] }
         var parts = decoded.values.map { field in
-            let now = "\(plain(field.name))=\(field.value)"
+            let now = "\(plain(field.name))=\(field.text)"
             guard let change, change.column == field.name, let was = was(change) else { return now }
             return now + was.lightBlack
         }
@@ -125,7 +125,7 @@ struct RecordText {
         switch change.before {
         case .unknown: change.after == nil ? nil : " (the value before is gone)"
         case .noRow: " (new)"
-        case .value(let value): " (was \(value))"
+        case .value(let value): " (was \(value.text(as: change.logicalType)))"
         }
     }
 
@@ -133,9 +133,12 @@ struct RecordText {
     static func columns(_ schema: TableSchema) -> String {
         let columns = schema.columns.map { column in
             var words = [plain(column.name), column.type.rawValue]
+            if let logical = column.logicalType { words.append("as \(plain(logical.rawValue))") }
             if column.isKey { words.append("key") }
             if column.isNullable { words.append("null") }
-            if let value = column.defaultValue { words.append("default \(value)") }
+            if let value = column.defaultValue {
+                words.append("default \(value.text(in: column))")
+            }
             return words.joined(separator: " ")
         }
         let expiry = schema.expiry.map { " expires by \(plain($0))" } ?? ""
@@ -158,7 +161,8 @@ struct RecordText {
     /// The column before; null if there was no row. Left out where it is not known.
     private static func before(_ change: ColumnFollower.Change?) -> JSON? {
         switch change?.before {
-        case .value(let value): .object([(change?.column ?? "", .value(value))])
+        case .value(let value):
+            .object([(change?.column ?? "", .value(value, change?.logicalType))])
         case .noRow: .null
         case .unknown, nil: nil
         }
@@ -189,7 +193,7 @@ struct RecordText {
     }
 
     private static func object(_ fields: [DecodedRecord.Field]) -> JSON {
-        .object(fields.map { ($0.name, .value($0.value)) })
+        .object(fields.map { ($0.name, .value($0.value, $0.logicalType)) })
     }
 
     private static func csv(

@@ -123,11 +123,11 @@ struct RowFile {
                 guard let place else { return column.missingValue }
                 let field = fields[place]
                 if field.text.isEmpty, !field.isQuoted, column.isNullable { return .null }
-                guard let value = Value(field.text, as: column.type) else {
+                guard let value = Value(field.text, in: column) else {
                     throw RowFault(
                         line: line,
                         reason:
-                            "\(WriteBehindText.quoted(field.text)) is no \(column.type.rawValue) "
+                            "\(WriteBehindText.quoted(field.text)) is no \(column.meaning) "
                             + "(\(plain(column.name)))")
                 }
                 return value
@@ -191,11 +191,11 @@ struct RowFile {
                     line: line, reason: "column \(plain(column.name)) is there twice")
             }
             guard let field = fields.first?.value else { return column.missingValue }
-            guard let value = field.value(as: column.type) else {
+            guard let value = field.value(in: column) else {
                 throw RowFault(
                     line: line,
-                    reason: "\(plain(column.name)) is no \(column.type.rawValue); write it as "
-                        + JSONField.form(of: column.type))
+                    reason: "\(plain(column.name)) is no \(column.meaning); write it as "
+                        + JSONField.form(of: column))
             }
             return value
         }
@@ -211,6 +211,7 @@ struct JSONField: Decodable {
         case real(Double)
         case text(String)
         case object([String: String])
+        case other
     }
 
     private let form: Form
@@ -228,20 +229,23 @@ struct JSONField: Decodable {
         } else if let value = try? container.decode(String.self) {
             form = .text(value)
         } else {
-            form = .object(try container.decode([String: String].self))
+            form = (try? container.decode([String: String].self)).map(Form.object) ?? .other
         }
     }
 
-    /// The value for a column of this type; nil if the JSON is none. A null that the column does not take is
-    /// refused where the row is encoded.
-    func value(as type: ColumnType) -> Value? {
-        switch (form, type) {
+    /// The value for a column; nil if the JSON is none. A null that the column does not take is refused where the row
+    /// is encoded.
+    func value(in column: WriteBehind.Column) -> Value? {
+        switch (form, column.type) {
         case (.null, _): .null
         case (.bool(let value), .integer): .integer(value ? 1 : 0)
         case (.integer(let value), .integer): .integer(value)
         case (.integer(let value), .real): .real(Double(value))
         case (.real(let value), .real): .real(value)
-        case (.text(let value), .text): .text(value)
+        case (.text(let value), .text): Value(value, in: column)
+        // A time, or a UUID.
+        case (.text(let value), _):
+            column.logicalType.flatMap { Value(value, as: $0, column.type) }
         case (.object(let fields), .blob) where fields.count == 1:
             fields["blob"].flatMap { bytes(hexadecimal: $0) }.map { .blob($0) }
         case (.object(let fields), .real) where fields.count == 1:
@@ -250,9 +254,9 @@ struct JSONField: Decodable {
         }
     }
 
-    /// How a value of a type is written, for a message.
-    static func form(of type: ColumnType) -> String {
-        switch type {
+    /// How a value of a column is written, for a message.
+    static func form(of column: WriteBehind.Column) -> String {
+        switch column.type {
         case .integer: "5"
         case .real: #"1.5, or {"real":"inf"}"#
         case .text: #""text""#
