@@ -47,6 +47,14 @@
             return replace(variable, by: fixed, "remove \(attribute.trimmedDescription)")
         }
 
+        /// Takes an attribute of a struct away.
+        static func remove(_ attribute: AttributeSyntax, from structure: StructDeclSyntax) -> FixIt
+        {
+            replace(
+                structure, by: structure.without(attribute),
+                "remove \(attribute.trimmedDescription)")
+        }
+
         /// Puts an attribute before a property.
         static func add(_ attribute: String, to variable: VariableDeclSyntax) -> FixIt {
             var fixed = variable

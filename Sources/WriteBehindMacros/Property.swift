@@ -18,6 +18,7 @@
         var columnAttribute: AttributeSyntax?
         var ignoredAttribute: AttributeSyntax?
         var expiresAttribute: AttributeSyntax?
+        var indexAttribute: AttributeSyntax?
         /// The column's name in `@Column`.
         var givenName: String?
 
@@ -113,7 +114,7 @@
         /// The attributes of a property that `@Table` reads.
         private static func marks(on variable: VariableDeclSyntax) -> [AttributeSyntax] {
             variable.attributes.compactMap { $0.as(AttributeSyntax.self) }.filter {
-                ["Key", "Column", "Ignored", "Expires"].contains($0.name)
+                ["Key", "Column", "Ignored", "Expires", "Index"].contains($0.name)
             }
         }
 
@@ -142,6 +143,15 @@
                 case "Key": keyAttribute = attribute
                 case "Expires": expiresAttribute = attribute
                 case "Ignored": ignoredAttribute = attribute
+                case "Index":
+                    indexAttribute = attribute
+                    if attribute.hasArguments {
+                        mistakes.append(
+                            Mistake(
+                                attribute,
+                                "an index over one property has the name of its column: write @Index "
+                                    + "alone; one over several is declared before the struct"))
+                    }
                 case "Column":
                     columnAttribute = attribute
                     guard let argument = attribute.firstArgument else { continue }
@@ -157,6 +167,11 @@
     }
 
     extension AttributeSyntax {
+        var hasArguments: Bool {
+            guard case .argumentList(let arguments) = arguments else { return false }
+            return !arguments.isEmpty
+        }
+
         /// The attribute's name without its module.
         var name: String {
             if let member = attributeName.as(MemberTypeSyntax.self) { return member.name.text }

@@ -15,12 +15,14 @@
             let stored = columns.filter { !$0.isIgnored }
             checkNames(stored, &mistakes)
             checkExpiry(stored, &mistakes)
+            checkIndices(stored, &mistakes)
             checkKey(stored, structure, &mistakes)
         }
 
         private func checkIgnored(_ property: Property, _ mistakes: inout [Mistake]) {
             let others = [
                 property.keyAttribute, property.columnAttribute, property.expiresAttribute,
+                property.indexAttribute,
             ].compactMap(\.self)
             for other in others {
                 mistakes.append(

@@ -9,6 +9,8 @@
         var access: String
         /// The properties that become columns, in their order.
         var columns: [Property]
+        /// Those over several columns.
+        var indices: [IndexDeclaration] = []
 
         /// - Returns: nil if there is any mistake.
         init?(
@@ -42,6 +44,7 @@
                     columns += Property.stored(in: variable, &mistakes)
                 }
             }
+            indices = IndexDeclaration.all(of: structure, columns, &mistakes)
             check(structure, &mistakes)
             columns.removeAll(where: \.isIgnored)
             if !mistakes.isEmpty { return nil }
@@ -130,7 +133,7 @@
     }
 
     extension StructDeclSyntax {
-        fileprivate func without(_ attribute: AttributeSyntax) -> StructDeclSyntax {
+        func without(_ attribute: AttributeSyntax) -> StructDeclSyntax {
             var fixed = self
             let trivia = leadingTrivia
             fixed.attributes = attributes.filter { $0.id != attribute.id }

@@ -35,7 +35,7 @@
         /// The columns outside the key, for key paths such as `\.likes`.
         var columnsDeclaration: DeclSyntax {
             let outside = columns.filter { !isKey($0) }
-            let lines = outside.enumerated().compactMap { index, property -> String? in
+            let ofColumns = outside.enumerated().compactMap { index, property -> String? in
                 // Its type may be private, and then a wider property cannot have it.
                 if property.isPrivate { return nil }
                 // Not wider than the property: the property's type may be internal.
@@ -49,12 +49,41 @@
                     "    \(access)var \(name): TableColumn<\(typeName), \(type)> { \(path) }"
                 } ?? "    \(access)let \(name) = \(path)"
             }
+            let lines = ofColumns + indices.map { declaration(of: $0) }
             return """
                 \(raw: access)struct StoredColumns: TableColumns {
                 \(raw: lines.joined(separator: "\n"))
                     \(raw: access)init() {}
                 }
                 """
+        }
+
+        /// An index over several columns.
+        private func declaration(of index: IndexDeclaration) -> String {
+            let access = index.columns.map(\.access).contains("") ? "" : access
+            let types = index.columns.compactMap(\.evidentType)
+            let name = index.identifier
+            let text = literal(index.name)
+            if types.count == index.columns.count {
+                let list = ([typeName, types[0]] + types).joined(separator: ", ")
+                return "    \(access)var \(name): TableIndex<\(list)> { TableIndex(\(text)) }"
+            }
+            let paths = (index.columns.prefix(1) + index.columns).map {
+                "\\\(typeName).\($0.identifier.text)"
+            }
+            return
+                "    \(access)let \(name) = TableIndex(\(text), \(paths.joined(separator: ", ")))"
+        }
+
+        /// What the schema says of indices.
+        private var indexDefinitions: String {
+            let ofColumns = columns.filter { $0.indexAttribute != nil }.map { literal($0.column) }
+            let ofSeveral = indices.map { index in
+                let columns = index.columns.map { literal($0.column) }.joined(separator: ", ")
+                return "\(literal(index.name)), on: \(columns)"
+            }
+            let all = (ofColumns + ofSeveral).map { "IndexDefinition(\($0))" }
+            return all.isEmpty ? "" : ", indices: [\(all.joined(separator: ", "))]"
         }
 
         /// It is in the struct itself, so that names in default values keep their meaning.
@@ -74,7 +103,7 @@
             return """
                 \(raw: access)static let schema = TableSchema(\(raw: literal(tableName)), [
                 \(raw: lines.joined(separator: "\n"))
-                ]\(raw: expiry))
+                ]\(raw: expiry)\(raw: indexDefinitions))
                 """
         }
 

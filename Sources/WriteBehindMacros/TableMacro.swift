@@ -33,15 +33,19 @@
         }
     }
 
-    /// `@Key`, `@Column`, `@Ignored`, `@Expires`. `@Table` reads them. Without `@Table` they have no effect, so they
-    /// are an error.
+    /// `@Key`, `@Column`, `@Ignored`, `@Expires`, `@Index`. `@Table` reads them. Without `@Table` they have no effect, so
+    /// they are an error.
     package enum MarkerMacro: PeerMacro {
         package static func expansion(
             of node: AttributeSyntax, providingPeersOf declaration: some DeclSyntaxProtocol,
             in context: some MacroExpansionContext
         ) throws -> [DeclSyntax] {
-            let type = context.lexicalContext.first?.asProtocol((any WithAttributesSyntax).self)
-            let isInTable = type?.attributes.contains {
+            // An index over several properties is written before the struct itself.
+            let attributes =
+                declaration.asProtocol((any DeclGroupSyntax).self)?.attributes
+                ?? context.lexicalContext.first?.asProtocol((any WithAttributesSyntax).self)?
+                .attributes
+            let isInTable = attributes?.contains {
                 $0.as(AttributeSyntax.self)?.name == "Table"
             }
             if isInTable != true {

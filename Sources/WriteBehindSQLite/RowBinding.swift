@@ -177,6 +177,15 @@ extension PreparedStatement {
         return body
     }
 
+    /// The current row of a query for some columns and then the key.
+    func scannedRow(
+        _ schema: TableSchema, columnCount: Int
+    ) throws(RowError) -> ScannedRows.Row {
+        let keys = schema.keyColumns.indices.map { value(Int32(columnCount + $0)) }
+        return ScannedRows.Row(
+            key: try KeyCodec.encode(keys, schema), columns: rowBody(columnCount: columnCount))
+    }
+
     private func appendColumn(_ column: Int32, to body: inout [UInt8]) {
         switch unsafe sqlite3_column_type(handle, column) {
         case SQLITE_INTEGER:

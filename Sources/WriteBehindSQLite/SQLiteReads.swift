@@ -64,6 +64,39 @@ extension SQLiteSink {
         }
     }
 
+    package func scan(
+        _ table: UInt32, columns: [Int], after key: [UInt8]?, limit: Int
+    ) throws(SinkError) -> ScannedRows {
+        while true {
+            let sql = try openTable(table)
+            let columns = columns.filter { $0 < sql.schema.valueColumns.count }
+            let rows = try throwingSinkError {
+                try reads.read { db in
+                    try Self.rows(sql, columns, after: key, limit: limit, in: db)
+                }
+            }
+            if try hasAllColumns(sql) { return rows }
+        }
+    }
+
+    private static func rows(
+        _ sql: TableSQL, _ columns: [Int], after key: [UInt8]?, limit: Int, in db: Database
+    ) throws -> ScannedRows {
+        let watermark = try watermark(in: db)
+        let select = try PreparedStatement(
+            cached: sql.scan(columns, isFromStart: key == nil), in: db)
+        let types = sql.schema.keyColumns.map(\.type)
+        try select.bind(Int64(limit), at: Int32(key == nil ? 1 : types.count + 1))
+        return try unsafe (key ?? []).withUnsafeBufferPointer { bytes in
+            if key != nil { unsafe try select.bind(key: bytes, types) }
+            var rows: [ScannedRows.Row] = []
+            while try select.step() {
+                rows.append(try select.scannedRow(sql.schema, columnCount: columns.count))
+            }
+            return ScannedRows(rows: rows, watermark: watermark)
+        }
+    }
+
     private static func watermark(in db: Database) throws -> UInt64 {
         let watermark = try PreparedStatement(
             cached: "SELECT sequence FROM _writebehind_watermark", in: db)

@@ -115,6 +115,19 @@ package struct TableSQL: Sendable {
     var clear: String { "DELETE FROM \(name)" }
     var hasRows: String { "SELECT 1 FROM \(name) LIMIT 1" }
 
+    /// Some columns of the rows behind a key, and then the key. Parameters are that key, then the most rows wanted.
+    func scan(_ columns: [Int], isFromStart: Bool) -> String {
+        let names = columns.map { valueNames[$0] } + keyNames
+        let keys = keyNames.joined(separator: ", ")
+        let parameters = keyNames.indices.map { "?\($0 + 1)" }
+        let start =
+            isFromStart ? "" : "WHERE (\(keys)) > (\(parameters.joined(separator: ", "))) "
+        return """
+            SELECT \(names.joined(separator: ", ")) FROM \(name) \
+            \(start)ORDER BY \(keys) LIMIT ?\(isFromStart ? 1 : parameters.count + 1)
+            """
+    }
+
     private var keyMatches: String { Self.matches(keyNames) }
 
     /// A row value, which SQLite compiles like an AND of the columns; that of a thousand is too deep for it.

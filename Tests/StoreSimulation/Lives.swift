@@ -59,6 +59,7 @@ extension SimulatedStore {
             log.flusher?.request(readable: log.lastSequence)
             _ = log.flusher?.step()
         }
+        environment.rowsAScan = 2
         environment.alongside = { other, body in
             other()
             body()
@@ -72,6 +73,7 @@ extension SimulatedStore {
         where engine.tables[versions[0].name] == nil {
             try declare(versions[0])
         }
+        try declareIndices()
     }
 
     func declare(_ schema: TableSchema) throws {

@@ -166,6 +166,7 @@ extension SimulatedStore {
             let next = Tables.next(after: known, table)
         else { return }
         try declare(next)
+        try declareIndices()
     }
 
     private func addTable() throws {
@@ -173,6 +174,7 @@ extension SimulatedStore {
             let table = (1...Tables.count).first(where: { engine.tables[$0] == nil })
         else { return }
         try declare(Tables.first(table))
+        try declareIndices()
     }
 
     private func burst(_ row: Row, _ rows: Int64, _ count: Int, _ values: [Value]) throws {

@@ -194,6 +194,25 @@ final class SimulatedSink: Sink {
         return StoredRow(body: content.rows[row], watermark: content.watermark.sequence)
     }
 
+    func scan(
+        _ table: UInt32, columns: [Int], after key: [UInt8]?, limit: Int
+    ) throws(SinkError) -> ScannedRows {
+        let content = try content()
+        var found: [ScannedRows.Row] = []
+        for (row, body) in content.rows where row.table == table {
+            let values = try? RowCodec.decodeRow(body.span, Tables.latest(table))
+            guard let values, let schema = content.tables[table]?.schema else {
+                throw SinkError(.corrupt, "a malformed row")
+            }
+            let wanted = columns.filter { $0 < schema.valueColumns.count }.map { values[$0] }
+            found.append(ScannedRows.Row(key: Tables.key(row.id), columns: RowCodec.body(wanted)))
+        }
+        found.sort { $0.key.lexicographicallyPrecedes($1.key) }
+        if let key { found.removeAll { !key.lexicographicallyPrecedes($0.key) } }
+        return ScannedRows(
+            rows: Array(found.prefix(limit)), watermark: content.watermark.sequence)
+    }
+
     func dueRows(
         _ table: UInt32, before seconds: Int64, limit: Int
     ) throws(SinkError) -> DueRows {

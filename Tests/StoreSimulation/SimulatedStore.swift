@@ -112,6 +112,7 @@ package final class SimulatedStore {
             finish(end)
             hear()
         }
+        stepIndices()
     }
 
     /// Plays a step while another one is under way, whose life goes on until it is over.
@@ -176,6 +177,7 @@ package final class SimulatedStore {
         checkReads()
         check { try expire() }
         catchUp()
+        finishIndices()
         checkReads()
         checkNothingIsDue()
         check { try lookBack(0) }

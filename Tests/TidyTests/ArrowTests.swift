@@ -8,9 +8,10 @@ import Testing
         "EventLog/System", "EventLog/Format", "EventLog/Words", "EventLog/Staging",
         "EventLog/Segment", "EventLog/Recovery", "EventLog/Snapshot", "EventLog",
         "WriteBehindCore/Schema", "WriteBehindCore/Rows", "WriteBehindCore/View",
-        "WriteBehindCore/Sink", "WriteBehindCore/Words", "WriteBehindCore/Running",
-        "WriteBehindCore/Materializer", "WriteBehindCore/History", "WriteBehindCore/Changes",
-        "WriteBehindCore/Engine", "WriteBehindCore/Opening", "WriteBehindCore/API",
+        "WriteBehindCore/Index", "WriteBehindCore/Sink", "WriteBehindCore/Words",
+        "WriteBehindCore/Running", "WriteBehindCore/Materializer", "WriteBehindCore/History",
+        "WriteBehindCore/Changes", "WriteBehindCore/Engine", "WriteBehindCore/Opening",
+        "WriteBehindCore/API",
         "WriteBehindSQLite", "WriteBehind", "WriteBehindInspection",
         // For tests, users' and ours.
         "DiskSimulation", "WriteBehindTesting",

@@ -10,7 +10,7 @@
     /// The macros, by the names of their attributes.
     let macros: [String: any Macro.Type] = [
         "Table": TableMacro.self, "Key": MarkerMacro.self, "Column": MarkerMacro.self,
-        "Ignored": MarkerMacro.self, "Expires": MarkerMacro.self,
+        "Ignored": MarkerMacro.self, "Expires": MarkerMacro.self, "Index": MarkerMacro.self,
     ]
 
     /// A macro's diagnostic.

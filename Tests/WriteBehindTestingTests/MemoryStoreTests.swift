@@ -17,6 +17,11 @@ import WriteBehindTesting
         @Expires var until: Date
     }
 
+    @Table private struct Score: Equatable {
+        var id: Int
+        @Index var points: Int
+    }
+
     private var quiet: StoreConfiguration {
         var configuration = StoreConfiguration()
         configuration.logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
@@ -85,6 +90,20 @@ import WriteBehindTesting
             let report = try await store.close()
             #expect(report.pending == 0)
             #expect(store.health.verdict == .closed)
+        }
+
+        @Test func indicesAreThereAtOnceAndAfterACrash() async throws {
+            let store = try Store.inMemory(configuration: quiet)
+            let scores = try store.table(Score.self)
+            for id in 0..<50 { try scores.put(Score(id: id, points: id * 7 % 50)) }
+            #expect(try await scores.top(3, by: \.points).map(\.points) == [49, 48, 47])
+            try await store.waitForAll(.materialized)
+            let again = try store.crash()
+            let table = try again.table(Score.self)
+            #expect(try await table.top(3, by: \.points).map(\.points) == [49, 48, 47])
+            try table.put(Score(id: 100, points: 90))
+            #expect(try await table.rank(of: 100, by: \.points) == 0)
+            try await again.close()
         }
 
         @Test func rowsExpireByTheClock() async throws {

@@ -118,6 +118,14 @@ final class Failing: Sendable {
         set { readError.withLock { $0 = newValue } }
     }
 
+    private let scanError = Locked<SinkError?>(nil)
+
+    /// The error of reading a table from its beginning, while it is set.
+    var scanning: SinkError? {
+        get { scanError.withLock { $0 } }
+        set { scanError.withLock { $0 = newValue } }
+    }
+
     private let reads = Locked(0)
     /// How often rows were asked for without waiting on the thread.
     var readCount: Int { reads.withLock { $0 } }
@@ -252,6 +260,14 @@ final class FailingSink: ReplaceableSink {
         failing.before()
         defer { failing.finishReading() }
         return try sink.dueRows(table, before: seconds, limit: limit)
+    }
+    func scan(
+        _ table: UInt32, columns: [Int], after key: [UInt8]?, limit: Int
+    ) throws(SinkError) -> ScannedRows {
+        failing.before()
+        if let error = failing.scanning { throw error }
+        defer { failing.finishReading() }
+        return try sink.scan(table, columns: columns, after: key, limit: limit)
     }
     var quarantine: QuarantineIndex { sink.quarantine }
     func aside() throws(SinkError) -> AsideDatabase? {

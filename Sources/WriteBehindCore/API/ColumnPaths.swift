@@ -57,7 +57,7 @@ extension FixedWidthInteger {
 
 extension RowLayout {
     /// The name of a column that a key path of the row's type leads to.
-    fileprivate func name<Row: TableRow, V>(
+    func name<Row: TableRow, V>(
         of column: KeyPath<Row.StoredColumns, TableColumn<Row, V>>
     ) -> String {
         valueNames[Row.StoredColumns()[keyPath: column].index]

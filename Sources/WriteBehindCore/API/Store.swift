@@ -76,7 +76,10 @@ public final class Store: Sendable {
         store = opened
         self.driver = driver
         let isWritable = store.damage == nil
-        workers = isWritable ? Self.makeWorkers(store, store.startThread) : []
+        workers =
+            isWritable
+            ? Self.makeWorkers(store, store.startThread)
+            : [Self.makeIndexer(store, store.startThread)]
         watchdog = Watchdog(store, workers: workers)
         watchdogWorker = Worker(
             "watchdog", signal: Signal(), startThread: store.startThread
@@ -128,6 +131,8 @@ public final class Store: Sendable {
         try rowErrors { () throws(RowError) in try Row.checkKey() }
         let definition = try engine.declare(Row.schema, byName: Row.hasNamedColumns)
         let layout = RowLayout(Row.schema, storedAs: definition.schema)
+        // A read of an index waits until it is built, and no thread builds it where a driver does.
+        if !Row.schema.indices.isEmpty { driver?.runDue() }
         return StoredTable(engine: engine, id: UInt16(definition.id), layout: layout)
     }
 

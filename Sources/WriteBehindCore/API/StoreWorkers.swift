@@ -54,6 +54,7 @@ extension Store {
                 }
                 return .wait(nanoseconds: pause)
             },
+            makeIndexer(store, startThread),
         ] + store.secondaries.map { worker(for: $0, startThread) }
     }
 
@@ -86,6 +87,16 @@ extension Store {
         }
         driver.run(for: time.nanoseconds) { list.isDecided(sequence) }
         return list.isDecided(sequence)
+    }
+
+    /// A store that can only be read has this one, too.
+    static func makeIndexer(_ store: OpenStore, _ startThread: @escaping StartThread) -> Worker {
+        let builder = store.indexBuilder
+        return Worker(
+            "indexer", signal: builder.work, startThread: startThread
+        ) {
+            builder.step()
+        }
     }
 
     private static func worker(

@@ -18,7 +18,7 @@ public struct StoredTable<Row: TableRow>: Sendable {
     let engine: Engine
     let id: UInt16
     let layout: RowLayout
-    private let encoders: EncoderPool
+    let encoders: EncoderPool
 
     init(engine: Engine, id: UInt16, layout: RowLayout) {
         self.engine = engine
@@ -291,7 +291,7 @@ public struct StoredTable<Row: TableRow>: Sendable {
         try rowOf(key: key.span, body: body.span)
     }
 
-    private func rowOf(key: Span<UInt8>, body: Span<UInt8>) throws -> Row {
+    func rowOf(key: Span<UInt8>, body: Span<UInt8>) throws -> Row {
         do {
             return try RowDecoder.decode(Row.self, key: key, row: body, layout)
         } catch let error as RowError {

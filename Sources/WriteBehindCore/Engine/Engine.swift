@@ -3,8 +3,8 @@ import Synchronization
 
 /// The store without types, threads and tasks: bytes in, bytes out.
 ///
-/// Order of locks: the catalog's; then shards of the cache view, ascending; then the log's staging. A
-/// write is appended to the log and applied to the view in one critical section, so that for every key
+/// Order of locks: the catalog's; then shards of the cache view, ascending; then the log's staging, or indices by
+/// their numbers. A write is appended to the log and applied to the view in one critical section, so that for every key
 /// the order in the view is the order in the log (I1).
 package final class Engine: Sendable {
     /// No other engine of this process has this number. Receipts know their store by it.
@@ -21,6 +21,9 @@ package final class Engine: Sendable {
     private let catalog: Lock<Catalog>
     /// How often a table got more columns: a handle that knew all of its table's may know less then.
     let generation = Atomic<UInt32>(0)
+    /// The tables that have an index, by the last six bits of their numbers.
+    let indexedTables = Atomic<UInt64>(0)
+    package let indices: TableIndices
     let current: Lock<CurrentSink>
     package let turns = Turns()
     /// Raised when there is memory to free.
@@ -43,6 +46,7 @@ package final class Engine: Sendable {
         self.readable = readable
         self.configuration = configuration
         self.waitForRoom = waitForRoom
+        indices = TableIndices(limit: configuration.indexLimit)
         time = log.environment.time
         materialized = WaitList(reached: watermark)
     }
@@ -54,9 +58,9 @@ package final class Engine: Sendable {
 
     // MARK: schema
 
-    /// Declares a table: logs its definition if it is new or has more columns than before.
-    package func declare(
-        _ declared: TableSchema, byName: Bool = false
+    /// Logs a table's definition if it is new or has more columns than before.
+    func define(
+        _ declared: TableSchema, byName: Bool
     ) throws(StoreError) -> TableDefinition {
         try catalog.withLock { (catalog) throws(StoreError) in
             let known = byName ? catalog[declared.name]?.schema : nil
@@ -85,7 +89,7 @@ package final class Engine: Sendable {
         try schemaErrors { () throws(SchemaError) in try catalog.definition(for: schema) }
     }
 
-    private static func schemaErrors<R>(
+    static func schemaErrors<R>(
         _ body: () throws(SchemaError) -> R
     ) throws(StoreError) -> R {
         do throws(SchemaError) {
@@ -139,6 +143,7 @@ package final class Engine: Sendable {
                     let outcome = try unsafe append(record, count: 1, flags: .plain)
                     if case .appended(let sequence) = outcome {
                         shard.apply(change, hash, table, key, body, sequence, deadline)
+                        if mayHaveIndex(table) { index(change, hash, table, key, body) }
                     }
                     return outcome
                 }

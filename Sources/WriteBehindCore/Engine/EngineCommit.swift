@@ -1,4 +1,5 @@
 import EventLog
+import Synchronization
 
 /// The reads that a commit relies on. They are checked again, under the locks, before it is appended.
 package struct ReadVersion: Sendable {
@@ -45,7 +46,10 @@ extension Engine {
                 try admit(commit, hashes, shards)
                 let outcome = try unsafe append(
                     commit.bytes.span.bytes, count: commit.count, flags: commit.flags)
-                if case .appended(let first) = outcome { apply(commit, hashes, shards, first) }
+                if case .appended(let first) = outcome {
+                    apply(commit, hashes, shards, first)
+                    if indexedTables.load(ordering: .relaxed) != 0 { index(commit, hashes) }
+                }
                 return outcome
             }
             guard let outcome else { return nil }
@@ -132,7 +136,7 @@ extension CommitBuilder {
 }
 
 extension ReadVersion {
-    fileprivate func isCurrent(in shard: inout Shard, _ hash: UInt64) -> Bool {
+    func isCurrent(in shard: inout Shard, _ hash: UInt64) -> Bool {
         let found = shard.peek(hash, table, key.span)
         switch version {
         case .resident(let sequence):

@@ -87,6 +87,9 @@ extension Engine {
                     let outcome = try append(deleteOf: key, in: table.id)
                     guard case .appended(let sequence) = outcome else { return outcome }
                     shard.delete(hash, table.id, key.span, sequence: sequence)
+                    if mayHaveIndex(table.id) {
+                        index(.delete, hash, table.id, key.span, Span())
+                    }
                 case .unknown: turn.unknown.append(key)
                 case .notDue: break
                 }

@@ -108,14 +108,14 @@ package final class Expirer: Sendable {
 }
 
 extension QuarantinedKey {
-    fileprivate func row(of table: UInt32) -> [UInt8]? {
+    func row(of table: UInt32) -> [UInt8]? {
         guard case .row(table, let key) = self else { return nil }
         return key
     }
 }
 
 extension CacheView {
-    fileprivate func sinkGenerations() -> [UInt64] {
+    func sinkGenerations() -> [UInt64] {
         (0..<shardCount).map { number in withShard(number: number) { $0.sinkGeneration } }
     }
 

@@ -20,6 +20,7 @@ package final class OpenStore: Sendable {
     /// Everything that waits for surviving power loss, be it in staging alone.
     let durable: WaitList
     package let expirer: Expirer
+    package let indexBuilder: IndexBuilder
     let status: Status
     let metrics: StoreMetrics
     let startThread: StartThread
@@ -51,6 +52,7 @@ package final class OpenStore: Sendable {
             secondaries = opening.secondaries
             changeStreams = opening.changeStreams
             expirer = Expirer(engine: engine)
+            indexBuilder = IndexBuilder(engine: engine, rowLimit: environment.rowsAScan)
             try opening.replay()
         } catch {
             disk.release()
@@ -185,6 +187,7 @@ package final class OpenStore: Sendable {
         durable.fail(closed)
         engine.readable.fail(closed)
         engine.materialized.fail(closed)
+        engine.indices.fail(closed)
     }
 
     /// Why the store can only be read; nil when it can be written.

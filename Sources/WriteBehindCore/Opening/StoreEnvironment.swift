@@ -19,6 +19,8 @@ package struct StoreEnvironment: Sendable {
     package var driver: (any WorkerDriver)?
     /// How the log is read on while what was read before is worked on.
     package var alongside: Alongside = Worker.alongside
+    /// How many rows of the database are read at once where all of them are.
+    package var rowsAScan = 1024
 
     package init(
         disk: any Disk, time: any TimeSource, random: @escaping @Sendable () -> UInt64,

@@ -17,6 +17,7 @@ package final class Watchdog: Sendable {
     }
 
     private let engine: Engine
+    private let indexBuilder: IndexBuilder
     private let materializer: Materializer
     private let status: Status
     private let metrics: StoreMetrics
@@ -30,6 +31,7 @@ package final class Watchdog: Sendable {
 
     package init(_ store: OpenStore, workers: [Worker]) {
         engine = store.engine
+        indexBuilder = store.indexBuilder
         materializer = store.materializer
         status = store.status
         metrics = store.metrics
@@ -57,6 +59,7 @@ package final class Watchdog: Sendable {
             state.statistics = statistics
         }
         metrics.publish(lag)
+        metrics.publish(indexBuilder.health)
         metrics.quarantined.record(engine.sink.quarantine.commitCount)
         for secondary in secondaries { secondary.metrics.publish(health(of: secondary, nil)) }
         publishChangeStreams()
@@ -155,6 +158,7 @@ package final class Watchdog: Sendable {
         }
         judgeSecondaries(state, &health)
         judgeChangeStreams(&health)
+        judgeIndices(&health)
         if let error = state.logError {
             raise(.degraded, "the log cannot be read (\(state.sinkAttempts) tries): \(error)")
         }
@@ -271,6 +275,18 @@ package final class Watchdog: Sendable {
 }
 
 extension Watchdog {
+    private func judgeIndices(_ health: inout Health) {
+        health.indices = indexBuilder.health
+        for index in health.indices {
+            guard let cause = index.cause else { continue }
+            health.verdict = max(health.verdict, .degraded)
+            let name = "index \(Value.text(index.name)) of table \(Value.text(index.table))"
+            health.causes.append(
+                index.state == .stopped
+                    ? "\(name) has stopped: \(cause)" : "\(name) cannot be built yet: \(cause)")
+        }
+    }
+
     /// A clock that is ahead by less is corrected by steps too small to report. Milliseconds.
     private static let clockTolerance: UInt64 = 60_000
 

@@ -149,7 +149,8 @@ extension UUID: ColumnValue {
     public func encode(to encoder: inout KeyEncoder) { encoder.encode(self) }
 }
 
-// The compiler does not conclude it from the next conformance, because both have a condition.
+// The compiler does not conclude these from the next conformance, because all have a condition.
+extension [UInt8]: IndexValue {}
 extension [UInt8]: RowKey {}
 
 extension [UInt8]: ColumnValue {

@@ -36,6 +36,16 @@ public struct KeyEncoder: ~Copyable, Sendable {
         if key.count > Record.keyLimit { try layout.schema.check(keyLength: key.count) }
     }
 
+    /// Encodes a value of the first column alone, in place of the key before.
+    mutating func encode(first value: some RowKey) throws(RowError) {
+        key.removeAll(keepingCapacity: true)
+        index = 0
+        failure = nil
+        value.encode(to: &self)
+        if index != 1 { fail(.wrongColumnCount(expected: 1, got: index), at: nil) }
+        if let failure { throw failure }
+    }
+
     /// Writes the next column: an integer.
     public mutating func encode(_ value: Int) { encode(Int64(value)) }
 

@@ -90,6 +90,14 @@ package enum RowCodec {
         return try schema.value(column, &reader, row)
     }
 
+    /// The row body of these values, whatever columns they are of.
+    package static func body(_ values: [Value]) -> [UInt8] {
+        var row: [UInt8] = []
+        row.append(varint: UInt64(values.count))
+        for value in values { row.append(row: value) }
+        return row
+    }
+
     /// The default of each column outside the key, in the form of a row body.
     package static func defaults(_ schema: TableSchema) -> [[UInt8]] {
         schema.valueColumns.map { column in

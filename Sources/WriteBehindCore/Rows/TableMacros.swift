@@ -59,4 +59,25 @@
     /// row is deleted within about ``StoreConfiguration/expiryInterval``; until that, reads return it.
     @attached(peer) public macro Expires() =
         #externalMacro(module: "WriteBehindMacros", type: "MarkerMacro")
+
+    /// Lets rows of a ``Table(_:)`` be read in the order of a property: `top(20, by: \.score)`.
+    ///
+    /// The index is kept in memory, current to the last write: see <doc:LeaderboardsAndFeeds>.
+    @attached(peer) public macro Index() =
+        #externalMacro(module: "WriteBehindMacros", type: "MarkerMacro")
+
+    /// Lets rows of a ``Table(_:)`` be read in the order of several properties.
+    ///
+    /// ```swift
+    /// @Table @Index("byAuthor", on: "author", "created") struct Post { … }
+    ///
+    /// let newest = try await posts.range(in: \.byAuthor, of: author, order: .descending, limit: 50)
+    /// ```
+    ///
+    /// - Parameters:
+    ///   - name: what reads call it. No column has this name.
+    ///   - properties: the names of the properties, the first of which rows are ordered by first. Rows that are equal in all
+    ///     of them are in the order of their keys.
+    @attached(peer) public macro Index(_ name: String, on properties: String...) =
+        #externalMacro(module: "WriteBehindMacros", type: "MarkerMacro")
 #endif

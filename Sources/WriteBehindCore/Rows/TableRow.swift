@@ -70,7 +70,7 @@ extension TableRow {
 ///     }
 /// }
 /// ```
-public protocol RowKey: Sendable {
+public protocol RowKey: IndexValue {
     /// Writes every key column, in schema order.
     func encode(to encoder: inout KeyEncoder)
 

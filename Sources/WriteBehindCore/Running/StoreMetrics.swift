@@ -30,6 +30,10 @@ struct StoreMetrics: Sendable {
     let cacheBytes = Gauge(label: "writebehind_cache_bytes")
     let dirtyBytes = Gauge(label: "writebehind_dirty_bytes")
     let quarantinedBytes = Gauge(label: "writebehind_quarantined_bytes")
+    let indexBytes = Gauge(label: "writebehind_index_bytes")
+    let indexRows = Gauge(label: "writebehind_index_rows")
+    /// Indices that cannot be read: those that are being built, and those that have stopped.
+    let unreadyIndices = Gauge(label: "writebehind_indices_not_ready")
 
     /// Passes on what the cache view counted since the last call.
     func publish(_ now: CacheStatistics, since before: CacheStatistics) {
@@ -39,6 +43,12 @@ struct StoreMetrics: Sendable {
         cacheBytes.record(now.residentBytes)
         dirtyBytes.record(now.dirtyBytes)
         quarantinedBytes.record(now.pinnedBytes)
+    }
+
+    func publish(_ indices: [Health.Index]) {
+        indexBytes.record(indices.reduce(0) { $0 + $1.bytes })
+        indexRows.record(indices.reduce(0) { $0 + $1.rows })
+        unreadyIndices.record(indices.count { $0.state != .ready })
     }
 
     func publish(_ lag: Health.Lag) {

@@ -63,6 +63,8 @@ public struct SchemaError: Error, Hashable, Sendable {
         case defaultChanged(ColumnType)
         /// The database has something of a user's by this name: a table, an index, a view, a column.
         case takenInDatabase(by: String)
+        /// An index cannot be kept: it names a column that is not there, say.
+        case unfitIndex(name: String, reason: String)
         /// A stored definition is damaged.
         case unreadable(String)
     }
@@ -110,6 +112,7 @@ extension SchemaError.Problem {
         case .unfitExpiryColumn: "the expiry column must be an integer outside the key"
         case .takenInDatabase(let what):
             "the database has \(what) of this name that is not the store's; rename or drop it"
+        case .unfitIndex(let name, let reason): "index \(Value.text(name)): \(reason)"
         case .unreadable(let reason): "the stored definition is damaged: \(reason)"
         default: changeReason
         }

@@ -22,6 +22,7 @@ extension TableSchema {
         }
         guard !keyColumns.isEmpty else { throw SchemaError(table: name, .noKeyColumn) }
         try checkExpiry()
+        try checkIndices()
     }
 
     private func check(_ column: Column) throws(SchemaError) {

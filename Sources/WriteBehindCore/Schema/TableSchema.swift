@@ -21,6 +21,8 @@ public struct TableSchema: Sendable, Hashable {
     /// there means never. The row is deleted then, by an ordinary logged delete, within about
     /// ``StoreConfiguration/expiryInterval``; until that, reads return it.
     public let expiry: String?
+    /// The orders in which rows can be read. They are no part of what the log has of the table.
+    public let indices: [IndexDefinition]
 
     /// The columns of the key, in schema order.
     package let keyColumns: [Column]
@@ -28,10 +30,14 @@ public struct TableSchema: Sendable, Hashable {
     package let valueColumns: [Column]
 
     /// Describes a table; nothing is checked yet: see ``validate()``.
-    public init(_ name: String, _ columns: [Column], expiry: String? = nil) {
+    public init(
+        _ name: String, _ columns: [Column], expiry: String? = nil,
+        indices: [IndexDefinition] = []
+    ) {
         self.name = name
         self.columns = columns
         self.expiry = expiry
+        self.indices = indices
         keyColumns = columns.filter(\.isKey)
         valueColumns = columns.filter { !$0.isKey }
     }
@@ -41,6 +47,11 @@ public struct TableSchema: Sendable, Hashable {
     /// Names compare as in SQLite, without the case of ASCII letters.
     package func valueIndex(of name: String) -> Int? {
         valueColumns.firstIndex { isSameName($0.name, name) }
+    }
+
+    /// The table as the log has it.
+    var withoutIndices: TableSchema {
+        indices.isEmpty ? self : TableSchema(name, columns, expiry: expiry)
     }
 
     /// The place of ``expiry`` among the columns outside the key.

@@ -26,6 +26,27 @@ package struct DueRows: Sendable, Equatable {
     }
 }
 
+/// Some rows of a table in the order of their keys, with some of their columns, and the sink's watermark in the snapshot
+/// that they were read from.
+package struct ScannedRows: Sendable, Equatable {
+    package struct Row: Sendable, Equatable {
+        package var key: [UInt8]
+        /// A row body of the columns that were asked for.
+        package var columns: [UInt8]
+
+        package init(key: [UInt8], columns: [UInt8]) {
+            (self.key, self.columns) = (key, columns)
+        }
+    }
+
+    package var rows: [Row]
+    package var watermark: UInt64
+
+    package init(rows: [Row], watermark: UInt64) {
+        (self.rows, self.watermark) = (rows, watermark)
+    }
+}
+
 /// A database that the log is materialized into.
 ///
 /// This is what every database must do: apply the log, say how far it has come, and be read. A database that the store
@@ -72,6 +93,16 @@ package protocol Sink: QuarantiningSink {
     /// Reads rows, all from one snapshot, without holding up the calling thread.
     /// - Returns: a row for each key, in the order of the keys.
     func read(_ table: UInt32, keys: [[UInt8]]) async throws(SinkError) -> [StoredRow]
+
+    /// The first rows behind a key, or of all if it is nil, in the order of their keys.
+    ///
+    /// - Parameters:
+    ///   - columns: the places of the columns that are wanted, among those outside the key, ascending. If the sink does
+    ///     not have the last of them yet, the rows are as much shorter.
+    ///   - limit: how many at most. Fewer are there only at the end.
+    func scan(
+        _ table: UInt32, columns: [Int], after key: [UInt8]?, limit: Int
+    ) throws(SinkError) -> ScannedRows
 
     /// At most `limit` rows whose expiry column is not null and at most `seconds` (since 1970), earliest
     /// first.

@@ -6,7 +6,8 @@
 ///     {"verdict":"degraded","causes":["the database refuses since 12 s (9 tries): … is locked …"],
 ///      "secondsUnwell":12.5,"survivesKill":true,"quarantined":0,"quarantinedBytes":0,
 ///      "lag":{"staged":9,"durable":9,"materialized":4,"bytes":512,"seconds":12.5},
-///      "rates":{"written":0.4,"applied":0},"secondaries":[],"changeStreams":[]}
+///      "rates":{"written":0.4,"applied":0},"indices":[],"secondaries":[],
+///      "changeStreams":[]}
 ///
 /// A property that is nil is left out.
 ///
@@ -55,6 +56,32 @@ public struct Health: Sendable, Encodable {
 
     /// The databases beside the store's own, in the order in which they were given.
     public var secondaries: [Secondary] = []
+
+    /// The indices in memory, in the order in which they were declared.
+    public var indices: [Index] = []
+
+    /// An index of a table.
+    public struct Index: Sendable, Equatable, Encodable {
+        public var table: String
+        public var name: String
+        /// How far it is.
+        public var state: State
+        /// How many rows are in it.
+        public var rows: Int
+        /// How many bytes of memory it takes, of ``StoreConfiguration/indexLimit``.
+        public var bytes: Int
+        /// Why it has stopped, or what keeps it from being built, in words for an operator.
+        public var cause: String?
+
+        /// Whether an index can be read.
+        public enum State: String, Sendable, Encodable {
+            /// Rows from before it was declared are being added; reads wait.
+            case building
+            case ready
+            /// Reads throw ``StoreError/indexUnavailable(table:index:reason:)``.
+            case stopped
+        }
+    }
 
     /// A database beside the store's own. It follows the log by itself and holds up nobody.
     public struct Secondary: Sendable, Equatable, Encodable {

@@ -13,6 +13,10 @@ public struct StoreConfiguration: Sendable {
     /// How much of ``cacheLimit`` rows may take that the database does not hold yet; at most three quarters
     /// of it. Writes beyond it throw ``StoreError/backlogFull(_:)``.
     public var dirtyLimit = 192 << 20
+    /// Memory for the indices of all tables together, beside ``cacheLimit``: about 55 bytes a row and index of an
+    /// integer, and as many more as keys and values are longer. Where it is exceeded, the index that grew stops: its reads
+    /// throw ``StoreError/indexUnavailable(table:index:reason:)``, and writes go on.
+    public var indexLimit = 256 << 20
     /// How many bytes of log, on disk, the database may be behind. Writes beyond it throw
     /// ``StoreError/backlogFull(_:)``.
     public var backlogLimit = 16 << 30

@@ -39,6 +39,10 @@ public enum StoreError: Error, Sendable {
     case schema(SchemaError)
     /// The table was declared with another store: ``Store/table(_:)`` of this one was not called for it.
     case unknownTable(String)
+    /// Rows were to be read in an order that the table has no index for.
+    case noIndex(table: String, index: String)
+    /// An index cannot be read: it has stopped, for a reason that is given and that health has as well.
+    case indexUnavailable(table: String, index: String, reason: String)
     /// The receipt is of another store, or of this one before it was opened again.
     case foreignReceipt
     /// An `update` gave the row another key. To change a key, delete the row and put the new one.
@@ -117,6 +121,11 @@ extension StoreError: CustomStringConvertible {
         case .configuration(let what): "the configuration cannot be used: \(what)"
         case .schema(let error): "\(error)"
         case .unknownTable(let name): "table \(Value.text(name)) was not declared with this store"
+        case .noIndex(let table, let index):
+            "table \(Value.text(table)) has no index \(Value.text(index)): mark the property @Index, or name the index "
+                + "in the table's schema"
+        case .indexUnavailable(let table, let index, let reason):
+            "index \(Value.text(index)) of table \(Value.text(table)) cannot be read: \(reason)"
         case .foreignReceipt:
             "the receipt is of another store, or of this one before it was opened again; "
                 + "wait for it with the store whose write returned it"

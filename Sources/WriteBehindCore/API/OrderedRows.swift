@@ -1,0 +1,76 @@
+import Foundation
+
+/// In which direction rows are read in the order of an index.
+public enum ReadOrder: Sendable, Hashable, CaseIterable {
+    /// The lowest value first; null is the lowest.
+    case ascending
+    /// The highest value first.
+    case descending
+}
+
+/// A row, and how many rows are before it.
+public struct RankedRow<Row: Sendable>: Sendable {
+    /// How many rows are before it: 0 for the first.
+    public let rank: Int
+    /// The row.
+    public let row: Row
+}
+
+/// Some rows in an order, and where the next ones are.
+public struct RowPage<Row: Sendable>: Sendable {
+    /// As many as were asked for, or all that are left.
+    public let rows: [Row]
+    /// What to read on `after`; nil if there are no more rows.
+    public let next: IndexCursor?
+}
+
+/// A place in the order of an index, to read on from.
+///
+/// It holds the values and the key of a row, and says where that row was: it stays right when rows come and go, and after
+/// the store was opened again. As text it may be handed to clients; it is neither secret nor signed. With another
+/// index it means some place, and nothing breaks.
+public struct IndexCursor: Sendable, Hashable, Codable, LosslessStringConvertible {
+    let position: [UInt8]
+
+    init(position: [UInt8]) { self.position = position }
+
+    /// The cursor of its text.
+    public init?(_ description: String) {
+        guard let data = Data(base64Encoded: description) else { return nil }
+        position = [UInt8](data)
+    }
+
+    public var description: String { Data(position).base64EncodedString() }
+}
+
+/// All rows of a table in the order of an index, read a few at a time.
+public struct OrderedRows<Row: TableRow>: AsyncSequence, Sendable {
+    let table: StoredTable<Row>
+    let index: String
+    let order: ReadOrder
+
+    public func makeAsyncIterator() -> Iterator { Iterator(rows: self) }
+
+    /// Reads on where it is.
+    public struct Iterator: AsyncIteratorProtocol {
+        private static var rowsAtOnce: Int { 256 }
+
+        private let rows: OrderedRows
+        private var read: ArraySlice<Row> = []
+        private var cursor: IndexCursor?
+        private var isAtEnd = false
+
+        fileprivate init(rows: OrderedRows) { self.rows = rows }
+
+        public nonisolated(nonsending) mutating func next() async throws -> Row? {
+            if read.isEmpty, !isAtEnd {
+                let page = try await rows.table.range(
+                    in: rows.index, order: rows.order, limit: Self.rowsAtOnce, after: cursor)
+                read = page.rows[...]
+                cursor = page.next
+                isAtEnd = page.next == nil
+            }
+            return read.popFirst()
+        }
+    }
+}

@@ -1,0 +1,323 @@
+package import EventLog
+import Logging
+
+// Building an index of a table that has rows already.
+//
+// A table's index is declared before the builder takes the lock of each shard once, so from then on it follows all writes.
+// Let `declared` be the last sequence of that moment. Then every row is looked at that may have been there before:
+//
+// 1. those in the database, in the order of their keys, each page from a snapshot of its own, the first at `base`;
+// 2. those that the log changes above `base`, through `declared`: the database may have got them behind the scan;
+// 3. those in quarantine, which the database does not hold as they were acknowledged.
+//
+// Of each, the entry is set to what the row is *now*, found out under its shard's lock, by the rule that reading a row
+// follows (I5): the view's row counts; if there is none, the database's counts as long as nothing newer left the view
+// and the table was not cleared since; otherwise the database is asked again. So it does not matter what was written
+// meanwhile: a later write to a row comes after, under the same lock, and a row that was deleted since is not set.
+//
+// A patch of a row that was not looked at yet may leave a wrong entry. Looking at the row sets it right, and before that
+// the index is not read: it is ready when all of this is done.
+//
+// If quarantine was retried or the database replaced meanwhile (``Shard/sinkGeneration``), what was read may not hold:
+// then all of it starts over.
+
+/// Builds the indices that are declared, one after the other. Frees what indices have done without, too.
+package final class IndexBuilder: Sendable {
+    private let engine: Engine
+    private let state = Lock(State())
+    /// How many rows of the database one step looks at, and how many blocks of the log.
+    private let (rowLimit, blockLimit): (Int, Int)
+
+    private struct State {
+        var build: IndexBuild?
+        var trouble: Trouble?
+        var backoff = Backoff(limit: 1_000_000_000)
+    }
+
+    /// Why an index is not ready.
+    private struct Trouble: Sendable {
+        var index: OrderedIndex
+        var cause: String
+    }
+
+    package init(engine: Engine, rowLimit: Int = 1024, blockLimit: Int = 8) {
+        self.engine = engine
+        (self.rowLimit, self.blockLimit) = (rowLimit, blockLimit)
+    }
+
+    package var work: Signal { engine.indices.memory.work }
+
+    /// How all indices are.
+    package var health: [Health.Index] {
+        let trouble = state.withLock { $0.trouble }
+        return engine.indices.all.map { index in
+            let size = index.size
+            var health = Health.Index(
+                table: index.tableName, name: index.definition.name, state: .ready,
+                rows: size.entries, bytes: size.bytes)
+            switch index.phase {
+            case .ready: break
+            case .building:
+                health.state = .building
+                health.cause = trouble?.index === index ? trouble?.cause : nil
+            case .stopped(let reason):
+                (health.state, health.cause) = (.stopped, reason)
+            }
+            return health
+        }
+    }
+
+    /// Does a part of the work.
+    package func step() -> Next {
+        engine.indices.memory.free()
+        guard var build = takeBuild() else { return .wait(nanoseconds: nil) }
+        do {
+            let isDone = try build.step(engine, rowLimit, blockLimit)
+            let left = isDone ? nil : build
+            state.withLock { state in
+                state.build = left
+                state.trouble = nil
+                state.backoff.reset()
+            }
+            if isDone {
+                build.index.didBuild()
+                engine.configuration.logger.info(
+                    "an index is ready",
+                    metadata: [
+                        "table": "\(build.index.tableName)",
+                        "index": "\(build.index.definition.name)",
+                        "rows": "\(build.index.size.entries)",
+                    ])
+            }
+            return build.mustWait ? .wait(nanoseconds: 1_000_000) : .stepAgain
+        } catch {
+            return retry(build, after: error)
+        }
+    }
+
+    private func takeBuild() -> IndexBuild? {
+        if let build = state.withLock({ $0.build.take() }), build.index.phase == .building {
+            return build
+        }
+        return engine.indices.all.first { $0.phase == .building }.map { IndexBuild($0) }
+    }
+
+    private func retry(_ build: IndexBuild, after error: any Error) -> Next {
+        var build = build
+        if error is IndexBuild.Outdated {
+            build.index.startOver()
+            build = IndexBuild(build.index)
+        }
+        let random = engine.log.environment.random
+        let wait = state.withLock { [build] state in
+            state.build = build
+            state.trouble = Trouble(index: build.index, cause: "\(error)")
+            return state.backoff.next(random: random)
+        }
+        return .wait(nanoseconds: wait)
+    }
+}
+
+/// How far the building of an index has come.
+struct IndexBuild: Sendable {
+    /// What was read of the database may not hold any more.
+    struct Outdated: Error, CustomStringConvertible {
+        var description: String {
+            "quarantine was retried, the database replaced, or log deleted meanwhile; it starts over"
+        }
+    }
+
+    private enum Place: Sendable {
+        case start
+        /// The last key that was looked at.
+        case database(after: [UInt8]?)
+        /// The last sequence that was looked at.
+        case log(after: UInt64)
+        case end
+    }
+
+    let index: OrderedIndex
+    private var place = Place.start
+    /// The last sequence when it began.
+    private var declared: UInt64 = 0
+    /// The watermark of the first page.
+    private var base: UInt64?
+    /// ``Shard/sinkGeneration`` of every shard when it began.
+    private var generations: [UInt64] = []
+    /// Nothing can be done before the log's next part is readable.
+    private(set) var mustWait = false
+
+    init(_ index: OrderedIndex) { self.index = index }
+
+    /// Does a part; returns whether it was the last.
+    mutating func step(_ engine: Engine, _ rowLimit: Int, _ blockLimit: Int) throws -> Bool {
+        mustWait = false
+        switch place {
+        case .start:
+            // Takes each shard's lock: a write that does not follow the index yet is over, and has its sequence.
+            generations = engine.view.sinkGenerations()
+            declared = engine.log.lastSequence
+            place = .database(after: nil)
+        case .database(let key): try scan(engine, after: key, rowLimit)
+        case .log(let sequence): try readLog(engine, after: sequence, blockLimit)
+        case .end:
+            try set(engine.sink.quarantine.keys(of: index.table), engine)
+            guard engine.view.sinkGenerations() == generations else { throw Outdated() }
+            return true
+        }
+        return false
+    }
+
+    // MARK: The database
+
+    private mutating func scan(_ engine: Engine, after key: [UInt8]?, _ limit: Int) throws {
+        let table = UInt32(index.table)
+        // Before the database is asked: it may reach the table's definition, and rows, at any moment.
+        let reached = engine.inDatabase
+        let sink = try engine.readableSink()
+        var scanned = ScannedRows(rows: [], watermark: reached)
+        if sink.holds(table) {
+            do throws(SinkError) {
+                scanned = try sink.scan(
+                    table, columns: index.columns.places, after: key, limit: limit)
+            } catch {
+                throw StoreError(error)
+            }
+        }
+        base = base ?? scanned.watermark
+        for row in scanned.rows { try set(row, scanned.watermark, engine) }
+        if let last = scanned.rows.last, scanned.rows.count == limit {
+            place = .database(after: last.key)
+        } else {
+            place = .log(after: base ?? 0)
+        }
+    }
+
+    private func set(
+        _ row: ScannedRows.Row, _ watermark: UInt64, _ engine: Engine
+    ) throws {
+        let isSet = engine.set(row.key, in: index) { shard in
+            shard.isCurrent(index.table, asOf: watermark) ? row.columns : nil
+        }
+        if !isSet { try engine.setAfterReading(row.key, in: index) }
+    }
+
+    // MARK: Rows by name
+
+    private func set(_ keys: [[UInt8]], _ engine: Engine) throws {
+        for key in keys {
+            let isSet = engine.set(key, in: index) { _ in nil }
+            if !isSet { try engine.setAfterReading(key, in: index) }
+        }
+    }
+
+    // MARK: The log
+
+    private mutating func readLog(
+        _ engine: Engine, after sequence: UInt64, _ limit: Int
+    ) throws {
+        guard sequence < declared else {
+            place = .end
+            return
+        }
+        guard engine.log.readable >= declared else {
+            engine.log.flusher?.request(readable: declared)
+            mustWait = true
+            // A log that takes no more writes never gets there.
+            if let refusal = engine.log.refusal, refusal.isFinal { throw StoreError(refusal) }
+            return
+        }
+        let (keys, last) = try changedKeys(engine, after: sequence, limit)
+        try set(keys, engine)
+        place = last < declared ? .log(after: last) : .end
+    }
+
+    /// The rows that some blocks of the log change, and the last sequence in these.
+    private func changedKeys(
+        _ engine: Engine, after sequence: UInt64, _ limit: Int
+    ) throws -> (keys: [[UInt8]], last: UInt64) {
+        do {
+            let reader = try engine.log.reader(from: sequence + 1)
+            var (keys, last): (Set<[UInt8]>, UInt64) = ([], sequence)
+            for _ in 0..<limit where last < declared {
+                guard try reader.next(through: declared), let block = reader.block else {
+                    throw StoreError.logFailed("it ends before sequence \(declared)")
+                }
+                last = block.nextSequence - 1
+                let payload = reader.payload
+                var commits = try reader.commits()
+                while let commit = try commits.next(payload.span) {
+                    var records = ByteReader(commit.records)
+                    while !records.isAtEnd {
+                        let record = try records.record(payload.span)
+                        guard record.table == UInt32(index.table), record.operation.isOfRow else {
+                            continue
+                        }
+                        keys.insert(Array(payload[record.key]))
+                    }
+                }
+            }
+            return (Array(keys), last)
+        } catch let error as LogError {
+            if case .deleted = error { throw Outdated() }
+            throw StoreError(error)
+        }
+    }
+}
+
+extension Operation {
+    fileprivate var isOfRow: Bool { self == .put || self == .patch || self == .delete }
+}
+
+extension QuarantineIndex {
+    /// The keys of a table's rows that are in quarantine.
+    fileprivate func keys(of table: UInt16) -> [[UInt8]] {
+        held.keys.compactMap { $0.row(of: UInt32(table)) }
+    }
+}
+
+extension Engine {
+    /// Sets a row's entry to what the row is now.
+    ///
+    /// - Parameter stored: the columns that the database holds of the row, if they still count; asked for where the view
+    ///   has nothing.
+    /// - Returns: false, with nothing set, if that needs the database.
+    fileprivate func set(
+        _ key: [UInt8], in index: OrderedIndex,
+        _ stored: (borrowing Shard) -> [UInt8]?
+    ) -> Bool {
+        let hash = view.hash(table: index.table, key: key.span)
+        return view.withShard(of: hash) { shard -> Bool in
+            let found = shard.peek(hash, index.table, key.span)
+            switch found.state {
+            case .full:
+                shard.withBody(found.reference) { index.set(hash, key.span, to: $0) }
+            case .tombstone: index.apply(.delete, hash, key.span, Span()) {}
+            case .partial: return false
+            case .absent:
+                guard let columns = stored(shard) else { return false }
+                index.set(hash, key.span, to: columns.span, isProjected: true)
+            }
+            return true
+        }
+    }
+
+    /// The same, for a row that the database has to be asked for.
+    fileprivate func setAfterReading(_ key: [UInt8], in index: OrderedIndex) throws(StoreError) {
+        let hash = view.hash(table: index.table, key: key.span)
+        while true {
+            guard let fetched = try fetchBlocking(index.table, key) else { continue }
+            let read = ReadVersion(table: index.table, key: key, version: fetched.version)
+            let isSet = view.withShard(of: hash) { shard -> Bool in
+                guard read.isCurrent(in: &shard, hash) else { return false }
+                if let body = fetched.body {
+                    index.set(hash, key.span, to: body.span)
+                } else {
+                    index.apply(.delete, hash, key.span, Span()) {}
+                }
+                return true
+            }
+            if isSet { return }
+        }
+    }
+}

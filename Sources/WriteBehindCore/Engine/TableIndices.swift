@@ -1,0 +1,140 @@
+import EventLog
+import Synchronization
+
+/// The indices of all tables of a store.
+package final class TableIndices: Sendable {
+    private struct State {
+        var tables: [UInt16: [OrderedIndex]] = [:]
+        var count = 0
+    }
+
+    private let state = Lock(State())
+    package let memory: IndexMemory
+
+    init(limit: Int) { memory = IndexMemory(limit: limit) }
+
+    /// In the order of their numbers.
+    package var all: [OrderedIndex] {
+        state.withLock { $0.tables.values.flatMap(\.self) }.sorted { $0.number < $1.number }
+    }
+
+    /// Those of a table, in the order of their numbers.
+    package func indices(of table: UInt16) -> [OrderedIndex] {
+        state.withLock { $0.tables[table] ?? [] }
+    }
+
+    /// Adds those that the table does not have yet.
+    fileprivate func add(
+        _ definitions: [IndexDefinition], to table: TableDefinition
+    ) throws(SchemaError) {
+        try state.withLock { (state) throws(SchemaError) in
+            for definition in definitions {
+                let known = state.tables[UInt16(table.id)] ?? []
+                if let index = known.first(where: { $0.definition.name == definition.name }) {
+                    guard index.definition == definition else {
+                        throw SchemaError(
+                            table: table.schema.name,
+                            .unfitIndex(
+                                name: definition.name,
+                                reason:
+                                    "this program has declared it with other columns: give one of the two "
+                                    + "another name"))
+                    }
+                    continue
+                }
+                let index = OrderedIndex(
+                    definition, of: table, number: state.count, memory: memory)
+                state.tables[UInt16(table.id)] = known + [index]
+                state.count += 1
+            }
+        }
+    }
+
+    /// Ends all waiting for indices: the store is closed.
+    package func fail(_ error: StoreError) {
+        for index in all { index.fail(error) }
+    }
+}
+
+extension Engine {
+    /// Declares a table, and its indices, which are built in the background.
+    package func declare(
+        _ declared: TableSchema, byName: Bool = false
+    ) throws(StoreError) -> TableDefinition {
+        try Self.schemaErrors { () throws(SchemaError) in try declared.validate() }
+        let table = try define(declared.withoutIndices, byName: byName)
+        if !declared.indices.isEmpty { try addIndices(declared.indices, to: table) }
+        return table
+    }
+
+    private func addIndices(
+        _ definitions: [IndexDefinition], to table: TableDefinition
+    ) throws(StoreError) {
+        // Before the builder can find them. It takes each shard's lock, and writes that take it later see the bit.
+        indexedTables.bitwiseOr(Self.bit(of: UInt16(table.id)), ordering: .relaxed)
+        try Self.schemaErrors { () throws(SchemaError) in
+            try indices.add(definitions, to: table)
+        }
+        indices.memory.work.raise()
+    }
+
+    private static func bit(of table: UInt16) -> UInt64 { 1 << UInt64(table & 63) }
+
+    /// Whether a table may have an index: one load and one test for all tables without one, unless a table whose number
+    /// has the same last six bits has one. To be asked with a shard's lock held.
+    @inline(__always)
+    func mayHaveIndex(_ table: UInt16) -> Bool {
+        indexedTables.load(ordering: .relaxed) & Self.bit(of: table) != 0
+    }
+
+    /// Has the indices follow a change of a row that was logged. The lock of its shard is held.
+    @inline(never)
+    func index(
+        _ change: ChangeKind, _ hash: UInt64, _ table: UInt16, _ key: Span<UInt8>,
+        _ body: Span<UInt8>
+    ) {
+        index(change, hash, key, body, in: indices.indices(of: table)[...])
+    }
+
+    private func index(
+        _ change: ChangeKind, _ hash: UInt64, _ key: Span<UInt8>, _ body: Span<UInt8>,
+        in indices: ArraySlice<OrderedIndex>
+    ) {
+        guard let first = indices.first else { return }
+        first.apply(change, hash, key, body) {
+            index(change, hash, key, body, in: indices.dropFirst())
+        }
+    }
+
+    /// Has the indices follow a commit that was logged. The locks of its shards are held.
+    func index(_ commit: CommitBuilder, _ hashes: [UInt64]) {
+        guard commit.steps.contains(where: { $0.table.map(mayHaveIndex) ?? false }) else { return }
+        let tables = Set(commit.steps.compactMap(\.table))
+        let found = tables.flatMap { indices.indices(of: $0) }.sorted { $0.number < $1.number }
+        index(commit, hashes, in: found[...])
+    }
+
+    private func index(
+        _ commit: CommitBuilder, _ hashes: [UInt64], in indices: ArraySlice<OrderedIndex>
+    ) {
+        guard let first = indices.first else { return }
+        first.apply(commit, hashes) { index(commit, hashes, in: indices.dropFirst()) }
+    }
+
+    /// - Throws: ``StoreError/noIndex(table:index:)``.
+    func index(_ name: String, of table: UInt16) throws(StoreError) -> OrderedIndex {
+        let found = indices.indices(of: table).first { $0.definition.name == name }
+        if let found { return found }
+        throw .noIndex(table: tables[UInt32(table)]?.schema.name ?? "", index: name)
+    }
+}
+
+extension CommitBuilder.Step {
+    fileprivate var table: UInt16? {
+        switch self {
+        case .change(let change): change.table
+        case .clear(let table): table
+        case .other: nil
+        }
+    }
+}

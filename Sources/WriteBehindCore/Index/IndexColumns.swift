@@ -1,0 +1,206 @@
+package import EventLog
+
+// The value of an index entry: one component for each column of the index, in its order.
+//
+//   component := not nullable: bytes | nullable: 00 (null) | 01 bytes
+//   bytes     := integer: 8 bytes, big-endian, sign bit flipped
+//              | real: 8 bytes, big-endian, all bits flipped if negative, else the sign bit
+//              | text, blob: bytes with 00 as 00 FF, then 00 00
+//
+// Components compare bytewise as SQLite orders the values under ORDER BY: nulls first, numbers by size, text as its
+// UTF-8 bytes (the collation BINARY), blobs as bytes. No component is the beginning of another one of its column.
+// The bytes are those of keys (ValueBytes.swift).
+
+/// How the entries of an index are made from rows.
+package struct IndexColumns: Sendable, Equatable {
+    struct Part: Sendable, Equatable {
+        /// Among the columns outside the key.
+        var place: Int
+        var name: String
+        var type: ColumnType
+        var isNullable: Bool
+        /// The component of a row that lacks the column.
+        var missing: [UInt8]
+    }
+
+    let parts: [Part]
+    /// The places of the columns, ascending, each once: what a database is asked for.
+    package let places: [Int]
+    /// The same columns in a row that has nothing but these.
+    private let projectedPlaces: [Int]
+
+    /// The columns of an index in a table. Their names were checked (``TableSchema/validate()``).
+    package init(_ index: IndexDefinition, in schema: TableSchema) {
+        parts = index.columns.compactMap { name in
+            guard let place = schema.valueIndex(of: name) else { return nil }
+            let column = schema.valueColumns[place]
+            var missing: [UInt8] = []
+            missing.append(
+                indexComponent: column.missingValue, isNullable: column.isNullable)
+            return Part(
+                place: place, name: column.name, type: column.type,
+                isNullable: column.isNullable, missing: missing)
+        }
+        places = Set(parts.map(\.place)).sorted()
+        let places = places
+        projectedPlaces = parts.map { places.firstIndex(of: $0.place) ?? 0 }
+    }
+
+    /// Appends the value of a row: its body, or one that has only the columns at ``places``.
+    package func append(
+        row: Span<UInt8>, isProjected: Bool = false, to value: inout [UInt8]
+    ) throws(MalformedRecord) {
+        var reader = ByteReader(0..<row.count)
+        let count = try reader.valueCount(row)
+        let start = reader
+        var next = 0
+        for (index, part) in parts.enumerated() {
+            let place = isProjected ? projectedPlaces[index] : part.place
+            guard place < count else {
+                value.append(contentsOf: part.missing)
+                continue
+            }
+            if place < next { (reader, next) = (start, 0) }
+            while next < place {
+                try reader.skipValue(row)
+                next += 1
+            }
+            try reader.appendComponent(of: part, row, to: &value)
+            next += 1
+        }
+    }
+
+    /// Appends the value of a row after a patch.
+    ///
+    /// - Parameter old: the value before; nil if there was no row. The columns that the patch does not set then have their
+    ///   defaults.
+    /// - Returns: false, with nothing appended, if the patch sets none of the columns and there was a row.
+    package func append(
+        patch: Span<UInt8>, over old: Span<UInt8>?, to value: inout [UInt8]
+    ) throws(MalformedRecord) -> Bool {
+        if old != nil {
+            guard try touches(patch) else { return false }
+        }
+        var position = 0
+        for part in parts {
+            let start = position
+            if let old { position = part.end(in: old, from: start) }
+            if var reader = try Self.find(part.place, in: patch) {
+                try reader.appendComponent(of: part, patch, to: &value)
+            } else if let old {
+                value.append(span: old.extracting(start..<position))
+            } else {
+                value.append(contentsOf: part.missing)
+            }
+        }
+        return true
+    }
+
+    private func touches(_ patch: Span<UInt8>) throws(MalformedRecord) -> Bool {
+        for place in places where try Self.find(place, in: patch) != nil { return true }
+        return false
+    }
+
+    /// A reader at the value that a patch sets a column to; nil if it does not set it.
+    private static func find(
+        _ place: Int, in patch: Span<UInt8>
+    ) throws(MalformedRecord) -> ByteReader? {
+        var reader = ByteReader(0..<patch.count)
+        for _ in 0..<(try reader.valueCount(patch)) {
+            // Columns ascend in a patch.
+            let column = try reader.varint(patch)
+            if column == UInt64(place) { return reader }
+            if column > UInt64(place) { return nil }
+            try reader.skipValue(patch)
+        }
+        return nil
+    }
+}
+
+extension IndexColumns {
+    /// Where the values of a bound go.
+    package func bound(of table: String) -> IndexBound {
+        IndexBound(
+            table: table,
+            columns: parts.map { .column($0.name, $0.type, nullable: $0.isNullable) })
+    }
+
+    /// The bytes that entries with these values in their first columns begin with.
+    package func bound(
+        _ values: [Value], of table: String
+    ) throws(RowError) -> [UInt8] {
+        guard values.count <= parts.count else {
+            throw RowError(
+                table: table, .wrongColumnCount(expected: parts.count, got: values.count))
+        }
+        let schema = TableSchema(table, [])
+        var bytes: [UInt8] = []
+        for (part, value) in zip(parts, values) {
+            try schema.check(value, .column(part.name, part.type, nullable: part.isNullable))
+            bytes.append(indexComponent: value, isNullable: part.isNullable)
+        }
+        return bytes
+    }
+}
+
+extension IndexColumns.Part {
+    /// Where the component that begins at `start` ends.
+    func end(in value: Span<UInt8>, from start: Int) -> Int {
+        var end = start
+        if isNullable {
+            end += 1
+            if value[start] == 0 { return end }
+        }
+        guard type == .text || type == .blob else { return end + 8 }
+        while value[end] != 0 || value[end + 1] != 0 { end += value[end] == 0 ? 2 : 1 }
+        return end + 2
+    }
+}
+
+extension ByteReader {
+    /// Appends the component of the value that comes next.
+    @inline(__always)
+    fileprivate mutating func appendComponent(
+        of part: IndexColumns.Part, _ bytes: Span<UInt8>, to value: inout [UInt8]
+    ) throws(MalformedRecord) {
+        let start = offset
+        let tag = try byte(bytes)
+        if tag == ValueTag.null.rawValue, part.isNullable { return value.append(0) }
+        guard tag == part.type.tag.rawValue else {
+            throw MalformedRecord(offset: start, reason: "a value of another type")
+        }
+        if part.isNullable { value.append(1) }
+        switch part.type {
+        case .integer: value.append(keyInteger: unzigzag(try varint(bytes)))
+        case .real:
+            let place = try take(8).lowerBound
+            value.append(
+                keyReal: Double(bitPattern: bytes.integer(UInt64.self, at: place)))
+        case .text, .blob:
+            let start = value.count
+            value.append(span: bytes.extracting(try take(try varint(bytes))))
+            value.endKeyBytes(from: start)
+        }
+    }
+}
+
+extension [UInt8] {
+    @inline(__always)
+    mutating func append(span: Span<UInt8>) {
+        unsafe span.withUnsafeBufferPointer { unsafe append(contentsOf: $0) }
+    }
+
+    /// Appends the component of a value of the right type.
+    mutating func append(indexComponent value: Value, isNullable: Bool) {
+        if isNullable {
+            append(value == .null ? 0 : 1)
+        }
+        switch value {
+        case .null: break
+        case .integer(let value): append(keyInteger: value)
+        case .real(let value): append(keyReal: value)
+        case .text(let value): append(keyText: value, isLast: false)
+        case .blob(let value): append(keyBlob: value, isLast: false)
+        }
+    }
+}

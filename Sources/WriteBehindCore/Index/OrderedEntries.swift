@@ -1,0 +1,215 @@
+import EventLog
+
+/// The entries of one index: by key, and in their order. All of it is in one arena.
+///
+/// The hashes are those of the cache view. Whoever changes it asks for room first (``hasRoom(keyLength:valueLength:)``).
+package struct OrderedEntries: ~Copyable, Sendable {
+    private var arena: Arena
+    private var slots: RowIndex
+    private var tree: OrderTree
+
+    /// - Parameter limit: how many bytes it should be able to grow to.
+    package init(limit: Int) throws(OutOfMemory) {
+        let wanted = min(Arena.largestReservation, 2 * limit + (64 << 20))
+        let byteCount = try AddressSpace.reservation(wanted: wanted, needed: 16 << 20, parts: 8)
+        var arena = try Arena(reserving: byteCount, hugePages: false)
+        slots = RowIndex(in: &arena)
+        tree = OrderTree(in: &arena)
+        self.arena = arena
+    }
+
+    package var count: Int { tree.count }
+    package var byteCount: Int { arena.bytesResident }
+
+    @inline(__always)
+    private func entry(_ reference: UInt32) -> IndexEntry {
+        unsafe IndexEntry(at: arena.address(reference))
+    }
+
+    @inline(__always)
+    private func find(_ hash: UInt64, _ key: Span<UInt8>) -> (slot: Int, reference: UInt32) {
+        let tag = UInt32(truncatingIfNeeded: hash)
+        var slot = slots.home(tag)
+        while true {
+            let reference = slots.search(tag, from: &slot)
+            if reference == 0 || entry(reference).matches(key: key) { return (slot, reference) }
+            slot += 1
+        }
+    }
+
+    /// Whether the machine gives the memory for one more entry. Where it gives some it gives a little more, which is enough
+    /// for the nodes of the tree (PagePool.swift).
+    @inline(__always)
+    package mutating func hasRoom(keyLength: Int, valueLength: Int) -> Bool {
+        if slots.count >= slots.countLimit,
+            !arena.hasRoom(pages: slots.grownPageCount, residentLimit: .max)
+        {
+            return false
+        }
+        let byteCount = IndexEntry.byteCount(keyLength: keyLength, valueLength: valueLength)
+        return arena.hasRoom(for: byteCount, residentLimit: .max)
+    }
+
+    /// Puts an entry in the place of the one with its key.
+    package mutating func put(_ hash: UInt64, _ key: Span<UInt8>, _ value: Span<UInt8>) {
+        let (slot, old) = find(hash, key)
+        let byteCount = IndexEntry.byteCount(keyLength: key.count, valueLength: value.count)
+        var reference = old
+        if old != 0 {
+            if entry(old).matches(value: value) { return }
+            tree.remove(old, in: &arena)
+            if !arena.fits(byteCount, old) {
+                reference = take(byteCount)
+                slots.replace(reference, at: slot)
+                arena.free(old)
+            }
+        } else {
+            reference = take(byteCount)
+            slots.insert(
+                reference, tag: UInt32(truncatingIfNeeded: hash), at: slot, arena: &arena)
+        }
+        entry(reference).write(value: value, key: key)
+        tree.insert(reference, in: &arena)
+    }
+
+    private mutating func take(_ byteCount: Int) -> UInt32 {
+        let reference = arena.allocate(byteCount)
+        precondition(reference != 0, "the index's address space is used up")
+        return reference
+    }
+
+    package mutating func remove(_ hash: UInt64, _ key: Span<UInt8>) {
+        let (slot, reference) = find(hash, key)
+        guard reference != 0 else { return }
+        tree.remove(reference, in: &arena)
+        slots.remove(at: slot)
+        arena.free(reference)
+    }
+
+    /// Hands out the value of a key's entry.
+    func withValue<R, E: Error>(
+        _ hash: UInt64, _ key: Span<UInt8>, _ body: (Span<UInt8>) throws(E) -> R
+    ) throws(E) -> R? {
+        let (_, reference) = find(hash, key)
+        guard reference != 0 else { return nil }
+        let entry = entry(reference)
+        let value = unsafe UnsafeRawBufferPointer(rebasing: entry.bytes[..<entry.valueLength])
+        return try body(unsafe value.bindMemory(to: UInt8.self).span)
+    }
+
+    // MARK: Reading
+
+    /// How many entries are before the one with this key; nil if there is none.
+    package func rank(_ hash: UInt64, _ key: Span<UInt8>) -> Int? {
+        let (_, reference) = find(hash, key)
+        guard reference != 0 else { return nil }
+        let probe = unsafe OrderProbe(entry(reference).bytes, .beforeAll)
+        return tree.rank(of: probe, arena)
+    }
+
+    private func rank(of bytes: [UInt8], _ side: OrderProbe.Side) -> Int {
+        unsafe bytes.withUnsafeBytes { bytes in
+            tree.rank(of: unsafe OrderProbe(bytes, side), arena)
+        }
+    }
+
+    /// The ranks of a part of the entries.
+    package func ranks(_ part: IndexPart) -> Range<Int> {
+        var low = part.lower.map { rank(of: $0, .beforeAll) } ?? 0
+        var high = part.upper.map { rank(of: $0, .behindAll) } ?? count
+        if let position = part.after {
+            if part.isDescending {
+                high = min(high, rank(of: position, .beforeAll))
+            } else {
+                low = max(low, rank(of: position, .behindEqual))
+            }
+        }
+        return low < high ? low..<high : low..<low
+    }
+
+    /// The first entries of a part.
+    package func entries(_ part: IndexPart, limit: Int) -> IndexedRows {
+        let ranks = ranks(part)
+        let count = max(0, min(limit, ranks.count))
+        return entries(
+            part.isDescending ? ranks.suffix(count) : ranks.prefix(count),
+            isDescending: part.isDescending)
+    }
+
+    /// The entry with this key among some before and behind it, and the rank of the first of them.
+    package func around(
+        _ hash: UInt64, _ key: Span<UInt8>, count: Int, isDescending: Bool
+    ) -> (rows: IndexedRows, firstRank: Int)? {
+        guard let rank = rank(hash, key) else { return nil }
+        let low = rank - min(count, rank)
+        let high = rank + min(count, self.count - 1 - rank) + 1
+        return (
+            entries(low..<high, isDescending: isDescending),
+            isDescending ? self.count - high : low
+        )
+    }
+
+    /// The entries of some ranks, all of which exist.
+    func entries(_ ranks: Range<Int>, isDescending: Bool) -> IndexedRows {
+        var rows = IndexedRows()
+        rows.reserveCapacity(ranks.count)
+        tree.forEach(ranks, isDescending: isDescending, arena) { rows.append($0) }
+        return rows
+    }
+
+    /// The first rule of the structure that does not hold; nil if all do.
+    package func fault() -> String? {
+        if slots.count != tree.count { return "as many keys as entries there must be" }
+        return tree.fault(arena)
+    }
+}
+
+/// The entries between two values, in one direction.
+package struct IndexPart: Sendable {
+    /// The bytes that entries of the lowest value begin with, and of the highest; both are in the part.
+    package var lower: [UInt8]?
+    package var upper: [UInt8]?
+    package var isDescending = false
+    /// The position of an entry that it begins behind.
+    package var after: [UInt8]?
+
+    package init() {}
+}
+
+/// Entries that were copied out of an index, in the order in which they were read.
+package struct IndexedRows: Sendable {
+    /// Value, then key, of one entry behind the other.
+    private var bytes: [UInt8] = []
+    private var places: [(start: Int, key: Int, end: Int)] = []
+
+    package var count: Int { places.count }
+
+    fileprivate mutating func reserveCapacity(_ count: Int) {
+        places.reserveCapacity(count)
+        bytes.reserveCapacity(count * 32)
+    }
+
+    fileprivate mutating func append(_ entry: IndexEntry) {
+        let start = bytes.count
+        unsafe bytes.append(contentsOf: entry.bytes)
+        places.append((start, start + entry.valueLength, bytes.count))
+    }
+
+    /// Hands out the key of an entry.
+    @inline(__always)
+    func withKey<R, E: Error>(
+        _ index: Int, _ body: (Span<UInt8>) throws(E) -> R
+    ) throws(E) -> R {
+        let place = places[index]
+        return try body(bytes.span.extracting(place.key..<place.end))
+    }
+
+    package func key(_ index: Int) -> [UInt8] {
+        Array(bytes[places[index].key..<places[index].end])
+    }
+
+    /// The place of the entry in the order, which stays valid when the entry goes.
+    package func position(_ index: Int) -> [UInt8] {
+        Array(bytes[places[index].start..<places[index].end])
+    }
+}

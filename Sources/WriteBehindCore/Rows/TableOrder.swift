@@ -1,0 +1,147 @@
+// The orders in which rows of a table can be read, as key paths of `@Table` find them.
+
+/// A column with an index of its own, or an index over several columns: what `\.score` and `\.byAuthor` lead to.
+///
+/// `@Table` makes the values of it. Do not conform types of yours.
+public protocol TableOrder<Row>: Sendable {
+    /// The rows.
+    associatedtype Row
+    /// The value of the first column.
+    associatedtype First: IndexValue
+    /// The values of all columns: one, or a tuple of them.
+    associatedtype Bound
+
+    /// Which index it is.
+    var reference: IndexReference { get }
+
+    /// Writes the values of all columns.
+    static func encode(_ bound: Bound, to encoder: inout IndexBound)
+}
+
+/// Which index of its table an order is.
+public struct IndexReference: Sendable {
+    package enum Kind: Sendable {
+        /// That of a column, by its place among the columns outside the key.
+        case column(Int)
+        case name(String)
+    }
+
+    package let kind: Kind
+
+    package init(_ kind: Kind) { self.kind = kind }
+}
+
+extension TableColumn: TableOrder where Value: IndexValue {
+    public typealias First = Value
+    public typealias Bound = Value
+
+    public var reference: IndexReference { IndexReference(.column(index)) }
+
+    public static func encode(_ bound: Value, to encoder: inout IndexBound) {
+        bound.encode(to: &encoder)
+    }
+}
+
+/// An index over several columns, as a key path finds it. `First` is the type of its first column, and `Column` are
+/// those of all.
+public struct TableIndex<Row, First, each Column>: Sendable {
+    private let name: String
+
+    /// The index of a name; `@Table` writes this.
+    public init(_ name: String) { self.name = name }
+
+    /// The index of a name, over properties whose types are not all written down; `@Table` writes this.
+    ///
+    /// - Parameters:
+    ///   - first: the first column.
+    ///   - columns: all columns.
+    public init(
+        _ name: String, _ first: KeyPath<Row, First>, _ columns: repeat KeyPath<Row, each Column>
+    ) {
+        self.name = name
+    }
+}
+
+extension TableIndex: TableOrder where First: IndexValue, repeat each Column: IndexValue {
+    public typealias Bound = (repeat each Column)
+
+    public var reference: IndexReference { IndexReference(.name(name)) }
+
+    public static func encode(_ bound: (repeat each Column), to encoder: inout IndexBound) {
+        repeat (each bound).encode(to: &encoder)
+    }
+}
+
+/// A value that rows can be ordered by: of every ``ColumnValue``, of an enum that is a ``RowKey``, and optionals of these.
+public protocol IndexValue: Sendable {
+    /// Writes the value of the next column.
+    func encode(to bound: inout IndexBound)
+}
+
+extension RowKey {
+    public func encode(to bound: inout IndexBound) { bound.encode(self) }
+}
+
+extension Optional: IndexValue where Wrapped: RowKey {
+    public func encode(to bound: inout IndexBound) {
+        if let self { bound.encode(self) } else { bound.encodeNull() }
+    }
+}
+
+/// Writes the values that a part of an index begins or ends with.
+///
+/// Nothing throws here: the call that wanted the rows throws the first mistake.
+public struct IndexBound: Sendable {
+    private let table: String
+    private let columns: [Column]
+    private var index = 0
+    private var bytes: [UInt8] = []
+    private var failure: RowError?
+
+    package init(table: String, columns: [Column]) {
+        self.table = table
+        self.columns = columns
+    }
+
+    /// Writes the next value.
+    public mutating func encode(_ value: some RowKey) {
+        guard let column = next() else { return }
+        // With a column behind it, so that its end is marked.
+        let layout = RowLayout(
+            TableSchema(table, [.key(column.name, column.type), .key("", .integer)]))
+        var encoder = KeyEncoder(layout)
+        do throws(RowError) {
+            try encoder.encode(first: value)
+        } catch {
+            failure = failure ?? error
+            return
+        }
+        if column.isNullable { bytes.append(1) }
+        bytes += encoder.key
+    }
+
+    /// Writes null.
+    public mutating func encodeNull() {
+        guard let column = next() else { return }
+        guard column.isNullable else {
+            failure = failure ?? RowError(table: table, column: column.name, .unexpectedNull)
+            return
+        }
+        bytes.append(0)
+    }
+
+    private mutating func next() -> Column? {
+        defer { index += 1 }
+        if index < columns.count { return columns[index] }
+        failure =
+            failure
+            ?? RowError(table: table, .wrongColumnCount(expected: columns.count, got: index + 1))
+        return nil
+    }
+
+    /// The bytes of the values.
+    package func encoded() throws(RowError) -> [UInt8] {
+        if let failure { throw failure }
+        return bytes
+    }
+}

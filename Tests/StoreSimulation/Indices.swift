@@ -1,0 +1,121 @@
+import EventLog
+import WriteBehindCore
+
+// Indices, which hold every row as it was acknowledged, in the order that SQL gives them.
+
+extension Tables {
+    /// The indices of a table, as far as it has their columns.
+    static func indices(_ table: UInt32, _ schema: TableSchema) -> [IndexDefinition] {
+        let all: [[IndexDefinition]] = [
+            [
+                IndexDefinition("n"), IndexDefinition("byName", on: "name", "n"),
+                IndexDefinition("byExtra", on: "extra", "note"),
+            ],
+            [], [IndexDefinition("until")], [IndexDefinition("byMark", on: "mark", "n")], [],
+        ]
+        return all[Int(table) - 1].filter { index in
+            index.columns.allSatisfy { name in schema.valueColumns.contains { $0.name == name } }
+        }
+    }
+}
+
+extension SimulatedStore {
+    /// Declares the indices of all tables, which are built by and by.
+    func declareIndices() throws {
+        guard let engine else { return }
+        for table in engine.tables.tables {
+            let schema = table.schema
+            _ = try engine.declare(
+                TableSchema(
+                    schema.name, schema.columns, expiry: schema.expiry,
+                    indices: Tables.indices(table.id, schema)))
+        }
+    }
+
+    /// Does a little for indices that are not ready, and looks at those that are.
+    func stepIndices() {
+        guard fault == nil, let store else { return }
+        _ = store.indexBuilder.step()
+        checkIndices()
+    }
+
+    /// Every index becomes ready if nothing is in its way.
+    func finishIndices() {
+        guard fault == nil, let store, let engine else { return }
+        for _ in 0..<10_000 where engine.indices.all.contains(where: { $0.phase == .building }) {
+            _ = store.indexBuilder.step()
+            _ = engine.log.flusher?.step()
+        }
+        noteDurable()
+        for index in engine.indices.all where index.phase != .ready {
+            fail("index", "\(index.tableName).\(index.definition.name) is \(index.phase)")
+        }
+        checkIndices()
+    }
+
+    private func checkIndices() {
+        guard fault == nil, let engine else { return }
+        for index in engine.indices.all {
+            check { try checkIndex(index, engine) }
+        }
+    }
+
+    private func checkIndex(_ index: OrderedIndex, _ engine: Engine) throws {
+        let name = "\(index.tableName).\(index.definition.name)"
+        if let wrong = index.fault() { return fail("index", "\(name): \(wrong)") }
+        let right = expectedOrder(index)
+        let descending = Array(right.reversed().prefix(3))
+        let middle = right.isEmpty ? nil : right[right.count / 2]
+        let key = Tables.key(middle ?? 0)
+        let hash = engine.view.hash(table: index.table, key: key.span)
+        let found = try index.readIfReady { entries -> ([[UInt8]], [[UInt8]], Int?) in
+            let all = entries.entries(IndexPart(), limit: .max)
+            var part = IndexPart()
+            part.isDescending = true
+            let top = entries.entries(part, limit: 3)
+            return (
+                (0..<all.count).map { all.key($0) }, (0..<top.count).map { top.key($0) },
+                middle == nil ? nil : entries.rank(hash, key.span)
+            )
+        }
+        guard let (all, top, rank) = found else { return }
+        if all != right.map(Tables.key) {
+            let ids = all.map { $0.last.map(Int.init) ?? -1 }
+            return fail("index", "\(name) is \(ids), and should be \(right)")
+        }
+        if top != descending.map(Tables.key) { return fail("index", "\(name): another top") }
+        if middle != nil, rank != right.count / 2 {
+            fail("index", "\(name): the rank of \(middle ?? 0) is \(rank ?? -1)")
+        }
+    }
+
+    /// The rows of the model in the order of an index.
+    private func expectedOrder(_ index: OrderedIndex) -> [Int64] {
+        let table = UInt32(index.table)
+        let schema = schema(table)
+        let places = index.definition.columns.compactMap { name in
+            schema.valueColumns.firstIndex { $0.name == name }
+        }
+        let rows = model.rows.filter { $0.key.table == table }.map { row, values in
+            (id: row.id, values: Tables.completed(values, schema))
+        }
+        return rows.sorted { left, right in
+            for place in places where left.values[place] != right.values[place] {
+                return Self.isBefore(left.values[place], right.values[place])
+            }
+            return left.id < right.id
+        }.map(\.id)
+    }
+
+    /// As ORDER BY has it.
+    private static func isBefore(_ left: Value, _ right: Value) -> Bool {
+        switch (left, right) {
+        case (.null, _): true
+        case (_, .null): false
+        case (.integer(let left), .integer(let right)): left < right
+        case (.text(let left), .text(let right)):
+            left.utf8.lexicographicallyPrecedes(right.utf8)
+        default: false
+        }
+    }
+}
