@@ -12,7 +12,7 @@ package struct ColumnFollower {
         case unknown
         /// There was no row.
         case noRow
-        case value(Value)
+        case value(StoredValue)
     }
 
     /// The change of the column by a record.
@@ -21,7 +21,7 @@ package struct ColumnFollower {
         package var logicalType: LogicalType?
         package var before: Before
         /// nil if the record removes the row.
-        package var after: Value?
+        package var after: StoredValue?
     }
 
     /// Too many rows to remember.
@@ -39,7 +39,7 @@ package struct ColumnFollower {
     private let filter: RecordFilter
     private let column: String
     private let memoryLimit: Int
-    private var values: [UInt32: [[UInt8]: Value?]] = [:]
+    private var values: [UInt32: [[UInt8]: StoredValue?]] = [:]
     private var byteCount = 0
     /// Whether a row that was not seen cannot be there. False if the log's beginning is gone.
     private var isComplete: Bool
@@ -96,7 +96,7 @@ package struct ColumnFollower {
             let index = schema.valueIndex(of: column)
         else { return nil }
         let column = schema.valueColumns[index]
-        func change(_ before: Before, _ after: Value?) -> Change {
+        func change(_ before: Before, _ after: StoredValue?) -> Change {
             Change(
                 column: column.name, logicalType: column.logicalType, before: before, after: after)
         }
@@ -133,7 +133,7 @@ package struct ColumnFollower {
         return found.map(Before.value) ?? .noRow
     }
 
-    private mutating func remember(_ table: UInt32, _ key: [UInt8], _ value: Value?) throws {
+    private mutating func remember(_ table: UInt32, _ key: [UInt8], _ value: StoredValue?) throws {
         let old = values[table, default: [:]].updateValue(value, forKey: key)
         byteCount += Self.byteCount(value)
         if let old {
@@ -144,7 +144,7 @@ package struct ColumnFollower {
         if byteCount > memoryLimit { throw TooManyRows(limit: memoryLimit) }
     }
 
-    private static func byteCount(_ value: Value?) -> Int {
+    private static func byteCount(_ value: StoredValue?) -> Int {
         switch value {
         case .text(let text): text.utf8.count
         case .blob(let bytes): bytes.count

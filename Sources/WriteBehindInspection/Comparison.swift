@@ -12,7 +12,7 @@ package enum Comparison: String, Sendable, CaseIterable {
 
     /// Compares as SQLite does with values of one type: texts and blobs by their bytes. Null is equal to null alone,
     /// and neither less nor greater than anything.
-    package func holds(_ value: Value, _ wanted: Value) -> Bool {
+    package func holds(_ value: StoredValue, _ wanted: StoredValue) -> Bool {
         switch (value, wanted) {
         case (.integer(let left), .integer(let right)): holds(left, right)
         case (.real(let left), .real(let right)): holds(left, right)
@@ -44,7 +44,7 @@ package enum Comparison: String, Sendable, CaseIterable {
     }
 }
 
-extension Value {
+extension StoredValue {
     /// The value that `text` names in a column of this type; nil if it names none.
     package init?(_ text: String, as type: ColumnType) {
         switch type {
@@ -65,8 +65,9 @@ extension Value {
 
     /// The value that `text` names in a column: what ``text(in:)`` writes of it, or what is stored; nil if it names
     /// none.
-    package init?(_ text: String, in column: Column) {
-        if let logical = column.logicalType, let value = Value(text, as: logical, column.type) {
+    package init?(_ text: String, in column: ColumnSchema) {
+        if let logical = column.logicalType, let value = StoredValue(text, as: logical, column.type)
+        {
             self = value
         } else {
             self.init(text, as: column.type)
@@ -75,7 +76,7 @@ extension Value {
 
     /// The value that a condition names: `NULL`, or what ``init(_:in:)`` reads; a text may be quoted, so that it may
     /// be `"null"`.
-    package init?(condition text: String, in column: Column) {
+    package init?(condition text: String, in column: ColumnSchema) {
         if text == "NULL" || text == "null" {
             self = .null
         } else if column.type == .text, text.count >= 2, let quote = text.first, quote == text.last,

@@ -20,8 +20,8 @@ package struct DatabaseVerification: Sendable {
 
         package struct Column: Equatable, Sendable {
             package var name: String
-            package var log: Value
-            package var database: Value
+            package var log: StoredValue
+            package var database: StoredValue
         }
     }
 
@@ -99,7 +99,7 @@ package struct DatabaseVerification: Sendable {
                     }
                     continue
                 }
-                fault = "table \(Value.text(definition.schema.name)) is missing"
+                fault = "table \(StoredValue.text(definition.schema.name)) is missing"
                 return
             }
             let stored = try StoredRows(definition, db)

@@ -34,7 +34,7 @@ package final class RowImporter: Sendable {
     package var rowCount: Int { written.load(ordering: .relaxed) }
 
     /// Puts a row: one value for each column, in schema order.
-    package func put(_ values: [Value]) async throws {
+    package func put(_ values: [StoredValue]) async throws {
         let (key, row) = try RowCodec.encode(values, table.schema)
         while true {
             do {

@@ -68,10 +68,10 @@ package func forEachRecord(
 package struct DecodedRecord: Sendable, Equatable {
     package struct Field: Sendable, Equatable {
         package var name: String
-        package var value: Value
+        package var value: StoredValue
         package var logicalType: LogicalType?
 
-        package init(_ column: Column, _ value: Value) {
+        package init(_ column: ColumnSchema, _ value: StoredValue) {
             name = column.name
             self.value = value
             logicalType = column.logicalType

@@ -30,7 +30,7 @@ package final class QuarantineDesk: Sendable {
     ///
     /// - Parameter values: one for each column, in schema order.
     package func patch(
-        _ sequence: UInt64, table: TableDefinition, values: [Value], reason: String,
+        _ sequence: UInt64, table: TableDefinition, values: [StoredValue], reason: String,
         includingFollowers: Bool
     ) async throws {
         let (key, row) = try RowCodec.encode(values, table.schema)

@@ -19,7 +19,7 @@ package struct RecordMatcher: Sendable {
         }
         var place: Place
         var comparison: Comparison
-        var value: Value
+        var value: StoredValue
     }
 
     package let filter: RecordFilter
@@ -48,7 +48,7 @@ package struct RecordMatcher: Sendable {
         var conditions: [Condition] = []
         for condition in filter.conditions {
             guard let (column, place) = schema.place(of: condition.column),
-                let value = Value(condition: condition.text, in: column)
+                let value = StoredValue(condition: condition.text, in: column)
             else { return nil }
             conditions.append(
                 Condition(place: place, comparison: condition.comparison, value: value))
@@ -135,7 +135,7 @@ package struct RecordMatcher: Sendable {
 
 extension TableSchema {
     /// The column of this name, and its place.
-    fileprivate func place(of name: String) -> (Column, RecordMatcher.Condition.Place)? {
+    fileprivate func place(of name: String) -> (ColumnSchema, RecordMatcher.Condition.Place)? {
         if let index = valueIndex(of: name) { return (valueColumns[index], .value(index)) }
         guard let index = keyColumns.firstIndex(where: { isSameName($0.name, name) }) else {
             return nil
@@ -154,7 +154,7 @@ extension RecordFilter {
         guard let key else { return ([], false) }
         let columns = schema.keyColumns
         guard key.count <= columns.count else { return nil }
-        let values = zip(columns, key).compactMap { Value($1, in: $0) }
+        let values = zip(columns, key).compactMap { StoredValue($1, in: $0) }
         guard values.count == key.count else { return nil }
         if values.count < columns.count {
             return (try? KeyCodec.encode(prefix: values, schema)).map { ($0, false) }
@@ -168,13 +168,13 @@ extension RecordFilter {
     package func problem(_ catalog: Catalog) -> String? {
         let known = catalog.tables.map(\.schema)
         for name in tables where catalog[name] == nil {
-            return "There is no table \(Value.text(name)); there are: "
+            return "There is no table \(StoredValue.text(name)); there are: "
                 + known.map { RowName.plain($0.name) }.joined(separator: ", ") + "."
         }
         let schemas = known.filter(names)
         let columns = conditions.map(\.column) + [changed].compactMap(\.self)
         for name in columns where !schemas.contains(where: { $0.place(of: name) != nil }) {
-            return "There is no column \(Value.text(name)); there are: "
+            return "There is no column \(StoredValue.text(name)); there are: "
                 + schemas.map(Self.columns).joined(separator: "; ") + "."
         }
         if let changed, !schemas.contains(where: { $0.valueIndex(of: changed) != nil }) {
@@ -182,10 +182,10 @@ extension RecordFilter {
         }
         for condition in conditions {
             let found = schemas.compactMap { $0.place(of: condition.column)?.0 }
-            if found.allSatisfy({ Value(condition: condition.text, in: $0) == nil }) {
+            if found.allSatisfy({ StoredValue(condition: condition.text, in: $0) == nil }) {
                 return Self.wrongType(condition.text, found)
             }
-            let isNull = found.contains { Value(condition: condition.text, in: $0) == .null }
+            let isNull = found.contains { StoredValue(condition: condition.text, in: $0) == .null }
             if isNull, condition.comparison != .equal, condition.comparison != .notEqual {
                 return "Nothing is less or greater than null: write = or !=."
             }
@@ -199,9 +199,10 @@ extension RecordFilter {
             + schema.columns.map { RowName.plain($0.name) }.joined(separator: ", ")
     }
 
-    private static func wrongType(_ text: String, _ columns: [Column]) -> String {
+    private static func wrongType(_ text: String, _ columns: [ColumnSchema]) -> String {
         let types = columns.map { "\(RowName.plain($0.name)) is \($0.type.rawValue)" }
-        return "\(Value.text(text)) is no value of the column: \(types.joined(separator: ", "))."
+        return
+            "\(StoredValue.text(text)) is no value of the column: \(types.joined(separator: ", "))."
     }
 
     private static func noKey(_ key: [String], _ schemas: [TableSchema]) -> String {
@@ -209,7 +210,7 @@ extension RecordFilter {
             let columns = schema.keyColumns.map { "\(RowName.plain($0.name)) \($0.type.rawValue)" }
             return "\(RowName.plain(schema.name))[\(columns.joined(separator: ", "))]"
         }
-        let typed = key.map { Value.text($0).description }.joined(separator: ", ")
+        let typed = key.map { StoredValue.text($0).description }.joined(separator: ", ")
         return "No table has a key that begins with \(typed); there are: "
             + keys.joined(separator: "; ") + "."
     }

@@ -22,7 +22,7 @@ package enum RowName {
             && name.unicodeScalars.allSatisfy { scalar in
                 scalar.properties.isAlphabetic || ("0"..."9").contains(scalar) || scalar == "_"
             }
-        return isOrdinary ? name : Value.text(name).description
+        return isOrdinary ? name : StoredValue.text(name).description
     }
 }
 
@@ -56,6 +56,7 @@ extension StoreHistory {
 extension RowName {
     /// A path in a form that is safe in a line.
     package static func path(_ path: String) -> String {
-        Value.text(path).description == "\"\(path)\"" ? path : Value.text(path).description
+        StoredValue.text(path).description == "\"\(path)\""
+            ? path : StoredValue.text(path).description
     }
 }

@@ -8,7 +8,7 @@ package struct SQLScript {
     package struct Unwritable: Error, CustomStringConvertible {
         var table: String
         package var description: String {
-            "the definition of table \(Value.text(table)) has a carriage return before a line feed, which "
+            "the definition of table \(StoredValue.text(table)) has a carriage return before a line feed, which "
                 + "sqlite3 drops; use replay --into"
         }
     }
@@ -160,7 +160,7 @@ package struct SQLScript {
             return try statements(define: new, from: old)
         case .mark, .settle:
             let decoded = DecodedRecord(record, catalog)
-            return ["-- \(record.operation.word) \(Value.text(decoded.text ?? ""))"]
+            return ["-- \(record.operation.word) \(StoredValue.text(decoded.text ?? ""))"]
         case .preamble: return []
         case .put, .patch, .delete, .clear:
             return isWanted ? [try statement(record, catalog)] : []

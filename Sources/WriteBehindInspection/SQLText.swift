@@ -17,12 +17,12 @@ package struct SQLText {
     }
 
     /// Puts a row: one value for each column outside the key, or for the first of them.
-    package func put(_ key: [Value], _ row: [Value]) -> String {
+    package func put(_ key: [StoredValue], _ row: [StoredValue]) -> String {
         put(key, zip(row.indices, row).map { ColumnChange(column: $0, value: $1) })
     }
 
     /// Puts a row of these columns, or sets them in the row that is there.
-    package func put(_ key: [Value], _ changes: [ColumnChange]) -> String {
+    package func put(_ key: [StoredValue], _ changes: [ColumnChange]) -> String {
         let columns = changes.map { values[$0.column] }
         let update =
             columns.isEmpty
@@ -36,22 +36,24 @@ package struct SQLText {
             + "ON CONFLICT (\(keys.joined(separator: ", "))) DO \(update);"
     }
 
-    package func patch(_ key: [Value], _ changes: [ColumnChange]) -> String {
+    package func patch(_ key: [StoredValue], _ changes: [ColumnChange]) -> String {
         let set = changes.map { "\(values[$0.column]) = \(Self.literal($0.value))" }
         return "UPDATE \(table) SET \(set.joined(separator: ", ")) WHERE \(matches(key));"
     }
 
-    package func delete(_ key: [Value]) -> String { "DELETE FROM \(table) WHERE \(matches(key));" }
+    package func delete(_ key: [StoredValue]) -> String {
+        "DELETE FROM \(table) WHERE \(matches(key));"
+    }
 
     package var clear: String { "DELETE FROM \(table);" }
 
-    private func matches(_ key: [Value]) -> String {
+    private func matches(_ key: [StoredValue]) -> String {
         "(\(keys.joined(separator: ", "))) = (\(key.map(Self.literal).joined(separator: ", ")))"
     }
 
     // MARK: values
 
-    package static func literal(_ value: Value) -> String {
+    package static func literal(_ value: StoredValue) -> String {
         switch value {
         case .null: "NULL"
         case .integer(.min): "(-9223372036854775807 - 1)"  // its digits alone would be a real

@@ -12,8 +12,8 @@ package struct StateDifference {
 
     package struct Column: Sendable, Equatable {
         package var name: String
-        package var before: Value
-        package var after: Value
+        package var before: StoredValue
+        package var after: StoredValue
         package var logicalType: LogicalType?
     }
 

@@ -139,7 +139,7 @@ extension PreparedStatement {
     }
 
     /// Binds a copy.
-    func bind(_ value: Value, at index: Int32) throws(SinkError) {
+    func bind(_ value: StoredValue, at index: Int32) throws(SinkError) {
         switch value {
         case .null: try bindNull(at: index)
         case .integer(let value): try bind(value, at: index)

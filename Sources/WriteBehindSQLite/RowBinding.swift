@@ -216,7 +216,7 @@ extension PreparedStatement {
     }
 
     /// A column of the current row of a query.
-    func value(_ column: Int32) -> Value {
+    func value(_ column: Int32) -> StoredValue {
         switch unsafe sqlite3_column_type(handle, column) {
         case SQLITE_INTEGER: .integer(unsafe sqlite3_column_int64(handle, column))
         case SQLITE_FLOAT: .real(unsafe sqlite3_column_double(handle, column))

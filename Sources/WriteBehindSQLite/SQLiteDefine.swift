@@ -78,7 +78,7 @@ extension SQLiteSink {
     ) throws(SinkError) -> QuarantineIndex.Changes {
         var error = error
         error.message =
-            "table \(Value.text(table.schema.name)) cannot be made as it was declared, and waits: "
+            "table \(StoredValue.text(table.schema.name)) cannot be made as it was declared, and waits: "
             + "\(error.message); rename or drop what is in its way, then retry"
         var index = quarantine
         index.add(
@@ -151,7 +151,7 @@ extension SQLiteSink {
     /// SQLite does not read every number as the nearest one that a real can be; rows that are older than the
     /// column must hold the number itself, as they do in the log and in memory.
     private static func setDefault(
-        of column: WriteBehindCore.Column, in sql: TableSQL, _ db: Database
+        of column: ColumnSchema, in sql: TableSQL, _ db: Database
     ) throws {
         guard case .real(let number)? = column.defaultValue else { return }
         let literal = TableSQL.literal(.real(number))

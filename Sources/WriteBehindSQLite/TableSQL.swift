@@ -52,7 +52,7 @@ package struct TableSQL: Sendable {
     var isStrict: Bool { schema.columns.allSatisfy { declaredLogicalType($0) == nil } }
 
     /// The logical type that a column's declaration names. None for a rowid: SQLite knows it by the type INTEGER alone.
-    private func declaredLogicalType(_ column: Column) -> LogicalType? {
+    private func declaredLogicalType(_ column: ColumnSchema) -> LogicalType? {
         column.isKey && isRowid ? nil : column.logicalType.flatMap { $0.isKnown ? $0 : nil }
     }
 
@@ -61,7 +61,7 @@ package struct TableSQL: Sendable {
             .joined(separator: ", ")
     }
 
-    package func add(_ column: Column) -> String {
+    package func add(_ column: ColumnSchema) -> String {
         "ALTER TABLE \(name) ADD COLUMN \(declaration(column))"
     }
 
@@ -137,7 +137,7 @@ package struct TableSQL: Sendable {
     }
 
     /// `"created" TIMESTAMP TEXT NOT NULL`.
-    package func declaration(_ column: Column) -> String {
+    package func declaration(_ column: ColumnSchema) -> String {
         var text = quoted(column.name)
         // SQLite takes any words for a type, and the affinity from the ones that they hold: the last names what is
         // stored, and none of the others does.
@@ -151,7 +151,7 @@ package struct TableSQL: Sendable {
         return text
     }
 
-    static func literal(_ value: Value) -> String {
+    static func literal(_ value: StoredValue) -> String {
         switch value {
         case .null: "NULL"
         case .integer(let value): String(value)

@@ -8,7 +8,7 @@ import WriteBehindCore
     private let connection: OpaquePointer
     private let keyTypes: [ColumnType]
     /// The defaults for values that a row body leaves out at its end.
-    private let missing: [Value]
+    private let missing: [StoredValue]
     /// What each column outside the key holds, where SQLite does not look at it.
     private let tags: [ValueTag]?
     private let put, delete, exists, clear, hasRows: PreparedStatement

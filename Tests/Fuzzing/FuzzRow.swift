@@ -22,7 +22,7 @@ enum FuzzRow {
             init(from decoder: inout RowDecoder) throws {}
         }
         static let schema = FuzzRow.schema
-        var values: [Value]
+        var values: [StoredValue]
 
         func encode(to encoder: inout RowEncoder) {}
 
@@ -58,14 +58,14 @@ enum FuzzRow {
         return changes != nil
     }
 
-    private static func key(_ key: [UInt8]) throws -> [Value]? {
+    private static func key(_ key: [UInt8]) throws -> [StoredValue]? {
         guard let values = try? KeyCodec.decode(key.span, schema) else { return nil }
         let encoded = try KeyCodec.encode(values, schema)
         try require(encoded == key, "two keys hold the same values")
         return values
     }
 
-    private static func row(_ row: [UInt8]) throws -> [Value]? {
+    private static func row(_ row: [UInt8]) throws -> [StoredValue]? {
         let completed = try? RowCodec.completed(row.span, schema)
         guard let values = try? RowCodec.decodeRow(row.span, schema) else { return nil }
         let encoded = try RowCodec.encodeRow(values, schema)
@@ -88,7 +88,7 @@ enum FuzzRow {
 
     /// The result of a patch on a row, as bytes and as values, and back.
     private static func merge(
-        _ row: [UInt8], _ values: [Value]?, _ patch: [UInt8], _ changes: [ColumnChange]?
+        _ row: [UInt8], _ values: [StoredValue]?, _ patch: [UInt8], _ changes: [ColumnChange]?
     ) throws {
         var merged: [UInt8] = []
         var twice: [UInt8] = []
@@ -115,7 +115,7 @@ enum FuzzRow {
 
     /// The row as a user reads it.
     private static func whole(
-        _ key: [UInt8], _ keyValues: [Value], _ row: [UInt8], _ rowValues: [Value]
+        _ key: [UInt8], _ keyValues: [StoredValue], _ row: [UInt8], _ rowValues: [StoredValue]
     ) throws {
         let values = try RowCodec.decode(key: key.span, row: row.span, schema)
         let encoded = try RowCodec.encode(values, schema)

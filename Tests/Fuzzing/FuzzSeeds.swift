@@ -51,7 +51,7 @@ enum FuzzSeeds {
         return record + key + body
     }
 
-    private static func values(_ number: Int) -> [Value] {
+    private static func values(_ number: Int) -> [StoredValue] {
         [
             .text("row \(number)"), .text("a\0b"), number == 2 ? .null : .integer(-3),
             .integer(Int64(number)), .real(-1.5), .blob([9, 0]), .real(Double(number)),

@@ -12,11 +12,11 @@ extension SimulatedStore {
     }
 
     /// A body's values, with the defaults of columns that it was written without.
-    func values(_ body: [UInt8], _ table: UInt32) throws -> [Value] {
+    func values(_ body: [UInt8], _ table: UInt32) throws -> [StoredValue] {
         try RowCodec.decodeRow(body.span, schema(table))
     }
 
-    func completed(_ values: [Value]?, _ table: UInt32) -> [Value]? {
+    func completed(_ values: [StoredValue]?, _ table: UInt32) -> [StoredValue]? {
         values.map { Tables.completed($0, schema(table)) }
     }
 
@@ -104,7 +104,9 @@ extension SimulatedStore {
         return missing.map { Self.difference($0, nil, expected[$0]) }
     }
 
-    private static func difference(_ row: Row, _ found: [Value]?, _ right: [Value]?) -> String {
+    private static func difference(_ row: Row, _ found: [StoredValue]?, _ right: [StoredValue]?)
+        -> String
+    {
         "\(row) is \(found.map { "\($0)" } ?? "not there"), "
             + "and should be \(right.map { "\($0)" } ?? "absent")"
     }
@@ -180,7 +182,7 @@ extension SimulatedStore {
         }
     }
 
-    private func seen(_ row: Row, _ content: SimulatedDatabase.Content) throws -> [Value]? {
+    private func seen(_ row: Row, _ content: SimulatedDatabase.Content) throws -> [StoredValue]? {
         guard let view = engine?.view else { return nil }
         let (table, key) = (UInt16(row.table), Tables.key(row.id))
         let hash = view.hash(table: table, key: key.span)
@@ -223,7 +225,7 @@ extension SimulatedStore {
         if found != right { fail("read", Self.difference(row, found, right)) }
     }
 
-    func read(_ row: Row) throws -> [Value]? {
+    func read(_ row: Row) throws -> [StoredValue]? {
         try engine?.fetchBlocking(UInt16(row.table), Tables.key(row.id))?.body.map {
             try values($0, row.table)
         }

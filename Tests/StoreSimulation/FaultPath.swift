@@ -36,7 +36,8 @@ package enum FaultPath: String, CaseIterable, Sendable {
             Self.writes(30) + [.flush(urgent: true), .materialize(urgent: true)]
                 + Self.writes(20, from: 30) + [.end(End(kind: .kill, salt: salt))]
         case .openingTorn:
-            Self.writes(30) + [.flush(urgent: true)] + Self.writes(20, from: 30)
+            // A block is torn only where it lies in two sectors, so that the number of writes changes with the salt.
+            Self.writes(30) + [.flush(urgent: true)] + Self.writes(20 + Int(salt), from: 30)
                 + [.flush(urgent: false), .writeBack, .end(End(kind: .powerLoss, salt: salt))]
         case .rebuildingAtOpen: Self.lives(4) + [.end(End(kind: .loseDatabase, salt: salt))]
         case .rebuilding, .following: Self.lives(4)
@@ -130,9 +131,9 @@ package enum FaultPath: String, CaseIterable, Sendable {
     }
 
     /// As many values as the table may ever have columns.
-    private static func values(_ number: Int) -> [Value] {
+    private static func values(_ number: Int) -> [StoredValue] {
         var random = SeededRandom(seed: UInt64(number))
-        let integer = Value.integer(Int64(number))
+        let integer = StoredValue.integer(Int64(number))
         switch number % 3 {
         case 0:
             // Text that no compression makes short.

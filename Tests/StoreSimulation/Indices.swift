@@ -108,7 +108,7 @@ extension SimulatedStore {
     }
 
     /// As ORDER BY has it.
-    private static func isBefore(_ left: Value, _ right: Value) -> Bool {
+    private static func isBefore(_ left: StoredValue, _ right: StoredValue) -> Bool {
         switch (left, right) {
         case (.null, _): true
         case (_, .null): false

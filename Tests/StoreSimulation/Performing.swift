@@ -64,12 +64,12 @@ extension SimulatedStore {
     }
 
     /// The present values of a table among all that it may have.
-    private func present(_ values: [Value], _ table: UInt32) -> [Value]? {
+    private func present(_ values: [StoredValue], _ table: UInt32) -> [StoredValue]? {
         guard let schema = engine?.tables[table]?.schema else { return nil }
         return Array(values.prefix(schema.valueColumns.count))
     }
 
-    private func put(_ row: Row, _ values: [Value], _ timeToLive: UInt64?) throws {
+    private func put(_ row: Row, _ values: [StoredValue], _ timeToLive: UInt64?) throws {
         guard let engine, let values = present(values, row.table) else { return }
         let body = try RowCodec.encodeRow(values, schema(row.table))
         let receipt = try engine.write(
@@ -78,7 +78,7 @@ extension SimulatedStore {
         wrote(receipt, [.put(row, values)])
     }
 
-    private func olderPut(_ row: Row, _ values: [Value]) throws {
+    private func olderPut(_ row: Row, _ values: [StoredValue]) throws {
         guard let engine, let table = engine.tables[row.table] else { return }
         let known = Tables.first(row.table)
         guard table.schema.columns.count > known.columns.count else {
@@ -103,7 +103,7 @@ extension SimulatedStore {
 
     /// Reads a row and changes a column; half of what happens meanwhile does so while the database is read.
     private func patch(
-        _ row: Row, _ column: Int, _ meanwhile: [Step], _ change: (Value) -> Value
+        _ row: Row, _ column: Int, _ meanwhile: [Step], _ change: (StoredValue) -> StoredValue
     ) throws {
         guard let engine, let table = engine.tables[row.table] else { return }
         let half = meanwhile.count / 2
@@ -177,7 +177,7 @@ extension SimulatedStore {
         try declareIndices()
     }
 
-    private func burst(_ row: Row, _ rows: Int64, _ count: Int, _ values: [Value]) throws {
+    private func burst(_ row: Row, _ rows: Int64, _ count: Int, _ values: [StoredValue]) throws {
         for number in 0..<Int64(count) where fault == nil {
             let id = (row.id + number % rows) % Tables.keyCount(row.table)
             let values = [.integer(number)] + values.dropFirst()
@@ -285,7 +285,7 @@ extension SimulatedStore {
 
     /// Gives a commit in quarantine up, or puts other values in the place of its first row. It waits for what was
     /// written before, so that has to succeed.
-    private func settle(_ number: Int, with values: [Value]?) throws {
+    private func settle(_ number: Int, with values: [StoredValue]?) throws {
         guard let store, let engine, !isTroubled else { return }
         catchUp()
         let index = engine.sink.quarantine
@@ -350,11 +350,11 @@ extension SimulatedStore {
 
     private struct Correction: Sendable {
         var row: Row
-        var values: [Value]
+        var values: [StoredValue]
         var body: [UInt8]
     }
 
-    private func correction(of commit: StoreModel.Commit, _ values: [Value]) -> Correction? {
+    private func correction(of commit: StoreModel.Commit, _ values: [StoredValue]) -> Correction? {
         for case .row(let table, let key) in commit.changes.map(\.key) {
             guard let row = try? Tables.row(table, key.span) else { continue }
             // They were made for the first table, and fit the others in part.
@@ -390,8 +390,8 @@ extension SimulatedStore {
     }
 }
 
-extension Column {
-    fileprivate func takes(_ value: Value) -> Bool {
+extension ColumnSchema {
+    fileprivate func takes(_ value: StoredValue) -> Bool {
         value == .null ? isNullable : value.type == type
     }
 }

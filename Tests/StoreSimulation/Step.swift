@@ -12,12 +12,12 @@ package struct Row: Hashable, Sendable {
 package enum Step: Equatable, Sendable {
     // Callers.
     /// The values of all columns outside the key that the table may ever have.
-    case put(Row, [Value], timeToLive: UInt64?)
+    case put(Row, [StoredValue], timeToLive: UInt64?)
     /// By a program from before any column was added: it sets the columns that it knows.
-    case olderPut(Row, [Value])
+    case olderPut(Row, [StoredValue])
     case delete(Row)
     /// Reads a row, and writes a column of it if the row was not changed meanwhile.
-    case patch(Row, column: Int, Value, meanwhile: [Step])
+    case patch(Row, column: Int, StoredValue, meanwhile: [Step])
     case increment(Row, by: Int64, meanwhile: [Step])
     /// Puts and deletes that are one commit; a row without values is deleted.
     case transaction([Change])
@@ -27,7 +27,7 @@ package enum Step: Equatable, Sendable {
     /// The next of the tables that are not there from the start.
     case addTable
     /// Many puts one after the other, over the rows from one on, whose first value goes up.
-    case burst(Row, rows: Int64, count: Int, [Value])
+    case burst(Row, rows: Int64, count: Int, [StoredValue])
     case mark
     case read(Row, meanwhile: [Step])
     case evict(Row)
@@ -67,7 +67,7 @@ package enum Step: Equatable, Sendable {
     case admitAll
     case retry
     case skip(Int)
-    case correct(Int, [Value])
+    case correct(Int, [StoredValue])
     case backUp
     /// The backup is put in the database's place under the store.
     case putBack
@@ -83,7 +83,7 @@ package enum Step: Equatable, Sendable {
 
     package struct Change: Equatable, Sendable {
         var row: Row
-        var values: [Value]?
+        var values: [StoredValue]?
     }
 }
 

@@ -228,9 +228,9 @@ package struct StepGenerator {
         return .burst(row, rows: rows, count: count, someValues(row.table))
     }
 
-    private mutating func someInteger() -> Value { .integer(Int64(number(-1000...1000))) }
+    private mutating func someInteger() -> StoredValue { .integer(Int64(number(-1000...1000))) }
 
-    private mutating func someValues(_ table: UInt32) -> [Value] {
+    private mutating func someValues(_ table: UInt32) -> [StoredValue] {
         Tables.latest(table).valueColumns.map { column in
             if column.isNullable, isChosen(40) { return .null }
             guard column.type == .integer else {

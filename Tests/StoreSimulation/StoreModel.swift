@@ -4,8 +4,8 @@ import WriteBehindCore
 struct StoreModel {
     enum Change: Equatable {
         /// The columns outside the key.
-        case put(Row, [Value])
-        case patch(Row, column: Int, Value)
+        case put(Row, [StoredValue])
+        case patch(Row, column: Int, StoredValue)
         case delete(Row)
         case clear(UInt32)
     }
@@ -16,7 +16,7 @@ struct StoreModel {
         var changes: [Change] = []
     }
 
-    typealias Rows = [Row: [Value]]
+    typealias Rows = [Row: [StoredValue]]
 
     private(set) var commits: [Commit] = []
     /// The fold of all of them.

@@ -40,7 +40,8 @@ package enum Tables {
 
     /// A schema, and then the same with one group of added columns after the other. It expires by a column that it has.
     private static func growing(
-        _ name: String, _ columns: [Column], _ added: [Column]..., expiry: String? = nil
+        _ name: String, _ columns: [ColumnSchema], _ added: [ColumnSchema]...,
+        expiry: String? = nil
     ) -> [TableSchema] {
         (0...added.count).map { count in
             let columns = columns + added[..<count].joined()
@@ -64,7 +65,7 @@ package enum Tables {
     }
 
     /// A row from before columns were added, with their defaults in it.
-    static func completed(_ values: [Value], _ schema: TableSchema) -> [Value] {
+    static func completed(_ values: [StoredValue], _ schema: TableSchema) -> [StoredValue] {
         let columns = schema.valueColumns
         guard values.count < columns.count else { return values }
         return values + columns[values.count...].map(\.missingValue)

@@ -42,7 +42,7 @@ import WriteBehindInspection
         var random = SeededRandom(seed: 7)
         let bits = (0..<300).map { _ in Double(bitPattern: random.next()) }.filter { !$0.isNaN }
         let reals = Self.reals + bits
-        func row(_ index: Int) -> [Value] {
+        func row(_ index: Int) -> [StoredValue] {
             let text = Self.texts[index % Self.texts.count]
             return [
                 .text(text), .real(reals[index % reals.count]), .blob(Array(text.utf8)),
@@ -99,12 +99,12 @@ import WriteBehindInspection
     }
 
     /// The tables of a database, in the form of ``Fixture/fold(to:)``.
-    private func rows(_ database: String, like fixture: Fixture) throws -> [String: [Value]] {
+    private func rows(_ database: String, like fixture: Fixture) throws -> [String: [StoredValue]] {
         let catalog = try StoreInspection(path: fixture.path).fullCatalog()
         let queue = try DatabaseQueue(path: database)
         defer { try? queue.close() }
         return try queue.read { db in
-            var found: [String: [Value]] = [:]
+            var found: [String: [StoredValue]] = [:]
             for table in catalog.tables where try db.tableExists(table.schema.name) {
                 // Not all of its columns may have been added yet.
                 let count = try db.columns(in: table.schema.name).count
@@ -124,7 +124,7 @@ import WriteBehindInspection
         }
     }
 
-    private static func value(_ column: WriteBehind.Column, _ value: DatabaseValue) -> Value {
+    private static func value(_ column: ColumnSchema, _ value: DatabaseValue) -> StoredValue {
         switch value.storage {
         case .null: .null
         case .int64(let value): .integer(value)

@@ -33,7 +33,7 @@ import WriteBehind
         let said = output.fileHandleForReading.readDataToEndOfFile()
         let complained = errors.fileHandleForReading.readDataToEndOfFile()
         process.waitUntilExit()
-        let what = "\(arguments.map { Value.text($0).description })"
+        let what = "\(arguments.map { StoredValue.text($0).description })"
         #expect(!said.isEmpty || !complained.isEmpty, "\(what) says nothing")
         let raw = String(decoding: said + complained, as: UTF8.self).unicodeScalars.filter {
             scalar in

@@ -146,10 +146,10 @@ import WriteBehindInspection
         _ commit: inout ValueTable.Changes, _ random: inout SeededRandom, _ schema: TableSchema
     ) throws {
         for _ in 0..<Int.random(in: 1...12, using: &random) {
-            let key = Value.text(
+            let key = StoredValue.text(
                 ["a", "b\0", "c", "", "d", "e"].randomElement(using: &random) ?? "")
-            let more = schema.valueColumns.dropFirst(2).map { _ in Value.real(0.25) }
-            let number = Value.integer(Int64.random(in: 0...3, using: &random))
+            let more = schema.valueColumns.dropFirst(2).map { _ in StoredValue.real(0.25) }
+            let number = StoredValue.integer(Int64.random(in: 0...3, using: &random))
             switch Int.random(in: 0..<20, using: &random) {
             case 0: commit.clear()
             case 1..<5: try commit.delete([key])

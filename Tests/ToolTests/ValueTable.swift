@@ -30,13 +30,13 @@ struct ValueTable {
                     table: definition.id, key: key, body: body, byteCount: 0))
         }
 
-        mutating func put(_ values: [Value]) throws {
+        mutating func put(_ values: [StoredValue]) throws {
             let (key, row) = try RowCodec.encode(values, definition.schema)
             append(.put, key, row)
         }
 
         /// - Parameter changes: by the column's place outside the key.
-        mutating func update(_ key: [Value], _ changes: [Int: Value]) throws {
+        mutating func update(_ key: [StoredValue], _ changes: [Int: StoredValue]) throws {
             let sorted = changes.sorted { $0.key < $1.key }
             append(
                 .patch, try KeyCodec.encode(key, definition.schema),
@@ -44,7 +44,7 @@ struct ValueTable {
                     sorted.map { ColumnChange(column: $0, value: $1) }, definition.schema))
         }
 
-        mutating func delete(_ key: [Value]) throws {
+        mutating func delete(_ key: [StoredValue]) throws {
             append(.delete, try KeyCodec.encode(key, definition.schema), [])
         }
 
@@ -60,9 +60,9 @@ struct ValueTable {
 
 extension Fixture {
     /// The rows of all tables by what the log says, as of a sequence; by table and key.
-    func fold(to point: LogPoint = .end) throws -> [String: [Value]] {
+    func fold(to point: LogPoint = .end) throws -> [String: [StoredValue]] {
         let rows = try StoreInspection(path: path).history().fold(to: point)
-        var found: [String: [Value]] = [:]
+        var found: [String: [StoredValue]] = [:]
         while let row = try rows.next() {
             guard let schema = rows.catalog[row.table]?.schema else { continue }
             let values = try RowCodec.decode(key: row.key.span, row: row.body.span, schema)

@@ -27,7 +27,7 @@ import WriteBehindCore
 
     /// Column n has n as its default, the first excepted.
     static func definition(_ count: Int) -> TableDefinition {
-        let columns: [WriteBehindCore.Column] = (0..<count).map {
+        let columns: [ColumnSchema] = (0..<count).map {
             $0 == 0
                 ? .column("v0", .integer)
                 : .column("v\($0)", .integer, default: .integer(Int64($0)))
@@ -77,7 +77,7 @@ import WriteBehindCore
         var columns = 0
         for step in life.steps { try take(step, harness, &columns) }
         harness.makeDurable()
-        let expected = life.rows.mapValues { $0.map { Value.integer($0) } }
+        let expected = life.rows.mapValues { $0.map { StoredValue.integer($0) } }
         let schema = Self.definition(columns).schema
         #expect(try rows(harness.history, schema) == expected, "snapshot and log")
         for (name, values) in expected {
@@ -112,9 +112,9 @@ import WriteBehindCore
 
     private func rows(
         _ history: StoreHistory, _ schema: TableSchema
-    ) throws -> [String: [Value]] {
+    ) throws -> [String: [StoredValue]] {
         let merged = try history.fold(to: .end)
-        var found: [String: [Value]] = [:]
+        var found: [String: [StoredValue]] = [:]
         while let row = try merged.next() {
             found[String(decoding: row.key, as: UTF8.self)] =
                 try RowCodec.decodeRow(row.body.span, schema)

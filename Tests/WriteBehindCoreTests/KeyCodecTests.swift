@@ -7,7 +7,7 @@ import WriteBehindCore
 
 extension SeededRandom {
     /// A value that is more often than not at an edge of its type.
-    mutating func value(_ type: ColumnType) -> WriteBehindCore.Value {
+    mutating func value(_ type: ColumnType) -> StoredValue {
         switch type {
         case .integer:
             let edges: [Int64] = [.min, .min + 1, -256, -1, 0, 1, 255, 256, .max - 1, .max]
@@ -91,8 +91,8 @@ extension SeededRandom {
             ([.text], [.text("")], []),
             ([.text, .text], [.text("a\0"), .text("\0")], [97, 0, 255, 0, 0, 0]),
             ([.blob, .blob], [.blob([]), .blob([7])], [0, 0, 7]),
-        ] as [([ColumnType], [WriteBehindCore.Value], [UInt8])])
-    func aKeyIsTheseBytes(types: [ColumnType], values: [WriteBehindCore.Value], bytes: [UInt8])
+        ] as [([ColumnType], [StoredValue], [UInt8])])
+    func aKeyIsTheseBytes(types: [ColumnType], values: [StoredValue], bytes: [UInt8])
         throws
     {
         #expect(try KeyCodec.encode(values, Self.schema(types)) == bytes)
@@ -111,9 +111,9 @@ extension SeededRandom {
                 "too long", [.text(String(repeating: "x", count: 65_526)), .real(1)], nil,
                 .keyTooLong(bytes: 65_536, limit: 65_535)
             ),
-        ] as [(String, [WriteBehindCore.Value], String?, RowError.Problem)])
+        ] as [(String, [StoredValue], String?, RowError.Problem)])
     func whatIsNoKeyIsRefused(
-        what: String, values: [WriteBehindCore.Value], column: String?, problem: RowError.Problem
+        what: String, values: [StoredValue], column: String?, problem: RowError.Problem
     ) {
         #expect(throws: RowError(table: "t", column: column, problem)) {
             try KeyCodec.encode(values, Self.schema([.text, .real]))
@@ -121,13 +121,13 @@ extension SeededRandom {
     }
 
     @Test func theLongestKeyIsAccepted() throws {
-        let values = [Value.text(String(repeating: "x", count: Record.keyLimit))]
+        let values = [StoredValue.text(String(repeating: "x", count: Record.keyLimit))]
         #expect(try KeyCodec.encode(values, Self.schema([.text])).count == Record.keyLimit)
     }
 
     /// The keys, encoded, in the order in which SQLite's primary key holds them.
     static func sortedBySQLite(
-        _ keys: [[WriteBehindCore.Value]], _ types: [ColumnType]
+        _ keys: [[StoredValue]], _ types: [ColumnType]
     ) throws -> [[UInt8]] {
         let names = types.indices.map { "k\($0)" }.joined(separator: ", ")
         let columns = zip(types.indices, types).map {
@@ -158,7 +158,7 @@ extension SeededRandom {
         }
     }
 
-    private static func argument(_ value: WriteBehindCore.Value) -> any DatabaseValueConvertible {
+    private static func argument(_ value: StoredValue) -> any DatabaseValueConvertible {
         switch value {
         case .null: DatabaseValue.null
         case .integer(let value): value
@@ -168,8 +168,7 @@ extension SeededRandom {
         }
     }
 
-    private static func value(_ row: Row, _ index: Int, _ type: ColumnType) -> WriteBehindCore.Value
-    {
+    private static func value(_ row: Row, _ index: Int, _ type: ColumnType) -> StoredValue {
         switch type {
         case .integer: .integer(row[index])
         case .real: .real(row[index])

@@ -66,7 +66,7 @@ import WriteBehindCore
         ) { try schema.validate() }
     }
 
-    static let shown: [(Value, LogicalType, String, String)] = [
+    static let shown: [(StoredValue, LogicalType, String, String)] = [
         (.integer(1), .boolean, "true", "true"), (.integer(0), .boolean, "false", "false"),
         (.integer(2), .boolean, "2", "2"), (.null, .boolean, "NULL", "null"),
         (
@@ -89,7 +89,7 @@ import WriteBehindCore
 
     @Test(arguments: shown)
     func aValueIsShownAsWhatItMeans(
-        value: Value, logical: LogicalType, text: String, json: String
+        value: StoredValue, logical: LogicalType, text: String, json: String
     ) {
         #expect(value.text(as: logical) == text)
         #expect(value.json(as: logical) == json)
@@ -97,12 +97,15 @@ import WriteBehindCore
 
     @Test func whatIsShownIsReadAgain() {
         for (value, logical, text, _) in Self.shown {
-            guard let type = value.type, let read = Value(text, as: logical, type) else { continue }
+            guard let type = value.type, let read = StoredValue(text, as: logical, type) else {
+                continue
+            }
             #expect(read == value, "\(text)")
         }
-        #expect(Value("true", as: .boolean, .integer) == .integer(1))
+        #expect(StoredValue("true", as: .boolean, .integer) == .integer(1))
         #expect(
-            Value("2013-01-01T05:15Z", as: .timestamp, .text) == .text("2013-01-01 05:15:00.000"))
-        #expect(Value("1970-01-02", as: .timestamp, .integer) == .integer(86_400))
+            StoredValue("2013-01-01T05:15Z", as: .timestamp, .text)
+                == .text("2013-01-01 05:15:00.000"))
+        #expect(StoredValue("1970-01-02", as: .timestamp, .integer) == .integer(86_400))
     }
 }

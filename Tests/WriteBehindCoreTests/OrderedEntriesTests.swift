@@ -209,7 +209,7 @@ import WriteBehindCore
 /// The bytes of values against SQL's ORDER BY, and the fold of patches.
 @Suite struct IndexColumnsTests {
     private func value(
-        of values: [Value], _ schema: TableSchema, _ columns: IndexColumns
+        of values: [StoredValue], _ schema: TableSchema, _ columns: IndexColumns
     ) throws -> [UInt8] {
         let row = try RowCodec.encodeRow(values, schema)
         var value: [UInt8] = []
@@ -226,7 +226,7 @@ import WriteBehindCore
             .column("late", .text, default: .text("l\0te")),
         ])
 
-    private static func value(_ column: Int, _ random: inout SeededRandom) -> Value {
+    private static func value(_ column: Int, _ random: inout SeededRandom) -> StoredValue {
         func pick<T>(_ values: [T]) -> T {
             values[Int.random(in: 0..<values.count, using: &random)]
         }
@@ -301,7 +301,7 @@ import WriteBehindCore
             // Where nothing is known, the other columns have their defaults.
             var made: [UInt8] = []
             _ = try columns.append(patch: patch.span, over: nil, to: &made)
-            var row: [Value] = [.null, .null, .null, .null, .integer(5), .text("l\0te")]
+            var row: [StoredValue] = [.null, .null, .null, .null, .integer(5), .text("l\0te")]
             for change in changes { row[change.column] = change.value }
             let ofRow = try value(of: row, schema, columns)
             #expect(made == ofRow)
@@ -311,14 +311,14 @@ import WriteBehindCore
     @Test func aRowFromBeforeAColumnHasItsDefault() throws {
         let columns = IndexColumns(IndexDefinition("late"), in: Self.schema)
         let older = TableSchema("t", Array(Self.schema.columns.dropLast()))
-        let values: [Value] = [.null, .null, .null, .null, .integer(1)]
+        let values: [StoredValue] = [.null, .null, .null, .null, .integer(1)]
         let short = try value(of: values, older, columns)
         let long = try value(of: values + [.text("l\0te")], Self.schema, columns)
         #expect(short == long)
     }
 }
 
-extension Value {
+extension StoredValue {
     fileprivate var databaseValue: DatabaseValue {
         switch self {
         case .null: .null

@@ -13,7 +13,7 @@ import WriteBehindCore
         ])
     static let seed = UInt64.random(in: 0...UInt64.max)
 
-    static func randomRow(_ random: inout SeededRandom) -> [Value] {
+    static func randomRow(_ random: inout SeededRandom) -> [StoredValue] {
         schema.columns.map { column in
             column.isNullable && random.next() % 3 == 0 ? .null : random.value(column.type)
         }
@@ -63,9 +63,9 @@ import WriteBehindCore
                 "an integer for a real", [.text(""), .null, .integer(1), .blob([])], "r",
                 .wrongType(expected: .real, got: .integer)
             ),
-        ] as [(String, [Value], String?, RowError.Problem)])
+        ] as [(String, [StoredValue], String?, RowError.Problem)])
     func whatTheSchemaForbidsIsRefused(
-        what: String, values: [Value], column: String?, problem: RowError.Problem
+        what: String, values: [StoredValue], column: String?, problem: RowError.Problem
     ) {
         #expect(throws: RowError(table: "t", column: column, problem)) {
             try RowCodec.encodeRow(values, Self.schema)

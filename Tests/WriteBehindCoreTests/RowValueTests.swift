@@ -14,8 +14,10 @@ import WriteBehindCore
             (.text("\u{9B}\u{202E}"), #""\u{9b}\u{202e}""#, #""\u009b\u202e""#),
             (.text("\u{E0001}"), #""\u{e0001}""#, #""\udb40\udc01""#),
             (.blob([0, 255]), "x'00ff'", #"{"blob":"00ff"}"#),
-        ] as [(Value, String, String)])
-    func aValueReadsSafelyOnATerminalAndAsJSON(value: Value, text: String, json: String) throws {
+        ] as [(StoredValue, String, String)])
+    func aValueReadsSafelyOnATerminalAndAsJSON(value: StoredValue, text: String, json: String)
+        throws
+    {
         #expect(value.description == text)
         #expect(value.json == json)
         let parsed = try JSONSerialization.jsonObject(
@@ -24,9 +26,9 @@ import WriteBehindCore
     }
 
     @Test func valuesAreEqualWhereTheDatabaseSaysSo() {
-        #expect(Value.text("\u{E9}") != .text("e\u{301}"))
-        #expect(Value.real(-0.0) == .real(0))
-        #expect(Value.real(-0.0).hashValue == Value.real(0).hashValue)
-        #expect(Value.integer(1) != .real(1))
+        #expect(StoredValue.text("\u{E9}") != .text("e\u{301}"))
+        #expect(StoredValue.real(-0.0) == .real(0))
+        #expect(StoredValue.real(-0.0).hashValue == StoredValue.real(0).hashValue)
+        #expect(StoredValue.integer(1) != .real(1))
     }
 }

@@ -20,7 +20,7 @@ import WriteBehindCore
         #expect(Self.flight.expiryIndex == 2)
     }
 
-    static let key = Column.key("id", .integer)
+    static let key = ColumnSchema.key("id", .integer)
 
     @Test(arguments: [
         ("no name", TableSchema("", [key]), nil, SchemaError.Problem.emptyName),

@@ -35,13 +35,13 @@ struct Stamp: TableRow {
 }
 
 @Suite struct TypedDateTests {
-    static func values(_ stamp: Stamp) throws -> [WriteBehindCore.Value] {
+    static func values(_ stamp: Stamp) throws -> [StoredValue] {
         var encoder = RowEncoder(RowLayout(Stamp.schema))
         try encoder.encode(row: stamp)
         return try RowCodec.decodeRow(encoder.row.span, Stamp.schema)
     }
 
-    static func stamp(_ values: [WriteBehindCore.Value]) throws -> Stamp {
+    static func stamp(_ values: [StoredValue]) throws -> Stamp {
         let (key, row) = try RowCodec.encode([.integer(1)] + values, Stamp.schema)
         return try RowDecoder.decode(
             Stamp.self, key: key.span, row: row.span, RowLayout(Stamp.schema))

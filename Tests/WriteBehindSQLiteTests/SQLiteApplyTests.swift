@@ -77,21 +77,21 @@ import WriteBehindSQLite
     }
 
     @Test(arguments: [
-        [Value.integer(.min), .real(-.infinity), .text(""), .blob([])],
+        [StoredValue.integer(.min), .real(-.infinity), .text(""), .blob([])],
         [.integer(.max), .real(.infinity), .text("a\0b"), .blob([0, 255])],
         [.integer(0), .real(.leastNonzeroMagnitude), .text("🛫 \"'\n"), .blob([0])],
         [.integer(-1), .real(3), .text("x"), .blob([1])],
         [.null, .null, .null, .null],
     ])
-    func valuesComeBackAsTheyWere(values: [Value]) throws {
-        let columns: [WriteBehindCore.Column] = [
+    func valuesComeBackAsTheyWere(values: [StoredValue]) throws {
+        let columns: [ColumnSchema] = [
             .key("t", .text), .key("b", .blob), .key("r", .real), .key("last", .text),
             .column("i", .integer, nullable: true), .column("v", .real, nullable: true),
             .column("s", .text, nullable: true), .column("x", .blob, nullable: true),
         ]
         let table = TableDefinition(id: 1, schema: TableSchema("all", columns))
         let fixture = try SinkFixture(tables: [table])
-        let keys: [[Value]] = [
+        let keys: [[StoredValue]] = [
             [.text("a\0b"), .blob([0, 0]), .real(-1.5), .text("")],
             [.text(""), .blob([]), .real(0), .text("z\0")],
         ]
@@ -152,10 +152,10 @@ import WriteBehindSQLite
 
     @Test func dueRowsComeEarliestFirst() throws {
         let fixture = try SinkFixture()
-        let untils: [Value] = [.integer(50), .integer(10), .null, .integer(30), .integer(31)]
+        let untils: [StoredValue] = [.integer(50), .integer(10), .null, .integer(30), .integer(31)]
         var visits: [Change] = []
         for (number, until) in untils.enumerated() {
-            let values: [Value] = [.text("d"), .integer(Int64(number)), .null, until]
+            let values: [StoredValue] = [.text("d"), .integer(Int64(number)), .null, until]
             visits.append(try Change.put(SinkFixture.visit, values))
         }
         try fixture.apply(visits)
@@ -168,7 +168,7 @@ import WriteBehindSQLite
     }
 
     @Test func aKeyMayTakeAllColumnsOfATable() throws {
-        let columns = (0..<TableSchema.columnLimit).map { Column.key("k\($0)", .integer) }
+        let columns = (0..<TableSchema.columnLimit).map { ColumnSchema.key("k\($0)", .integer) }
         let wide = TableDefinition(id: 1, schema: TableSchema("wide", columns))
         let fixture = try SinkFixture(tables: [wide])
         let row = try Change.put(wide, columns.indices.map { .integer(Int64($0)) })

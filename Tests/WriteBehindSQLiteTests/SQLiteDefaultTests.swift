@@ -25,12 +25,12 @@ import WriteBehindSQLite
 
     @Test func anOlderRowHoldsExactlyTheDefaultOfAnAddedColumn() throws {
         let numbers = Self.numbers()
-        let key = Column.key("id", .integer)
+        let key = ColumnSchema.key("id", .integer)
         let one = TableDefinition(id: 1, schema: TableSchema("number", [key]))
         let fixture = try SinkFixture(tables: [one])
         try fixture.apply([.put(one, [.integer(1)])])
         let added = numbers.enumerated().map { place, number in
-            Column.column("n\(place)", .real, default: .real(number))
+            ColumnSchema.column("n\(place)", .real, default: .real(number))
         }
         let all = TableDefinition(id: 1, schema: TableSchema("number", [key] + added))
         try fixture.sink.define(all, through: fixture.next())

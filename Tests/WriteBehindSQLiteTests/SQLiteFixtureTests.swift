@@ -168,18 +168,18 @@ struct Change: Comparable {
         return bytes + key + body
     }
 
-    static func put(_ table: TableDefinition, _ values: [Value]) throws -> Change {
+    static func put(_ table: TableDefinition, _ values: [StoredValue]) throws -> Change {
         let (key, row): ([UInt8], [UInt8]) = try RowCodec.encode(values, table.schema)
         return Change(operation: .put, table: table.id, key: key, body: row)
     }
 
     static func person(_ id: Int64, _ name: String?, _ age: Int64 = 1) throws -> Change {
-        let name = name.map { Value.text($0) } ?? .null
+        let name = name.map { StoredValue.text($0) } ?? .null
         return try put(SinkFixture.person, [.integer(id), name, .integer(age)])
     }
 
     static func visit(_ day: String, _ number: Int64, person: Int64?) throws -> Change {
-        let person = person.map { Value.integer($0) } ?? .null
+        let person = person.map { StoredValue.integer($0) } ?? .null
         return try put(SinkFixture.visit, [.text(day), .integer(number), person, .null])
     }
 

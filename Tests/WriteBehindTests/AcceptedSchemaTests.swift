@@ -49,7 +49,7 @@ import WriteBehindInspection
     @Test(arguments: HostileNameTests.names)
     func aTableAndColumnsOfAnyNameAreExtended(name: String) throws {
         let store = try SteppedStore(TemporaryStore())
-        let key = Column.key("id", .integer)
+        let key = ColumnSchema.key("id", .integer)
         for other in ["first", name + "2"] {
             _ = try store.engine.declare(TableSchema(other, [key, .column(name, .text)]))
         }
@@ -83,7 +83,7 @@ private final class AcceptedRows {
     private struct Table {
         var definition: TableDefinition
         /// By key; columns outside the key, with defaults for columns that were added since.
-        var rows: [[UInt8]: [Value]] = [:]
+        var rows: [[UInt8]: [StoredValue]] = [:]
 
         var schema: TableSchema { definition.schema }
     }
@@ -162,7 +162,7 @@ private final class AcceptedRows {
         }
     }
 
-    private func put(_ row: [Value], _ index: Int, _ store: SteppedStore) throws {
+    private func put(_ row: [StoredValue], _ index: Int, _ store: SteppedStore) throws {
         let schema = tables[index].schema
         let columns = zip(schema.columns, row)
         let key = try KeyCodec.encode(columns.filter { $0.0.isKey }.map(\.1), schema)
@@ -223,9 +223,9 @@ private final class AcceptedRows {
         }
     }
 
-    private func compare(_ found: [Value]?, _ right: [Value], _ table: Table) {
+    private func compare(_ found: [StoredValue]?, _ right: [StoredValue], _ table: Table) {
         guard found != right else { return }
-        fail("a row of \(Value.text(table.schema.name)) is \(found as Any), not \(right)")
+        fail("a row of \(StoredValue.text(table.schema.name)) is \(found as Any), not \(right)")
     }
 
     /// Out of the database, out of the log, and by verifying both.

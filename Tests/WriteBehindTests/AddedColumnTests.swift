@@ -42,7 +42,7 @@
             try await store.close()
             store = try directory.open()
             #expect(try await store.table(Grown.self).get(1) == expected)
-            let defaults: [Value?] = [
+            let defaults: [StoredValue?] = [
                 nil, .text("none"), .text("picture"), .text("picture"), .integer(.max),
                 .integer(7), .real(-.pi), .text(#"{"x":3}"#), .text(#"{"x":3}"#), nil,
                 .text("picture"), nil,

@@ -221,7 +221,9 @@ import WriteBehind
 
     nonisolated(unsafe) static var keyed = TableSchema("keyed", [])
 
-    private func open<Key: RowKey>(_ type: Key.Type, _ columns: [Column], _ store: Store) throws {
+    private func open<Key: RowKey>(_ type: Key.Type, _ columns: [ColumnSchema], _ store: Store)
+        throws
+    {
         unsafe Self.keyed = TableSchema("keyed", columns)
         _ = try store.table(Keyed<Key>.self)
     }
@@ -229,7 +231,7 @@ import WriteBehind
     @Test func aKeyOfAnotherTypeThanItsColumnIsRefusedWithTheTable() async throws {
         let directory = TemporaryStore()
         let store = try directory.open()
-        let columns = [Column.key("id", .integer), .column("name", .text)]
+        let columns = [ColumnSchema.key("id", .integer), .column("name", .text)]
         let wrong = RowError.Problem.wrongType(expected: .integer, got: .text)
         #expect(
             await rowError { try open(String.self, columns, store) }
@@ -238,7 +240,7 @@ import WriteBehind
         #expect(throws: StoreError.self) { try open([UInt8].self, columns, store) }
         #expect(throws: StoreError.self) { try open(Double.self, columns, store) }
         let few = RowError.Problem.wrongColumnCount(expected: 2, got: 1)
-        let composite = [Column.key("day", .integer), .key("number", .integer)]
+        let composite = [ColumnSchema.key("day", .integer), .key("number", .integer)]
         #expect(
             await rowError { try open(Int.self, composite, store) }
                 == RowError(table: "keyed", few))

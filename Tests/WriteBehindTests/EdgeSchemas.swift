@@ -22,7 +22,7 @@ struct EdgeSchemas {
     /// Some accepted, some not: what a store says of them is not decided here.
     mutating func schema() -> TableSchema {
         let count = [1, 2, 3, 3, 4, 5, 8, 20, 64, 65].randomElement(using: &random) ?? 1
-        let columns = (0..<count).map { index -> Column in
+        let columns = (0..<count).map { index -> ColumnSchema in
             let name = name(index)
             if index == 0 || chance(20) { return .key(name, type()) }
             return column(name)
@@ -33,7 +33,7 @@ struct EdgeSchemas {
     /// The same with one column more, or a few, as a later version may have.
     mutating func extended(_ schema: TableSchema) -> TableSchema {
         let count = number(1...3)
-        let added = (0..<count).map { index -> Column in
+        let added = (0..<count).map { index -> ColumnSchema in
             let name = name(schema.columns.count + index)
             let type = type()
             return .column(name, type, nullable: chance(50), default: finite(type))
@@ -41,7 +41,7 @@ struct EdgeSchemas {
         return TableSchema(schema.name, schema.columns + added)
     }
 
-    private mutating func column(_ name: String) -> Column {
+    private mutating func column(_ name: String) -> ColumnSchema {
         let type = type()
         return .column(
             name, type, nullable: chance(50), default: chance(30) ? finite(type) : nil)
@@ -60,20 +60,20 @@ struct EdgeSchemas {
 
     // MARK: values
 
-    mutating func row(_ schema: TableSchema) -> [Value] { schema.columns.map { value($0) } }
+    mutating func row(_ schema: TableSchema) -> [StoredValue] { schema.columns.map { value($0) } }
 
-    mutating func value(_ column: Column) -> Value {
+    mutating func value(_ column: ColumnSchema) -> StoredValue {
         column.isNullable && chance(20) ? .null : value(column.type)
     }
 
     /// A default: NaN and infinities are none.
-    private mutating func finite(_ type: ColumnType) -> Value {
+    private mutating func finite(_ type: ColumnType) -> StoredValue {
         let value = value(type)
         if case .real(let number) = value, !number.isFinite { return .real(0) }
         return value
     }
 
-    private mutating func value(_ type: ColumnType) -> Value {
+    private mutating func value(_ type: ColumnType) -> StoredValue {
         switch type {
         case .integer: .integer(integer())
         case .real: .real(real())

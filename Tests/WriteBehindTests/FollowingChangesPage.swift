@@ -42,7 +42,7 @@
             let directory = TemporaryStore()
             let store = try directory.open()
             let delivered = Locked<[Int?]>([])
-            @Sendable func deliver(_ key: Int?, _ columns: [String: Value]) async throws {
+            @Sendable func deliver(_ key: Int?, _ columns: [String: StoredValue]) async throws {
                 delivered.withLock { $0.append(key) }
                 if key == 3 { throw Enough() }
             }

@@ -62,7 +62,7 @@ import WriteBehind
         let scores = try store.table(Score.self)
         for id in 0..<50 { try scores.put(Score(id, id / 5, team: id % 2 == 0 ? "even" : nil)) }
         func points(_ order: ReadOrder, _ from: Int?, _ through: Int?) async throws -> [Int] {
-            let bound = { (value: Int?) in value.map { [WriteBehind.Value.integer(Int64($0))] } }
+            let bound = { (value: Int?) in value.map { [StoredValue.integer(Int64($0))] } }
             return try await scores.range(
                 in: "points", from: bound(from), through: bound(through), order: order, limit: 100
             ).rows.map(\.id)

@@ -29,12 +29,12 @@ import WriteBehind
     private func made(columns count: Int) throws -> TemporaryStore {
         let store = try SteppedStore(TemporaryStore())
         let columns = (0..<count).map {
-            Column.column("column\($0)", .text, nullable: true)
+            ColumnSchema.column("column\($0)", .text, nullable: true)
         }
         let schema = TableSchema("wide", [.key("id", .integer)] + columns)
         let definition = try store.engine.declare(schema)
         let key = try KeyCodec.encode([.integer(1)], schema)
-        let row = [Value](repeating: .text("x"), count: count)
+        let row = [StoredValue](repeating: .text("x"), count: count)
         let body = try RowCodec.encodeRow(row, schema)
         _ = try store.engine.write(
             .put, table: UInt16(definition.id), key: key.span, body: body.span)

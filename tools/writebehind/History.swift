@@ -75,7 +75,7 @@ private struct VersionFilter {
     private let matcher: RecordMatcher
     private let definition: TableDefinition
     private let key: [UInt8]
-    private var before: Value?
+    private var before: StoredValue?
 
     init(_ matcher: RecordMatcher, _ definition: TableDefinition, _ key: [UInt8]) {
         (self.matcher, self.definition, self.key) = (matcher, definition, key)
@@ -98,7 +98,7 @@ private struct VersionFilter {
 struct HistoryReport {
     private let schema: TableSchema
     private let clock: Clock
-    private var before: [Value]?
+    private var before: [StoredValue]?
 
     init(_ schema: TableSchema, clock: Clock) {
         self.schema = schema
@@ -135,7 +135,7 @@ struct HistoryReport {
         let after = try version.row.map { try RowCodec.decodeRow($0.span, schema) }
         defer { before = after }
         let columns = schema.valueColumns
-        func object(_ values: [Value]) -> JSON {
+        func object(_ values: [StoredValue]) -> JSON {
             .object(zip(columns, values).map { ($0.name, .value($1, $0.logicalType)) })
         }
         var changed: [(String, JSON)] = []

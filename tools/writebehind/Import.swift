@@ -171,7 +171,7 @@ enum SchemaText {
 
     static func parse(_ name: String, _ text: String) throws -> TableSchema {
         var expiry: String?
-        let columns = try text.split(separator: ",").map { part -> WriteBehind.Column in
+        let columns = try text.split(separator: ",").map { part -> ColumnSchema in
             let words = part.split(separator: " ").map(String.init)
             guard words.count >= 2, let (type, logical) = type(named: words[1].lowercased()) else {
                 throw ValidationError(

@@ -78,7 +78,7 @@ extension StoredTable {
     /// - Throws: ``StoreError/row(_:)`` for values of other types than the columns', and as
     ///   ``top(_:by:)-(_,String)``.
     public nonisolated(nonsending) func range(
-        in index: String, from: [Value]? = nil, through: [Value]? = nil,
+        in index: String, from: [StoredValue]? = nil, through: [StoredValue]? = nil,
         order: ReadOrder = .ascending, limit: Int, after cursor: IndexCursor? = nil
     ) async throws -> RowPage<Row> {
         let index = try engine.index(index, of: id)
@@ -101,7 +101,7 @@ extension StoredTable {
     ///   - through: the highest.
     /// - Throws: as ``range(in:from:through:order:limit:after:)-(String,_,_,_,_,_)``.
     public nonisolated(nonsending) func count(
-        in index: String, from: [Value]? = nil, through: [Value]? = nil
+        in index: String, from: [StoredValue]? = nil, through: [StoredValue]? = nil
     ) async throws -> Int {
         let index = try engine.index(index, of: id)
         let bounds = try rowErrors { () throws(RowError) in

@@ -49,7 +49,7 @@ public struct RowChange<Row: TableRow>: Sendable {
 
     /// The values that were written, by column: all outside the key of a put, those that changed of an update, none of a
     /// deletion.
-    public var columns: [String: Value] {
+    public var columns: [String: StoredValue] {
         get throws(StoreError) {
             try rowErrors { () throws(RowError) in
                 switch operation {
@@ -64,7 +64,7 @@ public struct RowChange<Row: TableRow>: Sendable {
     }
 
     /// The value that was written into a column outside the key; nil if the change left the column alone.
-    public subscript(column: String) -> Value? {
+    public subscript(column: String) -> StoredValue? {
         get throws(StoreError) { try columns[column] }
     }
 

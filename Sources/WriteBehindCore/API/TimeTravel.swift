@@ -56,7 +56,7 @@ public struct RowVersion<Row: TableRow>: Sendable {
     public let row: Row?
     /// The values that differ from the version before, by column: of an update those it wrote, of a put all
     /// that are new. Empty for deletions.
-    public let changes: [String: Value]
+    public let changes: [String: StoredValue]
 }
 
 extension StoredTable {
@@ -75,7 +75,7 @@ extension StoredTable {
         let versions = try await HistoryError.reading { [engine] in
             try engine.history.history(of: bytes, in: definition)
         }
-        var before: [Value]?
+        var before: [StoredValue]?
         return try versions.map { version in
             let values = try version.row.map { try RowCodec.decodeRow($0.span, schema) }
             defer { before = values }
@@ -88,9 +88,10 @@ extension StoredTable {
     }
 
     private static func changes(
-        _ version: RowVersionBytes, _ values: [Value]?, _ before: [Value]?, _ schema: TableSchema
-    ) throws -> [String: Value] {
-        var changes: [String: Value] = [:]
+        _ version: RowVersionBytes, _ values: [StoredValue]?, _ before: [StoredValue]?,
+        _ schema: TableSchema
+    ) throws -> [String: StoredValue] {
+        var changes: [String: StoredValue] = [:]
         if version.operation == .patch {
             for change in try RowCodec.decodePatch(version.change.span, schema) {
                 changes[schema.valueColumns[change.column].name] = change.value

@@ -49,7 +49,7 @@ extension HistoryError: CustomStringConvertible {
                 + (oldest.map(String.init) ?? "nothing") + " and no good snapshot reaches it"
                 + (refused.isEmpty ? "" : " (\(refused.joined(separator: "; ")))")
         case .unknownMark(let name):
-            "the log holds no mark \(Value.text(name)); `writebehind log --operation mark` lists those it holds"
+            "the log holds no mark \(StoredValue.text(name)); `writebehind log --operation mark` lists those it holds"
         case .otherHistory(let sequence):
             "the snapshot at sequence \(sequence) reflects another history than the log's"
         case .notReached(let wanted, let end):

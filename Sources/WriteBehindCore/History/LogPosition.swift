@@ -41,7 +41,7 @@ package enum LogPoint: Equatable, Sendable, CustomStringConvertible {
         case .end: "the end"
         case .sequence(let sequence): "sequence \(sequence)"
         case .time(let time): MomentText.iso(milliseconds: time)
-        case .mark(let name): "mark \(Value.text(name))"
+        case .mark(let name): "mark \(StoredValue.text(name))"
         }
     }
 }

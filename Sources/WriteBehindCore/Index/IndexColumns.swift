@@ -127,7 +127,7 @@ extension IndexColumns {
 
     /// The bytes that entries with these values in their first columns begin with.
     package func bound(
-        _ values: [Value], of table: String
+        _ values: [StoredValue], of table: String
     ) throws(RowError) -> [UInt8] {
         guard values.count <= parts.count else {
             throw RowError(
@@ -191,7 +191,7 @@ extension [UInt8] {
     }
 
     /// Appends the component of a value of the right type.
-    mutating func append(indexComponent value: Value, isNullable: Bool) {
+    mutating func append(indexComponent value: StoredValue, isNullable: Bool) {
         if isNullable {
             append(value == .null ? 0 : 1)
         }

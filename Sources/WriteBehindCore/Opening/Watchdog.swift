@@ -245,7 +245,7 @@ package final class Watchdog: Sendable {
     private func judgeChangeStreams(_ health: inout Health) {
         health.changeStreams = changeStreams.list(engine.tables)
         var causes = health.changeStreams.compactMap { stream in
-            stream.cause.map { "the change stream \(Value.text(stream.name)): \($0)" }
+            stream.cause.map { "the change stream \(StoredValue.text(stream.name)): \($0)" }
         }
         if let fault = changeStreams.fault { causes.append(fault) }
         health.causes += causes
@@ -280,7 +280,8 @@ extension Watchdog {
         for index in health.indices {
             guard let cause = index.cause else { continue }
             health.verdict = max(health.verdict, .degraded)
-            let name = "index \(Value.text(index.name)) of table \(Value.text(index.table))"
+            let name =
+                "index \(StoredValue.text(index.name)) of table \(StoredValue.text(index.table))"
             health.causes.append(
                 index.state == .stopped
                     ? "\(name) has stopped: \(cause)" : "\(name) cannot be built yet: \(cause)")

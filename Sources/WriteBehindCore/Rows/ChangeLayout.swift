@@ -28,14 +28,14 @@ final class ChangeLayout: Sendable {
     }
 
     /// The values of a row body, by their names.
-    func columns(ofRow body: Span<UInt8>) throws(RowError) -> [String: Value] {
+    func columns(ofRow body: Span<UInt8>) throws(RowError) -> [String: StoredValue] {
         let values = try RowCodec.decodeRow(body, schema)
         return Dictionary(uniqueKeysWithValues: zip(schema.valueColumns.map(\.name), values))
     }
 
     /// The values of a patch, by their names.
-    func columns(ofPatch body: Span<UInt8>) throws(RowError) -> [String: Value] {
-        var columns: [String: Value] = [:]
+    func columns(ofPatch body: Span<UInt8>) throws(RowError) -> [String: StoredValue] {
+        var columns: [String: StoredValue] = [:]
         for change in try RowCodec.decodePatch(body, schema) {
             columns[schema.valueColumns[change.column].name] = change.value
         }

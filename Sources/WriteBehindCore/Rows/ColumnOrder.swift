@@ -43,7 +43,7 @@ enum ColumnOrder {
     }
 
     /// Whether the same values are there as before, in other places.
-    private static func isRearranged(_ pairs: [(before: Value, after: Value)]) -> Bool {
+    private static func isRearranged(_ pairs: [(before: StoredValue, after: StoredValue)]) -> Bool {
         var left = pairs.map(\.after)
         for pair in pairs {
             guard let index = left.firstIndex(of: pair.before) else { return false }
@@ -56,7 +56,7 @@ enum ColumnOrder {
     /// In schema order.
     private static func values(
         _ key: Span<UInt8>, _ body: Span<UInt8>, _ schema: TableSchema
-    ) throws(RowError) -> [Value] {
+    ) throws(RowError) -> [StoredValue] {
         var keys = try KeyCodec.decode(key, schema)[...]
         var others = try RowCodec.decodeRow(body, schema)[...]
         return schema.columns.map { ($0.isKey ? keys.popFirst() : others.popFirst()) ?? .null }

@@ -6,7 +6,7 @@ extension RowCodec {
     /// - Parameter column: counts among the columns outside the key.
     package static func given(
         _ column: Int, by operation: Operation, _ body: Span<UInt8>, _ schema: TableSchema
-    ) throws(RowError) -> Value? {
+    ) throws(RowError) -> StoredValue? {
         guard operation == .put || operation == .patch else { return nil }
         var reader = ByteReader(0..<body.count)
         for index in 0..<(try schema.valueCount(&reader, body)) {

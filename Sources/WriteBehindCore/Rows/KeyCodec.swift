@@ -6,7 +6,7 @@ import EventLog
 package enum KeyCodec {
     /// The key that the values of the key columns make, which are given in schema order.
     package static func encode(
-        _ values: [Value], _ schema: TableSchema
+        _ values: [StoredValue], _ schema: TableSchema
     ) throws(RowError) -> [UInt8] {
         let columns = schema.keyColumns
         guard values.count == columns.count else {
@@ -27,7 +27,7 @@ package enum KeyCodec {
     ///
     /// - Parameter values: fewer than there are key columns.
     package static func encode(
-        prefix values: [Value], _ schema: TableSchema
+        prefix values: [StoredValue], _ schema: TableSchema
     ) throws(RowError) -> [UInt8] {
         var prefix: [UInt8] = []
         for (value, column) in zip(values, schema.keyColumns.dropLast()) {
@@ -42,9 +42,9 @@ package enum KeyCodec {
     /// - Throws: ``RowError`` for bytes that are no key of this table; any bytes may be given.
     package static func decode(
         _ key: Span<UInt8>, _ schema: TableSchema
-    ) throws(RowError) -> [Value] {
+    ) throws(RowError) -> [StoredValue] {
         var reader = ByteReader(0..<key.count)
-        var values: [Value] = []
+        var values: [StoredValue] = []
         for (index, column) in schema.keyColumns.enumerated() {
             do throws(Damage) {
                 let isLast = index == schema.keyColumns.count - 1
@@ -61,7 +61,7 @@ package enum KeyCodec {
 }
 
 extension [UInt8] {
-    fileprivate mutating func append(component value: Value, isLast: Bool) {
+    fileprivate mutating func append(component value: StoredValue, isLast: Bool) {
         switch value {
         case .null: break
         case .integer(let value): append(keyInteger: value)
@@ -79,7 +79,7 @@ extension TableSchema {
         return zip(keyColumns, values).map { $1.text(in: $0) }.joined(separator: ", ")
     }
 
-    func check(_ value: Value, _ column: Column) throws(RowError) {
+    func check(_ value: StoredValue, _ column: ColumnSchema) throws(RowError) {
         let problem: RowError.Problem
         if case .real(let number) = value, number.isNaN {
             problem = .notANumber

@@ -3,12 +3,12 @@ import Foundation
 // Values as what their columns mean by them: a time in ISO 8601, a UUID as its text, true and false. A value that is
 // not of that form is shown as it is stored.
 
-extension Value {
+extension StoredValue {
     /// For people.
-    package func text(in column: Column) -> String { text(as: column.logicalType) }
+    package func text(in column: ColumnSchema) -> String { text(as: column.logicalType) }
 
     /// JSON.
-    package func json(in column: Column) -> String { json(as: column.logicalType) }
+    package func json(in column: ColumnSchema) -> String { json(as: column.logicalType) }
 
     package func text(as logical: LogicalType?) -> String {
         switch logical {
@@ -84,7 +84,7 @@ extension Value {
     }
 }
 
-extension Value {
+extension StoredValue {
     /// The value that a text of ``text(as:)`` names; nil if it is none.
     package init?(_ text: String, as logical: LogicalType, _ type: ColumnType) {
         switch (logical, type) {

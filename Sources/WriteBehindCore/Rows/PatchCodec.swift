@@ -6,9 +6,9 @@ import EventLog
 /// The new value of one column.
 package struct ColumnChange: Sendable, Hashable {
     package let column: Int
-    package let value: Value
+    package let value: StoredValue
 
-    package init(column: Int, value: Value) {
+    package init(column: Int, value: StoredValue) {
         self.column = column
         self.value = value
     }

@@ -13,15 +13,15 @@ import EventLog
 package enum RowCodec {
     /// The key and row body of a whole row, given as one value per column in schema order.
     package static func encode(
-        _ values: [Value], _ schema: TableSchema
+        _ values: [StoredValue], _ schema: TableSchema
     ) throws(RowError) -> (key: [UInt8], row: [UInt8]) {
         guard values.count == schema.columns.count else {
             throw RowError(
                 table: schema.name,
                 .wrongColumnCount(expected: schema.columns.count, got: values.count))
         }
-        var keyValues: [Value] = []
-        var rowValues: [Value] = []
+        var keyValues: [StoredValue] = []
+        var rowValues: [StoredValue] = []
         for (column, value) in zip(schema.columns, values) {
             if column.isKey { keyValues.append(value) } else { rowValues.append(value) }
         }
@@ -32,10 +32,10 @@ package enum RowCodec {
     /// A whole row, one value per column in schema order, from its key and row body.
     package static func decode(
         key: Span<UInt8>, row: Span<UInt8>, _ schema: TableSchema
-    ) throws(RowError) -> [Value] {
+    ) throws(RowError) -> [StoredValue] {
         var keyValues = try KeyCodec.decode(key, schema).makeIterator()
         var rowValues = try decodeRow(row, schema).makeIterator()
-        var values: [Value] = []
+        var values: [StoredValue] = []
         for column in schema.columns {
             // Both decoders return exactly one value per column.
             values.append((column.isKey ? keyValues.next() : rowValues.next()) ?? .null)
@@ -45,7 +45,7 @@ package enum RowCodec {
 
     /// The row body that the values of the columns outside the key make.
     package static func encodeRow(
-        _ values: [Value], _ schema: TableSchema
+        _ values: [StoredValue], _ schema: TableSchema
     ) throws(RowError) -> [UInt8] {
         let columns = schema.valueColumns
         guard values.count == columns.count else {
@@ -64,11 +64,11 @@ package enum RowCodec {
     /// The values of all columns outside the key, with defaults for columns that the row lacks.
     package static func decodeRow(
         _ row: Span<UInt8>, _ schema: TableSchema
-    ) throws(RowError) -> [Value] {
+    ) throws(RowError) -> [StoredValue] {
         var reader = ByteReader(0..<row.count)
         let columns = schema.valueColumns
         let count = try schema.valueCount(&reader, row)
-        var values: [Value] = []
+        var values: [StoredValue] = []
         values.reserveCapacity(columns.count)
         for column in columns[..<count] { values.append(try schema.value(column, &reader, row)) }
         try schema.checkEnd(reader)
@@ -82,7 +82,7 @@ package enum RowCodec {
     /// The value of one column outside the key. The columns behind it are not looked at.
     package static func value(
         at index: Int, in row: Span<UInt8>, _ schema: TableSchema
-    ) throws(RowError) -> Value {
+    ) throws(RowError) -> StoredValue {
         var reader = ByteReader(0..<row.count)
         let column = schema.valueColumns[index]
         guard index < (try schema.anyCount(&reader, row)) else { return column.missingValue }
@@ -91,7 +91,7 @@ package enum RowCodec {
     }
 
     /// The row body of these values, whatever columns they are of.
-    package static func body(_ values: [Value]) -> [UInt8] {
+    package static func body(_ values: [StoredValue]) -> [UInt8] {
         var row: [UInt8] = []
         row.append(varint: UInt64(values.count))
         for value in values { row.append(row: value) }
@@ -173,8 +173,8 @@ extension TableSchema {
     }
 
     func value(
-        _ column: Column, _ reader: inout ByteReader, _ body: Span<UInt8>
-    ) throws(RowError) -> Value {
+        _ column: ColumnSchema, _ reader: inout ByteReader, _ body: Span<UInt8>
+    ) throws(RowError) -> StoredValue {
         do throws(Damage) {
             let tag = try reader.tag(body)
             // Checked by its tag first: a blob of the wrong column is not worth a copy.
@@ -193,7 +193,7 @@ extension TableSchema {
     }
 }
 
-extension Column {
+extension ColumnSchema {
     func problem(with tag: ValueTag) -> RowError.Problem {
         guard let got = ColumnType.allCases.first(where: { $0.tag == tag }) else {
             return .unexpectedNull

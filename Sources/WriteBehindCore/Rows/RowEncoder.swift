@@ -127,7 +127,8 @@ public struct RowEncoder: ~Copyable, Sendable {
 
     /// The one value that `body` writes, where the layout has one column outside the key; nil if it writes none.
     /// - Throws: why it is refused.
-    mutating func value(writtenBy body: (inout RowEncoder) -> Void) throws(RowError) -> Value? {
+    mutating func value(writtenBy body: (inout RowEncoder) -> Void) throws(RowError) -> StoredValue?
+    {
         row.removeAll(keepingCapacity: true)
         row.append(varint: 1)
         index = 1

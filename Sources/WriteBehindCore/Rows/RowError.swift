@@ -43,8 +43,8 @@ public struct RowError: Error, Hashable, Sendable {
 
 extension RowError: CustomStringConvertible {
     public var description: String {
-        let place = column.map { ", column \(Value.text($0))" } ?? ""
-        return "table \(Value.text(table))\(place): \(problem.reason)"
+        let place = column.map { ", column \(StoredValue.text($0))" } ?? ""
+        return "table \(StoredValue.text(table))\(place): \(problem.reason)"
     }
 }
 
@@ -63,7 +63,7 @@ extension RowError.Problem {
             "the key takes \(bytes) bytes, more than \(limit)"
         case .noSuchColumn: "there is no such column outside the key"
         case .exchanged(let other):
-            "what is read of column \(Value.text(other)) is written here; `encode(to:)` and `init(from:)` "
+            "what is read of column \(StoredValue.text(other)) is written here; `encode(to:)` and `init(from:)` "
                 + "must both go through the columns in schema order"
         case .malformed(let reason): "the stored bytes are damaged: \(reason)"
         }

@@ -7,7 +7,7 @@ package final class RowLayout: Sendable {
     /// As rows are stored: its columns outside the key have the order of the values in a row body.
     package let schema: TableSchema
     /// In the order in which the row's type goes through them.
-    let columns: [Column]
+    let columns: [ColumnSchema]
     /// One per column, in that order.
     package let codes: [ColumnCode]
     /// One per column of the key.
@@ -54,7 +54,7 @@ package final class RowLayout: Sendable {
 package struct ColumnCode: Sendable {
     private let bits: UInt8
 
-    init(_ column: Column, isLastOfKey: Bool) {
+    init(_ column: ColumnSchema, isLastOfKey: Bool) {
         bits =
             column.type.tag.rawValue | (column.isNullable ? 8 : 0) | (column.isKey ? 16 : 0)
             | (isLastOfKey ? 32 : 0)

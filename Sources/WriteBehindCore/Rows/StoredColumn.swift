@@ -6,11 +6,11 @@ public import Foundation
 private protocol OptionalValue {}
 extension Optional: OptionalValue {}
 
-extension Column {
+extension ColumnSchema {
     /// The column of a property.
     public static func stored<Row, V: ColumnValue>(
         _ name: String, _ property: KeyPath<Row, V>, isKey: Bool = false, default value: V? = nil
-    ) -> Column {
+    ) -> ColumnSchema {
         make(name, V.columnType, V.logicalType, isKey: isKey, isNullable: false) {
             V.encode(value, to: &$0)
         }
@@ -19,7 +19,7 @@ extension Column {
     /// The column of a property that may be nil.
     public static func stored<Row, V: ColumnValue>(
         _ name: String, _ property: KeyPath<Row, V?>, default value: V? = nil
-    ) -> Column {
+    ) -> ColumnSchema {
         make(name, V.columnType, V.logicalType, isKey: false, isNullable: true) {
             V.encode(value, to: &$0)
         }
@@ -28,7 +28,7 @@ extension Column {
     /// The column of a property with a raw value.
     public static func stored<Row, V: RawRepresentable>(
         _ name: String, _ property: KeyPath<Row, V>, isKey: Bool = false, default value: V? = nil
-    ) -> Column where V.RawValue: ColumnValue {
+    ) -> ColumnSchema where V.RawValue: ColumnValue {
         make(name, V.RawValue.columnType, V.RawValue.logicalType, isKey: isKey, isNullable: false) {
             $0.encode(value)
         }
@@ -37,7 +37,7 @@ extension Column {
     /// The column of a property with a raw value, that may be nil.
     public static func stored<Row, V: RawRepresentable>(
         _ name: String, _ property: KeyPath<Row, V?>, default value: V? = nil
-    ) -> Column where V.RawValue: ColumnValue {
+    ) -> ColumnSchema where V.RawValue: ColumnValue {
         make(name, V.RawValue.columnType, V.RawValue.logicalType, isKey: false, isNullable: true) {
             $0.encode(value)
         }
@@ -46,7 +46,7 @@ extension Column {
     /// The column of a property.
     public static func stored<Row, V: RawRepresentable & ColumnValue>(
         _ name: String, _ property: KeyPath<Row, V>, isKey: Bool = false, default value: V? = nil
-    ) -> Column where V.RawValue: ColumnValue {
+    ) -> ColumnSchema where V.RawValue: ColumnValue {
         make(name, V.columnType, V.logicalType, isKey: isKey, isNullable: false) {
             V.encode(value, to: &$0)
         }
@@ -55,7 +55,7 @@ extension Column {
     /// The column of a property that may be nil.
     public static func stored<Row, V: RawRepresentable & ColumnValue>(
         _ name: String, _ property: KeyPath<Row, V?>, default value: V? = nil
-    ) -> Column where V.RawValue: ColumnValue {
+    ) -> ColumnSchema where V.RawValue: ColumnValue {
         make(name, V.columnType, V.logicalType, isKey: false, isNullable: true) {
             V.encode(value, to: &$0)
         }
@@ -65,7 +65,7 @@ extension Column {
     @_disfavoredOverload
     public static func stored<Row, V: Codable>(
         _ name: String, _ property: KeyPath<Row, V>, default value: V? = nil
-    ) -> Column {
+    ) -> ColumnSchema {
         make(name, .text, .json, isKey: false, isNullable: V.self is any OptionalValue.Type) {
             $0.encode(value)
         }
@@ -80,14 +80,14 @@ extension Column {
     @_disfavoredOverload
     public static func stored<Row, V>(
         _ name: String, _ property: KeyPath<Row, V>, isKey: Bool = false, default value: V? = nil
-    ) -> Column {
+    ) -> ColumnSchema {
         fatalError("no call of it compiles: it is unavailable")
     }
 
     /// The column that says when a row expires.
     public static func expiry<Row>(
         _ name: String, _ property: KeyPath<Row, Date>, default value: Date? = nil
-    ) -> Column {
+    ) -> ColumnSchema {
         make(name, .integer, .timestamp, isKey: false, isNullable: false) {
             $0.encodeSeconds(value)
         }
@@ -96,14 +96,14 @@ extension Column {
     /// The column that says when a row expires; nil means never.
     public static func expiry<Row>(
         _ name: String, _ property: KeyPath<Row, Date?>, default value: Date? = nil
-    ) -> Column {
+    ) -> ColumnSchema {
         make(name, .integer, .timestamp, isKey: false, isNullable: true) { $0.encodeSeconds(value) }
     }
 
     /// The column that says when a row expires, in seconds since 1970.
     public static func expiry<Row>(
         _ name: String, _ property: KeyPath<Row, Int>, default value: Int? = nil
-    ) -> Column {
+    ) -> ColumnSchema {
         make(name, .integer, .timestamp, isKey: false, isNullable: false) {
             $0.encodeSeconds(value)
         }
@@ -112,7 +112,7 @@ extension Column {
     /// The column that says when a row expires, in seconds since 1970; nil means never.
     public static func expiry<Row>(
         _ name: String, _ property: KeyPath<Row, Int?>, default value: Int? = nil
-    ) -> Column {
+    ) -> ColumnSchema {
         make(name, .integer, .timestamp, isKey: false, isNullable: true) { $0.encodeSeconds(value) }
     }
 
@@ -124,14 +124,14 @@ extension Column {
     @_disfavoredOverload
     public static func expiry<Row, V>(
         _ name: String, _ property: KeyPath<Row, V>, default value: V? = nil
-    ) -> Column {
+    ) -> ColumnSchema {
         fatalError("no call of it compiles: it is unavailable")
     }
 
     private static func make(
         _ name: String, _ type: ColumnType, _ logicalType: LogicalType?, isKey: Bool,
         isNullable: Bool, encodeDefault: (inout RowEncoder) -> Void
-    ) -> Column {
+    ) -> ColumnSchema {
         if isKey { return key(name, type, as: logicalType) }
         let layout = RowLayout(
             TableSchema("", [.key("", .integer), column(name, type, nullable: true)]))

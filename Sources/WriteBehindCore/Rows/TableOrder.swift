@@ -93,12 +93,12 @@ extension Optional: IndexValue where Wrapped: RowKey {
 /// Nothing throws here: the call that wanted the rows throws the first mistake.
 public struct IndexBound: Sendable {
     private let table: String
-    private let columns: [Column]
+    private let columns: [ColumnSchema]
     private var index = 0
     private var bytes: [UInt8] = []
     private var failure: RowError?
 
-    package init(table: String, columns: [Column]) {
+    package init(table: String, columns: [ColumnSchema]) {
         self.table = table
         self.columns = columns
     }
@@ -130,7 +130,7 @@ public struct IndexBound: Sendable {
         bytes.append(0)
     }
 
-    private mutating func next() -> Column? {
+    private mutating func next() -> ColumnSchema? {
         defer { index += 1 }
         if index < columns.count { return columns[index] }
         failure =

@@ -47,7 +47,7 @@ extension [UInt8] {
         value.withUTF8 { unsafe append(contentsOf: $0) }
     }
 
-    mutating func append(row value: Value) {
+    mutating func append(row value: StoredValue) {
         switch value {
         case .null: append(ValueTag.null.rawValue)
         case .integer(let value): append(rowInteger: value)

@@ -45,7 +45,7 @@ extension ByteReader {
     }
 
     /// Reads any value behind its tag.
-    mutating func value(_ tag: ValueTag, _ bytes: Span<UInt8>) throws(Damage) -> Value {
+    mutating func value(_ tag: ValueTag, _ bytes: Span<UInt8>) throws(Damage) -> StoredValue {
         switch tag {
         case .null: .null
         case .integer: .integer(try rowInteger(bytes))
@@ -94,7 +94,7 @@ extension ByteReader {
     /// Reads a component of a key.
     mutating func component(
         _ type: ColumnType, isLast: Bool, _ bytes: Span<UInt8>
-    ) throws(Damage) -> Value {
+    ) throws(Damage) -> StoredValue {
         switch type {
         case .integer: return .integer(try keyInteger(bytes))
         case .real: return .real(try keyReal(bytes))

@@ -51,16 +51,16 @@ extension TableSchema {
             var columns: Set<[UInt8]> = []
             for column in index.columns {
                 guard columns.insert(foldedName(column)).inserted else {
-                    throw refuse(index, "it names the column \(Value.text(column)) twice")
+                    throw refuse(index, "it names the column \(StoredValue.text(column)) twice")
                 }
                 if valueIndex(of: column) != nil { continue }
                 let isKey = keyColumns.contains { isSameName($0.name, column) }
                 throw refuse(
                     index,
                     isKey
-                        ? "the column \(Value.text(column)) is of the key, and rows whose other columns are "
+                        ? "the column \(StoredValue.text(column)) is of the key, and rows whose other columns are "
                             + "equal are in the order of their keys: leave it out"
-                        : "the table has no column \(Value.text(column))")
+                        : "the table has no column \(StoredValue.text(column))")
             }
         }
     }

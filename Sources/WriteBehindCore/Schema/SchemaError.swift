@@ -78,8 +78,8 @@ public struct SchemaError: Error, Hashable, Sendable {
 
 extension SchemaError: CustomStringConvertible {
     public var description: String {
-        let place = column.map { ", column \(Value.text($0))" } ?? ""
-        return "table \(Value.text(table))\(place): \(problem.reason)"
+        let place = column.map { ", column \(StoredValue.text($0))" } ?? ""
+        return "table \(StoredValue.text(table))\(place): \(problem.reason)"
     }
 }
 
@@ -112,7 +112,7 @@ extension SchemaError.Problem {
         case .unfitExpiryColumn: "the expiry column must be an integer outside the key"
         case .takenInDatabase(let what):
             "the database has \(what) of this name that is not the store's; rename or drop it"
-        case .unfitIndex(let name, let reason): "index \(Value.text(name)): \(reason)"
+        case .unfitIndex(let name, let reason): "index \(StoredValue.text(name)): \(reason)"
         case .unreadable(let reason): "the stored definition is damaged: \(reason)"
         default: changeReason
         }
@@ -130,9 +130,9 @@ extension SchemaError.Problem {
                 + "keeps its column with @Column"
         case .keyReordered(let was):
             "the columns of the key were in another order: declare them as "
-                + was.map { "\(Value.text($0))" }.joined(separator: ", ")
+                + was.map { "\(StoredValue.text($0))" }.joined(separator: ", ")
         case .renamedOrReordered(let name, let old, let new):
-            "this \(new.rawValue) column is in the place of \(Value.text(name)) (\(old.rawValue)); "
+            "this \(new.rawValue) column is in the place of \(StoredValue.text(name)) (\(old.rawValue)); "
                 + "columns keep name and place, new ones come last"
         case .typeChanged(let old, let new):
             "the type changed from \(old.rawValue) to \(new.rawValue): \(Self.newType)"

@@ -34,16 +34,16 @@ extension TableSchema {
         return TableSchema(name, kept, expiry: expiry)
     }
 
-    private func column(_ name: String) -> Column? {
+    private func column(_ name: String) -> ColumnSchema? {
         columns.first { isSameName($0.name, name) }
     }
 }
 
-extension Column {
+extension ColumnSchema {
     /// This column with what it keeps of the one that the table has.
-    fileprivate func following(_ was: Column) -> Column {
+    fileprivate func following(_ was: ColumnSchema) -> ColumnSchema {
         guard !isKey, !was.isKey, type == was.type else { return self }
-        var column = Column.column(
+        var column = ColumnSchema.column(
             was.name, type, as: logicalType, nullable: isNullable, default: was.defaultValue)
         column.unfitDefault = unfitDefault
         return column

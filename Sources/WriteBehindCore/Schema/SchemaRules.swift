@@ -25,7 +25,7 @@ extension TableSchema {
         try checkIndices()
     }
 
-    private func check(_ column: Column) throws(SchemaError) {
+    private func check(_ column: ColumnSchema) throws(SchemaError) {
         try check(name: column.name, column: column.name)
         func refuse(_ problem: SchemaError.Problem) -> SchemaError {
             SchemaError(table: name, column: column.name, problem)
@@ -107,7 +107,7 @@ extension TableSchema {
         return isEqual ? .equal : .extended(addedColumns: added.count)
     }
 
-    private func checkKept(_ column: Column, was: Column) throws(SchemaError) {
+    private func checkKept(_ column: ColumnSchema, was: ColumnSchema) throws(SchemaError) {
         func refuse(_ problem: SchemaError.Problem) -> SchemaError {
             SchemaError(table: name, column: column.name, problem)
         }

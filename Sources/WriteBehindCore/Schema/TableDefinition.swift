@@ -47,7 +47,8 @@ package struct TableDefinition: Sendable, Hashable {
     package func json() -> [UInt8] { DefinitionForm.encode(DefinitionForm(self)) }
 
     init(_ form: DefinitionForm) throws(SchemaError) {
-        let schema = TableSchema(form.name, form.columns.map(Column.init), expiry: form.expiry)
+        let schema = TableSchema(
+            form.name, form.columns.map(ColumnSchema.init), expiry: form.expiry)
         try schema.validate()
         for (column, form) in zip(schema.columns, form.columns)
         where form.default != nil && column.defaultValue == nil {
@@ -116,7 +117,7 @@ struct DefinitionForm: Codable {
 }
 
 extension DefinitionForm.ValueForm {
-    init(_ value: Value) {
+    init(_ value: StoredValue) {
         switch value {
         case .null: break
         case .integer(let value): integer = value
@@ -127,7 +128,7 @@ extension DefinitionForm.ValueForm {
     }
 
     /// The value, or nil if this version knows no such kind.
-    var value: Value? {
+    var value: StoredValue? {
         if let integer { return .integer(integer) }
         if let real { return .real(real) }
         if let text { return .text(text) }

@@ -16,7 +16,7 @@ public struct TableSchema: Sendable, Hashable {
     /// The table's name in SQL.
     public let name: String
     /// All columns, in the order in which rows are encoded.
-    public let columns: [Column]
+    public let columns: [ColumnSchema]
     /// The name of the integer column that holds when a row expires, in seconds since 1970; a null
     /// there means never. The row is deleted then, by an ordinary logged delete, within about
     /// ``StoreConfiguration/expiryInterval``; until that, reads return it.
@@ -25,13 +25,13 @@ public struct TableSchema: Sendable, Hashable {
     public let indices: [IndexDefinition]
 
     /// The columns of the key, in schema order.
-    package let keyColumns: [Column]
+    package let keyColumns: [ColumnSchema]
     /// The other columns, in schema order: what a row body holds.
-    package let valueColumns: [Column]
+    package let valueColumns: [ColumnSchema]
 
     /// Describes a table; nothing is checked yet: see ``validate()``.
     public init(
-        _ name: String, _ columns: [Column], expiry: String? = nil,
+        _ name: String, _ columns: [ColumnSchema], expiry: String? = nil,
         indices: [IndexDefinition] = []
     ) {
         self.name = name

@@ -1,7 +1,7 @@
 // Values as text for people and for tools. No control character of a value reaches a terminal raw,
 // nor a character that turns the direction of text and so makes a line read as something else.
 
-extension Value: CustomStringConvertible {
+extension StoredValue: CustomStringConvertible {
     /// Close to a SQL literal: `NULL`, `42`, `1.5`, `"text"` with escapes, `x'00ff'`.
     public var description: String {
         switch self {

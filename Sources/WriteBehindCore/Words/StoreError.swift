@@ -120,28 +120,29 @@ extension StoreError: CustomStringConvertible {
         case .row(let error): "\(error)"
         case .configuration(let what): "the configuration cannot be used: \(what)"
         case .schema(let error): "\(error)"
-        case .unknownTable(let name): "table \(Value.text(name)) was not declared with this store"
+        case .unknownTable(let name):
+            "table \(StoredValue.text(name)) was not declared with this store"
         case .noIndex(let table, let index):
-            "table \(Value.text(table)) has no index \(Value.text(index)): mark the property @Index, or name the index "
+            "table \(StoredValue.text(table)) has no index \(StoredValue.text(index)): mark the property @Index, or name the index "
                 + "in the table's schema"
         case .indexUnavailable(let table, let index, let reason):
-            "index \(Value.text(index)) of table \(Value.text(table)) cannot be read: \(reason)"
+            "index \(StoredValue.text(index)) of table \(StoredValue.text(table)) cannot be read: \(reason)"
         case .foreignReceipt:
             "the receipt is of another store, or of this one before it was opened again; "
                 + "wait for it with the store whose write returned it"
         case .keyChanged(let table):
-            "table \(Value.text(table)): an update may not change a row's key; "
+            "table \(StoredValue.text(table)): an update may not change a row's key; "
                 + "delete the row and put the new one"
         case .contended(let tries):
             "a row that was read was changed before the commit, \(tries) times in a row: by its own closure, which must "
                 + "write through its transaction only, or by other writes all the time"
         case .initialHasAnotherKey(let table):
-            "table \(Value.text(table)): the row given as `orPut` has another key than the row to increment; "
+            "table \(StoredValue.text(table)): the row given as `orPut` has another key than the row to increment; "
                 + "give both the same"
         case .duplicateKey(let table, let key):
-            "table \(Value.text(table)): a row with the key \(key) exists already; to write it anyway, use put"
+            "table \(StoredValue.text(table)): a row with the key \(key) exists already; to write it anyway, use put"
         case .cannotIncrement(let table, let column, let reason):
-            "table \(Value.text(table)), column \(Value.text(column)): cannot increment: \(reason)"
+            "table \(StoredValue.text(table)), column \(StoredValue.text(column)): cannot increment: \(reason)"
         case .database(let what): "the database: \(what)"
         case .foreignDatabase(let path, let reason):
             "\(path) is not this store's database: \(reason)"
@@ -159,7 +160,7 @@ extension StoreError: CustomStringConvertible {
         case .snapshotFailed(let why): "no snapshot could be made: \(why)"
         case .history(let why): "the past cannot be read: \(why)"
         case .changeStream(let name, let problem):
-            "the change stream \(Value.text(name)): \(problem)"
+            "the change stream \(StoredValue.text(name)): \(problem)"
         case .timedOut(let stage): "the wait for `\(stage)` timed out; the write itself stays"
         case .closed(let why): why
         }

@@ -7,12 +7,12 @@ enum JSON {
     case array([JSON])
 
     static let null = JSON.raw("null")
-    static func string(_ text: String) -> JSON { .raw(Value.text(text).json) }
+    static func string(_ text: String) -> JSON { .raw(StoredValue.text(text).json) }
     static func number(_ value: some BinaryInteger) -> JSON { .raw("\(value)") }
     static func number(_ value: Double) -> JSON { value.isFinite ? .raw("\(value)") : .null }
     static func bool(_ value: Bool) -> JSON { .raw(value ? "true" : "false") }
     /// What a column means by a value.
-    static func value(_ value: Value, _ logicalType: LogicalType?) -> JSON {
+    static func value(_ value: StoredValue, _ logicalType: LogicalType?) -> JSON {
         .raw(value.json(as: logicalType))
     }
     static func optional<T>(_ value: T?, _ form: (T) -> JSON) -> JSON { value.map(form) ?? .null }
@@ -26,7 +26,8 @@ enum JSON {
         switch self {
         case .raw(let text): text
         case .object(let fields):
-            "{" + fields.map { "\(Value.text($0).json):\($1.text)" }.joined(separator: ",") + "}"
+            "{" + fields.map { "\(StoredValue.text($0).json):\($1.text)" }.joined(separator: ",")
+                + "}"
         case .array(let items): "[" + items.map(\.text).joined(separator: ",") + "]"
         }
     }

@@ -25,9 +25,9 @@ enum KeyText {
                 "The key of \(plain(schema.name)) is \(names): \(columns.count) values, "
                     + "not \(components.count).")
         }
-        var values: [Value] = []
+        var values: [StoredValue] = []
         for (column, text) in zip(columns, components) {
-            guard let value = Value(text, in: column) else {
+            guard let value = StoredValue(text, in: column) else {
                 throw ValidationError(
                     "\(WriteBehindText.quoted(text)) is no \(column.meaning) "
                         + "(\(plain(column.name))).")
@@ -53,7 +53,7 @@ enum KeyText {
     }
 }
 
-extension WriteBehind.Column {
+extension ColumnSchema {
     /// What it holds, in a word.
     var meaning: String { logicalType?.rawValue ?? type.rawValue }
 }

@@ -38,7 +38,7 @@ struct RowFile {
         self.schema = schema
     }
 
-    func onlyRow() throws -> [Value] {
+    func onlyRow() throws -> [StoredValue] {
         var rows = reader()
         do {
             guard let values = try rows.next(), try rows.next() == nil else {
@@ -52,7 +52,7 @@ struct RowFile {
 
     /// Calls back with the values of each row, in schema order, and how far in the file it ends.
     @discardableResult
-    func read(_ body: ([Value], Int) throws -> Void) throws -> Int {
+    func read(_ body: ([StoredValue], Int) throws -> Void) throws -> Int {
         var rows = reader()
         var count = 0
         do {
@@ -68,7 +68,7 @@ struct RowFile {
     }
 
     /// As ``read(_:)``, for a body that suspends.
-    func write(_ body: ([Value], Int) async throws -> Void) async throws {
+    func write(_ body: ([StoredValue], Int) async throws -> Void) async throws {
         var rows = reader()
         while let values = try rows.next() { try await body(values, rows.offset) }
     }
@@ -98,14 +98,14 @@ struct RowFile {
             records = CSVRecords(data)
         }
 
-        mutating func next() throws -> [Value]? {
+        mutating func next() throws -> [StoredValue]? {
             switch format {
             case .csv: try nextCSV()
             case .ndjson: try nextJSON()
             }
         }
 
-        private mutating func nextCSV() throws -> [Value]? {
+        private mutating func nextCSV() throws -> [StoredValue]? {
             if places == nil {
                 guard let titles = try records.next() else { return nil }
                 titleCount = titles.count
@@ -123,7 +123,7 @@ struct RowFile {
                 guard let place else { return column.missingValue }
                 let field = fields[place]
                 if field.text.isEmpty, !field.isQuoted, column.isNullable { return .null }
-                guard let value = Value(field.text, in: column) else {
+                guard let value = StoredValue(field.text, in: column) else {
                     throw RowFault(
                         line: line,
                         reason:
@@ -161,7 +161,7 @@ struct RowFile {
                 "\(plain(schema.name)) has no column \(WriteBehindText.quoted(name)); it has \(known)"
         }
 
-        private mutating func nextJSON() throws -> [Value]? {
+        private mutating func nextJSON() throws -> [StoredValue]? {
             var text = Data()
             repeat {
                 guard let found = records.nextLine() else { return nil }
@@ -183,8 +183,8 @@ struct RowFile {
         }
 
         private func value(
-            of column: WriteBehind.Column, in object: [String: JSONField]
-        ) throws -> Value {
+            of column: ColumnSchema, in object: [String: JSONField]
+        ) throws -> StoredValue {
             let fields = object.filter { isSameName($0.key, column.name) }
             guard fields.count <= 1 else {
                 throw RowFault(
@@ -202,7 +202,7 @@ struct RowFile {
     }
 }
 
-/// A value from JSON, in the forms that ``Value`` writes.
+/// A value from JSON, in the forms that ``StoredValue`` writes.
 struct JSONField: Decodable {
     private enum Form {
         case null
@@ -235,27 +235,27 @@ struct JSONField: Decodable {
 
     /// The value for a column; nil if the JSON is none. A null that the column does not take is refused where the row
     /// is encoded.
-    func value(in column: WriteBehind.Column) -> Value? {
+    func value(in column: ColumnSchema) -> StoredValue? {
         switch (form, column.type) {
         case (.null, _): .null
         case (.bool(let value), .integer): .integer(value ? 1 : 0)
         case (.integer(let value), .integer): .integer(value)
         case (.integer(let value), .real): .real(Double(value))
         case (.real(let value), .real): .real(value)
-        case (.text(let value), .text): Value(value, in: column)
+        case (.text(let value), .text): StoredValue(value, in: column)
         // A time, or a UUID.
         case (.text(let value), _):
-            column.logicalType.flatMap { Value(value, as: $0, column.type) }
+            column.logicalType.flatMap { StoredValue(value, as: $0, column.type) }
         case (.object(let fields), .blob) where fields.count == 1:
             fields["blob"].flatMap { bytes(hexadecimal: $0) }.map { .blob($0) }
         case (.object(let fields), .real) where fields.count == 1:
-            fields["real"].flatMap { Value($0, as: .real) }
+            fields["real"].flatMap { StoredValue($0, as: .real) }
         default: nil
         }
     }
 
     /// How a value of a column is written, for a message.
-    static func form(of column: WriteBehind.Column) -> String {
+    static func form(of column: ColumnSchema) -> String {
         switch column.type {
         case .integer: "5"
         case .real: #"1.5, or {"real":"inf"}"#

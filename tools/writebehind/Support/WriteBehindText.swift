@@ -9,8 +9,8 @@ enum WriteBehindText {
         escapingControls(text).split(whereSeparator: \.isNewline).joined(separator: " ")
     }
 
-    static func quoted(_ text: String) -> String { Value.text(text).description }
-    static func json(_ text: String) -> String { Value.text(text).json }
+    static func quoted(_ text: String) -> String { StoredValue.text(text).description }
+    static func json(_ text: String) -> String { StoredValue.text(text).json }
 
     /// `1,234,567`
     static func count(_ number: UInt64) -> String {

@@ -46,7 +46,7 @@ private struct Hundred: TableRow {
         [.key("key", .integer)]
             + (0..<count).flatMap { number in
                 Player.schema.columns.map {
-                    Column.column("\($0.name)\(number)", $0.type, nullable: $0.isNullable)
+                    ColumnSchema.column("\($0.name)\(number)", $0.type, nullable: $0.isNullable)
                 }
             })
 

@@ -1,5 +1,5 @@
 /// A column of a table: its name, what it holds, and whether it is part of the key.
-public struct Column: Sendable, Hashable {
+public struct ColumnSchema: Sendable, Hashable {
     /// Its name in SQL; names compare without the case of ASCII letters.
     public let name: String
     /// Its content.
@@ -11,13 +11,13 @@ public struct Column: Sendable, Hashable {
     /// Whether a row may have null in it.
     public let isNullable: Bool
     /// The column's value in rows that were written before it was added; null if there is none.
-    public let defaultValue: Value?
+    public let defaultValue: StoredValue?
     /// Why a property's value cannot be the default, though it should be: see ``TableSchema/validate()``.
     var unfitDefault: String?
 
     private init(
         name: String, type: ColumnType, logicalType: LogicalType?, isKey: Bool, isNullable: Bool,
-        defaultValue: Value?
+        defaultValue: StoredValue?
     ) {
         self.name = name
         self.type = type
@@ -35,8 +35,8 @@ public struct Column: Sendable, Hashable {
     ///   - logicalType: what that means.
     public static func key(
         _ name: String, _ type: ColumnType, as logicalType: LogicalType? = nil
-    ) -> Column {
-        Column(
+    ) -> ColumnSchema {
+        ColumnSchema(
             name: name, type: type, logicalType: logicalType, isKey: true, isNullable: false,
             defaultValue: nil)
     }
@@ -50,12 +50,12 @@ public struct Column: Sendable, Hashable {
     ///   - type: what it holds.
     ///   - logicalType: what that means.
     ///   - nullable: whether a row may have null in it.
-    ///   - defaultValue: what older rows hold; ``Value/null`` is the same as none.
+    ///   - defaultValue: what older rows hold; ``StoredValue/null`` is the same as none.
     public static func column(
         _ name: String, _ type: ColumnType, as logicalType: LogicalType? = nil,
-        nullable: Bool = false, default defaultValue: Value? = nil
-    ) -> Column {
-        Column(
+        nullable: Bool = false, default defaultValue: StoredValue? = nil
+    ) -> ColumnSchema {
+        ColumnSchema(
             name: name, type: type, logicalType: logicalType, isKey: false, isNullable: nullable,
             defaultValue: defaultValue == .null ? nil : defaultValue)
     }
@@ -69,11 +69,11 @@ public struct Column: Sendable, Hashable {
     }
 
     /// This column with the meaning that a table's has, if its own declaration leaves that open.
-    func keepingLogicalType(of known: Column?) -> Column {
+    func keepingLogicalType(of known: ColumnSchema?) -> ColumnSchema {
         guard logicalType == nil, let logical = known?.logicalType, logical.fits(type) else {
             return self
         }
-        var column = Column(
+        var column = ColumnSchema(
             name: name, type: type, logicalType: logical, isKey: isKey, isNullable: isNullable,
             defaultValue: defaultValue)
         column.unfitDefault = unfitDefault
@@ -81,7 +81,7 @@ public struct Column: Sendable, Hashable {
     }
 
     /// The value of a row that lacks the column.
-    package var missingValue: Value { defaultValue ?? .null }
+    package var missingValue: StoredValue { defaultValue ?? .null }
 }
 
 /// Whether SQLite takes two names for the same: ASCII letters compare without case, all else as

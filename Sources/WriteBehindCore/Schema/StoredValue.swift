@@ -3,7 +3,7 @@
 /// Two texts are equal when their UTF-8 is, as in the database: a composed and a decomposed "é"
 /// are different values, though Swift's `String` calls them equal. NaN is never stored (writing
 /// one is an error), and -0.0 is stored as 0.0.
-public enum Value: Sendable {
+public enum StoredValue: Sendable {
     /// SQL's `NULL`.
     case null
     /// A signed integer of 64 bits.
@@ -28,8 +28,8 @@ public enum Value: Sendable {
     }
 }
 
-extension Value: Hashable {
-    public static func == (one: Value, other: Value) -> Bool {
+extension StoredValue: Hashable {
+    public static func == (one: StoredValue, other: StoredValue) -> Bool {
         switch (one, other) {
         case (.null, .null): true
         case (.integer(let one), .integer(let other)): one == other
