@@ -36,8 +36,9 @@ package enum FaultPath: String, CaseIterable, Sendable {
             Self.writes(30) + [.flush(urgent: true), .materialize(urgent: true)]
                 + Self.writes(20, from: 30) + [.end(End(kind: .kill, salt: salt))]
         case .openingTorn:
-            // A block is torn only where it lies in two sectors, so that the number of writes changes with the salt.
-            Self.writes(30) + [.flush(urgent: true)] + Self.writes(20 + Int(salt), from: 30)
+            // Indices that are being built ask for everything to be synced: they come first.
+            Self.writes(30) + Array(repeating: .flush(urgent: true), count: 40)
+                + Self.writes(20, from: 30)
                 + [.flush(urgent: false), .writeBack, .end(End(kind: .powerLoss, salt: salt))]
         case .rebuildingAtOpen: Self.lives(4) + [.end(End(kind: .loseDatabase, salt: salt))]
         case .rebuilding, .following: Self.lives(4)

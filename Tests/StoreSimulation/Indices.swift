@@ -22,7 +22,7 @@ extension Tables {
 extension SimulatedStore {
     /// Declares the indices of all tables, which are built by and by.
     func declareIndices() throws {
-        guard let engine else { return }
+        guard hasIndices, let engine else { return }
         for table in engine.tables.tables {
             let schema = table.schema
             _ = try engine.declare(

@@ -28,6 +28,8 @@ package final class SimulatedStore {
     /// Rows that the database has refused at some time.
     var everRefused: Set<Row> = []
     var segmentSize = 4 << 10
+    /// Whether this life declares its tables' indices.
+    var hasIndices = true
     let heard = Locked(Complaints.Heard())
 
     /// The first thing that went wrong.

@@ -42,6 +42,16 @@ import Testing
         #expect(Set(Self.entries.map(\.name)).count == Self.entries.count)
     }
 
+    /// `tools/mutate --sort` puts them so.
+    @Test func theEntriesOfEachRoomAreTogether() {
+        let rooms = Self.entries.map {
+            $0.file.split(separator: "/").dropFirst().dropLast().prefix(2)
+        }
+        var runs = rooms.map { $0.joined(separator: "/") }
+        runs = zip(runs, [""] + runs).filter { $0 != $1 }.map(\.0)
+        #expect(runs == Set(runs).sorted(), "tools/mutate --sort puts them in order")
+    }
+
     @Test(arguments: entries)
     func anEntryTakesOutOneSafeguard(_ entry: Entry) throws {
         let file = try #require(

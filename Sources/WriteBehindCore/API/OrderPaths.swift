@@ -22,7 +22,7 @@ extension StoredTable {
         try await top(count, by: name(of: order))
     }
 
-    /// The rows with the lowest values, the lowest first. Otherwise as ``top(_:by:)-(_,KeyPath<_,_>)``.
+    /// The rows with the lowest values, the lowest first. Otherwise as `top(_:by:)`.
     public nonisolated(nonsending) func bottom<Order: TableOrder>(
         _ count: Int, by order: KeyPath<Row.StoredColumns, Order>
     ) async throws -> [Row] where Order.Row == Row {
@@ -33,7 +33,7 @@ extension StoredTable {
     /// direction is ascending. Rows with equal values are in the order of their keys, which descending is backwards, too.
     ///
     /// - Returns: nil if there is no such row.
-    /// - Throws: as ``top(_:by:)-(_,KeyPath<_,_>)``. The row itself is not read.
+    /// - Throws: as `top(_:by:)`. The row itself is not read.
     public nonisolated(nonsending) func rank<Order: TableOrder>(
         of key: Row.Key, by order: KeyPath<Row.StoredColumns, Order>,
         order direction: ReadOrder = .descending
@@ -48,7 +48,7 @@ extension StoredTable {
     ///   - order: the column, which is marked `@Index`, or the index.
     ///   - count: how many rows before it, and as many behind it, at most.
     /// - Returns: nothing if there is no such row.
-    /// - Throws: as ``top(_:by:)-(_,KeyPath<_,_>)``.
+    /// - Throws: as `top(_:by:)`.
     public nonisolated(nonsending) func around<Order: TableOrder>(
         _ key: Row.Key, by order: KeyPath<Row.StoredColumns, Order>, count: Int,
         order direction: ReadOrder = .descending
@@ -72,7 +72,7 @@ extension StoredTable {
     ///   - direction: the order of reading.
     ///   - limit: how many rows at most.
     ///   - cursor: where the page before ended.
-    /// - Throws: as ``top(_:by:)-(_,KeyPath<_,_>)``.
+    /// - Throws: as `top(_:by:)`.
     public nonisolated(nonsending) func range<Order: TableOrder>(
         in order: KeyPath<Row.StoredColumns, Order>, from: Order.Bound? = nil,
         through: Order.Bound? = nil, order direction: ReadOrder = .ascending, limit: Int,
@@ -97,7 +97,7 @@ extension StoredTable {
     ///   - direction: the order of reading.
     ///   - limit: how many rows at most.
     ///   - cursor: where the page before ended.
-    /// - Throws: as ``top(_:by:)-(_,KeyPath<_,_>)``.
+    /// - Throws: as `top(_:by:)`.
     public nonisolated(nonsending) func range<Order: TableOrder>(
         in order: KeyPath<Row.StoredColumns, Order>, of value: Order.First,
         order direction: ReadOrder = .ascending, limit: Int, after cursor: IndexCursor? = nil
@@ -114,7 +114,7 @@ extension StoredTable {
     ///   - order: the column, which is marked `@Index`, or the index.
     ///   - from: the lowest value; for an index over several columns it is a tuple.
     ///   - through: the highest value.
-    /// - Throws: as ``top(_:by:)-(_,KeyPath<_,_>)``. No row is read.
+    /// - Throws: as `top(_:by:)`. No row is read.
     public nonisolated(nonsending) func count<Order: TableOrder>(
         in order: KeyPath<Row.StoredColumns, Order>, from: Order.Bound? = nil,
         through: Order.Bound? = nil

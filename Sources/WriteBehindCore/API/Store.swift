@@ -131,8 +131,11 @@ public final class Store: Sendable {
         try rowErrors { () throws(RowError) in try Row.checkKey() }
         let definition = try engine.declare(Row.schema, byName: Row.hasNamedColumns)
         let layout = RowLayout(Row.schema, storedAs: definition.schema)
-        // A read of an index waits until it is built, and no thread builds it where a driver does.
-        if !Row.schema.indices.isEmpty { driver?.runDue() }
+        if let driver, !Row.schema.indices.isEmpty {
+            // A read of an index waits until it is built from the log so far; without threads, that is done here.
+            engine.log.flusher?.request(readable: engine.log.lastSequence)
+            driver.runDue()
+        }
         return StoredTable(engine: engine, id: UInt16(definition.id), layout: layout)
     }
 
