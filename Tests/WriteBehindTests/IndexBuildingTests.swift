@@ -87,6 +87,26 @@ import WriteBehind
         try await store.close(deadline: .hang)
     }
 
+    /// Its file was written over by a backup, which nothing has noticed yet.
+    @Test func anOldCopyInTheDatabasesPlaceIsNotTakenForIt() async throws {
+        let directory = TemporaryStore()
+        let failing = Failing()
+        let store = try directory.open(failing: failing)
+        let plain = try store.table(Plain.self)
+        var rows: [Int: Score] = [:]
+        for id in 0..<100 {
+            rows[id] = Score(id, id)
+            try plain.put(Plain(Score(id, id)))
+        }
+        try await store.waitForAll(.materialized, timeout: .hang)
+        for id in 0..<100 { #expect(try plain.evict(id)) }
+        failing.scansOfAnOldCopy = 1
+        let scores = try store.table(Score.self)
+        try await store.expectIndices(of: scores, toHold: rows)
+        #expect(failing.scansOfAnOldCopy == 0)
+        try await store.close(deadline: .hang)
+    }
+
     /// A page was read, and before its rows are looked at they change, are deleted, or leave memory.
     @Test func whatWasReadOfTheDatabaseDoesNotComeBack() async throws {
         let directory = TemporaryStore()

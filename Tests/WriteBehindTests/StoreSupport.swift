@@ -126,6 +126,21 @@ final class Failing: Sendable {
         set { scanError.withLock { $0 = newValue } }
     }
 
+    private let emptyScans = Locked(0)
+
+    /// How many scans find what an old copy of the database holds: nothing, as of the log's begin.
+    var scansOfAnOldCopy: Int {
+        get { emptyScans.withLock { $0 } }
+        set { emptyScans.withLock { $0 = newValue } }
+    }
+
+    fileprivate func takeOldCopy() -> Bool {
+        emptyScans.withLock { count in
+            defer { count = max(0, count - 1) }
+            return count > 0
+        }
+    }
+
     private let reads = Locked(0)
     /// How often rows were asked for without waiting on the thread.
     var readCount: Int { reads.withLock { $0 } }
@@ -266,6 +281,7 @@ final class FailingSink: ReplaceableSink {
     ) throws(SinkError) -> ScannedRows {
         failing.before()
         if let error = failing.scanning { throw error }
+        if failing.takeOldCopy() { return ScannedRows(rows: [], watermark: 0) }
         defer { failing.finishReading() }
         return try sink.scan(table, columns: columns, after: key, limit: limit)
     }

@@ -157,12 +157,36 @@ extension Engine {
         return try stored.map { try checked($0, of: sink, since: undefined.watermark) }
     }
 
-    /// A database that was put back from a backup in place, where its file is the same, says less than it did: it
-    /// would be asked again and again until the next write notices.
+    /// A page of the rows that the database holds, in the order of their keys.
+    func scan(
+        _ table: UInt16, columns: [Int], after key: [UInt8]?, limit: Int
+    ) throws(StoreError) -> ScannedRows {
+        let reached = notDefinedYet.watermark
+        let sink = try readableSink()
+        guard sink.holds(UInt32(table)) else { return ScannedRows(rows: [], watermark: reached) }
+        let rows: ScannedRows
+        do throws(SinkError) {
+            rows = try sink.scan(UInt32(table), columns: columns, after: key, limit: limit)
+        } catch {
+            throw refused(error, by: sink)
+        }
+        try check(rows.watermark, of: sink, since: reached)
+        return rows
+    }
+
     private func checked(
         _ stored: StoredRow, of sink: any Sink, since reached: UInt64
     ) throws(StoreError) -> StoredRow {
-        guard stored.watermark < reached else { return stored }
+        try check(stored.watermark, of: sink, since: reached)
+        return stored
+    }
+
+    /// A database that was put back from a backup in place, where its file is the same, says less than it did: it
+    /// would be asked again and again until the next write notices.
+    private func check(
+        _ watermark: UInt64, of sink: any Sink, since reached: UInt64
+    ) throws(StoreError) {
+        guard watermark < reached else { return }
         let error = SinkError(.gone, "another program changed the database's watermark")
         sinkFailure.withLock { $0 = (sink, error) }
         throw StoreError(error)

@@ -171,19 +171,8 @@ struct IndexBuild: Sendable {
     // MARK: The database
 
     private mutating func scan(_ engine: Engine, after key: [UInt8]?, _ limit: Int) throws {
-        let table = UInt32(index.table)
-        // Before the database is asked: it may reach the table's definition, and rows, at any moment.
-        let reached = engine.inDatabase
-        let sink = try engine.readableSink()
-        var scanned = ScannedRows(rows: [], watermark: reached)
-        if sink.holds(table) {
-            do throws(SinkError) {
-                scanned = try sink.scan(
-                    table, columns: index.columns.places, after: key, limit: limit)
-            } catch {
-                throw StoreError(error)
-            }
-        }
+        let scanned = try engine.scan(
+            index.table, columns: index.columns.places, after: key, limit: limit)
         base = base ?? scanned.watermark
         for row in scanned.rows { try set(row, scanned.watermark, engine) }
         if let last = scanned.rows.last, scanned.rows.count == limit {
