@@ -1,5 +1,6 @@
 #if Macros
     import Foundation
+    import TestSupport
     import Testing
     import WriteBehind
 
@@ -95,29 +96,8 @@
             try await store.close()
         }
 
-        private static let root = URL(fileURLWithPath: #filePath)
-            .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
-
-        /// The lines of code of a text, without their indentation.
-        private func lines(_ text: Substring) -> [String] {
-            text.split(separator: "\n").map { $0.trimmingCharacters(in: .whitespaces) }
-        }
-
         @Test func allCodeOfThePageIsInThisFile() throws {
-            let page = try String(
-                contentsOf: Self.root.appending(
-                    path: "Sources/WriteBehind/WriteBehind.docc/LeaderboardsAndFeeds.md"),
-                encoding: .utf8)
-            let own = Set(
-                lines(try String(contentsOf: URL(fileURLWithPath: #filePath), encoding: .utf8)[...])
-            )
-            let blocks = page.split(separator: "```swift\n").dropFirst().map {
-                $0.prefix(upTo: $0.range(of: "```")?.lowerBound ?? $0.endIndex)
-            }
-            #expect(blocks.count == 7)
-            for line in blocks.flatMap(lines) {
-                #expect(own.contains(line), "the page has \(line)")
-            }
+            #expect(try PageCode.missing(from: #filePath, of: "LeaderboardsAndFeeds.md") == [])
         }
     }
 #endif
