@@ -308,6 +308,19 @@ import WriteBehindCore
         }
     }
 
+    /// The builder has yet to look at the row: what the first patch made of it must be whole for the second.
+    @Test(arguments: ColumnType.allCases)
+    func aRowThatIsNotKnownYetMayBePatchedTwice(_ type: ColumnType) throws {
+        let schema = TableSchema(
+            "t", [.key("id", .integer), .column("must", type), .column("n", .integer)])
+        let columns = IndexColumns(IndexDefinition("x", on: "n", "must", "n"), in: schema)
+        let patch = try RowCodec.encodePatch([ColumnChange(column: 1, value: .integer(7))], schema)
+        var (first, second): ([UInt8], [UInt8]) = ([], [])
+        #expect(try columns.append(patch: patch.span, over: nil, to: &first))
+        #expect(try columns.append(patch: patch.span, over: first.span, to: &second))
+        #expect(first == second)
+    }
+
     @Test func aRowFromBeforeAColumnHasItsDefault() throws {
         let columns = IndexColumns(IndexDefinition("late"), in: Self.schema)
         let older = TableSchema("t", Array(Self.schema.columns.dropLast()))

@@ -36,7 +36,7 @@ package struct IndexColumns: Sendable, Equatable {
             let column = schema.valueColumns[place]
             var missing: [UInt8] = []
             missing.append(
-                indexComponent: column.missingValue, isNullable: column.isNullable)
+                indexComponent: Self.missing(of: column), isNullable: column.isNullable)
             return Part(
                 place: place, name: column.name, type: column.type,
                 isNullable: column.isNullable, missing: missing)
@@ -44,6 +44,18 @@ package struct IndexColumns: Sendable, Equatable {
         places = Set(parts.map(\.place)).sorted()
         let places = places
         projectedPlaces = parts.map { places.firstIndex(of: $0.place) ?? 0 }
+    }
+
+    /// What a row that lacks the column has. If it must have a value and has no default, only a row that the builder has
+    /// yet to look at can lack it; its entry must be whole nevertheless, because another patch may follow.
+    private static func missing(of column: ColumnSchema) -> StoredValue {
+        guard column.missingValue == .null, !column.isNullable else { return column.missingValue }
+        return switch column.type {
+        case .integer: .integer(0)
+        case .real: .real(0)
+        case .text: .text("")
+        case .blob: .blob([])
+        }
     }
 
     /// Appends the value of a row: its body, or one that has only the columns at ``places``.
