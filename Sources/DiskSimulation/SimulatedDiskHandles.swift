@@ -175,11 +175,12 @@ final class SimulatedLock: Held {
     }
 }
 
-/// The memory behind the mappings of one file. Where threads share the disk it is memory of the kernel's, which has a
-/// descriptor and no name, so that mappings, reads and writes are coherent, and the model may look while
-/// other threads store. For a single thread plain memory does the same without a system call.
+/// The memory behind the mappings of one file. If threads share the disk, it is a file in memory (memfd): the kernel
+/// keeps mappings, reads and writes coherent, so the model may look while other threads store. For a single thread,
+/// plain memory does the same without a system call.
 ///
-/// Unchecked: what it points to is the caller's to guard.
+/// `@unchecked Sendable`: its properties never change. The bytes that they name may be used by several threads only
+/// in the kernel's file, as those of a real disk are.
 @safe final class SimulatedPages: @unchecked Sendable {
     let byteCount: Int
     private let backing: Backing

@@ -16,6 +16,17 @@ import WriteBehind
         init(from decoder: inout RowDecoder) throws { score = try Score(from: &decoder) }
     }
 
+    /// A store whose database has rows, and the table of them without indices.
+    private func filled(
+        _ directory: TemporaryStore, _ failing: Failing, _ rows: some Sequence<Score>
+    ) async throws -> (Store, StoredTable<Plain>) {
+        let store = try directory.open(failing: failing)
+        let plain = try store.table(Plain.self)
+        for score in rows { try plain.put(Plain(score)) }
+        try await store.waitForAll(.materialized, timeout: .hang)
+        return (store, plain)
+    }
+
     @Test func anIndexOfADatabaseIsBuiltAtOpen() async throws {
         let directory = TemporaryStore()
         var store = try directory.open()
@@ -91,14 +102,9 @@ import WriteBehind
     @Test func anOldCopyInTheDatabasesPlaceIsNotTakenForIt() async throws {
         let directory = TemporaryStore()
         let failing = Failing()
-        let store = try directory.open(failing: failing)
-        let plain = try store.table(Plain.self)
         var rows: [Int: Score] = [:]
-        for id in 0..<100 {
-            rows[id] = Score(id, id)
-            try plain.put(Plain(Score(id, id)))
-        }
-        try await store.waitForAll(.materialized, timeout: .hang)
+        for id in 0..<100 { rows[id] = Score(id, id) }
+        let (store, plain) = try await filled(directory, failing, rows.values)
         for id in 0..<100 { #expect(try plain.evict(id)) }
         failing.scansOfAnOldCopy = 1
         let scores = try store.table(Score.self)
@@ -115,10 +121,7 @@ import WriteBehind
     @Test func whatWasReadOfTheDatabaseDoesNotComeBack() async throws {
         let directory = TemporaryStore()
         let failing = Failing()
-        let store = try directory.open(failing: failing)
-        let plain = try store.table(Plain.self)
-        for id in 0..<100 { try plain.put(Plain(Score(id, id))) }
-        try await store.waitForAll(.materialized, timeout: .hang)
+        let (store, plain) = try await filled(directory, failing, (0..<100).map { Score($0, $0) })
         for id in 0..<100 { #expect(try plain.evict(id)) }
         failing.afterReading = {
             for id in 0..<30 { try plain.delete(id) }
@@ -138,10 +141,7 @@ import WriteBehind
     @Test func aClearWhileAPageIsReadLeavesNothing() async throws {
         let directory = TemporaryStore()
         let failing = Failing()
-        let store = try directory.open(failing: failing)
-        let plain = try store.table(Plain.self)
-        for id in 0..<100 { try plain.put(Plain(Score(id, id))) }
-        try await store.waitForAll(.materialized, timeout: .hang)
+        let (store, plain) = try await filled(directory, failing, (0..<100).map { Score($0, $0) })
         failing.afterReading = {
             try plain.clear()
             try plain.put(Plain(Score(5, 55)))
@@ -187,10 +187,8 @@ import WriteBehind
     @Test func aRetryWhileAPageIsReadStartsOver() async throws {
         let directory = TemporaryStore()
         let failing = Failing()
-        let store = try directory.open(failing: failing)
-        let plain = try store.table(Plain.self)
-        for id in 0..<5 { try plain.put(Plain(Score(id, id, team: "t\(id)"))) }
-        try await store.waitForAll(.materialized, timeout: .hang)
+        let (store, plain) = try await filled(
+            directory, failing, (0..<5).map { Score($0, $0, team: "t\($0)") })
         try directory.user("CREATE UNIQUE INDEX teams ON score (team)")
         try plain.put(Plain(Score(3, 300, team: "t4")))
         try await store.waitForAll(.materialized, timeout: .hang)
@@ -213,10 +211,7 @@ import WriteBehind
     @Test func aDatabaseThatCannotBeReadKeepsOnlyReadsWaiting() async throws {
         let directory = TemporaryStore()
         let failing = Failing()
-        let store = try directory.open(failing: failing)
-        let plain = try store.table(Plain.self)
-        try plain.put(Plain(Score(1, 1)))
-        try await store.waitForAll(.materialized, timeout: .hang)
+        let (store, _) = try await filled(directory, failing, [Score(1, 1)])
         failing.scanning = SinkError(.busy, "injected")
         let scores = try store.table(Score.self)
         let waiting = (0..<100).map { _ in Task { try await scores.top(2, by: "points").map(\.id) }

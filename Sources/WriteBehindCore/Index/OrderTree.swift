@@ -5,7 +5,7 @@
 ///
 /// A node that a removal leaves below a quarter is merged with a neighbour if both fit into three quarters of one. So
 /// two neighbours are hardly ever both nearly empty, and a node that was merged is not split again at once.
-@safe struct OrderTree: ~Copyable, @unchecked Sendable {  // sole owner of its memory
+struct OrderTree: ~Copyable, Sendable {
     /// A node on the way from the root, and the child that the way goes to.
     private struct Step {
         var node: UInt32
@@ -22,16 +22,13 @@
     private(set) var count = 0
     /// How many inner nodes are on the way to a leaf.
     private var height = 0
-    private let path: UnsafeMutablePointer<Step>
-    /// Nodes have 17 entries or more on average, so 32-bit references do not reach farther.
-    private static let heightLimit = 16
+    /// The way that was walked last. It is kept here so that a walk allocates nothing. Nodes have 17 entries or more on
+    /// average, so 32-bit references do not reach farther than 16 levels.
+    private var path = InlineArray<16, Step>(repeating: Step(node: 0, index: 0))
 
     init(in arena: inout Arena) {
-        unsafe path = .allocate(capacity: Self.heightLimit)
         root = Self.makeNode(isLeaf: true, in: &arena)
     }
-
-    deinit { unsafe path.deallocate() }
 
     private static func makeNode(isLeaf: Bool, in arena: inout Arena) -> UInt32 {
         let reference = arena.allocate(isLeaf ? OrderNode.leafBytes : OrderNode.innerBytes)
@@ -129,14 +126,14 @@
 
     /// Goes to the leaf of a probe and notes the way. Returns the leaf, and how many of its entries are before the probe.
     @inline(__always)
-    private func descend(
+    private mutating func descend(
         to probe: OrderProbe, _ arena: borrowing Arena
     ) -> (leaf: UInt32, index: Int) {
         var reference = root
         for depth in 0..<height {
             let node = Self.node(reference, arena)
             let index = max(0, entries(before: probe, in: node, arena) - 1)
-            unsafe path[depth] = Step(node: reference, index: index)
+            path[depth] = Step(node: reference, index: index)
             reference = node.child(index)
         }
         return (reference, entries(before: probe, in: Self.node(reference, arena), arena))
@@ -152,7 +149,7 @@
         var right = insert(entry, into: leaf, at: index, in: &arena)
         var left = leaf
         for depth in (0..<height).reversed() {
-            let step = unsafe path[depth]
+            let step = path[depth]
             let node = Self.node(step.node, arena)
             if isFirst { node.setEntry(step.index, entry) }
             isFirst = isFirst && step.index == 0
@@ -237,7 +234,7 @@
         node.remove(at: end - 1)
         var child = leaf
         for depth in (0..<height).reversed() {
-            let step = unsafe path[depth]
+            let step = path[depth]
             let parent = Self.node(step.node, arena)
             if node.count == 0 {
                 drop(child, in: &arena)

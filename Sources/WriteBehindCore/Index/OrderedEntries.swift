@@ -2,7 +2,7 @@ import EventLog
 
 /// The entries of one index: by key, and in their order. All of it is in one arena.
 ///
-/// The hashes are those of the cache view. Whoever changes it asks for room first (``hasRoom(keyLength:valueLength:)``).
+/// The hashes are those of the cache view. Ask for room before each change (``hasRoom(keyLength:valueLength:)``).
 package struct OrderedEntries: ~Copyable, Sendable {
     private var arena: Arena
     private var slots: RowIndex
