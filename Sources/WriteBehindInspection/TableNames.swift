@@ -44,7 +44,7 @@ package struct TableNames: Sendable {
 
     /// A table and how many of the lost records are of it.
     package struct Share: Equatable, Sendable {
-        /// Of tables that share a bit, `a or b`.
+        /// If tables share a bit, it is `a or b`.
         package var table: String
         package var records: ClosedRange<UInt64>
     }

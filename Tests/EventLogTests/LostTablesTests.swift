@@ -1,7 +1,7 @@
 import EventLog
 import Testing
 
-/// What is claimed of a table's lost records holds for every content that the headers allow.
+/// A claim about a table's lost records must hold for every content that the headers allow.
 @Suite struct LostTablesTests {
     private func block(_ count: UInt32, _ tables: [UInt32]) -> LostTables {
         var set = TableSet()

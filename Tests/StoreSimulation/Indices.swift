@@ -107,7 +107,7 @@ extension SimulatedStore {
         }.map(\.id)
     }
 
-    /// As ORDER BY has it.
+    /// The order of SQL's ORDER BY.
     private static func isBefore(_ left: StoredValue, _ right: StoredValue) -> Bool {
         switch (left, right) {
         case (.null, _): true

@@ -3,7 +3,7 @@
     import Testing
     import WriteBehind
 
-    /// What older rows have in the columns that a struct got since.
+    /// The values that older rows have in columns that were added to their struct.
     @Suite struct AddedColumnTests {
         @Table("level") struct Plain: Equatable {
             var id: Int

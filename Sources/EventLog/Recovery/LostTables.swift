@@ -15,7 +15,7 @@ package struct LostTables: Equatable, Sendable {
         self.isComplete = isComplete
     }
 
-    /// Of a block that is lost as a whole.
+    /// The losses if a whole block is lost.
     package init(of block: BlockHeader) {
         let others = UInt64(max(block.tables.count, 1) - 1)
         // Our writer names no more tables than records. A file is not trusted in that.
@@ -35,7 +35,7 @@ package struct LostTables: Equatable, Sendable {
     /// false, they may have lost more.
     package func count(ofBit bit: UInt32) -> ClosedRange<UInt64>? { counts[bit] }
 
-    /// Of two losses together.
+    /// The sum of two losses.
     package func union(_ other: LostTables) -> LostTables {
         LostTables(
             counts: counts.merging(other.counts) {

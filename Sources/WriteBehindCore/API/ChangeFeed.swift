@@ -1,6 +1,6 @@
 import EventLog
 
-/// A change stream as one consumer has it: waits where ``ChangeSource`` only steps.
+/// One consumer's view of a change stream: it waits where ``ChangeSource`` only steps.
 final class ChangeFeed: Sendable {
     private let engine: Engine
     private let streams: ChangeStreams

@@ -27,7 +27,7 @@ package struct RetryRequest: Sendable {
         package var error: String?
         package var secondaries: [Secondary] = []
 
-        /// Of the store's own database alone.
+        /// This is of the store's own database alone.
         package init(_ retried: Quarantine.Retried) {
             (applied, left) = (retried.applied, retried.left)
         }

@@ -1,7 +1,7 @@
 import EventLog
 import Synchronization
 
-/// Where a change stream begins that was not there before.
+/// Where a new change stream begins.
 public enum ChangeStart: Sendable {
     /// With the first commit after the call of ``Store/changes(of:named:from:)``.
     case now

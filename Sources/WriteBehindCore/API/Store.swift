@@ -28,7 +28,7 @@ public final class Store: Sendable {
     /// They stop last, because they watch the others.
     var lookouts: [Worker] { [watchdogWorker] + [reporterWorker].compactMap(\.self) }
     let isClosed = Atomic<Bool>(false)
-    /// What runs the workers in the place of threads, in a test of a user's.
+    /// Runs the workers instead of threads, in users' tests.
     package let driver: (any WorkerDriver)?
     /// Reaches 1 when the store is closed: what a second `close` waits for.
     let closing = WaitList(reached: 0)

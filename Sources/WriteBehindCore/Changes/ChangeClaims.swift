@@ -37,7 +37,7 @@ extension ChangeStreams {
         }
     }
 
-    /// Of a damaged log, nothing more becomes readable, and nothing beside it is changed.
+    /// No more of a damaged log becomes readable, and no file beside it is changed.
     private func checkIsUsable(_ name: String) throws(StoreError) {
         if let corruption = log.recovery.corruption { throw .damaged("\(corruption)") }
         if let fault { throw .changeStream(name: name, .unusable(fault)) }
@@ -106,7 +106,7 @@ extension ChangeStreams {
         }
     }
 
-    /// A position must lie in the log's own history. Of deleted log that cannot be told any more.
+    /// A position must lie in the log's own history. This cannot be checked if the log there was deleted.
     private func check(_ position: LogPosition, of name: String) throws(StoreError) {
         let other = StoreError.changeStream(
             name: name, .ofAnotherHistory(sequence: position.sequence))
@@ -127,7 +127,7 @@ extension ChangeStreams {
         }
     }
 
-    /// Why its consumer could not go on; nil if it can.
+    /// Notes why its consumer could not go on; nil if it can.
     func note(_ cause: String?, of name: String) {
         state.withLock { $0.streams[name]?.failure = cause }
     }

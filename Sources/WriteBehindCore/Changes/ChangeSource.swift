@@ -14,7 +14,7 @@ package struct LoggedChange: Sendable {
     package var isLastOfCommit: Bool
     /// The last commit of which all has been delivered with this change.
     package var position: LogPosition
-    /// What its consumer shows to acknowledge it.
+    /// The number with which its consumer acknowledges it.
     package var claim: UInt64
 }
 
@@ -64,7 +64,7 @@ package final class ChangeSource: Sendable {
 
     /// Gives the stream back. What was delivered can still be acknowledged, until another consumer has the stream.
     package func end() {
-        // Changes that somebody keeps are not to keep a file open.
+        // A change that is kept must not keep a file open.
         let claim = state.withLock { state in
             (state.reader, state.commits) = (nil, nil)
             return state.claim

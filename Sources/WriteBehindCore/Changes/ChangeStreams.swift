@@ -13,9 +13,9 @@ package final class ChangeStreams: LogFollower {
         /// 0 for all tables.
         var table: UInt32
         var position: LogPosition
-        /// What the file says, which is where the next life of the store goes on.
+        /// The position in the file. The next life of the store goes on there.
         var written: LogPosition
-        /// Which consumer has the stream, or had it last. No other stream and no other consumer has this number.
+        /// The number of the consumer that uses the stream, or used it last. No other consumer of any stream has it.
         var claim: UInt64 = 0
         var isConsumed = false
         /// When the oldest commit behind ``position`` was written, or later; milliseconds since 1970.
@@ -31,7 +31,7 @@ package final class ChangeStreams: LogFollower {
     struct State {
         var streams: [String: Stream] = [:]
         var claimCount: UInt64 = 0
-        /// How often something changed that belongs into the file.
+        /// How often something changed that the file must have.
         var version: UInt64 = 0
         /// Why the file cannot be used. Then nothing is written, and the log is kept as for a stream at its start.
         var fault: String?

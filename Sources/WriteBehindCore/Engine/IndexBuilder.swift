@@ -10,8 +10,8 @@ import Logging
 // 2. those that the log changes above `base`, through `declared`: the database may have got them behind the scan;
 // 3. those in quarantine, which the database does not hold as they were acknowledged.
 //
-// Of each, the entry is set to what the row is *now*, found out under its shard's lock, by the rule that reading a row
-// follows (I5): the view's row counts; if there is none, the database's counts as long as nothing newer left the view
+// The entry of each is set to what the row is *now*. This is found out under its shard's lock, by the rule that reading
+// a row follows (I5): the view's row counts; if there is none, the database's counts as long as nothing newer left the view
 // and the table was not cleared since; otherwise the database is asked again. So it does not matter what was written
 // meanwhile: a later write to a row comes after, under the same lock, and a row that was deleted since is not set.
 //

@@ -15,7 +15,7 @@ package struct StoreEnvironment: Sendable {
     package var waitForRoom: @Sendable (Log, UInt64) -> Void = { $0.waitForRoom($1) }
     /// How the store's threads are started.
     package var startThread: StartThread = NamedThread.start
-    /// What runs the store's workers; nil gives each of them a thread.
+    /// Runs the store's workers; if it is nil, each has a thread.
     package var driver: (any WorkerDriver)?
     /// How the log is read on while what was read before is worked on.
     package var alongside: Alongside = Worker.alongside

@@ -24,7 +24,7 @@ extension ColumnValue where Self: FixedWidthInteger {
         encoder.encode(wide)
     }
 
-    /// What a mistake says of it where it does not fit.
+    /// How a mistake describes it if it does not fit.
     @usableFromInline var asTooWide: String { "\(self), which exceeds 64 bits with a sign" }
 }
 

@@ -9,7 +9,7 @@
 /// It is kept in memory and is no part of the table: it is not in the log, nor in the database. A table may be declared
 /// with other indices at every opening. <doc:LeaderboardsAndFeeds> says what they cost.
 public struct IndexDefinition: Sendable, Hashable {
-    /// What reads name it by; unlike names in SQL, it is compared as it is.
+    /// The name that reads use. Unlike names in SQL, it is compared as it is.
     public let name: String
     /// The columns that come first, second and so on; none of them is of the key.
     public let columns: [String]
