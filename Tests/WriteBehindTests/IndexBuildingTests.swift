@@ -103,16 +103,21 @@ import WriteBehind
         let directory = TemporaryStore()
         let failing = Failing()
         var rows: [Int: Score] = [:]
-        for id in 0..<100 { rows[id] = Score(id, id) }
+        // More than a page, so that the first one is read of the database as it was.
+        for id in 0..<1_500 { rows[id] = Score(id, id) }
         let (store, plain) = try await filled(directory, failing, rows.values)
-        for id in 0..<100 { #expect(try plain.evict(id)) }
+        for id in 0..<1_500 { #expect(try plain.evict(id)) }
+        let before = ObjectIdentifier(store.engine.sink as AnyObject)
         failing.scansOfAnOldCopy = 1
         let scores = try store.table(Score.self)
-        #expect(await eventually { failing.scansOfAnOldCopy == 0 })
-        // The database is opened anew, before it takes this; rows that are not in memory can be read after that.
-        rows[100] = Score(100, 100)
-        try scores.put(Score(100, 100))
-        try await store.waitForAll(.materialized, timeout: .hang)
+        // The database is opened anew at the next write; then rows that are not in memory can be read again.
+        rows[1_500] = Score(1_500, 1_500)
+        let isOpenedAnew = try await eventually {
+            try scores.put(Score(1_500, 1_500))
+            try await store.waitForAll(.materialized, timeout: .hang)
+            return ObjectIdentifier(store.engine.sink as AnyObject) != before
+        }
+        #expect(isOpenedAnew && failing.scansOfAnOldCopy == 0)
         try await store.expectIndices(of: scores, toHold: rows)
         try await store.close(deadline: .hang)
     }

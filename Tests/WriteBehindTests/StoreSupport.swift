@@ -128,7 +128,8 @@ final class Failing: Sendable {
 
     private let emptyScans = Locked(0)
 
-    /// How many scans find what an old copy of the database holds: nothing, as of the log's begin.
+    /// How many scans behind a table's first page find what an old copy of the database holds: nothing, as of the log's
+    /// begin.
     var scansOfAnOldCopy: Int {
         get { emptyScans.withLock { $0 } }
         set { emptyScans.withLock { $0 = newValue } }
@@ -281,7 +282,7 @@ final class FailingSink: ReplaceableSink {
     ) throws(SinkError) -> ScannedRows {
         failing.before()
         if let error = failing.scanning { throw error }
-        if failing.takeOldCopy() { return ScannedRows(rows: [], watermark: 0) }
+        if key != nil, failing.takeOldCopy() { return ScannedRows(rows: [], watermark: 0) }
         defer { failing.finishReading() }
         return try sink.scan(table, columns: columns, after: key, limit: limit)
     }
