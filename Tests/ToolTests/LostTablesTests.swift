@@ -129,6 +129,30 @@ private struct Player: TableRow {
         }
     }
 
+    /// A damaged header says that the rest of its segment is to be read, too: there a block may be damaged inside.
+    @Test func statusReadsWhatIsBesideADamagedHeader() async throws {
+        let (fixture, _) = try await store()
+        let store = try fixture.open()
+        let players = try store.table(Player.self)
+        for id in 10..<12 {
+            try players.put(Player(id))
+            try await store.waitForAll(.materialized)
+        }
+        try await fixture.close()
+        guard
+            case .opened(let file) = try SegmentReader.open(fixture.segments[1], on: PosixDisk())
+        else { return #expect(Bool(false), "it does not open") }
+        let blocks = try file.headers()
+        try #require(blocks.count == 2)
+        try fixture.flip(byte: SegmentHeader.byteCount + 20, of: fixture.segments[0])
+        try fixture.flip(
+            byte: blocks[0].offset + BlockHeader.byteCount + 8, of: fixture.segments[1])
+        try fixture.flip(byte: blocks[1].offset + 20, of: fixture.segments[1])
+        let status = try Tool.run("status", fixture.path)
+        let lost = blocks[0].header.firstSequence
+        #expect(words(status).contains("#\(lost), 1 record, of table player"), "\(status)")
+    }
+
     @Test func salvageNamesThem() async throws {
         let (fixture, blocks) = try await store()
         try fixture.flip(byte: blocks[1] + BlockHeader.byteCount + 8, of: fixture.segments[0])
