@@ -95,6 +95,59 @@ import WriteBehind
         try await store.close()
     }
 
+    enum Ending: CaseIterable { case close, kill }
+
+    /// The database still holds the rows that the clear took: it has taken neither the clear nor what follows.
+    @Test(arguments: Ending.allCases)
+    func whatItPutsBehindAClearInQuarantineHasNothingOfTheRowBefore(_ ending: Ending) async throws {
+        let directory = TemporaryStore()
+        try await putBehindAClearInQuarantine(directory, ending)
+        let store = try directory.open()
+        let players = try store.table(PlayerWithRank.self)
+        #expect(store.quarantine.list().count == 1)
+        for id in [1, 2] {
+            #expect(try await players.get(id)?.rank == 7)
+            #expect(try await players.get(id)?.name == "new\(id)")
+        }
+        let badges = try store.table(BadgeWithColour.self)
+        #expect(try await badges.get("star")?.colour == "none")
+        #expect(try await players.get(3) == nil)
+        try directory.user("DROP INDEX unique_name")
+        try await store.quarantine.retry()
+        #expect(store.quarantine.list().isEmpty)
+        #expect(try players.evict(1))
+        #expect(try await players.get(1)?.rank == 7, "memory and database agree")
+        try await store.close()
+    }
+
+    private func putBehindAClearInQuarantine(
+        _ directory: TemporaryStore, _ ending: Ending
+    ) async throws {
+        let store = try directory.open()
+        let players = try store.table(PlayerWithRank.self)
+        let badges = try store.table(BadgeWithColour.self)
+        for id in 0...3 { try players.put(ranked(id, 3)) }
+        try badges.put(BadgeWithColour(name: "star", colour: "gold"))
+        try await store.waitForAll(.materialized, timeout: .hang)
+        try directory.user("CREATE UNIQUE INDEX unique_name ON player (name)")
+        let (old, oldBadges) = (try store.table(Player.self), try store.table(Badge.self))
+        try store.transaction {
+            try $0.put(ranked(9, 3).named("p0"), in: players)
+            try $0.put(BadgeWithColour(name: "moon", colour: "silver"), in: badges)
+        }
+        try await store.waitForAll(.materialized, timeout: .hang)
+        try players.clear()
+        try badges.clear()
+        try old.put(Player(id: 1, name: "new1", score: 2, team: nil))
+        // Twice: the second is laid over the first.
+        try old.put(Player(id: 2, name: "new", score: 2, team: nil))
+        try old.put(Player(id: 2, name: "new2", score: 2, team: nil))
+        try oldBadges.put(Badge(name: "star"))
+        try await store.waitForAll(.materialized, timeout: .hang)
+        #expect(store.quarantine.list().map(\.others) == [6])
+        if ending == .close { try await store.close() }
+    }
+
     @Test func itReadsAndChangesNewerRows() async throws {
         let directory = TemporaryStore()
         let store = try directory.open()
@@ -184,6 +237,14 @@ private struct NamelessPlayer: TableRow {
 extension PlayerWithRank {
     init(id: Int, name: String, score: Int, team: String?, rank: Int) {
         (self.id, self.name, self.score, self.team, self.rank) = (id, name, score, team, rank)
+    }
+}
+
+extension PlayerWithRank {
+    fileprivate func named(_ name: String) -> PlayerWithRank {
+        var copy = self
+        copy.name = name
+        return copy
     }
 }
 

@@ -62,6 +62,38 @@ import WriteBehind
         try await store.close()
     }
 
+    /// The same: what the database has not come to yet is none of quarantine's, though its block is in reach and it
+    /// touches a row that is held.
+    @Test(arguments: [true, false])
+    func aRetryStopsWhereTheDatabaseDoes(isStillRefused: Bool) async throws {
+        let directory = TemporaryStore()
+        let failing = Failing()
+        let store = try directory.open(failing: failing) { $0.syncInterval = .seconds(3600) }
+        let players = try store.table(Player.self)
+        try players.put(Player(id: 0, name: "poison"))
+        try await store.waitForAll(.materialized, timeout: .hang)
+        try directory.user("CREATE UNIQUE INDEX unique_name ON player (name)")
+        _ = try await poison(store, players, id: 1)
+        failing.afterDefining = SinkError(.busy, "injected")
+        _ = try store.table(KeyValue.self)
+        try players.put(Player(id: 1, name: "poison", score: 7))
+        try players.put(Player(id: 2, name: "free"))
+        let waiting = Task { try await store.waitForAll(.materialized, timeout: .hang) }
+        #expect(await eventually { failing.now != nil })
+
+        if !isStillRefused { try directory.user("DROP INDEX unique_name") }
+        failing.failsRetries = false
+        let retried = try await store.quarantine.retry()
+        #expect(
+            retried == (isStillRefused ? .init(applied: 0, left: 1) : .init(applied: 1, left: 0)))
+        failing.now = nil
+        try await waiting.value
+        #expect(store.quarantine.list().map(\.others) == (isStillRefused ? [1] : []))
+        #expect(store.health.quarantined == (isStillRefused ? 2 : 0))
+        #expect(try await players.get(1)?.score == 7)
+        try await store.close()
+    }
+
     @Test func onePoisonRowOfTenThousandDelaysNoOther() async throws {
         let directory = TemporaryStore()
         var store = try await storeWithUniqueNames(directory)

@@ -39,7 +39,10 @@ extension RowTable {
         let body = bytes.extracting(record.body)
         switch record.operation {
         case .put: _ = put(hash, table, key, body, sequence: sequence)
-        case .patch: _ = try patch(hash, table, key, body, sequence: sequence)
+        case .patch:
+            // What the clear took is gone here, too: the patch makes a row, and is laid over none of before.
+            let isGone = clearedAt[table] != nil
+            _ = try patch(hash, table, key, body, sequence: sequence, isGone: isGone)
         case .delete: _ = delete(hash, table, key, sequence: sequence)
         case .clear: clear(table, sequence: sequence)
         case .define, .mark, .settle, .preamble: break
