@@ -38,11 +38,12 @@ package final class UndoDesk: Sendable {
                 kind, table: UInt16(change.table), key: change.key.span, body: change.body.span)
         }
         while true {
-            do {
+            do throws(StoreError) {
                 let receipt = try store.engine.commit(commit)
                 try await store.wait(for: .durable, receipt)
                 return receipt.firstSequence...receipt.sequence
-            } catch StoreError.backlogFull {
+            } catch {
+                guard case .backlogFull = error else { throw error }
                 try await Task.sleep(for: .milliseconds(10))
             }
         }

@@ -215,9 +215,12 @@ package final class SimulatedStore {
     private func catchUpSecondary() {
         guard fault == nil, let store else { return }
         let log = store.engine.log
-        for _ in 0..<1000 where secondary.content?.watermark.sequence ?? 0 < log.readable {
+        var (reached, tries) = (UInt64(0), 0)
+        while secondary.content?.watermark.sequence ?? 0 < log.readable, tries < 1000 {
             stepSecondary(isUrgent: true)
             time.advance(milliseconds: 100)
+            let now = secondary.content?.watermark.sequence ?? 0
+            (reached, tries) = (now, now == reached ? tries + 1 : 0)
         }
         if secondary.content?.watermark.sequence ?? 0 < log.readable, !isTroubled {
             fail("stuck", "the secondary database does not catch up")
@@ -228,16 +231,18 @@ package final class SimulatedStore {
     func catchUp() {
         guard fault == nil, let store else { return }
         let (log, materializer) = (store.engine.log, store.materializer)
-        var tries = 0
+        // Steps that bring nothing nearer.
+        var (reached, tries) = (UInt64(0), 0)
         while log.readable < log.lastSequence || materializer.watermark.sequence < log.readable,
             tries < 1000
         {
-            tries += 1
             log.flusher?.request(readable: log.lastSequence)
             _ = log.flusher?.step()
             noteDurable()
             materializer.request(log.readable)
             if case .wait = materializer.step() { time.advance(milliseconds: 100) }
+            let now = materializer.watermark.sequence
+            (reached, tries) = (now, now == reached ? tries + 1 : 0)
         }
         if materializer.watermark.sequence < log.lastSequence, !isTroubled {
             fail("stuck", "the database does not catch up")

@@ -31,7 +31,7 @@
             switch self {
             case .row, .commitTooLarge, .quarantined: 422
             case .duplicateKey: 409
-            case .timedOut: 202
+            case .timedOut, .cancelled: 202
             case .backlogFull, .diskFull, .noResources, .contended, .database, .closed: 503
             default: 500
             }
@@ -85,11 +85,30 @@
             do {
                 try await store.wait(for: .materialized, receipt, timeout: .seconds(5))
                 Issue.record("the database was locked")
-            } catch let error as StoreError {
+            } catch {
                 #expect(error.httpStatus == 202)
             }
             store.stopFailing()
             try await store.wait(for: .materialized, receipt, timeout: .seconds(60))
+        }
+
+        @Test func aFullBacklogIsWaitedFor() async throws {
+            func putPatiently(
+                _ order: Order, in orders: StoredTable<Order>
+            ) async throws -> Receipt {
+                while true {
+                    do throws(StoreError) {
+                        return try orders.put(order)
+                    } catch {
+                        guard case .backlogFull = error else { throw error }
+                    }
+                    try await Task.sleep(for: .milliseconds(100))
+                }
+            }
+            let store = try Store.inMemory()
+            let orders = try store.table(Order.self)
+            #expect(try await putPatiently(Order(id: 1), in: orders).sequence > 0)
+            #expect(try orders.cached(1)?.id == 1)
         }
 
         @Test func sizing() async throws {

@@ -197,7 +197,7 @@ import WriteBehind
         let isConsumed = await eventually { store.changeStreams.first?.isConsumed == true }
         #expect(isConsumed)
         waiting.cancel()
-        await #expect(throws: CancellationError.self) { _ = try await waiting.value }
+        await #expect { _ = try await waiting.value } throws: { StoreError.isCancelled($0) }
         #expect(store.changeStreams.first?.isConsumed == false)
         try players.put(Player(id: 2, name: "p"))
         #expect(try await take(2, of: stream).map(\.key) == [1, 2])

@@ -127,6 +127,28 @@ import WriteBehind
         }
     }
 
+    /// From memory, from the database and of the past.
+    @Test func aTypesOwnErrorOfReadingIsHandedOnAsText() async throws {
+        try await withLegs { store, legs in
+            try legs.put(Leg("UA1", "SFO", "JFK", "UA"))
+            try await store.waitForAll(.materialized, timeout: .hang)
+            let error = RowError(table: "leg", .decodingFailed("CancellationError()"))
+            try await Self.withOrders(change: { _ in throw CancellationError() }) {
+                var errors = [
+                    await rowError { _ = try await legs.get("UA1") },
+                    await rowError { _ = try legs.cached("UA1") },
+                    await rowError { _ = try await legs.history(of: "UA1") },
+                ]
+                let isEvicted = try legs.evict("UA1")
+                #expect(isEvicted)
+                errors.append(await rowError { _ = try await legs.get("UA1") })
+                errors.append(await rowError { _ = try await legs.get(all: ["UA1"]) })
+                #expect(errors == Array(repeating: error, count: 5))
+            }
+            #expect(try await legs.get("UA1")?.texts[1] == "SFO")
+        }
+    }
+
     @Test func aRowIsReadBackAFewTimesOnly() async throws {
         try await withLegs { _, legs in
             for number in 0..<8 { try legs.put(Leg("UA\(number)", "SFO", "JFK", "UA")) }

@@ -242,7 +242,7 @@ import WriteBehind
         let reading = try other.table(Score.self)
         let cancelled = Task { try await reading.top(1, by: "points") }
         cancelled.cancel()
-        await #expect(throws: CancellationError.self) { try await cancelled.value }
+        await #expect { try await cancelled.value } throws: { StoreError.isCancelled($0) }
         let waiting = Task { await storeError { _ = try await reading.top(1, by: "points") } }
         #expect(await eventually { !(other.health.indices.compactMap(\.cause).isEmpty) })
         try await other.close(deadline: .hang)

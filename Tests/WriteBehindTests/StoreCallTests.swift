@@ -26,6 +26,32 @@ import WriteBehind
         try await store.close()
     }
 
+    /// The compiler proves it: nothing else may be thrown in this `do`.
+    @Test func callsThatRunNoClosureThrowTheStoresErrorAlone() async throws {
+        let directory = TemporaryStore()
+        let store = try directory.open()
+        let players = try store.table(Player.self)
+        do throws(StoreError) {
+            let receipt = try players.put(Player(id: 1, name: "Ada"))
+            try await store.wait(for: .durable, receipt)
+            try await store.wait(for: .materialized, receipt, timeout: .hang)
+            _ = try (await players.get(1), await players[1], await players.get(all: [1]))
+            try await players.insert(Player(id: 2, name: "Bo"))
+            try await players.increment(1, "score", by: 1)
+            _ = try (await players.history(of: 1), await players.get(1, asOf: .sequence(1)))
+            _ = try (await store.snapshot(), await store.snapshots(), await store.marks())
+            _ = try await store.quarantine.retry()
+            for try await change in store.changes(of: players, named: "all", from: .oldest) {
+                try await change.acknowledge()
+                if change.key == 2 { break }
+            }
+            for try await _ in players.rows(order: "none") {}
+        } catch {
+            guard case .noIndex = error else { throw error }
+        }
+        try await store.close()
+    }
+
     @Test func aKeyThatIsThereIsNamed() async throws {
         let directory = TemporaryStore()
         let store = try directory.open()

@@ -187,6 +187,14 @@ final class Failing: Sendable {
         set { afterDefinition.withLock { $0 = newValue } }
     }
 
+    private let retriesFail = Locked(true)
+
+    /// Whether what is in quarantine cannot be tried again either.
+    var failsRetries: Bool {
+        get { retriesFail.withLock { $0 } }
+        set { retriesFail.withLock { $0 = newValue } }
+    }
+
     func check() throws(SinkError) {
         before()
         if let now { throw now }
@@ -255,7 +263,7 @@ final class FailingSink: ReplaceableSink {
     func retry(
         _ commits: [OrderedCommit], in pass: inout RetryPass, isLast: Bool
     ) throws(SinkError) -> QuarantineIndex.Changes {
-        try failing.check()
+        if failing.failsRetries { try failing.check() }
         return try sink.retry(commits, in: &pass, isLast: isLast)
     }
 
@@ -326,5 +334,12 @@ struct CapturingLog: LogHandler {
 
     func log(event: LogEvent) {
         lines.withLock { $0.append("\(event.level): \(event.message) \(event.metadata ?? [:])") }
+    }
+}
+
+extension StoreError {
+    /// Whether an error says that the task was cancelled.
+    static func isCancelled(_ error: any Error) -> Bool {
+        if case StoreError.cancelled = error { true } else { false }
     }
 }

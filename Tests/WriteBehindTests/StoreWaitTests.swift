@@ -49,7 +49,7 @@ import WriteBehindSQLite
         let waiting = Task { try await store.wait(for: .materialized, receipt) }
         try await Task.sleep(for: .milliseconds(20))
         waiting.cancel()
-        await #expect(throws: CancellationError.self) { try await waiting.value }
+        await #expect { try await waiting.value } throws: { StoreError.isCancelled($0) }
         failing.now = nil
         try await store.wait(for: .materialized, receipt, timeout: .hang)
         try await store.close()
@@ -198,7 +198,7 @@ import WriteBehindSQLite
         try await Task.sleep(for: .milliseconds(20))
         getting.cancel()
         reader.end()
-        await #expect(throws: CancellationError.self) { try await getting.value }
+        await #expect { try await getting.value } throws: { StoreError.isCancelled($0) }
         #expect(try await players.get(1)?.name == "Ada")
         try await store.close()
     }

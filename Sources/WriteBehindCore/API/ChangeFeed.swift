@@ -21,13 +21,15 @@ final class ChangeFeed: Sendable {
     }
 
     /// The next change. Suspends until there is one; no thread of Swift's pool waits for the disk.
-    nonisolated(nonsending) func next() async throws -> LoggedChange {
-        do {
+    nonisolated(nonsending) func next() async throws(StoreError) -> LoggedChange {
+        do throws(StoreError) {
             while true {
-                try Task.checkCancellation()
+                if Task.isCancelled { throw .cancelled }
                 if let change = try source.take() { return change }
                 try await waitUntilReadable()
-                try await Worker.waiting("changes") { [source] in try source.fill() }
+                try await Worker.waiting("changes") { [source] () throws(StoreError) in
+                    try source.fill()
+                }
             }
         } catch {
             source.end()
@@ -35,7 +37,7 @@ final class ChangeFeed: Sendable {
         }
     }
 
-    private nonisolated(nonsending) func waitUntilReadable() async throws {
+    private nonisolated(nonsending) func waitUntilReadable() async throws(StoreError) {
         if let wanted = source.wanted {
             try await engine.readable.wait(for: wanted)
         } else if let start, streams.position(of: name) == nil, engine.log.readable < start {
@@ -49,9 +51,11 @@ final class ChangeFeed: Sendable {
     func end() { source.end() }
 
     /// Suspends until the position would survive a crash.
-    nonisolated(nonsending) func acknowledge(_ change: LoggedChange) async throws {
+    nonisolated(nonsending) func acknowledge(_ change: LoggedChange) async throws(StoreError) {
         // Not from the source, whose lock is held while the log is read.
         try streams.acknowledge(change.position, of: name, change.claim)
-        try await Worker.waiting("changes") { [streams] in try streams.write() }
+        try await Worker.waiting("changes") { [streams] () throws(StoreError) in
+            try streams.write()
+        }
     }
 }

@@ -22,7 +22,7 @@ extension StoredTable {
     public nonisolated(nonsending) func increment<V: ColumnValue & FixedWidthInteger>(
         _ key: Row.Key, _ column: KeyPath<Row.StoredColumns, TableColumn<Row, V>>,
         by amount: Int = 1, orPut initial: Row? = nil
-    ) async throws -> (value: Int, receipt: Receipt)? {
+    ) async throws(StoreError) -> (value: Int, receipt: Receipt)? {
         try await increment(
             key, layout.name(of: column), by: amount, within: V.stored, orPut: initial)
     }
@@ -41,7 +41,7 @@ extension Transaction {
     public nonisolated(nonsending) mutating func increment<Row, V: ColumnValue & FixedWidthInteger>(
         _ key: Row.Key, _ column: KeyPath<Row.StoredColumns, TableColumn<Row, V>>,
         in table: StoredTable<Row>, by amount: Int = 1, orPut initial: Row? = nil
-    ) async throws -> Int? {
+    ) async throws(StoreError) -> Int? {
         try await increment(
             key, table.layout.name(of: column), in: table, by: amount, within: V.stored,
             orPut: initial)

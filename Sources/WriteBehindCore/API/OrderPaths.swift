@@ -18,14 +18,14 @@ extension StoredTable {
     ///   built, the call waits for it.
     public nonisolated(nonsending) func top<Order: TableOrder>(
         _ count: Int, by order: KeyPath<Row.StoredColumns, Order>
-    ) async throws -> [Row] where Order.Row == Row {
+    ) async throws(StoreError) -> [Row] where Order.Row == Row {
         try await top(count, by: name(of: order))
     }
 
     /// The rows with the lowest values, the lowest first. Otherwise as `top(_:by:)`.
     public nonisolated(nonsending) func bottom<Order: TableOrder>(
         _ count: Int, by order: KeyPath<Row.StoredColumns, Order>
-    ) async throws -> [Row] where Order.Row == Row {
+    ) async throws(StoreError) -> [Row] where Order.Row == Row {
         try await bottom(count, by: name(of: order))
     }
 
@@ -37,7 +37,7 @@ extension StoredTable {
     public nonisolated(nonsending) func rank<Order: TableOrder>(
         of key: Row.Key, by order: KeyPath<Row.StoredColumns, Order>,
         order direction: ReadOrder = .descending
-    ) async throws -> Int? where Order.Row == Row {
+    ) async throws(StoreError) -> Int? where Order.Row == Row {
         try await rank(of: key, by: name(of: order), order: direction)
     }
 
@@ -52,7 +52,7 @@ extension StoredTable {
     public nonisolated(nonsending) func around<Order: TableOrder>(
         _ key: Row.Key, by order: KeyPath<Row.StoredColumns, Order>, count: Int,
         order direction: ReadOrder = .descending
-    ) async throws -> [RankedRow<Row>] where Order.Row == Row {
+    ) async throws(StoreError) -> [RankedRow<Row>] where Order.Row == Row {
         try await around(key, by: name(of: order), count: count, order: direction)
     }
 
@@ -77,10 +77,14 @@ extension StoredTable {
         in order: KeyPath<Row.StoredColumns, Order>, from: Order.Bound? = nil,
         through: Order.Bound? = nil, order direction: ReadOrder = .ascending, limit: Int,
         after cursor: IndexCursor? = nil
-    ) async throws -> RowPage<Row> where Order.Row == Row {
+    ) async throws(StoreError) -> RowPage<Row> where Order.Row == Row {
         let index = try engine.index(name(of: order), of: id)
-        let first = try from.map { try bytes(of: $0, Order.self, index) }
-        let last = try through.map { try bytes(of: $0, Order.self, index) }
+        let first = try from.map { value throws(StoreError) in
+            try bytes(of: value, Order.self, index)
+        }
+        let last = try through.map { value throws(StoreError) in
+            try bytes(of: value, Order.self, index)
+        }
         return try await page(
             index, part(from: first, through: last, direction), limit, cursor)
     }
@@ -101,7 +105,7 @@ extension StoredTable {
     public nonisolated(nonsending) func range<Order: TableOrder>(
         in order: KeyPath<Row.StoredColumns, Order>, of value: Order.First,
         order direction: ReadOrder = .ascending, limit: Int, after cursor: IndexCursor? = nil
-    ) async throws -> RowPage<Row> where Order.Row == Row {
+    ) async throws(StoreError) -> RowPage<Row> where Order.Row == Row {
         let index = try engine.index(name(of: order), of: id)
         let bytes = try bytes(ofFirst: value, index)
         return try await page(
@@ -118,17 +122,21 @@ extension StoredTable {
     public nonisolated(nonsending) func count<Order: TableOrder>(
         in order: KeyPath<Row.StoredColumns, Order>, from: Order.Bound? = nil,
         through: Order.Bound? = nil
-    ) async throws -> Int where Order.Row == Row {
+    ) async throws(StoreError) -> Int where Order.Row == Row {
         let index = try engine.index(name(of: order), of: id)
-        let first = try from.map { try bytes(of: $0, Order.self, index) }
-        let last = try through.map { try bytes(of: $0, Order.self, index) }
+        let first = try from.map { value throws(StoreError) in
+            try bytes(of: value, Order.self, index)
+        }
+        let last = try through.map { value throws(StoreError) in
+            try bytes(of: value, Order.self, index)
+        }
         return try await count(index, part(from: first, through: last, .ascending))
     }
 
     /// How many rows have a value in the first column of an index.
     public nonisolated(nonsending) func count<Order: TableOrder>(
         in order: KeyPath<Row.StoredColumns, Order>, of value: Order.First
-    ) async throws -> Int where Order.Row == Row {
+    ) async throws(StoreError) -> Int where Order.Row == Row {
         let index = try engine.index(name(of: order), of: id)
         let bytes = try bytes(ofFirst: value, index)
         return try await count(index, part(from: bytes, through: bytes, .ascending))

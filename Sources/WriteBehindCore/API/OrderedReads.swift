@@ -13,14 +13,14 @@ extension StoredTable {
     ///   ``get(_:ttl:)`` throws. While the index is being built, the call waits for it.
     public nonisolated(nonsending) func top(
         _ count: Int, by index: String
-    ) async throws -> [Row] {
+    ) async throws(StoreError) -> [Row] {
         try await range(in: index, order: .descending, limit: count).rows
     }
 
     /// The rows with the lowest values, the lowest first. Otherwise as ``top(_:by:)-(_,String)``.
     public nonisolated(nonsending) func bottom(
         _ count: Int, by index: String
-    ) async throws -> [Row] {
+    ) async throws(StoreError) -> [Row] {
         try await range(in: index, order: .ascending, limit: count).rows
     }
 
@@ -31,7 +31,7 @@ extension StoredTable {
     /// - Throws: as ``top(_:by:)-(_,String)``. The row itself is not read.
     public nonisolated(nonsending) func rank(
         of key: Row.Key, by index: String, order: ReadOrder = .descending
-    ) async throws -> Int? {
+    ) async throws(StoreError) -> Int? {
         let key = try encoded(key)
         let hash = engine.view.hash(table: id, key: key.span)
         return try await engine.index(index, of: id).read { entries in
@@ -51,7 +51,7 @@ extension StoredTable {
     /// - Throws: as ``top(_:by:)-(_,String)``.
     public nonisolated(nonsending) func around(
         _ key: Row.Key, by index: String, count: Int, order: ReadOrder = .descending
-    ) async throws -> [RankedRow<Row>] {
+    ) async throws(StoreError) -> [RankedRow<Row>] {
         let key = try encoded(key)
         let hash = engine.view.hash(table: id, key: key.span)
         let found = try await engine.index(index, of: id).read { entries in
@@ -80,7 +80,7 @@ extension StoredTable {
     public nonisolated(nonsending) func range(
         in index: String, from: [StoredValue]? = nil, through: [StoredValue]? = nil,
         order: ReadOrder = .ascending, limit: Int, after cursor: IndexCursor? = nil
-    ) async throws -> RowPage<Row> {
+    ) async throws(StoreError) -> RowPage<Row> {
         let index = try engine.index(index, of: id)
         let bounds = try rowErrors { () throws(RowError) in
             (
@@ -102,7 +102,7 @@ extension StoredTable {
     /// - Throws: as ``range(in:from:through:order:limit:after:)-(String,_,_,_,_,_)``.
     public nonisolated(nonsending) func count(
         in index: String, from: [StoredValue]? = nil, through: [StoredValue]? = nil
-    ) async throws -> Int {
+    ) async throws(StoreError) -> Int {
         let index = try engine.index(index, of: id)
         let bounds = try rowErrors { () throws(RowError) in
             (
@@ -134,13 +134,13 @@ extension StoredTable {
 
     nonisolated(nonsending) func count(
         _ index: OrderedIndex, _ part: IndexPart
-    ) async throws -> Int {
+    ) async throws(StoreError) -> Int {
         try await index.read { $0.ranks(part).count }
     }
 
     nonisolated(nonsending) func page(
         _ index: OrderedIndex, _ part: IndexPart, _ limit: Int, _ cursor: IndexCursor?
-    ) async throws -> RowPage<Row> {
+    ) async throws(StoreError) -> RowPage<Row> {
         var part = part
         part.after = cursor?.position
         var rows: [Row] = []
@@ -158,26 +158,29 @@ extension StoredTable {
     private static var entriesAtOnce: Int { 1024 }
 
     /// The rows of entries, as ``get(all:)`` reads them.
-    nonisolated(nonsending) func rows(at found: IndexedRows) async throws -> [Row?] {
+    nonisolated(nonsending) func rows(at found: IndexedRows) async throws(StoreError) -> [Row?] {
         var rows = [Row?](repeating: nil, count: found.count)
         let unknown = try resident(found, into: &rows)
         guard !unknown.isEmpty else { return rows }
         let keys = unknown.map { found.key($0) }
         let fetched = try await engine.fetch(id, keys)
         for (index, (key, row)) in zip(unknown, zip(keys, fetched)) {
-            rows[index] = try row.body.map { try decode(key: key, body: $0) }
+            rows[index] = try row.body.map { body throws(StoreError) in
+                try decode(key: key, body: body)
+            }
         }
         return rows
     }
 
     /// Decodes the rows that are in memory. Returns the places of the others.
-    private func resident(_ found: IndexedRows, into rows: inout [Row?]) throws -> [Int] {
-        try encoders.withEncoder { (encoder) throws in
+    private func resident(_ found: IndexedRows, into rows: inout [Row?]) throws(StoreError) -> [Int]
+    {
+        try encoders.withEncoder { (encoder) throws(StoreError) in
             var (body, unknown): ([UInt8], [Int]) = ([], [])
             swap(&body, &encoder.body)
             defer { swap(&body, &encoder.body) }
             for index in 0..<found.count {
-                try found.withKey(index) { key in
+                try found.withKey(index) { (key) throws(StoreError) in
                     switch engine.copyResident(id, key, to: &body) {
                     case .full: rows[index] = try rowOf(key: key, body: body.span)
                     case .tombstone: break

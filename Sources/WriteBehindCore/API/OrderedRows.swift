@@ -62,7 +62,9 @@ public struct OrderedRows<Row: TableRow>: AsyncSequence, Sendable {
 
         fileprivate init(rows: OrderedRows) { self.rows = rows }
 
-        public nonisolated(nonsending) mutating func next() async throws -> Row? {
+        public mutating func next(
+            isolation actor: isolated (any Actor)? = #isolation
+        ) async throws(StoreError) -> Row? {
             if read.isEmpty, !isAtEnd {
                 let page = try await rows.table.range(
                     in: rows.index, order: rows.order, limit: Self.rowsAtOnce, after: cursor)
@@ -71,6 +73,10 @@ public struct OrderedRows<Row: TableRow>: AsyncSequence, Sendable {
                 isAtEnd = page.next == nil
             }
             return read.popFirst()
+        }
+
+        public mutating func next() async throws(StoreError) -> Row? {
+            try await next(isolation: nil)
         }
     }
 }

@@ -71,19 +71,21 @@ public struct Quarantine: Sendable {
     /// - Throws: ``StoreError/database(_:)``, also while the database is being rebuilt; ``StoreError/closed(_:)``;
     ///   ``StoreError/logFailed(_:)`` or ``StoreError/damaged(_:)`` where the log cannot be read.
     @discardableResult
-    public func retry() async throws -> Retried {
-        try await Worker.waiting("quarantine", throwing: { try retryBlocking() })
+    public func retry() async throws(StoreError) -> Retried {
+        try await Worker.waiting(
+            "quarantine", throwing: { () throws(StoreError) in try retryBlocking() })
     }
 
     /// ``retry()`` for the store's own threads, which may block.
-    package func retryBlocking() throws -> Retried {
-        try materializer.whileNoOtherRetries { () throws -> Retried in try retryAlone() }
+    package func retryBlocking() throws(StoreError) -> Retried {
+        try materializer.whileNoOtherRetries { () throws(StoreError) -> Retried in try retryAlone()
+        }
     }
 
-    private func retryAlone() throws -> Retried {
+    private func retryAlone() throws(StoreError) -> Retried {
         let sink = engine.sink
         let retry = QuarantineRetry(
-            engine.log, materializer, sink, check: { try check(sink) },
+            engine.log, materializer, sink, check: { () throws(StoreError) in try check(sink) },
             didRetry: { changes in
                 engine.view.forEachShard { $0.sinkDidChange() }
                 pins.follow(changes.keys, in: sink.quarantine)
@@ -120,7 +122,7 @@ public struct Quarantine: Sendable {
     @discardableResult
     public func skip(
         _ sequence: UInt64, reason: String, includingFollowers: Bool = false
-    ) async throws -> Receipt {
+    ) async throws(StoreError) -> Receipt {
         try await settle(sequence, reason: reason, with: nil, includingFollowers)
     }
 
@@ -132,7 +134,7 @@ public struct Quarantine: Sendable {
     public func patch<Row>(
         _ sequence: UInt64, with row: Row, in table: StoredTable<Row>, reason: String,
         includingFollowers: Bool = false
-    ) async throws -> Receipt {
+    ) async throws(StoreError) -> Receipt {
         guard table.engine === engine else { throw StoreError.unknownTable(table.name) }
         let (key, body) = try table.encoded(row)
         return try await settle(
@@ -168,12 +170,13 @@ public struct Quarantine: Sendable {
     }
 
     /// Throws where the commit of a record is in quarantine.
-    func refuse(_ sequence: UInt64) async throws {
+    func refuse(_ sequence: UInt64) async throws(StoreError) {
         let quarantine = engine.sink.quarantine
         guard !quarantine.isEmpty, sequence >= quarantine.lowest, sequence <= quarantine.latest
         else { return }
         let found = try await Worker.waiting(
-            "quarantine", throwing: { try commit(with: sequence, in: quarantine) })
+            "quarantine",
+            throwing: { () throws(StoreError) in try commit(with: sequence, in: quarantine) })
         guard let found else { return }
         let refused = quarantine.refused[found.firstSequence]
         let group = found.keys.lazy.compactMap { quarantine.held[$0]?.group }.first

@@ -31,9 +31,10 @@ extension Quarantine {
     package func settle(
         _ sequence: UInt64, reason: String, with correction: Correction?,
         _ includingFollowers: Bool
-    ) async throws -> Receipt {
+    ) async throws(StoreError) -> Receipt {
         while true {
-            let found = try await Worker.waiting("quarantine", throwing: { try find(sequence) })
+            let found = try await Worker.waiting(
+                "quarantine", throwing: { () throws(StoreError) in try find(sequence) })
             try check(found, sequence, correction, includingFollowers)
             let settlement = Settlement(
                 sequence: sequence, found: found, rows: try rows(of: found), reason: reason,
@@ -51,7 +52,7 @@ extension Quarantine {
     }
 
     /// Nil if the group has changed meanwhile.
-    private func settle(_ settlement: Settlement) async throws -> Receipt? {
+    private func settle(_ settlement: Settlement) async throws(StoreError) -> Receipt? {
         var done = 0
         while true {
             let part = settlement.rows[done...].prefix(partLimits.rows)
@@ -66,7 +67,9 @@ extension Quarantine {
             let (start, versions) = (done, reads)
             let taken = try await Worker.waiting(
                 "quarantine",
-                throwing: { try settleBlocking(settlement, from: start, versions) })
+                throwing: { () throws(StoreError) in
+                    try settleBlocking(settlement, from: start, versions)
+                })
             guard let taken else { return nil }
             done += taken.rows
             if done == settlement.rows.count { return taken.receipt }
@@ -76,8 +79,8 @@ extension Quarantine {
     /// Between two steps, so that the group cannot leave quarantine meanwhile. Nil if it has changed.
     private func settleBlocking(
         _ settlement: Settlement, from start: Int, _ reads: [ReadVersion]
-    ) throws -> (receipt: Receipt, rows: Int)? {
-        try materializer.exclusively { () throws -> (receipt: Receipt, rows: Int)? in
+    ) throws(StoreError) -> (receipt: Receipt, rows: Int)? {
+        try materializer.exclusively { () throws(StoreError) -> (receipt: Receipt, rows: Int)? in
             guard try isCurrent(settlement, from: start) else { return nil }
             var changes = CommitBuilder()
             var count = 0
@@ -104,15 +107,18 @@ extension Quarantine {
     }
 
     /// What a row becomes: the correction, or what the database holds.
-    private func body(of row: GroupRow, _ correction: Correction?) throws -> [UInt8]? {
+    private func body(of row: GroupRow, _ correction: Correction?) throws(StoreError) -> [UInt8]? {
         if let correction, correction.table == row.table, correction.key == row.key {
             return correction.body
         }
-        return try engine.readableSink().read(UInt32(row.table), key: row.key.span).body
+        let sink = try engine.readableSink()
+        return try StoreError.ofSink { () throws(SinkError) in
+            try sink.read(UInt32(row.table), key: row.key.span).body
+        }
     }
 
     /// Whether the group is as it was found, but for the rows that were given up since.
-    private func isCurrent(_ settlement: Settlement, from start: Int) throws -> Bool {
+    private func isCurrent(_ settlement: Settlement, from start: Int) throws(StoreError) -> Bool {
         if start == 0 { return try find(settlement.sequence) == settlement.found }
         let held = engine.sink.quarantine.held
         return settlement.rows[start...].allSatisfy { held[$0.quarantined] == $0.held }
@@ -135,7 +141,7 @@ extension Quarantine {
     }
 
     /// Suspends until the database has taken or refused everything that was written before this call.
-    private func waitUntilJudged() async throws {
+    private func waitUntilJudged() async throws(StoreError) {
         let last = engine.log.lastSequence
         engine.log.flusher?.request(readable: last)
         try await engine.readable.wait(for: last)

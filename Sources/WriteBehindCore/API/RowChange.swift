@@ -31,17 +31,17 @@ public struct RowChange<Row: TableRow>: Sendable {
     private let layout: ChangeLayout
     private let feed: ChangeFeed
 
-    init(_ logged: LoggedChange, _ layout: ChangeLayout, _ feed: ChangeFeed) throws {
+    init(_ logged: LoggedChange, _ layout: ChangeLayout, _ feed: ChangeFeed) throws(StoreError) {
         sequence = logged.sequence
         time = Date(timeIntervalSince1970: Double(logged.time) / 1000)
         operation = ChangeOperation(logged.operation)
         isLastOfCommit = logged.isLastOfCommit
-        do {
-            let key = logged.bytes.span.extracting(..<logged.keyCount)
-            self.key = operation == .clear ? nil : try layout.key(Row.Key.self, key)
-        } catch let error as RowError {
-            throw StoreError.row(error)
-        }
+        key =
+            operation == .clear
+            ? nil
+            : try rowErrors { () throws(RowError) in
+                try layout.key(Row.Key.self, logged.bytes.span.extracting(..<logged.keyCount))
+            }
         self.logged = logged
         self.layout = layout
         self.feed = feed
@@ -70,14 +70,12 @@ public struct RowChange<Row: TableRow>: Sendable {
 
     /// The whole row, of a put; nil for any other change, which does not carry it.
     public var row: Row? {
-        get throws {
+        get throws(StoreError) {
             guard operation == .put else { return nil }
-            do {
-                let key = logged.bytes.span.extracting(..<logged.keyCount)
-                let body = logged.bytes.span.extracting(logged.keyCount...)
-                return try layout.row(Row.self, key: key, body: body)
-            } catch let error as RowError {
-                throw StoreError.row(error)
+            return try rowErrors { () throws(RowError) in
+                try layout.row(
+                    Row.self, key: logged.bytes.span.extracting(..<logged.keyCount),
+                    body: logged.bytes.span.extracting(logged.keyCount...))
             }
         }
     }
@@ -104,7 +102,7 @@ public struct RowChange<Row: TableRow>: Sendable {
     ///   ``ChangeStreamProblem/removed``; ``StoreError/diskFull(_:)``, ``StoreError/fenced(_:)``,
     ///   ``StoreError/logFailed(_:)`` or ``StoreError/closed(_:)`` where the position cannot be written. The changes
     ///   come again then.
-    public nonisolated(nonsending) func acknowledge() async throws {
+    public nonisolated(nonsending) func acknowledge() async throws(StoreError) {
         try await feed.acknowledge(logged)
     }
 }

@@ -62,12 +62,12 @@ public struct RowChanges<Row: TableRow>: AsyncSequence, Sendable {
         ///
         /// - Throws: ``StoreError/changeStream(name:_:)``; ``StoreError/row(_:)`` where the key cannot be read as one of the
         ///   row's type; ``StoreError/closed(_:)`` once the store is closed; ``StoreError/damaged(_:)`` and
-        ///   ``StoreError/logFailed(_:)`` where the log cannot be read; `CancellationError`.
+        ///   ``StoreError/logFailed(_:)`` where the log cannot be read; ``StoreError/cancelled``.
         public mutating func next(
             isolation actor: isolated (any Actor)? = #isolation
-        ) async throws -> RowChange<Row>? {
+        ) async throws(StoreError) -> RowChange<Row>? {
             guard let feed = hold?.feed else { return nil }
-            do {
+            do throws(StoreError) {
                 let change = try await feed.next()
                 return try RowChange(change, currentLayout(), feed)
             } catch {
@@ -76,7 +76,7 @@ public struct RowChanges<Row: TableRow>: AsyncSequence, Sendable {
             }
         }
 
-        public mutating func next() async throws -> RowChange<Row>? {
+        public mutating func next() async throws(StoreError) -> RowChange<Row>? {
             try await next(isolation: nil)
         }
 
@@ -138,9 +138,12 @@ extension Store {
     /// - Returns: whether there was one.
     /// - Throws: what a write to the store's directory throws.
     @discardableResult
-    public nonisolated(nonsending) func removeChanges(named name: String) async throws -> Bool {
+    public nonisolated(nonsending) func removeChanges(
+        named name: String
+    ) async throws(StoreError) -> Bool {
         try open()
-        return try await Worker.waiting("changes") { [streams = store.changeStreams] in
+        return try await Worker.waiting("changes") {
+            [streams = store.changeStreams] () throws(StoreError) in
             try streams.remove(name)
         }
     }

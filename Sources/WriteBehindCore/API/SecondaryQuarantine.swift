@@ -40,12 +40,13 @@ public struct SecondaryQuarantine: Sendable {
     ///   ``StoreError/closed(_:)``; ``StoreError/logFailed(_:)`` or ``StoreError/damaged(_:)`` if the log cannot be
     ///   read.
     @discardableResult
-    public func retry() async throws -> Quarantine.Retried {
-        try await Worker.waiting("quarantine", throwing: { try retryBlocking() })
+    public func retry() async throws(StoreError) -> Quarantine.Retried {
+        try await Worker.waiting(
+            "quarantine", throwing: { () throws(StoreError) in try retryBlocking() })
     }
 
     /// ``retry()`` for the store's own threads, which may block.
-    func retryBlocking() throws -> Quarantine.Retried {
+    func retryBlocking() throws(StoreError) -> Quarantine.Retried {
         let (applied, left) = try database.retryQuarantine()
         return Quarantine.Retried(applied: applied, left: left)
     }

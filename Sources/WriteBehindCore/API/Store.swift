@@ -179,7 +179,7 @@ public final class Store: Sendable {
     ///
     /// - Returns: the result of `body`, and the commit's receipt; if `body` changed nothing,
     ///   one for the store's last write.
-    /// - Throws: the error of `body`, any error of a write, ``StoreError/contended(tries:)``, and `CancellationError`.
+    /// - Throws: the error of `body`, any error of a write, ``StoreError/contended(tries:)``, and ``StoreError/cancelled``.
     @discardableResult
     public nonisolated(nonsending) func transaction<Result>(
         _ body: nonisolated(nonsending) (inout Transaction) async throws -> Result
@@ -188,7 +188,7 @@ public final class Store: Sendable {
         defer { turn.end() }
         while true {
             try open()
-            try Task.checkCancellation()
+            if Task.isCancelled { throw StoreError.cancelled }
             var transaction = Transaction(engine: engine, reads: true)
             let result = try await body(&transaction)
             guard !transaction.commit.isEmpty else { return (result, lastReceipt) }
@@ -220,33 +220,27 @@ public final class Store: Sendable {
     /// - Throws: ``StoreError/foreignReceipt``, at once, for the receipt of another store; ``StoreError/timedOut(_:)``;
     ///   ``StoreError/logFailed(_:)`` when syncing failed and whether the
     ///   write survives is unknown; ``StoreError/quarantined(sequence:reason:)`` when the database refused it;
-    ///   ``StoreError/closed(_:)`` when the store was closed before; `CancellationError`.
+    ///   ``StoreError/closed(_:)`` when the store was closed before; ``StoreError/cancelled``.
     public nonisolated(nonsending) func wait(
         for stage: Stage, _ receipt: Receipt, timeout: Duration? = nil
-    ) async throws {
-        guard receipt.store == engine.number else { throw StoreError.foreignReceipt }
+    ) async throws(StoreError) {
+        guard receipt.store == engine.number else { throw .foreignReceipt }
         guard let timeout else { return try await wait(stage, receipt) }
         if let driver {
             guard drive(driver, to: stage, receipt, within: timeout) else {
-                throw StoreError.timedOut(stage)
+                throw .timedOut(stage)
             }
             return try await wait(stage, receipt)
         }
-        try await withThrowingTaskGroup(of: Bool.self) { group in
-            group.addTask {
-                try await self.wait(stage, receipt)
-                return true
-            }
-            group.addTask {
-                try await Task.sleep(for: timeout.bounded)
-                return false
-            }
-            defer { group.cancelAll() }
-            guard try await group.next() == true else { throw StoreError.timedOut(stage) }
+        let isDone = try await within(timeout.bounded) { () async throws(StoreError) in
+            try await self.wait(stage, receipt)
         }
+        guard isDone else { throw .timedOut(stage) }
     }
 
-    private nonisolated(nonsending) func wait(_ stage: Stage, _ receipt: Receipt) async throws {
+    private nonisolated(nonsending) func wait(
+        _ stage: Stage, _ receipt: Receipt
+    ) async throws(StoreError) {
         switch stage {
         case .staged: return
         case .durable: return try await waitUntilDurable(receipt.sequence)
@@ -260,7 +254,9 @@ public final class Store: Sendable {
         try await quarantine.refuse(receipt.firstSequence)
     }
 
-    private nonisolated(nonsending) func waitUntilDurable(_ sequence: UInt64) async throws {
+    private nonisolated(nonsending) func waitUntilDurable(
+        _ sequence: UInt64
+    ) async throws(StoreError) {
         guard store.durable.reached < sequence else { return }
         engine.log.flusher?.request(durable: sequence)
         driver?.runDue()
@@ -268,7 +264,9 @@ public final class Store: Sendable {
     }
 
     /// Suspends until the log's followers find a record: until it is durable in segments.
-    nonisolated(nonsending) func waitUntilReadable(_ sequence: UInt64) async throws {
+    nonisolated(nonsending) func waitUntilReadable(
+        _ sequence: UInt64
+    ) async throws(StoreError) {
         guard engine.log.readable < sequence else { return }
         engine.log.flusher?.request(readable: sequence)
         driver?.runDue()
@@ -282,7 +280,7 @@ public final class Store: Sendable {
     /// - Throws: as ``wait(for:_:timeout:)``, but never that a commit was refused.
     public nonisolated(nonsending) func waitForAll(
         _ stage: Stage, timeout: Duration? = nil
-    ) async throws {
+    ) async throws(StoreError) {
         // It belongs to no commit, so to none in quarantine: a barrier is passed even if single writes were refused.
         let barrier = lastReceipt
         try await wait(for: stage, barrier, timeout: timeout)

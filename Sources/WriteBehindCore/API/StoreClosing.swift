@@ -17,16 +17,18 @@ extension Store {
     /// - Throws: ``StoreError/logFailed(_:)`` or ``StoreError/diskFull(_:)`` when the log could not be synced.
     ///   The store is closed even so, and ends like a killed process: the next open recovers what there is.
     @discardableResult
-    public func close(deadline: Duration? = nil) async throws -> CloseReport {
+    public func close(deadline: Duration? = nil) async throws(StoreError) -> CloseReport {
         guard !isClosed.exchange(true, ordering: .relaxed) else {
             try await closing.wait(for: 1)
             return report
         }
         let deadline = deadline ?? configuration.closeDeadline
-        return try await withCheckedThrowingContinuation { continuation in
+        let result: Result<CloseReport, StoreError> = await withCheckedContinuation {
+            continuation in
             // Not on a task's thread: this waits for threads and disks.
             let closing: @Sendable () -> Void = {
-                continuation.resume(with: Result { try self.closeBlocking(deadline) })
+                continuation.resume(
+                    returning: Result { () throws(StoreError) in try self.closeBlocking(deadline) })
             }
             do throws(NoThread) {
                 try store.startThread("wb-closer", closing)
@@ -34,16 +36,17 @@ extension Store {
                 // The watchdog has a thread as long as the store is open.
                 if watchdogWorker.perform(closing) { return }
                 isClosed.store(false, ordering: .relaxed)
-                continuation.resume(throwing: StoreError.noResources("\(error)"))
+                continuation.resume(returning: .failure(.noResources("\(error)")))
             }
         }
+        return try result.get()
     }
 
     private var report: CloseReport {
         CloseReport(durable: engine.log.readable, materialized: engine.inDatabase)
     }
 
-    private func closeBlocking(_ deadline: Duration) throws -> CloseReport {
+    private func closeBlocking(_ deadline: Duration) throws(StoreError) -> CloseReport {
         let isWritable = store.damage == nil
         // The flusher stops after the workers that write: they may wait for room that it makes.
         for worker in workers.reversed() where !worker.name.hasPrefix("materializer") {

@@ -49,9 +49,9 @@ extension Store {
     /// - Throws: ``StoreError/snapshotFailed(_:)``, or why the log cannot be written at present, as a write
     ///   would.
     @discardableResult
-    public func snapshot() async throws -> Snapshot? {
+    public func snapshot() async throws(StoreError) -> Snapshot? {
         try open()
-        if let damage = store.damage { throw StoreError.damaged("\(damage)") }
+        if let damage = store.damage { throw .damaged("\(damage)") }
         let last = engine.log.lastSequence
         guard last > 0 else { return nil }
         // Nobody knows when a full disk will have room again: a request for a snapshot fails at once then.
@@ -71,7 +71,7 @@ extension Store {
     /// The snapshots there are, oldest first; those with a damaged head are left out.
     ///
     /// - Throws: ``StoreError/history(_:)`` when the directory cannot be read.
-    public nonisolated(nonsending) func snapshots() async throws -> [Snapshot] {
+    public nonisolated(nonsending) func snapshots() async throws(StoreError) -> [Snapshot] {
         let environment = engine.log.environment
         return try await HistoryError.reading {
             let sequences = try snapshotErrors { () throws(SnapshotError) in
@@ -98,7 +98,7 @@ extension Store {
     /// The marks that the log still holds and that are durable, oldest first. A name may occur several times.
     ///
     /// - Throws: ``StoreError/history(_:)`` when the log cannot be read.
-    public nonisolated(nonsending) func marks() async throws -> [Mark] {
+    public nonisolated(nonsending) func marks() async throws(StoreError) -> [Mark] {
         try await HistoryError.reading { [engine] in try engine.history.marks().map(Mark.init) }
     }
 }

@@ -3,7 +3,7 @@
 extension StoredTable {
     /// The row with this key, as ``get(_:ttl:)`` returns it.
     public nonisolated(nonsending) subscript(key: Row.Key) -> Row? {
-        get async throws { try await get(key) }
+        get async throws(StoreError) { try await get(key) }
     }
 
     /// The rows with these keys, each as of the last write: from memory, and the rest together from the database.
@@ -14,11 +14,11 @@ extension StoredTable {
     /// - Throws: as ``get(_:ttl:)``.
     public nonisolated(nonsending) func get(
         all keys: some Sequence<Row.Key>
-    ) async throws -> [Row?] {
+    ) async throws(StoreError) -> [Row?] {
         let keys = try keys.map { key throws(StoreError) in try encoded(key) }
         let fetched = try await engine.fetch(id, keys)
-        return try zip(keys, fetched).map { key, fetched in
-            try fetched.body.map { try decode(key: key, body: $0) }
+        return try zip(keys, fetched).map { (key, fetched) throws(StoreError) in
+            try fetched.body.map { body throws(StoreError) in try decode(key: key, body: body) }
         }
     }
 
@@ -43,7 +43,9 @@ extension StoredTable {
     ///
     /// - Throws: ``StoreError/duplicateKey(table:key:)`` if there is a row with its key, and what any write or read throws.
     @discardableResult
-    public nonisolated(nonsending) func insert(_ row: Row) async throws -> Receipt {
+    public nonisolated(nonsending) func insert(
+        _ row: Row
+    ) async throws(StoreError) -> Receipt {
         let (key, _) = try encoded(row)
         var turn = Turn(engine)
         defer { turn.end() }

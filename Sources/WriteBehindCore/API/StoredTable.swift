@@ -143,18 +143,20 @@ public struct StoredTable<Row: TableRow>: Sendable {
     ///   - key: what the row is found by.
     ///   - ttl: how long a copy that this call brings into memory may serve reads.
     /// - Returns: nil if there is no such row.
-    /// - Throws: ``StoreError``, or `CancellationError` where the task is cancelled while the database is read.
+    /// - Throws: ``StoreError/database(_:)`` where the database has to be read and cannot be, and
+    ///   ``StoreError/cancelled`` where the task is cancelled while it is.
     public nonisolated(nonsending) func get(
         _ key: Row.Key, ttl: Duration? = nil
-    ) async throws -> Row? {
+    ) async throws(StoreError) -> Row? {
         if case .known(let row) = try resident(key) { return row }
         let bytes = try encoded(key)
         let fetched = try await engine.fetch(id, bytes, deadline: ttl.map { deadline(after: $0) })
-        return try fetched.body.map { try decode(key: bytes, body: $0) }
+        return try fetched.body.map { body throws(StoreError) in try decode(key: bytes, body: body)
+        }
     }
 
     /// The row with this key if it is in memory; nil says nothing about whether it exists.
-    public func cached(_ key: Row.Key) throws -> Row? {
+    public func cached(_ key: Row.Key) throws(StoreError) -> Row? {
         guard case .known(let row) = try resident(key) else { return nil }
         return row
     }
@@ -165,8 +167,8 @@ public struct StoredTable<Row: TableRow>: Sendable {
     }
 
     /// The row in memory, if it is there. Only the row itself allocates.
-    private func resident(_ key: Row.Key) throws -> Resident {
-        try encoders.withEncoder { (encoder) throws in
+    private func resident(_ key: Row.Key) throws(StoreError) -> Resident {
+        try encoders.withEncoder { (encoder) throws(StoreError) in
             try encoder.encode(key)
             var body: [UInt8] = []
             swap(&body, &encoder.body)
@@ -242,7 +244,7 @@ public struct StoredTable<Row: TableRow>: Sendable {
     @discardableResult
     public nonisolated(nonsending) func increment(
         _ key: Row.Key, _ column: String, by amount: Int = 1, orPut initial: Row? = nil
-    ) async throws -> (value: Int, receipt: Receipt)? {
+    ) async throws(StoreError) -> (value: Int, receipt: Receipt)? {
         try await increment(key, column, by: amount, within: .min ... .max, orPut: initial)
     }
 
@@ -250,7 +252,7 @@ public struct StoredTable<Row: TableRow>: Sendable {
     nonisolated(nonsending) func increment(
         _ key: Row.Key, _ column: String, by amount: Int, within range: ClosedRange<Int64>,
         orPut initial: Row?
-    ) async throws -> (value: Int, receipt: Receipt)? {
+    ) async throws(StoreError) -> (value: Int, receipt: Receipt)? {
         let bytes = try encoded(key)
         var turn = Turn(engine)
         defer { turn.end() }
@@ -287,15 +289,13 @@ public struct StoredTable<Row: TableRow>: Sendable {
         }
     }
 
-    func decode(key: [UInt8], body: [UInt8]) throws -> Row {
+    func decode(key: [UInt8], body: [UInt8]) throws(StoreError) -> Row {
         try rowOf(key: key.span, body: body.span)
     }
 
-    func rowOf(key: Span<UInt8>, body: Span<UInt8>) throws -> Row {
-        do {
-            return try RowDecoder.decode(Row.self, key: key, row: body, layout)
-        } catch let error as RowError {
-            throw StoreError.row(error)
+    func rowOf(key: Span<UInt8>, body: Span<UInt8>) throws(StoreError) -> Row {
+        try rowErrors { () throws(RowError) in
+            try RowDecoder.decode(Row.self, key: key, row: body, layout)
         }
     }
 

@@ -68,7 +68,7 @@ extension StoredTable {
     /// - Throws: ``StoreError/history(_:)`` where log or snapshots cannot be read.
     public nonisolated(nonsending) func history(
         of key: Row.Key
-    ) async throws -> [RowVersion<Row>] {
+    ) async throws(StoreError) -> [RowVersion<Row>] {
         let bytes = try encoded(key)
         let definition = current
         let schema = definition.schema
@@ -76,21 +76,28 @@ extension StoredTable {
             try engine.history.history(of: bytes, in: definition)
         }
         var before: [StoredValue]?
-        return try versions.map { version in
-            let values = try version.row.map { try RowCodec.decodeRow($0.span, schema) }
-            defer { before = values }
+        return try versions.map { version throws(StoreError) in
+            let (values, changes) = try rowErrors { () throws(RowError) in
+                let values = try version.row.map { row throws(RowError) in
+                    try RowCodec.decodeRow(row.span, schema)
+                }
+                return (values, try Self.changes(version, values, before, schema))
+            }
+            before = values
             return RowVersion(
                 change: RowVersion.Change(version.operation), sequence: version.sequence,
                 date: Date(timeIntervalSince1970: Double(version.time) / 1000),
-                row: try version.row.map { try decode(key: bytes, body: $0) },
-                changes: try Self.changes(version, values, before, schema))
+                row: try version.row.map { row throws(StoreError) in
+                    try decode(key: bytes, body: row)
+                },
+                changes: changes)
         }
     }
 
     private static func changes(
         _ version: RowVersionBytes, _ values: [StoredValue]?, _ before: [StoredValue]?,
         _ schema: TableSchema
-    ) throws -> [String: StoredValue] {
+    ) throws(RowError) -> [String: StoredValue] {
         var changes: [String: StoredValue] = [:]
         if version.operation == .patch {
             for change in try RowCodec.decodePatch(version.change.span, schema) {
@@ -110,13 +117,13 @@ extension StoredTable {
     /// - Throws: ``StoreError/history(_:)`` if the log no longer holds it, or does not hold it yet.
     public nonisolated(nonsending) func get(
         _ key: Row.Key, asOf moment: Moment
-    ) async throws -> Row? {
+    ) async throws(StoreError) -> Row? {
         let bytes = try encoded(key)
         let definition = current
         let found = try await HistoryError.reading { [engine] in
             try engine.history.row(of: bytes, in: definition, asOf: moment.point)
         }
-        return try found.map { try decode(key: bytes, body: $0.body) }
+        return try found.map { row throws(StoreError) in try decode(key: bytes, body: row.body) }
     }
 
     /// The table with all columns that it has today. A handle of an older program may lack some.

@@ -10,7 +10,7 @@ import EventLog
 ///
 /// Its methods throw ``StoreError/row(_:)`` for a row that does not fit its table, and
 /// ``StoreError/unknownTable(_:)`` for a table of another store. Methods that read also throw
-/// ``StoreError/database(_:)`` when the database has to be read and cannot be, and `CancellationError`.
+/// ``StoreError/database(_:)`` when the database has to be read and cannot be, and ``StoreError/cancelled``.
 public struct Transaction: ~Copyable, Sendable {
     private struct RowID: Hashable {
         var table: UInt16
@@ -87,9 +87,11 @@ public struct Transaction: ~Copyable, Sendable {
     /// The row with this key, with this transaction's own changes; nil if there is none.
     public nonisolated(nonsending) mutating func get<Row>(
         _ key: Row.Key, from table: StoredTable<Row>
-    ) async throws -> Row? {
+    ) async throws(StoreError) -> Row? {
         let bytes = try table.encoded(key)
-        return try await body(bytes, table).map { try table.decode(key: bytes, body: $0) }
+        return try await body(bytes, table).map { body throws(StoreError) in
+            try table.decode(key: bytes, body: body)
+        }
     }
 
     /// Changes a row; only the columns that differ are logged.
@@ -116,7 +118,7 @@ public struct Transaction: ~Copyable, Sendable {
     ///   changed, and can go on.
     public nonisolated(nonsending) mutating func insert<Row>(
         _ row: Row, in table: StoredTable<Row>
-    ) async throws {
+    ) async throws(StoreError) {
         let (key, _) = try table.encoded(row)
         guard try await body(key, table) == nil else { throw table.duplicate(key) }
         try put(row, in: table)
@@ -133,7 +135,7 @@ public struct Transaction: ~Copyable, Sendable {
     public nonisolated(nonsending) mutating func increment<Row>(
         _ key: Row.Key, _ column: String, in table: StoredTable<Row>, by amount: Int = 1,
         orPut initial: Row? = nil
-    ) async throws -> Int? {
+    ) async throws(StoreError) -> Int? {
         try await increment(
             key, column, in: table, by: amount, within: .min ... .max, orPut: initial)
     }
@@ -142,7 +144,7 @@ public struct Transaction: ~Copyable, Sendable {
     nonisolated(nonsending) mutating func increment<Row>(
         _ key: Row.Key, _ column: String, in table: StoredTable<Row>, by amount: Int,
         within range: ClosedRange<Int64>, orPut initial: Row?
-    ) async throws -> Int? {
+    ) async throws(StoreError) -> Int? {
         let bytes = try table.encoded(key)
         let before = try await body(bytes, table)
         let sum = try increment(
@@ -154,7 +156,7 @@ public struct Transaction: ~Copyable, Sendable {
 
     private nonisolated(nonsending) mutating func body<Row>(
         _ key: [UInt8], _ table: StoredTable<Row>
-    ) async throws -> [UInt8]? {
+    ) async throws(StoreError) -> [UInt8]? {
         try check(table)
         let id = RowID(table: table.id, key: key)
         if let known = seen[id] { return known }

@@ -69,7 +69,7 @@ extension Engine {
     /// then fills the view.
     nonisolated(nonsending) func fetch(
         _ table: UInt16, _ key: [UInt8], deadline: UInt64? = nil
-    ) async throws -> Fetched {
+    ) async throws(StoreError) -> Fetched {
         while true {
             switch resident(table, key.span) {
             case .known(let fetched): return fetched
@@ -85,7 +85,7 @@ extension Engine {
     /// Rows as of the last acknowledged write, each for itself: what is not in memory is read together.
     nonisolated(nonsending) func fetch(
         _ table: UInt16, _ keys: [[UInt8]]
-    ) async throws -> [Fetched] {
+    ) async throws(StoreError) -> [Fetched] {
         var found = [Fetched?](repeating: nil, count: keys.count)
         while true {
             var unknown: [(index: Int, generation: UInt64)] = []
@@ -139,7 +139,7 @@ extension Engine {
 
     private nonisolated(nonsending) func read(
         _ table: UInt16, _ keys: [[UInt8]]
-    ) async throws -> [StoredRow] {
+    ) async throws(StoreError) -> [StoredRow] {
         let undefined = notDefinedYet
         let sink = try readableSink()
         guard sink.holds(UInt32(table)) else {
@@ -150,11 +150,13 @@ extension Engine {
             stored = try await sink.read(UInt32(table), keys: keys)
         } catch {
             // A cancelled read fails, and nothing is wrong with the database.
-            try Task.checkCancellation()
+            if Task.isCancelled { throw .cancelled }
             if case .closed? = log.refusal { throw StoreError(LogError.closed) }
             throw refused(error, by: sink)
         }
-        return try stored.map { try checked($0, of: sink, since: undefined.watermark) }
+        return try stored.map { row throws(StoreError) in
+            try checked(row, of: sink, since: undefined.watermark)
+        }
     }
 
     /// A page of the rows that the database holds, in the order of their keys.

@@ -234,7 +234,7 @@ extension OrderedIndex {
     /// Runs `body` on the entries as of one moment, once they are complete. It must be short: writes wait.
     nonisolated(nonsending) func read<R: Sendable>(
         _ body: (borrowing OrderedEntries) -> R
-    ) async throws -> R {
+    ) async throws(StoreError) -> R {
         while true {
             if let result = try readIfReady(body) { return result }
             try await readiness.wait(for: 1)

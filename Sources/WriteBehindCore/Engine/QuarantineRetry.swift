@@ -7,12 +7,12 @@ struct QuarantineRetry {
     /// The database. If it is replaced meanwhile, ``check`` ends the retry.
     let sink: any Sink
     /// Throws if the retry must not go on.
-    let check: () throws -> Void
+    let check: () throws(StoreError) -> Void
     let didRetry: (QuarantineIndex.Changes) -> Void
 
     init(
         _ log: Log, _ materializer: Materializer, _ sink: any Sink,
-        check: @escaping () throws -> Void,
+        check: @escaping () throws(StoreError) -> Void,
         didRetry: @escaping (QuarantineIndex.Changes) -> Void = { _ in }
     ) {
         (self.log, self.materializer, self.sink) = (log, materializer, sink)
@@ -20,11 +20,11 @@ struct QuarantineRetry {
     }
 
     /// - Returns: how many commits left quarantine, and how many are in it still, or again.
-    func run() throws -> (applied: Int, left: Int) {
+    func run() throws(StoreError) -> (applied: Int, left: Int) {
         var pass = RetryPass()
         var walk: QuarantineWalk?
         while true {
-            let isDone = try materializer.exclusively { () throws -> Bool in
+            let isDone = try materializer.exclusively { () throws(StoreError) -> Bool in
                 try check()
                 return try step(&pass, &walk)
             }
@@ -36,26 +36,32 @@ struct QuarantineRetry {
     }
 
     /// Returns whether all were tried.
-    private func step(_ pass: inout RetryPass, _ walk: inout QuarantineWalk?) throws -> Bool {
+    private func step(
+        _ pass: inout RetryPass, _ walk: inout QuarantineWalk?
+    ) throws(StoreError) -> Bool {
         let quarantine = sink.quarantine
         guard !quarantine.isEmpty else { return true }
-        do {
-            try log.checkFence()
-            let through = try sink.watermark().sequence
-            let current = try walk ?? QuarantineWalk(quarantine, log, through: through)
-            walk = current
-            current.extend(through: through)
-            let commits = try current.next(of: quarantine)
-            let isLast = current.isAtEnd
-            didRetry(try sink.retry(commits, in: &pass, isLast: isLast))
-            // The database may belong to another store by now. Then this throws, and reports nothing as done.
-            try log.checkFence()
-            return isLast
-        } catch let error as LogError {
-            throw StoreError(error)
-        } catch let error as SinkError {
-            throw StoreError(error)
+        try StoreError.ofLog { () throws(LogError) in try log.checkFence() }
+        let through = try StoreError.ofSink { () throws(SinkError) in try sink.watermark().sequence
         }
+        let (commits, isLast) = try StoreError.ofLog { () throws(LogError) in
+            let current: QuarantineWalk
+            if let walk {
+                current = walk
+            } else {
+                current = try QuarantineWalk(quarantine, log, through: through)
+                walk = current
+            }
+            current.extend(through: through)
+            return (try current.next(of: quarantine), current.isAtEnd)
+        }
+        didRetry(
+            try StoreError.ofSink { () throws(SinkError) in
+                try sink.retry(commits, in: &pass, isLast: isLast)
+            })
+        // The database may belong to another store by now. Then this throws, and reports nothing as done.
+        try StoreError.ofLog { () throws(LogError) in try log.checkFence() }
+        return isLast
     }
 
     /// Throws if the log's state forbids a retry.

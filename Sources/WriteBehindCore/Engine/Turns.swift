@@ -53,9 +53,9 @@ package final class Turns: Sendable {
     /// Suspends until it is the caller's turn at all of these, or until no turn was served for a while.
     ///
     /// Ascending, so that two transactions on the same two rows wait for each other in one order.
-    package func take(_ wanted: Set<Int>) async throws -> [Ticket] {
+    package func take(_ wanted: Set<Int>) async throws(StoreError) -> [Ticket] {
         var tickets: [Ticket] = []
-        do {
+        do throws(StoreError) {
             for line in wanted.sorted() {
                 let ticket = draw(line)
                 tickets.append(ticket)
@@ -77,20 +77,15 @@ package final class Turns: Sendable {
     }
 
     /// Suspends until it is the turn of all of these, as ``take(_:)`` does.
-    func wait(for tickets: [Ticket]) async throws {
+    func wait(for tickets: [Ticket]) async throws(StoreError) {
         for ticket in tickets { try await wait(for: ticket) }
     }
 
-    private func wait(for ticket: Ticket) async throws {
+    private func wait(for ticket: Ticket) async throws(StoreError) {
         let list = served[ticket.line]
         while case let reached = list.reached, reached < ticket.number {
             let places = Int(min(ticket.number - reached, Self.mostPatience))
-            try await withThrowingTaskGroup(of: Void.self) { group in
-                group.addTask { try await list.wait(for: ticket.number) }
-                group.addTask { try await Task.sleep(for: Self.patience * places) }
-                defer { group.cancelAll() }
-                _ = try await group.next()
-            }
+            _ = try await list.wait(for: ticket.number, atMost: Self.patience * places)
             if list.reached == reached { return }
         }
     }
@@ -141,8 +136,8 @@ struct Turn {
     }
 
     /// To be called after a commit that failed, and before the next try.
-    mutating func next(_ reads: [ReadVersion]) async throws {
-        guard tries < Self.triesAtMost else { throw StoreError.contended(tries: tries) }
+    mutating func next(_ reads: [ReadVersion]) async throws(StoreError) {
+        guard tries < Self.triesAtMost else { throw .contended(tries: tries) }
         let lines = lines(of: reads)
         if tickets.contains(where: { lines.contains($0.line) }) {
             // It went on before its turn came, or others did.

@@ -64,14 +64,14 @@ extension HistoryError {
     /// Reads the past on a thread of its own, turning what is thrown into the store's error.
     static func reading<R: Sendable>(
         _ body: @escaping @Sendable () throws -> R
-    ) async throws -> R {
-        let read: @Sendable () throws -> R = {
+    ) async throws(StoreError) -> R {
+        let read: @Sendable () throws(StoreError) -> R = { () throws(StoreError) in
             do {
                 return try body()
             } catch let error as HistoryError where error.isClosed {
                 throw StoreError(LogError.closed)
             } catch {
-                throw StoreError.history("\(error)")
+                throw .history("\(error)")
             }
         }
         return try await Worker.waiting("reader", throwing: read)

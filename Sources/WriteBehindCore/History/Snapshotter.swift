@@ -99,7 +99,7 @@ package final class Snapshotter: Sendable {
     }
 
     /// Suspends until there is a snapshot of everything through `sequence`. Throws when the next try fails.
-    func take(through sequence: UInt64) async throws {
+    func take(through sequence: UInt64) async throws(StoreError) {
         // The list first: a failure between the two lines ends this wait, too.
         let list = taken.withLock { $0 }
         request(sequence)

@@ -109,13 +109,17 @@ package final class Materializer: Sendable {
     }
 
     /// Runs `body` between two steps: only one at a time may change the sink.
-    package func exclusively<R>(_ body: () throws -> sending R) rethrows -> sending R {
-        try state.withLock { _ in try body() }
+    package func exclusively<R, E: Error>(
+        _ body: () throws(E) -> sending R
+    ) throws(E) -> sending R {
+        try state.withLock { (_) throws(E) in try body() }
     }
 
     /// Runs `body` when no other retry of quarantine is on its way: what one has found refused, the other may apply.
-    package func whileNoOtherRetries<R>(_ body: () throws -> sending R) rethrows -> sending R {
-        try retries.withLock { _ in try body() }
+    package func whileNoOtherRetries<R, E: Error>(
+        _ body: () throws(E) -> sending R
+    ) throws(E) -> sending R {
+        try retries.withLock { (_) throws(E) in try body() }
     }
 
     /// Requests a new sink after a failed read. Does not wait for a step to end.

@@ -122,21 +122,21 @@ package final class SecondaryDatabase: LogFollower {
     }
 
     /// Tries again what it refused. Blocks its thread.
-    package func retryQuarantine() throws -> (applied: Int, left: Int) {
+    package func retryQuarantine() throws(StoreError) -> (applied: Int, left: Int) {
         guard let materializer, let sink else {
-            throw StoreError.database("the secondary database \(name) is not open")
+            throw .database("the secondary database \(name) is not open")
         }
         let retry = QuarantineRetry(
             log, materializer, sink,
-            check: { [self] in
+            check: { [self] () throws(StoreError) in
                 try QuarantineRetry.check(log)
                 guard self.sink === sink else {
-                    throw StoreError.database(
+                    throw .database(
                         "the secondary database \(name) was replaced meanwhile; try again")
                 }
             })
-        return try materializer.whileNoOtherRetries { () throws -> (applied: Int, left: Int) in
-            try retry.run()
+        return try materializer.whileNoOtherRetries {
+            () throws(StoreError) -> (applied: Int, left: Int) in try retry.run()
         }
     }
 

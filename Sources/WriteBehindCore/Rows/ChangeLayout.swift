@@ -19,11 +19,13 @@ final class ChangeLayout: Sendable {
         }
     }
 
-    func key<Key: RowKey>(_ type: Key.Type, _ key: Span<UInt8>) throws -> Key {
+    func key<Key: RowKey>(_ type: Key.Type, _ key: Span<UInt8>) throws(RowError) -> Key {
         try RowDecoder.decode(type, key: key, keyLayout)
     }
 
-    func row<Row: TableRow>(_ type: Row.Type, key: Span<UInt8>, body: Span<UInt8>) throws -> Row {
+    func row<Row: TableRow>(
+        _ type: Row.Type, key: Span<UInt8>, body: Span<UInt8>
+    ) throws(RowError) -> Row {
         try RowDecoder.decode(type, key: key, row: body, layout)
     }
 

@@ -15,12 +15,12 @@ enum ColumnOrder {
         _ type: Row.Type, key: Span<UInt8>, body: Span<UInt8>, _ layout: RowLayout
     ) throws(RowError) {
         let row: Row
-        do {
+        do throws(RowError) {
             row = try RowDecoder.decode(type, key: key, row: body, layout)
-        } catch let error as RowError {
-            throw error
         } catch {
-            return  // It is the type's own rule, not the order of columns.
+            // Otherwise it is the type's own rule, not the order of columns.
+            guard case .decodingFailed = error.problem else { throw error }
+            return
         }
         var encoder = RowEncoder(layout)
         do throws(RowError) {

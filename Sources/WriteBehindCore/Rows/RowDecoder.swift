@@ -39,10 +39,9 @@ public import Foundation
     }
 
     /// The row that these bytes hold.
-    /// - Throws: ``RowError``, or what the row's own initialiser throws.
     package static func decode<Row: TableRow>(
         _ type: Row.Type, key: Span<UInt8>, row: Span<UInt8>, _ layout: RowLayout
-    ) throws -> Row {
+    ) throws(RowError) -> Row {
         var reader = ByteReader(0..<row.count)
         guard (try? reader.valueCount(row)) == layout.plainCount else {
             let fitted = try fitted(row, layout)
@@ -74,11 +73,12 @@ public import Foundation
     private static func decode<Row: TableRow>(
         _ type: Row.Type, key: Span<UInt8>, row: Span<UInt8>, from reader: ByteReader,
         _ layout: RowLayout
-    ) throws -> Row {
-        return unsafe try key.withUnsafeBufferPointer { key in
-            unsafe try row.withUnsafeBufferPointer { row in
+    ) throws(RowError) -> Row {
+        return unsafe try key.withUnsafeBufferPointer { (key) throws(RowError) in
+            unsafe try row.withUnsafeBufferPointer { (row) throws(RowError) in
                 var decoder = unsafe RowDecoder(layout, key: key, row: row, rowReader: reader)
-                let value = try Row(from: &decoder)
+                let value: Row
+                do { value = try Row(from: &decoder) } catch { throw RowError(error, layout) }
                 if !decoder.isAtEnd { throw decoder.unfinished() }
                 return value
             }
@@ -90,12 +90,13 @@ public import Foundation
     /// - Parameter layout: of the key's columns alone.
     static func decode<Key: RowKey>(
         _ type: Key.Type, key: Span<UInt8>, _ layout: RowLayout
-    ) throws -> Key {
-        unsafe try key.withUnsafeBufferPointer { key in
+    ) throws(RowError) -> Key {
+        unsafe try key.withUnsafeBufferPointer { (key) throws(RowError) in
             var decoder = unsafe RowDecoder(
                 layout, key: key, row: UnsafeBufferPointer(start: nil, count: 0),
                 rowReader: ByteReader(0..<0))
-            let value = try Key(from: &decoder)
+            let value: Key
+            do { value = try Key(from: &decoder) } catch { throw RowError(error, layout) }
             if !decoder.isAtEnd { throw decoder.unfinished() }
             return value
         }

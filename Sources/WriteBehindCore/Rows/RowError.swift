@@ -32,6 +32,15 @@ public struct RowError: Error, Hashable, Sendable {
         case exchanged(with: String)
         /// Stored bytes that no writer writes.
         case malformed(String)
+        /// The `init(from:)` of the row or key, which is coded by hand, threw an error of its own, which is given as text.
+        case decodingFailed(String)
+    }
+
+    /// The error that a type's own `init(from:)` threw.
+    init(_ error: any Error, _ layout: RowLayout) {
+        self =
+            error as? RowError
+            ?? RowError(table: layout.schema.name, .decodingFailed("\(error)"))
     }
 
     package init(table: String, column: String? = nil, _ problem: Problem) {
@@ -66,6 +75,7 @@ extension RowError.Problem {
             "what is read of column \(StoredValue.text(other)) is written here; `encode(to:)` and `init(from:)` "
                 + "must both go through the columns in schema order"
         case .malformed(let reason): "the stored bytes are damaged: \(reason)"
+        case .decodingFailed(let reason): "its `init(from:)` throws: \(reason)"
         }
     }
 }

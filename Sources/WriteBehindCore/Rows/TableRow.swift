@@ -31,7 +31,8 @@
 /// another type than the key column's is an error of ``Store/table(_:)``.
 ///
 /// The store calls both methods with no other values than those of your own rows. Neither must trap. If your program
-/// only writes rows of a type, let its `init(from:)` throw an error of yours: the row is logged all the same.
+/// only writes rows of a type, let its `init(from:)` throw an error of yours: the row is logged all the same, and a read
+/// throws ``RowError/Problem/decodingFailed(_:)`` with the text of the error.
 public protocol TableRow: Sendable {
     /// The key by which a row is found: a single value, or a type of yours for a composite key.
     associatedtype Key: RowKey

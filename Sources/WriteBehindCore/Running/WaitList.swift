@@ -19,7 +19,7 @@ package final class WaitList: Sendable {
         var nextID: UInt64 = 0
         /// Ascending by sequence.
         var order: Deque<Waiter> = []
-        var continuations: [UInt64: CheckedContinuation<Void, any Error>] = [:]
+        var continuations: [UInt64: CheckedContinuation<Result<Void, StoreError>, Never>] = [:]
 
         /// Drop them when they are the majority, or waiters with timeouts grow the list forever.
         mutating func dropEmptyPlaces() {
@@ -45,13 +45,13 @@ package final class WaitList: Sendable {
     package var count: Int { state.withLock { $0.continuations.count } }
 
     /// Suspends until `sequence` is reached, the list fails or the task is cancelled.
-    package func wait(for sequence: UInt64) async throws {
+    package func wait(for sequence: UInt64) async throws(StoreError) {
         let id = state.withLock { state in
             state.nextID += 1
             return state.nextID
         }
-        try await withTaskCancellationHandler {
-            try await withCheckedThrowingContinuation { continuation in
+        let result = await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
                 enter(continuation, id: id, sequence: sequence)
             }
         } onCancel: {
@@ -60,43 +60,48 @@ package final class WaitList: Sendable {
                 state.dropEmptyPlaces()
                 return continuation
             }
-            continuation?.resume(throwing: CancellationError())
+            continuation?.resume(returning: .failure(.cancelled))
+        }
+        try result.get()
+    }
+
+    /// ``wait(for:)`` that gives up after a time. Returns whether `sequence` was reached.
+    package func wait(
+        for sequence: UInt64, atMost timeout: Duration
+    ) async throws(StoreError) -> Bool {
+        try await within(timeout) { () async throws(StoreError) in
+            try await self.wait(for: sequence)
         }
     }
 
     private func enter(
-        _ continuation: CheckedContinuation<Void, any Error>, id: UInt64, sequence: UInt64
+        _ continuation: CheckedContinuation<Result<Void, StoreError>, Never>, id: UInt64,
+        sequence: UInt64
     ) {
-        enum Outcome {
-            case waits, reached
-            case failed(any Error)
-        }
-        let outcome = state.withLock { state -> Outcome in
-            if state.reached >= sequence { return .reached }
-            if let failure = state.failure ?? state.trouble { return .failed(failure) }
+        // nil: it waits.
+        let answer = state.withLock { state -> Result<Void, StoreError>? in
+            if state.reached >= sequence { return .success(()) }
+            if let failure = state.failure ?? state.trouble { return .failure(failure) }
             // A cancellation before this point found no continuation to resume.
-            if Task.isCancelled { return .failed(CancellationError()) }
+            if Task.isCancelled { return .failure(.cancelled) }
             state.continuations[id] = continuation
             let waiter = Waiter(sequence: sequence, id: id)
             var index = state.order.count
             while index > 0, state.order[index - 1].sequence > sequence { index -= 1 }
             state.order.insert(waiter, at: index)
-            return .waits
+            return nil
         }
-        switch outcome {
-        case .waits: break
-        case .reached: continuation.resume()
-        case .failed(let error): continuation.resume(throwing: error)
-        }
+        if let answer { continuation.resume(returning: answer) }
     }
 
     /// Everything through `sequence` is reached: resumes the callers that wait for it.
     package func advance(to sequence: UInt64) {
-        let ready = state.withLock { state -> [CheckedContinuation<Void, any Error>] in
+        let ready = state.withLock {
+            state -> [CheckedContinuation<Result<Void, StoreError>, Never>] in
             state.trouble = nil
             guard sequence > state.reached else { return [] }
             state.reached = sequence
-            var ready: [CheckedContinuation<Void, any Error>] = []
+            var ready: [CheckedContinuation<Result<Void, StoreError>, Never>] = []
             while let first = state.order.first, first.sequence <= sequence {
                 state.order.removeFirst()
                 if let waiter = state.continuations.removeValue(forKey: first.id) {
@@ -105,7 +110,7 @@ package final class WaitList: Sendable {
             }
             return ready
         }
-        for continuation in ready { continuation.resume() }
+        for continuation in ready { continuation.resume(returning: .success(())) }
     }
 
     /// Nothing counts as reached any more. ``advance(to:)`` says what is, and wakes callers that came meanwhile.
@@ -131,6 +136,35 @@ package final class WaitList: Sendable {
             defer { state.continuations.removeAll() }
             return Array(state.continuations.values)
         }
-        for continuation in waiting { continuation.resume(throwing: error) }
+        for continuation in waiting { continuation.resume(returning: .failure(error)) }
     }
+}
+
+/// Runs what waits, and gives up after a time. Returns whether it came to its end.
+package func within(
+    _ timeout: Duration, _ body: @escaping @Sendable () async throws(StoreError) -> Void
+) async throws(StoreError) -> Bool {
+    // A group hands on any error, so each task brings its outcome as a value.
+    let outcome = await withTaskGroup(of: Result<Bool, StoreError>.self) { group in
+        group.addTask {
+            do throws(StoreError) {
+                try await body()
+                return .success(true)
+            } catch {
+                return .failure(error)
+            }
+        }
+        group.addTask {
+            do {
+                try await Task.sleep(for: timeout)
+                return .success(false)
+            } catch {
+                return .failure(.cancelled)
+            }
+        }
+        defer { group.cancelAll() }
+        // Two tasks were added, so there is a first one to end.
+        return await group.next()!
+    }
+    return try outcome.get()
 }

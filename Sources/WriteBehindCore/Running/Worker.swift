@@ -217,9 +217,9 @@ extension Worker {
 
     /// ``waiting(_:_:)`` for what throws.
     package static func waiting<R: Sendable>(
-        _ name: String, throwing body: @escaping @Sendable () throws -> R
-    ) async throws -> R {
-        try await waiting(name) { Result { try body() } }.get()
+        _ name: String, throwing body: @escaping @Sendable () throws(StoreError) -> R
+    ) async throws(StoreError) -> R {
+        try await waiting(name) { Result { () throws(StoreError) in try body() } }.get()
     }
 }
 

@@ -81,6 +81,8 @@ public enum StoreError: Error, Sendable {
     case changeStream(name: String, ChangeStreamProblem)
     /// The time given for waiting is over. The write itself stays.
     case timedOut(Stage)
+    /// The task was cancelled while it waited or read. A write that was made before stays.
+    case cancelled
     /// The store has been closed, or the process is a child made by `fork()`.
     case closed(String)
 
@@ -162,6 +164,7 @@ extension StoreError: CustomStringConvertible {
         case .changeStream(let name, let problem):
             "the change stream \(StoredValue.text(name)): \(problem)"
         case .timedOut(let stage): "the wait for `\(stage)` timed out; the write itself stays"
+        case .cancelled: "the task was cancelled; what it had written before stays"
         case .closed(let why): why
         }
     }
@@ -196,5 +199,23 @@ extension StoreError {
 
     package init(_ error: SinkError) {
         self = .database("\(error)")
+    }
+
+    /// Runs what reads or writes the log, turning its errors into the store's.
+    static func ofLog<R>(_ body: () throws(LogError) -> R) throws(StoreError) -> R {
+        do throws(LogError) {
+            return try body()
+        } catch {
+            throw StoreError(error)
+        }
+    }
+
+    /// Runs what reads or writes the database, turning its errors into the store's.
+    static func ofSink<R>(_ body: () throws(SinkError) -> R) throws(StoreError) -> R {
+        do throws(SinkError) {
+            return try body()
+        } catch {
+            throw StoreError(error)
+        }
     }
 }
