@@ -121,6 +121,30 @@ import WriteBehindInspection
         try await check(directory, store, players, 0..<110)
     }
 
+    @Test func aReadOfItThatIsUnderWaySaysThatItIsBeingRebuilt() async throws {
+        let directory = TemporaryStore()
+        let failing = Failing()
+        let store = try directory.open(failing: failing)
+        let players = try store.table(Player.self)
+        try put(players, 0..<10)
+        try await store.waitForAll(.materialized, timeout: .hang)
+        #expect(try players.evict(1))
+        let lost = store.engine.sink
+        failing.nextRead = SinkError(.gone, "the database is closed")
+        failing.beforeNextRead = {
+            try removeDatabase(directory)
+            try put(players, 10..<11)
+            while store.engine.sink === lost { usleep(1000) }
+        }
+        let error = await storeError { _ = try await players.get(1) }
+        guard case .database(let reason)? = error else {
+            Issue.record("\(String(describing: error))")
+            return
+        }
+        #expect(reason.contains("it is being rebuilt"))
+        try await check(directory, store, players, 0..<11)
+    }
+
     @Test func untilItIsBackNoRowIsReadOlderThanItWas() async throws {
         let directory = TemporaryStore()
         let failing = Failing()

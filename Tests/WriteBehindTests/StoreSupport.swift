@@ -118,6 +118,14 @@ final class Failing: Sendable {
         set { readError.withLock { $0 = newValue } }
     }
 
+    private let beforehandOnce = Locked<(@Sendable () throws -> Void)?>(nil)
+
+    /// Runs once, before the next read.
+    var beforeNextRead: (@Sendable () throws -> Void)? {
+        get { beforehandOnce.withLock { $0 } }
+        set { beforehandOnce.withLock { $0 = newValue } }
+    }
+
     private let scanError = Locked<SinkError?>(nil)
 
     /// The error of reading a table from its beginning, while it is set.
@@ -148,6 +156,11 @@ final class Failing: Sendable {
 
     func checkRead() throws(SinkError) {
         reads.withLock { $0 += 1 }
+        do {
+            try beforehandOnce.withLock { $0.take() }?()
+        } catch {
+            Issue.record(error)
+        }
         if let error = readError.withLock({ $0.take() }) { throw error }
     }
 

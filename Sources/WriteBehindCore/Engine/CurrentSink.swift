@@ -28,9 +28,14 @@ extension Engine {
         let current = current.withLock { $0 }
         if let unfit = current.unfit { throw unfit }
         guard current.goal == nil else {
-            throw .database("it is being rebuilt, and this row is not in memory; try again soon")
+            throw Self.isBeingReplaced
         }
         return current.sink
+    }
+
+    /// The answer to a read while a database is put in the place of a lost one.
+    static var isBeingReplaced: StoreError {
+        .database("it is being rebuilt, and this row is not in memory; try again soon")
     }
 
     /// Puts another database in the place of a lost one.

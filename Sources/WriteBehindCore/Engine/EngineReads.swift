@@ -199,6 +199,8 @@ extension Engine {
         if error.kind == .corrupt, error.callsForReplacement {
             sinkFailure.withLock { $0 = (sink, error) }
         }
+        // It was closed for another one after this read had begun.
+        if error.kind == .gone, sinkIsBehind || self.sink !== sink { return Self.isBeingReplaced }
         return StoreError(error)
     }
 
