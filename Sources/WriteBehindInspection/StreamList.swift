@@ -63,7 +63,7 @@ package enum StreamRemoval {
     package static func remove(_ name: String, of path: String) async throws -> Bool {
         let store = try await Store(at: path, configuration: .forTools)
         do {
-            let wasThere = try await store.removeChanges(named: name)
+            let wasThere = try await store.removeChangeStream(named: name)
             try await store.close()
             return wasThere
         } catch {

@@ -31,8 +31,8 @@
             switch self {
             case .row, .commitTooLarge, .quarantined: 422
             case .duplicateKey: 409
-            case .timedOut, .cancelled: 202
-            case .backlogFull, .diskFull, .noResources, .contended, .database, .closed: 503
+            case .timedOut: 202
+            case .backlogFull, .diskFull, .noResources, .contended, .database, .closed, .cancelled: 503
             default: 500
             }
         }

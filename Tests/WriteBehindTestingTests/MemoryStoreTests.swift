@@ -79,7 +79,7 @@ import WriteBehindTesting
             try await posts.increment(7, \.likes, by: 3)
             try await posts.update(8) { $0.title = "new" }
             let (sum, _) = try await store.transaction { transaction in
-                guard var post = try await transaction.get(7, from: posts) else { return 0 }
+                guard var post = try await transaction.get(7, in: posts) else { return 0 }
                 post.likes += 1
                 try transaction.put(post, in: posts)
                 return post.likes

@@ -53,13 +53,13 @@ private actor Service {
         ) async throws {
             switch self {
             case .get: #expect(try await players.get(1)?.name == "Ada")
-            case .getWithTTL: #expect(try await players.get(1, ttl: .seconds(9))?.name == "Ada")
+            case .getWithTTL: #expect(try await players.get(1, cachedFor: .seconds(9))?.name == "Ada")
             case .getAbsent: #expect(try await players.get(2) == nil)
             case .update: try await players.update(1) { $0.score += 1 }
             case .increment: try await players.increment(1, "score")
             case .transaction:
                 try await store.transaction { tx in
-                    let score = try await tx.get(1, from: players)?.score ?? 0
+                    let score = try await tx.get(1, in: players)?.score ?? 0
                     try await tx.update(1, in: players) { $0.score = score + 1 }
                 }
             case .waitStaged: try await store.wait(for: .staged, receipt)

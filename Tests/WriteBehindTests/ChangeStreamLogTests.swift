@@ -80,7 +80,7 @@ import WriteBehind
         let held = firstSegment
         try await fill(store, players, player)
         #expect(firstSegment == held)
-        #expect(try await store.removeChanges(named: "slow"))
+        #expect(try await store.removeChangeStream(named: "slow"))
         try await fill(store, players, player)
         let isFreedAgain = await eventually { firstSegment != held }
         #expect(isFreedAgain)
@@ -123,7 +123,7 @@ import WriteBehind
         // Another stream is not concerned.
         let other = again.changes(of: table, named: "other", from: .oldest)
         #expect(try await first(other)?.sequence == oldest)
-        #expect(try await again.removeChanges(named: "late"))
+        #expect(try await again.removeChangeStream(named: "late"))
         #expect(again.health.verdict == .healthy, "\(again.health.causes)")
         #expect(try await first(late)?.sequence == oldest)
         try await again.close(deadline: .hang)

@@ -46,7 +46,7 @@ import WriteBehind
         #expect(changes.map(\.key) == [1, 1, 1, 1, nil])
         #expect(changes[0].sequence == first.sequence)
         #expect(zip(changes, changes.dropFirst()).allSatisfy { $0.sequence < $1.sequence })
-        #expect(changes.allSatisfy { $0.time >= begin && $0.time <= Date(timeIntervalSinceNow: 1) })
+        #expect(changes.allSatisfy { $0.date >= begin && $0.date <= Date(timeIntervalSinceNow: 1) })
         #expect(changes.allSatisfy { $0.isLastOfCommit })
         #expect(
             try changes[0].columns
@@ -215,7 +215,7 @@ import WriteBehind
             Issue.record("it did not end with the store")
             return
         }
-        #expect(await storeError { _ = try await store.removeChanges(named: "waits") } != nil)
+        #expect(await storeError { _ = try await store.removeChangeStream(named: "waits") } != nil)
     }
 
     // MARK: names
@@ -232,8 +232,8 @@ import WriteBehind
         let known = try #require(store.health.changeStreams.first)
         #expect(known.name == "mine" && known.table == "player" && known.records > 0)
 
-        #expect(try await store.removeChanges(named: "mine"))
-        #expect(try await store.removeChanges(named: "mine") == false)
+        #expect(try await store.removeChangeStream(named: "mine"))
+        #expect(try await store.removeChangeStream(named: "mine") == false)
         #expect(store.changeStreams.isEmpty)
         #expect(try await take(1, of: foreign).map(\.key) == ["a"])
         for name in ["", String(repeating: "n", count: 256)] {
@@ -250,7 +250,7 @@ import WriteBehind
         var iterator = store.changes(of: players, named: "gone").makeAsyncIterator()
         try players.put(Player(id: 1, name: "p"))
         let change = try #require(try await iterator.next())
-        try await store.removeChanges(named: "gone")
+        try await store.removeChangeStream(named: "gone")
         #expect(await problem { try await change.acknowledge() } == .removed)
         try players.put(Player(id: 2, name: "p"))
         #expect(await problem { while try await iterator.next() != nil {} } == .removed)

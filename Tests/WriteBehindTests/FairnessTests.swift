@@ -49,9 +49,9 @@ private struct Counter: TableRow {
                         let tries = Locked(0)
                         try await store.transaction { transaction in
                             tries.withLock { $0 += 1 }
-                            let first = try await transaction.get("a", from: sessions)
+                            let first = try await transaction.get("a", in: sessions)
                             await Task.yield()
-                            let second = try await transaction.get("b", from: sessions)
+                            let second = try await transaction.get("b", in: sessions)
                             for row in [first, second].compactMap({ $0 }) {
                                 let next = Counter(id: row.id, until: (row.until ?? 0) + 1)
                                 try transaction.put(next, in: sessions)
@@ -76,7 +76,7 @@ private struct Counter: TableRow {
         var tries = 0
         try await store.transaction { transaction in
             tries += 1
-            _ = try await transaction.get("a", from: sessions)
+            _ = try await transaction.get("a", in: sessions)
             if tries < 6 {
                 // Makes the outer one fail, so that it has a turn from its third try on.
                 _ = try await sessions.update("a") { $0.until = tries }
@@ -92,7 +92,7 @@ private struct Counter: TableRow {
         let (store, sessions) = try await open(directory)
         let error = await storeError {
             try await store.transaction { transaction in
-                let row = try await transaction.get("a", from: sessions)
+                let row = try await transaction.get("a", in: sessions)
                 // Not through the transaction.
                 try sessions.put(Counter(id: "a", until: (row?.until ?? 0) + 1))
                 try transaction.put(Counter(id: "b", until: 1), in: sessions)
@@ -123,7 +123,7 @@ private struct Counter: TableRow {
                 defer { isDone.withLock { $0 = true } }
                 try await store.transaction { transaction in
                     tries.withLock { $0 += 1 }
-                    let row = try await transaction.get("a", from: sessions)
+                    let row = try await transaction.get("a", in: sessions)
                     try await Task.sleep(for: .milliseconds(2))
                     try transaction.put(Counter(id: "b", until: row?.until), in: sessions)
                 }

@@ -85,7 +85,7 @@
             #expect(
                 found == ["2 likes", "published", "swift", "no topic", "deleted", "all deleted"])
 
-            try await store.removeChanges(named: "webhook")
+            try await store.removeChangeStream(named: "webhook")
 
             #expect(store.changeStreams.map(\.name) == ["search"])
             try await store.close(deadline: .hang)

@@ -72,7 +72,7 @@
             try await new.increment(1, \.pages, by: 5)
             try await store.transaction { transaction in
                 try await transaction.update(1, in: new) { $0.price = 9 }
-                let read = try await transaction.get(1, from: new)
+                let read = try await transaction.get(1, in: new)
                 #expect(read?.isbn == "y")
                 try transaction.put(
                     NewBook(price: 1, isbn: nil, pages: 2, id: 3, title: "Dune"), in: new)

@@ -160,7 +160,7 @@ import WriteBehind
         #expect(try await old.increment(1, "score", by: 4)?.value == 5)
         try await store.transaction { tx in
             try await tx.update(1, in: old) { $0.team = "blue" }
-            #expect(try await tx.get(1, from: players)?.rank == 3)
+            #expect(try await tx.get(1, in: players)?.rank == 3)
             try await tx.update(1, in: old) { $0.score += 1 }
         }
         let after = PlayerWithRank(id: 1, name: "Ada", score: 6, team: "blue", rank: 3)

@@ -152,7 +152,7 @@ import WriteBehind
         }
         #expect(name == "Ada")
         let (left, second) = try await store.transaction { transaction in
-            var player = try #require(try await transaction.get(1, from: players))
+            var player = try #require(try await transaction.get(1, in: players))
             player.score -= 3
             try transaction.put(player, in: players)
             return player.score
@@ -163,7 +163,7 @@ import WriteBehind
         final class Found { var names: [String] = [] }
         let found = try await store.transaction { transaction in
             let found = Found()
-            found.names.append(try await transaction.get(1, from: players)?.name ?? "")
+            found.names.append(try await transaction.get(1, in: players)?.name ?? "")
             return found
         }
         .result
@@ -184,7 +184,7 @@ import WriteBehind
             #expect(
                 try await transaction.increment(2, "score", in: players, by: 9, orPut: first) == 1)
             #expect(try await transaction.increment(2, "score", in: players, by: 9) == 10)
-            #expect(try await transaction.get(1, from: players)?.score == 16)
+            #expect(try await transaction.get(1, in: players)?.score == 16)
             try await transaction.insert(Player(id: 3, name: "Cy"), in: players)
             do {
                 try await transaction.insert(Player(id: 3, name: "Di"), in: players)

@@ -95,7 +95,7 @@ private final class Crowd: Sendable {
         let player = Player(id: id, name: "p", score: score)
         switch score % 5 {
         case 0: try players.put(player)
-        case 1: try players.put(player, ttl: .milliseconds(score % 7))
+        case 1: try players.put(player, cachedFor: .milliseconds(score % 7))
         case 2: _ = try await players.update(id) { $0.score = score }
         case 3:
             let now = Int(Date().timeIntervalSince1970)

@@ -245,7 +245,7 @@ import WriteBehindInspection
         try await players.increment(3, "score", by: 4)
         try store.transaction {
             try $0.put(Player(id: 5, name: "same"), in: players)
-            try $0.delete(4, from: players)
+            try $0.delete(4, in: players)
         }
         try await store.waitForAll(.materialized, timeout: .hang)
         for id in 1...5 { #expect(try players.evict(id)) }

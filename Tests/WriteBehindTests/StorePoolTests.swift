@@ -159,9 +159,9 @@ private struct StoreLife {
         try await players.update(2) { $0.score = 2 }
         try await players.increment(3, "score")
         let (_, receipt) = try await store.transaction { transaction in
-            let score = try await transaction.get(4, from: players)?.score ?? 0
+            let score = try await transaction.get(4, in: players)?.score ?? 0
             try transaction.put(Player(id: 5, name: "five", score: score), in: players)
-            try transaction.delete(6, from: players)
+            try transaction.delete(6, in: players)
         }
         try await store.wait(for: .durable, receipt)
         try await store.wait(for: .materialized, receipt)
@@ -209,7 +209,7 @@ private struct StoreLife {
             try await group.waitForAll()
         }
         for stream in store.changeStreams {
-            must(try await store.removeChanges(named: stream.name))
+            must(try await store.removeChangeStream(named: stream.name))
         }
     }
 

@@ -246,7 +246,7 @@ import WriteBehind
             try #require(try await players.update(0) { $0.name = "poison" }),
             try #require(try await players.update(0) { $0.name = "poison" }),
             try store.transaction { _ in }.receipt,
-            try await store.transaction { try await $0.get(0, from: players) }.receipt,
+            try await store.transaction { try await $0.get(0, in: players) }.receipt,
         ] {
             try await store.wait(for: .materialized, receipt, timeout: .hang)
         }

@@ -22,7 +22,7 @@ import WriteBehind
                         case 0: try players.put(Player(id: id, name: "p", score: score))
                         case 1:
                             let ttl = Duration.milliseconds(score % 5)
-                            try players.put(Player(id: id, name: "p", score: score), ttl: ttl)
+                            try players.put(Player(id: id, name: "p", score: score), cachedFor: ttl)
                         default: _ = try await players.update(id) { $0.score = score }
                         }
                         acknowledged.withLock { $0[id] = score }

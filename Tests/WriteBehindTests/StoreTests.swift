@@ -162,7 +162,7 @@ final class TemporaryStore: Sendable {
         }
         #expect(receipt.sequence == receipt.firstSequence + 1)
         try await store.transaction { tx in
-            let ada = try await tx.get(1, from: players)
+            let ada = try await tx.get(1, in: players)
             try tx.put(KeyValue(key: "b", value: Array((ada?.name ?? "").utf8)), in: values)
             try await tx.update(1, in: players) { $0.score += 5 }
         }
@@ -195,9 +195,9 @@ final class TemporaryStore: Sendable {
                 $0.logKept = endless
             }
             let players = try store.table(Player.self)
-            let receipt = try players.put(Player(id: 1, name: "Ada"), ttl: endless)
+            let receipt = try players.put(Player(id: 1, name: "Ada"), cachedFor: endless)
             try await store.wait(for: .materialized, receipt, timeout: endless)
-            let found = try await players.get(1, ttl: endless)
+            let found = try await players.get(1, cachedFor: endless)
             precondition(found?.name == "Ada")
             try await store.close(deadline: endless)
         }

@@ -155,7 +155,7 @@ struct PlayerWithTextScore: TableRow {
                 group.addTask {
                     for _ in 0..<200 {
                         try await store.transaction { tx in
-                            let score = try await tx.get(1, from: players)?.score ?? 0
+                            let score = try await tx.get(1, in: players)?.score ?? 0
                             await Task.yield()
                             try tx.put(Player(id: 1, name: "Ada", score: score + 1), in: players)
                         }
@@ -192,7 +192,7 @@ struct PlayerWithTextScore: TableRow {
             try await store.transaction { tx in
                 self.assertIsolated()
                 tries += 1
-                guard try await tx.get(1, from: players) != nil else { return }
+                guard try await tx.get(1, in: players) != nil else { return }
                 try await tx.update(1, in: players) { $0.score += bonus }
                 try await Self.addOne(&tx, players)
             }
@@ -289,14 +289,14 @@ struct PlayerWithTextScore: TableRow {
     }
 
     @Test(arguments: [Duration.zero, .milliseconds(1)])
-    func aCopyThatLivesShorterThanItsReadingIsStillReturned(_ ttl: Duration) async throws {
+    func aCopyThatLivesShorterThanItsReadingIsStillReturned(_ lifetime: Duration) async throws {
         let directory = TemporaryStore()
         let store = try directory.open()
         let players = try store.table(Player.self)
         try players.put(Player(id: 1, name: "Ada"))
         try await store.waitForAll(.materialized, timeout: .hang)
         #expect(try players.evict(1))
-        for _ in 0..<20 { #expect(try await players.get(1, ttl: ttl)?.name == "Ada") }
+        for _ in 0..<20 { #expect(try await players.get(1, cachedFor: lifetime)?.name == "Ada") }
         try await store.close()
     }
 

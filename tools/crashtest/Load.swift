@@ -213,7 +213,7 @@ struct Tables {
     func apply(_ change: Load.Change) async throws -> Receipt? {
         switch change {
         case .put(let item, let isShortLived):
-            return try items.put(item, ttl: isShortLived ? .milliseconds(1) : nil)
+            return try items.put(item, cachedFor: isShortLived ? .milliseconds(1) : nil)
         case .update(let id, let note): return try await items.update(id) { $0.note = note }
         case .increment(let id, let amount):
             return try await items.increment(id, "value", by: amount)?.receipt
@@ -221,7 +221,7 @@ struct Tables {
         case .transaction(let new, let deleted, let label):
             return try store.transaction { transaction in
                 for item in new { try transaction.put(item, in: items) }
-                try transaction.delete(deleted, from: items)
+                try transaction.delete(deleted, in: items)
                 try transaction.put(label, in: labels)
             }
             .receipt
@@ -240,8 +240,8 @@ struct Tables {
     private func move(_ from: Int, _ to: Int, _ amount: Int) async throws -> Receipt? {
         guard from != to else { return nil }
         return try await store.transaction { transaction in
-            guard var source = try await transaction.get(from, from: items),
-                var target = try await transaction.get(to, from: items)
+            guard var source = try await transaction.get(from, in: items),
+                var target = try await transaction.get(to, in: items)
             else { return }
             source.value -= amount
             target.value += amount

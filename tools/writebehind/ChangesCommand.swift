@@ -11,7 +11,7 @@ struct ChangesCommand: ParsableCommand {
         discussion: """
             The log is kept for a change stream until it is removed, up to a limit. list
             reads. remove opens the store for writing, so nobody else may: a running
-            service does the same with `store.removeChanges(named:)`.
+            service does the same with `store.removeChangeStream(named:)`.
 
             Examples:
               writebehind changes list airport

@@ -22,9 +22,11 @@ extension StoredTable {
     public nonisolated(nonsending) func increment<V: ColumnValue & FixedWidthInteger>(
         _ key: Row.Key, _ column: KeyPath<Row.StoredColumns, TableColumn<Row, V>>,
         by amount: Int = 1, orPut initial: Row? = nil
-    ) async throws(StoreError) -> (value: Int, receipt: Receipt)? {
+    ) async throws(StoreError) -> (value: V, receipt: Receipt)? {
+        // The sum is within the type.
         try await increment(
-            key, layout.name(of: column), by: amount, within: V.stored, orPut: initial)
+            key, layout.name(of: column), by: amount, within: V.stored, orPut: initial
+        ).map { (V(truncatingIfNeeded: $0.value), $0.receipt) }
     }
 }
 
@@ -41,10 +43,11 @@ extension Transaction {
     public nonisolated(nonsending) mutating func increment<Row, V: ColumnValue & FixedWidthInteger>(
         _ key: Row.Key, _ column: KeyPath<Row.StoredColumns, TableColumn<Row, V>>,
         in table: StoredTable<Row>, by amount: Int = 1, orPut initial: Row? = nil
-    ) async throws(StoreError) -> Int? {
+    ) async throws(StoreError) -> V? {
         try await increment(
             key, table.layout.name(of: column), in: table, by: amount, within: V.stored,
-            orPut: initial)
+            orPut: initial
+        ).map { V(truncatingIfNeeded: $0) }
     }
 }
 

@@ -14,7 +14,7 @@ extension StoredTable {
     ///   - count: how many at most.
     ///   - order: the column, which is marked `@Index`, or the index.
     /// - Throws: ``StoreError/noIndex(table:index:)`` for a column that is not marked,
-    ///   ``StoreError/indexUnavailable(table:index:reason:)``, and what ``get(_:ttl:)`` throws. While the index is being
+    ///   ``StoreError/indexUnavailable(table:index:reason:)``, and what ``get(_:cachedFor:)`` throws. While the index is being
     ///   built, the call waits for it.
     public nonisolated(nonsending) func top<Order: TableOrder>(
         _ count: Int, by order: KeyPath<Row.StoredColumns, Order>

@@ -10,7 +10,7 @@ extension StoredTable {
     ///   - count: how many at most.
     ///   - index: its name.
     /// - Throws: ``StoreError/noIndex(table:index:)``, ``StoreError/indexUnavailable(table:index:reason:)``, and what
-    ///   ``get(_:ttl:)`` throws. While the index is being built, the call waits for it.
+    ///   ``get(_:cachedFor:)`` throws. While the index is being built, the call waits for it.
     public nonisolated(nonsending) func top(
         _ count: Int, by index: String
     ) async throws(StoreError) -> [Row] {

@@ -10,7 +10,7 @@ public import Foundation
 /// Commits that share rows, directly or through others, are a *group*. A group leaves quarantine when
 /// - ``retry()`` has the database take its commits, after the reason was removed;
 /// - a later commit puts or deletes all rows of the group, and the database takes it: mostly a corrected
-///   ``StoredTable/put(_:ttl:)`` of the one row;
+///   ``StoredTable/put(_:cachedFor:)`` of the one row;
 /// - ``skip(_:reason:includingFollowers:)`` or ``patch(_:with:in:reason:includingFollowers:)`` gives it up.
 ///
 /// Quarantine is kept in the database, and outlasts a crash. It takes memory for each row, however many commits

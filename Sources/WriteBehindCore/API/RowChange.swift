@@ -1,7 +1,10 @@
 import EventLog
 public import Foundation
 
-/// The operation of a change.
+/// What was done to a row.
+#if compiler(>=6.2.3)
+    @nonexhaustive
+#endif
 public enum ChangeOperation: String, Sendable, Codable, CaseIterable {
     /// A whole row was written: ``RowChange/columns`` are all of it.
     case put
@@ -19,7 +22,7 @@ public struct RowChange<Row: TableRow>: Sendable {
     /// Its place among all changes of the store: a later one has a higher number.
     public let sequence: UInt64
     /// When it was written, as ``RowVersion/date`` says.
-    public let time: Date
+    public let date: Date
     /// What was done.
     public let operation: ChangeOperation
     /// The row's key; nil for ``ChangeOperation/clear``, which concerns all rows.
@@ -33,7 +36,7 @@ public struct RowChange<Row: TableRow>: Sendable {
 
     init(_ logged: LoggedChange, _ layout: ChangeLayout, _ feed: ChangeFeed) throws(StoreError) {
         sequence = logged.sequence
-        time = Date(timeIntervalSince1970: Double(logged.time) / 1000)
+        date = Date(timeIntervalSince1970: Double(logged.time) / 1000)
         operation = ChangeOperation(logged.operation)
         isLastOfCommit = logged.isLastOfCommit
         key =

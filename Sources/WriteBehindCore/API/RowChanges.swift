@@ -111,7 +111,7 @@ extension Store {
     /// ``StoreConfiguration/syncInterval`` after the write.
     ///
     /// The log is kept for the stream, up to ``StoreConfiguration/changeStreamLimit``, from the first call of `next()` on and
-    /// until ``removeChanges(named:)``. A name has one consumer at a time. A second one gets
+    /// until ``removeChangeStream(named:)``. A name has one consumer at a time. A second one gets
     /// ``ChangeStreamProblem/inUse``. To follow a table twice, use two names.
     ///
     /// A stream follows the log, not the database: a commit that the database refused is delivered, too. See
@@ -138,7 +138,7 @@ extension Store {
     /// - Returns: whether there was one.
     /// - Throws: what a write to the store's directory throws.
     @discardableResult
-    public nonisolated(nonsending) func removeChanges(
+    public nonisolated(nonsending) func removeChangeStream(
         named name: String
     ) async throws(StoreError) -> Bool {
         try open()

@@ -17,7 +17,7 @@ extension Store {
 /// the log for good, and nothing would say so. A group of commits leaves quarantine when
 /// - ``retry()`` has the database take its commits, after the reason was removed;
 /// - a later commit puts or deletes all rows of the group, and the database takes it: mostly a corrected
-///   ``StoredTable/put(_:ttl:)`` of the one row.
+///   ``StoredTable/put(_:cachedFor:)`` of the one row.
 ///
 /// Until then the log is kept from the first of these commits on. All methods may be called from any thread or task.
 public struct SecondaryQuarantine: Sendable {

@@ -166,7 +166,7 @@ public final class Store: Sendable {
     /// Reads rows and makes changes that depend on them, in any tables, as one commit.
     ///
     ///     let (left, receipt) = try await store.transaction { transaction in
-    ///         guard var account = try await transaction.get(1, from: accounts) else { throw Refused() }
+    ///         guard var account = try await transaction.get(1, in: accounts) else { throw Refused() }
     ///         account.balance -= 10
     ///         try transaction.put(account, in: accounts)
     ///         return account.balance

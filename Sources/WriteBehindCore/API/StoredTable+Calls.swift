@@ -1,7 +1,7 @@
 // Calls that are made of others: what a row must not be there for, many rows at once, a subscript.
 
 extension StoredTable {
-    /// The row with this key, as ``get(_:ttl:)`` returns it.
+    /// The row with this key, as ``get(_:cachedFor:)`` returns it.
     public nonisolated(nonsending) subscript(key: Row.Key) -> Row? {
         get async throws(StoreError) { try await get(key) }
     }
@@ -11,7 +11,7 @@ extension StoredTable {
     /// They are not of one moment: to read rows that belong together, use ``Store/transaction(_:)-42hz8``.
     ///
     /// - Returns: a row for each key, in the order of the keys; nil if there is none.
-    /// - Throws: as ``get(_:ttl:)``.
+    /// - Throws: as ``get(_:cachedFor:)``.
     public nonisolated(nonsending) func get(
         all keys: some Sequence<Row.Key>
     ) async throws(StoreError) -> [Row?] {
@@ -24,7 +24,7 @@ extension StoredTable {
 
     /// Writes rows as one commit: after a crash all of them are there or none, and no read sees only some.
     ///
-    /// Takes fewer locks than a ``put(_:ttl:)`` for each. Of two rows with one key, the later one stays. The rows must
+    /// Takes fewer locks than a ``put(_:cachedFor:)`` for each. Of two rows with one key, the later one stays. The rows must
     /// fit into one commit, about 1 MiB; write more of them in parts.
     ///
     /// - Returns: the commit's receipt; nil, having logged nothing, if there are no rows.

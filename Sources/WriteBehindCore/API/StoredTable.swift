@@ -11,8 +11,8 @@ import Synchronization
 ///
 /// Writes throw ``StoreError``, and a write that throws has changed nothing: ``StoreError/row(_:)`` for a row
 /// that does not fit its table, ``StoreError/commitTooLarge(bytes:limit:)``, ``StoreError/backlogFull(_:)``,
-/// ``StoreError/diskFull(_:)``, ``StoreError/logFailed(_:)``, ``StoreError/damaged(_:)`` and
-/// ``StoreError/closed(_:)``. Methods that read throw ``StoreError/database(_:)`` if a row is not in memory and the
+/// ``StoreError/diskFull(_:)``, ``StoreError/logFailed(_:)``, ``StoreError/fenced(_:)``, ``StoreError/noResources(_:)``,
+/// ``StoreError/damaged(_:)`` and ``StoreError/closed(_:)``. Methods that read throw ``StoreError/database(_:)`` if a row is not in memory and the
 /// database cannot be read. All methods may be called from any thread or task.
 public struct StoredTable<Row: TableRow>: Sendable {
     let engine: Engine
@@ -60,11 +60,11 @@ public struct StoredTable<Row: TableRow>: Sendable {
     ///
     /// - Parameters:
     ///   - row: all of its columns.
-    ///   - ttl: how long the cached copy may serve reads once the database holds the row. The row itself
+    ///   - lifetime: how long the cached copy may serve reads once the database holds the row. The row itself
     ///     stays; to have it deleted, give its table an expiry column.
     @discardableResult
-    public func put(_ row: Row, ttl: Duration? = nil) throws(StoreError) -> Receipt {
-        let until = ttl.map { deadline(after: $0) }
+    public func put(_ row: Row, cachedFor lifetime: Duration? = nil) throws(StoreError) -> Receipt {
+        let until = lifetime.map { deadline(after: $0) }
         return try encoders.withEncoder { (encoder) throws(StoreError) in
             try encoder.encode(row)
             return try put(encoder.row.key.span, encoder.row.row.span, until)
@@ -141,16 +141,17 @@ public struct StoredTable<Row: TableRow>: Sendable {
     ///
     /// - Parameters:
     ///   - key: what the row is found by.
-    ///   - ttl: how long a copy that this call brings into memory may serve reads.
+    ///   - lifetime: how long a copy that this call brings into memory may serve reads.
     /// - Returns: nil if there is no such row.
     /// - Throws: ``StoreError/database(_:)`` where the database has to be read and cannot be, and
     ///   ``StoreError/cancelled`` where the task is cancelled while it is.
     public nonisolated(nonsending) func get(
-        _ key: Row.Key, ttl: Duration? = nil
+        _ key: Row.Key, cachedFor lifetime: Duration? = nil
     ) async throws(StoreError) -> Row? {
         if case .known(let row) = try resident(key) { return row }
         let bytes = try encoded(key)
-        let fetched = try await engine.fetch(id, bytes, deadline: ttl.map { deadline(after: $0) })
+        let fetched = try await engine.fetch(
+            id, bytes, deadline: lifetime.map { deadline(after: $0) })
         return try fetched.body.map { body throws(StoreError) in try decode(key: bytes, body: body)
         }
     }
@@ -299,8 +300,8 @@ public struct StoredTable<Row: TableRow>: Sendable {
         }
     }
 
-    private func deadline(after ttl: Duration) -> UInt64 {
-        engine.milliseconds + ttl.nanoseconds / 1_000_000
+    private func deadline(after lifetime: Duration) -> UInt64 {
+        engine.milliseconds + lifetime.nanoseconds / 1_000_000
     }
 
     /// A receipt for a row as it was found.

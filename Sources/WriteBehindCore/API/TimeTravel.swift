@@ -29,20 +29,8 @@ public enum Moment: Sendable, Equatable {
 
 /// One version of a row.
 public struct RowVersion<Row: TableRow>: Sendable {
-    /// The operation that made a version of a row.
-    public enum Change: String, Sendable {
-        /// The whole row was written.
-        case put
-        /// Some columns were changed.
-        case update
-        /// The row was deleted.
-        case delete
-        /// All rows of the table were deleted.
-        case clear
-    }
-
     /// The operation that made it.
-    public let change: Change
+    public let operation: ChangeOperation
     /// The sequence number of the record that did.
     public let sequence: UInt64
     /// When it was written, rounded up to the millisecond: not before the moment at which the call began.
@@ -56,7 +44,7 @@ public struct RowVersion<Row: TableRow>: Sendable {
     public let row: Row?
     /// The values that differ from the version before, by column: of an update those it wrote, of a put all
     /// that are new. Empty for deletions.
-    public let changes: [String: StoredValue]
+    public let columns: [String: StoredValue]
 }
 
 extension StoredTable {
@@ -77,38 +65,38 @@ extension StoredTable {
         }
         var before: [StoredValue]?
         return try versions.map { version throws(StoreError) in
-            let (values, changes) = try rowErrors { () throws(RowError) in
+            let (values, columns) = try rowErrors { () throws(RowError) in
                 let values = try version.row.map { row throws(RowError) in
                     try RowCodec.decodeRow(row.span, schema)
                 }
-                return (values, try Self.changes(version, values, before, schema))
+                return (values, try Self.columns(version, values, before, schema))
             }
             before = values
             return RowVersion(
-                change: RowVersion.Change(version.operation), sequence: version.sequence,
+                operation: ChangeOperation(version.operation), sequence: version.sequence,
                 date: Date(timeIntervalSince1970: Double(version.time) / 1000),
                 row: try version.row.map { row throws(StoreError) in
                     try decode(key: bytes, body: row)
                 },
-                changes: changes)
+                columns: columns)
         }
     }
 
-    private static func changes(
+    private static func columns(
         _ version: RowVersionBytes, _ values: [StoredValue]?, _ before: [StoredValue]?,
         _ schema: TableSchema
     ) throws(RowError) -> [String: StoredValue] {
-        var changes: [String: StoredValue] = [:]
+        var columns: [String: StoredValue] = [:]
         if version.operation == .patch {
             for change in try RowCodec.decodePatch(version.change.span, schema) {
-                changes[schema.valueColumns[change.column].name] = change.value
+                columns[schema.valueColumns[change.column].name] = change.value
             }
-            return changes
+            return columns
         }
         for (index, value) in (values ?? []).enumerated() where before?[index] != value {
-            changes[schema.valueColumns[index].name] = value
+            columns[schema.valueColumns[index].name] = value
         }
-        return changes
+        return columns
     }
 
     /// The row as it was at a moment of the past; nil if there was none.
@@ -129,16 +117,5 @@ extension StoredTable {
     /// The table with all columns that it has today. A handle of an older program may lack some.
     private var current: TableDefinition {
         engine.tables[UInt32(id)] ?? TableDefinition(id: UInt32(id), schema: layout.schema)
-    }
-}
-
-extension RowVersion.Change {
-    init(_ operation: EventLog.Operation) {
-        switch operation {
-        case .patch: self = .update
-        case .delete: self = .delete
-        case .clear: self = .clear
-        default: self = .put
-        }
     }
 }

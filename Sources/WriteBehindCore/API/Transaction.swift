@@ -65,7 +65,7 @@ public struct Transaction: ~Copyable, Sendable {
 
     /// Deletes the row with this key, if there is one.
     public mutating func delete<Row>(
-        _ key: Row.Key, from table: StoredTable<Row>
+        _ key: Row.Key, in table: StoredTable<Row>
     ) throws(StoreError) {
         try check(table)
         let bytes = try table.encoded(key)
@@ -86,7 +86,7 @@ public struct Transaction: ~Copyable, Sendable {
 
     /// The row with this key, with this transaction's own changes; nil if there is none.
     public nonisolated(nonsending) mutating func get<Row>(
-        _ key: Row.Key, from table: StoredTable<Row>
+        _ key: Row.Key, in table: StoredTable<Row>
     ) async throws(StoreError) -> Row? {
         let bytes = try table.encoded(key)
         return try await body(bytes, table).map { body throws(StoreError) in

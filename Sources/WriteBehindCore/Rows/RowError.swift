@@ -8,6 +8,9 @@ public struct RowError: Error, Hashable, Sendable {
     public let problem: Problem
 
     /// The faults that a row, a key or a value can have.
+    #if compiler(>=6.2.3)
+        @nonexhaustive
+    #endif
     public enum Problem: Hashable, Sendable {
         /// A value of another type than its column's.
         case wrongType(expected: ColumnType, got: ColumnType)

@@ -8,6 +8,9 @@ public struct SchemaError: Error, Hashable, Sendable {
     public let problem: Problem
 
     /// The faults that a schema can have, by itself or beside the one that the store has of the table.
+    #if compiler(>=6.2.3)
+        @nonexhaustive
+    #endif
     public enum Problem: Hashable, Sendable {
         /// A table or column has no name.
         case emptyName

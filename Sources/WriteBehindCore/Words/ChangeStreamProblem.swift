@@ -1,4 +1,7 @@
 /// Why a change stream cannot go on: see ``StoreError/changeStream(name:_:)``.
+#if compiler(>=6.2.3)
+    @nonexhaustive
+#endif
 public enum ChangeStreamProblem: Sendable, Equatable {
     /// Another consumer has the stream. One at a time follows it: end that one first.
     case inUse

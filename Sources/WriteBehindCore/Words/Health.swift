@@ -15,6 +15,9 @@
 /// on, and its backlog comes along.
 public struct Health: Sendable, Encodable {
     /// All in one word; a greater one is worse.
+    #if compiler(>=6.2.3)
+        @nonexhaustive
+    #endif
     public enum Verdict: String, Sendable, Comparable, CaseIterable, Encodable {
         /// All works, and the database follows.
         case healthy

@@ -70,9 +70,9 @@ public struct StoreConfiguration: Sendable {
     public var snapshotsKept = 2
     /// Whether ``Store/close(deadline:)`` makes a snapshot, as far as its deadline allows.
     public var snapshotAtClose = false
-    /// How long log is kept that neither the kept snapshots nor the database nor quarantine need: how far
-    /// back ``StoredTable/history(of:)`` and reading as of a past moment reach. Beyond it, and beyond
-    /// ``logBytesKept``, segments are deleted, oldest first.
+    /// How long log is kept that neither the kept snapshots nor the database nor quarantine nor a change stream need:
+    /// how far back ``StoredTable/history(of:)`` and reading as of a past moment reach. Segments that are older, or that
+    /// exceed ``logBytesKept``, are deleted, oldest first.
     public var logKept: Duration = .seconds(7 * 24 * 3600)
     /// How many bytes of log are kept at most, however young, where nothing needs them. `Int.max` leaves it to
     /// ``logKept``.

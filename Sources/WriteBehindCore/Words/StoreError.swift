@@ -1,7 +1,10 @@
 package import EventLog
 
 /// Why the store refused a call. Unless a case says otherwise, nothing was changed.
-public enum StoreError: Error, Sendable {
+#if compiler(>=6.2.3)
+    @nonexhaustive
+#endif
+public enum StoreError: Error, Sendable, Equatable {
     /// Another process has the store open for writing. `path` is its lock file.
     case locked(path: String)
     /// This process has the store open already, by another ``Store``. `path` is the store's directory.
@@ -87,6 +90,9 @@ public enum StoreError: Error, Sendable {
     case closed(String)
 
     /// Which backlog limit was reached.
+    #if compiler(>=6.2.3)
+        @nonexhaustive
+    #endif
     public enum Backlog: Sendable, Equatable {
         /// Bytes of log that the database does not reflect: ``StoreConfiguration/backlogLimit``.
         case bytesOnDisk(limit: Int)
