@@ -14,7 +14,8 @@ package import WriteBehindCore
         CREATE TABLE _writebehind_quarantine (
           sequence INTEGER PRIMARY KEY NOT NULL, record_count INTEGER NOT NULL,
           kind TEXT NOT NULL, code INTEGER NOT NULL, message TEXT NOT NULL,
-          refused_at INTEGER NOT NULL, attempts INTEGER NOT NULL, group_id INTEGER NOT NULL
+          refused_at INTEGER NOT NULL, attempts INTEGER NOT NULL, group_id INTEGER NOT NULL,
+          is_definition INTEGER NOT NULL
         ) STRICT;
         CREATE TABLE _writebehind_quarantine_key (
           table_id INTEGER NOT NULL, key BLOB, since INTEGER NOT NULL, last INTEGER NOT NULL,
@@ -37,7 +38,7 @@ package import WriteBehindCore
         insertCommit = try statement(
             """
             INSERT INTO _writebehind_quarantine (sequence, record_count, kind, code, message, \
-            refused_at, attempts, group_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+            refused_at, attempts, group_id, is_definition) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
             """)
         insertKey = try statement(
             """
@@ -58,8 +59,7 @@ package import WriteBehindCore
             try removeCommit.bind(Int64(bitPattern: sequence), at: 1)
             try removeCommit.run()
             guard let commit = index.refused[sequence] else { continue }
-            let group = commit.keys.first.flatMap { index.held[$0]?.group }
-            try insert(commit, group ?? sequence)
+            try insert(commit, index.group(of: commit) ?? sequence)
         }
         for key in changes.keys { try save(key, index.held[key]) }
         for number in changes.groups {
@@ -81,6 +81,7 @@ package import WriteBehindCore
         try insertCommit.bind(commit.refusedAt, at: 6)
         try insertCommit.bind(Int64(commit.attempts), at: 7)
         try insertCommit.bind(Int64(bitPattern: group), at: 8)
+        try insertCommit.bind(Int64(commit.isDefinition ? 1 : 0), at: 9)
         try insertCommit.run()
     }
 
@@ -110,6 +111,8 @@ package import WriteBehindCore
     package static func load(_ db: Database) throws -> QuarantineIndex {
         var index = QuarantineIndex()
         var keys: [UInt64: [QuarantinedKey]] = [:]
+        // Definitions are tried also where their table is held already.
+        var tables: [UInt64: [QuarantinedKey]] = [:]
         let keyRows = try Row.fetchCursor(
             db,
             sql: """
@@ -123,23 +126,27 @@ package import WriteBehindCore
             let since = UInt64(bitPattern: row[2] as Int64)
             // A refused commit was tried, so nothing before it holds a key of it.
             keys[since, default: []].append(key)
+            let group = UInt64(bitPattern: row[4] as Int64)
+            if case .table = key { tables[group, default: []].append(key) }
             index.load(
                 key,
                 QuarantineIndex.Held(
-                    since: since, last: UInt64(bitPattern: row[3] as Int64),
-                    group: UInt64(bitPattern: row[4] as Int64)))
+                    since: since, last: UInt64(bitPattern: row[3] as Int64), group: group))
         }
         let rows = try Row.fetchCursor(db, sql: "SELECT * FROM _writebehind_quarantine")
         while let row = try rows.next() {
             let sequence = UInt64(bitPattern: row["sequence"] as Int64)
             let kind = SinkError.Kind(rawValue: row["kind"]) ?? .constraint
+            let group = UInt64(bitPattern: row["group_id"] as Int64)
+            let isDefinition: Bool = row["is_definition"]
             index.load(
                 QuarantinedCommit(
                     firstSequence: sequence, recordCount: row["record_count"],
                     error: SinkError(kind, code: row["code"], row["message"]),
                     refusedAt: row["refused_at"], attempts: row["attempts"],
-                    keys: keys[sequence] ?? []),
-                group: UInt64(bitPattern: row["group_id"] as Int64))
+                    keys: keys[sequence] ?? (isDefinition ? tables[group] ?? [] : []),
+                    isDefinition: isDefinition),
+                group: group)
         }
         let groups = try Row.fetchCursor(
             db, sql: "SELECT id, followers FROM _writebehind_quarantine_group")

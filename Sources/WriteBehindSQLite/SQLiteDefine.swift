@@ -84,7 +84,8 @@ extension SQLiteSink {
         index.add(
             QuarantinedCommit(
                 firstSequence: through.sequence, recordCount: 1, error: error,
-                refusedAt: options.now(), attempts: 1, keys: [.table(table.id)]))
+                refusedAt: options.now(), attempts: 1, keys: [.table(table.id)],
+                isDefinition: true))
         let changes = index.takeChanges()
         try transaction(through: through) { db, _ throws(SinkError) in
             try QuarantineTable(db).save(changes, of: index)

@@ -176,7 +176,9 @@ package final class SQLiteSink: ReplaceableSink {
                 }
                 guard let apply else { return result }
                 state.withLock { $0.quarantine = apply.index }
-                if !apply.defined.isEmpty { try show(apply.defined, checkedAt: nil) }
+                // What was done is committed, and its caller must know. If a trigger turns out to write a table, or the
+                // database is locked by now, the next transaction says so.
+                if !apply.defined.isEmpty { try? show(apply.defined, checkedAt: nil) }
                 return result
             } catch {
                 if apply?.defined.isEmpty == false {

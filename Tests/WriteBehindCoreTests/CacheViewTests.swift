@@ -227,6 +227,20 @@ enum Step: Sendable {
         #expect(bench.look().sequence == sequence && bench.look().body == expected, "\(what)")
     }
 
+    /// A patch of an older program makes the row; the database still has the one from before the delete.
+    @Test func aPatchOverADeleteInQuarantineMakesItsRow() throws {
+        let bench = try Bench()
+        try bench.perform(.patch(110))
+        try bench.view.withShard(of: bench.hash) {
+            try $0.restore(
+                bench.hash, 1, bench.key.span, .tombstone, Span(), sequence: 90)
+        }
+        let made = Bodies.row([Bodies.integer(3)])
+        #expect(bench.look().state == .full)
+        #expect(bench.look().body == made)
+        #expect(try bench.fill(Bench.old, asOf: 120) == .present)
+    }
+
     @Test func aRowInQuarantineThatWasClearedSinceIsNotBroughtBack() throws {
         let bench = try Bench()
         try bench.perform(.clear(101))

@@ -32,7 +32,8 @@
             case .row, .commitTooLarge, .quarantined: 422
             case .duplicateKey: 409
             case .timedOut: 202
-            case .backlogFull, .diskFull, .noResources, .contended, .database, .closed, .cancelled: 503
+            case .backlogFull, .diskFull, .noResources, .contended, .database: 503
+            case .closed, .cancelled: 503
             default: 500
             }
         }

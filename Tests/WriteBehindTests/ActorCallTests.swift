@@ -53,7 +53,8 @@ private actor Service {
         ) async throws {
             switch self {
             case .get: #expect(try await players.get(1)?.name == "Ada")
-            case .getWithTTL: #expect(try await players.get(1, cachedFor: .seconds(9))?.name == "Ada")
+            case .getWithTTL:
+                #expect(try await players.get(1, cachedFor: .seconds(9))?.name == "Ada")
             case .getAbsent: #expect(try await players.get(2) == nil)
             case .update: try await players.update(1) { $0.score += 1 }
             case .increment: try await players.increment(1, "score")

@@ -212,6 +212,52 @@ extension StoreQuarantineTests {
         try await store.close()
     }
 
+    /// A row that was given up, and is refused anew, is another commit's.
+    @Test func aCommitThatIsGivenUpInPartStandsForTheRestAlone() async throws {
+        let directory = TemporaryStore()
+        let failing = Failing()
+        var store = try directory.open(failing: failing)
+        var players = try store.table(Player.self)
+        for id in [0, 7] { try players.put(Player(id: id, name: "poison\(id)")) }
+        try await store.waitForAll(.materialized, timeout: .hang)
+        try directory.user("CREATE UNIQUE INDEX unique_name ON player (name)")
+        let both = try store.transaction {
+            try $0.put(Player(id: 1, name: "poison0"), in: players)
+            try $0.put(Player(id: 2, name: "free"), in: players)
+        }
+        try await store.waitForAll(.materialized, timeout: .hang)
+        let sequence = both.receipt.firstSequence
+        // The first part gives row 1 up; then the task that would give up the second is gone.
+        var parts = store.quarantine
+        parts.partLimits.rows = 1
+        let task = Locked<Task<Void, any Error>?>(nil)
+        failing.before = { task.withLock { $0?.cancel() } }
+        let (quarantine, again) = (parts, players)
+        let giving = Task { _ = try await quarantine.skip(sequence, reason: "a test") }
+        task.withLock { $0 = giving }
+        _ = await giving.result
+        failing.before = {}
+        try await store.waitForAll(.materialized, timeout: .hang)
+        try #require(store.quarantine.list().map(\.rows) == [["player[2]"]])
+        let later = try again.put(Player(id: 1, name: "poison7"))
+        try await store.waitForAll(.materialized, timeout: .hang)
+        for _ in 0..<2 {
+            let list = store.quarantine.list()
+            #expect(list.map(\.sequence) == [sequence, later.sequence])
+            #expect(list.map(\.rows) == [["player[2]"], ["player[1]"]])
+            #expect(list.map(\.others) == [0, 0])
+            try await store.close()
+            store = try directory.open(failing: failing)
+            players = try store.table(Player.self)
+        }
+        let given = try await store.quarantine.skip(sequence, reason: "a test")
+        try await store.wait(for: .materialized, given, timeout: .hang)
+        #expect(store.quarantine.list().map(\.sequence) == [later.sequence])
+        #expect(try await players.get(1)?.name == "poison7")
+        #expect(try await players.get(2) == nil)
+        try await store.close()
+    }
+
     @Test func patchingPutsACorrectedRow() async throws {
         let directory = TemporaryStore()
         let store = try await storeWithUniqueNames(directory)

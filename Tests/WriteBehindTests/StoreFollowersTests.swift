@@ -207,6 +207,31 @@ private struct LateOpener: SinkOpener {
         try await isToldOfAForeignDatabase("another history")
     }
 
+    /// It was left out for some lives, in which nothing kept the log for it.
+    @Test func aSecondDatabaseWhoseQuarantineTheLogLacksIsRefused() async throws {
+        defer { cleanUp() }
+        let store = try open()
+        let players = try store.table(Player.self)
+        try players.put(Player(id: 1, name: "Ada"))
+        _ = await eventually { (try? count()) == 1 }
+        let queue = try DatabaseQueue(path: other)
+        try await queue.write {
+            try $0.execute(sql: "CREATE UNIQUE INDEX one_name ON player(name)")
+        }
+        try queue.close()
+        try players.put(Player(id: 2, name: "Ada"))
+        try await fill(store, from: 3)
+        try await store.close(deadline: .hang)
+        #expect(firstSegment == 1)
+        let without = try open(secondary: nil)
+        try without.table(Player.self).put(Player(id: 0, name: "without"))
+        try await without.snapshot()
+        let isFreed = await eventually { firstSegment != 1 }
+        #expect(isFreed)
+        try await without.close(deadline: .hang)
+        try await isToldOfAForeignDatabase("the log does not hold what it needs")
+    }
+
     /// The store works without it.
     private func isToldOfAForeignDatabase(_ reason: String) async throws {
         let store = try open()

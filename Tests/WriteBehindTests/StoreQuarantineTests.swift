@@ -133,34 +133,6 @@ import WriteBehind
         }
     }
 
-    @Test func whatIsWrittenAfterAClearInQuarantineStaysInMemory() async throws {
-        let directory = TemporaryStore()
-        var store = try await storeWithUniqueNames(directory)
-        var players = try store.table(Player.self)
-        try poisonWithAnotherTable(store, players)
-        try players.clear()  // follows the poison row
-        try players.put(Player(id: 1, name: "after", score: 9))
-        try await store.waitForAll(.materialized, timeout: .hang)
-        #expect(store.quarantine.list().map(\.others) == [2])
-        #expect(try players.evict(1) == false)
-        #expect(try await players.get(1)?.score == 9)
-        #expect(try await players.get(0) == nil, "cleared, though the database still has it")
-        try await store.close()
-
-        store = try directory.open()
-        players = try store.table(Player.self)
-        #expect(try players.evict(1) == false)
-        #expect(try await players.get(1)?.score == 9)
-        #expect(try await players.get(0) == nil)
-        try directory.user("DROP INDEX unique_name")
-        #expect(try await store.quarantine.retry() == .init(applied: 3, left: 0))
-        #expect(try players.evict(1))
-        #expect(try await players.get(1)?.score == 9)
-        #expect(try await players.get(0) == nil)
-        #expect(try await count(store) == 1)
-        try await store.close()
-    }
-
     /// A definition does not wait for the clear in quarantine that it comes after, and is no part of quarantine.
     @Test func aColumnThatIsAddedBehindAClearInQuarantineIsNotCounted() async throws {
         let directory = TemporaryStore()

@@ -316,8 +316,8 @@ final class FailingSink: ReplaceableSink {
         failing.before()
         return try (sink as? any ReplaceableSink)?.carryOver() ?? []
     }
-    func dropCarriedOver() throws(SinkError) {
-        try (sink as? any ReplaceableSink)?.dropCarriedOver()
+    func dropCarriedOver(named names: [String]) throws(SinkError) {
+        try (sink as? any ReplaceableSink)?.dropCarriedOver(named: names)
     }
     func objection(to table: WriteBehind.TableDefinition) -> SchemaError? {
         sink.objection(to: table)

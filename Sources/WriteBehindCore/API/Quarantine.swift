@@ -147,7 +147,9 @@ public struct Quarantine: Sendable {
     func commit(
         with sequence: UInt64, in quarantine: QuarantineIndex
     ) throws(StoreError) -> (firstSequence: UInt64, keys: [QuarantinedKey])? {
-        if let refused = quarantine.refused[sequence] { return (sequence, refused.keys) }
+        if let refused = quarantine.refused[sequence] {
+            return (sequence, quarantine.heldKeys(of: refused))
+        }
         guard !quarantine.isEmpty, sequence >= quarantine.lowest else { return nil }
         do throws(LogError) {
             let reader = try engine.log.reader(from: sequence)
@@ -161,7 +163,8 @@ public struct Quarantine: Sendable {
                 guard commit.firstSequence <= sequence, let contents = try? ordered.contents(),
                     quarantine.contains(commit.firstSequence, contents)
                 else { return nil }
-                return (commit.firstSequence, contents.keys)
+                let held = contents.keys.filter { quarantine.contains(commit.firstSequence, $0) }
+                return (commit.firstSequence, held)
             }
             return nil
         } catch {
@@ -192,13 +195,14 @@ extension Quarantine.Entry {
         of quarantine: QuarantineIndex, _ catalog: Catalog, limit: Int = .max
     ) -> [Quarantine.Entry] {
         quarantine.all.prefix(limit).map { commit in
-            let group = commit.keys.first.flatMap { quarantine.held[$0]?.group }
-            let count = group.flatMap { quarantine.groups[$0]?.commitCount } ?? 1
+            let count =
+                quarantine.group(of: commit).flatMap { quarantine.groups[$0]?.commitCount } ?? 1
             return Quarantine.Entry(
                 sequence: commit.firstSequence, records: commit.recordCount,
                 reason: commit.error.message,
                 refusedAt: Date(timeIntervalSince1970: Double(commit.refusedAt) / 1e6),
-                attempts: commit.attempts, rows: commit.keys.map { $0.text(catalog) },
+                attempts: commit.attempts,
+                rows: quarantine.heldKeys(of: commit).map { $0.text(catalog) },
                 others: count - 1)
         }
     }

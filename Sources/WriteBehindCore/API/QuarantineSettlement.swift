@@ -164,8 +164,12 @@ extension Quarantine {
         var (rows, last): ([GroupRow], [GroupRow]) = ([], [])
         for key in found.group.keys {
             guard case .row(let table, let bytes) = key else {
+                let isDefinition = !found.group.definitions.isEmpty
                 throw .database(
-                    "a clear in quarantine can only be retried, or the table be cleared again")
+                    isDefinition
+                        ? "a table's definition in quarantine, and what follows it, can only be retried"
+                        : "a clear in quarantine can only be retried, or the table be cleared again"
+                )
             }
             let row = GroupRow(table: UInt16(table), key: bytes, held: held[key])
             if own.contains(key) { last.append(row) } else { rows.append(row) }

@@ -32,8 +32,8 @@ package final class Pins: Sendable {
     /// Pins the rows in quarantine and releases all others.
     package func follow(_ quarantine: QuarantineIndex) {
         keys.withLock { keys in
-            for key in keys where quarantine.held[key] == nil { set(key, false) }
-            for key in quarantine.held.keys { set(key, true) }
+            for key in keys where quarantine.held[key] == nil { set(key, since: nil) }
+            for (key, holder) in quarantine.held { set(key, since: holder.since) }
             keys = Set(quarantine.held.keys)
         }
     }
@@ -45,34 +45,37 @@ package final class Pins: Sendable {
     func follow(_ changed: Set<QuarantinedKey>, in quarantine: QuarantineIndex) {
         keys.withLock { keys in
             for key in changed {
-                let isHeld = quarantine.held[key] != nil
-                if isHeld || keys.contains(key) { set(key, isHeld) }
-                if isHeld { keys.insert(key) } else { keys.remove(key) }
+                let since = quarantine.held[key]?.since
+                if since != nil || keys.contains(key) { set(key, since: since) }
+                if since != nil { keys.insert(key) } else { keys.remove(key) }
             }
         }
     }
 
     /// Pins a row that has just come into memory, if it is in quarantine.
     func pinIfQuarantined(table: UInt32, key: [UInt8]) {
-        let key = QuarantinedKey.row(table: table, key: key)
+        let bytes = key
+        let key = QuarantinedKey.row(table: table, key: bytes)
         keys.withLock { keys in
-            if keys.contains(key) { set(key, true) }
+            if keys.contains(key) { pin(table: table, key: bytes) }
         }
     }
 
-    private func set(_ key: QuarantinedKey, _ isPinned: Bool) {
+    /// - Parameter since: from where on the key is held; nil if it is not.
+    private func set(_ key: QuarantinedKey, since: UInt64?) {
         switch key {
         case .table(let table):
-            view.forEachShard { $0.pinClear(UInt16(table), isPinned) }
+            view.forEachShard { $0.hold(UInt16(table), since: since) }
+        case .row(let table, let bytes) where since != nil:
+            pin(table: table, key: bytes)
         case .row(let table, let bytes):
             let hash = view.hash(table: UInt16(table), key: bytes.span)
-            view.withShard(of: hash) { shard in
-                if isPinned {
-                    _ = shard.pin(hash, UInt16(table), bytes.span)
-                } else {
-                    shard.unpin(hash, UInt16(table), bytes.span)
-                }
-            }
+            view.withShard(of: hash) { $0.unpin(hash, UInt16(table), bytes.span) }
         }
+    }
+
+    private func pin(table: UInt32, key: [UInt8]) {
+        let hash = view.hash(table: UInt16(table), key: key.span)
+        view.withShard(of: hash) { _ = $0.pin(hash, UInt16(table), key.span) }
     }
 }

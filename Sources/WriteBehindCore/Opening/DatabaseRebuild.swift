@@ -35,7 +35,7 @@ struct DatabaseRebuild {
             environment: history.environment,
             through: Watermark(sequence: position.sequence, chain: position.chain))
         do throws(SinkError) {
-            for table in tables { try sink.define(table, through: origin) }
+            guard try makeTables(tables, in: sink, through: origin) else { return }
             do throws(SinkError) {
                 try sink.apply(changes)
             } catch {
@@ -48,7 +48,7 @@ struct DatabaseRebuild {
                     return
                 }
                 guard let sink = sink as? any ReplaceableSink else { throw error }
-                try sink.dropCarriedOver()
+                try sink.dropCarriedOver(named: [])
                 try sink.apply(changes)
             }
         } catch {
@@ -61,6 +61,31 @@ struct DatabaseRebuild {
 }
 
 extension DatabaseRebuild {
+    /// Makes the tables of a snapshot, whose definitions have no place in the log at which they could wait in quarantine.
+    ///
+    /// - Returns: false if the database is to be filled from the log instead: a user's object has a name that a table
+    ///   needs, and the log has the definition.
+    private func makeTables(
+        _ tables: [TableDefinition], in sink: any Sink, through origin: Watermark
+    ) throws(SinkError) -> Bool {
+        if let objection = tables.lazy.compactMap({ sink.objection(to: $0) }).first {
+            guard !history.isWhole else {
+                logger.notice(
+                    "a snapshot's table cannot be made; the database is filled from the log",
+                    metadata: ["cause": "\(objection)"])
+                return false
+            }
+            try (sink as? any ReplaceableSink)?
+                .dropCarriedOver(named: tables.map(\.schema.name))
+        }
+        for table in tables {
+            if let refused = try sink.define(table, through: origin).added.first {
+                throw refused.error
+            }
+        }
+        return true
+    }
+
     private func tables(of base: SnapshotReader) throws(StoreError) -> [TableDefinition] {
         do throws(SchemaError) {
             let records = base.preamble.records

@@ -223,7 +223,7 @@ package final class SecondaryDatabase: LogFollower {
             let owner = SinkOwner(environment.layout, environment.storeID, disk: environment.disk)
             do throws(SinkError) {
                 let sink = try place.opener.open(for: owner)
-                if let reason = try objection(to: sink.watermark()) {
+                if let reason = try objection(to: sink.watermark(), sink.quarantine) {
                     try sink.close()
                     throw SinkError(.foreignDatabase, reason)
                 }
@@ -236,14 +236,21 @@ package final class SecondaryDatabase: LogFollower {
         }
 
         /// Why the log cannot go on where the database is.
-        private func objection(to watermark: Watermark) -> String? {
+        private func objection(
+            to watermark: Watermark, _ quarantine: QuarantineIndex
+        ) -> String? {
             do throws(LogError) {
-                guard try log.chain(at: watermark.sequence) != watermark.chain else { return nil }
+                guard try log.chain(at: watermark.sequence) != watermark.chain else {
+                    // Its refused commits are in the log alone.
+                    if !quarantine.isEmpty { _ = try log.commit(at: quarantine.lowest) }
+                    return nil
+                }
                 return "it belongs to another history than the log; give an empty database instead"
             } catch {
                 if case .deleted = error, watermark.sequence == 0 { return nil }
                 return
-                    "the log does not go on at its sequence \(watermark.sequence): \(error); give "
+                    "the log does not hold what it needs from sequence "
+                    + "\(quarantine.isEmpty ? watermark.sequence : quarantine.lowest) on: \(error); give "
                     + "an empty database instead, which is filled from a snapshot"
             }
         }

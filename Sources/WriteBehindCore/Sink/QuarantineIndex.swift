@@ -27,6 +27,8 @@ package struct QuarantineIndex: Sendable, Equatable {
     package struct Group: Sendable, Equatable {
         package var keys: Set<QuarantinedKey> = []
         package var refused: Set<UInt64> = []
+        /// Those of them that define a table. No later commit makes up for one.
+        package var definitions: Set<UInt64> = []
         /// Commits that were not tried, since they follow.
         package var followers = 0
 
@@ -79,6 +81,17 @@ package struct QuarantineIndex: Sendable, Equatable {
     /// Whether what a commit does to a key is in quarantine.
     package func contains(_ firstSequence: UInt64, _ key: QuarantinedKey) -> Bool {
         held[key].map { $0.since <= firstSequence } ?? false
+    }
+
+    /// The keys of a refused commit that are held for it. Others were given up, and may be held for a later one.
+    package func heldKeys(of commit: QuarantinedCommit) -> [QuarantinedKey] {
+        commit.keys.filter { contains(commit.firstSequence, $0) }
+    }
+
+    /// The group of a refused commit.
+    package func group(of commit: QuarantinedCommit) -> UInt64? {
+        commit.keys.lazy.filter { contains(commit.firstSequence, $0) }.first
+            .flatMap { held[$0]?.group }
     }
 
     /// Whether a commit of these keys is in quarantine.
@@ -147,6 +160,7 @@ package struct QuarantineIndex: Sendable, Equatable {
         _ contents: CommitContents, _ keys: Set<QuarantinedKey>, _ number: UInt64
     ) -> Bool {
         guard let group = groups[number] else { return true }
+        guard group.definitions.isEmpty else { return false }
         guard !contents.cleared.isEmpty || group.keys.count <= keys.count else { return false }
         return group.keys.allSatisfy {
             keys.contains($0) || contents.cleared.contains($0.table)
@@ -172,6 +186,7 @@ package struct QuarantineIndex: Sendable, Equatable {
     package mutating func load(_ commit: QuarantinedCommit, group: UInt64) {
         refused[commit.firstSequence] = commit
         groups[group, default: Group()].refused.insert(commit.firstSequence)
+        if commit.isDefinition { groups[group]?.definitions.insert(commit.firstSequence) }
     }
 
     package mutating func load(group: UInt64, followers: Int) {
@@ -187,6 +202,7 @@ package struct QuarantineIndex: Sendable, Equatable {
         changes.added.append(commit)
         groups[number] = Group()
         groups[number]?.refused.insert(number)
+        if commit.isDefinition { groups[number]?.definitions.insert(number) }
         for other in touched { merge(other, into: number) }
         hold(commit.keys, by: number, commit.recordCount, group: number)
     }
@@ -210,6 +226,7 @@ package struct QuarantineIndex: Sendable, Equatable {
         for key in group.keys { held[key]?.group = target }
         groups[target]?.keys.formUnion(group.keys)
         groups[target]?.refused.formUnion(group.refused)
+        groups[target]?.definitions.formUnion(group.definitions)
         groups[target]?.followers += group.followers
         changes.keys.formUnion(group.keys)
         changes.refused.formUnion(group.refused)
@@ -304,6 +321,7 @@ package struct QuarantineIndex: Sendable, Equatable {
         if refused[firstSequence] == nil { followers += 1 } else { taken.insert(firstSequence) }
         for sequence in taken { refused[sequence] = nil }
         groups[number]?.refused.subtract(taken)
+        groups[number]?.definitions.subtract(taken)
         groups[number]?.followers -= followers
         changes.refused.formUnion(taken)
         changes.groups.insert(number)

@@ -67,7 +67,9 @@ extension QuarantineIndex {
     ) throws(SinkError) {
         guard !isEmpty else {
             if let error = try attempt(commit) {
-                add(commit, error, keys: try commit.contents().keys, now)
+                let contents = try commit.contents()
+                add(
+                    commit, error, keys: contents.keys, isDefinition: contents.isDefinition, now)
             }
             return
         }
@@ -82,19 +84,21 @@ extension QuarantineIndex {
             return
         }
         if following.isEmpty {
-            add(commit, error, keys: contents.keys, now)
+            add(commit, error, keys: contents.keys, isDefinition: contents.isDefinition, now)
         } else {
             follow(commit.firstSequence, count: commit.recordCount, contents.keys, following)
         }
     }
 
     private mutating func add(
-        _ commit: OrderedCommit, _ error: SinkError, keys: [QuarantinedKey], _ now: Int64
+        _ commit: OrderedCommit, _ error: SinkError, keys: [QuarantinedKey],
+        isDefinition: Bool, _ now: Int64
     ) {
         add(
             QuarantinedCommit(
                 firstSequence: commit.firstSequence, recordCount: commit.recordCount,
-                error: error, refusedAt: now, attempts: 1, keys: keys))
+                error: error, refusedAt: now, attempts: 1, keys: keys,
+                isDefinition: isDefinition))
     }
 
     /// Tries a commit of quarantine again, in the order of the log.
@@ -119,7 +123,7 @@ extension QuarantineIndex {
                 QuarantinedCommit(
                     firstSequence: first, recordCount: count, error: error,
                     refusedAt: before?.refusedAt ?? now, attempts: (before?.attempts ?? 0) + 1,
-                    keys: contents.keys))
+                    keys: contents.keys, isDefinition: contents.isDefinition))
         }
         let superseded = pass.left.release(contents, following)
         pass.applied += 1 + superseded.commitCount

@@ -16,10 +16,12 @@ package struct QuarantinedCommit: Sendable, Equatable {
     /// How often it was tried: 1 when it is new.
     package var attempts: Int
     package var keys: [QuarantinedKey]
+    /// Whether it defines a table.
+    package var isDefinition: Bool
 
     package init(
         firstSequence: UInt64, recordCount: Int, error: SinkError, refusedAt: Int64,
-        attempts: Int, keys: [QuarantinedKey]
+        attempts: Int, keys: [QuarantinedKey], isDefinition: Bool
     ) {
         self.firstSequence = firstSequence
         self.recordCount = recordCount
@@ -27,5 +29,6 @@ package struct QuarantinedCommit: Sendable, Equatable {
         self.refusedAt = refusedAt
         self.attempts = attempts
         self.keys = keys
+        self.isDefinition = isDefinition
     }
 }

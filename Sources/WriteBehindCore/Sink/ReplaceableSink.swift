@@ -12,8 +12,9 @@ package protocol ReplaceableSink: Sink {
     /// - Returns: what could not be made.
     func carryOver() throws(SinkError) -> [CarryFailure]
 
-    /// Takes back the users' indices and triggers that were made again, until all rows are there.
-    func dropCarriedOver() throws(SinkError)
+    /// Takes back the users' indices and triggers that were made again, and whatever has one of these names, until all
+    /// rows are there.
+    func dropCarriedOver(named names: [String]) throws(SinkError)
 }
 
 /// A database that was put aside, and what its users had made in it.

@@ -19,8 +19,9 @@ package struct Shard: ~Copyable, Sendable {
     let limit: Int
     let dirtyLimit: Int
     private var unsaved: UnsavedBytes
-    /// Tables with a clear in quarantine: their rows are gone, though the database still shows them.
-    private var pinnedClears: Set<UInt16> = []
+    /// Tables that are held as a whole, and from which sequence on. A clear behind it is in quarantine: its rows are
+    /// gone, though the database still shows them.
+    private var heldTables: [UInt16: UInt64] = [:]
     /// Tombstones by ascending sequence. Some are gone by now, about as many as there are rows at most.
     private var tombstones: Deque<Tombstone> = []
     var hand = Arena.Cursor()
@@ -140,7 +141,12 @@ package struct Shard: ~Copyable, Sendable {
     /// The sequence of a table's clear that the database has not seen.
     func pendingClear(of table: UInt16) -> UInt64? {
         guard let cleared = rows.clearedAt[table] else { return nil }
-        return cleared > watermark || pinnedClears.contains(table) ? cleared : nil
+        return cleared > watermark || isHeld(cleared, of: table) ? cleared : nil
+    }
+
+    /// Whether a clear is in quarantine: the database has passed it, and not taken it.
+    private func isHeld(_ cleared: UInt64, of table: UInt16) -> Bool {
+        cleared >= heldTables[table] ?? .max
     }
 
     private func isExpired(_ entry: Entry, now: UInt64) -> Bool {
@@ -226,12 +232,18 @@ package struct Shard: ~Copyable, Sendable {
         guard watermark >= droppedThrough, watermark >= rows.clearedAt[table] ?? 0,
             generation == sinkGeneration
         else { return .lookAgain }
+        if let cleared = rows.clearedAt[table], isHeld(cleared, of: table) {
+            // What the database has is from before the clear.
+            guard state == .partial else { return .lookAgain }
+            let nothing = RowCodec.noValues
+            try complete(hash, table, key, base: nothing.span, at: found)
+            return .filled
+        }
         guard let row else { return .absent }
         counters.fills += 1
         if state == .partial {
             // It is resident already, and what completes it is one row: no question of room.
-            let sequence = rows.entry(found.reference).sequence
-            unsaved.add(try rows.complete(hash, table, key, base: row, at: found), sequence)
+            try complete(hash, table, key, base: row, at: found)
             return .filled
         }
         guard makeRoom(Self.cost(keyLength: key.count, bodyLength: row.count)),
@@ -340,11 +352,23 @@ package struct Shard: ~Copyable, Sendable {
         case (.absent, .partial): try patch(hash, table, key, body, sequence: sequence)
         case (.absent, .tombstone): delete(hash, table, key, sequence: sequence)
         case (.partial, .full), (.partial, .partial):
-            let newest = rows.entry(place.reference).sequence
-            unsaved.add(try rows.complete(hash, table, key, base: body, state, at: place), newest)
+            try complete(hash, table, key, base: body, state, at: place)
+        case (.partial, .tombstone):
+            // What the database has is from before the delete.
+            let nothing = RowCodec.noValues
+            try complete(hash, table, key, base: nothing.span, at: place)
         default: break  // here is all of it
         }
         _ = pin(hash, table, key)
+    }
+
+    /// Lays a partial row's patch over what was there before it.
+    private mutating func complete(
+        _ hash: UInt64, _ table: UInt16, _ key: Span<UInt8>, base: Span<UInt8>,
+        _ state: RowState = .full, at place: RowTable.Place
+    ) throws(MalformedRecord) {
+        let sequence = rows.entry(place.reference).sequence
+        unsaved.add(try rows.complete(hash, table, key, base: base, state, at: place), sequence)
     }
 
     /// Takes in that a table was cleared by a commit in quarantine.
@@ -352,10 +376,9 @@ package struct Shard: ~Copyable, Sendable {
         rows.clear(table, sequence: max(sequence, rows.clearedAt[table] ?? 0))
     }
 
-    /// Makes the rows that a clear removed count as deleted although the clear is at or below the watermark.
-    mutating func pinClear(_ table: UInt16, _ isPinned: Bool) {
-        if isPinned { pinnedClears.insert(table) } else { pinnedClears.remove(table) }
-    }
+    /// Makes the rows that a clear at `since` or later removed count as deleted although the clear is at or below the
+    /// watermark; nil ends that.
+    mutating func hold(_ table: UInt16, since: UInt64?) { heldTables[table] = since }
 
     /// The database may say otherwise of rows in quarantine from now on. To be called before they are unpinned.
     package mutating func sinkDidChange() { sinkGeneration += 1 }
