@@ -33,6 +33,10 @@ let package = Package(
         .trait(
             name: "Macros",
             description: "The macro @Table. Without it, swift-syntax is neither fetched nor built."),
+        .trait(
+            name: "ServiceLifecycle",
+            description: "A store is a Service of swift-service-lifecycle, which is fetched for it."
+        ),
     ],
     dependencies: [
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
@@ -41,6 +45,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
         .package(url: "https://github.com/onevcat/Rainbow", from: "4.2.1"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         .package(url: "https://github.com/swiftlang/swift-syntax", "602.0.0"..<"604.0.0"),
     ],
     targets: [
@@ -86,6 +91,9 @@ let package = Package(
             dependencies: [
                 "WriteBehindCore", "WriteBehindSQLite",
                 .product(name: "GRDB", package: "GRDB.swift"),
+                .product(
+                    name: "ServiceLifecycle", package: "swift-service-lifecycle",
+                    condition: .when(traits: ["ServiceLifecycle"])),
             ],
             swiftSettings: shipping),
         // What only the tool needs; no user of the library gets it.
@@ -211,6 +219,20 @@ let package = Package(
             swiftSettings: language),
     ]
 )
+
+// A test of what the trait ServiceLifecycle adds. With the trait itself, all of the package would be built once more for it.
+// Only `tools/test` asks for it, because a dependency of tests is fetched by users too.
+if Context.environment["WRITEBEHIND_SERVICE_TESTS"] != nil {
+    package.targets.append(
+        .testTarget(
+            name: "ServiceTests",
+            dependencies: [
+                "WriteBehind", "WriteBehindCore", "WriteBehindTesting",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
+            swiftSettings: language + [.define("ServiceLifecycle")]))
+}
 
 // Linked with libFuzzer, which only `tools/fuzz/run` asks for.
 if Context.environment["WRITEBEHIND_FUZZ"] != nil {

@@ -66,8 +66,13 @@ struct OrderedApply {
         do throws(SinkError) {
             let definitions = try CommitReader.definitions(in: commit.records.span)
             for definition in definitions { try define(definition) }
-            if definitions.isEmpty { try CommitReader.apply(commit, to: writer) }
+            var changes: [RowTransition] = []
+            if definitions.isEmpty {
+                changes = try CommitReader.apply(
+                    commit, to: writer, noting: writer.projections.followed)
+            }
             guard !writer.hasDanglingForeignKey() else { throw .danglingForeignKey }
+            try writer.projections.run(changes, db, writer)
         } catch {
             guard error.kind == .constraint || isOfDefinition(commit) && error.isRefusalOfDefinition
             else { throw error }
@@ -105,31 +110,57 @@ extension OrderedApply {
 
 /// Applies a commit's records.
 extension CommitReader {
+    /// - Parameter followed: the tables of which each change is returned.
     static func apply(
-        _ commit: OrderedCommit, to writer: SQLiteWriter
-    ) throws(SinkError) {
+        _ commit: OrderedCommit, to writer: SQLiteWriter, noting followed: Set<UInt32> = []
+    ) throws(SinkError) -> [RowTransition] {
+        var changes: [RowTransition] = []
         let bytes = commit.records.span
         var reader = ByteReader(0..<bytes.count)
+        var place = 0
         while !reader.isAtEnd {
             let record = try reader.sinkRecord(bytes)
-            let kind: ChangeKind
-            switch record.operation {
-            case .put: kind = .put
-            case .patch: kind = .patch
-            case .delete: kind = .delete
-            case .clear:
-                try writer.clear(table: record.table)
+            let sequence = commit.sequences?[place] ?? commit.firstSequence + UInt64(place)
+            place += 1
+            let key = bytes.extracting(record.key)
+            guard followed.contains(record.table) else {
+                try apply(record, bytes, to: writer, sequence)
                 continue
-            case .mark, .settle: continue
-            case .define, .preamble:
-                throw SinkError(
-                    .schema, "sequence \(commit.firstSequence): a schema among changes of rows")
             }
-            try writer.apply(
-                kind, table: record.table, key: bytes.extracting(record.key),
-                body: bytes.extracting(record.body))
+            let isOfRow = record.operation.isOfRow
+            let old = isOfRow ? try writer.row(table: record.table, key: key) : nil
+            try apply(record, bytes, to: writer, sequence)
+            guard isOfRow || record.operation == .clear else { continue }
+            changes.append(
+                RowTransition(
+                    table: record.table, operation: record.operation, sequence: sequence,
+                    time: commit.time, key: Array(copying: key), old: old,
+                    new: isOfRow ? try writer.row(table: record.table, key: key) : nil))
         }
+        return changes
     }
+
+    private static func apply(
+        _ record: Record, _ bytes: Span<UInt8>, to writer: SQLiteWriter, _ sequence: UInt64
+    ) throws(SinkError) {
+        let kind: ChangeKind
+        switch record.operation {
+        case .put: kind = .put
+        case .patch: kind = .patch
+        case .delete: kind = .delete
+        case .clear: return try writer.clear(table: record.table)
+        case .mark, .settle: return
+        case .define, .preamble:
+            throw SinkError(.schema, "sequence \(sequence): a schema among changes of rows")
+        }
+        try writer.apply(
+            kind, table: record.table, key: bytes.extracting(record.key),
+            body: bytes.extracting(record.body))
+    }
+}
+
+extension EventLog.Operation {
+    fileprivate var isOfRow: Bool { self == .put || self == .patch || self == .delete }
 }
 
 extension SinkError {

@@ -17,7 +17,7 @@ package struct SQLiteOpener: SinkOpener {
     package func open(for owner: SinkOwner) throws(SinkError) -> any Sink {
         try SQLiteSink(
             path: name(for: owner), storeID: owner.storeID.bytes, origin: owner.origin,
-            disk: owner.disk, options: options)
+            disk: owner.disk, projections: owner.projections, options: options)
     }
 
     package func putAside(for owner: SinkOwner, reason: String) throws(SinkError) {

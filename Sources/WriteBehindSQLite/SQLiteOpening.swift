@@ -141,7 +141,7 @@ enum SQLiteOpening {
     /// Creates our tables if need be, loads them, and checks the schema.
     static func prepare(
         _ pool: any DatabaseWriter, storeID: [UInt8], origin: Watermark, header: Int64?,
-        _ options: SQLiteOptions
+        _ registry: ProjectionRegistry, _ options: SQLiteOptions
     ) throws(SinkError) -> Opened {
         try throwingSinkError {
             try pool.writeWithoutTransaction { db in
@@ -161,12 +161,14 @@ enum SQLiteOpening {
                 else { throw SinkError(.corrupt, "the database has no watermark") }
                 var generation = FileGeneration(number: row[2], base: row[3])
                 if let header { generation.base = header }
+                let watermark = Watermark(
+                    sequence: UInt64(bitPattern: row[0] as Int64),
+                    chain: UInt64(bitPattern: row[1] as Int64))
+                let projections = try SQLiteProjections(
+                    db, at: watermark, registry, now: options.now)
                 let writer = unsafe try SQLiteWriter(
-                    connection, storeID: storeID,
-                    watermark: Watermark(
-                        sequence: UInt64(bitPattern: row[0] as Int64),
-                        chain: UInt64(bitPattern: row[1] as Int64)),
-                    generation: generation, checkpointPages: options.checkpointPages)
+                    connection, storeID: storeID, watermark: watermark, generation: generation,
+                    checkpointPages: options.checkpointPages, projections)
                 writer.use(state.tables)
                 try writer.check(db)
                 return Opened(writer: writer, state: state)

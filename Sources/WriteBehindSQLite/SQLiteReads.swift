@@ -79,7 +79,7 @@ extension SQLiteSink {
         }
     }
 
-    private static func rows(
+    static func rows(
         _ sql: TableSQL, _ columns: [Int], after key: [UInt8]?, limit: Int, in db: Database
     ) throws -> ScannedRows {
         let watermark = try watermark(in: db)

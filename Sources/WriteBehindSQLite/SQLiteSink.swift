@@ -5,7 +5,7 @@ import GRDBSQLite
 package import WriteBehindCore
 
 /// The SQLite database that the log is materialized into: real tables with real columns, and five
-/// tables of our own beside them.
+/// tables of our own beside them, and one more for projections once there is one.
 ///
 ///     _writebehind_watermark(log, sequence, chain, applied_at, generation, base)
 ///                                                                what the tables reflect
@@ -38,6 +38,9 @@ package final class SQLiteSink: ReplaceableSink {
     /// For the store's own reads: users' queries, however long, do not hold them up.
     package let reads: any DatabaseReader
     let options: SQLiteOptions
+    /// Whether the database has no file.
+    let isInMemory: Bool
+    package let registry: ProjectionRegistry
     let writer: Lock<SQLiteWriter?>
     let state: Lock<State>
 
@@ -52,6 +55,7 @@ package final class SQLiteSink: ReplaceableSink {
     /// of no store, and `.schema` where it holds what would change rows behind the log's back.
     package convenience init(
         path: String, storeID: [UInt8], origin: Watermark, disk: any Disk,
+        projections: ProjectionRegistry = ProjectionRegistry(),
         options: SQLiteOptions = SQLiteOptions()
     ) throws(SinkError) {
         let header = try SQLiteOpening.claim(path, storeID: storeID, disk: disk)
@@ -61,32 +65,37 @@ package final class SQLiteSink: ReplaceableSink {
                 path: path, configuration: options.grdb(on: disk, stoppedBy: stop))
         }
         let opened = try SQLiteOpening.prepare(
-            pool, storeID: storeID, origin: origin, header: header, options)
+            pool, storeID: storeID, origin: origin, header: header, projections, options)
         let reads = try throwingSinkError {
             var configuration = options.grdb(on: disk)
             configuration.readonly = true
             return try DatabasePool(path: path, configuration: configuration)
         }
-        try self.init(path, on: disk, options, pool: pool, reads: reads, stop, opened)
+        try self.init(path, on: disk, options, projections, pool: pool, reads: reads, stop, opened)
     }
 
     /// Opens a database in memory, which has one connection for all. `path` is a name beside which a file of ours may be.
     package convenience init(
         inMemory queue: DatabaseQueue, path: String, storeID: [UInt8], origin: Watermark,
-        disk: any Disk, options: SQLiteOptions = SQLiteOptions()
+        disk: any Disk, projections: ProjectionRegistry = ProjectionRegistry(),
+        options: SQLiteOptions = SQLiteOptions()
     ) throws(SinkError) {
         let opened = try SQLiteOpening.prepare(
-            queue, storeID: storeID, origin: origin, header: nil, options)
+            queue, storeID: storeID, origin: origin, header: nil, projections, options)
         try self.init(
-            path, on: disk, options, pool: queue, reads: queue, ReadStop(), opened)
+            path, on: disk, options, projections, pool: queue, reads: queue, ReadStop(), opened,
+            isInMemory: true)
     }
 
     private init(
-        _ path: String, on disk: any Disk, _ options: SQLiteOptions, pool: any DatabaseWriter,
-        reads: any DatabaseReader, _ stop: ReadStop, _ opened: SQLiteOpening.Opened
+        _ path: String, on disk: any Disk, _ options: SQLiteOptions,
+        _ registry: ProjectionRegistry, pool: any DatabaseWriter, reads: any DatabaseReader,
+        _ stop: ReadStop, _ opened: SQLiteOpening.Opened, isInMemory: Bool = false
     ) throws(SinkError) {
         self.path = path
         self.disk = disk
+        self.isInMemory = isInMemory
+        self.registry = registry
         self.options = options
         self.pool = pool
         self.reads = reads
@@ -110,10 +119,15 @@ package final class SQLiteSink: ReplaceableSink {
     package func apply(_ batch: some SortedChanges) throws(SinkError) {
         try refuseHeldKeys(batch)
         try transaction(through: batch.through) { _, writer throws(SinkError) in
-            for table in batch.cleared { try writer.clear(table: table) }
+            let followed = writer.projections.followed
+            for table in batch.cleared {
+                if followed.contains(table) { throw .isFollowed }
+                try writer.clear(table: table)
+            }
             func apply(
                 _ table: UInt32, _ kind: ChangeKind, _ key: Span<UInt8>, _ body: Span<UInt8>
             ) throws(SinkError) {
+                if !followed.isEmpty, followed.contains(table) { throw .isFollowed }
                 try writer.apply(kind, table: table, key: key, body: body)
             }
             try batch.forEach(apply)
@@ -185,6 +199,7 @@ package final class SQLiteSink: ReplaceableSink {
                     // Tables that it defined are gone with it.
                     try withWriter { _, writer in writer.use(tables) }
                 }
+                if try withWriter({ _, writer in writer.projections.takeEnd() }) { continue }
                 guard let destroyer = apply?.destroyer else { throw error }
                 destroyers[destroyer] = error
             }
@@ -201,12 +216,17 @@ package final class SQLiteSink: ReplaceableSink {
             var result: Result?
             try db.inTransaction(.immediate) {
                 try writer.begin(db)
+                writer.projections.begin(at: writer.watermark)
                 result = try body(db, writer)
+                try writer.projections.finish(
+                    db, from: writer.watermark, to: through ?? writer.watermark,
+                    changing: writer.touched)
                 if let through { try writer.advance(to: through, at: options.now()) }
                 try writer.notify(db)
                 return .commit
             }
             writer.didCommit(through)
+            writer.projections.didCommit(at: writer.watermark)
             checkpointIfLong(db, writer)
             // Without a result `body` threw, and so did the transaction.
             return result!
@@ -259,5 +279,12 @@ package final class SQLiteSink: ReplaceableSink {
                 return try body(db, writer)
             }
         }
+    }
+}
+
+extension SinkError {
+    /// The caller applies the same in order then.
+    fileprivate static var isFollowed: SinkError {
+        SinkError(.constraint, "a projection follows the table, and needs each change")
     }
 }

@@ -13,7 +13,9 @@ import WriteBehindCore
     private var definitions: [UInt32: TableSQL] = [:]
     private var tables: [UInt32: TableWriter] = [:]
     private var lastTable: (id: UInt32, writer: TableWriter)?
-    private var touched: Set<UInt32> = []
+    /// The tables that this transaction has changed.
+    private(set) var touched: Set<UInt32> = []
+    let projections: SQLiteProjections
     /// The tables that users' triggers write in turn, by table; found by ``SchemaGuard``.
     private var triggered: [String: Set<String>] = [:]
     /// The schema that was checked for what must not be there.
@@ -32,10 +34,11 @@ import WriteBehindCore
 
     private let deferForeignKeys, advance, schemaVersion: PreparedStatement
     private let savepoint, release, rollBack: PreparedStatement
+    private let ownSavepoint, ownRelease, ownRollBack: PreparedStatement
 
     @unsafe init(
         _ connection: OpaquePointer, storeID: [UInt8], watermark: Watermark,
-        generation: FileGeneration, checkpointPages: Int
+        generation: FileGeneration, checkpointPages: Int, _ projections: SQLiteProjections
     ) throws(SinkError) {
         func statement(_ sql: String) throws(SinkError) -> PreparedStatement {
             unsafe try PreparedStatement(sql, on: connection)
@@ -44,6 +47,7 @@ import WriteBehindCore
         self.storeID = storeID
         self.watermark = watermark
         self.generation = generation
+        self.projections = projections
         // A frame is a page and its header.
         checkpointBytes = Int64(max(1, checkpointPages)) * 4_120
         deferForeignKeys = try statement("PRAGMA defer_foreign_keys = ON")
@@ -51,6 +55,9 @@ import WriteBehindCore
         savepoint = try statement("SAVEPOINT writebehind_commit")
         release = try statement("RELEASE writebehind_commit")
         rollBack = try statement("ROLLBACK TO writebehind_commit")
+        ownSavepoint = try statement("SAVEPOINT writebehind_projection")
+        ownRelease = try statement("RELEASE writebehind_projection")
+        ownRollBack = try statement("ROLLBACK TO writebehind_projection")
         advance = try statement(
             """
             UPDATE _writebehind_watermark SET sequence = ?1, chain = ?2, applied_at = ?6, \
@@ -230,6 +237,22 @@ import WriteBehindCore
         try release.run()
     }
 
+    // One commit of a projection.
+    func beginProjection() throws(SinkError) { try ownSavepoint.run() }
+    func keepProjection() throws(SinkError) { try ownRelease.run() }
+    func undoProjection() throws(SinkError) {
+        try ownRollBack.run()
+        try ownRelease.run()
+    }
+
+    /// The row as it is inside the transaction; nil if there is none.
+    func row(table: UInt32, key: Span<UInt8>) throws(SinkError) -> [UInt8]? {
+        try writer(for: table).row(key)
+    }
+
+    /// The names of the store's tables, folded.
+    var tableNames: Set<[UInt8]> { Set(definitions.values.map { foldedName($0.schema.name) }) }
+
     /// Whether the transaction is gone, as after a trigger's RAISE(ROLLBACK).
     var transactionIsGone: Bool { unsafe sqlite3_get_autocommit(connection) != 0 }
 
@@ -243,7 +266,7 @@ import WriteBehindCore
         return current != 0
     }
 
-    private func currentSchema() throws(SinkError) -> Int64 {
+    func currentSchema() throws(SinkError) -> Int64 {
         defer { schemaVersion.reset() }
         guard try schemaVersion.step(), case .integer(let version) = schemaVersion.value(0) else {
             throw SinkError(.corrupt, "the database has no schema version")

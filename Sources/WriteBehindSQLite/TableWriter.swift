@@ -12,6 +12,8 @@ import WriteBehindCore
     /// What each column outside the key holds, where SQLite does not look at it.
     private let tags: [ValueTag]?
     private let put, delete, exists, clear, hasRows: PreparedStatement
+    /// Only projections need it.
+    private var select: PreparedStatement?
     private var patches: [[Int]: PreparedStatement] = [:]
     private var lastPatch: (columns: [Int], statement: PreparedStatement)?
 
@@ -130,6 +132,23 @@ import WriteBehindCore
         unsafe try delete.bind(key: key, keyTypes)
         try delete.run()
         if delete.changes == 0, unsafe try exists(key) { throw ignored("delete") }
+    }
+
+    /// The row as it is inside the transaction; nil if there is none.
+    func row(_ key: Span<UInt8>) throws(SinkError) -> [UInt8]? {
+        let select = try rowStatement()
+        return unsafe try key.withUnsafeBufferPointer { (bytes) throws(SinkError) in
+            unsafe try select.bind(key: bytes, keyTypes)
+            defer { select.reset() }
+            return try select.step() ? select.rowBody(columnCount: missing.count) : nil
+        }
+    }
+
+    private func rowStatement() throws(SinkError) -> PreparedStatement {
+        if let select { return select }
+        let new = unsafe try PreparedStatement(sql.select, on: connection)
+        select = new
+        return new
     }
 
     func clearRows() throws(SinkError) {

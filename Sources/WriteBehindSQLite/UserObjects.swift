@@ -22,19 +22,22 @@ struct UserObjects {
             let names = try String.fetchAll(db, sql: "SELECT name FROM _writebehind_table")
             stores = Set(names.map(foldedName))
         }
+        // A projection is built anew from the rows, and so are indices and triggers that others made of its tables.
+        let built = Set(try ProjectionTable.allObjects(db).map { foldedName($0.name) })
         let kinds = try Row.fetchAll(db, sql: "PRAGMA main.table_list").reduce(into: [:]) {
             $0[$1["name"] as String] = $1["type"] as String
         }
         let rows = try Row.fetchAll(
             db,
             sql: """
-                SELECT type, name, sql FROM sqlite_master
+                SELECT type, name, sql, tbl_name FROM sqlite_master
                 WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'
                   AND name NOT LIKE '\\_writebehind\\_%' ESCAPE '\\'
                 ORDER BY rowid
                 """)
         for row in rows {
             let (type, name): (String, String) = (row[0], row[1])
+            if built.contains(foldedName(name)) || built.contains(foldedName(row[3])) { continue }
             if type == "table" {
                 // A shadow table is made by the virtual one that it is a part of.
                 guard !stores.contains(foldedName(name)), kinds[name] != "shadow" else { continue }

@@ -39,7 +39,7 @@ final class MemoryDatabase: SinkOpener {
             extent: .databaseLifetime)
         return try SQLiteSink(
             inMemory: queue, path: owner.layout.database, storeID: owner.storeID.bytes,
-            origin: owner.origin, disk: owner.disk)
+            origin: owner.origin, disk: owner.disk, projections: owner.projections)
     }
 
     func putAside(for owner: SinkOwner, reason: String) throws(SinkError) {

@@ -66,8 +66,10 @@ extension SimulatedStore {
         checkQuarantine(content)
         let expected = model.fold(
             through: watermark, without: Set(quarantined(content).map(\.receipt.firstSequence)))
-        guard let wrong = difference(content.rows, expected) else { return }
-        fail("database", "at \(watermark): \(wrong)")
+        if let wrong = difference(content.rows, expected) {
+            return fail("database", "at \(watermark): \(wrong)")
+        }
+        checkProjection(content)
     }
 
     /// I3, I4 of the secondary database, which refuses nothing: each has a watermark of its own.

@@ -15,8 +15,10 @@ extension SimulatedStore {
         self.store = store
         // An index that is being built asks for all of the log to be synced, which hides what is not.
         hasIndices = salt.isMultiple(of: 2)
+        hasProjection = salt % 5 != 3
         checkWhatSurvived()
         try declareTables()
+        declareProjection(end)
         checkView()
     }
 

@@ -15,6 +15,11 @@ final class SimulatedDatabase: Sendable {
         var quarantine = QuarantineIndex()
         /// Rows that may not be written, only deleted: the user's constraints.
         var refused: Set<Row> = []
+        var projections: [String: StoredProjection] = [:]
+        var mirror = Mirror()
+        /// In the transaction under way: the tables that a projection follows, and those whose rows were changed.
+        var follows: Set<UInt32> = []
+        var touched: Set<UInt32> = []
     }
 
     struct State {
@@ -50,13 +55,15 @@ final class SimulatedDatabase: Sendable {
     var content: Content? { withState { $0.history.last } }
 
     /// Opens it as a sink, making it first if need be.
-    func open(origin: Watermark) -> SimulatedSink {
+    func open(
+        origin: Watermark, _ projections: ProjectionRegistry = ProjectionRegistry()
+    ) -> SimulatedSink {
         let content = withState { state in
             let content = state.history.last ?? Content(watermark: origin)
             if state.history.isEmpty { state.history = [content] }
             return content
         }
-        return SimulatedSink(self, content)
+        return SimulatedSink(self, content, projections)
     }
 
     /// Loses what power loss may cost.

@@ -8,7 +8,7 @@ struct SimulatedOpener: SinkOpener {
 
     func name(for owner: SinkOwner) -> String { "the simulated database" }
     func open(for owner: SinkOwner) throws(SinkError) -> any Sink {
-        database.open(origin: owner.origin)
+        database.open(origin: owner.origin, owner.projections)
     }
     func putAside(for owner: SinkOwner, reason: String) throws(SinkError) {
         database.replace(with: nil)
@@ -17,7 +17,7 @@ struct SimulatedOpener: SinkOpener {
 
 /// A sink over a ``SimulatedDatabase``, written from the protocol's words alone.
 final class SimulatedSink: Sink {
-    private typealias Content = SimulatedDatabase.Content
+    typealias Content = SimulatedDatabase.Content
 
     private let database: SimulatedDatabase
     private let isClosed = Locked(false)
@@ -25,11 +25,20 @@ final class SimulatedSink: Sink {
     /// The watermark of its last transaction: no other writer may have moved it since.
     private let expected: Locked<Watermark>
 
-    init(_ database: SimulatedDatabase, _ content: SimulatedDatabase.Content) {
+    private let registry: ProjectionRegistry
+
+    init(
+        _ database: SimulatedDatabase, _ content: SimulatedDatabase.Content,
+        _ registry: ProjectionRegistry
+    ) {
         self.database = database
+        self.registry = registry
         known = Locked(content)
         expected = Locked(content.watermark)
     }
+
+    var present: Content { lastContent }
+    var declared: ProjectionRegistry { registry }
 
     private func content() throws(SinkError) -> Content {
         guard !isClosed.withLock({ $0 }), let content = database.content else {
@@ -39,7 +48,7 @@ final class SimulatedSink: Sink {
     }
 
     /// Runs `body` on a copy, which becomes the present state if nothing throws.
-    private func transaction<R>(
+    func transaction<R>(
         _ body: (inout Content) throws(SinkError) -> R
     ) throws(SinkError) -> R {
         var content = try content()
@@ -47,7 +56,12 @@ final class SimulatedSink: Sink {
         guard content.watermark == expected.withLock({ $0 }) else {
             throw SinkError(.gone, "another program changed the database's watermark")
         }
+        let old = content.watermark
+        let before = content.rows
+        content.follows = Set(currentProjections(of: content).map(\.table))
+        content.touched = []
         let result = try body(&content)
+        followTransaction(&content, from: old, before)
         if let failure { throw failure }
         expected.withLock { $0 = content.watermark }
         known.withLock { $0 = content }
@@ -68,6 +82,7 @@ final class SimulatedSink: Sink {
             }
             for table in batch.cleared {
                 try check(.table(table))
+                try content.refuseFollowed(table)
                 content.clear(table)
             }
             func apply(
@@ -75,6 +90,7 @@ final class SimulatedSink: Sink {
             ) throws(SinkError) {
                 let row = try Tables.row(table, key)
                 try check(.row(table: table, key: Array(copying: key)))
+                try content.refuseFollowed(table)
                 if database.losesPatchesBesideClears, kind == .patch, !batch.cleared.isEmpty {
                     return
                 }
@@ -136,17 +152,24 @@ final class SimulatedSink: Sink {
         _ commit: OrderedCommit, _ content: inout Content
     ) throws(SinkError) -> SinkError? {
         var copy = content
+        var place = 0
         do throws(SinkError) {
             try commit.walk { (record, key, body) throws(SinkError) in
+                let sequence = commit.sequences?[place] ?? commit.firstSequence + UInt64(place)
+                place += 1
                 func apply(_ kind: ChangeKind) throws(SinkError) {
                     let row = try Tables.row(record.table, key)
+                    let old = copy.rows[row]
                     try copy.apply(kind, row, body)
+                    copy.project(row, from: old, sequence)
                 }
                 switch record.operation {
                 case .put: try apply(.put)
                 case .patch: try apply(.patch)
                 case .delete: try apply(.delete)
-                case .clear: copy.clear(record.table)
+                case .clear:
+                    copy.clear(record.table)
+                    copy.projectClear(of: record.table, sequence)
                 case .mark, .settle: break
                 case .define, .preamble: throw SinkError(.schema, "a schema among changes")
                 }

@@ -30,6 +30,8 @@ package final class SimulatedStore {
     var segmentSize = 4 << 10
     /// Whether this life declares its tables' indices.
     var hasIndices = true
+    /// Whether this life declares the projection.
+    var hasProjection = true
     let heard = Locked(Complaints.Heard())
 
     /// The first thing that went wrong.
@@ -179,6 +181,7 @@ package final class SimulatedStore {
         catchUpSecondary()
         checkNothingIsRefused()
         checkReads()
+        checkProjectionIsCurrent()
         check { try expire() }
         catchUp()
         finishIndices()

@@ -40,8 +40,17 @@ struct SourceTree {
 
     private static func files(under folder: String) -> [File] {
         let path = root.appendingPathComponent(folder).path
-        let names = FileManager.default.enumerator(atPath: path)?.allObjects as? [String] ?? []
-        return names.sorted().compactMap { file("\(folder)/\($0)") }
+        let names = FileManager.default.enumerator(atPath: path)
+        var found: [String] = []
+        while let name = names?.nextObject() as? String {
+            if (name as NSString).lastPathComponent.hasPrefix(".") {
+                // What a package of its own, such as an example, was built into.
+                names?.skipDescendants()
+            } else {
+                found.append(name)
+            }
+        }
+        return found.sorted().compactMap { file("\(folder)/\($0)") }
     }
 
     static func file(_ path: String) -> File? {

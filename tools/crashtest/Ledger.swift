@@ -11,10 +11,12 @@ struct Ledger {
     /// Writes that survived although the process ended before it acknowledged them.
     private(set) var surplus = 0
     private var model = Model()
+    /// Which build of the projection the store has; nil until it was looked at.
+    var build: String?
 
     init(seed: UInt64) { self.seed = seed }
 
-    mutating func beginStore() { model = Model() }
+    mutating func beginStore() { (model, build) = (Model(), nil) }
 
     /// Compares what was found with what was reported: each thread's rows are as after its acknowledged
     /// writes up to `end`, where the log ends; or as after one more, the one under way.

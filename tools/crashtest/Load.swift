@@ -191,6 +191,7 @@ struct Tables {
         items = try store.table(Item.self)
         labels = try store.keyValues()
         visits = try store.table(Visit.self)
+        try Sums.declare(self)
     }
 
     /// Small buffers and short pauses, so that a kill finds everything in the middle of something.

@@ -60,6 +60,11 @@ struct Parent {
         }
         try ledger.settle(report, round: round, found: try await tables.read(), end: end)
         try await Following.check(tables, report)
+        let build = try await Sums.check(tables.store)
+        guard ledger.build == nil || ledger.build == build else {
+            throw Loss("the projection was built anew, and had missed nothing")
+        }
+        ledger.build = build
         let closed = try await tables.store.close()
         guard closed.materialized == closed.durable else {
             throw Loss("the database stays at \(closed.materialized) of \(closed.durable)")

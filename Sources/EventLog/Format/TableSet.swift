@@ -17,6 +17,9 @@ package struct TableSet: Equatable, Sendable {
 
     package mutating func insert(_ table: UInt32) { bits |= Self.bit(table) }
 
+    /// Whether a table may be in both. A set that says nothing may hold any.
+    package func mayMeet(_ other: TableSet) -> Bool { isEmpty || bits & other.bits != 0 }
+
     package mutating func formUnion(_ other: TableSet) { bits |= other.bits }
 
     /// How many bits there are.

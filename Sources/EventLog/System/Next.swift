@@ -3,4 +3,10 @@ package enum Next: Equatable, Sendable {
     case stepAgain
     /// There is nothing to do before its work signal is raised or this much time has passed; nil: before the signal.
     case wait(nanoseconds: UInt64?)
+
+    /// That of two that comes first.
+    package func sooner(_ other: Next) -> Next {
+        guard case .wait(let own) = self, case .wait(let others) = other else { return .stepAgain }
+        return .wait(nanoseconds: own.map { min($0, others ?? $0) } ?? others)
+    }
 }

@@ -159,7 +159,7 @@ public struct Quarantine: Sendable {
                 guard commit.lastSequence >= sequence else { continue }
                 let ordered = OrderedCommit(
                     firstSequence: commit.firstSequence, recordCount: Int(commit.count),
-                    records: Array(reader.payload[commit.records]))
+                    time: commit.time, records: Array(reader.payload[commit.records]))
                 guard commit.firstSequence <= sequence, let contents = try? ordered.contents(),
                     quarantine.contains(commit.firstSequence, contents)
                 else { return nil }

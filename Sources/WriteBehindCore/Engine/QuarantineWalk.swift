@@ -43,7 +43,7 @@ final class QuarantineWalk {
             position = commit.lastSequence
             let ordered = OrderedCommit(
                 firstSequence: commit.firstSequence, recordCount: Int(commit.count),
-                records: Array(reader.payload[commit.records]))
+                time: commit.time, records: Array(reader.payload[commit.records]))
             guard let contents = try? ordered.contents(),
                 quarantine.contains(commit.firstSequence, contents)
             else { continue }

@@ -6,6 +6,13 @@ struct Gathering: Sendable {
     /// The batch's records come after this sequence.
     let after: UInt64
     let readable: UInt64
+    /// The tables whose blocks are not for a batch.
+    let followed: TableSet
+
+    /// Whether a block may hold something of these tables.
+    static func isFollowed(_ block: BlockHeader, _ tables: TableSet) -> Bool {
+        !tables.isEmpty && block.tables.mayMeet(tables)
+    }
 
     /// Reads until a limit, the durable end, or a block that needs its order kept: that one is returned.
     func fill(_ batch: ChangeBatch, _ reader: LogReader) throws -> BlockHeader? {
@@ -14,7 +21,11 @@ struct Gathering: Sendable {
         {
             // A batch is whole blocks, but the database may come from a log that was cut otherwise.
             let startsInside = block.firstSequence <= after
-            if startsInside || !block.flags.isDisjoint(with: [.mark, .define]) { return block }
+            if startsInside || !block.flags.isDisjoint(with: [.mark, .define])
+                || Self.isFollowed(block, followed)
+            {
+                return block
+            }
             try batch.append(block, payload: reader.payload.span)
         }
         return nil

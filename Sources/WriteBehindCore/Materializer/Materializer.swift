@@ -11,8 +11,11 @@ import Synchronization
 /// - On any constraint error the batch is applied again in sequence order, one savepoint a commit, since
 ///   coalescing and sorting may have broken a constraint that the original order keeps. A commit that is still
 ///   refused goes to quarantine, as a whole, and all else flows on.
-/// - Blocks with a `define`, `mark` or `settle` record are applied in sequence order from the start.
-/// - In sequence order, a step takes one block: progress is kept even if the next step fails.
+/// - Blocks with a `define`, `mark` or `settle` record are applied in sequence order from the start, and so are those of
+///   tables that a projection follows.
+/// - In sequence order, a step takes one block: progress is kept even if the next step fails. For projections it takes
+///   as many as a batch has.
+/// - Projections are built between two batches, a piece at a time.
 /// - When the database is gone or damaged, another is opened or built in its place, and the log is
 ///   applied to that from its own watermark on.
 /// - A store that is no longer alone or no longer where it was changes nothing any more (FencedDisk.swift).
@@ -66,7 +69,17 @@ package final class Materializer: Sendable {
         var backoff: Backoff
         var retryAt: UInt64 = 0
         var lastApplied: UInt64 = 0
+        /// Up to this time, nothing is applied that a projection would miss.
+        var heldUntil: UInt64
+        /// Steps since a piece of a projection was built.
+        var stepsBesideBuilding = 0
     }
+
+    /// How long after opening projections may be declared that go on where they were, nanoseconds. It ends early if
+    /// somebody waits for the database.
+    package static let declarationTime: UInt64 = 3_000_000_000
+    /// A backlog does not keep a projection from being built: so often a piece is built between two batches.
+    private static let buildingShare = 16
 
     /// The longest pause while another process has a lock on the database, nanoseconds.
     private static let lockPause: UInt64 = 250_000_000
@@ -97,7 +110,8 @@ package final class Materializer: Sendable {
         self.observer = observer
         state = Lock(
             State(
-                sink: sink, watermark: watermark, backoff: Backoff(limit: limits.retryLimit)))
+                sink: sink, watermark: watermark, backoff: Backoff(limit: limits.retryLimit),
+                heldUntil: log.environment.time.monotonicNanoseconds() + Self.declarationTime))
     }
 
     package var watermark: Watermark { state.withLock { $0.watermark } }
@@ -137,8 +151,9 @@ package final class Materializer: Sendable {
                 // The database is opened by its name, which may mean another store's by now.
                 guard isOwn() else { return .wait(nanoseconds: nil) }
                 try replaceLostSink(&state)
-                let next = try advance(&state, now: now)
+                var next = try advance(&state, now: now)
                 try observer.catchUp(state.watermark)
+                next = try buildProjections(&state, after: next)
                 state.backoff.reset()
                 return next
             } catch {
@@ -179,22 +194,43 @@ package final class Materializer: Sendable {
         observer.didReplaceSink(state.watermark)
     }
 
+    private func buildProjections(_ state: inout State, after next: Next) throws -> Next {
+        state.stepsBesideBuilding += 1
+        guard next != .stepAgain || state.stepsBesideBuilding >= Self.buildingShare else {
+            return next
+        }
+        state.stepsBesideBuilding = 0
+        return next.sooner(try state.sink.buildProjections())
+    }
+
     private func advance(_ state: inout State, now: UInt64) throws -> Next {
         let readable = log.readable
         guard state.watermark.sequence < readable else { return .wait(nanoseconds: nil) }
+        if now < state.heldUntil, wanted.load(ordering: .relaxed) <= state.watermark.sequence,
+            state.sink.awaitsProjections
+        {
+            return .wait(nanoseconds: state.heldUntil - now)
+        }
         let due = state.lastApplied + limits.interval
         if now < due, wanted.load(ordering: .relaxed) <= state.watermark.sequence,
             readable - state.watermark.sequence < UInt64(limits.records)
         {
             return .wait(nanoseconds: due - now)
         }
-        if state.orderedThrough > state.watermark.sequence {
-            try applyOneBlockInOrder(&state, readable: readable)
-        } else {
+        try applySome(&state, readable: readable)
+        // The rest of the readable log does not wait.
+        if state.watermark.sequence >= readable { state.lastApplied = now }
+        return .stepAgain
+    }
+
+    private func applySome(_ state: inout State, readable: UInt64) throws {
+        let followed = state.sink.orderedTables
+        if state.orderedThrough <= state.watermark.sequence {
             let batch = try currentBatch(&state)
             do {
                 let gathering = Gathering(
-                    limits: limits, after: state.watermark.sequence, readable: readable)
+                    limits: limits, after: state.watermark.sequence, readable: readable,
+                    followed: followed)
                 if let block = try gathering.fill(batch, try currentReader(&state)) {
                     if batch.isEmpty { state.orderedThrough = block.nextSequence - 1 }
                     state.reader = nil  // the block is read again
@@ -204,10 +240,11 @@ package final class Materializer: Sendable {
                 forget(&state)
                 throw error
             }
-            if !batch.isEmpty { try apply(batch, &state, readable: readable) }
+            guard batch.isEmpty else { return try apply(batch, &state, readable: readable) }
         }
-        state.lastApplied = now
-        return .stepAgain
+        if state.orderedThrough > state.watermark.sequence {
+            try applyBlocksInOrder(&state, readable: readable, followed)
+        }
     }
 
     private func currentReader(_ state: inout State) throws(LogError) -> LogReader {
@@ -285,17 +322,36 @@ package final class Materializer: Sendable {
         state.spare = nil
         return BatchAhead(
             next, after: batch.through, reader,
-            Gathering(limits: limits, after: batch.through.sequence, readable: readable))
+            Gathering(
+                limits: limits, after: batch.through.sequence, readable: readable,
+                followed: state.sink.orderedTables))
     }
 
-    private func applyOneBlockInOrder(_ state: inout State, readable: UInt64) throws {
+    private func applyBlocksInOrder(
+        _ state: inout State, readable: UInt64, _ followed: TableSet
+    ) throws {
         let start = log.environment.time.monotonicNanoseconds()
         let reader = try currentReader(&state)
-        guard try reader.next(through: readable), let block = reader.block else { return }
         forget(&state)  // read again if something below fails
-        var ordered: [OrderedCommit] = []
+        var stretch = OrderedStretch(through: state.watermark)
+        var (isFirst, isBehindAll) = (true, true)
+        repeat {
+            guard try reader.next(through: readable), let block = reader.block else { break }
+            isBehindAll = isFirst || Gathering.isFollowed(block, followed)
+            guard isBehindAll else { break }  // the block is read again
+            isFirst = false
+            try append(reader, block, to: &stretch, &state, since: start)
+        } while !followed.isEmpty && stretch.has(room: limits)
+        try apply(&stretch, &state, since: start)
+        if isBehindAll { state.reader = reader }
+    }
+
+    /// Adds a block's commits to what is applied in one transaction. A definition has one of its own.
+    private func append(
+        _ reader: LogReader, _ block: BlockHeader, to stretch: inout OrderedStretch,
+        _ state: inout State, since start: UInt64
+    ) throws {
         var chain = Chain(reader.chainBefore)
-        var through = state.watermark
         var commits = try reader.commits()
         while let commit = try commits.next(reader.payload.span) {
             let records = reader.payload.span.extracting(commit.records)
@@ -303,35 +359,32 @@ package final class Materializer: Sendable {
             guard commit.firstSequence > state.watermark.sequence else { continue }
             let definitions =
                 block.flags.contains(.define) ? try CommitReader.definitions(in: records) : []
-            if !definitions.isEmpty {
-                try apply(&ordered, &state, through, since: start)
-            }
-            through = Watermark(sequence: commit.lastSequence, chain: chain.value)
+            if !definitions.isEmpty { try apply(&stretch, &state, since: start) }
+            let through = Watermark(sequence: commit.lastSequence, chain: chain.value)
             for definition in definitions {
                 observer.didChangeQuarantine(
                     try state.sink.define(definition, through: through))
                 finish(&state, through, records: 1, changes: 0, since: start)
             }
             if definitions.isEmpty {
-                ordered.append(
+                stretch.append(
                     OrderedCommit(
                         firstSequence: commit.firstSequence, recordCount: Int(commit.count),
-                        records: Array(copying: records)))
+                        time: commit.time, records: Array(copying: records)))
             }
+            stretch.through = through
         }
-        try apply(&ordered, &state, through, since: start)
-        state.reader = reader
     }
 
     private func apply(
-        _ ordered: inout [OrderedCommit], _ state: inout State, _ through: Watermark,
-        since start: UInt64
+        _ stretch: inout OrderedStretch, _ state: inout State, since start: UInt64
     ) throws(SinkError) {
-        guard !ordered.isEmpty else { return }
-        observer.didChangeQuarantine(try state.sink.applyInOrder(ordered, through: through))
-        let records = ordered.reduce(0) { $0 + $1.recordCount }
-        ordered.removeAll()
-        finish(&state, through, records: records, changes: records, since: start)
+        guard !stretch.commits.isEmpty else { return }
+        observer.didChangeQuarantine(
+            try state.sink.applyInOrder(stretch.commits, through: stretch.through))
+        let records = stretch.recordCount
+        stretch.removeAll()
+        finish(&state, stretch.through, records: records, changes: records, since: start)
     }
 
     private func finish(

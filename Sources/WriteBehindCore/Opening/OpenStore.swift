@@ -16,6 +16,7 @@ package final class OpenStore: Sendable {
     package let followers: Followers
     package let secondaries: [SecondaryDatabase]
     package let changeStreams: ChangeStreams
+    package let projections: ProjectionRegistry
     package let pins: Pins
     /// Everything that waits for surviving power loss, be it in staging alone.
     let durable: WaitList
@@ -51,6 +52,7 @@ package final class OpenStore: Sendable {
             followers = opening.followers
             secondaries = opening.secondaries
             changeStreams = opening.changeStreams
+            projections = opening.projections
             expirer = Expirer(engine: engine)
             indexBuilder = IndexBuilder(engine: engine, rowLimit: environment.rowsAScan)
             try opening.replay()

@@ -10,6 +10,7 @@ struct StoreOpening {
     let followers = Followers()
     let secondaries: [SecondaryDatabase]
     let changeStreams: ChangeStreams
+    let projections: ProjectionRegistry
     /// Everything that waits for surviving power loss.
     let durable = WaitList(reached: 0)
     private let layout: StoreLayout
@@ -29,6 +30,7 @@ struct StoreOpening {
         alongside = environment.alongside
         let logger = configuration.logger
         let owner = SinkOwner(layout, store, disk: environment.disk)
+        projections = owner.projections
         var database = Database(owner, environment.opener)
         try database.open()
         let watermark = try database.watermark()

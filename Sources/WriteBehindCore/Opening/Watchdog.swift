@@ -11,6 +11,7 @@ package final class Watchdog: Sendable {
         /// Each worker's last step, and when it was first seen in it.
         var steps: [String: (beat: UInt64, since: UInt64)] = [:]
         var changeStreams: [String: ChangeStreamMetrics] = [:]
+        var projections = ProjectionWatch()
         var rates = RateMeter()
         /// Since when it has not been healthy, monotonic nanoseconds.
         var unwellSince: UInt64?
@@ -63,6 +64,8 @@ package final class Watchdog: Sendable {
         metrics.quarantined.record(engine.sink.quarantine.commitCount)
         for secondary in secondaries { secondary.metrics.publish(health(of: secondary, nil)) }
         publishChangeStreams()
+        let projections = engine.projectionHealth
+        state.withLock { $0.projections.publish(projections, to: engine.configuration.logger) }
         return .wait(nanoseconds: Self.interval)
     }
 
@@ -158,6 +161,7 @@ package final class Watchdog: Sendable {
         }
         judgeSecondaries(state, &health)
         judgeChangeStreams(&health)
+        health.judge(engine.projectionHealth)
         judgeIndices(&health)
         if let error = state.logError {
             raise(.degraded, "the log cannot be read (\(state.sinkAttempts) tries): \(error)")

@@ -16,12 +16,17 @@ package protocol SortedChanges {
 package struct OrderedCommit: Sendable {
     package var firstSequence: UInt64
     package var recordCount: Int
+    /// When it was written, milliseconds since 1970.
+    package var time: UInt64
     /// Records, as ``ByteReader`` parses them.
     package var records: [UInt8]
+    /// The sequence of each record; nil where they are all there, one behind the other.
+    package var sequences: [UInt64]?
 
-    package init(firstSequence: UInt64, recordCount: Int, records: [UInt8]) {
+    package init(firstSequence: UInt64, recordCount: Int, time: UInt64 = 0, records: [UInt8]) {
         self.firstSequence = firstSequence
         self.recordCount = recordCount
+        self.time = time
         self.records = records
     }
 }

@@ -141,9 +141,12 @@ extension QuarantineIndex {
         }
         var left = commit
         left.records.removeAll()
+        var sequences: [UInt64] = []
+        var sequence = first
         let bytes = commit.records.span
         var reader = ByteReader(0..<bytes.count)
         while !reader.isAtEnd {
+            defer { sequence += 1 }
             let start = reader.offset
             let record = try reader.sinkRecord(bytes)
             let isHeld =
@@ -154,8 +157,11 @@ extension QuarantineIndex {
                 case .clear: contains(first, .table(record.table))
                 case .define, .mark, .settle, .preamble: true
                 }
-            if isHeld { left.records += commit.records[start..<reader.offset] }
+            guard isHeld else { continue }
+            left.records += commit.records[start..<reader.offset]
+            sequences.append(sequence)
         }
+        left.sequences = sequences
         return left
     }
 }

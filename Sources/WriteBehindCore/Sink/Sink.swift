@@ -1,4 +1,4 @@
-import EventLog
+package import EventLog
 
 /// A row of a sink, and the sink's watermark in the snapshot that it was read from.
 package struct StoredRow: Sendable, Equatable {
@@ -110,6 +110,20 @@ package protocol Sink: QuarantiningSink {
         _ table: UInt32, before seconds: Int64, limit: Int
     ) throws(SinkError) -> DueRows
 
+    /// The tables whose commits are to come one by one, in the order of the log, since a projection follows them.
+    var orderedTables: TableSet { get }
+    /// Whether a projection that has seen everything so far is not declared yet: what comes before it is declared would
+    /// be missing from it.
+    var awaitsProjections: Bool { get }
+    /// Does a piece of the work of building projections. Only for the one that changes the sink.
+    func buildProjections() throws(SinkError) -> Next
+    /// The projections that are declared or stored; nil for a database that cannot have any.
+    var projections: [ProjectionStatus]? { get }
+    /// Has a projection built anew; false if there is none. Only for the one that changes the sink.
+    func rebuildProjection(_ name: String) throws(SinkError) -> Bool
+    /// Drops a projection and its tables; false if there is none. Only for the one that changes the sink.
+    func removeProjection(_ name: String) throws(SinkError) -> Bool
+
     /// Makes everything applied so far survive power loss.
     /// - Returns: the watermark that now does; log above it must be kept.
     func checkpoint() throws(SinkError) -> Watermark
@@ -129,5 +143,11 @@ extension Sink {
     package func objection(to table: TableDefinition) -> SchemaError? { nil }
     package func lockHolder() -> String? { nil }
     package func concern() -> String? { nil }
+    package var orderedTables: TableSet { TableSet() }
+    package var awaitsProjections: Bool { false }
+    package func buildProjections() throws(SinkError) -> Next { .wait(nanoseconds: nil) }
+    package var projections: [ProjectionStatus]? { nil }
+    package func rebuildProjection(_ name: String) throws(SinkError) -> Bool { false }
+    package func removeProjection(_ name: String) throws(SinkError) -> Bool { false }
     package func close(readsMayLast nanoseconds: UInt64) throws(SinkError) { try close() }
 }

@@ -32,6 +32,8 @@ package struct SinkOwner: Sendable {
     package var layout: StoreLayout
     package var storeID: StoreID
     package var disk: any Disk
+    /// The projections that the program declares, for each database that is opened for the store.
+    package let projections = ProjectionRegistry()
 
     package init(_ layout: StoreLayout, _ storeID: StoreID, disk: any Disk) {
         self.layout = layout

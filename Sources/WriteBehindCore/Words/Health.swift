@@ -7,7 +7,7 @@
 ///      "secondsUnwell":12.5,"survivesKill":true,"quarantined":0,"quarantinedBytes":0,
 ///      "lag":{"staged":9,"durable":9,"materialized":4,"bytes":512,"seconds":12.5},
 ///      "rates":{"written":0.4,"applied":0},"indices":[],"secondaries":[],
-///      "changeStreams":[]}
+///      "changeStreams":[],"projections":[]}
 ///
 /// A property that is nil is left out.
 ///
@@ -124,6 +124,42 @@ public struct Health: Sendable, Encodable {
 
         /// How many records of the log, of any table, it has not passed yet.
         public var records: UInt64 { staged - min(acknowledged, staged) }
+    }
+
+    /// The projections, by their names.
+    public var projections: [Projection] = []
+
+    /// A projection: tables in the database that are kept up to date with a table of the store.
+    public struct Projection: Sendable, Equatable, Encodable {
+        public var name: String
+        /// The version that the program has declared; of one that it has not declared, the one in the database.
+        public var version: Int
+        /// The table that it follows; nil if the store does not have it any more.
+        public var table: String?
+        /// Whether it is up to date.
+        public var state: State
+        /// While it is being built: how many rows it has read.
+        public var rows: Int?
+        /// How many records of the log, of any table, it has not seen yet; nil if it has to be built before it goes on.
+        public var records: UInt64?
+        /// Why it has stopped, or what keeps it from being built, in words for an operator; nil if nothing is known to be
+        /// wrong.
+        public var cause: String?
+        /// For how long that has been so; 0 if nothing is wrong.
+        public var seconds: Double
+
+        /// How far a projection is.
+        public enum State: String, Sendable, Encodable {
+            /// It has everything that the store's tables in the database have.
+            case current
+            /// It is read from the rows, or waits for that. Its former version, if there is one, stays as it is until then.
+            case building
+            /// Its own code has failed. It stays as it is until it is declared with another version, or
+            /// ``Store/rebuildProjection(named:)`` is called.
+            case stopped
+            /// The program has not declared it. It misses what is written meanwhile.
+            case undeclared
+        }
     }
 
     /// What happened in the last ten seconds, in records a second.

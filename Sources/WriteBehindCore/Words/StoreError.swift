@@ -82,6 +82,8 @@ public enum StoreError: Error, Sendable, Equatable {
     case history(String)
     /// A change stream (``Store/changes(of:named:from:)``) cannot go on. Its position stays.
     case changeStream(name: String, ChangeStreamProblem)
+    /// A projection (``Store/projections``) cannot be declared.
+    case projection(name: String, reason: String)
     /// The time given for waiting is over. The write itself stays.
     case timedOut(Stage)
     /// The task was cancelled while it waited or read. A write that was made before stays.
@@ -169,6 +171,8 @@ extension StoreError: CustomStringConvertible {
         case .history(let why): "the past cannot be read: \(why)"
         case .changeStream(let name, let problem):
             "the change stream \(StoredValue.text(name)): \(problem)"
+        case .projection(let name, let reason):
+            "the projection \(StoredValue.text(name)): \(reason)"
         case .timedOut(let stage): "the wait for `\(stage)` timed out; the write itself stays"
         case .cancelled: "the task was cancelled; what it had written before stays"
         case .closed(let why): why

@@ -1,0 +1,73 @@
+package import GRDB
+package import WriteBehindCore
+
+/// The program's own code of a projection.
+package struct ProjectionEffects: Sendable {
+    /// Makes its tables.
+    package var setUp: @Sendable (Database) throws -> Void
+    package var apply: @Sendable (RowTransition, Database) throws -> Void
+
+    package init(
+        setUp: @escaping @Sendable (Database) throws -> Void,
+        apply: @escaping @Sendable (RowTransition, Database) throws -> Void
+    ) {
+        self.setUp = setUp
+        self.apply = apply
+    }
+}
+
+/// Watches what a projection's code does to the writing connection, while it runs.
+///
+/// Unchecked, because nothing is locked: it is used only where the connection is.
+final class ProjectionFence: TransactionObserver, @unchecked Sendable {
+    private struct Forbidden: Error, CustomStringConvertible {
+        var description: String { "it ended the transaction; only the store commits" }
+    }
+
+    private var isRunning = false
+    private var stores: Set<[UInt8]> = []
+    /// A table of the store's that it writes.
+    private(set) var violation: String?
+
+    func begin(protecting tables: Set<[UInt8]>) {
+        (isRunning, stores, violation) = (true, tables, nil)
+    }
+
+    func end() { isRunning = false }
+
+    func observes(eventsOfKind eventKind: DatabaseEventKind) -> Bool {
+        guard isRunning else { return false }
+        let name = foldedName(eventKind.table)
+        if stores.contains(name) || name.starts(with: "_writebehind_".utf8) {
+            violation = "it writes table \(quoted(eventKind.table)), which is the store's"
+        }
+        return false
+    }
+
+    func databaseDidChange(with event: DatabaseEvent) {}
+    func databaseWillCommit() throws { if isRunning { throw Forbidden() } }
+    func databaseDidCommit(_ db: Database) {}
+    func databaseDidRollback(_ db: Database) {}
+}
+
+extension DatabaseEventKind {
+    fileprivate var table: String {
+        switch self {
+        case .insert(let table), .delete(let table), .update(let table, _): table
+        }
+    }
+}
+
+extension DatabaseError {
+    /// Whether the machine or another program is to blame, so that the same may succeed later: not what a projection
+    /// does.
+    var isOfTheMachine: Bool {
+        switch resultCode {
+        case .SQLITE_BUSY, .SQLITE_FULL, .SQLITE_IOERR, .SQLITE_NOMEM, .SQLITE_INTERRUPT,
+            .SQLITE_READONLY, .SQLITE_CANTOPEN, .SQLITE_PROTOCOL, .SQLITE_NOTADB:
+            true
+        case .SQLITE_CORRUPT: extendedResultCode == .SQLITE_CORRUPT
+        default: false
+        }
+    }
+}

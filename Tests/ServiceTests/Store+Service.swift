@@ -1,0 +1,1 @@
+../../Sources/WriteBehind/Store+Service.swift
