@@ -24,6 +24,11 @@ package final class FailingDisk: Disk {
         faults.withLock { $0.faults.counted = .init(left: n, fault, permanently) }
     }
 
+    /// Fails all operations of one kind from now on.
+    package func failAll(_ kind: DiskOperation, with fault: Fault) {
+        faults.withLock { $0.faults.named.append(.init(kind, "", fault, left: .max)) }
+    }
+
     /// How many operations there were.
     package var operationCount: Int { faults.withLock { $0.count } }
 

@@ -10,7 +10,10 @@ extension StoreEnvironment {
     ) -> StoreEnvironment {
         var options = SQLiteOptions()
         options.readerCount = max(1, readers)
-        if let pageMemory { options.writerCache = max(1024, pageMemory >> 10) }
+        // SQLite reads the number as 32 bits, and takes one that is larger for 0.
+        if let pageMemory {
+            options.writerCache = min(max(1024, pageMemory >> 10), Int(Int32.max))
+        }
         return StoreEnvironment(
             disk: disk, time: SystemTime(), random: { .random(in: 1 ... .max) },
             opener: SQLiteOpener(options))

@@ -1,4 +1,5 @@
 import EventLog
+import TestSupport
 import WriteBehindCore
 
 /// A consumer of a change stream through all lives: what it has acknowledged does not come again, and nothing else is
@@ -17,6 +18,8 @@ struct Consumer {
     var position: UInt64 = 0
     /// The part of a commit that has come.
     var part: [StoreModel.Change] = []
+    /// In a life in which the file of positions cannot be used: what it held before, and where the log began.
+    var spoiled: (positions: [UInt8], firstSegment: UInt64)?
 
     /// His process ended with the store's.
     mutating func reopen() {
@@ -28,9 +31,9 @@ struct Consumer {
 extension SimulatedStore {
     /// Takes some changes, and acknowledges the last of them, or not.
     func consume(_ count: Int, acknowledges: Bool) throws {
-        guard let store, store.damage == nil, store.engine.tables[Consumer.table] != nil else {
-            return
-        }
+        guard let store, store.damage == nil, consumer.spoiled == nil,
+            store.engine.tables[Consumer.table] != nil
+        else { return }
         let source =
             consumer.source
             ?? ChangeSource(
@@ -114,6 +117,32 @@ extension SimulatedStore {
         }
         consumer.position = next.receipt.sequence
         consumer.seen = max(consumer.seen, consumer.position)
+    }
+
+    private static let positions = "/store/change-streams"
+
+    private var firstSegment: UInt64? {
+        disk.allFiles.filter { $0.hasPrefix("store/log/") }
+            .compactMap { StoreLayout.sequence(ofFileNamed: String($0.dropFirst(10))) }.min()
+    }
+
+    /// In some lives, something has written over the file of positions.
+    func spoilPositions(_ end: End) {
+        guard end.salt % 5 == 1, let bytes = disk.readAll(Self.positions), let first = firstSegment
+        else { return }
+        check { try disk.flip(Self.positions, at: bytes.count - 1) }
+        consumer.spoiled = (bytes, first)
+        note("the file of positions is spoiled")
+    }
+
+    /// The file is put back, and no log may have been deleted that a stream may need.
+    func restorePositions() {
+        guard let spoiled = consumer.spoiled else { return }
+        if let first = firstSegment, first > spoiled.firstSegment {
+            fail("consumer", "without positions, log before \(first) was deleted")
+        }
+        check { try disk.overwrite(Self.positions, spoiled.positions) }
+        consumer.spoiled = nil
     }
 
     /// Everything was taken and acknowledged: the stream is at the log's end.

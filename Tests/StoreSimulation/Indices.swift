@@ -32,6 +32,19 @@ extension SimulatedStore {
         }
     }
 
+    /// Adds the indices in the midst of a life, and has a part of them built.
+    func addIndices() {
+        guard fault == nil, let store, store.damage == nil, !hasIndices else { return }
+        hasIndices = true
+        check { try declareIndices() }
+        for _ in 0..<model.commits.count % 16 { _ = store.indexBuilder.step() }
+        note("indices are added, of which \(readyCount) are ready")
+    }
+
+    private var readyCount: Int {
+        engine?.indices.all.count { $0.phase == .ready } ?? 0
+    }
+
     /// Does a little for indices that are not ready, and looks at those that are.
     func stepIndices() {
         guard fault == nil, let store else { return }

@@ -96,6 +96,7 @@ extension SimulatedStore {
     }
 
     func endLife(_ end: End) {
+        restorePositions()
         disk.stopFailing()
         disk.capacity = nil
         database.withState { ($0.failures, $0.nextReadFails) = ([], false) }
@@ -139,6 +140,7 @@ extension SimulatedStore {
         guard fault == nil else { return }
         isTroubled = false
         let seen = end.salt & 7 == 1 ? inspected() : nil
+        spoilPositions(end)
         do {
             try open(end, salt: random.next())
         } catch {

@@ -49,9 +49,11 @@ extension SimulatedStore {
         case .putBack:
             guard let backup else { return }
             isTroubled = true
+            addIndices()
             database.replace(with: backup)
         default:
             isTroubled = true
+            addIndices()
             database.replace(with: nil)
         }
     }

@@ -19,13 +19,28 @@ import WriteBehindCore
             self.hashes = hashes
         }
 
+        init(reserving byteCount: Int) throws {
+            entries = try OrderedEntries(reserving: byteCount)
+            hashes = .max
+        }
+
         private func hash(_ key: [UInt8]) -> UInt64 { Checksum.of(key.span, seed: 7) % hashes }
 
         func put(_ key: [UInt8], _ value: [UInt8]) {
-            let hasRoom = entries.hasRoom(keyLength: key.count, valueLength: value.count)
+            let hasRoom = entries.makeRoom(keyLength: key.count, valueLength: value.count)
             #expect(hasRoom)
             entries.put(hash(key), key.span, value.span)
             model[key] = value
+        }
+
+        /// False, with nothing put, if there is no room.
+        func putIfThereIsRoom(_ key: [UInt8], _ value: [UInt8]) -> Bool {
+            guard entries.makeRoom(keyLength: key.count, valueLength: value.count) else {
+                return false
+            }
+            entries.put(hash(key), key.span, value.span)
+            model[key] = value
+            return true
         }
 
         func remove(_ key: [UInt8]) {
@@ -162,6 +177,46 @@ import WriteBehindCore
         }
         try pair.check(&random)
         #expect(pair.byteCount < full + full / 8)
+    }
+
+    /// With 336 bytes, the tree needs a page for its 79th leaf when the last one has just been taken for entries, of which
+    /// some are free.
+    @Test(arguments: stride(from: 216, through: 376, by: 8).map(\.self))
+    func thereIsNoRoomOnceANodeWouldHaveNone(valueLength: Int) throws {
+        let pair = try Pair(reserving: 2 << 20)
+        var random = SeededRandom(seed: 15)
+        let value = [UInt8](repeating: 7, count: valueLength)
+        func key() -> [UInt8] {
+            var key: [UInt8] = []
+            key.append(keyInteger: Int64(pair.model.count))
+            return key
+        }
+        while pair.putIfThereIsRoom(key(), value) {}
+        try pair.check(&random)
+        #expect(pair.byteCount > (2 << 20) * 3 / 4)
+    }
+
+    @Test(arguments: 1...8 as ClosedRange<UInt64>)
+    func entriesOfManySizesMayUseUpTheAddressSpace(seed: UInt64) throws {
+        var random = SeededRandom(seed: seed)
+        let pair = try Pair(reserving: 2 << 20)
+        // The longest is more than a page.
+        let lengths = [[0, 8, 20], [0, 30, 500], [8, 3_000], [0, 200, 70_000]][Int(seed) % 4]
+        var keys: [[UInt8]] = []
+        while true {
+            var key: [UInt8] = []
+            key.append(keyInteger: Int64.random(in: .min ... .max, using: &random))
+            let length = lengths[Int.random(in: 0..<lengths.count, using: &random)]
+            let value = [UInt8](
+                repeating: .random(in: 0...255, using: &random), count: length)
+            guard pair.putIfThereIsRoom(key, value) else { break }
+            keys.append(key)
+            if Int.random(in: 0..<5, using: &random) == 0 {
+                pair.remove(keys[Int.random(in: 0..<keys.count, using: &random)])
+            }
+        }
+        try pair.check(&random)
+        #expect(pair.byteCount > 1 << 20)
     }
 
     @Test func partsAndCursorsAreThoseOfASortedArray() throws {

@@ -270,4 +270,29 @@ import WriteBehind
         #expect(store.health.verdict == .healthy && store.changeStreams.isEmpty)
         try await store.close(deadline: .hang)
     }
+
+    /// The streams may be anywhere behind what is deleted already.
+    @Test func aDamagedFileKeepsTheLogThatThereIs() async throws {
+        let path = directory.path + "/change-streams"
+        do {
+            let store = try open()
+            let players = try store.table(Player.self)
+            try await fill(store, players, player)
+            try await fill(store, players, player)
+            #expect(await eventually { firstSegment != 1 })
+            try players.put(player(1))
+            _ = try await first(store.changes(of: players, named: "lost", from: .oldest))
+            try await store.close(deadline: .hang)
+        }
+        let held = try #require(firstSegment)
+        #expect(held > 1)
+        var bytes = try Data(contentsOf: URL(fileURLWithPath: path))
+        bytes[40] ^= 1
+        try bytes.write(to: URL(fileURLWithPath: path))
+        let store = try open()
+        let players = try store.table(Player.self)
+        for _ in 0..<3 { try await fill(store, players, player) }
+        #expect(firstSegment == held)
+        try await store.close(deadline: .hang)
+    }
 }

@@ -218,6 +218,58 @@ import WriteBehind
         #expect(await storeError { _ = try await store.removeChangeStream(named: "waits") } != nil)
     }
 
+    /// A stepped store with so many blocks of log, in each of which the players 0 and 1 are put, and the table's number.
+    private func stepped(blocks: Int) throws -> (SteppedStore, table: UInt32) {
+        let store = try SteppedStore(directory)
+        let table = try store.engine.declare(Player.schema).id
+        store.flush()
+        for _ in 0..<blocks {
+            for id in 0..<2 as Range<Int64> {
+                let (key, row) = try RowCodec.encode(
+                    [.integer(id), .text("p"), .integer(0), .null], Player.schema)
+                _ = try store.engine.write(
+                    .put, table: UInt16(table), key: key.span, body: row.span)
+            }
+            store.flush()
+        }
+        return (store, table)
+    }
+
+    /// Two calls of `next()` on copies of one iterator both find that more must be read.
+    @Test func aBlockThatWasReadIsDeliveredBeforeTheNextIsRead() throws {
+        let (store, table) = try stepped(blocks: 4)
+        let source = ChangeSource(
+            store.store.changeStreams, named: "copied", table: table, after: nil)
+        try source.fill()
+        var sequences: [UInt64] = []
+        for _ in 0..<5 {
+            try source.fill()
+            try source.fill()
+            while let change = try source.take() { sequences.append(change.sequence) }
+        }
+        #expect(sequences == Array(2...9))
+        try store.close()
+    }
+
+    /// One copy of an iterator has ended, and another goes on.
+    @Test func aSourceThatHasEndedDeliversNothing() throws {
+        let (store, table) = try stepped(blocks: 2)
+        let source = ChangeSource(
+            store.store.changeStreams, named: "ended", table: table, after: nil)
+        try source.fill()
+        while try source.take() == nil { try source.fill() }
+        source.end()
+        #expect { try source.fill() } throws: { StoreError.isCancelled($0) }
+        #expect(try source.take() == nil)
+        // Another consumer may have it by now.
+        let other = ChangeSource(
+            store.store.changeStreams, named: "ended", table: table, after: nil)
+        try other.fill()
+        source.end()
+        #expect(store.store.changeStreams.list(store.engine.tables).first?.isConsumed == true)
+        try store.close()
+    }
+
     // MARK: names
 
     @Test func aNameBelongsToOneTableUntilItIsRemoved() async throws {

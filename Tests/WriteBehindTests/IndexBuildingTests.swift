@@ -3,6 +3,8 @@ import Foundation
 import TestSupport
 import Testing
 import WriteBehind
+import WriteBehindInspection
+import WriteBehindSQLite
 
 /// Indices of tables that have rows already: what is built of the database, the log and quarantine.
 @Suite struct IndexBuildingTests {
@@ -226,6 +228,38 @@ import WriteBehind
         failing.scanning = nil
         for task in waiting { #expect(try await task.value == [2, 1]) }
         try await store.close(deadline: .hang)
+    }
+
+    /// What the index lacks is in the buffer, and never gets into the log.
+    @Test func anIndexStopsWhereTheLogTakesNothingMore() async throws {
+        let directory = TemporaryStore()
+        let disk = FailingDisk(PosixDisk())
+        let configuration = StoreConfiguration.forTools
+        let store = try Store(
+            at: directory.path, configuration: configuration,
+            environment: .machine(configuration, disk: disk))
+        let plain = try store.table(Plain.self)
+        try plain.put(Plain(Score(1, 1)))
+        try await store.waitForAll(.materialized, timeout: .hang)
+        disk.failAll(.synchronize, with: .errno(EIO))
+        try plain.put(Plain(Score(2, 2)))
+        _ = await storeError { try await store.waitForAll(.materialized, timeout: .hang) }
+        try #require(store.engine.log.refusal?.isFinal == true)
+
+        let scores = try store.table(Score.self)
+        let error = Locked<StoreError?>(nil)
+        let reading = Task {
+            let found = await storeError { _ = try await scores.top(1, by: "points") }
+            error.withLock { $0 = found }
+        }
+        #expect(await eventually(within: 60) { error.withLock { $0 } != nil })
+        guard case .indexUnavailable("score", "points", let reason)? = error.withLock({ $0 }) else {
+            reading.cancel()
+            Issue.record("\(String(describing: error.withLock { $0 })), \(store.health.indices)")
+            return
+        }
+        #expect(reason.contains("reopen the store"))
+        _ = await storeError { try await store.close(deadline: .zero) }
     }
 
     @Test func aReadThatWaitsEndsWithTheStore() async throws {

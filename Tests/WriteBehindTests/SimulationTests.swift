@@ -29,7 +29,8 @@ import Testing
             "(dirtyLimit, ", "bytes left: no space", "a column to counter", "add a table",
             "puts of", "replaced by its backup under the store", "a second writer is refused",
             "the stream goes on behind", "acknowledged through", "was removed or moved while",
-            "was replaced by something else while",
+            "was replaced by something else while", "the file of positions is spoiled",
+            "indices are added",
         ]
         let missing = await onThreadOfItsOwn {
             var missing = expected

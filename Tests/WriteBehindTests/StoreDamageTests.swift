@@ -121,7 +121,23 @@ import WriteBehind
                 continue
             }
         }
+        // An index is built of the database, if that can be used.
+        _ = try store.table(IndexedPlayer.self)
+        let index = try #require(store.engine.indices.all.first)
+        #expect(await eventually(within: 60) { index.phase != .building }, "it is never decided")
+        if case .stopped(let reason) = index.phase { #expect(reason.contains(victim)) }
+        #expect((index.phase == .ready) == (what == "the database is gone"))
         try await store.close()
+    }
+
+    /// A player, in the order of the scores.
+    private struct IndexedPlayer: TableRow {
+        typealias Key = Int
+        static let schema = WriteBehind.TableSchema(
+            "player", Player.schema.columns, indices: [IndexDefinition("score")])
+        var player: Player
+        func encode(to encoder: inout RowEncoder) { player.encode(to: &encoder) }
+        init(from decoder: inout RowDecoder) throws { player = try Player(from: &decoder) }
     }
 
     /// Refused commits are in the log alone.

@@ -104,7 +104,8 @@ public struct RowChange<Row: TableRow>: Sendable {
     /// - Throws: ``ChangeStreamProblem/takenOver`` where another consumer has the stream by now;
     ///   ``ChangeStreamProblem/removed``; ``StoreError/diskFull(_:)``, ``StoreError/fenced(_:)``,
     ///   ``StoreError/logFailed(_:)`` or ``StoreError/closed(_:)`` where the position cannot be written. The changes
-    ///   come again then.
+    ///   may come again then: the position counts until the store closes, and is in the file after the next write that
+    ///   succeeds.
     public nonisolated(nonsending) func acknowledge() async throws(StoreError) {
         try await feed.acknowledge(logged)
     }

@@ -39,7 +39,8 @@ public struct RowChanges<Row: TableRow>: AsyncSequence, Sendable {
     }
 
     /// One consumer of the stream. It has the stream from its first ``next(isolation:)`` until that throws, its task is
-    /// cancelled, or the iterator is gone.
+    /// cancelled, or the iterator is gone. Its copies are the same consumer: each change comes to one of them, and when one
+    /// has thrown, the others throw ``StoreError/cancelled``.
     public struct Iterator: AsyncIteratorProtocol {
         /// Gives the stream back when the last copy of the iterator is gone. Changes may live longer.
         private final class Hold: Sendable {

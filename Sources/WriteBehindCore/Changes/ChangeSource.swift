@@ -37,6 +37,8 @@ package final class ChangeSource: Sendable {
         var position: LogPosition
         /// The end of the last commit with a change that was delivered.
         var delivered: UInt64 = 0
+        /// The stream was given back.
+        var isEnded = false
     }
 
     private let streams: ChangeStreams
@@ -62,12 +64,14 @@ package final class ChangeSource: Sendable {
 
     deinit { end() }
 
-    /// Gives the stream back. What was delivered can still be acknowledged, until another consumer has the stream.
+    /// Gives the stream back, for good: ``fill()`` throws from now on. What was delivered can still be acknowledged, until
+    /// another consumer has the stream.
     package func end() {
-        // A change that is kept must not keep a file open.
         let claim = state.withLock { state in
+            state.isEnded = true
+            // A change that is kept must not keep a file open.
             (state.reader, state.commits) = (nil, nil)
-            return state.claim
+            return state.claim.take()
         }
         if let claim { streams.release(name, claim) }
     }
@@ -141,9 +145,13 @@ package final class ChangeSource: Sendable {
         }
     }
 
-    /// Opens the stream, or reads the next block that may hold something for it. Waits for the disk.
+    /// Opens the stream, or reads the next block that may hold something for it, unless there is one that was not taken
+    /// to its end. Waits for the disk.
     package func fill() throws(StoreError) {
         try state.withLock { (state) throws(StoreError) in
+            if state.isEnded { throw .cancelled }
+            // Another call has read it meanwhile.
+            if state.commits != nil { return }
             guard let claim = state.claim else {
                 let (claim, position) = try streams.open(name, table: table, after: start)
                 (state.claim, state.delivered) = (claim, position.sequence)

@@ -33,7 +33,7 @@ package final class ChangeStreams: LogFollower {
         var claimCount: UInt64 = 0
         /// How often something changed that the file must have.
         var version: UInt64 = 0
-        /// Why the file cannot be used. Then nothing is written, and the log is kept as for a stream at its start.
+        /// Why the file cannot be used. Then nothing is written, and the log is kept as for a stream at its oldest commit.
         var fault: String?
     }
 
@@ -142,7 +142,8 @@ package final class ChangeStreams: LogFollower {
                 return (name: name, sequence: position.sequence)
             }
         }
-        if fault != nil { positions.append((name: "", sequence: 0)) }
+        // Where its streams are is not known: perhaps at the oldest commit that there is.
+        if fault != nil { positions.append((name: "", sequence: oldest - 1)) }
         var released = UInt64.max
         for (name, sequence) in positions.sorted(by: { $0.sequence < $1.sequence }) {
             // Behind a position that the log is kept for, it is kept for all.

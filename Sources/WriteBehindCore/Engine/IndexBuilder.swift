@@ -4,11 +4,15 @@ import Logging
 // Building an index of a table that has rows already.
 //
 // A table's index is declared before the builder takes the lock of each shard once, so from then on it follows all writes.
-// Let `declared` be the last sequence of that moment. Then every row is looked at that may have been there before:
+// Let `declared` be the last sequence of that moment, and `base` the database's watermark after it. Then every row is looked
+// at that may have been there before:
 //
-// 1. those in the database, in the order of their keys, each page from a snapshot of its own, the first at `base`;
-// 2. those that the log changes above `base`, through `declared`: the database may have got them behind the scan;
-// 3. those in quarantine, which the database does not hold as they were acknowledged.
+// 1. those in quarantine, which the database does not hold as they were acknowledged;
+// 2. those that the log changes above `base`, through `declared`: the database may get them behind the scan, or refuse them;
+// 3. those in the database, in the order of their keys, each page from a snapshot of its own, at `base` or later.
+//
+// The database is scanned last, because that takes long, and a busy store deletes log meanwhile. If the log above `base` is
+// deleted even so, the database has got it: there is another `base` then, and another look at quarantine.
 //
 // The entry of each is set to what the row is *now*. This is found out under its shard's lock, by the rule that reading
 // a row follows (I5): the view's row counts; if there is none, the database's counts as long as nothing newer left the view
@@ -19,7 +23,8 @@ import Logging
 // the index is not read: it is ready when all of this is done.
 //
 // If quarantine was retried or the database replaced meanwhile (``Shard/sinkGeneration``), what was read may not hold:
-// then all of it starts over.
+// then all of it starts over. While a lost database is being replaced, nothing is read, not even what the new one has in
+// quarantine: that is not what the lost one had.
 
 /// Builds the indices that are declared, one after the other. Frees what indices have done without, too.
 package final class IndexBuilder: Sendable {
@@ -91,8 +96,20 @@ package final class IndexBuilder: Sendable {
             }
             return build.mustWait ? .wait(nanoseconds: 1_000_000) : .stepAgain
         } catch {
+            if let reason = finalReason(error) {
+                build.index.stop(reason)
+                return .stepAgain
+            }
             return retry(build, after: error)
         }
+    }
+
+    /// Why no other try can succeed before the store is opened again; nil if one may.
+    private func finalReason(_ error: any Error) -> String? {
+        if case StoreError.damaged = error { return "\(error)" }
+        guard let refusal = engine.log.refusal, refusal.isFinal, !(error is IndexBuild.Outdated)
+        else { return nil }
+        return "\(refusal)"
     }
 
     private func takeBuild() -> IndexBuild? {
@@ -123,16 +140,16 @@ struct IndexBuild: Sendable {
     /// What was read of the database may not hold any more.
     struct Outdated: Error, CustomStringConvertible {
         var description: String {
-            "quarantine was retried, the database replaced, or log deleted meanwhile; it starts over"
+            "quarantine was retried or the database replaced meanwhile; it starts over"
         }
     }
 
     private enum Place: Sendable {
         case start
-        /// The last key that was looked at.
-        case database(after: [UInt8]?)
         /// The last sequence that was looked at.
         case log(after: UInt64)
+        /// The last key that was looked at.
+        case database(after: [UInt8]?)
         case end
     }
 
@@ -140,8 +157,6 @@ struct IndexBuild: Sendable {
     private var place = Place.start
     /// The last sequence when it began.
     private var declared: UInt64 = 0
-    /// The watermark of the first page.
-    private var base: UInt64?
     /// ``Shard/sinkGeneration`` of every shard when it began.
     private var generations: [UInt64] = []
     /// Nothing can be done before the log's next part is readable.
@@ -157,15 +172,23 @@ struct IndexBuild: Sendable {
             // Takes each shard's lock: a write that does not follow the index yet is over, and has its sequence.
             generations = engine.view.sinkGenerations()
             declared = engine.log.lastSequence
-            place = .database(after: nil)
-        case .database(let key): try scan(engine, after: key, rowLimit)
+            try begin(engine)
         case .log(let sequence): try readLog(engine, after: sequence, blockLimit)
+        case .database(let key): try scan(engine, after: key, rowLimit)
         case .end:
-            try set(engine.sink.quarantine.keys(of: index.table), engine)
             guard engine.view.sinkGenerations() == generations else { throw Outdated() }
             return true
         }
         return false
+    }
+
+    /// Looks at what is in quarantine, and goes on in the log behind what the database has otherwise.
+    private mutating func begin(_ engine: Engine) throws {
+        let sink = try engine.readableSink()
+        // Before quarantine is looked at: what the database refuses up to here is in quarantine by then.
+        let base = engine.materialized.reached
+        try set(sink.quarantine.keys(of: index.table), engine)
+        place = .log(after: base)
     }
 
     // MARK: The database
@@ -173,12 +196,11 @@ struct IndexBuild: Sendable {
     private mutating func scan(_ engine: Engine, after key: [UInt8]?, _ limit: Int) throws {
         let scanned = try engine.scan(
             index.table, columns: index.columns.places, after: key, limit: limit)
-        base = base ?? scanned.watermark
         for row in scanned.rows { try set(row, scanned.watermark, engine) }
         if let last = scanned.rows.last, scanned.rows.count == limit {
             place = .database(after: last.key)
         } else {
-            place = .log(after: base ?? 0)
+            place = .end
         }
     }
 
@@ -206,7 +228,7 @@ struct IndexBuild: Sendable {
         _ engine: Engine, after sequence: UInt64, _ limit: Int
     ) throws {
         guard sequence < declared else {
-            place = .end
+            place = .database(after: nil)
             return
         }
         guard engine.log.readable >= declared else {
@@ -216,15 +238,18 @@ struct IndexBuild: Sendable {
             if let refusal = engine.log.refusal, refusal.isFinal { throw StoreError(refusal) }
             return
         }
-        let (keys, last) = try changedKeys(engine, after: sequence, limit)
+        guard let (keys, last) = try changedKeys(engine, after: sequence, limit) else {
+            return try begin(engine)
+        }
         try set(keys, engine)
-        place = last < declared ? .log(after: last) : .end
+        place = .log(after: last)
     }
 
-    /// The rows that some blocks of the log change, and the last sequence in these.
+    /// The rows that some blocks of the log change, and the last sequence in these. nil: they are deleted, since the
+    /// database has them.
     private func changedKeys(
         _ engine: Engine, after sequence: UInt64, _ limit: Int
-    ) throws -> (keys: [[UInt8]], last: UInt64) {
+    ) throws -> (keys: [[UInt8]], last: UInt64)? {
         do {
             let reader = try engine.log.reader(from: sequence + 1)
             var (keys, last): (Set<[UInt8]>, UInt64) = ([], sequence)
@@ -248,7 +273,7 @@ struct IndexBuild: Sendable {
             }
             return (Array(keys), last)
         } catch let error as LogError {
-            if case .deleted = error { throw Outdated() }
+            if case .deleted = error, engine.materialized.reached > sequence { return nil }
             throw StoreError(error)
         }
     }

@@ -140,7 +140,7 @@ extension OrderedIndex {
         } catch {
             return stop(&content, "a row cannot be read: \(error.reason)")
         }
-        guard content.entries?.hasRoom(keyLength: key.count, valueLength: value.count) == true
+        guard content.entries?.makeRoom(keyLength: key.count, valueLength: value.count) == true
         else {
             return stop(
                 &content,

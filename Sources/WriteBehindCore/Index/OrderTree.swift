@@ -26,13 +26,17 @@ struct OrderTree: ~Copyable, Sendable {
     /// average, so 32-bit references do not reach farther than 16 levels.
     private var path = InlineArray<16, Step>(repeating: Step(node: 0, index: 0))
 
+    /// How many pages the nodes may take that one insertion makes: a leaf, and a few inner nodes, of which a page holds more
+    /// than there are levels.
+    static let pagesOfAnInsertion = 2
+
     init(in arena: inout Arena) {
         root = Self.makeNode(isLeaf: true, in: &arena)
     }
 
     private static func makeNode(isLeaf: Bool, in arena: inout Arena) -> UInt32 {
         let reference = arena.allocate(isLeaf ? OrderNode.leafBytes : OrderNode.innerBytes)
-        // The owner asks for room before it inserts (OrderedEntries.swift).
+        // The owner has made room before it inserts (OrderedEntries.swift).
         precondition(reference != 0, "the index's address space is used up")
         node(reference, arena).initialize(isLeaf: isLeaf)
         return reference

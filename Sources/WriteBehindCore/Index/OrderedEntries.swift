@@ -2,7 +2,7 @@ import EventLog
 
 /// The entries of one index: by key, and in their order. All of it is in one arena.
 ///
-/// The hashes are those of the cache view. Ask for room before each change (``hasRoom(keyLength:valueLength:)``).
+/// The hashes are those of the cache view. Ask for room before each put (``makeRoom(keyLength:valueLength:)``).
 package struct OrderedEntries: ~Copyable, Sendable {
     private var arena: Arena
     private var slots: RowIndex
@@ -10,9 +10,17 @@ package struct OrderedEntries: ~Copyable, Sendable {
 
     /// - Parameter limit: how many bytes it should be able to grow to.
     package init(limit: Int) throws(OutOfMemory) {
-        let wanted = min(Arena.largestReservation, 2 * limit + (64 << 20))
-        let byteCount = try AddressSpace.reservation(wanted: wanted, needed: 16 << 20, parts: 8)
+        let most = Arena.largestReservation
+        let wanted = min(most, 2 * min(limit, most) + (64 << 20))
+        try self.init(
+            reserving: AddressSpace.reservation(wanted: wanted, needed: 16 << 20, parts: 8))
+    }
+
+    /// - Parameter byteCount: bytes of address space, which it cannot outgrow.
+    package init(reserving byteCount: Int) throws(OutOfMemory) {
         var arena = try Arena(reserving: byteCount, hugePages: false)
+        // For the first slots and the first leaf.
+        guard arena.hasRoom(scattered: 2) else { throw OutOfMemory(byteCount: byteCount) }
         slots = RowIndex(in: &arena)
         tree = OrderTree(in: &arena)
         self.arena = arena
@@ -37,17 +45,18 @@ package struct OrderedEntries: ~Copyable, Sendable {
         }
     }
 
-    /// Whether the machine gives the memory for one more entry. Where it gives some it gives a little more, which is enough
-    /// for the nodes of the tree (PagePool.swift).
+    /// Makes room for one more entry; false if the reservation is used up, or the machine gives no memory.
     @inline(__always)
-    package mutating func hasRoom(keyLength: Int, valueLength: Int) -> Bool {
-        if slots.count >= slots.countLimit,
-            !arena.hasRoom(pages: slots.grownPageCount, residentLimit: .max)
-        {
-            return false
-        }
+    package mutating func makeRoom(keyLength: Int, valueLength: Int) -> Bool {
+        guard slots.makeRoom(in: &arena) else { return false }
         let byteCount = IndexEntry.byteCount(keyLength: keyLength, valueLength: valueLength)
-        return arena.hasRoom(for: byteCount, residentLimit: .max)
+        if byteCount <= SizeClass.largestBytes {
+            return arena.hasRoom(scattered: 1 + OrderTree.pagesOfAnInsertion)
+        }
+        // More than needed, since the nodes' pages need not be adjacent to the entry's.
+        return arena.hasRoom(
+            for: byteCount + OrderTree.pagesOfAnInsertion * PagePool.pageBytes,
+            residentLimit: .max)
     }
 
     /// Puts an entry in the place of the one with its key.

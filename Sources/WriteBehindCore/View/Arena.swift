@@ -228,6 +228,10 @@
         pool.hasRoom(pages: count, residentLimit: residentLimit)
     }
 
+    /// Whether so many pages can be had, wherever they are.
+    @inline(__always)
+    mutating func hasRoom(scattered count: Int) -> Bool { pool.hasRoom(scattered: count) }
+
     /// The kernel refused to give more memory when it was last asked.
     var lacksMemory: Bool { pool.lacksMemory }
 

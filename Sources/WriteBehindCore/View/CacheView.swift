@@ -14,6 +14,8 @@ import EventLog
 
     /// Smaller limits are taken as this: a shard needs pages for many sizes of rows.
     package static let smallestLimit = 8 << 20
+    /// No shard reaches farther.
+    private static let largestLimit = 64 * Arena.largestReservation
     /// A shard of less than this would lose much of it to pages of sizes that are rare.
     private static let smallestShare = 16 << 20
 
@@ -30,7 +32,7 @@ import EventLog
         limit: Int, dirtyLimit: Int, watermark: UInt64,
         seed: UInt64 = .random(in: .min ... .max)
     ) throws(OutOfMemory) {
-        let limit = max(limit, Self.smallestLimit)
+        let limit = min(max(limit, Self.smallestLimit), Self.largestLimit)
         var count = 1
         while count < 64, limit / (count * 2) >= Self.smallestShare { count *= 2 }
         shardCount = count

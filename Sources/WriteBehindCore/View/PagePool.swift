@@ -89,6 +89,14 @@ import Glibc
         return findRun(count, residentOnly: true) != nil
     }
 
+    /// Whether `count` pages can be had, wherever they are.
+    @inline(__always)
+    mutating func hasRoom(scattered count: Int) -> Bool {
+        let needed = residentChunks * pagesPerChunk - freeResidentPages + count
+        return needed <= usableEnd
+            || (makeUsable(through: min(pageCount, needed + headroomPages)) && needed <= usableEnd)
+    }
+
     /// Whether there are so many adjacent pages that may be used, resident or not.
     private mutating func canGrow(by count: Int) -> Bool {
         let start = count == 1 ? firstAbsentPage() : findRun(count, residentOnly: false)

@@ -48,6 +48,15 @@ import CLinux
     /// with the limit above, 9 to 14 bytes a row.
     var grownPageCount: Int { pageCount + max(1, pageCount / 2) }
 
+    /// Grows if there is no room for one more row; false if there are no pages for that.
+    @inline(__always)
+    mutating func makeRoom(in arena: inout Arena) -> Bool {
+        guard count >= countLimit else { return true }
+        guard arena.hasRoom(pages: grownPageCount, residentLimit: .max) else { return false }
+        grow(in: &arena)
+        return true
+    }
+
     private static func takePages(_ count: Int, in arena: inout Arena) -> Int {
         // As with blocks (RowTable.swift): the reservation is several times what may be used.
         guard let page = arena.takePages(count) else {
