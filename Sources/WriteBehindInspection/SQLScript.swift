@@ -192,11 +192,9 @@ package struct SQLScript {
         var statements: [String] = []
         if let old {
             let before = TableSQL(definition: old)
-            let isKept = zip(old.schema.columns, new.schema.columns).allSatisfy {
-                before.declaration($0) == sql.declaration($1)
-            }
+            let isKept = sql.onlyGrows(from: before)
             statements =
-                isKept && before.options == sql.options
+                isKept
                 ? new.schema.columns[old.schema.columns.count...].map(sql.add)
                 : sql.remake(from: before)
             if isKept, new.schema.expiryIndex != old.schema.expiryIndex {

@@ -21,6 +21,8 @@
         var indexAttribute: AttributeSyntax?
         /// The column's name in `@Column`.
         var givenName: String?
+        /// What it says the column was called before.
+        var formerNames: [String] = []
 
         var isIgnored: Bool { ignoredAttribute != nil }
 
@@ -154,6 +156,7 @@
                     }
                 case "Column":
                     columnAttribute = attribute
+                    formerNames = attribute.texts("formerly", "a former name", &mistakes)
                     guard let argument = attribute.firstArgument else { continue }
                     givenName = argument.literalText
                     if givenName == nil {
@@ -178,10 +181,27 @@
             return attributeName.trimmedDescription
         }
 
-        /// The first argument without a label.
+        /// The first argument, if it has no label.
         var firstArgument: ExprSyntax? {
-            guard case .argumentList(let arguments) = arguments else { return nil }
-            return arguments.first { $0.label == nil }?.expression
+            guard case .argumentList(let arguments) = arguments, let first = arguments.first,
+                first.label == nil
+            else { return nil }
+            return first.expression
+        }
+
+        /// The string literals from a label on.
+        func texts(_ label: String, _ what: String, _ mistakes: inout [Mistake]) -> [String] {
+            guard case .argumentList(let arguments) = arguments else { return [] }
+            var texts: [String] = []
+            for argument in arguments.drop(while: { $0.label?.text != label }) {
+                if let text = argument.expression.literalText {
+                    texts.append(text)
+                } else {
+                    mistakes.append(
+                        Mistake(argument.expression, "\(what) must be a string literal"))
+                }
+            }
+            return texts
         }
     }
 

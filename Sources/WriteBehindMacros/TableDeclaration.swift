@@ -11,6 +11,8 @@
         var columns: [Property]
         /// Those over several columns.
         var indices: [IndexDeclaration] = []
+        /// The columns that the table has no more.
+        var droppedColumns: [String]
 
         /// - Returns: nil if there is any mistake.
         init?(
@@ -23,6 +25,7 @@
             typeName = structure.name.text
             access = Self.access(of: structure)
             tableName = Self.name(for: typeName)
+            droppedColumns = attribute.texts("dropping", "a column to drop", &mistakes)
             if let argument = attribute.firstArgument {
                 if let name = argument.literalText {
                     tableName = name
@@ -47,6 +50,13 @@
             indices = IndexDeclaration.all(of: structure, columns, &mistakes)
             check(structure, &mistakes)
             columns.removeAll(where: \.isIgnored)
+            for property in columns where droppedColumns.contains(property.column) {
+                mistakes.append(
+                    Mistake(
+                        property.binding,
+                        "the column '\(property.column)' is to be dropped, and is declared as well")
+                )
+            }
             if !mistakes.isEmpty { return nil }
         }
 

@@ -97,13 +97,18 @@
                     arguments.append("default: \(value)")
                 }
                 let kind = property.expiresAttribute == nil ? "stored" : "expiry"
-                return "    .\(kind)(\(arguments.joined(separator: ", "))),"
+                let names = property.formerNames.map(literal).joined(separator: ", ")
+                let former = names.isEmpty ? "" : ".formerly(\(names))"
+                return "    .\(kind)(\(arguments.joined(separator: ", ")))\(former),"
             }
-            let expiry = expiry.map { ", expiry: \(literal($0.column))" } ?? ""
+            var others = expiry.map { ", expiry: \(literal($0.column))" } ?? ""
+            if !droppedColumns.isEmpty {
+                others += ", dropping: [\(droppedColumns.map(literal).joined(separator: ", "))]"
+            }
             return """
                 \(raw: access)static let schema = TableSchema(\(raw: literal(tableName)), [
                 \(raw: lines.joined(separator: "\n"))
-                ]\(raw: expiry)\(raw: indexDefinitions))
+                ]\(raw: others)\(raw: indexDefinitions))
                 """
         }
 

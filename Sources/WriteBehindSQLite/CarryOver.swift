@@ -47,17 +47,18 @@ extension SQLiteSink {
 
     /// Takes back the unique indices and triggers that were carried over: rows that they refuse cannot go to
     /// quarantine if the log no longer holds them.
-    package func dropCarriedOver() throws(SinkError) {
+    package func dropCarriedOver() throws(SinkError) { try dropCarriedOver(["index", "trigger"]) }
+
+    /// Drops objects of these types that were carried over.
+    func dropCarriedOver(_ types: Set<String>) throws(SinkError) {
         guard let aside = try aside() else { return }
         try withWriter { db, writer in
             for statement in aside.statements {
                 let made = try Row.fetchOne(
                     db,
-                    sql: """
-                        SELECT type, name FROM sqlite_master
-                        WHERE sql = ? AND type IN ('index', 'trigger')
-                        """, arguments: [statement])
-                guard let made else { continue }
+                    sql: "SELECT type, name FROM sqlite_master WHERE sql = ?",
+                    arguments: [statement])
+                guard let made, types.contains(made[0]) else { continue }
                 try db.execute(sql: "DROP \(made[0] as String) \(quoted(made[1]))")
             }
         }

@@ -18,6 +18,8 @@ package import WriteBehindCore
 package final class SQLiteSink: ReplaceableSink {
     struct State {
         var tables: [UInt32: TableSQL] = [:]
+        /// How many calls put definitions in place now: from their commit on, the database may be ahead of `tables`.
+        var definers = 0
         var quarantine = QuarantineIndex()
         /// Statements of users that wait until this database can take them (``makeWaiting()``).
         var waiting: [String] = []
@@ -180,12 +182,16 @@ package final class SQLiteSink: ReplaceableSink {
         var destroyers: [UInt64: SinkError] = [:]
         while true {
             var apply: OrderedApply?
+            defer { if apply?.defined.isEmpty == false { state.withLock { $0.definers -= 1 } } }
             do throws(SinkError) {
                 let result = try transaction(through: through) { db, writer throws(SinkError) in
                     var new = try OrderedApply(
                         db, writer: writer, tables: tables, index: before, known: destroyers,
                         now: options.now())
-                    defer { apply = new }
+                    defer {
+                        apply = new
+                        if !new.defined.isEmpty { state.withLock { $0.definers += 1 } }
+                    }
                     return try body(&new)
                 }
                 guard let apply else { return result }

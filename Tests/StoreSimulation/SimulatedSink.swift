@@ -223,10 +223,9 @@ final class SimulatedSink: Sink {
         let content = try content()
         var found: [ScannedRows.Row] = []
         for (row, body) in content.rows where row.table == table {
-            let values = try? RowCodec.decodeRow(body.span, Tables.latest(table))
-            guard let values, let schema = content.tables[table]?.schema else {
-                throw SinkError(.corrupt, "a malformed row")
-            }
+            guard let schema = content.tables[table]?.schema,
+                let values = try? RowCodec.decodeRow(body.span, schema)
+            else { throw SinkError(.corrupt, "a malformed row") }
             let wanted = columns.filter { $0 < schema.valueColumns.count }.map { values[$0] }
             found.append(ScannedRows.Row(key: Tables.key(row.id), columns: RowCodec.body(wanted)))
         }

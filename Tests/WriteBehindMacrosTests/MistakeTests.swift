@@ -52,6 +52,14 @@
 
         static let properties = [
             Case(
+                rule: "a former name is a literal",
+                source: "@Table struct A { var id = 0\n@Column(formerly:\n    old) var a = 1 }",
+                message: "a former name must be a string literal", line: 3),
+            Case(
+                rule: "a column is declared or dropped",
+                source: "@Table(dropping: \"a\") struct A { var id = 0\nvar a = 1 }",
+                message: "the column 'a' is to be dropped, and is declared as well"),
+            Case(
                 rule: "a lazy property is refused",
                 source: "@Table struct A { var id = 0\n    lazy var a = 1 }",
                 message: "a lazy property cannot be a column: make it computed, or give it a value"),

@@ -72,6 +72,7 @@ extension StoredTable {
         let bytes = try encoded(key)
         let definition = current
         let schema = definition.schema
+        let names = layout.names(in: schema)
         let versions = try await HistoryError.reading { [engine] in
             try engine.history.history(of: bytes, in: definition)
         }
@@ -81,7 +82,7 @@ extension StoredTable {
                 let values = try version.row.map { row throws(RowError) in
                     try RowCodec.decodeRow(row.span, schema)
                 }
-                return (values, try Self.changes(version, values, before, schema))
+                return (values, try Self.changes(version, values, before, names, schema))
             }
             before = values
             return RowVersion(
@@ -96,17 +97,17 @@ extension StoredTable {
 
     private static func changes(
         _ version: RowVersionBytes, _ values: [StoredValue]?, _ before: [StoredValue]?,
-        _ schema: TableSchema
+        _ names: [String?], _ schema: TableSchema
     ) throws(RowError) -> [String: StoredValue] {
         var changes: [String: StoredValue] = [:]
         if version.operation == .patch {
             for change in try RowCodec.decodePatch(version.change.span, schema) {
-                changes[schema.valueColumns[change.column].name] = change.value
+                if let name = names[change.column] { changes[name] = change.value }
             }
             return changes
         }
         for (index, value) in (values ?? []).enumerated() where before?[index] != value {
-            changes[schema.valueColumns[index].name] = value
+            if let name = names[index] { changes[name] = value }
         }
         return changes
     }

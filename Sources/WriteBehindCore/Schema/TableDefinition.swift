@@ -71,6 +71,9 @@ struct DefinitionForm: Codable {
         var name: String
         var type: ColumnType
         var logical: String?
+        var formerly: [String]?
+        var wasInteger: Bool?
+        var dropped: Bool?
         var key: Bool?
         var nullable: Bool?
         var `default`: ValueForm?
@@ -89,6 +92,9 @@ struct DefinitionForm: Codable {
         columns = definition.schema.columns.map { column in
             ColumnForm(
                 name: column.name, type: column.type, logical: column.logicalType?.rawValue,
+                formerly: column.formerNames.isEmpty ? nil : column.formerNames,
+                wasInteger: column.wasInteger ? true : nil,
+                dropped: column.isDropped ? true : nil,
                 key: column.isKey ? true : nil,
                 nullable: column.isNullable ? true : nil,
                 default: column.defaultValue.map(ValueForm.init))

@@ -131,7 +131,7 @@ struct RecordText {
 
     /// `(day text key, delay integer null)`
     static func columns(_ schema: TableSchema) -> String {
-        let columns = schema.columns.map { column in
+        let columns = schema.columns.filter { !$0.isDropped }.map { column in
             var words = [plain(column.name), column.type.rawValue]
             if let logical = column.logicalType { words.append("as \(plain(logical.rawValue))") }
             if column.isKey { words.append("key") }
