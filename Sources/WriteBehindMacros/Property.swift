@@ -19,6 +19,8 @@
         var ignoredAttribute: AttributeSyntax?
         var expiresAttribute: AttributeSyntax?
         var indexAttribute: AttributeSyntax?
+        /// `@SQLIndex` and `@Unique`.
+        var sqlAttributes: [AttributeSyntax] = []
         /// The column's name in `@Column`.
         var givenName: String?
         /// What it says the column was called before.
@@ -116,7 +118,8 @@
         /// The attributes of a property that `@Table` reads.
         private static func marks(on variable: VariableDeclSyntax) -> [AttributeSyntax] {
             variable.attributes.compactMap { $0.as(AttributeSyntax.self) }.filter {
-                ["Key", "Column", "Ignored", "Expires", "Index"].contains($0.name)
+                ["Key", "Column", "Ignored", "Expires", "Index", "SQLIndex", "Unique"].contains(
+                    $0.name)
             }
         }
 
@@ -153,6 +156,15 @@
                                 attribute,
                                 "an index over one property has the name of its column: write @Index "
                                     + "alone; one over several is declared before the struct"))
+                    }
+                case "SQLIndex", "Unique":
+                    sqlAttributes.append(attribute)
+                    if attribute.hasArguments {
+                        mistakes.append(
+                            Mistake(
+                                attribute,
+                                "before a property, write @\(attribute.name) alone; one over several "
+                                    + "is declared before the struct"))
                     }
                 case "Column":
                     columnAttribute = attribute

@@ -20,10 +20,11 @@
         }
 
         private func checkIgnored(_ property: Property, _ mistakes: inout [Mistake]) {
-            let others = [
-                property.keyAttribute, property.columnAttribute, property.expiresAttribute,
-                property.indexAttribute,
-            ].compactMap(\.self)
+            let others =
+                [
+                    property.keyAttribute, property.columnAttribute, property.expiresAttribute,
+                    property.indexAttribute,
+                ].compactMap(\.self) + property.sqlAttributes
             for other in others {
                 mistakes.append(
                     Mistake(

@@ -11,6 +11,8 @@
         var columns: [Property]
         /// Those over several columns.
         var indices: [IndexDeclaration] = []
+        /// The indices that the database has, and its unique constraints.
+        var sqlIndices: [SQLIndexDeclaration] = []
         /// The columns that the table has no more.
         var droppedColumns: [String]
 
@@ -48,6 +50,7 @@
                 }
             }
             indices = IndexDeclaration.all(of: structure, columns, &mistakes)
+            sqlIndices = SQLIndexDeclaration.all(of: structure, columns, &mistakes)
             check(structure, &mistakes)
             columns.removeAll(where: \.isIgnored)
             for property in columns where droppedColumns.contains(property.column) {

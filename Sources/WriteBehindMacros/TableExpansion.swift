@@ -83,7 +83,13 @@
                 return "\(literal(index.name)), on: \(columns)"
             }
             let all = (ofColumns + ofSeveral).map { "IndexDefinition(\($0))" }
-            return all.isEmpty ? "" : ", indices: [\(all.joined(separator: ", "))]"
+            let indices = all.isEmpty ? "" : ", indices: [\(all.joined(separator: ", "))]"
+            let ofSQL = sqlIndices.map { index in
+                let columns = index.columns.map { literal($0.column) }.joined(separator: ", ")
+                return "SQLIndexDefinition(\(columns)\(index.isUnique ? ", unique: true" : ""))"
+            }
+            return indices
+                + (ofSQL.isEmpty ? "" : ", sqlIndices: [\(ofSQL.joined(separator: ", "))]")
         }
 
         /// It is in the struct itself, so that names in default values keep their meaning.

@@ -47,7 +47,10 @@ extension SQLiteSink {
 
     /// Takes back the unique indices and triggers that were carried over: rows that they refuse cannot go to
     /// quarantine if the log no longer holds them.
-    package func dropCarriedOver() throws(SinkError) { try dropCarriedOver(["index", "trigger"]) }
+    package func dropCarriedOver() throws(SinkError) {
+        try dropCarriedOver(["index", "trigger"])
+        try dropUniqueIndices()
+    }
 
     /// Drops objects of these types that were carried over.
     func dropCarriedOver(_ types: Set<String>) throws(SinkError) {

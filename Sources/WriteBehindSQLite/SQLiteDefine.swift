@@ -77,6 +77,7 @@ extension SQLiteSink {
             try writer.check(db)
         }
         try makeWaiting()
+        try noteLeftOut(changed)
     }
 
     /// Puts a definition into quarantine, as a commit that touches all rows of its table: later commits of the
@@ -109,11 +110,16 @@ extension SQLiteSink {
         guard let old else {
             try db.execute(sql: sql.create)
             if let index = sql.createExpiryIndex { try db.execute(sql: index) }
+            try makeIndices(sql, db)
             return
         }
         _ = try new.schema.change(from: old.schema)  // throws where rows would be left unreadable
         let expiresOtherwise = new.schema.expiryIndex != old.schema.expiryIndex
         if expiresOtherwise { try db.execute(sql: sql.dropExpiryIndex) }
+        let wanted = Set(sql.indices().map(\.name))
+        for (name, _, _) in TableSQL(definition: old).indices() where !wanted.contains(name) {
+            try db.execute(sql: "DROP INDEX IF EXISTS \(name)")
+        }
         try drop(db, from: old.schema, to: sql)
         try rename(db, from: old.schema, to: sql)
         try redeclare(db, from: old, to: sql)
@@ -123,6 +129,7 @@ extension SQLiteSink {
             try setDefault(of: column, in: sql, db)
         }
         if expiresOtherwise, let index = sql.createExpiryIndex { try db.execute(sql: index) }
+        try makeIndices(sql, db)
     }
 
     private static func drop(

@@ -21,6 +21,8 @@ package final class SQLiteSink: ReplaceableSink {
         /// How many calls put definitions in place now: from their commit on, the database may be ahead of `tables`.
         var definers = 0
         var quarantine = QuarantineIndex()
+        /// The declared unique constraints that rows break, and so are not in force.
+        var leftOut: [UInt32: [SQLIndexDefinition]] = [:]
         /// Statements of users that wait until this database can take them (``makeWaiting()``).
         var waiting: [String] = []
         /// Since when readers keep the WAL from being emptied, microseconds since 1970.
@@ -108,6 +110,8 @@ package final class SQLiteSink: ReplaceableSink {
         let waiting = try aside()?.statements ?? []
         state.withLock { $0.waiting = waiting }
         try makeWaiting()
+        try noteLeftOut(state.withLock { Array($0.tables.values) })
+        try makeIndices()
     }
 
     package var tables: [WriteBehindCore.TableDefinition] {
@@ -257,6 +261,11 @@ package final class SQLiteSink: ReplaceableSink {
     package func lockHolder() -> String? { LockHolder.find(of: path) }
 
     package func concern() -> String? {
+        let concerns = [leftOutConstraints, heldUp()].compactMap(\.self)
+        return concerns.isEmpty ? nil : concerns.joined(separator: "; ")
+    }
+
+    private func heldUp() -> String? {
         guard let since = state.withLock(\.heldUpSince) else { return nil }
         let size = try? FileManager.default.attributesOfItem(atPath: path + "-wal")[.size]
         let megabytes = ((size as? Int) ?? 0) >> 20

@@ -97,6 +97,21 @@ package struct TableSQL: Sendable {
         schema.expiry.map { "CREATE INDEX \(expiryIndexName) ON \(name) (\(quoted($0)))" }
     }
 
+    /// The statements that make the declared indices, by the names that these have in the database. The names are of the
+    /// columns' places, which stay.
+    package func indices() -> [(name: String, index: SQLIndexDefinition, sql: String)] {
+        schema.sqlIndices.map { index in
+            let places = index.columns.compactMap { schema.place(of: $0) }
+            let kind = index.isUnique ? "unique" : "index"
+            let name =
+                "_writebehind_\(kind)_\(definition.id)_"
+                + places.map(String.init).joined(separator: "_")
+            let columns = index.columns.map { quoted($0) }.joined(separator: ", ")
+            let unique = index.isUnique ? "UNIQUE " : ""
+            return (name, index, "CREATE \(unique)INDEX \(name) ON \(self.name) (\(columns))")
+        }
+    }
+
     package var put: String {
         let valueNames = valueNames.compactMap(\.self)
         let names = keyNames + valueNames

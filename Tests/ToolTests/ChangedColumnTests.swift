@@ -74,6 +74,48 @@
                 ])
         }
 
+        @Table("user") @SQLIndex("city", "name") struct Indexed {
+            var id: Int
+            @Unique var email: String
+            var name = ""
+            var city = ""
+        }
+
+        @Table("user") struct Other {
+            var id: Int
+            var email: String
+            var name = ""
+            @SQLIndex var city = ""
+        }
+
+        /// A row that the database refuses is in the log, so the script does without the constraint.
+        @Test func theScriptOfALogHasTheIndicesOfTheLastDefinition() async throws {
+            let fixture = Fixture()
+            let store = try fixture.open()
+            let users = try store.table(Indexed.self)
+            for id in 1...2 { try users.put(Indexed(id: id, email: "same")) }
+            _ = try store.table(Other.self)
+            try await store.waitForAll(.materialized, timeout: .seconds(60))
+            try await fixture.close()
+            let log = try Tool.run("log", fixture.path)
+            #expect(
+                log.output.contains(
+                    #"city text default "") unique (email) index (city, name)"#), "\(log.output)")
+            let script = try Tool.run("replay", fixture.path, "--sql")
+            #expect(script.status == 0, "\(script.errors)")
+            let queue = try DatabaseQueue()
+            let found = try queue.inDatabase { db in
+                try db.execute(sql: script.output)
+                return try String.fetchAll(db, sql: "SELECT email FROM user")
+                    + String.fetchAll(
+                        db, sql: "SELECT sql FROM sqlite_master WHERE type = 'index'")
+            }
+            #expect(
+                found == [
+                    "same", "same", #"CREATE INDEX _writebehind_index_1_3 ON "user" ("city")"#,
+                ])
+        }
+
         @Test func rowsAreImportedIntoTheColumnsThatThereAre() async throws {
             let fixture = try await filled()
             let file = fixture.path + ".csv"

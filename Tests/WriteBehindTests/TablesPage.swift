@@ -106,6 +106,23 @@
             try await store.close()
         }
 
+        @Table @SQLIndex("author", "sent") @Unique("author", "number") struct Letter {
+            let id: UUID
+            var author: String
+            var number: Int
+            @SQLIndex var sent: Date
+            @Unique var subject: String
+        }
+
+        @Test func aLetterHasIndicesInSQL() {
+            #expect(
+                Letter.schema.sqlIndices == [
+                    SQLIndexDefinition("sent"), SQLIndexDefinition("subject", unique: true),
+                    SQLIndexDefinition("author", "sent"),
+                    SQLIndexDefinition("author", "number", unique: true),
+                ])
+        }
+
         @Test func allCodeOfThePageIsInThisFile() throws {
             #expect(try PageCode.missing(from: #filePath, of: "Tables.md") == [])
         }

@@ -91,4 +91,42 @@
     ///     of them are in the order of their keys.
     @attached(peer) public macro Index(_ name: String, on properties: String...) =
         #externalMacro(module: "WriteBehindMacros", type: "MarkerMacro")
+
+    /// Gives the database an index, for queries in SQL: over the property that it is written before, or over several.
+    ///
+    /// ```swift
+    /// @Table @SQLIndex("author", "created") struct Post {
+    ///     let id: UUID
+    ///     var author: String
+    ///     @SQLIndex var created: Date
+    /// }
+    /// ```
+    ///
+    /// It is made, rebuilt and carried over with the table, and dropped when no declaration has it any more. The store
+    /// itself does not read by it: ``Index()`` is for that.
+    ///
+    /// - Parameter properties: the names of several properties, where it is written before the struct.
+    @attached(peer) public macro SQLIndex(_ properties: String...) =
+        #externalMacro(module: "WriteBehindMacros", type: "MarkerMacro")
+
+    /// Has the database refuse rows that have the same value as another one, in the property that this is written before,
+    /// or in several.
+    ///
+    /// ```swift
+    /// @Table @Unique("team", "number") struct Player {
+    ///     let id: Int
+    ///     @Unique var email: String
+    ///     var team: String, number: Int
+    /// }
+    /// ```
+    ///
+    /// A write does not check it, because it does not read the database: `put` returns, reads have the row, and the row
+    /// then waits in quarantine, as one that any other constraint of the database refuses does. Where that must not
+    /// happen, make the value the table's key, which ``StoredTable/insert(_:)`` checks.
+    ///
+    /// Where rows have the same value already, the constraint is not in force, and health says so, until they are changed.
+    ///
+    /// - Parameter properties: the names of several properties, where it is written before the struct.
+    @attached(peer) public macro Unique(_ properties: String...) =
+        #externalMacro(module: "WriteBehindMacros", type: "MarkerMacro")
 #endif

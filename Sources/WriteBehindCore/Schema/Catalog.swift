@@ -60,7 +60,9 @@ package struct Catalog: Sendable, Equatable {
             guard tables.count < Self.tableLimit else {
                 throw SchemaError(table: declared.name, .tooManyTables)
             }
-            let schema = TableSchema(declared.name, declared.columns, expiry: declared.expiry)
+            let schema = TableSchema(
+                declared.name, declared.columns, expiry: declared.expiry,
+                sqlIndices: declared.sqlIndices)
             return TableDefinition(id: nextID, schema: schema)
         }
         let schema = try declared.following(known.schema, byName: byName)

@@ -40,7 +40,28 @@ extension TableSchema {
         try matches.checkMissing(self, known, added: added)
         return TableSchema(
             name, kept + added,
-            expiry: newExpiry(known, kept, matches, isOlder: isOlder))
+            expiry: newExpiry(known, kept, matches, isOlder: isOlder),
+            sqlIndices: newSQLIndices(known, kept, matches, isOlder: isOlder))
+    }
+
+    /// Those that the declaration names, or all that the table has if the program is older; with the names that the table
+    /// has for their columns from now on.
+    private func newSQLIndices(
+        _ known: TableSchema, _ kept: [ColumnSchema], _ matches: ColumnMatches, isOlder: Bool
+    ) -> [SQLIndexDefinition] {
+        (isOlder ? known : self).sqlIndices.compactMap { index in
+            let columns = index.columns.compactMap { name -> String? in
+                if isOlder {
+                    return known.place(of: name).flatMap {
+                        kept[$0].isDropped ? nil : kept[$0].name
+                    }
+                }
+                let declared = place(of: name)
+                return matches.declared.firstIndex(of: declared).map { kept[$0].name } ?? name
+            }
+            guard columns.count == index.columns.count else { return nil }
+            return SQLIndexDefinition(columns: columns, unique: index.isUnique)
+        }
     }
 
     /// The name of the column that rows expire by, as the table calls it from now on.

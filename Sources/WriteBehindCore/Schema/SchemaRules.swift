@@ -31,6 +31,7 @@ extension TableSchema {
         guard !keyColumns.isEmpty else { throw SchemaError(table: name, .noKeyColumn) }
         try checkExpiry()
         try checkIndices()
+        try checkSQLIndices()
     }
 
     private func check(_ column: ColumnSchema) throws(SchemaError) {
@@ -110,7 +111,9 @@ extension TableSchema {
             }
             throw SchemaError(table: name, column: column.name, problem)
         }
-        let isEqual = expiryIndex == old.expiryIndex && columns == old.columns
+        let isEqual =
+            expiryIndex == old.expiryIndex && columns == old.columns
+            && sqlIndices == old.sqlIndices
         return isEqual ? .equal : .extended(addedColumns: added.count)
     }
 

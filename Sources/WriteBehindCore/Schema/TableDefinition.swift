@@ -48,7 +48,10 @@ package struct TableDefinition: Sendable, Hashable {
 
     init(_ form: DefinitionForm) throws(SchemaError) {
         let schema = TableSchema(
-            form.name, form.columns.map(ColumnSchema.init), expiry: form.expiry)
+            form.name, form.columns.map(ColumnSchema.init), expiry: form.expiry,
+            sqlIndices: (form.sqlIndices ?? []).map {
+                SQLIndexDefinition(columns: $0.columns, unique: $0.unique ?? false)
+            })
         try schema.validate()
         for (column, form) in zip(schema.columns, form.columns)
         where form.default != nil && column.defaultValue == nil {
@@ -65,7 +68,13 @@ struct DefinitionForm: Codable {
     var name: String
     var columns: [ColumnForm]
     var expiry: String?
+    var sqlIndices: [IndexForm]?
     var revision: UInt32?
+
+    struct IndexForm: Codable {
+        var columns: [String]
+        var unique: Bool?
+    }
 
     struct ColumnForm: Codable {
         var name: String
@@ -100,6 +109,11 @@ struct DefinitionForm: Codable {
                 default: column.defaultValue.map(ValueForm.init))
         }
         expiry = definition.schema.expiry
+        if !definition.schema.sqlIndices.isEmpty {
+            sqlIndices = definition.schema.sqlIndices.map {
+                IndexForm(columns: $0.columns, unique: $0.isUnique ? true : nil)
+            }
+        }
         revision = definition.revision == 1 ? nil : definition.revision
     }
 

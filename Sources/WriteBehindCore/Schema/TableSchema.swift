@@ -24,6 +24,8 @@ public struct TableSchema: Sendable, Hashable {
     public let expiry: String?
     /// The orders in which rows can be read. They are no part of what the log has of the table.
     public let indices: [IndexDefinition]
+    /// The indices that the database has for queries, and its unique constraints.
+    public let sqlIndices: [SQLIndexDefinition]
     /// The names of columns that the table is to have no more.
     public let droppedColumns: [String]
 
@@ -43,15 +45,24 @@ public struct TableSchema: Sendable, Hashable {
     ///   - expiry: the column that says when a row expires.
     ///   - droppedColumns: columns that the table has no more: their values are lost when the table is declared.
     ///   - indices: the orders in which rows can be read.
+    ///   - sqlIndices: indices that the database has for queries, and its unique constraints.
     public init(
         _ name: String, _ columns: [ColumnSchema], expiry: String? = nil,
-        dropping droppedColumns: [String] = [], indices: [IndexDefinition] = []
+        dropping droppedColumns: [String] = [], indices: [IndexDefinition] = [],
+        sqlIndices: [SQLIndexDefinition] = []
     ) {
         self.name = name
         self.columns = columns
         self.expiry = expiry
         self.indices = indices
         self.droppedColumns = droppedColumns
+        // With the columns' own spelling, so that one declaration is one definition.
+        self.sqlIndices = sqlIndices.map { index in
+            let names = index.columns.map { name in
+                columns.first { !$0.isDropped && isSameName($0.name, name) }?.name ?? name
+            }
+            return SQLIndexDefinition(columns: names, unique: index.isUnique)
+        }
         isPlain = columns.allSatisfy { !$0.isDropped && !$0.wasInteger }
         keyColumns = columns.filter(\.isKey)
         valueColumns = columns.filter { !$0.isKey }
@@ -67,7 +78,9 @@ public struct TableSchema: Sendable, Hashable {
     /// The table as the log has it.
     var withoutIndices: TableSchema {
         indices.isEmpty
-            ? self : TableSchema(name, columns, expiry: expiry, dropping: droppedColumns)
+            ? self
+            : TableSchema(
+                name, columns, expiry: expiry, dropping: droppedColumns, sqlIndices: sqlIndices)
     }
 
     /// The place of ``expiry`` among the columns outside the key.

@@ -142,7 +142,11 @@ struct RecordText {
             return words.joined(separator: " ")
         }
         let expiry = schema.expiry.map { " expires by \(plain($0))" } ?? ""
-        return "(" + columns.joined(separator: ", ") + ")" + expiry
+        let indices = schema.sqlIndices.map { index in
+            let columns = index.columns.map { plain($0) }.joined(separator: ", ")
+            return (index.isUnique ? " unique" : " index") + " (\(columns))"
+        }
+        return "(" + columns.joined(separator: ", ") + ")" + expiry + indices.joined()
     }
 
     // MARK: for programs
