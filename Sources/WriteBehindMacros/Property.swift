@@ -27,6 +27,14 @@
         var formerNames: [String] = []
 
         var isIgnored: Bool { ignoredAttribute != nil }
+        /// Whether it says `@Key(assigned: true)`.
+        var isAssigned: Bool {
+            guard case .argumentList(let arguments) = keyAttribute?.arguments else { return false }
+            return arguments.contains {
+                $0.label?.text == "assigned"
+                    && $0.expression.as(BooleanLiteralExprSyntax.self)?.literal.text == "true"
+            }
+        }
 
         /// `public ` or `package ` if the property is declared so; else nothing.
         var access: String {

@@ -69,6 +69,9 @@
             return marked.isEmpty ? columns.filter { $0.name == "id" } : marked
         }
 
+        /// The key that the store gives new rows, if it is so.
+        var assignedKey: Property? { key.first { $0.isAssigned } }
+
         func isKey(_ property: Property) -> Bool { key.contains { $0.name == property.name } }
         var expiry: Property? { columns.first { $0.expiresAttribute != nil } }
 

@@ -127,15 +127,27 @@
                 let method = property.expiresAttribute == nil ? "decode" : "decodeSeconds"
                 return "        self.\(property.identifier.text) = try decoder.\(method)()"
             }
+            let protocols = assignedKey == nil ? "TableRow" : "TableRow, AssignedKeyRow"
+            let ofKey =
+                assignedKey.map { property in
+                    let name = property.identifier.text
+                    return """
+
+                            \(access)var assignedKey: Int {
+                                get { self.\(name) }
+                                set { self.\(name) = newValue }
+                            }
+                        """
+                } ?? ""
             return try ExtensionDeclSyntax(
                 """
-                extension \(raw: type): TableRow {
+                extension \(raw: type): \(raw: protocols) {
                     \(raw: access)func encode(to encoder: inout RowEncoder) {
                 \(raw: encoding.joined(separator: "\n"))
                     }
                     \(raw: access)init(from decoder: inout RowDecoder) throws {
                 \(raw: decoding.joined(separator: "\n"))
-                    }
+                    }\(raw: ofKey)
                 }
                 """)
         }

@@ -57,19 +57,18 @@ extension SQLiteSink {
         let sql = try openTable(table)
         return try throwingSinkError {
             try reads.read { db in
-                let watermark = try Self.watermark(in: db)
+                _ = try Self.watermark(in: db)
                 let sql = try current(sql, in: db)
                 let columns = columns.filter { $0 < sql.schema.valueColumns.count }
-                return ScannedRows(
-                    rows: try Self.rows(sql, columns, after: key, limit: limit, in: db),
-                    watermark: watermark)
+                return try Self.rows(sql, columns, after: key, limit: limit, in: db)
             }
         }
     }
 
     static func rows(
         _ sql: TableSQL, _ columns: [Int], after key: [UInt8]?, limit: Int, in db: Database
-    ) throws -> [ScannedRows.Row] {
+    ) throws -> ScannedRows {
+        let watermark = try watermark(in: db)
         let select = try PreparedStatement(
             cached: sql.scan(columns, isFromStart: key == nil), in: db)
         let types = sql.schema.keyColumns.map(\.type)
@@ -80,7 +79,7 @@ extension SQLiteSink {
             while try select.step() {
                 rows.append(try select.scannedRow(sql.schema, columnCount: columns.count))
             }
-            return rows
+            return ScannedRows(rows: rows, watermark: watermark)
         }
     }
 

@@ -12,10 +12,10 @@ import WriteBehindCore
 
     private func changed(_ schema: TableSchema, byName: Bool = false) throws -> Catalog {
         var catalog = Catalog()
-        try catalog.define(TableDefinition(id: 1, schema: Self.first))
+        try catalog.define(TableDefinition(id: 1, schema: Self.first, assigned: 7))
         let change = try #require(try catalog.definition(for: schema, byName: byName))
         try catalog.define(change)
-        #expect(change.revision == 2)
+        #expect(change.revision == 2 && change.assigned == 7)
         // What the log holds is the same, and the declaration says it once.
         #expect(try TableDefinition(json: change.json().span) == change)
         #expect(try catalog.definition(for: schema, byName: byName) == nil)

@@ -52,6 +52,12 @@
 
         static let properties = [
             Case(
+                rule: "an assigned id is an Int",
+                source: "@Table struct A { @Key(assigned: true)\nvar id = \"\" }",
+                message:
+                    "the store gives ids to rows with one key that is an Int: write @Key(assigned: true) var id = 0"
+            ),
+            Case(
                 rule: "a former name is a literal",
                 source: "@Table struct A { var id = 0\n@Column(formerly:\n    old) var a = 1 }",
                 message: "a former name must be a string literal", line: 3),

@@ -114,6 +114,20 @@
             @Unique var subject: String
         }
 
+        @Table struct Message {
+            @Key(assigned: true) var id = 0
+            var text: String
+        }
+
+        @Test func aMessageGetsItsId() async throws {
+            let directory = TemporaryStore()
+            let store = try directory.open()
+            let messages = try store.table(Message.self)
+            let message = try await messages.insert(Message(text: "Hello"))
+            #expect(message.id == 1)
+            try await store.close()
+        }
+
         @Test func aLetterHasIndicesInSQL() {
             #expect(
                 Letter.schema.sqlIndices == [

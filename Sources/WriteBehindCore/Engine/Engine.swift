@@ -24,6 +24,7 @@ package final class Engine: Sendable {
     /// The tables that have an index, by the last six bits of their numbers.
     let indexedTables = Atomic<UInt64>(0)
     package let indices: TableIndices
+    let assignedKeys = AssignedKeys()
     let current: Lock<CurrentSink>
     package let turns = Turns()
     /// Raised when there is memory to free.
@@ -79,6 +80,18 @@ package final class Engine: Sendable {
             }
             guard let known = catalog[declared.name] else { throw .unknownTable(declared.name) }
             return known
+        }
+    }
+
+    /// Logs through which id the rows of a table may have been given theirs.
+    func note(assigned: Int64, in table: UInt16) throws(StoreError) {
+        try catalog.withLock { (catalog) throws(StoreError) in
+            guard let known = catalog[UInt32(table)] else { throw .unknownTable("\(table)") }
+            let definition = TableDefinition(
+                id: known.id, schema: known.schema, revision: known.revision &+ 1,
+                assigned: assigned)
+            try commit(CommitBuilder(define: definition))
+            try Self.schemaErrors { () throws(SchemaError) in try catalog.define(definition) }
         }
     }
 

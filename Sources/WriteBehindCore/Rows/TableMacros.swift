@@ -34,7 +34,9 @@
     ///   - droppedColumns: columns that the table is to have no more. Their values are gone once the struct is
     ///     declared to a store.
     @attached(member, names: named(Key), named(StoredColumns), named(schema))
-    @attached(extension, conformances: TableRow, names: named(encode), named(init))
+    @attached(
+        extension, conformances: TableRow, AssignedKeyRow, names: named(encode), named(init),
+        named(assignedKey))
     public macro Table(_ name: String? = nil, dropping droppedColumns: String...) =
         #externalMacro(module: "WriteBehindMacros", type: "TableMacro")
 
@@ -42,7 +44,10 @@
     ///
     /// Without it the property `id` is the key. A composite key is found by a `Key` of the struct:
     /// `get(Departure.Key(day: "2013-01-01", number: 7))`.
-    @attached(peer) public macro Key() =
+    ///
+    /// - Parameter assigned: whether the store gives new rows their ids: then `insert` takes a row whose id is 0, and returns it
+    ///   with a new one. The key is a single `var id = 0` then. See ``AssignedKeyRow``.
+    @attached(peer) public macro Key(assigned: Bool = false) =
         #externalMacro(module: "WriteBehindMacros", type: "MarkerMacro")
 
     /// Gives the column of a property of a ``Table(_:dropping:)`` another name than the property's.
@@ -122,7 +127,7 @@
     ///
     /// A write does not check it, because it does not read the database: `put` returns, reads have the row, and the row
     /// then waits in quarantine, as one that any other constraint of the database refuses does. Where that must not
-    /// happen, make the value the table's key, which ``StoredTable/insert(_:)`` checks.
+    /// happen, make the value the table's key, which `insert` checks.
     ///
     /// Where rows have the same value already, the constraint is not in force, and health says so, until they are changed.
     ///

@@ -68,7 +68,8 @@ package struct Catalog: Sendable, Equatable {
         let schema = try declared.following(known.schema, byName: byName)
         try schema.validate()
         guard try schema.change(from: known.schema) != .equal else { return nil }
-        return TableDefinition(id: known.id, schema: schema, revision: known.revision &+ 1)
+        return TableDefinition(
+            id: known.id, schema: schema, revision: known.revision &+ 1, assigned: known.assigned)
     }
 
     /// Takes in a definition from the log: the next table, or a known one that has changed.

@@ -19,11 +19,14 @@ package struct TableDefinition: Sendable, Hashable {
     package let schema: TableSchema
     /// How many definitions the table has had with this one.
     package let revision: UInt32
+    /// Through which the store may have given ids to rows (AssignedKeys.swift); 0 if it gives none.
+    package let assigned: Int64
 
-    package init(id: UInt32, schema: TableSchema, revision: UInt32 = 1) {
+    package init(id: UInt32, schema: TableSchema, revision: UInt32 = 1, assigned: Int64 = 0) {
         self.id = id
         self.schema = schema
         self.revision = revision
+        self.assigned = assigned
     }
 
     /// Definitions that were read already: every segment, snapshot and look into the past begins with all of them.
@@ -58,7 +61,8 @@ package struct TableDefinition: Sendable, Hashable {
             throw SchemaError(
                 table: schema.name, column: column.name, .unreadable("unknown kind of default"))
         }
-        self.init(id: form.id, schema: schema, revision: form.revision ?? 1)
+        self.init(
+            id: form.id, schema: schema, revision: form.revision ?? 1, assigned: form.assigned ?? 0)
     }
 }
 
@@ -70,6 +74,7 @@ struct DefinitionForm: Codable {
     var expiry: String?
     var sqlIndices: [IndexForm]?
     var revision: UInt32?
+    var assigned: Int64?
 
     struct IndexForm: Codable {
         var columns: [String]
@@ -115,6 +120,7 @@ struct DefinitionForm: Codable {
             }
         }
         revision = definition.revision == 1 ? nil : definition.revision
+        assigned = definition.assigned == 0 ? nil : definition.assigned
     }
 
     static func encode(_ form: some Encodable) -> [UInt8] {
