@@ -133,8 +133,9 @@ package struct DecodedRecord: Sendable, Equatable {
         switch record.operation {
         case .put: self.values = try Self.row(record.body, schema)
         case .patch:
-            self.values = try RowCodec.decodePatch(record.body.span, schema).map {
-                Field(schema.valueColumns[$0.column], $0.value)
+            self.values = try RowCodec.decodePatch(record.body.span, schema).compactMap {
+                let column = schema.valueColumns[$0.column]
+                return column.isDropped ? nil : Field(column, $0.value)
             }
         default: break
         }
@@ -145,8 +146,8 @@ package struct DecodedRecord: Sendable, Equatable {
         var reader = ByteReader(0..<body.count)
         let count = try reader.valueCount(body.span)
         let values = try RowCodec.decodeRow(body.span, schema)
-        return zip(schema.valueColumns, values).prefix(count).map {
-            Field($0, $1)
+        return zip(schema.valueColumns, values).prefix(count).compactMap {
+            $0.isDropped ? nil : Field($0, $1)
         }
     }
 

@@ -196,7 +196,8 @@ extension RecordFilter {
 
     private static func columns(_ schema: TableSchema) -> String {
         RowName.plain(schema.name) + " has "
-            + schema.columns.map { RowName.plain($0.name) }.joined(separator: ", ")
+            + schema.columns.filter { !$0.isDropped }.map { RowName.plain($0.name) }
+            .joined(separator: ", ")
     }
 
     private static func wrongType(_ text: String, _ columns: [ColumnSchema]) -> String {

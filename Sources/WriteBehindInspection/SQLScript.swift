@@ -185,6 +185,15 @@ package struct SQLScript {
         }
     }
 
+    /// The statements for declared indices. Unique constraints are left out: the log has rows that a database refused.
+    private static func indices(_ new: TableSQL, after old: TableSQL?) -> [String] {
+        let before = old?.indices().filter { !$0.index.isUnique } ?? []
+        let after = new.indices().filter { !$0.index.isUnique }
+        let (known, wanted) = (Set(before.map(\.name)), Set(after.map(\.name)))
+        return known.subtracting(wanted).sorted().map { "DROP INDEX \($0)" }
+            + after.filter { !known.contains($0.name) }.map(\.sql)
+    }
+
     private static func statements(
         define new: TableDefinition, from old: TableDefinition?
     ) throws -> [String] {
@@ -192,18 +201,18 @@ package struct SQLScript {
         var statements: [String] = []
         if let old {
             let before = TableSQL(definition: old)
-            let isKept = zip(old.schema.columns, new.schema.columns).allSatisfy {
-                before.declaration($0) == sql.declaration($1)
-            }
+            let isKept = sql.onlyGrows(from: before)
             statements =
-                isKept && before.options == sql.options
+                isKept
                 ? new.schema.columns[old.schema.columns.count...].map(sql.add)
                 : sql.remake(from: before)
             if isKept, new.schema.expiryIndex != old.schema.expiryIndex {
                 statements += [sql.dropExpiryIndex, sql.createExpiryIndex].compactMap(\.self)
             }
+            statements += indices(sql, after: isKept ? before : nil)
         } else {
             statements = [sql.create, sql.createExpiryIndex].compactMap(\.self)
+            statements += indices(sql, after: nil)
         }
         // A Character: one of carriage return and line feed is neither alone.
         guard !statements.contains(where: { $0.contains("\r\n") }) else {

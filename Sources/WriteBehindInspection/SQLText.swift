@@ -23,6 +23,7 @@ package struct SQLText {
 
     /// Puts a row of these columns, or sets them in the row that is there.
     package func put(_ key: [StoredValue], _ changes: [ColumnChange]) -> String {
+        let changes = changes.filter { !schema.valueColumns[$0.column].isDropped }
         let columns = changes.map { values[$0.column] }
         let update =
             columns.isEmpty
@@ -37,7 +38,9 @@ package struct SQLText {
     }
 
     package func patch(_ key: [StoredValue], _ changes: [ColumnChange]) -> String {
-        let set = changes.map { "\(values[$0.column]) = \(Self.literal($0.value))" }
+        let set = changes.filter { !schema.valueColumns[$0.column].isDropped }
+            .map { "\(values[$0.column]) = \(Self.literal($0.value))" }
+        if set.isEmpty { return "-- a patch of columns that are dropped" }
         return "UPDATE \(table) SET \(set.joined(separator: ", ")) WHERE \(matches(key));"
     }
 

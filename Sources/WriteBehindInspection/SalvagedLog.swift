@@ -181,10 +181,11 @@ package struct SalvagedLog {
 struct SalvagedTables {
     private(set) var definitions: [UInt32: TableDefinition] = [:]
 
-    /// Takes in a definition; a table only ever gains columns, so one with fewer is an older one.
+    /// Takes in a definition, unless a later one of its table is known.
     mutating func note(_ definition: TableDefinition) {
         if let known = definitions[definition.id],
-            known.schema.columns.count > definition.schema.columns.count
+            (known.revision, known.schema.columns.count)
+                > (definition.revision, definition.schema.columns.count)
         {
             return
         }

@@ -35,7 +35,7 @@ package struct StateDifference {
         new = try history.fold(to: end, tables: tables)
         before = old.position
         after = new.position
-        // Tables only gain columns: the later catalog explains both.
+        // Every row can be read with a later definition: the later catalog explains both.
         catalog = before.sequence > after.sequence ? old.catalog : new.catalog
         matcher = RecordMatcher(filter, catalog)
     }
@@ -89,8 +89,8 @@ package struct StateDifference {
     private func fields(
         _ row: HistoryRow, _ schema: TableSchema
     ) throws -> [DecodedRecord.Field] {
-        zip(schema.valueColumns, try RowCodec.decodeRow(row.body.span, schema)).map {
-            DecodedRecord.Field($0, $1)
+        zip(schema.valueColumns, try RowCodec.decodeRow(row.body.span, schema)).compactMap {
+            $0.isDropped ? nil : DecodedRecord.Field($0, $1)
         }
     }
 }

@@ -69,7 +69,7 @@
             }
         }
 
-        private static func property(
+        static func property(
             _ expression: ExprSyntax, _ properties: [Property], _ before: [Property],
             _ mistakes: inout [Mistake]
         ) -> Property? {

@@ -19,10 +19,22 @@
         var ignoredAttribute: AttributeSyntax?
         var expiresAttribute: AttributeSyntax?
         var indexAttribute: AttributeSyntax?
+        /// `@SQLIndex` and `@Unique`.
+        var sqlAttributes: [AttributeSyntax] = []
         /// The column's name in `@Column`.
         var givenName: String?
+        /// What it says the column was called before.
+        var formerNames: [String] = []
 
         var isIgnored: Bool { ignoredAttribute != nil }
+        /// Whether it says `@Key(assigned: true)`.
+        var isAssigned: Bool {
+            guard case .argumentList(let arguments) = keyAttribute?.arguments else { return false }
+            return arguments.contains {
+                $0.label?.text == "assigned"
+                    && $0.expression.as(BooleanLiteralExprSyntax.self)?.literal.text == "true"
+            }
+        }
 
         /// `public ` or `package ` if the property is declared so; else nothing.
         var access: String {
@@ -114,7 +126,8 @@
         /// The attributes of a property that `@Table` reads.
         private static func marks(on variable: VariableDeclSyntax) -> [AttributeSyntax] {
             variable.attributes.compactMap { $0.as(AttributeSyntax.self) }.filter {
-                ["Key", "Column", "Ignored", "Expires", "Index"].contains($0.name)
+                ["Key", "Column", "Ignored", "Expires", "Index", "SQLIndex", "Unique"].contains(
+                    $0.name)
             }
         }
 
@@ -152,8 +165,18 @@
                                 "an index over one property has the name of its column: write @Index "
                                     + "alone; one over several is declared before the struct"))
                     }
+                case "SQLIndex", "Unique":
+                    sqlAttributes.append(attribute)
+                    if attribute.hasArguments {
+                        mistakes.append(
+                            Mistake(
+                                attribute,
+                                "before a property, write @\(attribute.name) alone; one over several "
+                                    + "is declared before the struct"))
+                    }
                 case "Column":
                     columnAttribute = attribute
+                    formerNames = attribute.texts("formerly", "a former name", &mistakes)
                     guard let argument = attribute.firstArgument else { continue }
                     givenName = argument.literalText
                     if givenName == nil {
@@ -178,10 +201,27 @@
             return attributeName.trimmedDescription
         }
 
-        /// The first argument without a label.
+        /// The first argument, if it has no label.
         var firstArgument: ExprSyntax? {
-            guard case .argumentList(let arguments) = arguments else { return nil }
-            return arguments.first { $0.label == nil }?.expression
+            guard case .argumentList(let arguments) = arguments, let first = arguments.first,
+                first.label == nil
+            else { return nil }
+            return first.expression
+        }
+
+        /// The string literals from a label on.
+        func texts(_ label: String, _ what: String, _ mistakes: inout [Mistake]) -> [String] {
+            guard case .argumentList(let arguments) = arguments else { return [] }
+            var texts: [String] = []
+            for argument in arguments.drop(while: { $0.label?.text != label }) {
+                if let text = argument.expression.literalText {
+                    texts.append(text)
+                } else {
+                    mistakes.append(
+                        Mistake(argument.expression, "\(what) must be a string literal"))
+                }
+            }
+            return texts
         }
     }
 

@@ -20,10 +20,11 @@
         }
 
         private func checkIgnored(_ property: Property, _ mistakes: inout [Mistake]) {
-            let others = [
-                property.keyAttribute, property.columnAttribute, property.expiresAttribute,
-                property.indexAttribute,
-            ].compactMap(\.self)
+            let others =
+                [
+                    property.keyAttribute, property.columnAttribute, property.expiresAttribute,
+                    property.indexAttribute,
+                ].compactMap(\.self) + property.sqlAttributes
             for other in others {
                 mistakes.append(
                     Mistake(
@@ -108,6 +109,17 @@
                         structure.name,
                         "a row is found by its key: name a property 'id', or mark one or more @Key",
                         fix: stored.first.map { .add("Key", to: $0.declaration) }))
+            }
+            for property in key where property.isAssigned {
+                let isFine =
+                    key.count == 1 && property.evidentType == "Int" && !property.isConstant
+                    && property.initialValue != nil
+                if isFine { continue }
+                mistakes.append(
+                    Mistake(
+                        property.binding,
+                        "the store gives ids to rows with one key that is an Int: "
+                            + "write @Key(assigned: true) var \(property.name) = 0"))
             }
             for property in key {
                 if property.isOptional {

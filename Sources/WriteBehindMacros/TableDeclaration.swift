@@ -11,6 +11,10 @@
         var columns: [Property]
         /// Those over several columns.
         var indices: [IndexDeclaration] = []
+        /// The indices that the database has, and its unique constraints.
+        var sqlIndices: [SQLIndexDeclaration] = []
+        /// The columns that the table has no more.
+        var droppedColumns: [String]
 
         /// - Returns: nil if there is any mistake.
         init?(
@@ -23,6 +27,7 @@
             typeName = structure.name.text
             access = Self.access(of: structure)
             tableName = Self.name(for: typeName)
+            droppedColumns = attribute.texts("dropping", "a column to drop", &mistakes)
             if let argument = attribute.firstArgument {
                 if let name = argument.literalText {
                     tableName = name
@@ -45,8 +50,16 @@
                 }
             }
             indices = IndexDeclaration.all(of: structure, columns, &mistakes)
+            sqlIndices = SQLIndexDeclaration.all(of: structure, columns, &mistakes)
             check(structure, &mistakes)
             columns.removeAll(where: \.isIgnored)
+            for property in columns where droppedColumns.contains(property.column) {
+                mistakes.append(
+                    Mistake(
+                        property.binding,
+                        "the column '\(property.column)' is to be dropped, and is declared as well")
+                )
+            }
             if !mistakes.isEmpty { return nil }
         }
 
@@ -55,6 +68,9 @@
             let marked = columns.filter { $0.keyAttribute != nil }
             return marked.isEmpty ? columns.filter { $0.name == "id" } : marked
         }
+
+        /// The key that the store gives new rows, if it is so.
+        var assignedKey: Property? { key.first { $0.isAssigned } }
 
         func isKey(_ property: Property) -> Bool { key.contains { $0.name == property.name } }
         var expiry: Property? { columns.first { $0.expiresAttribute != nil } }

@@ -83,7 +83,13 @@
                 return "\(literal(index.name)), on: \(columns)"
             }
             let all = (ofColumns + ofSeveral).map { "IndexDefinition(\($0))" }
-            return all.isEmpty ? "" : ", indices: [\(all.joined(separator: ", "))]"
+            let indices = all.isEmpty ? "" : ", indices: [\(all.joined(separator: ", "))]"
+            let ofSQL = sqlIndices.map { index in
+                let columns = index.columns.map { literal($0.column) }.joined(separator: ", ")
+                return "SQLIndexDefinition(\(columns)\(index.isUnique ? ", unique: true" : ""))"
+            }
+            return indices
+                + (ofSQL.isEmpty ? "" : ", sqlIndices: [\(ofSQL.joined(separator: ", "))]")
         }
 
         /// It is in the struct itself, so that names in default values keep their meaning.
@@ -97,13 +103,18 @@
                     arguments.append("default: \(value)")
                 }
                 let kind = property.expiresAttribute == nil ? "stored" : "expiry"
-                return "    .\(kind)(\(arguments.joined(separator: ", "))),"
+                let names = property.formerNames.map(literal).joined(separator: ", ")
+                let former = names.isEmpty ? "" : ".formerly(\(names))"
+                return "    .\(kind)(\(arguments.joined(separator: ", ")))\(former),"
             }
-            let expiry = expiry.map { ", expiry: \(literal($0.column))" } ?? ""
+            var others = expiry.map { ", expiry: \(literal($0.column))" } ?? ""
+            if !droppedColumns.isEmpty {
+                others += ", dropping: [\(droppedColumns.map(literal).joined(separator: ", "))]"
+            }
             return """
                 \(raw: access)static let schema = TableSchema(\(raw: literal(tableName)), [
                 \(raw: lines.joined(separator: "\n"))
-                ]\(raw: expiry)\(raw: indexDefinitions))
+                ]\(raw: others)\(raw: indexDefinitions))
                 """
         }
 
@@ -116,15 +127,27 @@
                 let method = property.expiresAttribute == nil ? "decode" : "decodeSeconds"
                 return "        self.\(property.identifier.text) = try decoder.\(method)()"
             }
+            let protocols = assignedKey == nil ? "TableRow" : "TableRow, AssignedKeyRow"
+            let ofKey =
+                assignedKey.map { property in
+                    let name = property.identifier.text
+                    return """
+
+                            \(access)var assignedKey: Int {
+                                get { self.\(name) }
+                                set { self.\(name) = newValue }
+                            }
+                        """
+                } ?? ""
             return try ExtensionDeclSyntax(
                 """
-                extension \(raw: type): TableRow {
+                extension \(raw: type): \(raw: protocols) {
                     \(raw: access)func encode(to encoder: inout RowEncoder) {
                 \(raw: encoding.joined(separator: "\n"))
                     }
                     \(raw: access)init(from decoder: inout RowDecoder) throws {
                 \(raw: decoding.joined(separator: "\n"))
-                    }
+                    }\(raw: ofKey)
                 }
                 """)
         }

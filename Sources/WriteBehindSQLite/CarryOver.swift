@@ -48,19 +48,22 @@ extension SQLiteSink {
     /// Takes back the unique indices and triggers that were carried over, and what has the name of a table: rows and
     /// definitions that they refuse cannot go to quarantine if the log no longer holds them.
     package func dropCarriedOver(named names: [String]) throws(SinkError) {
+        try dropCarriedOver(["index", "trigger"], named: names)
+        try dropUniqueIndices()
+    }
+
+    /// Drops objects of these types, or names, that were carried over.
+    func dropCarriedOver(_ types: Set<String>, named names: [String] = []) throws(SinkError) {
         guard let aside = try aside() else { return }
         let names = Set(names.map(foldedName))
         try withWriter { db, writer in
             for statement in aside.statements {
                 let made = try Row.fetchOne(
                     db,
-                    sql: """
-                        SELECT type, name FROM sqlite_master
-                        WHERE sql = ?
-                        """, arguments: [statement])
+                    sql: "SELECT type, name FROM sqlite_master WHERE sql = ?",
+                    arguments: [statement])
                 guard let made,
-                    ["index", "trigger"].contains(made[0] as String)
-                        || names.contains(foldedName(made[1]))
+                    types.contains(made[0]) || names.contains(foldedName(made[1]))
                 else { continue }
                 try db.execute(sql: "DROP \(made[0] as String) \(quoted(made[1]))")
             }

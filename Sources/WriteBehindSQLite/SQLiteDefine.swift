@@ -21,7 +21,7 @@ extension SQLiteSink {
 
     package func objection(to table: WriteBehindCore.TableDefinition) -> SchemaError? {
         guard let names = writer.withLock({ $0?.userNames.withLock { $0 } }) else { return nil }
-        return names.objection(to: table, isDefined: holds(table.id))
+        return names.objection(to: table, after: state.withLock { $0.tables[table.id]?.schema })
     }
 
     /// Puts a definition in place.
@@ -29,6 +29,14 @@ extension SQLiteSink {
         throws(SinkError)
     {
         let old = state.withLock { $0.tables[table.id] }
+        if let old, old.schema.hasOtherNames(in: table.schema), let aside = try aside() {
+            // Carried over, they are for the table as it will be: made already, they may use another column that has
+            // the name until now.
+            try dropCarriedOver(["index", "trigger", "view"])
+            state.withLock { $0.waiting = aside.statements }
+        }
+        state.withLock { $0.definers += 1 }
+        defer { state.withLock { $0.definers -= 1 } }
         let (sql, version) = try transaction(through: through) { db, writer throws(SinkError) in
             let sql = try Self.write(table, after: old, db)
             return (sql, try throwingSinkError { try writer.versionWithoutTriggers(db) })
@@ -69,6 +77,7 @@ extension SQLiteSink {
             try writer.check(db)
         }
         try makeWaiting()
+        try noteLeftOut(changed)
     }
 
     /// Puts a definition into quarantine, as a commit that touches all rows of its table: later commits of the
@@ -102,17 +111,58 @@ extension SQLiteSink {
         guard let old else {
             try db.execute(sql: sql.create)
             if let index = sql.createExpiryIndex { try db.execute(sql: index) }
+            try makeIndices(sql, db)
             return
         }
         _ = try new.schema.change(from: old.schema)  // throws where rows would be left unreadable
+        let expiresOtherwise = new.schema.expiryIndex != old.schema.expiryIndex
+        if expiresOtherwise { try db.execute(sql: sql.dropExpiryIndex) }
+        let wanted = Set(sql.indices().map(\.name))
+        for (name, _, _) in TableSQL(definition: old).indices() where !wanted.contains(name) {
+            try db.execute(sql: "DROP INDEX IF EXISTS \(name)")
+        }
+        try drop(db, from: old.schema, to: sql)
+        try rename(db, from: old.schema, to: sql)
         try redeclare(db, from: old, to: sql)
+        try reindex(db, from: old.schema, to: sql)
         for column in new.schema.columns[old.schema.columns.count...] {
             try db.execute(sql: sql.add(column))
             try setDefault(of: column, in: sql, db)
         }
-        guard new.schema.expiryIndex != old.schema.expiryIndex else { return }
-        try db.execute(sql: sql.dropExpiryIndex)
-        if let index = sql.createExpiryIndex { try db.execute(sql: index) }
+        if expiresOtherwise, let index = sql.createExpiryIndex { try db.execute(sql: index) }
+        try makeIndices(sql, db)
+    }
+
+    private static func drop(
+        _ db: Database, from old: WriteBehindCore.TableSchema, to new: TableSQL
+    ) throws {
+        for (was, column) in zip(old.columns, new.schema.columns)
+        where column.isDropped && !was.isDropped {
+            try db.execute(sql: "ALTER TABLE \(new.name) DROP COLUMN \(quoted(was.name))")
+        }
+    }
+
+    /// SQLite renames a column in users' indices, views and triggers, too.
+    private static func rename(
+        _ db: Database, from old: WriteBehindCore.TableSchema, to new: TableSQL
+    ) throws {
+        let renamed = zip(old.columns, new.schema.columns).filter {
+            !$1.isDropped && !isSameName($0.name, $1.name)
+        }
+        func rename(_ name: String, _ other: String) throws {
+            try db.execute(
+                sql: "ALTER TABLE \(new.name) RENAME COLUMN \(quoted(name)) TO \(quoted(other))")
+        }
+        // Two columns may exchange their names.
+        let step = renamed.count == 1 ? nil : "_writebehind_renamed_"
+        if let step {
+            for (index, pair) in renamed.enumerated() {
+                try rename(pair.0.name, step + "\(index)")
+            }
+        }
+        for (index, pair) in renamed.enumerated() {
+            try rename(step.map { $0 + "\(index)" } ?? pair.0.name, pair.1.name)
+        }
     }
 
     /// Changes the declarations of columns whose rows stay as they are.
@@ -120,8 +170,9 @@ extension SQLiteSink {
         _ db: Database, from old: WriteBehindCore.TableDefinition, to new: TableSQL
     ) throws {
         let was = TableSQL(definition: old)
-        let changed = zip(old.schema.columns, new.schema.columns).filter {
-            was.declaration($0) != new.declaration($1)
+        let kept = zip(old.schema.columns, new.schema.columns).filter { !$1.isDropped }
+        let changed = kept.filter {
+            was.declaration($0, named: $1.name) != new.declaration($1)
         }
         guard !changed.isEmpty || was.options != new.options else { return }
         let text = try String.fetchOne(
@@ -131,22 +182,34 @@ extension SQLiteSink {
         guard let text, var table = TableText(text) else {
             throw SinkError(.schema, "table \(new.name) is missing")
         }
-        for (before, column) in changed {
-            guard table.declare(before.name, as: new.declaration(column)) else {
+        for (_, column) in changed {
+            guard table.declare(column.name, as: new.declaration(column)) else {
                 throw SinkError(
-                    .schema, "table \(new.name) has no column \(quoted(before.name))")
+                    .schema, "table \(new.name) has no column \(quoted(column.name))")
             }
         }
         table.setOptions(new.options)
         let version = try Int64.fetchOne(db, sql: "PRAGMA schema_version") ?? 0
         try db.execute(sql: "PRAGMA writable_schema = ON")
-        defer { try? db.execute(sql: "PRAGMA writable_schema = OFF") }
+        // Reads the schema again, too.
+        defer { try? db.execute(sql: "PRAGMA writable_schema = RESET") }
         try db.execute(
             sql:
                 "UPDATE sqlite_master SET sql = ? WHERE type = 'table' AND name = ? COLLATE NOCASE",
             arguments: [table.sql, new.schema.name])
-        // Every connection reads the schema again, this one as well.
+        // So that other connections read it again.
         try db.execute(sql: "PRAGMA schema_version = \(version + 1)")
+    }
+
+    /// SQLite reads an integer in a column of reals as a real: that is how it stores a whole number there. In indices it
+    /// would compare it as what it is.
+    private static func reindex(
+        _ db: Database, from old: WriteBehindCore.TableSchema, to new: TableSQL
+    ) throws {
+        let isWidened = zip(old.columns, new.schema.columns).contains {
+            $0.type != $1.type && !$1.isDropped
+        }
+        if isWidened { try db.execute(sql: "REINDEX \(new.name)") }
     }
 
     /// SQLite does not read every number as the nearest one that a real can be; rows that are older than the
@@ -159,6 +222,13 @@ extension SQLiteSink {
         guard try Double.fetchOne(db, sql: "SELECT \(literal)") != number else { return }
         try db.execute(
             sql: "UPDATE \(sql.name) SET \(quoted(column.name)) = ?", arguments: [number])
+    }
+}
+
+extension WriteBehindCore.TableSchema {
+    /// Whether a column is dropped or renamed in a later definition.
+    fileprivate func hasOtherNames(in new: WriteBehindCore.TableSchema) -> Bool {
+        zip(columns, new.columns).contains { !isSameName($0.name, $1.name) }
     }
 }
 

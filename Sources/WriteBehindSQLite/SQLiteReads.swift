@@ -10,51 +10,38 @@ extension SQLiteSink {
     package func holds(_ table: UInt32) -> Bool { state.withLock { $0.tables[table] != nil } }
 
     package func read(_ table: UInt32, key: Span<UInt8>) throws(SinkError) -> StoredRow {
-        while true {
-            let sql = try openTable(table)
-            let row = try throwingSinkError {
-                try reads.read { db in try Self.row(sql, [UInt8](copying: key), in: db) }
-            }
-            if try hasAllColumns(sql) { return row }
+        let sql = try openTable(table)
+        return try throwingSinkError {
+            try reads.read { db in try row(sql, [UInt8](copying: key), in: db) }
         }
     }
 
     package func read(
         _ table: UInt32, keys: [[UInt8]]
     ) async throws(SinkError) -> [StoredRow] {
-        while true {
-            let sql = try openTable(table)
-            let rows: [StoredRow]
-            do {
-                rows = try await reads.read { db in
-                    try keys.map { key in try Self.row(sql, key, in: db) }
-                }
-            } catch {
-                throw SinkError(wrapping: error)
+        let sql = try openTable(table)
+        do {
+            return try await reads.read { db in
+                try keys.map { key in try self.row(sql, key, in: db) }
             }
-            if try hasAllColumns(sql) { return rows }
+        } catch {
+            throw SinkError(wrapping: error)
         }
-    }
-
-    /// Where a column was added while the read waited for its turn, the row may hold a value of it that was not
-    /// asked for, and must not pass for one from before.
-    private func hasAllColumns(_ sql: TableSQL) throws(SinkError) -> Bool {
-        try openTable(sql.definition.id).schema.columns.count == sql.schema.columns.count
     }
 
     package func dueRows(
         _ table: UInt32, before seconds: Int64, limit: Int
     ) throws(SinkError) -> DueRows {
         let sql = try openTable(table)
-        guard let due = sql.due else { return DueRows(keys: []) }
         return try throwingSinkError {
             try reads.read { db in
+                var rows = DueRows(keys: [], watermark: try Self.watermark(in: db))
+                let sql = try current(sql, in: db)
+                guard let due = sql.due else { return DueRows(keys: []) }
+                rows.column = sql.schema.expiryIndex
                 let statement = try PreparedStatement(cached: due, in: db)
                 try statement.bind(seconds, at: 1)
                 try statement.bind(Int64(limit), at: 2)
-                var rows = DueRows(
-                    keys: [], watermark: try Self.watermark(in: db),
-                    column: sql.schema.expiryIndex)
                 while try statement.step() {
                     let values = sql.schema.keyColumns.indices.map { statement.value(Int32($0)) }
                     rows.keys.append(try KeyCodec.encode(values, sql.schema))
@@ -67,15 +54,14 @@ extension SQLiteSink {
     package func scan(
         _ table: UInt32, columns: [Int], after key: [UInt8]?, limit: Int
     ) throws(SinkError) -> ScannedRows {
-        while true {
-            let sql = try openTable(table)
-            let columns = columns.filter { $0 < sql.schema.valueColumns.count }
-            let rows = try throwingSinkError {
-                try reads.read { db in
-                    try Self.rows(sql, columns, after: key, limit: limit, in: db)
-                }
+        let sql = try openTable(table)
+        return try throwingSinkError {
+            try reads.read { db in
+                _ = try Self.watermark(in: db)
+                let sql = try current(sql, in: db)
+                let columns = columns.filter { $0 < sql.schema.valueColumns.count }
+                return try Self.rows(sql, columns, after: key, limit: limit, in: db)
             }
-            if try hasAllColumns(sql) { return rows }
         }
     }
 
@@ -106,10 +92,9 @@ extension SQLiteSink {
         return UInt64(bitPattern: sequence)
     }
 
-    private static func row(
-        _ sql: TableSQL, _ key: [UInt8], in db: Database
-    ) throws -> StoredRow {
-        let watermark = try watermark(in: db)
+    private func row(_ sql: TableSQL, _ key: [UInt8], in db: Database) throws -> StoredRow {
+        let watermark = try Self.watermark(in: db)
+        let sql = try current(sql, in: db)
         let select = try PreparedStatement(cached: sql.select, in: db)
         let types = sql.schema.keyColumns.map(\.type)
         let body = try unsafe key.withUnsafeBufferPointer { key throws(SinkError) -> [UInt8]? in
@@ -118,6 +103,24 @@ extension SQLiteSink {
             return select.rowBody(columnCount: sql.schema.valueColumns.count)
         }
         return StoredRow(body: body, watermark: watermark)
+    }
+
+    /// The table as this read has it. The first statement of a read, which comes before this call, decides which state
+    /// of the database that is. Where the table changed while the read waited for its turn, the columns may have other
+    /// names than `sql` says, or be more.
+    private func current(_ sql: TableSQL, in db: Database) throws -> TableSQL {
+        let id = sql.definition.id
+        let isCurrent = state.withLock {
+            $0.definers == 0 && $0.tables[id]?.definition.revision == sql.definition.revision
+        }
+        if isCurrent { return sql }
+        let json = try String.fetchOne(
+            db, sql: "SELECT schema FROM _writebehind_table WHERE id = ?", arguments: [Int64(id)])
+        guard let json else {
+            throw SinkError(.schema, "table \(id) is not defined in the database")
+        }
+        return TableSQL(
+            definition: try WriteBehindCore.TableDefinition(json: Array(json.utf8).span))
     }
 
     private func openTable(_ table: UInt32) throws(SinkError) -> TableSQL {

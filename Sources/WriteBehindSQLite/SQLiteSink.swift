@@ -18,7 +18,11 @@ package import WriteBehindCore
 package final class SQLiteSink: ReplaceableSink {
     struct State {
         var tables: [UInt32: TableSQL] = [:]
+        /// How many calls put definitions in place now: from their commit on, the database may be ahead of `tables`.
+        var definers = 0
         var quarantine = QuarantineIndex()
+        /// The declared unique constraints that rows break, and so are not in force.
+        var leftOut: [UInt32: [SQLIndexDefinition]] = [:]
         /// Statements of users that wait until this database can take them (``makeWaiting()``).
         var waiting: [String] = []
         /// Since when readers keep the WAL from being emptied, microseconds since 1970.
@@ -106,6 +110,8 @@ package final class SQLiteSink: ReplaceableSink {
         let waiting = try aside()?.statements ?? []
         state.withLock { $0.waiting = waiting }
         try makeWaiting()
+        try noteLeftOut(state.withLock { Array($0.tables.values) })
+        try makeIndices()
     }
 
     package var tables: [WriteBehindCore.TableDefinition] {
@@ -180,12 +186,16 @@ package final class SQLiteSink: ReplaceableSink {
         var destroyers: [UInt64: SinkError] = [:]
         while true {
             var apply: OrderedApply?
+            defer { if apply?.defined.isEmpty == false { state.withLock { $0.definers -= 1 } } }
             do throws(SinkError) {
                 let result = try transaction(through: through) { db, writer throws(SinkError) in
                     var new = try OrderedApply(
                         db, writer: writer, tables: tables, index: before, known: destroyers,
                         now: options.now())
-                    defer { apply = new }
+                    defer {
+                        apply = new
+                        if !new.defined.isEmpty { state.withLock { $0.definers += 1 } }
+                    }
                     return try body(&new)
                 }
                 guard let apply else { return result }
@@ -253,6 +263,11 @@ package final class SQLiteSink: ReplaceableSink {
     package func lockHolder() -> String? { LockHolder.find(of: path) }
 
     package func concern() -> String? {
+        let concerns = [leftOutConstraints, heldUp()].compactMap(\.self)
+        return concerns.isEmpty ? nil : concerns.joined(separator: "; ")
+    }
+
+    private func heldUp() -> String? {
         guard let since = state.withLock(\.heldUpSince) else { return nil }
         let size = try? FileManager.default.attributesOfItem(atPath: path + "-wal")[.size]
         let megabytes = ((size as? Int) ?? 0) >> 20

@@ -123,7 +123,9 @@ enum SchemaGuard {
         writes = []
         guard let connection = unsafe connection else { return [] }
         var statements = [sql.put, sql.delete, sql.select]
-        let columns = Array(sql.schema.valueColumns.indices)
+        let columns = sql.schema.valueColumns.indices.filter {
+            !sql.schema.valueColumns[$0].isDropped
+        }
         if !columns.isEmpty { statements.append(sql.patch(columns)) }
         for statement in statements {
             _ = unsafe try PreparedStatement(statement, on: connection)

@@ -28,7 +28,8 @@ package final class StoredRows: @unchecked Sendable {
         schema = definition.schema
         columns = Array(zip(RowLayout(schema).codes, schema.columns.map(\.type)))
         valueCount = schema.valueColumns.count
-        let columns = schema.columns.map { quoted($0.name) }.joined(separator: ", ")
+        let columns = schema.columns.map { $0.isDropped ? "NULL" : quoted($0.name) }
+            .joined(separator: ", ")
         let keys = schema.keyColumns.map { quoted($0.name) }.joined(separator: ", ")
         statement = try PreparedStatement(
             cached: "SELECT \(columns) FROM \(quoted(schema.name)) ORDER BY \(keys)", in: db)

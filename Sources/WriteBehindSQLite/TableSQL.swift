@@ -9,8 +9,10 @@ package struct TableSQL: Sendable {
     let definition: TableDefinition
     let name: String
     // Quoted once: a statement of a thousand columns names each of them.
-    private let keyNames, valueNames: [String]
-    /// The row's non-key columns; 1 in their place if there are none.
+    private let keyNames: [String]
+    /// By place in a row; nil where a column was dropped.
+    private let valueNames: [String?]
+    /// The row's non-key columns, null for a dropped one; 1 in their place if there are none.
     let select: String
     /// The keys of due rows; parameters are the time and the most rows wanted.
     let due: String?
@@ -20,11 +22,11 @@ package struct TableSQL: Sendable {
         let schema = definition.schema
         let name = quoted(schema.name)
         let keys = schema.keyColumns.map { quoted($0.name) }
-        let values = schema.valueColumns.map { quoted($0.name) }
+        let values = schema.valueColumns.map { $0.isDropped ? nil : quoted($0.name) }
         self.name = name
         keyNames = keys
         valueNames = values
-        let columns = values.isEmpty ? "1" : values.joined(separator: ", ")
+        let columns = values.isEmpty ? "1" : values.map { $0 ?? "NULL" }.joined(separator: ", ")
         select = "SELECT \(columns) FROM \(name) WHERE \(Self.matches(keys))"
         due = schema.expiry.map { expiry in
             """
@@ -35,9 +37,11 @@ package struct TableSQL: Sendable {
     }
 
     var schema: TableSchema { definition.schema }
+    /// Whether there are columns outside the key.
+    var hasValues: Bool { valueNames.contains { $0 != nil } }
 
     package var create: String {
-        var parts = schema.columns.map(declaration)
+        var parts = schema.columns.filter { !$0.isDropped }.map { declaration($0) }
         if !isRowid { parts.append("PRIMARY KEY (\(keyNames.joined(separator: ", ")))") }
         let end = options.isEmpty ? "" : " \(options)"
         return "CREATE TABLE \(name) (\n  \(parts.joined(separator: ",\n  "))\n)\(end)"
@@ -65,12 +69,20 @@ package struct TableSQL: Sendable {
         "ALTER TABLE \(name) ADD COLUMN \(declaration(column))"
     }
 
+    /// Whether this table is `old` with more columns, and another expiry at most.
+    package func onlyGrows(from old: TableSQL) -> Bool {
+        options == old.options
+            && zip(schema.columns, old.schema.columns).allSatisfy {
+                $0.isDropped == $1.isDropped
+                    && ($0.isDropped || declaration($0) == old.declaration($1))
+            }
+    }
+
     /// What makes a table as `old` says into this one, for a database that holds nothing of users.
     package func remake(from old: TableSQL) -> [String] {
         let before = quoted("_writebehind_before")  // a name that no table has
-        let kept = zip(schema.columns, old.schema.columns).map {
-            (quoted($0.name), quoted($1.name))
-        }
+        let kept = zip(schema.columns, old.schema.columns).filter { !$0.0.isDropped }
+            .map { (quoted($0.name), quoted($1.name)) }
         return [
             "ALTER TABLE \(old.name) RENAME TO \(before)", create,
             "INSERT INTO \(name) (\(kept.map(\.0).joined(separator: ", "))) "
@@ -85,7 +97,23 @@ package struct TableSQL: Sendable {
         schema.expiry.map { "CREATE INDEX \(expiryIndexName) ON \(name) (\(quoted($0)))" }
     }
 
+    /// The statements that make the declared indices, by the names that these have in the database. The names are of the
+    /// columns' places, which stay.
+    package func indices() -> [(name: String, index: SQLIndexDefinition, sql: String)] {
+        schema.sqlIndices.map { index in
+            let places = index.columns.compactMap { schema.place(of: $0) }
+            let kind = index.isUnique ? "unique" : "index"
+            let name =
+                "_writebehind_\(kind)_\(definition.id)_"
+                + places.map(String.init).joined(separator: "_")
+            let columns = index.columns.map { quoted($0) }.joined(separator: ", ")
+            let unique = index.isUnique ? "UNIQUE " : ""
+            return (name, index, "CREATE \(unique)INDEX \(name) ON \(self.name) (\(columns))")
+        }
+    }
+
     package var put: String {
+        let valueNames = valueNames.compactMap(\.self)
         let names = keyNames + valueNames
         let parameters = names.indices.map { "?\($0 + 1)" }
         // Not `excluded`: of a table of that name it would be the row that is there already.
@@ -102,10 +130,10 @@ package struct TableSQL: Sendable {
             """
     }
 
-    /// Sets the given non-key columns only.
+    /// Sets the given non-key columns only, none of which is dropped.
     func patch(_ columns: [Int]) -> String {
-        let set = columns.enumerated().map { place, column in
-            "\(valueNames[column]) = ?\(keyNames.count + 1 + place)"
+        let set = columns.compactMap { valueNames[$0] }.enumerated().map { place, name in
+            "\(name) = ?\(keyNames.count + 1 + place)"
         }
         return "UPDATE OR ABORT \(name) SET \(set.joined(separator: ", ")) WHERE \(keyMatches)"
     }
@@ -117,7 +145,7 @@ package struct TableSQL: Sendable {
 
     /// Some columns of the rows behind a key, and then the key. Parameters are that key, then the most rows wanted.
     func scan(_ columns: [Int], isFromStart: Bool) -> String {
-        let names = columns.map { valueNames[$0] } + keyNames
+        let names = columns.map { valueNames[$0] ?? "NULL" } + keyNames
         let keys = keyNames.joined(separator: ", ")
         let parameters = keyNames.indices.map { "?\($0 + 1)" }
         let start =
@@ -137,8 +165,8 @@ package struct TableSQL: Sendable {
     }
 
     /// `"created" TIMESTAMP TEXT NOT NULL`.
-    package func declaration(_ column: ColumnSchema) -> String {
-        var text = quoted(column.name)
+    package func declaration(_ column: ColumnSchema, named name: String? = nil) -> String {
+        var text = quoted(name ?? column.name)
         // SQLite takes any words for a type, and the affinity from the ones that they hold: the last names what is
         // stored, and none of the others does.
         if let logical = declaredLogicalType(column) {

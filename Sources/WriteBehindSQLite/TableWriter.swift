@@ -11,6 +11,8 @@ import WriteBehindCore
     private let missing: [StoredValue]
     /// What each column outside the key holds, where SQLite does not look at it.
     private let tags: [ValueTag]?
+    /// Which columns outside the key are dropped, if any: rows hold values of them that go nowhere.
+    private let dropped: [Bool]?
     private let put, delete, exists, clear, hasRows: PreparedStatement
     /// Only projections need it.
     private var select: PreparedStatement?
@@ -26,6 +28,8 @@ import WriteBehindCore
         keyTypes = sql.schema.keyColumns.map(\.type)
         missing = sql.schema.valueColumns.map(\.missingValue)
         tags = sql.isStrict ? nil : sql.schema.valueColumns.map(\.type.tag)
+        let dropped = sql.schema.valueColumns.map(\.isDropped)
+        self.dropped = dropped.contains(true) ? dropped : nil
         put = unsafe try PreparedStatement(sql.put, on: connection)
         delete = unsafe try PreparedStatement(sql.delete, on: connection)
         exists = unsafe try PreparedStatement(sql.exists, on: connection)
@@ -58,43 +62,53 @@ import WriteBehindCore
         let count = try reader.values(body, limit: missing.count)
         var index = Int32(keyTypes.count + 1)
         for column in 0..<count {
+            if let dropped, dropped[column] {
+                try reader.skip(body)
+                continue
+            }
             if let tags { try check(tags[column], reader, body) }
             unsafe try put.bindValue(&reader, body, at: base, to: index)
             index += 1
         }
-        for column in count..<missing.count {
+        for column in count..<missing.count where dropped?[column] != true {
             try put.bind(missing[column], at: index)
             index += 1
         }
         try put.run()
         // Nothing changed: the row is all key and is there already, or a trigger ignored it.
         if put.changes != 1 {
-            guard missing.isEmpty, unsafe try exists(key) else { throw ignored("put") }
+            guard !sql.hasValues, unsafe try exists(key) else { throw ignored("put") }
         }
     }
 
     private func patch(
         _ key: UnsafeBufferPointer<UInt8>, _ body: Span<UInt8>, at base: UnsafePointer<UInt8>?
     ) throws(SinkError) {
-        let columns = try patchedColumns(body)
+        let given = try patchedColumns(body)
+        let columns = dropped.map { dropped in given.filter { !dropped[$0] } } ?? given
         guard !columns.isEmpty else {
             if unsafe try exists(key) { return }
-            guard RowCodec.makesRow(columns, sql.schema) else { throw rowMissing() }
+            guard RowCodec.makesRow(given, sql.schema) else { throw rowMissing() }
             return unsafe try putRow(key, madeBy: body)
         }
         let statement = try patchStatement(columns)
         unsafe try statement.bind(key: key, keyTypes)
         var reader = ByteReader(0..<body.count)
         _ = try reader.values(body, limit: missing.count)
-        for place in columns.indices {
+        var index = Int32(keyTypes.count + 1)
+        for column in given {
             _ = try reader.column(body)
-            if let tags { try check(tags[columns[place]], reader, body) }
-            unsafe try statement.bindValue(
-                &reader, body, at: base, to: Int32(keyTypes.count + 1 + place))
+            if let dropped, dropped[column] {
+                try reader.skip(body)
+                continue
+            }
+            if let tags { try check(tags[column], reader, body) }
+            unsafe try statement.bindValue(&reader, body, at: base, to: index)
+            index += 1
         }
         try statement.run()
         guard statement.changes != 1 else { return }
-        guard RowCodec.makesRow(columns, sql.schema) else { throw rowMissing() }
+        guard RowCodec.makesRow(given, sql.schema) else { throw rowMissing() }
         unsafe try putRow(key, madeBy: body)
     }
 
@@ -123,6 +137,8 @@ import WriteBehindCore
         guard reader.offset < body.count else { return }  // reading says so
         let stored = body[reader.offset]
         if stored == tag.rawValue || stored == ValueTag.null.rawValue { return }
+        // SQLite makes a real of it, as for a column that held integers before.
+        if tag == .real, stored == ValueTag.integer.rawValue { return }
         throw SinkError(
             code: SQLITE_CONSTRAINT | 12 << 8,  // …_DATATYPE
             "table \(sql.name): a value is not of its column's type")

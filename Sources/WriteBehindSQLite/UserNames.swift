@@ -1,23 +1,37 @@
+import Foundation
 import GRDB
 import WriteBehindCore
 
-/// The names that users have taken in the database, which the store's definitions cannot have.
+/// What users have made in the database that stands in the way of the store's definitions: names that they have taken,
+/// and objects that use a column.
 struct UserNames: Sendable {
     /// The users' objects that have a name that a table would need, by the folded name.
     private var objects: [[UInt8]: String] = [:]
     /// The folded names of columns that a user added to a table of the store.
     private var columns: [UInt32: Set<[UInt8]>] = [:]
+    /// What may use a column: indices, views and triggers, with the words of their statements.
+    private var users: [(what: String, words: Set<[UInt8]>)] = []
+    /// All statements that made the schema, in their order.
+    private var statements: [String] = []
 
     init() {}
 
     init(_ tables: some Collection<TableSQL>, in db: Database) throws {
         let stores = Set(tables.map { foldedName($0.schema.name) })
         let rows = try Row.fetchCursor(
-            db, sql: "SELECT type, name FROM sqlite_master WHERE type <> 'trigger'")
+            db, sql: "SELECT type, name, sql FROM sqlite_master ORDER BY rowid")
         while let row = try rows.next() {
             let (type, name): (String, String) = (row[0], row[1])
             let folded = foldedName(name)
-            if !stores.contains(folded) || type != "table" { objects[folded] = type }
+            if type != "trigger", !stores.contains(folded) || type != "table" {
+                objects[folded] = type
+            }
+            guard let sql = row[2] as String? else { continue }
+            if name.hasPrefix("_writebehind") { continue }
+            statements.append(sql)
+            if type != "table" {
+                users.append(("\(type) \(quoted(name))", Self.words(sql)))
+            }
         }
         for table in tables {
             let names = try Row.fetchAll(db, sql: "PRAGMA table_xinfo(\(table.name))").map {
@@ -28,15 +42,64 @@ struct UserNames: Sendable {
         }
     }
 
-    func objection(to table: WriteBehindCore.TableDefinition, isDefined: Bool) -> SchemaError? {
+    /// - Parameter known: the table as the database has it; nil if it has it not.
+    func objection(
+        to table: WriteBehindCore.TableDefinition, after known: WriteBehindCore.TableSchema?
+    ) -> SchemaError? {
         let name = table.schema.name
-        if !isDefined, let type = objects[foldedName(name)] {
+        if known == nil, let type = objects[foldedName(name)] {
             return SchemaError(table: name, .takenInDatabase(by: article(type)))
         }
+        if let known, let user = userOfDropped(table, known) { return user }
         guard let added = columns[table.id] else { return nil }
         return table.schema.columns.first { added.contains(foldedName($0.name)) }.map {
             SchemaError(table: name, column: $0.name, .takenInDatabase(by: "a column"))
         }
+    }
+
+    /// SQLite drops no column that something uses. Whether it does is tried in a database in memory that has the same
+    /// schema. What is in the way is the first statement that has the names of table and column in it.
+    private func userOfDropped(
+        _ table: WriteBehindCore.TableDefinition, _ known: WriteBehindCore.TableSchema
+    ) -> SchemaError? {
+        for (was, column) in zip(known.columns, table.schema.columns)
+        where column.isDropped && !was.isDropped {
+            let names = Set([foldedName(table.schema.name), foldedName(was.name)])
+            guard let user = users.first(where: { names.isSubset(of: $0.words) }),
+                !canDrop(was.name, of: table.schema.name)
+            else { continue }
+            return SchemaError(
+                table: table.schema.name, column: was.name, .usedInDatabase(by: user.what))
+        }
+        return nil
+    }
+
+    private func canDrop(_ column: String, of table: String) -> Bool {
+        do {
+            return try DatabaseQueue().inDatabase { db in
+                // What needs a function or a module that is not there cannot be made, and is in nothing's way.
+                for statement in statements { try? db.execute(sql: statement) }
+                try db.execute(
+                    sql: "ALTER TABLE \(quoted(table)) DROP COLUMN \(quoted(column))")
+                return true
+            }
+        } catch {
+            return false
+        }
+    }
+
+    /// The names and other words of a statement, folded.
+    private static func words(_ sql: String) -> Set<[UInt8]> {
+        var words: Set<[UInt8]> = []
+        for quote in ["\"", "`", "'"] {
+            words.formUnion(sql.components(separatedBy: quote).map(foldedName))
+        }
+        let plain = sql.utf8.split { byte in
+            byte < 0x80 && byte != UInt8(ascii: "_") && byte != UInt8(ascii: "$")
+                && !(UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
+                && !(UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte | 0x20)
+        }
+        return words.union(plain.map { foldedName(String(decoding: $0, as: UTF8.self)) })
     }
 
     private func article(_ type: String) -> String { type == "index" ? "an index" : "a \(type)" }

@@ -78,7 +78,8 @@ package enum FaultPath: String, CaseIterable, Sendable {
         case .writing:
             Self.writes(20, from: 100)
                 + [
-                    .sync, .addColumn(1), .mark, .flush(urgent: true), .clear(2), Self.transaction,
+                    .sync, .changeTable(1), .mark, .flush(urgent: true), .clear(2),
+                    Self.transaction,
                 ] + Self.catchUp
                 + [
                     .evict(Self.row(0)),

@@ -97,10 +97,16 @@ extension StoreModel.Change {
         }
     }
 
-    /// With the defaults of all columns there may ever be.
+    /// As the table is after all changes.
     var completed: StoreModel.Change {
-        guard case .put(let row, var values) = self else { return self }
-        values = Tables.completed(values, Tables.latest(row.table))
-        return .put(row, values)
+        switch self {
+        case .put(let row, let values):
+            .put(row, Tables.completed(values, Tables.latest(row.table)))
+        case .patch(let row, let column, let value):
+            .patch(
+                row, column: column,
+                Tables.present(value, Tables.latest(row.table).valueColumns[column]))
+        case .delete, .clear: self
+        }
     }
 }

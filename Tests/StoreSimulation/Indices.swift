@@ -4,7 +4,7 @@ import WriteBehindCore
 // Indices, which hold every row as it was acknowledged, in the order that SQL gives them.
 
 extension Tables {
-    /// The indices of a table, as far as it has their columns.
+    /// The indices of a table, as far as it has their columns, which may have other names by now.
     static func indices(_ table: UInt32, _ schema: TableSchema) -> [IndexDefinition] {
         let all: [[IndexDefinition]] = [
             [
@@ -13,8 +13,15 @@ extension Tables {
             ],
             [], [IndexDefinition("until")], [IndexDefinition("byMark", on: "mark", "n")], [],
         ]
-        return all[Int(table) - 1].filter { index in
-            index.columns.allSatisfy { name in schema.valueColumns.contains { $0.name == name } }
+        return all[Int(table) - 1].compactMap { index in
+            let columns = index.columns.compactMap { name -> String? in
+                guard let place = place(of: name, table), place < schema.valueColumns.count,
+                    !schema.valueColumns[place].isDropped
+                else { return nil }
+                return schema.valueColumns[place].name
+            }
+            return columns.count == index.columns.count
+                ? IndexDefinition(index.name, columns: columns) : nil
         }
     }
 }
@@ -27,7 +34,7 @@ extension SimulatedStore {
             let schema = table.schema
             _ = try engine.declare(
                 TableSchema(
-                    schema.name, schema.columns, expiry: schema.expiry,
+                    schema.name, schema.columns.filter { !$0.isDropped }, expiry: schema.expiry,
                     indices: Tables.indices(table.id, schema)))
         }
     }
@@ -106,9 +113,7 @@ extension SimulatedStore {
     private func expectedOrder(_ index: OrderedIndex) -> [Int64] {
         let table = UInt32(index.table)
         let schema = schema(table)
-        let places = index.definition.columns.compactMap { name in
-            schema.valueColumns.firstIndex { $0.name == name }
-        }
+        let places = index.definition.columns.compactMap { Tables.place(of: $0, table) }
         let rows = model.rows.filter { $0.key.table == table }.map { row, values in
             (id: row.id, values: Tables.completed(values, schema))
         }
@@ -126,6 +131,7 @@ extension SimulatedStore {
         case (.null, _): true
         case (_, .null): false
         case (.integer(let left), .integer(let right)): left < right
+        case (.real(let left), .real(let right)): left < right
         case (.text(let left), .text(let right)):
             left.utf8.lexicographicallyPrecedes(right.utf8)
         default: false

@@ -73,9 +73,9 @@ extension SimulatedStore {
 
     private func declareTables() throws {
         guard let engine, store?.damage == nil else { return }
-        for versions in Tables.versions[..<Tables.earlyCount]
-        where engine.tables[versions[0].name] == nil {
-            try declare(versions[0])
+        for declarations in Tables.declarations[..<Tables.earlyCount]
+        where engine.tables[declarations[0].name] == nil {
+            try declare(declarations[0])
         }
         try declareIndices()
     }

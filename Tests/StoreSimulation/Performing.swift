@@ -18,7 +18,7 @@ extension SimulatedStore {
             }
         case .transaction(let changes): try transaction(changes)
         case .clear(let table): try clear(table)
-        case .addColumn(let table): try addColumn(table)
+        case .changeTable(let table): try changeTable(table)
         case .addTable: try addTable()
         case .burst(let row, let rows, let count, let values):
             try burst(row, rows, count, values)
@@ -63,10 +63,10 @@ extension SimulatedStore {
         checkMemory()
     }
 
-    /// The present values of a table among all that it may have.
+    /// The values that a program writes by now, of all that the table may ever have.
     private func present(_ values: [StoredValue], _ table: UInt32) -> [StoredValue]? {
         guard let schema = engine?.tables[table]?.schema else { return nil }
-        return Array(values.prefix(schema.valueColumns.count))
+        return zip(values, schema.valueColumns).map(Tables.fitting)
     }
 
     private func put(_ row: Row, _ values: [StoredValue], _ timeToLive: UInt64?) throws {
@@ -84,7 +84,7 @@ extension SimulatedStore {
         guard table.schema.columns.count > known.columns.count else {
             return try put(row, values, nil)
         }
-        let values = Array(values.prefix(known.valueColumns.count))
+        let values = zip(values, known.valueColumns).map(Tables.fitting)
         let body = try RowCodec.encodeRow(values, known)
         let patch = try RowCodec.patch(settingAllOf: body.span, known)
         let receipt = try engine.write(
@@ -113,8 +113,7 @@ extension SimulatedStore {
         guard let fetched, let body = fetched.body else { return }
         let old = try values(body, row.table)
         guard old.indices.contains(column) else { return }
-        let new = change(old[column])
-        guard table.schema.valueColumns[column].takes(new) else { return }
+        let new = Tables.fitting(change(old[column]), table.schema.valueColumns[column])
         let key = Tables.key(row.id)
         let patch = try RowCodec.encodePatch(
             [ColumnChange(column: column, value: new)], table.schema)
@@ -161,7 +160,7 @@ extension SimulatedStore {
         wrote(try engine.commit(commit), [.clear(table)])
     }
 
-    private func addColumn(_ table: UInt32) throws {
+    private func changeTable(_ table: UInt32) throws {
         guard let known = engine?.tables[table]?.schema,
             let next = Tables.next(after: known, table)
         else { return }
@@ -358,7 +357,7 @@ extension SimulatedStore {
         for case .row(let table, let key) in commit.changes.map(\.key) {
             guard let row = try? Tables.row(table, key.span) else { continue }
             // They were made for the first table, and fit the others in part.
-            let fitting = Tables.latest(table).valueColumns.map { column in
+            let fitting = Tables.columns(table).map { column in
                 values.first { $0.type == column.type } ?? column.missingValue
             }
             guard let present = present(fitting, table),
@@ -387,11 +386,5 @@ extension SimulatedStore {
         isDone.wait()
         guard let result = result.withLock({ $0 }) else { preconditionFailure("no result") }
         return result
-    }
-}
-
-extension ColumnSchema {
-    fileprivate func takes(_ value: StoredValue) -> Bool {
-        value == .null ? isNullable : value.type == type
     }
 }

@@ -83,6 +83,7 @@ final class SimulatedSink: Sink {
             for table in batch.cleared {
                 try check(.table(table))
                 try content.refuseFollowed(table)
+                content.touched.insert(table)
                 content.clear(table)
             }
             func apply(
@@ -91,6 +92,8 @@ final class SimulatedSink: Sink {
                 let row = try Tables.row(table, key)
                 try check(.row(table: table, key: Array(copying: key)))
                 try content.refuseFollowed(table)
+                // Also where there is no such row: a projection would have seen the change.
+                content.touched.insert(table)
                 if database.losesPatchesBesideClears, kind == .patch, !batch.cleared.isEmpty {
                     return
                 }
@@ -223,10 +226,9 @@ final class SimulatedSink: Sink {
         let content = try content()
         var found: [ScannedRows.Row] = []
         for (row, body) in content.rows where row.table == table {
-            let values = try? RowCodec.decodeRow(body.span, Tables.latest(table))
-            guard let values, let schema = content.tables[table]?.schema else {
-                throw SinkError(.corrupt, "a malformed row")
-            }
+            guard let schema = content.tables[table]?.schema,
+                let values = try? RowCodec.decodeRow(body.span, schema)
+            else { throw SinkError(.corrupt, "a malformed row") }
             let wanted = columns.filter { $0 < schema.valueColumns.count }.map { values[$0] }
             found.append(ScannedRows.Row(key: Tables.key(row.id), columns: RowCodec.body(wanted)))
         }

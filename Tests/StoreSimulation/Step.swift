@@ -22,8 +22,8 @@ package enum Step: Equatable, Sendable {
     /// Puts and deletes that are one commit; a row without values is deleted.
     case transaction([Change])
     case clear(UInt32)
-    /// A later version of the table's schema.
-    case addColumn(UInt32)
+    /// The next version of the table's declaration.
+    case changeTable(UInt32)
     /// The next of the tables that are not there from the start.
     case addTable
     /// Many puts one after the other, over the rows from one on, whose first value goes up.
@@ -178,7 +178,8 @@ extension Step: CustomStringConvertible {
         case .transaction(let changes):
             "as one: " + changes.map(\.description).joined(separator: ", ")
         case .clear(let table): "clear \(Tables.names[Int(table) - 1])"
-        case .addColumn(let table): "add a column to \(Tables.names[Int(table) - 1])"
+        case .changeTable(let table):
+            "declare the next version of \(Tables.names[Int(table) - 1])"
         case .addTable: "add a table"
         case .burst(let row, let rows, let count, let values):
             "put \(row) and \(rows - 1) behind it, \(count) puts of \(values)"

@@ -15,6 +15,8 @@ package struct StepGenerator {
     /// How many rows a table has at most, but for the crowd's: among few, more meet.
     private let keyCount: Int
     private let tableCount: Int
+    /// How often the declaration of a table changes.
+    private let changes: Int
     private var diskIsFull = false
     /// The next step: some say more in company.
     private var next: [Step] = []
@@ -31,8 +33,12 @@ package struct StepGenerator {
         work = [15, 30, 45].randomElement(using: &random) ?? 30
         keyCount = [2, 3, Int(Tables.keyCount(1))].randomElement(using: &random) ?? 3
         tableCount =
-            [Tables.earlyCount, Tables.earlyCount, Tables.earlyCount + 1, Tables.versions.count]
+            [
+                Tables.earlyCount, Tables.earlyCount, Tables.earlyCount + 1,
+                Tables.declarations.count,
+            ]
             .randomElement(using: &random) ?? Tables.earlyCount
+        changes = [0, 1, 6].randomElement(using: &random) ?? 1
         hasLargeSegments = Int.random(in: 0..<3, using: &random) == 0
     }
 
@@ -51,6 +57,7 @@ package struct StepGenerator {
         if isChosen(crashes) { return .end(someEnd()) }
         if isChosen(trouble) { return someTrouble() }
         if isChosen(work) { return someWork() }
+        if isChosen(changes) { return changeTable() }
         switch number(0...99) {
         case 0..<48: return someWrite()
         case 48..<56:
@@ -59,7 +66,7 @@ package struct StepGenerator {
         case 64..<70: return .transaction(someChanges())
         case 70..<73: return .clear(someTable())
         case 73:
-            return tableCount > Tables.earlyCount && isChosen(50) ? .addTable : addColumn()
+            return tableCount > Tables.earlyCount && isChosen(50) ? .addTable : changeTable()
         case 74: return isChosen(50) ? .mark : someBurst()
         case 75..<83: return .read(someRow(), meanwhile: beside())
         case 83..<90: return .evict(someRow())
@@ -78,10 +85,10 @@ package struct StepGenerator {
     }
 
     /// Rows from before are changed in the same block, more often than chance would have it.
-    private mutating func addColumn() -> Step {
+    private mutating func changeTable() -> Step {
         let table = someTable()
         next = (0..<number(0...3)).map { _ in patch(table) }
-        return .addColumn(table)
+        return .changeTable(table)
     }
 
     private mutating func someWrite() -> Step {
@@ -231,7 +238,7 @@ package struct StepGenerator {
     private mutating func someInteger() -> StoredValue { .integer(Int64(number(-1000...1000))) }
 
     private mutating func someValues(_ table: UInt32) -> [StoredValue] {
-        Tables.latest(table).valueColumns.map { column in
+        Tables.columns(table).map { column in
             if column.isNullable, isChosen(40) { return .null }
             guard column.type == .integer else {
                 return .text(String(repeating: "n", count: number(0...3) * number(0...20)))

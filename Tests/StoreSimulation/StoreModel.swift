@@ -78,7 +78,7 @@ struct StoreModel {
         case .patch(let row, let column, let value):
             var values = rows[row] ?? []
             // A row from before the column was added holds its default.
-            let columns = Tables.latest(row.table).valueColumns
+            let columns = Tables.columns(row.table)
             while values.count <= column { values.append(columns[values.count].missingValue) }
             values[column] = value
             rows[row] = values

@@ -1,74 +1,201 @@
 import WriteBehindCore
 
-/// The tables of the simulated store, each with the versions of its schema: a later one has more columns.
+/// The tables of the simulated store, each with the versions of its declaration.
 package enum Tables {
-    static let names = versions.map { $0[0].name }
-    static let count = UInt32(versions.count)
+    static let names = declarations.map { $0[0].name }
+    static let count = UInt32(declarations.count)
     /// How many tables a store has from its first life on; the others are declared by a step.
     static let earlyCount = 3
 
-    static let versions: [[TableSchema]] = [
-        growing(
-            "counter", [.column("n", .integer), .column("name", .text, nullable: true)],
-            // Two at once: a patch of the second leaves the first of an older row to its default.
-            [
-                .column("extra", .integer, default: .integer(7)),
-                .column("note", .text, default: .text("-")),
-            ],
-            [.column("rate", .integer, nullable: true)]),
-        growing(
-            "flag", [.column("n", .integer)],
-            [
-                .column("level", .integer, default: .integer(-1)),
-                .column("kind", .integer, nullable: true, default: .integer(3)),
-            ]),
-        growing(
-            "lease", [.column("n", .integer), .column("until", .integer, nullable: true)],
-            [.column("holder", .text, nullable: true, default: .text("nobody"))], expiry: "until"),
+    /// Later ones add columns, and then rename, widen and drop some, or let them be null.
+    static let declarations: [[TableSchema]] = [
+        [
+            table("counter", [.column("n", .integer), .column("name", .text, nullable: true)]),
+            table(
+                "counter",
+                [
+                    .column("n", .integer), .column("name", .text, nullable: true),
+                    // Two at once: a patch of the second leaves the first of an older row to its default.
+                    .column("extra", .integer, default: .integer(7)),
+                    .column("note", .text, default: .text("-")),
+                ]),
+            table(
+                "counter",
+                [
+                    .column("n", .integer), .column("name", .text, nullable: true),
+                    .column("extra", .integer, default: .integer(7)),
+                    .column("note", .text, default: .text("-")),
+                    .column("rate", .integer, nullable: true),
+                ]),
+            table(
+                "counter",
+                [
+                    .column("n", .integer), .column("name", .text, nullable: true),
+                    .column("weight", .real, formerly: "extra", default: .real(7)),
+                    .column("note", .text, nullable: true, default: .text("-")),
+                    .column("rate", .integer, nullable: true),
+                ]),
+            table(
+                "counter",
+                [
+                    .column("n", .integer), .column("weight", .real, default: .real(7)),
+                    .column("note", .text, nullable: true, default: .text("-")),
+                    .column("pace", .integer, formerly: "rate", nullable: true),
+                ], dropping: ["name"]),
+        ],
+        [
+            table("flag", [.column("n", .integer)]),
+            table(
+                "flag",
+                [
+                    .column("n", .integer), .column("level", .integer, default: .integer(-1)),
+                    .column("kind", .integer, nullable: true, default: .integer(3)),
+                ]),
+            table(
+                "flag",
+                [
+                    .column("n", .integer),
+                    .column("level", .real, nullable: true, default: .real(-1)),
+                ], dropping: ["kind"]),
+        ],
+        [
+            table(
+                "lease", [.column("n", .integer), .column("until", .integer, nullable: true)],
+                expiry: "until"),
+            table(
+                "lease",
+                [
+                    .column("n", .integer), .column("until", .integer, nullable: true),
+                    .column("holder", .text, nullable: true, default: .text("nobody")),
+                ], expiry: "until"),
+            table(
+                "lease",
+                [
+                    .column("n", .integer),
+                    .column("deadline", .integer, formerly: "until", nullable: true),
+                ], expiry: "deadline", dropping: ["holder"]),
+        ],
         // With more rows than the others.
-        growing(
-            "crowd", [.column("n", .integer)],
-            [.column("mark", .integer, nullable: true, default: .integer(5))],
-            [.column("size", .integer, default: .integer(.min))]),
-        growing(
-            "session", [.column("n", .integer)],
-            [
-                .column("user", .text, default: .text("")),
-                .column("until", .integer, nullable: true),
-            ], expiry: "until"),
+        [
+            table("crowd", [.column("n", .integer)]),
+            table(
+                "crowd",
+                [
+                    .column("n", .integer),
+                    .column("mark", .integer, nullable: true, default: .integer(5)),
+                ]),
+            table(
+                "crowd",
+                [
+                    .column("n", .integer),
+                    .column("mark", .integer, nullable: true, default: .integer(5)),
+                    .column("size", .integer, default: .integer(.min)),
+                ]),
+            table(
+                "crowd",
+                [
+                    .column("n", .integer),
+                    .column("mark", .real, nullable: true, default: .real(5)),
+                    .column("size", .integer, nullable: true, default: .integer(.min)),
+                ]),
+        ],
+        [
+            table("session", [.column("n", .integer)]),
+            table(
+                "session",
+                [
+                    .column("n", .integer), .column("user", .text, default: .text("")),
+                    .column("until", .integer, nullable: true),
+                ], expiry: "until"),
+            table(
+                "session",
+                [
+                    .column("n", .integer),
+                    .column("who", .text, formerly: "user", nullable: true, default: .text("")),
+                ], dropping: ["until"]),
+        ],
     ]
 
-    /// A schema, and then the same with one group of added columns after the other. It expires by a column that it has.
-    private static func growing(
-        _ name: String, _ columns: [ColumnSchema], _ added: [ColumnSchema]...,
-        expiry: String? = nil
-    ) -> [TableSchema] {
-        (0...added.count).map { count in
-            let columns = columns + added[..<count].joined()
-            let hasExpiry = columns.contains { $0.name == expiry }
-            return TableSchema(
-                name, [.key("id", .integer)] + columns, expiry: hasExpiry ? expiry : nil)
+    private static func table(
+        _ name: String, _ columns: [ColumnSchema], expiry: String? = nil, dropping: [String] = []
+    ) -> TableSchema {
+        TableSchema(name, [.key("id", .integer)] + columns, expiry: expiry, dropping: dropping)
+    }
+
+    /// The same as the log has them.
+    private static let versions: [[TableSchema]] = declarations.map { declarations in
+        var catalog = Catalog()
+        return declarations.map { declaration in
+            guard let definition = try? catalog.definition(for: declaration),
+                (try? catalog.define(definition)) != nil
+            else { preconditionFailure("\(declaration) does not follow the one before") }
+            return definition.schema
         }
     }
 
-    /// With all columns that the table may ever have.
+    /// As it is after all changes.
     static func latest(_ table: UInt32) -> TableSchema {
         let versions = versions[Int(table) - 1]
         return versions[versions.count - 1]
     }
 
-    static func first(_ table: UInt32) -> TableSchema { versions[Int(table) - 1][0] }
+    static func first(_ table: UInt32) -> TableSchema { declarations[Int(table) - 1][0] }
 
-    /// The schema that follows this one; nil after the latest.
-    static func next(after schema: TableSchema, _ table: UInt32) -> TableSchema? {
-        versions[Int(table) - 1].first { $0.columns.count > schema.columns.count }
+    /// All columns outside the key that the table ever has, by their places in a row, each as it is first; it may be null
+    /// if it may at any time.
+    static func columns(_ table: UInt32) -> [ColumnSchema] { everyColumn[Int(table) - 1] }
+
+    private static let everyColumn: [[ColumnSchema]] = versions.map { versions in
+        (versions.last?.valueColumns.indices ?? 0..<0).map { place in
+            let all = versions.filter { $0.valueColumns.count > place }.map {
+                $0.valueColumns[place]
+            }
+            return .column(
+                all[0].name, all[0].type,
+                nullable: all.contains { $0.isNullable && !$0.isDropped },
+                default: all[0].defaultValue)
+        }
     }
 
-    /// A row from before columns were added, with their defaults in it.
+    /// The place of a column outside the key, by any name that it ever has.
+    static func place(of name: String, _ table: UInt32) -> Int? {
+        versions[Int(table) - 1].lazy.compactMap { $0.valueIndex(of: name) }.first
+    }
+
+    /// The declaration that follows this schema of a table; nil after the latest.
+    static func next(after schema: TableSchema, _ table: UInt32) -> TableSchema? {
+        let next = (versions[Int(table) - 1].firstIndex(of: schema) ?? -1) + 1
+        return next < declarations[Int(table) - 1].count ? declarations[Int(table) - 1][next] : nil
+    }
+
+    /// A value as a program of this version writes it into a column.
+    static func fitting(_ value: StoredValue, _ column: ColumnSchema) -> StoredValue {
+        if column.isDropped { return .null }
+        switch value {
+        case .integer(let number) where column.type == .real: return .real(Double(number) / 4)
+        case .null where !column.isNullable:
+            switch column.type {
+            case .integer: return .integer(0)
+            case .real: return .real(0)
+            case .text: return .text("")
+            case .blob: return .blob([])
+            }
+        default: return value
+        }
+    }
+
+    /// A value as a column holds it by now.
+    static func present(_ value: StoredValue, _ column: ColumnSchema) -> StoredValue {
+        if column.isDropped { return .null }
+        return column.wasInteger ? value.asReal : value
+    }
+
+    /// A row as it is by now: with the defaults of columns that were added since, and without those that were dropped.
     static func completed(_ values: [StoredValue], _ schema: TableSchema) -> [StoredValue] {
         let columns = schema.valueColumns
-        guard values.count < columns.count else { return values }
-        return values + columns[values.count...].map(\.missingValue)
+        let known = zip(values, columns).map { present($0, $1) }
+        guard values.count < columns.count else { return known + values[columns.count...] }
+        return known + columns[values.count...].map(\.missingValue)
     }
 
     static func keyCount(_ table: UInt32) -> Int64 { table == 4 ? 40 : 6 }
@@ -78,7 +205,7 @@ package enum Tables {
 
     private static let keys = (0..<Int64(40)).map { id -> [UInt8] in
         // All tables have a key of one integer.
-        guard let key = try? KeyCodec.encode([.integer(id)], versions[0][0]) else {
+        guard let key = try? KeyCodec.encode([.integer(id)], declarations[0][0]) else {
             preconditionFailure("a key cannot be encoded")
         }
         return key

@@ -398,3 +398,10 @@ extension StoredValue {
         }
     }
 }
+
+extension IndexColumns {
+    /// The columns of an index that names them as the table does.
+    fileprivate init(_ index: IndexDefinition, in schema: TableSchema) {
+        self.init(index.columns.compactMap { schema.valueIndex(of: $0) }, in: schema)
+    }
+}

@@ -89,6 +89,56 @@
                     """)
         }
 
+        @Test func aChangedTableSaysWhatItsColumnsWereCalledAndWhichAreGone() {
+            expect(
+                """
+                @Table(dropping: "c", "d") struct A {
+                    var id = 0
+                    @Column("b", formerly: "a", "x") var name = ""
+                    @Column(formerly: "y") var count: Int?
+                }
+                """,
+                becomes: """
+                    struct A {
+                        var id = 0
+                        var name = ""
+                        var count: Int?
+
+                        typealias Key = Int
+
+                        struct StoredColumns: TableColumns {
+                            var name: TableColumn<A, String> {
+                                TableColumn(0, \\A.name)
+                            }
+                            var count: TableColumn<A, Int?> {
+                                TableColumn(1, \\A.count)
+                            }
+                            init() {
+                            }
+                        }
+
+                        static let schema = TableSchema("a", [
+                            .stored("id", \\A.id, isKey: true),
+                            .stored("b", \\A.name, default: "").formerly("a", "x"),
+                            .stored("count", \\A.count).formerly("y"),
+                            ], dropping: ["c", "d"])
+                    }
+
+                    extension A: TableRow {
+                        func encode(to encoder: inout RowEncoder) {
+                            encoder.encode(self.id)
+                            encoder.encode(self.name)
+                            encoder.encode(self.count)
+                        }
+                        init(from decoder: inout RowDecoder) throws {
+                            self.id = try decoder.decode()
+                            self.name = try decoder.decode()
+                            self.count = try decoder.decode()
+                        }
+                    }
+                    """)
+        }
+
         @Test func severalMarkedPropertiesAreOneKey() {
             expect(
                 """

@@ -49,6 +49,23 @@
                 "\(expanded)")
         }
 
+        @Test func indicesOfTheDatabaseAreInTheSchema() {
+            let expanded = expansion(
+                of: """
+                    @Table @Unique("name", "city") @SQLIndex("id", "name") struct User {
+                        var id = 0
+                        @Unique var email: String
+                        var name: String
+                        @Column("town") @Index @SQLIndex var city: String
+                    }
+                    """)
+            let wanted =
+                #"], indices: [IndexDefinition("town")], sqlIndices: ["#
+                + #"SQLIndexDefinition("email", unique: true), SQLIndexDefinition("town"), "#
+                + #"SQLIndexDefinition("name", "town", unique: true), SQLIndexDefinition("id", "name")])"#
+            #expect(expanded.contains(wanted), "\(expanded)")
+        }
+
         struct Case: CustomTestStringConvertible {
             var rule: String
             var source: String
@@ -109,6 +126,28 @@
                 rule: "a computed property",
                 source: "@Table struct A { var id = 0; @Index var n: Int { 1 } }",
                 message: "@Index marks a stored property of the struct"),
+            Case(
+                rule: "an index of the database without properties",
+                source: "@Table @SQLIndex struct A { var id = 0; var n = 0 }",
+                message:
+                    #"before the struct, @SQLIndex has the names of its properties: @SQLIndex("author", "created")"#,
+                fixed: "@Table struct A { var id = 0; var n = 0 }"),
+            Case(
+                rule: "a constraint with names before a property",
+                source: #"@Table struct A { var id = 0; @Unique("n") var n = 0 }"#,
+                message:
+                    "before a property, write @Unique alone; one over several is declared before the struct"
+            ),
+            Case(
+                rule: "a constraint of a property that is not there",
+                source: #"@Table @Unique("m") struct A { var id = 0; var n = 0 }"#,
+                message: "the struct has no column 'm': it has 'id', 'n'"),
+            Case(
+                rule: "a constraint of an ignored property",
+                source: "@Table struct A { var id = 0; @Ignored @Unique var n = 0 }",
+                message:
+                    "'n' is @Ignored, so it is no column that @Unique could say something of: remove one of the two"
+            ),
             Case(
                 rule: "a struct that is no table",
                 source: "struct A { @Index var n = 0 }",

@@ -52,6 +52,20 @@
 
         static let properties = [
             Case(
+                rule: "an assigned id is an Int",
+                source: "@Table struct A { @Key(assigned: true)\nvar id = \"\" }",
+                message:
+                    "the store gives ids to rows with one key that is an Int: write @Key(assigned: true) var id = 0"
+            ),
+            Case(
+                rule: "a former name is a literal",
+                source: "@Table struct A { var id = 0\n@Column(formerly:\n    old) var a = 1 }",
+                message: "a former name must be a string literal", line: 3),
+            Case(
+                rule: "a column is declared or dropped",
+                source: "@Table(dropping: \"a\") struct A { var id = 0\nvar a = 1 }",
+                message: "the column 'a' is to be dropped, and is declared as well"),
+            Case(
                 rule: "a lazy property is refused",
                 source: "@Table struct A { var id = 0\n    lazy var a = 1 }",
                 message: "a lazy property cannot be a column: make it computed, or give it a value"),

@@ -165,7 +165,8 @@
             try store.table(Book.self).put(book)
             let missing =
                 #"table "book", column "title": the text column is missing, and rows have it: declare it again; "#
-                + "a property that was renamed keeps its column with @Column"
+                + "a property that was renamed keeps its column with @Column(formerly:), and one that is not needed any "
+                + "more is dropped with @Table(dropping:)"
             #expect(await refusal(WithoutTitle.self, store) == missing)
             #expect(await refusal(Renamed.self, store) == missing)
             #expect(

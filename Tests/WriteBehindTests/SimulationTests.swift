@@ -26,7 +26,7 @@ import Testing
             "the database could not be updated", "the log refuses writes",
             "the log takes writes again", "recovered after an unclean end", "recovery ends",
             "closing ends", "the disk has stopped", "the row has changed", "(backlogLimit)",
-            "(dirtyLimit, ", "bytes left: no space", "a column to counter", "add a table",
+            "(dirtyLimit, ", "bytes left: no space", "the next version of counter", "add a table",
             "puts of", "replaced by its backup under the store", "a second writer is refused",
             "the stream goes on behind", "acknowledged through", "was removed or moved while",
             "was replaced by something else while", "the file of positions is spoiled",

@@ -52,6 +52,31 @@ import WriteBehind
         try await store.close()
     }
 
+    @Test func aTransactionReadsManyRowsWithItsOwnChanges() async throws {
+        let directory = TemporaryStore()
+        let store = try directory.open()
+        let players = try store.table(Player.self)
+        for id in 0..<4 { try players.put(Player(id: id, name: "\(id)")) }
+        try await store.waitForAll(.materialized, timeout: .hang)
+        #expect(try players.evict(1) && players.evict(2))
+        var tries = 0
+        let (names, receipt) = try await store.transaction { transaction in
+            tries += 1
+            try transaction.delete(0, in: players)
+            try transaction.put(Player(id: 3, name: "new"), in: players)
+            let rows = try await transaction.get(all: [3, 2, 0, 1, 2, 9], in: players)
+            // What it has read was changed meanwhile: it runs again.
+            if tries == 1 { try players.put(Player(id: 1, name: "other")) }
+            return rows.map { $0?.name }
+        }
+        #expect(names == ["new", "2", nil, "other", "2", nil])
+        #expect(tries == 2)
+        try await store.wait(for: .materialized, receipt, timeout: .hang)
+        // A call that wrote nothing gives no receipt, and there is nothing to wait for.
+        try await store.wait(for: .materialized, players.update(9) { $0.name = "x" })
+        try await store.close()
+    }
+
     @Test func aKeyThatIsThereIsNamed() async throws {
         let directory = TemporaryStore()
         let store = try directory.open()

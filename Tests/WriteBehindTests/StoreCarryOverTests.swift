@@ -13,25 +13,6 @@ import WriteBehind
         try await store.waitForAll(.materialized, timeout: .hang)
     }
 
-    /// Damages the pages of one table, which opening finds while all else can be read.
-    private func damage(_ directory: TemporaryStore, table: String) throws {
-        let queue = try DatabaseQueue(path: directory.database)
-        let (page, size) = try queue.writeWithoutTransaction { db in
-            try db.execute(sql: "PRAGMA wal_checkpoint(TRUNCATE)")
-            return (
-                try UInt64.fetchOne(
-                    db, sql: "SELECT rootpage FROM sqlite_master WHERE name = ?",
-                    arguments: [table]) ?? 0,
-                try UInt64.fetchOne(db, sql: "PRAGMA page_size") ?? 0
-            )
-        }
-        try queue.close()
-        let handle = try FileHandle(forUpdating: URL(filePath: directory.database))
-        try handle.seek(toOffset: (page - 1) * size)
-        try handle.write(contentsOf: Data(repeating: 0x5A, count: Int(size)))
-        try handle.close()
-    }
-
     private func count(_ store: Store, _ sql: String) async throws -> Int? {
         try await store.database?.read { try Int.fetchOne($0, sql: sql) }
     }
@@ -47,7 +28,7 @@ import WriteBehind
         #expect(store.quarantine.list().map(\.sequence) == [refused.firstSequence])
         if base == "snapshot" { _ = try await store.snapshot() }
         try await store.close()
-        try damage(directory, table: "_writebehind_quarantine_key")
+        try directory.damage(table: "_writebehind_quarantine_key")
 
         store = try directory.open()
         try await store.waitForAll(.materialized, timeout: .hang)
@@ -87,7 +68,7 @@ import WriteBehind
             UPDATE sqlite_master SET tbl_name = 'player', sql = 'CREATE UNIQUE INDEX mine ON player (score / 2)'
             WHERE name = 'mine';
             """)
-        try damage(directory, table: "_writebehind_quarantine_key")
+        try directory.damage(table: "_writebehind_quarantine_key")
 
         store = try directory.open()
         try await store.waitForAll(.materialized, timeout: .hang)
@@ -123,7 +104,7 @@ import WriteBehind
             """)
         try await put(store, 10..<20)
         try await store.close()
-        try damage(directory, table: "_writebehind_quarantine_key")
+        try directory.damage(table: "_writebehind_quarantine_key")
 
         store = try directory.open()
         try await store.waitForAll(.materialized, timeout: .hang)
@@ -146,8 +127,8 @@ import WriteBehind
         if damaged == "all" {
             try Data(repeating: 0x55, count: 8192).write(to: URL(filePath: directory.database))
         } else {
-            try damage(directory, table: "note")
-            try damage(directory, table: "_writebehind_quarantine_key")
+            try directory.damage(table: "note")
+            try directory.damage(table: "_writebehind_quarantine_key")
         }
         store = try directory.open()
         try await store.waitForAll(.materialized, timeout: .hang)
@@ -155,5 +136,26 @@ import WriteBehind
         #expect(health.verdict == .degraded)
         #expect(health.causes.contains { $0.contains("could not be made again") })
         try await store.close()
+    }
+}
+
+extension TemporaryStore {
+    /// Damages the pages of one table, which opening finds while all else can be read.
+    func damage(table: String) throws {
+        let queue = try DatabaseQueue(path: database)
+        let (page, size) = try queue.writeWithoutTransaction { db in
+            try db.execute(sql: "PRAGMA wal_checkpoint(TRUNCATE)")
+            return (
+                try UInt64.fetchOne(
+                    db, sql: "SELECT rootpage FROM sqlite_master WHERE name = ?",
+                    arguments: [table]) ?? 0,
+                try UInt64.fetchOne(db, sql: "PRAGMA page_size") ?? 0
+            )
+        }
+        try queue.close()
+        let handle = try FileHandle(forUpdating: URL(filePath: database))
+        try handle.seek(toOffset: (page - 1) * size)
+        try handle.write(contentsOf: Data(repeating: 0x5A, count: Int(size)))
+        try handle.close()
     }
 }

@@ -319,6 +319,9 @@ final class FailingSink: ReplaceableSink {
     func dropCarriedOver(named names: [String]) throws(SinkError) {
         try (sink as? any ReplaceableSink)?.dropCarriedOver(named: names)
     }
+    func makeIndices() throws(SinkError) {
+        try (sink as? any ReplaceableSink)?.makeIndices()
+    }
     func objection(to table: WriteBehind.TableDefinition) -> SchemaError? {
         sink.objection(to: table)
     }

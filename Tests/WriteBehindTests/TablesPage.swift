@@ -75,6 +75,68 @@
             try await store.close()
         }
 
+        enum Before {
+            @Table("book") struct Book {
+                var id: Int
+                var name: String
+                var subtitle = ""
+                var pages = 0
+                var price = 0
+            }
+        }
+
+        enum After {
+            @Table("book", dropping: "subtitle") struct Book {
+                var id: Int
+                @Column(formerly: "name") var title: String
+                var pages: Int?
+                var price = 0.0
+            }
+        }
+
+        @Test func theBookIsThereAfterTheChanges() async throws {
+            let directory = TemporaryStore()
+            let store = try directory.open()
+            try store.table(Before.Book.self).put(Before.Book(id: 1, name: "Emma", price: 7))
+            let books = try store.table(After.Book.self)
+            try await books.update(1) { $0.pages = nil }
+            let book = try await books.get(1)
+            #expect(book?.title == "Emma")
+            #expect(book?.price == 7)
+            try await store.close()
+        }
+
+        @Table @SQLIndex("author", "sent") @Unique("author", "number") struct Letter {
+            let id: UUID
+            var author: String
+            var number: Int
+            @SQLIndex var sent: Date
+            @Unique var subject: String
+        }
+
+        @Table struct Message {
+            @Key(assigned: true) var id = 0
+            var text: String
+        }
+
+        @Test func aMessageGetsItsId() async throws {
+            let directory = TemporaryStore()
+            let store = try directory.open()
+            let messages = try store.table(Message.self)
+            let message = try await messages.insert(Message(text: "Hello"))
+            #expect(message.id == 1)
+            try await store.close()
+        }
+
+        @Test func aLetterHasIndicesInSQL() {
+            #expect(
+                Letter.schema.sqlIndices == [
+                    SQLIndexDefinition("sent"), SQLIndexDefinition("subject", unique: true),
+                    SQLIndexDefinition("author", "sent"),
+                    SQLIndexDefinition("author", "number", unique: true),
+                ])
+        }
+
         @Test func allCodeOfThePageIsInThisFile() throws {
             #expect(try PageCode.missing(from: #filePath, of: "Tables.md") == [])
         }

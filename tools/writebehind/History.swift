@@ -112,15 +112,18 @@ struct HistoryReport {
             "#\(version.sequence)".lightBlack + " " + clock.full(version.time) + " "
             + version.operation.word
         if version.operation == .patch, !version.isComplete {
-            let changes = try RowCodec.decodePatch(version.change.span, schema).map {
-                let column = schema.valueColumns[$0.column]
-                return "\(plain(column.name))=\($0.value.text(in: column))"
+            let changes = try RowCodec.decodePatch(version.change.span, schema).compactMap {
+                change -> String? in
+                let column = schema.valueColumns[change.column]
+                if column.isDropped { return nil }
+                return "\(plain(column.name))=\(change.value.text(in: column))"
             }
             return ([head] + changes).joined(separator: " ") + " (the row before is gone)".yellow
         }
         guard let after else { return head }
         let changes = schema.valueColumns.indices.compactMap { index -> String? in
             let column = schema.valueColumns[index]
+            if column.isDropped { return nil }
             let now = "\(plain(column.name))=\(after[index].text(in: column))"
             guard let before else { return now }
             guard before[index] != after[index] else { return nil }
@@ -136,12 +139,15 @@ struct HistoryReport {
         defer { before = after }
         let columns = schema.valueColumns
         func object(_ values: [StoredValue]) -> JSON {
-            .object(zip(columns, values).map { ($0.name, .value($1, $0.logicalType)) })
+            .object(
+                zip(columns, values).filter { !$0.0.isDropped }
+                    .map { ($0.name, .value($1, $0.logicalType)) })
         }
         var changed: [(String, JSON)] = []
         var old: [(String, JSON)] = []
         if let after {
-            for (index, column) in columns.enumerated() where before?[index] != after[index] {
+            for (index, column) in columns.enumerated()
+            where before?[index] != after[index] && !column.isDropped {
                 changed.append((column.name, .value(after[index], column.logicalType)))
                 if let before {
                     old.append((column.name, .value(before[index], column.logicalType)))

@@ -162,8 +162,9 @@ struct Import: AsyncParsableCommand {
 enum SchemaText {
     /// Whether two schemas have the same columns, as far as they can be typed.
     static func agree(_ one: TableSchema, _ other: TableSchema) -> Bool {
-        one.columns.count == other.columns.count
-            && zip(one.columns, other.columns).allSatisfy {
+        let (left, right) = (one.columns, other.columns.filter { !$0.isDropped })
+        return left.count == right.count
+            && zip(left, right).allSatisfy {
                 isSameName($0.name, $1.name) && $0.type == $1.type && $0.isKey == $1.isKey
                     && $0.isNullable == $1.isNullable
             }

@@ -215,15 +215,17 @@ public final class Store: Sendable {
     ///
     /// Asking for `.durable` syncs at once; all callers that ask at the same time share one sync. Asking for
     /// `.staged` returns at once: every receipt is of a write that is there. Thousands of tasks may wait.
-    /// If you stop waiting, for any reason, the write stays as it is.
+    /// If you stop waiting, for any reason, the write stays as it is. Without a receipt it returns at once: the call that
+    /// gave none wrote nothing.
     ///
     /// - Throws: ``StoreError/foreignReceipt``, at once, for the receipt of another store; ``StoreError/timedOut(_:)``;
     ///   ``StoreError/logFailed(_:)`` when syncing failed and whether the
     ///   write survives is unknown; ``StoreError/quarantined(sequence:reason:)`` when the database refused it;
     ///   ``StoreError/closed(_:)`` when the store was closed before; ``StoreError/cancelled``.
     public nonisolated(nonsending) func wait(
-        for stage: Stage, _ receipt: Receipt, timeout: Duration? = nil
+        for stage: Stage, _ receipt: Receipt?, timeout: Duration? = nil
     ) async throws(StoreError) {
+        guard let receipt else { return }
         guard receipt.store == engine.number else { throw .foreignReceipt }
         guard let timeout else { return try await wait(stage, receipt) }
         if let driver {

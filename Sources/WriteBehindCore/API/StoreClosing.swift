@@ -48,6 +48,8 @@ extension Store {
 
     private func closeBlocking(_ deadline: Duration) throws(StoreError) -> CloseReport {
         let isWritable = store.damage == nil
+        // While the flusher still makes room for it.
+        if isWritable { engine.closeAssignedKeys() }
         // The flusher stops after the workers that write: they may wait for room that it makes.
         for worker in workers.reversed() where !worker.name.hasPrefix("materializer") {
             worker.stop()

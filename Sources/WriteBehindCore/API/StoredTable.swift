@@ -33,9 +33,9 @@ public struct StoredTable<Row: TableRow>: Sendable {
     ) -> EncoderPool.Form {
         // Before the table is looked at: what comes between makes the first put look again.
         let generation = engine.generation.load(ordering: .relaxed)
-        let columns = engine.tables[UInt32(id)]?.schema.valueColumns.count ?? 0
+        let schema = engine.tables[UInt32(id)]?.schema
         return EncoderPool.Form(
-            generation: generation, lacksColumns: columns > layout.valueCount,
+            generation: generation, lacksColumns: schema.map(layout.lacksColumns) ?? false,
             checksLeft: checksLeft)
     }
 

@@ -60,6 +60,7 @@ extension StoredTable {
         let bytes = try encoded(key)
         let definition = current
         let schema = definition.schema
+        let names = layout.names(in: schema)
         let versions = try await HistoryError.reading { [engine] in
             try engine.history.history(of: bytes, in: definition)
         }
@@ -69,7 +70,7 @@ extension StoredTable {
                 let values = try version.row.map { row throws(RowError) in
                     try RowCodec.decodeRow(row.span, schema)
                 }
-                return (values, try Self.columns(version, values, before, schema))
+                return (values, try Self.columns(version, values, before, names, schema))
             }
             before = values
             return RowVersion(
@@ -84,17 +85,17 @@ extension StoredTable {
 
     private static func columns(
         _ version: RowVersionBytes, _ values: [StoredValue]?, _ before: [StoredValue]?,
-        _ schema: TableSchema
+        _ names: [String?], _ schema: TableSchema
     ) throws(RowError) -> [String: StoredValue] {
         var columns: [String: StoredValue] = [:]
         if version.operation == .patch {
             for change in try RowCodec.decodePatch(version.change.span, schema) {
-                columns[schema.valueColumns[change.column].name] = change.value
+                if let name = names[change.column] { columns[name] = change.value }
             }
             return columns
         }
         for (index, value) in (values ?? []).enumerated() where before?[index] != value {
-            columns[schema.valueColumns[index].name] = value
+            if let name = names[index] { columns[name] = value }
         }
         return columns
     }

@@ -94,6 +94,29 @@ public struct Transaction: ~Copyable, Sendable {
         }
     }
 
+    /// The rows with these keys, with this transaction's own changes: from memory, and the rest together from the
+    /// database.
+    ///
+    /// - Returns: a row for each key, in the order of the keys; nil if there is none.
+    public nonisolated(nonsending) mutating func get<Row>(
+        all keys: some Sequence<Row.Key>, in table: StoredTable<Row>
+    ) async throws(StoreError) -> [Row?] {
+        try check(table)
+        let keys = try keys.map { key throws(StoreError) in try table.encoded(key) }
+        if !cleared.contains(table.id) {
+            let unknown = Array(
+                Set(keys.filter { seen[RowID(table: table.id, key: $0)] == nil }))
+            for (key, fetched) in zip(unknown, try await engine.fetch(table.id, unknown)) {
+                versions.append(ReadVersion(table: table.id, key: key, version: fetched.version))
+                note(table.id, key, fetched.body)
+            }
+        }
+        return try keys.map { key throws(StoreError) in
+            guard let body = seen[RowID(table: table.id, key: key)] ?? nil else { return nil }
+            return try table.decode(key: key, body: body)
+        }
+    }
+
     /// Changes a row; only the columns that differ are logged.
     ///
     /// - Returns: whether there is such a row.
@@ -239,7 +262,7 @@ extension StoredTable {
         _ column: String, in body: [UInt8]
     ) throws(StoreError) -> (index: Int, value: Int64) {
         let schema = layout.schema
-        guard let index = schema.valueIndex(of: column) else {
+        guard let index = layout.valueIndex(of: column) else {
             throw cannotIncrement(column, "there is no such column outside the key")
         }
         let value = try rowErrors { () throws(RowError) in

@@ -24,6 +24,7 @@ package final class Engine: Sendable {
     /// The tables that have an index, by the last six bits of their numbers.
     let indexedTables = Atomic<UInt64>(0)
     package let indices: TableIndices
+    let assignedKeys = AssignedKeys()
     let current: Lock<CurrentSink>
     package let turns = Turns()
     /// Raised when there is memory to free.
@@ -63,12 +64,10 @@ package final class Engine: Sendable {
         _ declared: TableSchema, byName: Bool
     ) throws(StoreError) -> TableDefinition {
         try catalog.withLock { (catalog) throws(StoreError) in
-            let known = byName ? catalog[declared.name]?.schema : nil
-            let schema = try Self.schemaErrors { () throws(SchemaError) in
-                try known.map { known throws(SchemaError) in try declared.following(known) }
-                    ?? declared
+            let definition = try Self.schemaErrors { () throws(SchemaError) in
+                try catalog.definition(for: declared, byName: byName)
             }
-            if let definition = try Self.definition(of: schema, in: catalog) {
+            if let definition {
                 if let objection = sink.objection(to: definition) { throw .schema(objection) }
                 try commit(CommitBuilder(define: definition))
                 try Self.schemaErrors { () throws(SchemaError) in try catalog.define(definition) }
@@ -76,17 +75,24 @@ package final class Engine: Sendable {
                 // shard's lock comes before that, or sees the new generation.
                 generation.add(1, ordering: .relaxed)
                 setDefaults(definition)
+                followInIndices(definition)
                 return definition
             }
-            guard let known = catalog[schema.name] else { throw .unknownTable(schema.name) }
+            guard let known = catalog[declared.name] else { throw .unknownTable(declared.name) }
             return known
         }
     }
 
-    private static func definition(
-        of schema: TableSchema, in catalog: Catalog
-    ) throws(StoreError) -> TableDefinition? {
-        try schemaErrors { () throws(SchemaError) in try catalog.definition(for: schema) }
+    /// Logs through which id the rows of a table may have been given theirs.
+    func note(assigned: Int64, in table: UInt16) throws(StoreError) {
+        try catalog.withLock { (catalog) throws(StoreError) in
+            guard let known = catalog[UInt32(table)] else { throw .unknownTable("\(table)") }
+            let definition = TableDefinition(
+                id: known.id, schema: known.schema, revision: known.revision &+ 1,
+                assigned: assigned)
+            try commit(CommitBuilder(define: definition))
+            try Self.schemaErrors { () throws(SchemaError) in try catalog.define(definition) }
+        }
     }
 
     static func schemaErrors<R>(

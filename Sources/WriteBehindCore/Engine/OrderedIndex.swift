@@ -40,15 +40,17 @@ package final class OrderedIndex: Sendable {
     private let content = Lock(Content())
     private let readiness = WaitList(reached: 0)
 
+    /// - Parameter columns: their places among those outside the key.
     init(
-        _ definition: IndexDefinition, of table: TableDefinition, number: Int, memory: IndexMemory
+        _ definition: IndexDefinition, on columns: [Int], of table: TableDefinition, number: Int,
+        memory: IndexMemory
     ) {
         self.table = UInt16(table.id)
         tableName = table.schema.name
         self.definition = definition
         self.number = number
         self.memory = memory
-        columns = IndexColumns(definition, in: table.schema)
+        self.columns = IndexColumns(columns, in: table.schema)
         content.withLock { empty(&$0) }
     }
 

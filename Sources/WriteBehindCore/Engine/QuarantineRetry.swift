@@ -26,13 +26,24 @@ struct QuarantineRetry {
         while true {
             let isDone = try materializer.exclusively { () throws(StoreError) -> Bool in
                 try check()
-                return try step(&pass, &walk)
+                let isDone = try step(&pass, &walk)
+                if isDone { try makeIndices() }
+                return isDone
             }
             if isDone { break }
             // The lock goes to a thread that runs: let the materializer have it.
             Signal().wait(after: 0, nanoseconds: 1_000_000)
         }
         return (pass.applied, sink.quarantine.commitCount)
+    }
+
+    /// Constraints that rows broke may be in force from now on.
+    private func makeIndices() throws(StoreError) {
+        do throws(SinkError) {
+            try (sink as? any ReplaceableSink)?.makeIndices()
+        } catch {
+            throw StoreError(error)
+        }
     }
 
     /// Returns whether all were tried.

@@ -24,14 +24,20 @@ package final class TableIndices: Sendable {
     }
 
     /// Adds those that the table does not have yet.
+    ///
+    /// - Parameter declared: the table as a program declares it, which may have other names for its columns.
     fileprivate func add(
-        _ definitions: [IndexDefinition], to table: TableDefinition
+        of declared: TableSchema, to table: TableDefinition
     ) throws(SchemaError) {
+        let places = table.schema.valuePlaces(of: declared)
         try state.withLock { (state) throws(SchemaError) in
-            for definition in definitions {
+            for definition in declared.indices {
                 let known = state.tables[UInt16(table.id)] ?? []
+                // The names were checked (``TableSchema/validate()``).
+                let columns = definition.columns.compactMap { declared.valueIndex(of: $0) }
+                    .map { places[$0] }
                 if let index = known.first(where: { $0.definition.name == definition.name }) {
-                    guard index.definition == definition else {
+                    guard index.columns.parts.map(\.place) == columns else {
                         throw SchemaError(
                             table: table.schema.name,
                             .unfitIndex(
@@ -43,11 +49,38 @@ package final class TableIndices: Sendable {
                     continue
                 }
                 let index = OrderedIndex(
-                    definition, of: table, number: state.count, memory: memory)
+                    definition, on: columns, of: table, number: state.count, memory: memory)
                 state.tables[UInt16(table.id)] = known + [index]
                 state.count += 1
             }
         }
+    }
+
+    /// Follows a later definition of a table. An index over a column that may be null now, or holds reals now, is built
+    /// anew, because its entries have another form. One over a column that was dropped ends.
+    ///
+    /// Called before any row can be written as the definition says.
+    fileprivate func follow(_ table: TableDefinition) {
+        let replaced = state.withLock { state -> [OrderedIndex] in
+            var replaced: [OrderedIndex] = []
+            state.tables[UInt16(table.id)] = state.tables[UInt16(table.id)]?.compactMap { index in
+                let places = index.columns.parts.map(\.place)
+                let isDropped = places.contains { table.schema.valueColumns[$0].isDropped }
+                if !isDropped,
+                    IndexColumns(places, in: table.schema).hasForm(of: index.columns)
+                {
+                    return index
+                }
+                replaced.append(index)
+                if isDropped { return nil }
+                defer { state.count += 1 }
+                return OrderedIndex(
+                    index.definition, on: places, of: table, number: state.count, memory: memory)
+            }
+            return replaced
+        }
+        for index in replaced { index.stop("the table was declared otherwise meanwhile") }
+        if !replaced.isEmpty { memory.work.raise() }
     }
 
     /// Ends all waiting for indices: the store is closed.
@@ -63,17 +96,20 @@ extension Engine {
     ) throws(StoreError) -> TableDefinition {
         try Self.schemaErrors { () throws(SchemaError) in try declared.validate() }
         let table = try define(declared.withoutIndices, byName: byName)
-        if !declared.indices.isEmpty { try addIndices(declared.indices, to: table) }
+        if !declared.indices.isEmpty { try addIndices(of: declared, to: table) }
         return table
     }
 
+    /// See ``TableIndices/follow(_:)``.
+    func followInIndices(_ table: TableDefinition) { indices.follow(table) }
+
     private func addIndices(
-        _ definitions: [IndexDefinition], to table: TableDefinition
+        of declared: TableSchema, to table: TableDefinition
     ) throws(StoreError) {
         // Before the builder can find them. It takes each shard's lock, and writes that take it later see the bit.
         indexedTables.bitwiseOr(Self.bit(of: UInt16(table.id)), ordering: .relaxed)
         try Self.schemaErrors { () throws(SchemaError) in
-            try indices.add(definitions, to: table)
+            try indices.add(of: declared, to: table)
         }
         indices.memory.work.raise()
     }

@@ -19,6 +19,8 @@ package struct IndexColumns: Sendable, Equatable {
         var name: String
         var type: ColumnType
         var isNullable: Bool
+        /// Whether rows may hold integers in this column of reals, from before it was one.
+        var wasInteger: Bool
         /// The component of a row that lacks the column.
         var missing: [UInt8]
     }
@@ -29,21 +31,27 @@ package struct IndexColumns: Sendable, Equatable {
     /// The same columns in a row that has nothing but these.
     private let projectedPlaces: [Int]
 
-    /// The columns of an index in a table. Their names were checked (``TableSchema/validate()``).
-    package init(_ index: IndexDefinition, in schema: TableSchema) {
-        parts = index.columns.compactMap { name in
-            guard let place = schema.valueIndex(of: name) else { return nil }
+    /// The columns of an index in a table, by their places among those outside the key.
+    package init(_ columns: [Int], in schema: TableSchema) {
+        parts = columns.map { place in
             let column = schema.valueColumns[place]
             var missing: [UInt8] = []
             missing.append(
                 indexComponent: Self.missing(of: column), isNullable: column.isNullable)
             return Part(
                 place: place, name: column.name, type: column.type,
-                isNullable: column.isNullable, missing: missing)
+                isNullable: column.isNullable, wasInteger: column.wasInteger, missing: missing)
         }
         places = Set(parts.map(\.place)).sorted()
         let places = places
         projectedPlaces = parts.map { places.firstIndex(of: $0.place) ?? 0 }
+    }
+
+    /// Whether entries are the same bytes as those of another index over the same columns.
+    func hasForm(of other: IndexColumns) -> Bool {
+        parts.elementsEqual(other.parts) {
+            $0.type == $1.type && $0.isNullable == $1.isNullable && $0.missing == $1.missing
+        }
     }
 
     /// What a row that lacks the column has. If it must have a value and has no default, only a row that the builder has
@@ -179,7 +187,11 @@ extension ByteReader {
         let tag = try byte(bytes)
         if tag == ValueTag.null.rawValue, part.isNullable { return value.append(0) }
         guard tag == part.type.tag.rawValue else {
-            throw MalformedRecord(offset: start, reason: "a value of another type")
+            guard part.wasInteger, tag == ValueTag.integer.rawValue else {
+                throw MalformedRecord(offset: start, reason: "a value of another type")
+            }
+            if part.isNullable { value.append(1) }
+            return value.append(keyReal: Double(unzigzag(try varint(bytes))))
         }
         if part.isNullable { value.append(1) }
         switch part.type {

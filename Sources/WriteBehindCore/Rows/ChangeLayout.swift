@@ -8,15 +8,16 @@ final class ChangeLayout: Sendable {
     private let keyLayout: RowLayout
     /// For each column outside the key, in the order of the type: its place in a row body, and among all columns.
     private let places: [(stored: Int, column: Int)]
+    /// See ``RowLayout/names(in:)``.
+    private let names: [String?]
 
     init(_ layout: RowLayout, _ schema: TableSchema) {
         self.layout = layout
         self.schema = schema
         keyLayout = RowLayout(TableSchema(schema.name, schema.keyColumns))
         let columns = layout.columns.indices.filter { !layout.columns[$0].isKey }
-        places = columns.map { column in
-            (schema.valueIndex(of: layout.columns[column].name) ?? .max, column)
-        }
+        places = zip(layout.places, columns).map { (stored: $0, column: $1) }
+        names = layout.names(in: schema)
     }
 
     func key<Key: RowKey>(_ type: Key.Type, _ key: Span<UInt8>) throws(RowError) -> Key {
@@ -31,15 +32,18 @@ final class ChangeLayout: Sendable {
 
     /// The values of a row body, by their names.
     func columns(ofRow body: Span<UInt8>) throws(RowError) -> [String: StoredValue] {
-        let values = try RowCodec.decodeRow(body, schema)
-        return Dictionary(uniqueKeysWithValues: zip(schema.valueColumns.map(\.name), values))
+        var columns: [String: StoredValue] = [:]
+        for (name, value) in zip(names, try RowCodec.decodeRow(body, schema)) {
+            if let name { columns[name] = value }
+        }
+        return columns
     }
 
     /// The values of a patch, by their names.
     func columns(ofPatch body: Span<UInt8>) throws(RowError) -> [String: StoredValue] {
         var columns: [String: StoredValue] = [:]
         for change in try RowCodec.decodePatch(body, schema) {
-            columns[schema.valueColumns[change.column].name] = change.value
+            if let name = names[change.column] { columns[name] = change.value }
         }
         return columns
     }
@@ -55,7 +59,7 @@ final class ChangeLayout: Sendable {
         guard let place = try place(of: stored, in: body, isPatch: isPatch) else {
             if isPatch { return nil }
             var missing: [UInt8] = []
-            missing.append(row: layout.columns[column].missingValue)
+            missing.append(row: schema.valueColumns[stored].missingValue)
             return try RowDecoder.decode(valueOf: column, missing.span, layout, decode)
         }
         return try RowDecoder.decode(valueOf: column, body.extracting(place), layout, decode)

@@ -2,52 +2,57 @@ import EventLog
 
 /// The two orders of a row's values outside the key: that of the row's type, and that of the table.
 ///
-/// They differ where a property of a struct was moved, or inserted before others, after the table had its columns. Such
-/// rows are encoded and decoded in the order of the type. Their bytes are put into the other order after it or before
-/// it, so a type with the table's order pays nothing.
+/// They differ where a property of a struct was moved, or inserted before others, after the table had its columns, and
+/// where the table had a column that was dropped. Such rows are encoded and decoded in the order of the type. Their bytes
+/// are put into the other order after it or before it, so a type with the table's order pays nothing.
 struct ColumnMoves: Sendable {
-    /// For each value in a stored row: its place in the type's order.
-    private let toStored: [Int]
+    /// For each value in a stored row: its place in the type's order; nil where a column was dropped.
+    private let toStored: [Int?]
     /// For each value in the type's order: its place in a stored row.
     private let toType: [Int]
 
+    /// - Parameter places: for each value in the type's order, its place in a stored row.
     /// - Returns: nil if the orders are the same.
-    init?(of schema: TableSchema, storedAs stored: TableSchema) {
-        toType = schema.valueColumns.indices.map { index in
-            stored.valueIndex(of: schema.valueColumns[index].name) ?? index
-        }
-        guard toType != Array(schema.valueColumns.indices) else { return nil }
-        var toStored = toType
-        for (index, place) in toType.enumerated() { toStored[place] = index }
+    init?(_ places: [Int]) {
+        toType = places
+        guard toType != Array(places.indices) else { return nil }
+        var toStored = [Int?](repeating: nil, count: (places.max() ?? -1) + 1)
+        for (index, place) in places.enumerated() { toStored[place] = index }
         self.toStored = toStored
     }
 
     /// A row body in stored order, of one in the type's.
     func stored(_ body: Span<UInt8>, _ schema: TableSchema) throws(RowError) -> [UInt8] {
-        try arranged(body, toStored, schema)
+        try arranged(body, toStored, of: toType.count, schema)
     }
 
     /// A row body in the type's order, of a stored one.
     func typed(_ body: Span<UInt8>, _ schema: TableSchema) throws(RowError) -> [UInt8] {
-        try arranged(body, toType, schema)
+        try arranged(body, toType, of: toStored.count, schema)
     }
 
     private func arranged(
-        _ body: Span<UInt8>, _ places: [Int], _ schema: TableSchema
+        _ body: Span<UInt8>, _ places: [Int?], of expected: Int, _ schema: TableSchema
     ) throws(RowError) -> [UInt8] {
         var reader = ByteReader(0..<body.count)
         let count = try schema.valueCount(&reader, body)
-        guard count == places.count else {
+        guard count == expected else {
             throw RowError(
-                table: schema.name, .wrongColumnCount(expected: places.count, got: count))
+                table: schema.name, .wrongColumnCount(expected: expected, got: count))
         }
         var ranges: [Range<Int>] = []
-        for _ in places { ranges.append(try schema.skipValue(&reader, body)) }
+        for _ in 0..<count { ranges.append(try schema.skipValue(&reader, body)) }
         try schema.checkEnd(reader)
         var bytes: [UInt8] = []
         bytes.reserveCapacity(body.count)
-        bytes.append(varint: UInt64(count))
-        for place in places { bytes += copy(body.extracting(ranges[place])) }
+        bytes.append(varint: UInt64(places.count))
+        for place in places {
+            if let place {
+                bytes += copy(body.extracting(ranges[place]))
+            } else {
+                bytes.append(ValueTag.null.rawValue)
+            }
+        }
         return bytes
     }
 }

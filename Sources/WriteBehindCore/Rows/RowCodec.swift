@@ -125,12 +125,17 @@ package enum RowCodec {
         return bytes
     }
 
-    /// The same row with the defaults of the columns that it lacks, or nil if it lacks none.
+    /// The same row with the defaults of the columns that it lacks, without the values of dropped columns, and with reals
+    /// where it holds integers from before; nil if it is so already.
     package static func completed(
         _ row: Span<UInt8>, _ schema: TableSchema
     ) throws(RowError) -> [UInt8]? {
         var reader = ByteReader(0..<row.count)
         let count = try schema.valueCount(&reader, row)
+        if !schema.isPlain {
+            let current = try encodeRow(decodeRow(row, schema), schema)
+            return row.compared(with: current.span) == 0 ? nil : current
+        }
         guard count < schema.valueColumns.count else { return nil }
         var bytes: [UInt8] = []
         bytes.append(varint: UInt64(schema.valueColumns.count))
@@ -177,10 +182,19 @@ extension TableSchema {
     ) throws(RowError) -> StoredValue {
         do throws(Damage) {
             let tag = try reader.tag(body)
+            if column.isDropped {
+                reader.offset -= 1
+                try Damage.naming { () throws(MalformedRecord) in try reader.skipValue(body) }
+                return .null
+            }
             // Checked by its tag first: a blob of the wrong column is not worth a copy.
-            let isExpected = tag == .null ? column.isNullable : tag == column.type.tag
+            let isExpected =
+                tag == .null
+                ? column.isNullable
+                : tag == column.type.tag || column.wasInteger && tag == .integer
             guard isExpected else { throw Damage(column.problem(with: tag)) }
-            return try reader.value(tag, body)
+            let value = try reader.value(tag, body)
+            return column.wasInteger ? value.asReal : value
         } catch {
             throw RowError(table: name, column: column.name, error.problem)
         }

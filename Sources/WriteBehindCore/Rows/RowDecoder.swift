@@ -132,6 +132,8 @@ public import Foundation
     private enum Place {
         case null
         case row
+        /// An integer of a row from before the column held reals.
+        case integer
         case key(isLast: Bool)
     }
 
@@ -153,6 +155,7 @@ public import Foundation
             throw failure(error)
         }
         if stored == tag { return .row }
+        if stored == .integer, tag == .real, layout.isWidened(index - 1) { return .integer }
         guard stored == .null else { throw wrongType(stored) }
         return .null
     }
@@ -192,7 +195,7 @@ extension RowDecoder {
         do throws(Damage) {
             switch place {
             case .null: return nil
-            case .row: return unsafe try row.rowInteger(rowBytes.span)
+            case .row, .integer: return unsafe try row.rowInteger(rowBytes.span)
             case .key: return unsafe try key.keyInteger(keyBytes.span)
             }
         } catch {
@@ -218,6 +221,7 @@ extension RowDecoder {
             switch place {
             case .null: return nil
             case .row: return unsafe try row.rowReal(rowBytes.span)
+            case .integer: return Double(unsafe try row.rowInteger(rowBytes.span))
             case .key: return unsafe try key.keyReal(keyBytes.span)
             }
         } catch {
@@ -263,7 +267,7 @@ extension RowDecoder {
             switch place {
             case .null:
                 return nil
-            case .row:
+            case .row, .integer:
                 let range = unsafe try row.rowBytes(rowBytes.span)
                 return unsafe try make(rowBytes.span.extracting(range))
             case .key(let isLast):

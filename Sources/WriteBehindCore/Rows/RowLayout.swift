@@ -4,7 +4,8 @@ package import EventLog
 ///
 /// Immutable, made once a table and schema, and shared by all its encoders and decoders.
 package final class RowLayout: Sendable {
-    /// As rows are stored: its columns outside the key have the order of the values in a row body.
+    /// As rows are stored: its columns outside the key have the order of the values in a row body, those that were
+    /// dropped among them.
     package let schema: TableSchema
     /// In the order in which the row's type goes through them.
     let columns: [ColumnSchema]
@@ -14,6 +15,8 @@ package final class RowLayout: Sendable {
     let keyCodes: [ColumnCode]
     /// The names of those outside the key, in the order of the row's type.
     let valueNames: [String]
+    /// Their places in a stored row.
+    let places: [Int]
     /// The number of columns outside the key.
     let valueCount: Int
     /// How the order of the type differs from the stored one; nil if it does not.
@@ -33,16 +36,54 @@ package final class RowLayout: Sendable {
         keyCodes = codes.filter(\.isKey)
         valueNames = schema.valueColumns.map(\.name)
         valueCount = valueNames.count
-        moves = stored.flatMap { ColumnMoves(of: schema, storedAs: $0) }
+        places = stored?.valuePlaces(of: schema) ?? Array(valueNames.indices)
+        moves = ColumnMoves(places)
         plainCount = moves == nil ? valueCount : -1
         guard let stored else {
             self.schema = schema
             return
         }
         // With the table's defaults, which are those of the rows that lack a column.
+        let count = (places.max() ?? -1) + 1
         self.schema = TableSchema(
-            schema.name, schema.keyColumns + stored.valueColumns.prefix(valueCount),
+            schema.name, schema.keyColumns + stored.valueColumns.prefix(count),
             expiry: schema.expiry)
+    }
+
+    /// Whether the table has columns that rows of the type lack.
+    func lacksColumns(of table: TableSchema) -> Bool {
+        let known = Set(places)
+        return table.valueColumns.indices.contains { place in
+            !table.valueColumns[place].isDropped && !known.contains(place)
+        }
+    }
+
+    /// The place of a column outside the key, by the name that the row's type has for it, or the table's.
+    func valueIndex(of name: String) -> Int? {
+        valueNames.firstIndex { isSameName($0, name) }.map { places[$0] }
+            ?? schema.valueIndex(of: name)
+    }
+
+    /// What each column of the table outside the key is called, by its place in a row: as the row's type calls it, or
+    /// else the table. nil for one that was dropped, and for one whose name the type has for another, from before it was
+    /// renamed.
+    func names(in table: TableSchema) -> [String?] {
+        let own = Set(valueNames.map(foldedName))
+        var names = table.valueColumns.map { column in
+            column.isDropped || own.contains(foldedName(column.name)) ? nil : column.name
+        }
+        for (place, name) in zip(places, valueNames) where !table.valueColumns[place].isDropped {
+            names[place] = name
+        }
+        return names
+    }
+
+    /// Whether a column, in the order of the row's type, held integers before.
+    func isWidened(_ index: Int) -> Bool {
+        let isWidened = schema.valueColumns.contains { $0.wasInteger }
+        guard isWidened, !columns[index].isKey else { return false }
+        let value = columns[..<index].count { !$0.isKey }
+        return schema.valueColumns[places[value]].wasInteger
     }
 
     func error(at column: Int, _ problem: RowError.Problem) -> RowError {

@@ -29,44 +29,60 @@
     /// with an error that says what to do. A struct inside a function cannot be a table, because Swift allows no such
     /// macro there.
     ///
-    /// - Parameter name: the table's name in SQL; without it, the struct's name that begins with a small letter.
+    /// - Parameters:
+    ///   - name: the table's name in SQL; without it, the struct's name that begins with a small letter.
+    ///   - droppedColumns: columns that the table is to have no more. Their values are gone once the struct is
+    ///     declared to a store.
     @attached(member, names: named(Key), named(StoredColumns), named(schema))
-    @attached(extension, conformances: TableRow, names: named(encode), named(init))
-    public macro Table(_ name: String? = nil) =
+    @attached(
+        extension, conformances: TableRow, AssignedKeyRow, names: named(encode), named(init),
+        named(assignedKey))
+    public macro Table(_ name: String? = nil, dropping droppedColumns: String...) =
         #externalMacro(module: "WriteBehindMacros", type: "TableMacro")
 
-    /// Marks a property of a ``Table(_:)`` as its key. Several make a composite key, in the order of the properties.
+    /// Marks a property of a ``Table(_:dropping:)`` as its key. Several make a composite key, in the order of the properties.
     ///
     /// Without it the property `id` is the key. A composite key is found by a `Key` of the struct:
     /// `get(Departure.Key(day: "2013-01-01", number: 7))`.
-    @attached(peer) public macro Key() =
-        #externalMacro(module: "WriteBehindMacros", type: "MarkerMacro")
-
-    /// Gives the column of a property of a ``Table(_:)`` another name than the property's.
     ///
-    /// Write it when you rename a property, so that it keeps its column.
-    @attached(peer) public macro Column(_ name: String) =
+    /// - Parameter assigned: whether the store gives new rows their ids: then `insert` takes a row whose id is 0, and returns it
+    ///   with a new one. The key is a single `var id = 0` then. See ``AssignedKeyRow``.
+    @attached(peer) public macro Key(assigned: Bool = false) =
         #externalMacro(module: "WriteBehindMacros", type: "MarkerMacro")
 
-    /// Keeps a property of a ``Table(_:)`` out of the table. A row that is read has the property's initial value, so it
+    /// Gives the column of a property of a ``Table(_:dropping:)`` another name than the property's.
+    ///
+    /// When you rename a property, write `@Column(formerly: "the old name")`: its column is renamed as well. Or write
+    /// `@Column("the old name")`, so that the column keeps its name.
+    ///
+    /// - Parameters:
+    ///   - name: the column's name in SQL; without it, the property's.
+    ///   - formerNames: what the column was called before. A program that has it under such a name can still open the
+    ///     table.
+    @attached(peer) public macro Column(
+        _ name: String? = nil, formerly formerNames: String...
+    ) =
+        #externalMacro(module: "WriteBehindMacros", type: "MarkerMacro")
+
+    /// Keeps a property of a ``Table(_:dropping:)`` out of the table. A row that is read has the property's initial value, so it
     /// must have one.
     @attached(peer) public macro Ignored() =
         #externalMacro(module: "WriteBehindMacros", type: "MarkerMacro")
 
-    /// Marks the property of a ``Table(_:)`` that says when a row expires: the row is deleted then.
+    /// Marks the property of a ``Table(_:dropping:)`` that says when a row expires: the row is deleted then.
     ///
     /// It is a `Date`, or an `Int` in seconds since 1970; nil means never. The column holds whole seconds, rounded up. The
     /// row is deleted within about ``StoreConfiguration/expiryInterval``; until that, reads return it.
     @attached(peer) public macro Expires() =
         #externalMacro(module: "WriteBehindMacros", type: "MarkerMacro")
 
-    /// Lets rows of a ``Table(_:)`` be read in the order of a property: `top(20, by: \.score)`.
+    /// Lets rows of a ``Table(_:dropping:)`` be read in the order of a property: `top(20, by: \.score)`.
     ///
     /// The index is kept in memory, current to the last write: see <doc:LeaderboardsAndFeeds>.
     @attached(peer) public macro Index() =
         #externalMacro(module: "WriteBehindMacros", type: "MarkerMacro")
 
-    /// Lets rows of a ``Table(_:)`` be read in the order of several properties.
+    /// Lets rows of a ``Table(_:dropping:)`` be read in the order of several properties.
     ///
     /// ```swift
     /// @Table @Index("byAuthor", on: "author", "created") struct Post { … }
@@ -79,5 +95,43 @@
     ///   - properties: the names of the properties, the first of which rows are ordered by first. Rows that are equal in all
     ///     of them are in the order of their keys.
     @attached(peer) public macro Index(_ name: String, on properties: String...) =
+        #externalMacro(module: "WriteBehindMacros", type: "MarkerMacro")
+
+    /// Gives the database an index, for queries in SQL: over the property that it is written before, or over several.
+    ///
+    /// ```swift
+    /// @Table @SQLIndex("author", "created") struct Post {
+    ///     let id: UUID
+    ///     var author: String
+    ///     @SQLIndex var created: Date
+    /// }
+    /// ```
+    ///
+    /// It is made, rebuilt and carried over with the table, and dropped when no declaration has it any more. The store
+    /// itself does not read by it: ``Index()`` is for that.
+    ///
+    /// - Parameter properties: the names of several properties, where it is written before the struct.
+    @attached(peer) public macro SQLIndex(_ properties: String...) =
+        #externalMacro(module: "WriteBehindMacros", type: "MarkerMacro")
+
+    /// Has the database refuse rows that have the same value as another one, in the property that this is written before,
+    /// or in several.
+    ///
+    /// ```swift
+    /// @Table @Unique("team", "number") struct Player {
+    ///     let id: Int
+    ///     @Unique var email: String
+    ///     var team: String, number: Int
+    /// }
+    /// ```
+    ///
+    /// A write does not check it, because it does not read the database: `put` returns, reads have the row, and the row
+    /// then waits in quarantine, as one that any other constraint of the database refuses does. Where that must not
+    /// happen, make the value the table's key, which `insert` checks.
+    ///
+    /// Where rows have the same value already, the constraint is not in force, and health says so, until they are changed.
+    ///
+    /// - Parameter properties: the names of several properties, where it is written before the struct.
+    @attached(peer) public macro Unique(_ properties: String...) =
         #externalMacro(module: "WriteBehindMacros", type: "MarkerMacro")
 #endif

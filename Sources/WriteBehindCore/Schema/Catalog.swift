@@ -37,9 +37,9 @@ package struct Catalog: Sendable, Equatable {
     /// The definition to log so that a table has this schema, or nil if it has it already.
     /// - Throws: why the schema is invalid, cannot follow the one that the table has, or has no room.
     package func definition(
-        for schema: TableSchema, limit: Int = Preamble.byteLimit
+        for schema: TableSchema, byName: Bool = false, limit: Int = Preamble.byteLimit
     ) throws(SchemaError) -> TableDefinition? {
-        guard let definition = try change(to: schema) else { return nil }
+        guard let definition = try change(to: schema, byName: byName) else { return nil }
         let bytes = byteCount(with: Self.defineRecord(definition).count, for: definition.id)
         guard bytes <= limit else {
             throw SchemaError(table: schema.name, .definitionsTooLong(bytes: bytes, limit: limit))
@@ -52,26 +52,27 @@ package struct Catalog: Sendable, Equatable {
         byteCount + record - (id < nextID ? byteCounts[Int(id) - 1] : 0)
     }
 
-    private func change(to declared: TableSchema) throws(SchemaError) -> TableDefinition? {
+    private func change(
+        to declared: TableSchema, byName: Bool
+    ) throws(SchemaError) -> TableDefinition? {
         try declared.validate()
         guard let known = self[declared.name] else {
             guard tables.count < Self.tableLimit else {
                 throw SchemaError(table: declared.name, .tooManyTables)
             }
-            return TableDefinition(id: nextID, schema: declared)
+            let schema = TableSchema(
+                declared.name, declared.columns, expiry: declared.expiry,
+                sqlIndices: declared.sqlIndices)
+            return TableDefinition(id: nextID, schema: schema)
         }
-        let schema = declared.keepingLogicalTypes(of: known.schema)
-        // An older program's: what it declares was so once, and the table keeps the columns added since.
-        if schema.columns.count < known.schema.columns.count,
-            (try? known.schema.change(from: schema)) != nil
-        {
-            return nil
-        }
+        let schema = try declared.following(known.schema, byName: byName)
+        try schema.validate()
         guard try schema.change(from: known.schema) != .equal else { return nil }
-        return TableDefinition(id: known.id, schema: schema, revision: known.revision &+ 1)
+        return TableDefinition(
+            id: known.id, schema: schema, revision: known.revision &+ 1, assigned: known.assigned)
     }
 
-    /// Takes in a definition from the log: the next table, or a known one with more columns.
+    /// Takes in a definition from the log: the next table, or a known one that has changed.
     package mutating func define(_ definition: TableDefinition) throws(SchemaError) {
         try define(definition, Self.defineRecord(definition).count)
     }

@@ -1,23 +1,29 @@
 /// A column of a table: its name, what it holds, and whether it is part of the key.
 public struct ColumnSchema: Sendable, Hashable {
     /// Its name in SQL; names compare without the case of ASCII letters.
-    public let name: String
+    public private(set) var name: String
     /// Its content.
-    public let type: ColumnType
+    public private(set) var type: ColumnType
     /// What that means, if it is more than what is stored.
-    public let logicalType: LogicalType?
+    public private(set) var logicalType: LogicalType?
     /// Whether the column is part of the primary key. Key columns are never null.
-    public let isKey: Bool
+    public private(set) var isKey: Bool
     /// Whether a row may have null in it.
-    public let isNullable: Bool
+    public private(set) var isNullable: Bool
     /// The column's value in rows that were written before it was added; null if there is none.
-    public let defaultValue: StoredValue?
+    public private(set) var defaultValue: StoredValue?
+    /// What it was called before, the latest name last.
+    public private(set) var formerNames: [String]
+    /// Whether it held integers before, and rows from then still do.
+    package private(set) var wasInteger = false
+    /// Whether the table has it no more. It keeps its place: rows from before hold a value there, which nobody reads.
+    package private(set) var isDropped = false
     /// Why a property's value cannot be the default, though it should be: see ``TableSchema/validate()``.
     var unfitDefault: String?
 
     private init(
         name: String, type: ColumnType, logicalType: LogicalType?, isKey: Bool, isNullable: Bool,
-        defaultValue: StoredValue?
+        defaultValue: StoredValue?, formerNames: [String]
     ) {
         self.name = name
         self.type = type
@@ -25,6 +31,7 @@ public struct ColumnSchema: Sendable, Hashable {
         self.isKey = isKey
         self.isNullable = isNullable
         self.defaultValue = defaultValue
+        self.formerNames = formerNames
     }
 
     /// A column of the primary key. Several make a composite key, in the order they are listed.
@@ -33,12 +40,14 @@ public struct ColumnSchema: Sendable, Hashable {
     ///   - name: its name in SQL.
     ///   - type: what it holds.
     ///   - logicalType: what that means.
+    ///   - formerNames: what it was called before.
     public static func key(
-        _ name: String, _ type: ColumnType, as logicalType: LogicalType? = nil
+        _ name: String, _ type: ColumnType, as logicalType: LogicalType? = nil,
+        formerly formerNames: String...
     ) -> ColumnSchema {
         ColumnSchema(
             name: name, type: type, logicalType: logicalType, isKey: true, isNullable: false,
-            defaultValue: nil)
+            defaultValue: nil, formerNames: formerNames)
     }
 
     /// A column outside the key.
@@ -49,15 +58,24 @@ public struct ColumnSchema: Sendable, Hashable {
     ///   - name: its name in SQL.
     ///   - type: what it holds.
     ///   - logicalType: what that means.
+    ///   - formerNames: what it was called before: a column of that name gets this one.
     ///   - nullable: whether a row may have null in it.
     ///   - defaultValue: what older rows hold; ``StoredValue/null`` is the same as none.
     public static func column(
         _ name: String, _ type: ColumnType, as logicalType: LogicalType? = nil,
-        nullable: Bool = false, default defaultValue: StoredValue? = nil
+        formerly formerNames: String..., nullable: Bool = false,
+        default defaultValue: StoredValue? = nil
     ) -> ColumnSchema {
         ColumnSchema(
             name: name, type: type, logicalType: logicalType, isKey: false, isNullable: nullable,
-            defaultValue: defaultValue == .null ? nil : defaultValue)
+            defaultValue: defaultValue == .null ? nil : defaultValue, formerNames: formerNames)
+    }
+
+    /// This column, which was called otherwise before; `@Table` writes this.
+    public func formerly(_ names: String...) -> ColumnSchema {
+        var column = self
+        column.formerNames = names
+        return column
     }
 
     /// A column read from a definition, where a key may claim anything until it is validated.
@@ -65,23 +83,56 @@ public struct ColumnSchema: Sendable, Hashable {
         self.init(
             name: form.name, type: form.type,
             logicalType: form.logical.map { LogicalType(rawValue: $0) }, isKey: form.key ?? false,
-            isNullable: form.nullable ?? false, defaultValue: form.default?.value)
-    }
-
-    /// This column with the meaning that a table's has, if its own declaration leaves that open.
-    func keepingLogicalType(of known: ColumnSchema?) -> ColumnSchema {
-        guard logicalType == nil, let logical = known?.logicalType, logical.fits(type) else {
-            return self
-        }
-        var column = ColumnSchema(
-            name: name, type: type, logicalType: logical, isKey: isKey, isNullable: isNullable,
-            defaultValue: defaultValue)
-        column.unfitDefault = unfitDefault
-        return column
+            isNullable: form.nullable ?? false, defaultValue: form.default?.value,
+            formerNames: form.formerly ?? [])
+        wasInteger = form.wasInteger ?? false
+        isDropped = form.dropped ?? false
     }
 
     /// The value of a row that lacks the column.
     package var missingValue: StoredValue { defaultValue ?? .null }
+}
+
+// What becomes of a column when its table is declared in another way.
+extension ColumnSchema {
+    /// This place of the table, without the column.
+    package var dropped: ColumnSchema {
+        var column = ColumnSchema(
+            name: "", type: type, logicalType: nil, isKey: isKey, isNullable: true,
+            defaultValue: nil, formerNames: [])
+        column.isDropped = true
+        return column
+    }
+
+    /// The column of a table as a declaration wants it now: its name and meaning, and what it keeps of what it was.
+    ///
+    /// - Parameter keepsDefault: whether the table's default holds, whatever the declaration says: `@Table`'s are those
+    ///   of new rows.
+    package func declared(as new: ColumnSchema, keepsDefault: Bool) -> ColumnSchema {
+        var column = new
+        let isRename =
+            !isSameName(name, new.name) && new.formerNames.contains { isSameName($0, name) }
+        column.name = isRename ? new.name : name
+        column.formerNames = formerNames + (isRename ? [name] : [])
+        let widens = type == .integer && new.type == .real && !isKey && !new.isKey
+        column.wasInteger = wasInteger || widens
+        if new.logicalType == nil, let logicalType, logicalType.fits(new.type) {
+            column.logicalType = logicalType
+        }
+        let known = widens ? defaultValue?.asReal : defaultValue
+        if !isKey, !new.isKey, keepsDefault, known == nil || known?.type == new.type {
+            column.defaultValue = known
+        }
+        return column
+    }
+}
+
+extension StoredValue {
+    /// The number that a column of reals holds for an integer.
+    package var asReal: StoredValue {
+        if case .integer(let value) = self { return .real(Double(value)) }
+        return self
+    }
 }
 
 /// Whether SQLite takes two names for the same: ASCII letters compare without case, all else as

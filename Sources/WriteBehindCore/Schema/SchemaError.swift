@@ -34,6 +34,8 @@ public struct SchemaError: Error, Hashable, Sendable {
         case defaultNotFinite
         /// A default that the column cannot hold, as a `UInt64` that exceeds 64 bits with a sign.
         case unfitDefault(String)
+        /// A column that is to be dropped is declared as well.
+        case droppedButDeclared
         /// A column of this type cannot mean that.
         case unfitLogicalType(LogicalType, ColumnType)
         /// More than ``TableSchema/columnLimit`` columns.
@@ -68,6 +70,8 @@ public struct SchemaError: Error, Hashable, Sendable {
         case takenInDatabase(by: String)
         /// An index cannot be kept: it names a column that is not there, say.
         case unfitIndex(name: String, reason: String)
+        /// The database has something of a user's that uses a column that is to be dropped: an index, a view, a trigger.
+        case usedInDatabase(by: String)
         /// A stored definition is damaged.
         case unreadable(String)
     }
@@ -103,6 +107,7 @@ extension SchemaError.Problem {
         case .defaultNotFinite: "the default is not a finite number"
         case .unfitDefault(let reason):
             "the default cannot be stored, so give another: \(reason)"
+        case .droppedButDeclared: "the column is declared, and to be dropped as well"
         case .unfitLogicalType(let logical, let type):
             "a column of type \(type.rawValue) holds no \(logical.rawValue)"
         case .tooManyColumns(let count):
@@ -116,6 +121,8 @@ extension SchemaError.Problem {
         case .takenInDatabase(let what):
             "the database has \(what) of this name that is not the store's; rename or drop it"
         case .unfitIndex(let name, let reason): "index \(StoredValue.text(name)): \(reason)"
+        case .usedInDatabase(let what):
+            "the column is to be dropped, and the \(what) in the database uses it; drop or change that first"
         case .unreadable(let reason): "the stored definition is damaged: \(reason)"
         default: changeReason
         }
@@ -130,7 +137,8 @@ extension SchemaError.Problem {
             "a column cannot be added to the key: \(Self.newKey)"
         case .removed(let type):
             "the \(type.rawValue) column is missing, and rows have it: declare it again; a property that was renamed "
-                + "keeps its column with @Column"
+                + "keeps its column with @Column(formerly:), and one that is not needed any more is dropped with "
+                + "@Table(dropping:)"
         case .keyReordered(let was):
             "the columns of the key were in another order: declare them as "
                 + was.map { "\(StoredValue.text($0))" }.joined(separator: ", ")

@@ -1,51 +1,206 @@
-// Where columns are known by their names: those of a struct's properties, whose order says nothing.
+// A declaration beside the table that it is of: which column is which.
+//
+// A table's columns keep their places for ever, and new ones come behind them, so that a row can be read with any
+// later definition. A declaration may be in another order, have other names, and lack columns.
 
 extension TableSchema {
-    /// This declaration as its table has it: known columns in their places and with the defaults that older rows have,
-    /// new ones behind them.
+    /// This declaration as its table has it: known columns in their places, new ones behind them.
     ///
-    /// A declaration that only lacks the last columns is an older program's.
+    /// A declaration that only lacks the last columns is an older program's: the table keeps them.
     ///
-    /// - Throws: where another column is missing, or where the columns of the key have another order: rows are sorted and
+    /// - Parameter byName: whether columns are known by their names, as properties are. A type that is coded by hand
+    ///   keeps their order.
+    /// - Throws: where a column is missing, or where the columns of the key have another order: rows are sorted and
     ///   found by it.
-    package func following(_ known: TableSchema) throws(SchemaError) -> TableSchema {
-        let keys = keyColumns.map(\.name)
-        let knownKeys = known.keyColumns.map(\.name)
-        if keys != knownKeys, keys.sorted() == knownKeys.sorted() {
-            throw SchemaError(table: name, column: keys[0], .keyReordered(was: knownKeys))
+    package func following(
+        _ known: TableSchema, byName: Bool = true
+    ) throws(SchemaError) -> TableSchema {
+        let matches = try ColumnMatches(self, known, byName: byName)
+        var kept: [ColumnSchema] = []
+        var isOlder = false
+        for (place, was) in known.columns.enumerated() {
+            if was.isDropped {
+                kept.append(was)
+            } else if let index = matches.declared[place] {
+                kept.append(was.declared(as: columns[index], keepsDefault: byName))
+            } else if droppedColumns.contains(where: { isSameName($0, was.name) }) {
+                guard !was.isKey else {
+                    throw SchemaError(
+                        table: name, column: was.name, .keyChanged(was.type, nowKey: false))
+                }
+                kept.append(was.dropped)
+            } else {
+                isOlder = true
+                kept.append(was)
+            }
         }
-        let added = columns.filter { known.column($0.name) == nil }
-        let missing = known.columns.filter { column($0.name) == nil }
-        let isOlder =
-            added.isEmpty && missing.elementsEqual(known.valueColumns.suffix(missing.count))
-        if let first = missing.first, !isOlder {
-            throw SchemaError(table: name, column: first.name, .removed(first.type))
-        }
-        let kept = known.columns.compactMap { was in column(was.name)?.following(was) }
-        return TableSchema(name, kept + added, expiry: expiry)
+        let added = columns.indices.filter {
+            !matches.declared.contains($0) && !columns[$0].isDropped
+        }.map { columns[$0] }
+        try matches.checkMissing(self, known, added: added)
+        return TableSchema(
+            name, kept + added,
+            expiry: newExpiry(known, kept, matches, isOlder: isOlder),
+            sqlIndices: newSQLIndices(known, kept, matches, isOlder: isOlder))
     }
 
-    /// This declaration with what the table's columns mean, where it says nothing of it: an older program's, or one that
-    /// is coded by hand.
-    func keepingLogicalTypes(of known: TableSchema) -> TableSchema {
-        let kept = columns.map { column in
-            column.keepingLogicalType(of: known.column(column.name))
+    /// Those that the declaration names, or all that the table has if the program is older; with the names that the table
+    /// has for their columns from now on.
+    private func newSQLIndices(
+        _ known: TableSchema, _ kept: [ColumnSchema], _ matches: ColumnMatches, isOlder: Bool
+    ) -> [SQLIndexDefinition] {
+        (isOlder ? known : self).sqlIndices.compactMap { index in
+            let columns = index.columns.compactMap { name -> String? in
+                if isOlder {
+                    return known.place(of: name).flatMap {
+                        kept[$0].isDropped ? nil : kept[$0].name
+                    }
+                }
+                let declared = place(of: name)
+                return matches.declared.firstIndex(of: declared).map { kept[$0].name } ?? name
+            }
+            guard columns.count == index.columns.count else { return nil }
+            return SQLIndexDefinition(columns: columns, unique: index.isUnique)
         }
-        return TableSchema(name, kept, expiry: expiry)
     }
 
-    private func column(_ name: String) -> ColumnSchema? {
-        columns.first { isSameName($0.name, name) }
+    /// The name of the column that rows expire by, as the table calls it from now on.
+    private func newExpiry(
+        _ known: TableSchema, _ kept: [ColumnSchema], _ matches: ColumnMatches, isOlder: Bool
+    ) -> String? {
+        if isOlder {
+            // An expiry that came with a column of a later version is that version's affair.
+            let place = known.expiry.flatMap { name in
+                known.columns.firstIndex { !$0.isDropped && isSameName($0.name, name) }
+            }
+            return place.flatMap { kept[$0].isDropped ? nil : kept[$0].name }
+        }
+        let place = expiry.flatMap { name in
+            matches.declared.firstIndex { index in
+                index.map { isSameName(columns[$0].name, name) } ?? false
+            }
+        }
+        return place.map { kept[$0].name } ?? expiry
+    }
+
+    /// For each column outside the key of a declaration of this table, in the declaration's order: its place in a row.
+    func valuePlaces(of declared: TableSchema) -> [Int] {
+        let values = declared.columns.indices.filter { !declared.columns[$0].isKey }
+        guard let matches = try? ColumnMatches(declared, self, byName: true) else {
+            return Array(values.indices)
+        }
+        let stored = columns.indices.filter { !columns[$0].isKey }.map { matches.declared[$0] }
+        // All are there: the table was declared with them.
+        return values.enumerated().map { place, index in stored.firstIndex(of: index) ?? place }
+    }
+}
+
+/// Which column of a declaration is which of its table.
+struct ColumnMatches {
+    /// By place in the table: the index in the declaration.
+    private(set) var declared: [Int?]
+
+    init(
+        _ schema: TableSchema, _ known: TableSchema, byName: Bool
+    ) throws(SchemaError) {
+        declared = Array(repeating: nil, count: known.columns.count)
+        let keys = schema.keyColumns.indices
+        if byName {
+            matchNames(schema, known)
+        } else {
+            try matchOrder(schema, known)
+        }
+        // The order of the key's columns is the order of rows.
+        let order = known.columns.indices.filter { known.columns[$0].isKey }.compactMap {
+            declared[$0]
+        }
+        if order.count == keys.count, order != order.sorted() {
+            throw SchemaError(
+                table: schema.name, column: schema.keyColumns.first?.name,
+                .keyReordered(was: known.keyColumns.map(\.name)))
+        }
+    }
+
+    /// First the columns that have another name now, then those of the same name, then those that an older program
+    /// calls as they were called before.
+    private mutating func matchNames(_ schema: TableSchema, _ known: TableSchema) {
+        var before: [Int?]?
+        while before != declared {
+            // One that is called `b` by now, where another that was called `b` is called `c`, comes after that.
+            before = declared
+            let taken = known.columns.indices.filter { declared[$0] == nil }.map {
+                known.columns[$0].name
+            }
+            match(schema, known) { new, was in
+                new.isCalledBefore(was.name) && !taken.contains { isSameName($0, new.name) }
+            }
+        }
+        match(schema, known) { new, was in isSameName(new.name, was.name) }
+        match(schema, known) { new, was in was.isCalledBefore(new.name) }
+    }
+
+    private mutating func match(
+        _ schema: TableSchema, _ known: TableSchema, _ isSame: (ColumnSchema, ColumnSchema) -> Bool
+    ) {
+        for (place, was) in known.columns.enumerated()
+        where !was.isDropped && declared[place] == nil {
+            declared[place] = schema.columns.indices.first { index in
+                !declared.contains(index) && isSame(schema.columns[index], was)
+            }
+        }
+    }
+
+    private mutating func matchOrder(
+        _ schema: TableSchema, _ known: TableSchema
+    ) throws(SchemaError) {
+        let places = known.columns.indices.filter { place in
+            let was = known.columns[place]
+            return !was.isDropped
+                && !schema.droppedColumns.contains { isSameName($0, was.name) }
+        }
+        // A table's own schema is a declaration, too, and has its dropped columns.
+        let indices = schema.columns.indices.filter { !schema.columns[$0].isDropped }
+        for (index, place) in zip(indices, places) {
+            let (new, was) = (schema.columns[index], known.columns[place])
+            guard
+                new.name.utf8.elementsEqual(was.name.utf8) || new.isCalledBefore(was.name)
+                    || was.isCalledBefore(new.name)
+            else {
+                throw SchemaError(
+                    table: schema.name, column: new.name,
+                    .renamedOrReordered(was: was.name, was.type, now: new.type))
+            }
+            declared[place] = index
+        }
+    }
+
+    /// Throws unless what the declaration lacks are the last columns, and it adds none: an older program's. Its rows need
+    /// none of them.
+    func checkMissing(
+        _ schema: TableSchema, _ known: TableSchema, added: [ColumnSchema]
+    ) throws(SchemaError) {
+        let live = known.columns.indices.filter { place in
+            let was = known.columns[place]
+            return !was.isDropped
+                && !schema.droppedColumns.contains { isSameName($0, was.name) }
+        }
+        let missing = live.filter { declared[$0] == nil }
+        guard var first = missing.first else { return }
+        let last = live.filter { !known.columns[$0].isKey }.suffix(missing.count)
+        let needed = missing.first {
+            !known.columns[$0].isNullable && known.columns[$0].defaultValue == nil
+        }
+        first = needed ?? first
+        guard added.isEmpty, missing.elementsEqual(last), needed == nil else {
+            let column = known.columns[first]
+            throw SchemaError(table: schema.name, column: column.name, .removed(column.type))
+        }
     }
 }
 
 extension ColumnSchema {
-    /// This column with what it keeps of the one that the table has.
-    fileprivate func following(_ was: ColumnSchema) -> ColumnSchema {
-        guard !isKey, !was.isKey, type == was.type else { return self }
-        var column = ColumnSchema.column(
-            was.name, type, as: logicalType, nullable: isNullable, default: was.defaultValue)
-        column.unfitDefault = unfitDefault
-        return column
+    /// Whether it had this name before.
+    fileprivate func isCalledBefore(_ name: String) -> Bool {
+        formerNames.contains { isSameName($0, name) }
     }
 }

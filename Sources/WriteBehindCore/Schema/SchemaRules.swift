@@ -13,8 +13,16 @@ extension TableSchema {
         guard columns.count <= Self.columnLimit else {
             throw SchemaError(table: name, .tooManyColumns(columns.count))
         }
+        for column in columns where column.isDropped {
+            guard !column.isKey, column.isNullable, column.defaultValue == nil else {
+                throw SchemaError(table: name, .unreadable("a dropped column that is one"))
+            }
+        }
+        for name in droppedColumns where columns.contains(where: { isSameName($0.name, name) }) {
+            throw SchemaError(table: self.name, column: name, .droppedButDeclared)
+        }
         var names: Set<[UInt8]> = []
-        for column in columns {
+        for column in columns where !column.isDropped {
             try check(column)
             guard names.insert(foldedName(column.name)).inserted else {
                 throw SchemaError(table: name, column: column.name, .duplicateName)
@@ -23,6 +31,7 @@ extension TableSchema {
         guard !keyColumns.isEmpty else { throw SchemaError(table: name, .noKeyColumn) }
         try checkExpiry()
         try checkIndices()
+        try checkSQLIndices()
     }
 
     private func check(_ column: ColumnSchema) throws(SchemaError) {
@@ -63,7 +72,8 @@ extension TableSchema {
 
     private func checkExpiry() throws(SchemaError) {
         guard let expiry else { return }
-        guard let column = columns.first(where: { isSameName($0.name, expiry) }) else {
+        let column = columns.first { !$0.isDropped && isSameName($0.name, expiry) }
+        guard let column else {
             throw SchemaError(table: name, column: expiry, .noSuchExpiryColumn)
         }
         guard column.type == .integer, !column.isKey else {
@@ -75,7 +85,7 @@ extension TableSchema {
 /// How a schema relates to the one that a table has had so far.
 package enum SchemaChange: Sendable, Equatable {
     case equal
-    /// Rows stay as they are: columns were added at the end, or ``TableSchema/expiry`` or a ``LogicalType`` changed.
+    /// Rows stay as they are: columns were added at the end, or what is said of columns changed.
     case extended(addedColumns: Int)
 }
 
@@ -102,28 +112,38 @@ extension TableSchema {
             throw SchemaError(table: name, column: column.name, problem)
         }
         let isEqual =
-            added.isEmpty && expiryIndex == old.expiryIndex
-            && columns.elementsEqual(old.columns) { $0.logicalType == $1.logicalType }
+            expiryIndex == old.expiryIndex && columns == old.columns
+            && sqlIndices == old.sqlIndices
         return isEqual ? .equal : .extended(addedColumns: added.count)
     }
 
     private func checkKept(_ column: ColumnSchema, was: ColumnSchema) throws(SchemaError) {
+        guard !was.isDropped || column.isDropped else {
+            throw SchemaError(
+                table: name, column: column.name, .unreadable("a dropped column is back"))
+        }
         func refuse(_ problem: SchemaError.Problem) -> SchemaError {
             SchemaError(table: name, column: column.name, problem)
         }
-        guard column.name.utf8.elementsEqual(was.name.utf8) else {
+        if column.isDropped, column.isKey == was.isKey { return }
+        guard
+            column.name.utf8.elementsEqual(was.name.utf8)
+                || column.formerNames.contains(where: { isSameName($0, was.name) })
+        else {
             throw refuse(.renamedOrReordered(was: was.name, was.type, now: column.type))
         }
-        guard column.type == was.type else {
+        let isWidened = column.wasInteger && was.type == .integer && column.type == .real
+        guard column.type == was.type || isWidened else {
             throw refuse(.typeChanged(from: was.type, to: column.type))
         }
         guard column.isKey == was.isKey else {
             throw refuse(.keyChanged(column.type, nowKey: column.isKey))
         }
-        guard column.isNullable == was.isNullable else {
+        guard column.isNullable || !was.isNullable else {
             throw refuse(.nullabilityChanged(column.type, nowNullable: column.isNullable))
         }
-        guard column.defaultValue == was.defaultValue else {
+        guard column.defaultValue == (isWidened ? was.defaultValue?.asReal : was.defaultValue)
+        else {
             throw refuse(.defaultChanged(column.type))
         }
     }

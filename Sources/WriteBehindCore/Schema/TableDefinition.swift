@@ -19,11 +19,14 @@ package struct TableDefinition: Sendable, Hashable {
     package let schema: TableSchema
     /// How many definitions the table has had with this one.
     package let revision: UInt32
+    /// Through which the store may have given ids to rows (AssignedKeys.swift); 0 if it gives none.
+    package let assigned: Int64
 
-    package init(id: UInt32, schema: TableSchema, revision: UInt32 = 1) {
+    package init(id: UInt32, schema: TableSchema, revision: UInt32 = 1, assigned: Int64 = 0) {
         self.id = id
         self.schema = schema
         self.revision = revision
+        self.assigned = assigned
     }
 
     /// Definitions that were read already: every segment, snapshot and look into the past begins with all of them.
@@ -48,14 +51,18 @@ package struct TableDefinition: Sendable, Hashable {
 
     init(_ form: DefinitionForm) throws(SchemaError) {
         let schema = TableSchema(
-            form.name, form.columns.map(ColumnSchema.init), expiry: form.expiry)
+            form.name, form.columns.map(ColumnSchema.init), expiry: form.expiry,
+            sqlIndices: (form.sqlIndices ?? []).map {
+                SQLIndexDefinition(columns: $0.columns, unique: $0.unique ?? false)
+            })
         try schema.validate()
         for (column, form) in zip(schema.columns, form.columns)
         where form.default != nil && column.defaultValue == nil {
             throw SchemaError(
                 table: schema.name, column: column.name, .unreadable("unknown kind of default"))
         }
-        self.init(id: form.id, schema: schema, revision: form.revision ?? 1)
+        self.init(
+            id: form.id, schema: schema, revision: form.revision ?? 1, assigned: form.assigned ?? 0)
     }
 }
 
@@ -65,12 +72,22 @@ struct DefinitionForm: Codable {
     var name: String
     var columns: [ColumnForm]
     var expiry: String?
+    var sqlIndices: [IndexForm]?
     var revision: UInt32?
+    var assigned: Int64?
+
+    struct IndexForm: Codable {
+        var columns: [String]
+        var unique: Bool?
+    }
 
     struct ColumnForm: Codable {
         var name: String
         var type: ColumnType
         var logical: String?
+        var formerly: [String]?
+        var wasInteger: Bool?
+        var dropped: Bool?
         var key: Bool?
         var nullable: Bool?
         var `default`: ValueForm?
@@ -89,12 +106,21 @@ struct DefinitionForm: Codable {
         columns = definition.schema.columns.map { column in
             ColumnForm(
                 name: column.name, type: column.type, logical: column.logicalType?.rawValue,
+                formerly: column.formerNames.isEmpty ? nil : column.formerNames,
+                wasInteger: column.wasInteger ? true : nil,
+                dropped: column.isDropped ? true : nil,
                 key: column.isKey ? true : nil,
                 nullable: column.isNullable ? true : nil,
                 default: column.defaultValue.map(ValueForm.init))
         }
         expiry = definition.schema.expiry
+        if !definition.schema.sqlIndices.isEmpty {
+            sqlIndices = definition.schema.sqlIndices.map {
+                IndexForm(columns: $0.columns, unique: $0.isUnique ? true : nil)
+            }
+        }
         revision = definition.revision == 1 ? nil : definition.revision
+        assigned = definition.assigned == 0 ? nil : definition.assigned
     }
 
     static func encode(_ form: some Encodable) -> [UInt8] {

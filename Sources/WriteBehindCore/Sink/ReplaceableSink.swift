@@ -12,9 +12,12 @@ package protocol ReplaceableSink: Sink {
     /// - Returns: what could not be made.
     func carryOver() throws(SinkError) -> [CarryFailure]
 
-    /// Takes back the users' indices and triggers that were made again, and whatever has one of these names, until all
-    /// rows are there.
+    /// Takes back the users' indices and triggers that were made again, whatever has one of these names, and the declared
+    /// unique constraints, until all rows are there.
     func dropCarriedOver(named names: [String]) throws(SinkError)
+
+    /// Makes the declared unique constraints that are not in force and that no row breaks by now.
+    func makeIndices() throws(SinkError)
 }
 
 /// A database that was put aside, and what its users had made in it.

@@ -131,7 +131,7 @@ struct RecordText {
 
     /// `(day text key, delay integer null)`
     static func columns(_ schema: TableSchema) -> String {
-        let columns = schema.columns.map { column in
+        let columns = schema.columns.filter { !$0.isDropped }.map { column in
             var words = [plain(column.name), column.type.rawValue]
             if let logical = column.logicalType { words.append("as \(plain(logical.rawValue))") }
             if column.isKey { words.append("key") }
@@ -142,7 +142,11 @@ struct RecordText {
             return words.joined(separator: " ")
         }
         let expiry = schema.expiry.map { " expires by \(plain($0))" } ?? ""
-        return "(" + columns.joined(separator: ", ") + ")" + expiry
+        let indices = schema.sqlIndices.map { index in
+            let columns = index.columns.map { plain($0) }.joined(separator: ", ")
+            return (index.isUnique ? " unique" : " index") + " (\(columns))"
+        }
+        return "(" + columns.joined(separator: ", ") + ")" + expiry + indices.joined()
     }
 
     // MARK: for programs

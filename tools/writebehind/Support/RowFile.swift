@@ -136,7 +136,7 @@ struct RowFile {
 
         private func places(of titles: [String]) throws -> [Int?] {
             for title in titles
-            where !schema.columns.contains(where: { isSameName($0.name, title) }) {
+            where !schema.columns.contains(where: { !$0.isDropped && isSameName($0.name, title) }) {
                 throw RowFault(
                     line: 1,
                     reason: noColumn(title))
@@ -156,7 +156,8 @@ struct RowFile {
         }
 
         private func noColumn(_ name: String) -> String {
-            let known = schema.columns.map { plain($0.name) }.joined(separator: ", ")
+            let known = schema.columns.filter { !$0.isDropped }.map { plain($0.name) }.joined(
+                separator: ", ")
             return
                 "\(plain(schema.name)) has no column \(WriteBehindText.quoted(name)); it has \(known)"
         }
@@ -174,7 +175,7 @@ struct RowFile {
                 throw RowFault(line: line, reason: "not a JSON object of values")
             }
             for name in object.keys
-            where !schema.columns.contains(where: { isSameName($0.name, name) }) {
+            where !schema.columns.contains(where: { !$0.isDropped && isSameName($0.name, name) }) {
                 throw RowFault(
                     line: line,
                     reason: noColumn(name))

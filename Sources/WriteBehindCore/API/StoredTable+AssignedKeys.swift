@@ -1,0 +1,63 @@
+// Inserts of rows whose keys the store gives.
+
+extension StoredTable where Row: AssignedKeyRow {
+    /// Writes a new row under a new id.
+    ///
+    /// Ids begin at 1 and go up. The store gives none twice, whatever becomes of its row. A crash may leave a gap. An id is as
+    /// safe as its row: if power loss takes the row, because nobody waited for ``Stage/durable``, it may be given again.
+    ///
+    /// A row that has an id, one other than 0, is inserted under that. Ids that rows were given in another way are passed over.
+    ///
+    /// - Returns: the row with its id.
+    /// - Throws: ``StoreError/duplicateKey(table:key:)`` if the row has an id and there is a row with it, and what any write or
+    ///   read throws.
+    @discardableResult
+    public nonisolated(nonsending) func insert(_ row: Row) async throws(StoreError) -> Row {
+        var row = row
+        guard row.assignedKey == 0 else {
+            let _: Receipt = try await insert(row)
+            return row
+        }
+        var (past, step): (Int64, Int64) = (0, 1)
+        while true {
+            row.assignedKey = Int(try engine.nextKey(of: id, past: past))
+            do throws(StoreError) {
+                let _: Receipt = try await insert(row)
+                return row
+            } catch {
+                guard case .duplicateKey = error else { throw error }
+                // The row was put with its id. There may be many of these, one behind the other.
+                past = Int64(row.assignedKey) &+ step
+                step &*= 2
+            }
+        }
+    }
+}
+
+extension Transaction {
+    /// Writes a new row under a new id, as that of a table does. If the transaction runs again, the row has another id then.
+    ///
+    /// - Returns: the row with its id.
+    @discardableResult
+    public nonisolated(nonsending) mutating func insert<Row: AssignedKeyRow>(
+        _ row: Row, in table: StoredTable<Row>
+    ) async throws(StoreError) -> Row {
+        var row = row
+        guard row.assignedKey == 0 else {
+            let _: Void = try await insert(row, in: table)
+            return row
+        }
+        var (past, step): (Int64, Int64) = (0, 1)
+        while true {
+            row.assignedKey = Int(try table.engine.nextKey(of: table.id, past: past))
+            do throws(StoreError) {
+                let _: Void = try await insert(row, in: table)
+                return row
+            } catch {
+                guard case .duplicateKey = error else { throw error }
+                past = Int64(row.assignedKey) &+ step
+                step &*= 2
+            }
+        }
+    }
+}

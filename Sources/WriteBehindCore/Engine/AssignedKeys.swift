@@ -1,0 +1,75 @@
+import EventLog
+
+// Ids that the store gives to new rows.
+//
+// A table's definition says through which id they may have been given (``TableDefinition/assigned``). Before an id above
+// that is given, a definition with a higher one is logged. It comes before the row in the log, so whatever survives of the
+// log knows of every id in it, also of rows that were deleted. Segments, snapshots and databases carry the definition on.
+//
+// Ids are reserved in blocks that grow. A crash leaves the rest of a block as a gap. Closing logs what was given in fact.
+
+/// The ids that are left of the blocks that were reserved.
+final class AssignedKeys: Sendable {
+    /// The first block, and the largest: a program that inserts a lot logs few definitions, one that does not has small gaps.
+    private static let blocks: ClosedRange<Int64> = 32...4096
+
+    private struct Block {
+        /// The last id that was given, and the last that may be.
+        var (given, end): (Int64, Int64)
+        var size = AssignedKeys.blocks.lowerBound
+    }
+
+    private struct State {
+        var blocks: [UInt16: Block] = [:]
+        var isClosed = false
+    }
+
+    private let state = Lock(State())
+
+    /// The next id, above `past`.
+    fileprivate func next(
+        of table: UInt16, past: Int64, _ engine: Engine
+    ) throws(StoreError) -> Int64 {
+        try state.withLock { (state) throws(StoreError) in
+            guard !state.isClosed else { throw StoreError(LogError.closed) }
+            var block: Block
+            if let known = state.blocks[table] {
+                block = known
+            } else {
+                let end = engine.tables[UInt32(table)]?.assigned ?? 0
+                block = Block(given: end, end: end)
+            }
+            let id = max(block.given, past) + 1
+            if id > block.end {
+                let end = id + block.size - 1
+                try engine.note(assigned: end, in: table)
+                block.end = end
+                block.size = min(2 * block.size, Self.blocks.upperBound)
+            }
+            block.given = id
+            state.blocks[table] = block
+            return id
+        }
+    }
+
+    /// Gives no more ids, and logs which ones were given. Where that fails, there is a gap.
+    fileprivate func close(_ engine: Engine) {
+        state.withLock { state in
+            guard !state.isClosed else { return }
+            state.isClosed = true
+            for (table, block) in state.blocks where block.given < block.end {
+                try? engine.note(assigned: block.given, in: table)
+            }
+        }
+    }
+}
+
+extension Engine {
+    /// The id of a table's next row, above `past`: one that no row was given before.
+    func nextKey(of table: UInt16, past: Int64) throws(StoreError) -> Int64 {
+        try assignedKeys.next(of: table, past: past, self)
+    }
+
+    /// The log is about to be closed.
+    package func closeAssignedKeys() { assignedKeys.close(self) }
+}

@@ -1,0 +1,65 @@
+/// An index that the database has of a table, for queries in SQL, or a constraint that it holds rows to.
+///
+/// ```swift
+/// TableSchema("user", [
+///     .key("id", .integer), .column("email", .text), .column("city", .text),
+/// ], sqlIndices: [SQLIndexDefinition("city"), SQLIndexDefinition("email", unique: true)])
+/// ```
+///
+/// It is a part of the table's definition in the log, so every database of the store has it. Rows of a store are read
+/// without it: the orders that reads use are ``IndexDefinition``s.
+public struct SQLIndexDefinition: Sendable, Hashable {
+    /// The columns that come first, second and so on; some may be of the key.
+    public let columns: [String]
+    /// Whether no two rows may have the same values in all of them. Nulls are never the same.
+    public let isUnique: Bool
+
+    /// An index over some columns.
+    public init(_ columns: String..., unique: Bool = false) {
+        self.init(columns: columns, unique: unique)
+    }
+
+    package init(columns: [String], unique: Bool) {
+        self.columns = columns
+        isUnique = unique
+    }
+}
+
+extension TableSchema {
+    /// The most indices in SQL that a table may have.
+    public static let sqlIndexLimit = 64
+
+    /// Checks the indices in SQL by themselves.
+    func checkSQLIndices() throws(SchemaError) {
+        func refuse(_ index: SQLIndexDefinition, _ reason: String) -> SchemaError {
+            let name =
+                (index.isUnique ? "unique " : "") + "in SQL on "
+                + index.columns.joined(separator: ", ")
+            return SchemaError(table: self.name, .unfitIndex(name: name, reason: reason))
+        }
+        var known: Set<[[UInt8]]> = []
+        for index in sqlIndices {
+            guard sqlIndices.count <= Self.sqlIndexLimit else {
+                throw refuse(index, "a table may have \(Self.sqlIndexLimit) of them at most")
+            }
+            guard !index.columns.isEmpty else {
+                throw refuse(index, "it names no column: name those that it is over")
+            }
+            for column in index.columns where place(of: column) == nil {
+                throw refuse(index, "the table has no column \(StoredValue.text(column))")
+            }
+            let names = index.columns.map(foldedName)
+            guard Set(names).count == names.count else {
+                throw refuse(index, "it names a column twice")
+            }
+            guard known.insert(names + [[index.isUnique ? 1 : 0]]).inserted else {
+                throw refuse(index, "it is declared twice")
+            }
+        }
+    }
+
+    /// The place of a column among all.
+    package func place(of name: String) -> Int? {
+        columns.firstIndex { !$0.isDropped && isSameName($0.name, name) }
+    }
+}

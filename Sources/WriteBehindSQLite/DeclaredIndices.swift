@@ -1,0 +1,88 @@
+import EventLog
+import GRDB
+package import WriteBehindCore
+
+// The indices and unique constraints that definitions declare. A unique one cannot be made where rows break it already:
+// then it is left out, health names it, and it is tried again at the next opening and whenever quarantine is retried. So
+// a declaration never keeps rows out of the database that were acknowledged before it.
+
+extension SQLiteSink {
+    /// Makes the declared indices of a table that are not there, but for those that its rows break.
+    static func makeIndices(_ sql: TableSQL, _ db: Database) throws {
+        for (name, _, statement) in sql.indices() where try !holds(index: name, db) {
+            do {
+                try db.execute(sql: statement)
+            } catch let error as DatabaseError where error.isOfUnique {
+                continue
+            }
+        }
+    }
+
+    /// Makes what was left out and can be made by now.
+    package func makeIndices() throws(SinkError) {
+        let tables = state.withLock { state in state.leftOut.keys.compactMap { state.tables[$0] } }
+        guard !tables.isEmpty else { return }
+        try transaction(through: nil) { db, _ throws(SinkError) in
+            try throwingSinkError { for sql in tables { try Self.makeIndices(sql, db) } }
+        }
+        try noteLeftOut(tables)
+    }
+
+    /// Drops the unique constraints that were declared: rows that they refuse cannot go to quarantine if the log no longer
+    /// holds them.
+    func dropUniqueIndices() throws(SinkError) {
+        let tables = state.withLock { Array($0.tables.values) }
+        try transaction(through: nil) { db, _ throws(SinkError) in
+            try throwingSinkError {
+                for (name, index, _) in tables.flatMap({ $0.indices() }) where index.isUnique {
+                    try db.execute(sql: "DROP INDEX IF EXISTS \(name)")
+                }
+            }
+        }
+        try noteLeftOut(tables)
+    }
+
+    /// Notes which constraints of some tables are left out, for health.
+    func noteLeftOut(_ tables: [TableSQL]) throws(SinkError) {
+        for sql in tables {
+            let unique = sql.indices().filter(\.index.isUnique)
+            var leftOut: [SQLIndexDefinition] = []
+            if !unique.isEmpty {
+                leftOut = try withWriter { db, _ in
+                    try unique.filter { try !Self.holds(index: $0.name, db) }.map(\.index)
+                }
+            }
+            state.withLock { [leftOut] in
+                $0.leftOut[sql.definition.id] = leftOut.isEmpty ? nil : leftOut
+            }
+        }
+    }
+
+    private static func holds(index name: String, _ db: Database) throws -> Bool {
+        try Bool.fetchOne(
+            db,
+            sql: "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'index' AND name = ?)",
+            arguments: [name]) ?? false
+    }
+
+    /// What is left out, in words; nil if all is there.
+    var leftOutConstraints: String? {
+        let (leftOut, tables) = state.withLock { ($0.leftOut, $0.tables) }
+        let all = leftOut.sorted { $0.key < $1.key }.flatMap { id, indices in
+            indices.map { (table: tables[id]?.schema.name ?? "", columns: $0.columns) }
+        }
+        guard let first = all.first else { return nil }
+        let others = all.count == 1 ? "" : ", nor are \(all.count - 1) others"
+        return """
+            rows of table \(StoredValue.text(first.table)) have the same \
+            \(first.columns.joined(separator: ", ")), so the unique constraint on it is not in force\(others); \
+            change these rows, then retry quarantine
+            """
+    }
+}
+
+extension DatabaseError {
+    fileprivate var isOfUnique: Bool {
+        extendedResultCode == .SQLITE_CONSTRAINT_UNIQUE
+    }
+}
