@@ -24,6 +24,31 @@ import WriteBehind
         try await store.close(deadline: .hang)
     }
 
+    /// What users made is carried over to the new database; a projection's tables are built anew there.
+    @Test func aDatabaseThatIsPutAsideLeavesItsProjectionsBehind() async throws {
+        do {
+            let store = try directory.open()
+            let players = try store.table(Player.self)
+            try teams.declare(store, players)
+            for id in 0..<50 { try players.put(Player(id: id, name: "p", score: id)) }
+            try await teams.wait(store)
+            try await store.close(deadline: .hang)
+        }
+        try directory.user("CREATE TABLE mine (a)")
+        try directory.user("UPDATE _writebehind_watermark SET chain = chain + 1")
+        let store = try directory.open()
+        try teams.declare(store, try store.table(Player.self))
+        try await teams.wait(store)
+        #expect(await eventually { store.health.verdict == .healthy }, "\(store.health.causes)")
+        #expect(try teams.difference(store) == nil)
+        #expect(try teams.calls(store).map(\.operation).allSatisfy { $0 == "initial" })
+        let tables = try await store.database?.read {
+            try String.fetchAll($0, sql: "SELECT name FROM sqlite_master")
+        }
+        #expect(tables?.contains("mine") == true)
+        try await store.close(deadline: .hang)
+    }
+
     @Test func anOlderCopyOfTheDatabaseIsBroughtForwardWithIt() async throws {
         let copy = directory.path + "/../" + UUID().uuidString
         defer { try? FileManager.default.removeItem(atPath: copy) }
