@@ -14,6 +14,7 @@ let package = Package(
     dependencies: [
         .package(name: "WriteBehind", path: "../.."),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
     ],
     targets: peers.map { Target.systemLibrary(name: $0) } + [
         .systemLibrary(name: "CBase"),
@@ -24,6 +25,7 @@ let package = Package(
                 "CBase", "CAllocations",
                 .product(name: "WriteBehind", package: "WriteBehind"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "GRDB", package: "GRDB.swift"),
             ],
             swiftSettings: [
                 .swiftLanguageMode(.v6),

@@ -41,8 +41,8 @@ struct Workload: Sendable {
                 [.writebehind, .rocksdb, .leveldb, .lmdb]),
             .typedRows, .coding, .allocations, .durable, .waiting, .gets, .dependentGets, .recovery,
             .materialize, .materializeHot, .patterns, .actorGets, .actorIncrements, .actorUpdates,
+            .boardPuts, .boardTops, .boardRanks, .besideStream, .delivery, .projection,
             .besideExpiry, .clearBesideMany, .wideTable, .refused, .logSize, .logSizeJSON, .memory,
-            .soak,
-            .wholeLog,
+            .soak, .wholeLog,
         ]
 }

@@ -62,6 +62,11 @@
             try RedisSession(socket, pipeline: pipeline)
         }
 
+        /// A connection for any commands, of which some are sent before their answers are read.
+        func requests(pipeline: Int) throws -> RedisRequests {
+            RedisRequests(try RedisSession(socket, pipeline: pipeline), pipeline)
+        }
+
         func kill() {
             Foundation.kill(server.processIdentifier, SIGKILL)
             server.waitUntilExit()
@@ -71,10 +76,27 @@
         func close() { kill() }
     }
 
+    final class RedisRequests {
+        private let session: RedisSession
+        private let pipeline: Int
+
+        fileprivate init(_ session: RedisSession, _ pipeline: Int) {
+            self.session = session
+            self.pipeline = pipeline
+        }
+
+        func send(_ words: [String]) throws {
+            session.send(words)
+            if session.pending >= pipeline { try session.finish() }
+        }
+
+        func finish() throws { try session.finish() }
+    }
+
     private final class RedisSession: Session {
         private let context: UnsafeMutablePointer<redisContext>
         private let pipeline: Int
-        private var pending = 0
+        fileprivate private(set) var pending = 0
         private let setCommand = strdup("SET")
         private let getCommand = strdup("GET")
 
@@ -112,9 +134,25 @@
             }
         }
 
+        fileprivate func send(_ words: [String]) {
+            // One buffer of all words, since the client copies them at once.
+            let text = Array(words.joined().utf8)
+            text.withUnsafeBufferPointer { all in
+                var start = 0
+                let parts = words.map { word -> Bytes? in
+                    defer { start += word.utf8.count }
+                    return all.baseAddress.map { Bytes(start: $0 + start, count: word.utf8.count) }
+                }
+                send(parts)
+            }
+            pending += 1
+        }
+
         private func send(_ words: [Bytes?]) {
-            withUnsafeTemporaryAllocation(of: UnsafePointer<CChar>?.self, capacity: 3) { starts in
-                withUnsafeTemporaryAllocation(of: Int.self, capacity: 3) { lengths in
+            withUnsafeTemporaryAllocation(
+                of: UnsafePointer<CChar>?.self, capacity: words.count
+            ) { starts in
+                withUnsafeTemporaryAllocation(of: Int.self, capacity: words.count) { lengths in
                     for (index, word) in words.enumerated() {
                         starts[index] = word?.baseAddress.map { UnsafeRawPointer($0) }?
                             .assumingMemoryBound(to: CChar.self)
