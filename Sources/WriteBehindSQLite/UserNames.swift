@@ -64,12 +64,12 @@ struct UserNames: Sendable {
     ) -> SchemaError? {
         for (was, column) in zip(known.columns, table.schema.columns)
         where column.isDropped && !was.isDropped {
+            guard !canDrop(was.name, of: table.schema.name) else { continue }
             let names = Set([foldedName(table.schema.name), foldedName(was.name)])
-            guard let user = users.first(where: { names.isSubset(of: $0.words) }),
-                !canDrop(was.name, of: table.schema.name)
-            else { continue }
+            let user = users.first { names.isSubset(of: $0.words) }
             return SchemaError(
-                table: table.schema.name, column: was.name, .usedInDatabase(by: user.what))
+                table: table.schema.name, column: was.name,
+                .usedInDatabase(by: user?.what ?? "a column or a CHECK that a user added"))
         }
         return nil
     }
@@ -79,6 +79,7 @@ struct UserNames: Sendable {
             return try DatabaseQueue().inDatabase { db in
                 // What needs a function or a module that is not there cannot be made, and is in nothing's way.
                 for statement in statements { try? db.execute(sql: statement) }
+                guard try db.tableExists(table) else { return true }
                 try db.execute(
                     sql: "ALTER TABLE \(quoted(table)) DROP COLUMN \(quoted(column))")
                 return true

@@ -90,6 +90,34 @@ import WriteBehindCore
         #expect(columns.map(\.type) == [.integer, .text, .integer, .integer, .integer])
     }
 
+    /// It would be read as no change at all.
+    @Test func twoColumnsDoNotExchangeTheirNamesAtOnce() throws {
+        func table(_ x: String, _ y: String, xWas: String = "x", yWas: String = "y")
+            -> TableSchema
+        {
+            TableSchema(
+                "t",
+                [
+                    .key("id", .integer), .column(x, .text, formerly: xWas),
+                    .column(y, .text, formerly: yWas),
+                ])
+        }
+        var catalog = Catalog()
+        func declare(_ schema: TableSchema) throws(SchemaError) -> [String]? {
+            let definition = try catalog.definition(for: schema, byName: true)
+            if let definition { try? catalog.define(definition) }
+            return catalog["t"]?.schema.columns.map(\.name)
+        }
+        _ = try declare(table("a", "b"))
+        #expect(throws: SchemaError(table: "t", column: "a", .namesExchanged(with: "b"))) {
+            try declare(table("b", "a", xWas: "a", yWas: "b"))
+        }
+        // Over a third name it is possible, and stays so.
+        #expect(try declare(table("tmp", "a", xWas: "a", yWas: "b")) == ["id", "tmp", "a"])
+        #expect(try declare(table("b", "a", xWas: "tmp", yWas: "b")) == ["id", "b", "a"])
+        #expect(try declare(table("b", "a", xWas: "a", yWas: "b")) == ["id", "b", "a"])
+    }
+
     private func refusal(_ columns: [ColumnSchema], dropping: [String] = []) -> SchemaError.Problem?
     {
         var catalog = Catalog()

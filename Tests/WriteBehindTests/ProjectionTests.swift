@@ -60,7 +60,7 @@ import WriteBehind
         #expect(changes.map(\.key) == [1, 1])
         #expect(changes[0].old == nil && changes[0].new == Player(id: 1, name: "Ada", score: 10))
         #expect(changes[1].old == changes[0].new && changes[1].new?.team == "red")
-        #expect(changes.allSatisfy { $0.time >= begin && $0.time <= Date(timeIntervalSinceNow: 1) })
+        #expect(changes.allSatisfy { $0.date >= begin && $0.date <= Date(timeIntervalSinceNow: 1) })
         try await store.close(deadline: .hang)
     }
 

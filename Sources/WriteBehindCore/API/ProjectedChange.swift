@@ -7,7 +7,7 @@ public struct ProjectedChange<Row: TableRow>: Sendable {
     /// of the last change that the database held when it was read.
     public let sequence: UInt64
     /// When it was written, as ``RowVersion/date`` says. Of a row that was there before, when it was read.
-    public let time: Date
+    public let date: Date
     /// What was done.
     public let operation: ChangeOperation
     /// The row's key; nil for ``ChangeOperation/clear``, which concerns all rows.
@@ -21,7 +21,7 @@ public struct ProjectedChange<Row: TableRow>: Sendable {
 
     init(_ change: RowTransition, _ layout: ChangeLayout) throws(StoreError) {
         sequence = change.sequence
-        time = Date(timeIntervalSince1970: Double(change.time) / 1000)
+        date = Date(timeIntervalSince1970: Double(change.time) / 1000)
         operation = ChangeOperation(change.operation)
         isInitial = change.isInitial
         func row(_ body: [UInt8]?) throws(RowError) -> Row? {

@@ -98,7 +98,8 @@ extension ColumnSchema {
     /// This place of the table, without the column.
     package var dropped: ColumnSchema {
         var column = ColumnSchema(
-            name: "", type: type, logicalType: nil, isKey: isKey, isNullable: true,
+            // A table that is not STRICT for its sake stays so: what users added to it may be of any type.
+            name: "", type: type, logicalType: logicalType, isKey: isKey, isNullable: true,
             defaultValue: nil, formerNames: [])
         column.isDropped = true
         return column

@@ -36,6 +36,8 @@ public struct SchemaError: Error, Hashable, Sendable {
         case unfitDefault(String)
         /// A column that is to be dropped is declared as well.
         case droppedButDeclared
+        /// Two columns are declared to have had each other's name, and have not exchanged them yet.
+        case namesExchanged(with: String)
         /// A column of this type cannot mean that.
         case unfitLogicalType(LogicalType, ColumnType)
         /// More than ``TableSchema/columnLimit`` columns.
@@ -108,6 +110,9 @@ extension SchemaError.Problem {
         case .unfitDefault(let reason):
             "the default cannot be stored, so give another: \(reason)"
         case .droppedButDeclared: "the column is declared, and to be dropped as well"
+        case .namesExchanged(let other):
+            "it cannot exchange its name with \(StoredValue.text(other)) at once: give one of the two a third name, "
+                + "and the other's in a later version"
         case .unfitLogicalType(let logical, let type):
             "a column of type \(type.rawValue) holds no \(logical.rawValue)"
         case .tooManyColumns(let count):

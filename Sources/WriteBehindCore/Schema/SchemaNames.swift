@@ -107,6 +107,7 @@ struct ColumnMatches {
         let keys = schema.keyColumns.indices
         if byName {
             matchNames(schema, known)
+            try checkExchanges(schema, known)
         } else {
             try matchOrder(schema, known)
         }
@@ -137,6 +138,25 @@ struct ColumnMatches {
         }
         match(schema, known) { new, was in isSameName(new.name, was.name) }
         match(schema, known) { new, was in was.isCalledBefore(new.name) }
+    }
+
+    /// Two names that are each other's former one say nothing of which column is meant, unless it was done before.
+    private func checkExchanges(
+        _ schema: TableSchema, _ known: TableSchema
+    ) throws(SchemaError) {
+        for (place, was) in known.columns.enumerated() {
+            guard let new = declared[place].map({ schema.columns[$0] }),
+                isSameName(new.name, was.name)
+            else { continue }
+            for (otherPlace, other) in known.columns.enumerated() where otherPlace != place {
+                guard let otherNew = declared[otherPlace].map({ schema.columns[$0] }),
+                    isSameName(otherNew.name, other.name), new.isCalledBefore(other.name),
+                    otherNew.isCalledBefore(was.name), !was.isCalledBefore(other.name)
+                else { continue }
+                throw SchemaError(
+                    table: schema.name, column: new.name, .namesExchanged(with: other.name))
+            }
+        }
     }
 
     private mutating func match(
