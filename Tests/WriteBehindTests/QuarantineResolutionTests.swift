@@ -227,16 +227,20 @@ extension StoreQuarantineTests {
         }
         try await store.waitForAll(.materialized, timeout: .hang)
         let sequence = both.receipt.firstSequence
-        // The first part gives row 1 up; then the task that would give up the second is gone.
+        // The first part gives row 1 up. Then the task is cancelled, while it waits for the database to take that.
         var parts = store.quarantine
         parts.partLimits.rows = 1
         let task = Locked<Task<Void, any Error>?>(nil)
-        failing.before = { task.withLock { $0?.cancel() } }
+        failing.beforeBlockingRead = {
+            failing.now = SinkError(.busy, "injected")
+            while task.withLock({ $0 == nil }) { usleep(1000) }
+            task.withLock { $0?.cancel() }
+        }
         let (quarantine, again) = (parts, players)
         let giving = Task { _ = try await quarantine.skip(sequence, reason: "a test") }
         task.withLock { $0 = giving }
         _ = await giving.result
-        failing.before = {}
+        failing.now = nil
         try await store.waitForAll(.materialized, timeout: .hang)
         try #require(store.quarantine.list().map(\.rows) == [["player[2]"]])
         let later = try again.put(Player(id: 1, name: "poison7"))

@@ -126,6 +126,19 @@ final class Failing: Sendable {
         set { beforehandOnce.withLock { $0 = newValue } }
     }
 
+    private let blockingRead = Locked<(@Sendable () -> Void)?>(nil)
+
+    /// Runs once, before the next row is read on a thread that waits.
+    var beforeBlockingRead: (@Sendable () -> Void)? {
+        get { blockingRead.withLock { $0 } }
+        set { blockingRead.withLock { $0 = newValue } }
+    }
+
+    func willReadBlocking() {
+        before()
+        blockingRead.withLock { $0.take() }?()
+    }
+
     private let scanError = Locked<SinkError?>(nil)
 
     /// The error of reading a table from its beginning, while it is set.
@@ -283,7 +296,7 @@ final class FailingSink: ReplaceableSink {
     var tables: [WriteBehind.TableDefinition] { sink.tables }
     func holds(_ table: UInt32) -> Bool { sink.holds(table) }
     func read(_ table: UInt32, key: Span<UInt8>) throws(SinkError) -> StoredRow {
-        failing.before()
+        failing.willReadBlocking()
         return try sink.read(table, key: key)
     }
     func read(_ table: UInt32, keys: [[UInt8]]) async throws(SinkError) -> [StoredRow] {

@@ -81,7 +81,8 @@ extension Workload {
             let players = try store.table(Player.self)
             if isProjected {
                 try project(players, of: store)
-                try players.put(Player(0))
+                // The projection is built once the database has its table.
+                try await store.wait(for: .materialized, try players.put(Player(0)))
                 while store.projections.first?.state != .current {
                     try await Task.sleep(for: .milliseconds(5))
                 }
