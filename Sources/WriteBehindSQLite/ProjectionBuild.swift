@@ -22,6 +22,10 @@ final class ProjectionBuild {
         }
 
         init(_ error: any Error) {
+            if let trouble = error as? Trouble {
+                self = trouble
+                return
+            }
             let isOfTheMachine =
                 (error as? DatabaseError)?.isOfTheMachine ?? (error as? SinkError)?.isTransient
             self.init("\(error)", mayPass: isOfTheMachine ?? false)
@@ -51,6 +55,7 @@ final class ProjectionBuild {
             self.scratch = scratch
             schemaVersion = try scratch.write { db in
                 try effects.setUp(db)
+                _ = try Self.objects(db)
                 return try Self.schemaVersion(db)
             }
         } catch {
@@ -62,8 +67,8 @@ final class ProjectionBuild {
         try Int64.fetchOne(db, sql: "PRAGMA schema_version") ?? 0
     }
 
-    /// Takes the rows behind ``cursor``, all of them if they are less than `limit`.
-    func read(_ page: ScannedRows, limit: Int, at time: UInt64) throws(Trouble) {
+    /// Takes the rows behind ``cursor``.
+    func read(_ page: ScannedRows, isLast: Bool, at time: UInt64) throws(Trouble) {
         try apply(
             page.rows.map { row in
                 RowTransition(
@@ -72,7 +77,7 @@ final class ProjectionBuild {
             })
         rowCount += page.rows.count
         cursor = page.rows.last?.key ?? cursor
-        isComplete = page.rows.count < limit
+        isComplete = isLast
     }
 
     /// Takes changes that were committed since the last page.
@@ -94,8 +99,6 @@ final class ProjectionBuild {
                 return try Self.schemaVersion(db)
             }
             guard version == schemaVersion else { throw Trouble(SQLiteProjections.changedSchema) }
-        } catch let error as Trouble {
-            throw error
         } catch {
             throw Trouble(error)
         }
@@ -125,11 +128,12 @@ extension ProjectionBuild {
         }
     }
 
+    /// What `setUp` has made, if all of it may go into the store's database.
     private static func objects(_ db: Database) throws -> [Made] {
         let kinds = try Row.fetchAll(db, sql: "PRAGMA main.table_list").reduce(into: [:]) {
             $0[$1["name"] as String] = $1["type"] as String
         }
-        return try Row.fetchAll(
+        let made = try Row.fetchAll(
             db,
             sql: """
                 SELECT type, name, sql FROM sqlite_master
@@ -145,6 +149,28 @@ extension ProjectionBuild {
                     "table \(quoted(object.name)) of its is virtual: it must be an ordinary one")
             }
             return Made(object: object, sql: row[2])
+        }
+        try checkForeignKeys(of: made.map(\.object), db)
+        return made
+    }
+
+    /// A key that points to a table of the store's would have the store's own changes of that table refused.
+    private static func checkForeignKeys(
+        of objects: [ProjectionTable.Object], _ db: Database
+    ) throws {
+        let tables = objects.filter { $0.type == "table" }.map(\.name)
+        let made = Set(tables.map(foldedName))
+        for table in tables {
+            let keys = try Row.fetchAll(db, sql: "PRAGMA foreign_key_list(\(quoted(table)))")
+            for key in keys {
+                let parent: String = key["table"]
+                guard !made.contains(foldedName(parent)) else { continue }
+                throw Trouble(
+                    """
+                    a foreign key of table \(quoted(table)) points to \(quoted(parent)), which is not \
+                    a table of the projection's: leave the foreign key out
+                    """)
+            }
         }
     }
 

@@ -59,12 +59,13 @@ extension DatabaseEventKind {
 }
 
 extension DatabaseError {
-    /// Whether the machine or another program is to blame, so that the same may succeed later: not what a projection
-    /// does.
+    /// Whether the machine or another program may be to blame, so that the same may succeed later.
+    ///
+    /// A file that cannot be opened, or is no database, is another one that a closure opens: the store's own is open.
     var isOfTheMachine: Bool {
         switch resultCode {
         case .SQLITE_BUSY, .SQLITE_FULL, .SQLITE_IOERR, .SQLITE_NOMEM, .SQLITE_INTERRUPT,
-            .SQLITE_READONLY, .SQLITE_CANTOPEN, .SQLITE_PROTOCOL, .SQLITE_NOTADB:
+            .SQLITE_READONLY, .SQLITE_PROTOCOL:
             true
         case .SQLITE_CORRUPT: extendedResultCode == .SQLITE_CORRUPT
         default: false

@@ -22,6 +22,12 @@ final class SQLiteProjections: @unchecked Sendable {
         var tableOfBuild: UInt32?
     }
 
+    private struct Ender {
+        var sequence: UInt64
+        var message: String
+        var isOfTheMachine: Bool
+    }
+
     let registry: ProjectionRegistry
     let now: @Sendable () -> Int64
     let shown: Lock<Shown>
@@ -35,15 +41,18 @@ final class SQLiteProjections: @unchecked Sendable {
     /// The projection that is being built, and the changes of this transaction for it.
     var build: ProjectionBuild?
     private var transitions: [RowTransition] = []
+    private var transitionBytes = 0
     /// Why projections cannot be built.
     private var failures: [String: StoredProjection.Failure] = [:]
     /// Those of them whose own code does.
     private(set) var stopped: Set<String> = []
-    /// When building is tried again after an error of the machine, microseconds since 1970.
-    private(set) var buildsAt: Int64 = 0
+    /// When building is tried again after errors of the machine, microseconds since 1970, and after how many.
+    private var retries: [String: (time: Int64, count: Int)] = [:]
     /// Projections that have ended a whole transaction, at which commit and how: it runs again, and there they stop.
-    private var enders: [String: (sequence: UInt64, message: String)] = [:]
+    private var enders: [String: Ender] = [:]
     private var hasEndedTransaction = false
+    /// How many errors of the machine a projection had, one after the other, at which commit.
+    private var machineErrors: [String: (sequence: UInt64, count: Int)] = [:]
     private var fence: ProjectionFence?
 
     init(
@@ -62,7 +71,7 @@ final class SQLiteProjections: @unchecked Sendable {
     func begin(at watermark: Watermark) {
         next = book
         next.declared = registry.declared
-        transitions.removeAll(keepingCapacity: true)
+        clearTransitions()
         (current, followed) = ([], [])
         guard !next.isEmpty else { return }
         current = next.declared(.current, at: watermark)
@@ -86,6 +95,7 @@ final class SQLiteProjections: @unchecked Sendable {
         guard !book.isEmpty || !next.isEmpty || build != nil else { return }
         book = next
         if !transitions.isEmpty { deliver(transitions) }
+        clearTransitions()
         show(at: watermark)
     }
 
@@ -106,6 +116,8 @@ final class SQLiteProjections: @unchecked Sendable {
     /// Whether a projection has ended the transaction that failed; it runs again then.
     func takeEnd() -> Bool {
         defer { hasEndedTransaction = false }
+        // Without it the transaction fails as well: so the machine is to blame indeed.
+        if !hasEndedTransaction { enders = enders.filter { !$0.value.isOfTheMachine } }
         return hasEndedTransaction
     }
 
@@ -117,7 +129,7 @@ final class SQLiteProjections: @unchecked Sendable {
     ) throws(SinkError) {
         guard let first = changes.first else { return }
         if let table = build?.declaration.table {
-            transitions += changes.filter { $0.table == table }
+            keep(changes.filter { $0.table == table })
         }
         for projection in current where next.stored[projection.name]?.failure == nil {
             let own = changes.filter { $0.table == projection.table }
@@ -135,14 +147,17 @@ final class SQLiteProjections: @unchecked Sendable {
         _ db: Database, _ writer: SQLiteWriter
     ) throws(SinkError) {
         try writer.beginProjection()
-        let message = try perform(projection, changes, db, writer)
+        let message = try perform(projection, changes, at: first, db, writer)
         do throws(SinkError) {
             guard !writer.transactionIsGone else { throw Self.ended }
             try message == nil ? writer.keepProjection() : writer.undoProjection()
         } catch {
             // The savepoint or the whole transaction is gone, by statements of the projection's.
-            let detail = message.map { ": \($0)" } ?? ""
-            enders[projection.name] = (first, Self.ended.message + detail)
+            let isOfTheMachine = machineErrors[projection.name]?.sequence == first
+            let detail = message.map { isOfTheMachine ? $0 : "\(Self.ended.message): \($0)" }
+            enders[projection.name] = Ender(
+                sequence: first, message: detail ?? Self.ended.message,
+                isOfTheMachine: isOfTheMachine)
             hasEndedTransaction = true
             throw Self.ended
         }
@@ -155,8 +170,8 @@ final class SQLiteProjections: @unchecked Sendable {
 
     /// Runs the program's code. Returns why it must not stay.
     private func perform(
-        _ projection: ProjectionDeclaration, _ changes: [RowTransition], _ db: Database,
-        _ writer: SQLiteWriter
+        _ projection: ProjectionDeclaration, _ changes: [RowTransition], at first: UInt64,
+        _ db: Database, _ writer: SQLiteWriter
     ) throws(SinkError) -> String? {
         guard let effects = projection.effects as? ProjectionEffects else {
             return "it is not one for SQLite"
@@ -169,16 +184,43 @@ final class SQLiteProjections: @unchecked Sendable {
             for change in changes { try effects.apply(change, db) }
         } catch {
             if let error = error as? DatabaseError, error.isOfTheMachine {
-                throw SinkError(wrapping: error)
+                try endure(error, of: projection.name, at: first)
+            } else {
+                forgetMachineErrors(of: projection.name, at: first)
             }
             return fence.violation ?? "\(error)"
         }
+        forgetMachineErrors(of: projection.name, at: first)
         if let violation = fence.violation { return violation }
         if writer.transactionIsGone { return nil }
         if writer.hasDanglingForeignKey() { return "a row of its refers to one that is not there" }
         if try writer.currentSchema() != version { return Self.changedSchema }
         return nil
     }
+
+    /// Throws an error of the machine, so that the transaction is tried again, unless the projection had too many of them:
+    /// what a closure does can be the cause, too. To SQLite, a table without a free AUTOINCREMENT key is a full disk.
+    private func endure(
+        _ error: DatabaseError, of name: String, at sequence: UInt64
+    ) throws(SinkError) {
+        let last = machineErrors[name]
+        let count = last?.sequence == sequence ? (last?.count ?? 0) + 1 : 1
+        machineErrors[name] = (sequence, count)
+        guard count < Self.machineErrorLimit else { return }
+        var error = SinkError(wrapping: error)
+        // Whether the database's file is another one, the store's own statements find out.
+        if error.kind == .gone { error.kind = .io }
+        error.message = "projection \(quoted(name)): \(error.message)"
+        throw error
+    }
+
+    /// Commits before the one that fails succeed again at each attempt.
+    private func forgetMachineErrors(of name: String, at sequence: UInt64) {
+        if machineErrors[name]?.sequence == sequence { machineErrors[name] = nil }
+    }
+
+    /// The materializer takes about a second for so many attempts.
+    private static let machineErrorLimit = 8
 
     static let changedSchema = "it changed the schema; tables are made in setUp"
 
@@ -200,6 +242,27 @@ final class SQLiteProjections: @unchecked Sendable {
     }
 
     // MARK: building
+
+    private func clearTransitions() {
+        transitions.removeAll(keepingCapacity: true)
+        transitionBytes = 0
+    }
+
+    /// Keeps changes for the projection that is being built, or gives that up if they are too much for memory.
+    private func keep(_ changes: [RowTransition]) {
+        transitions += changes
+        transitionBytes += changes.reduce(0) {
+            $0 + $1.key.count + ($1.old?.count ?? 0) + ($1.new?.count ?? 0)
+        }
+        guard transitionBytes > Self.transitionLimit else { return }
+        clearTransitions()
+        attempt { _ throws(ProjectionBuild.Trouble) in
+            throw ProjectionBuild.Trouble(
+                "more than 64 MiB of its table changed at once; it begins anew", mayPass: true)
+        }
+    }
+
+    private static let transitionLimit = 64 << 20
 
     /// Gives changes that are committed to the projection that is being built. An error of the machine lets it begin anew.
     private func deliver(_ changes: [RowTransition]) {
@@ -227,7 +290,9 @@ final class SQLiteProjections: @unchecked Sendable {
             message: trouble.message, sequence: 0,
             since: failures[projection.name]?.since ?? now())
         if trouble.mayPass {
-            buildsAt = now() + Self.pause
+            retries[projection.name] = (
+                now() + Self.pause, (retries[projection.name]?.count ?? 0) + 1
+            )
         } else {
             stopped.insert(projection.name)
         }
@@ -236,11 +301,18 @@ final class SQLiteProjections: @unchecked Sendable {
     /// Microseconds.
     private static let pause: Int64 = 1_000_000
 
+    /// When a projection may be built, microseconds since 1970.
+    func dueTime(of name: String) -> Int64 { retries[name]?.time ?? 0 }
+
+    /// Whether its build, though all rows were read, is not worth to be kept.
+    func failsOften(_ name: String) -> Bool { (retries[name]?.count ?? 0) >= 5 }
+
     /// Nothing is left of an attempt to build it.
     func forget(_ name: String) {
         if build?.declaration.name == name { build = nil }
         failures[name] = nil
         stopped.remove(name)
-        buildsAt = 0
+        retries[name] = nil
+        machineErrors[name] = nil
     }
 }

@@ -68,6 +68,15 @@ extension SQLiteSink {
     static func rows(
         _ sql: TableSQL, _ columns: [Int], after key: [UInt8]?, limit: Int, in db: Database
     ) throws -> ScannedRows {
+        try page(sql, columns, after: key, limit: limit, bytes: .max, in: db).rows
+    }
+
+    /// - Parameter bytes: keys and columns beyond which no row is added.
+    /// - Returns: the rows, and whether no others come after them.
+    static func page(
+        _ sql: TableSQL, _ columns: [Int], after key: [UInt8]?, limit: Int, bytes byteLimit: Int,
+        in db: Database
+    ) throws -> (rows: ScannedRows, isLast: Bool) {
         let watermark = try watermark(in: db)
         let select = try PreparedStatement(
             cached: sql.scan(columns, isFromStart: key == nil), in: db)
@@ -76,10 +85,18 @@ extension SQLiteSink {
         return try unsafe (key ?? []).withUnsafeBufferPointer { bytes in
             if key != nil { unsafe try select.bind(key: bytes, types) }
             var rows: [ScannedRows.Row] = []
-            while try select.step() {
-                rows.append(try select.scannedRow(sql.schema, columnCount: columns.count))
+            var byteCount = 0
+            var isLast = false
+            while byteCount < byteLimit {
+                guard try select.step() else {
+                    isLast = rows.count < limit
+                    break
+                }
+                let row = try select.scannedRow(sql.schema, columnCount: columns.count)
+                byteCount += row.key.count + row.columns.count
+                rows.append(row)
             }
-            return ScannedRows(rows: rows, watermark: watermark)
+            return (ScannedRows(rows: rows, watermark: watermark), isLast)
         }
     }
 

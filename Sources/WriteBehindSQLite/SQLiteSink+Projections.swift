@@ -7,6 +7,8 @@ package import WriteBehindCore
 extension SQLiteSink {
     /// How many rows are read at once for a projection that is being built.
     private static let pageLimit = 512
+    /// Bytes beyond which no row is added to those.
+    private static let pageBytes = 1 << 20
 
     private func look<Result>(_ body: (SQLiteProjections.Shown) -> Result) -> Result? {
         guard let projections = writer.withLock({ $0?.projections }) else { return nil }
@@ -58,16 +60,18 @@ extension SQLiteSink {
     ) throws -> (next: Next, complete: ProjectionBuild?) {
         let projections = writer.projections
         let now = options.now()
-        guard now >= projections.buildsAt else {
-            return (.wait(nanoseconds: UInt64(projections.buildsAt - now) * 1000), nil)
+        guard let declaration = nextToBuild(projections, writer) else {
+            return (.wait(nanoseconds: nil), nil)
         }
-        guard let build = beginBuild(projections, writer) else {
-            return (now < projections.buildsAt ? .stepAgain : .wait(nanoseconds: nil), nil)
-        }
+        let due = projections.dueTime(of: declaration.name)
+        guard now >= due else { return (.wait(nanoseconds: UInt64(due - now) * 1000), nil) }
+        guard let build = build(declaration, projections) else { return (.stepAgain, nil) }
         if !build.isComplete {
-            guard let page = try page(for: build, db, projections) else { return (.stepAgain, nil) }
+            guard let (rows, isLast) = try page(for: build, db, projections) else {
+                return (.stepAgain, nil)
+            }
             let isUnderWay = projections.attempt { build throws(ProjectionBuild.Trouble) in
-                try build.read(page, limit: Self.pageLimit, at: UInt64(max(0, now / 1000)))
+                try build.read(rows, isLast: isLast, at: UInt64(max(0, now / 1000)))
             }
             guard isUnderWay else { return (.stepAgain, nil) }
         }
@@ -77,12 +81,12 @@ extension SQLiteSink {
     /// The next rows for a projection; nil where they cannot be read, which is no reason for the tables to wait.
     private func page(
         for build: ProjectionBuild, _ db: Database, _ projections: SQLiteProjections
-    ) throws -> ScannedRows? {
+    ) throws -> (rows: ScannedRows, isLast: Bool)? {
         guard let sql = state.withLock({ $0.tables[build.declaration.table] }) else { return nil }
         do {
-            return try Self.rows(
+            return try Self.page(
                 sql, Array(sql.schema.valueColumns.indices), after: build.cursor,
-                limit: Self.pageLimit, in: db)
+                limit: Self.pageLimit, bytes: Self.pageBytes, in: db)
         } catch {
             let error = SinkError(wrapping: error)
             if error.callsForReplacement { throw error }
@@ -93,25 +97,39 @@ extension SQLiteSink {
         }
     }
 
-    /// The build that is under way, or that of the next projection whose table is there.
-    private func beginBuild(
+    /// The projection that is being built, or the one to be tried next of those whose table is there.
+    private func nextToBuild(
         _ projections: SQLiteProjections, _ writer: SQLiteWriter
-    ) -> ProjectionBuild? {
+    ) -> ProjectionDeclaration? {
         var book = projections.book
         book.declared = registry.declared
         let unbuilt = book.declared(.unbuilt, at: writer.watermark).filter {
             !projections.stopped.contains($0.name) && holds($0.table)
         }
         if let build = projections.build {
-            if unbuilt.contains(where: { $0.name == build.declaration.name }) { return build }
+            if let same = unbuilt.first(where: { $0.name == build.declaration.name }) {
+                return same
+            }
             projections.build = nil
         }
-        guard let next = unbuilt.first else { return nil }
+        // One that fails again and again comes after those that were not tried.
+        return unbuilt.min {
+            projections.dueTime(of: $0.name) < projections.dueTime(of: $1.name)
+        }
+    }
+
+    /// The build that is under way, or a new one.
+    private func build(
+        _ declaration: ProjectionDeclaration, _ projections: SQLiteProjections
+    ) -> ProjectionBuild? {
+        if let build = projections.build { return build }
         do throws(ProjectionBuild.Trouble) {
-            projections.build = try ProjectionBuild(next) { () throws(SinkError) in try scratch() }
+            projections.build = try ProjectionBuild(declaration) { () throws(SinkError) in
+                try scratch()
+            }
             return projections.build
         } catch {
-            projections.note(error, of: next)
+            projections.note(error, of: declaration)
             return nil
         }
     }
@@ -129,7 +147,7 @@ extension SQLiteSink {
                     try ProjectionTable.insert(stored, try build.install(in: db), db)
                     return stored
                 } catch {
-                    trouble = error as? ProjectionBuild.Trouble ?? ProjectionBuild.Trouble(error)
+                    trouble = ProjectionBuild.Trouble(error)
                     throw error
                 }
             }
@@ -141,7 +159,9 @@ extension SQLiteSink {
             let projections = writer.projections
             if let trouble {
                 projections.note(trouble, of: declaration)
-                if !trouble.mayPass { projections.build = nil }
+                if !trouble.mayPass || projections.failsOften(declaration.name) {
+                    projections.build = nil
+                }
             } else {
                 projections.forget(declaration.name)
             }

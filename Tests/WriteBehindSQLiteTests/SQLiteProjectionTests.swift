@@ -11,6 +11,12 @@ import WriteBehindSQLite
 
     /// Declares a projection of the persons, and has it built.
     private func project(_ fixture: SinkFixture) throws {
+        declare(fixture)
+        while try fixture.sink.buildProjections() == .stepAgain {}
+        #expect(fixture.sink.projections?.first?.phase == .current)
+    }
+
+    private func declare(_ fixture: SinkFixture) {
         let effects = ProjectionEffects { _ in
         } apply: { [calls] change, _ in
             calls.withLock { $0.append(change) }
@@ -19,8 +25,6 @@ import WriteBehindSQLite
             fixture.sink.registry.declare(
                 ProjectionDeclaration(
                     name: "p", version: 1, table: SinkFixture.person.id, effects: effects)))
-        while try fixture.sink.buildProjections() == .stepAgain {}
-        #expect(fixture.sink.projections?.first?.phase == .current)
     }
 
     /// A batch may have been gathered before the projection was declared. Applied in order, its changes are seen.
@@ -52,5 +56,44 @@ import WriteBehindSQLite
         try project(fixture)
         _ = try fixture.sink.applyInOrder([commit], through: fixture.at(9))
         #expect(calls.withLock { $0.map(\.sequence) } == [9])
+    }
+
+    // MARK: memory
+
+    @Test func aPageOfTheBuildHasABoundInBytes() throws {
+        let fixture = try SinkFixture()
+        let name = String(repeating: "n", count: 300 << 10)
+        try fixture.apply((0..<20).map { try .person($0, name) })
+        declare(fixture)
+        #expect(try fixture.sink.buildProjections() == .stepAgain)
+        #expect(fixture.sink.projections?.first?.phase == .building(rows: 4))
+        while try fixture.sink.buildProjections() == .stepAgain {}
+        #expect(fixture.sink.projections?.first?.phase == .current)
+        #expect(calls.withLock(\.count) == 20)
+    }
+
+    @Test func aTransactionTooLongForMemoryLetsTheBuildBeginAnew() throws {
+        let now = Locked<Int64>(1_700_000_000_000_000)
+        let fixture = try SinkFixture { now.withLock(\.self) }
+        try fixture.apply((0..<1000).map { try .person($0, "p") })
+        declare(fixture)
+        #expect(try fixture.sink.buildProjections() == .stepAgain)
+        let name = String(repeating: "n", count: 8 << 20)
+        try fixture.applyInOrder((0..<7).map { [try .person($0, name)] })
+        #expect(fixture.sink.projections?.first?.phase == .building(rows: 512))
+        try fixture.applyInOrder((0..<4).map { [try .person($0, name)] })
+        let status = try #require(fixture.sink.projections?.first)
+        #expect(status.phase == .building(rows: 0))
+        #expect(status.failure?.message.contains("64 MiB") == true)
+        guard case .wait = try fixture.sink.buildProjections() else {
+            Issue.record("it is tried again at once")
+            return
+        }
+        now.withLock { $0 += 1_000_000 }
+        calls.withLock { $0 = [] }
+        while try fixture.sink.buildProjections() == .stepAgain {}
+        #expect(fixture.sink.projections?.first?.phase == .current)
+        #expect(fixture.sink.projections?.first?.failure == nil)
+        #expect(calls.withLock(\.count) == 1000)
     }
 }

@@ -147,6 +147,7 @@ import WriteBehind
         ("CREATE VIRTUAL TABLE words USING fts5(text)", "virtual"),
         ("CREATE TABLE _writebehind_own (n INTEGER)", "reserved"),
         ("CREATE INDEX other ON player (name)", "no such table"),
+        ("CREATE TABLE own (id INTEGER REFERENCES player)", "leave the foreign key out"),
     ])
     func whatSetUpMayNotMakeIsNamed(_ sql: String, _ reason: String) async throws {
         let store = try directory.open()
