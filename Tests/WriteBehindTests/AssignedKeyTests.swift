@@ -37,6 +37,27 @@
             try await store.close()
         }
 
+        /// Rows were put with all ids that are tried, up to the highest.
+        @Test func idsThatAreUsedUpAreAnError() async throws {
+            let store = try directory.open()
+            let notes = try store.table(Note.self)
+            let plain = try store.table(Plain.self)
+            var (id, step, isOver) = (1, 1, false)
+            while !isOver {
+                try plain.put(Plain(id: id))
+                (id, isOver) = id.addingReportingOverflow(step + 1)
+                step &*= 2
+            }
+            try plain.put(Plain(id: .max))
+            let error = await storeError { _ = try await notes.insert(Note(text: "one more")) }
+            guard case .row(let reason)? = error else {
+                Issue.record("\(String(describing: error))")
+                return
+            }
+            #expect(reason.table == "note" && reason.column == "id")
+            try await store.close()
+        }
+
         /// The highest is deleted, nothing holds its row any more, and the database and older log are gone.
         @Test func theHighestIdIsNotGivenAgainAfterItsRowIsGone() async throws {
             var store = try directory.open {

@@ -83,7 +83,8 @@ import WriteBehind
 
     // MARK: quarantine
 
-    @Test func whatIsRefusedIsSeenWhenItIsSettled() async throws {
+    /// A store whose database refuses a second player of one name, and a player of that name that it is to refuse.
+    private func poisoned() async throws -> (Store, StoredTable<Player>) {
         let store = try directory.open()
         let players = try store.table(Player.self)
         try teams.declare(store, players)
@@ -91,6 +92,11 @@ import WriteBehind
         try await teams.wait(store)
         try directory.user("CREATE UNIQUE INDEX unique_name ON player (name)")
         try players.put(Player(id: 1, name: "poison", score: 2))
+        return (store, players)
+    }
+
+    @Test func whatIsRefusedIsSeenWhenItIsSettled() async throws {
+        let (store, players) = try await poisoned()
         try await players.update(1) { $0.score = 3 }
         try players.put(Player(id: 2, name: "fine", score: 4))
         try await store.waitForAll(.materialized, timeout: .hang)
@@ -108,13 +114,7 @@ import WriteBehind
     }
 
     @Test func whatIsGivenUpIsNotSeen() async throws {
-        let store = try directory.open()
-        let players = try store.table(Player.self)
-        try teams.declare(store, players)
-        try players.put(Player(id: 0, name: "poison", score: 1))
-        try await teams.wait(store)
-        try directory.user("CREATE UNIQUE INDEX unique_name ON player (name)")
-        try players.put(Player(id: 1, name: "poison", score: 2))
+        let (store, players) = try await poisoned()
         try await store.waitForAll(.materialized, timeout: .hang)
         try players.put(Player(id: 1, name: "fine", score: 5))
         try await store.waitForAll(.materialized, timeout: .hang)

@@ -136,6 +136,16 @@ import WriteBehind
 
     // MARK: the next life
 
+    /// A life of the store in which the projection sees one row.
+    private func liveWithIt() async throws {
+        let store = try directory.open()
+        let players = try store.table(Player.self)
+        try teams.declare(store, players)
+        try players.put(Player(id: 1, name: "Ada", score: 1, team: "red"))
+        try await teams.wait(store)
+        try await store.close(deadline: .hang)
+    }
+
     @Test func itGoesOnWhereItWasInTheNextLife() async throws {
         var calls = 0
         for life in 0..<4 {
@@ -187,14 +197,7 @@ import WriteBehind
     }
 
     @Test func oneThatIsNotDeclaredMissesWhatIsWrittenAndIsBuiltAnew() async throws {
-        do {
-            let store = try directory.open()
-            let players = try store.table(Player.self)
-            try teams.declare(store, players)
-            try players.put(Player(id: 1, name: "Ada", score: 1, team: "red"))
-            try await teams.wait(store)
-            try await store.close(deadline: .hang)
-        }
+        try await liveWithIt()
         do {
             let store = try directory.open()
             // A write to another table is nothing to miss.
@@ -218,14 +221,7 @@ import WriteBehind
     }
 
     @Test func aNewVersionTakesThePlaceOfTheFormerOneWhenItIsBuilt() async throws {
-        do {
-            let store = try directory.open()
-            let players = try store.table(Player.self)
-            try teams.declare(store, players)
-            try players.put(Player(id: 1, name: "Ada", score: 1, team: "red"))
-            try await teams.wait(store)
-            try await store.close(deadline: .hang)
-        }
+        try await liveWithIt()
         let store = try directory.open()
         let players = try store.table(Player.self)
         // Until it is built, the former one is there as it was.

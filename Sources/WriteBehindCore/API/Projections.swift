@@ -70,12 +70,8 @@ extension Store {
         let (materializer, engine) = (store.materializer, engine)
         defer { materializer.work.raise() }
         return try await Worker.waiting("projections") { () throws(StoreError) in
-            do throws(SinkError) {
-                return try materializer.exclusively { () throws(SinkError) in
-                    try body(engine.sink)
-                }
-            } catch {
-                throw StoreError(error)
+            try StoreError.ofSink { () throws(SinkError) in
+                try materializer.exclusively { () throws(SinkError) in try body(engine.sink) }
             }
         }
     }

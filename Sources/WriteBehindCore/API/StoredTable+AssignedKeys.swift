@@ -18,17 +18,15 @@ extension StoredTable where Row: AssignedKeyRow {
             let _: Receipt = try await insert(row)
             return row
         }
-        var (past, step): (Int64, Int64) = (0, 1)
+        var search = FreeKeySearch()
         while true {
-            row.assignedKey = Int(try engine.nextKey(of: id, past: past))
+            row.assignedKey = Int(try engine.nextKey(of: id, past: search.past))
             do throws(StoreError) {
                 let _: Receipt = try await insert(row)
                 return row
             } catch {
                 guard case .duplicateKey = error else { throw error }
-                // The row was put with its id. There may be many of these, one behind the other.
-                past = Int64(row.assignedKey) &+ step
-                step &*= 2
+                search.pass(row.assignedKey)
             }
         }
     }
@@ -47,17 +45,29 @@ extension Transaction {
             let _: Void = try await insert(row, in: table)
             return row
         }
-        var (past, step): (Int64, Int64) = (0, 1)
+        var search = FreeKeySearch()
         while true {
-            row.assignedKey = Int(try table.engine.nextKey(of: table.id, past: past))
+            row.assignedKey = Int(try table.engine.nextKey(of: table.id, past: search.past))
             do throws(StoreError) {
                 let _: Void = try await insert(row, in: table)
                 return row
             } catch {
                 guard case .duplicateKey = error else { throw error }
-                past = Int64(row.assignedKey) &+ step
-                step &*= 2
+                search.pass(row.assignedKey)
             }
         }
+    }
+}
+
+/// Looks for an id that no row was put with. There may be many that were, one behind the other, so its steps grow.
+private struct FreeKeySearch {
+    /// The next id is above this.
+    private(set) var past: Int64 = 0
+    private var step: Int64 = 1
+
+    mutating func pass(_ taken: Int) {
+        let (sum, isOver) = Int64(taken).addingReportingOverflow(step)
+        past = isOver ? .max : sum
+        step = step.multipliedReportingOverflow(by: 2).overflow ? .max : step * 2
     }
 }

@@ -12,8 +12,8 @@ import Synchronization
 /// Writes throw ``StoreError``, and a write that throws has changed nothing: ``StoreError/row(_:)`` for a row
 /// that does not fit its table, ``StoreError/commitTooLarge(bytes:limit:)``, ``StoreError/backlogFull(_:)``,
 /// ``StoreError/diskFull(_:)``, ``StoreError/logFailed(_:)``, ``StoreError/fenced(_:)``, ``StoreError/noResources(_:)``,
-/// ``StoreError/damaged(_:)`` and ``StoreError/closed(_:)``. Methods that read throw ``StoreError/database(_:)`` if a row is not in memory and the
-/// database cannot be read. All methods may be called from any thread or task.
+/// ``StoreError/damaged(_:)`` and ``StoreError/closed(_:)``. Methods that read throw ``StoreError/database(_:)`` if a row is
+/// not in memory and the database cannot be read. All methods may be called from any thread or task.
 public struct StoredTable<Row: TableRow>: Sendable {
     let engine: Engine
     let id: UInt16

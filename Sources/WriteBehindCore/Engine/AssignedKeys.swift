@@ -39,9 +39,12 @@ final class AssignedKeys: Sendable {
                 let end = engine.tables[UInt32(table)]?.assigned ?? 0
                 block = Block(given: end, end: end)
             }
-            let id = max(block.given, past) + 1
+            let last = max(block.given, past)
+            guard last < .max else { throw engine.idsAreUsedUp(in: table) }
+            let id = last + 1
             if id > block.end {
-                let end = id + block.size - 1
+                let (sum, isOver) = last.addingReportingOverflow(block.size)
+                let end = isOver ? .max : sum
                 try engine.note(assigned: end, in: table)
                 block.end = end
                 block.size = min(2 * block.size, Self.blocks.upperBound)
@@ -68,6 +71,14 @@ extension Engine {
     /// The id of a table's next row, above `past`: one that no row was given before.
     func nextKey(of table: UInt16, past: Int64) throws(StoreError) -> Int64 {
         try assignedKeys.next(of: table, past: past, self)
+    }
+
+    fileprivate func idsAreUsedUp(in table: UInt16) -> StoreError {
+        let schema = tables[UInt32(table)]?.schema
+        return .row(
+            RowError(
+                table: schema?.name ?? "", column: schema?.keyColumns.first?.name,
+                .outOfRange("an id above \(Int64.max)")))
     }
 
     /// The log is about to be closed.

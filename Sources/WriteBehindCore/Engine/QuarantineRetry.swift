@@ -39,10 +39,8 @@ struct QuarantineRetry {
 
     /// Constraints that rows broke may be in force from now on.
     private func makeIndices() throws(StoreError) {
-        do throws(SinkError) {
+        try StoreError.ofSink { () throws(SinkError) in
             try (sink as? any ReplaceableSink)?.makeIndices()
-        } catch {
-            throw StoreError(error)
         }
     }
 

@@ -85,7 +85,9 @@ package final class Turns: Sendable {
         let list = served[ticket.line]
         while case let reached = list.reached, reached < ticket.number {
             let places = Int(min(ticket.number - reached, Self.mostPatience))
-            _ = try await list.wait(for: ticket.number, atMost: Self.patience * places)
+            _ = try await within(Self.patience * places) { () async throws(StoreError) in
+                try await list.wait(for: ticket.number)
+            }
             if list.reached == reached { return }
         }
     }

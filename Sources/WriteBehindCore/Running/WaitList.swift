@@ -65,15 +65,6 @@ package final class WaitList: Sendable {
         try result.get()
     }
 
-    /// ``wait(for:)`` that gives up after a time. Returns whether `sequence` was reached.
-    package func wait(
-        for sequence: UInt64, atMost timeout: Duration
-    ) async throws(StoreError) -> Bool {
-        try await within(timeout) { () async throws(StoreError) in
-            try await self.wait(for: sequence)
-        }
-    }
-
     private func enter(
         _ continuation: CheckedContinuation<Result<Void, StoreError>, Never>, id: UInt64,
         sequence: UInt64
