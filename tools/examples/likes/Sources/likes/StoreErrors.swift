@@ -24,10 +24,10 @@ extension StoreError {
         // The row does not fit: the same call fails again.
         case .row, .commitTooLarge, .quarantined: .unprocessableContent
         case .duplicateKey: .conflict
-        // The write is in the log. It was not confirmed in time, or nobody waits any more.
-        case .timedOut, .cancelled: .accepted
-        // Nothing was written, and the same call may succeed soon.
-        case .backlogFull, .diskFull, .noResources, .contended, .database, .closed:
+        // The write is in the log. It was not confirmed in time.
+        case .timedOut: .accepted
+        // The same call may succeed soon.
+        case .backlogFull, .diskFull, .noResources, .contended, .database, .closed, .cancelled:
             .serviceUnavailable
         default: .internalServerError
         }
