@@ -34,7 +34,8 @@ struct Parent {
         }
         // Every other time the state right after the kill is looked at before it is recovered.
         if Bool.random(using: &random) { try StoreCheck.run(directory, isClosed: false) }
-        try await Self.check(directory, report, round, &ledger, atLeast: report.last)
+        try await Self.check(
+            directory, report, round, &ledger, atLeast: report.last, following: report)
         round += 1
         // The last one is kept for inspection.
         if round % Self.roundsOfStore == 1, round > 1 {
@@ -44,10 +45,12 @@ struct Parent {
 
     /// Opens the store, compares it with the ledger, closes it and verifies every file.
     ///
-    /// - Parameter sequence: what the log must hold.
+    /// - Parameters:
+    ///   - sequence: what the log must hold.
+    ///   - following: what the consumer of changes had said when the store ended.
     static func check(
         _ directory: String, _ report: Report, _ round: Int, _ ledger: inout Ledger,
-        atLeast sequence: UInt64
+        atLeast sequence: UInt64, following: Report
     ) async throws {
         let tables = try Tables(at: directory)
         let health = tables.store.health
@@ -59,7 +62,7 @@ struct Parent {
             throw Loss("the log ends at sequence \(end); \(sequence) was acknowledged")
         }
         try ledger.settle(report, round: round, found: try await tables.read(), end: end)
-        try await Following.check(tables, report)
+        try await Following.check(tables, following)
         let build = try await Sums.check(tables.store)
         guard ledger.build == nil || ledger.build == build else {
             throw Loss("the projection was built anew, and had missed nothing")

@@ -79,7 +79,7 @@ struct PowerParent {
         let child = try ChildProcess([store, "\(seed)", "\(round)"])
         while child.isRunning, !child.hasSpoken { usleep(500) }
         usleep(.random(in: 0...400_000, using: &random))
-        // The writes that were durable before the instant of the copy; others may be on it or not.
+        // What was durable, seen and acknowledged before the instant of the copy; the rest may be on it or not.
         let before = child.report
         let copy = shelf.directory + "/copy.img"
         do {
@@ -95,7 +95,8 @@ struct PowerParent {
         try FileManager.default.moveItem(atPath: copy, toPath: disk.image)
         try disk.mount()
         let acknowledged = ledger.acknowledged
-        try await Parent.check(store, report, round, &ledger, atLeast: before.durable)
+        try await Parent.check(
+            store, report, round, &ledger, atLeast: before.durable, following: before)
         durable += UInt64(before.durableCount)
         lost += report.sequences.reduce(0) { $0 + $1.count } - (ledger.acknowledged - acknowledged)
         round += 1
