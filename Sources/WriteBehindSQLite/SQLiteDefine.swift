@@ -153,7 +153,7 @@ extension SQLiteSink {
             try db.execute(
                 sql: "ALTER TABLE \(new.name) RENAME COLUMN \(quoted(name)) TO \(quoted(other))")
         }
-        // Two columns may exchange their names.
+        // One column may take the name that another had.
         let step = renamed.count == 1 ? nil : "_writebehind_renamed_"
         if let step {
             for (index, pair) in renamed.enumerated() {
