@@ -1,6 +1,6 @@
 import EventLog
 
-/// One consumer's view of a change stream: it waits where ``ChangeSource`` only steps.
+/// Delivers a change stream to one consumer. It suspends until there is a change; ``ChangeSource`` never waits for one.
 final class ChangeFeed: Sendable {
     private let engine: Engine
     private let streams: ChangeStreams
@@ -41,7 +41,7 @@ final class ChangeFeed: Sendable {
         if let wanted = source.wanted {
             try await engine.readable.wait(for: wanted)
         } else if let start, streams.position(of: name) == nil, engine.log.readable < start {
-            // A new stream begins behind what was written before it was asked for.
+            // A new stream begins behind everything that was written before `changes(of:named:from:)` was called.
             engine.log.flusher?.request(readable: start)
             try await engine.readable.wait(for: start)
         }
@@ -52,7 +52,7 @@ final class ChangeFeed: Sendable {
 
     /// Suspends until the position would survive a crash.
     nonisolated(nonsending) func acknowledge(_ change: LoggedChange) async throws(StoreError) {
-        // Not from the source, whose lock is held while the log is read.
+        // Does not use the source: its lock is held while the log is read.
         try streams.acknowledge(change.position, of: name, change.claim)
         try await Worker.waiting("changes") { [streams] () throws(StoreError) in
             try streams.write()

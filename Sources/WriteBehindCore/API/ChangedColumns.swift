@@ -1,7 +1,7 @@
 import Foundation
 
-// The columns of a change as key paths, where `@Table` made them: `change[\.likes]` instead of `change["likes"]`. Each
-// subscript is for one of the kinds of properties that a column may have, as the overloads of `RowDecoder.decode` are.
+// The columns of a change by the key paths that `@Table` made: `change[\.likes]` instead of `change["likes"]`. As with the
+// overloads of `RowDecoder.decode`, there is one subscript for each kind of property that a column may have.
 
 extension RowChange {
     /// The value that was written into a column; nil if the change left the column alone.
@@ -9,6 +9,8 @@ extension RowChange {
     /// ```swift
     /// if let likes = try change[\.likes] { … }
     /// ```
+    ///
+    /// All subscripts with key paths throw ``StoreError/row(_:)`` if the stored value does not fit the property.
     public subscript<V: ColumnValue>(
         column: KeyPath<Row.StoredColumns, TableColumn<Row, V>>
     ) -> V? {
@@ -17,7 +19,8 @@ extension RowChange {
         }
     }
 
-    /// The value that was written into a column, nil for null; nil of that if the change left the column alone.
+    /// The value that was written into a column. The inner optional is nil for null, the outer one if the change left the
+    /// column alone.
     public subscript<V: ColumnValue>(
         column: KeyPath<Row.StoredColumns, TableColumn<Row, V?>>
     ) -> V?? {
@@ -35,7 +38,8 @@ extension RowChange {
         }
     }
 
-    /// The value that was written into a column, nil for null; nil of that if the change left the column alone.
+    /// The value that was written into a column. The inner optional is nil for null, the outer one if the change left the
+    /// column alone.
     public subscript<V: RawRepresentable>(
         column: KeyPath<Row.StoredColumns, TableColumn<Row, V?>>
     ) -> V?? where V.RawValue: ColumnValue {
@@ -53,7 +57,8 @@ extension RowChange {
         }
     }
 
-    /// The value that was written into a column, nil for null; nil of that if the change left the column alone.
+    /// The value that was written into a column. The inner optional is nil for null, the outer one if the change left the
+    /// column alone.
     public subscript<V: RawRepresentable & ColumnValue>(
         column: KeyPath<Row.StoredColumns, TableColumn<Row, V?>>
     ) -> V?? where V.RawValue: ColumnValue {
@@ -72,7 +77,8 @@ extension RowChange {
         }
     }
 
-    /// The value that was written into a column as JSON, nil for null; nil of that if the change left the column alone.
+    /// The value that was written into a column as JSON. The inner optional is nil for null, the outer one if the change
+    /// left the column alone.
     @_disfavoredOverload
     public subscript<V: Decodable>(
         column: KeyPath<Row.StoredColumns, TableColumn<Row, V?>>

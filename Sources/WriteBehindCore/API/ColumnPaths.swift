@@ -1,4 +1,4 @@
-// Columns as key paths, where `@Table` made them: `\.score` instead of "score".
+// Columns by the key paths that `@Table` made: `\.score` instead of "score".
 
 extension StoredTable {
     /// Adds to an integer column of a row, atomically.
@@ -8,16 +8,16 @@ extension StoredTable {
     /// ```
     ///
     /// - Parameters:
-    ///   - key: what the row is found by.
-    ///   - column: the column, as `@Table` made it. Its property is not optional: one that may be null is given by
-    ///     its name as text.
+    ///   - key: the row's key.
+    ///   - column: the column, as `@Table` made it. Its property is not optional. Give a column that may be null by its
+    ///     name as text.
     ///   - amount: what to add; may be negative.
     ///   - initial: the row to put, as it is, if there is none yet: `amount` is not added to it. It must have
     ///     this key.
     /// - Returns: the new value and the receipt; nil, having logged nothing, if there is no row and no
     ///   `initial`.
-    /// - Throws: ``StoreError/cannotIncrement(table:column:reason:)`` where the sum is none of the property's type;
-    ///   ``StoreError/initialHasAnotherKey(table:)``; what any write or read throws.
+    /// - Throws: ``StoreError/cannotIncrement(table:column:reason:)`` if the sum does not fit the property's type;
+    ///   ``StoreError/initialHasAnotherKey(table:)``; the errors of any write or read.
     @discardableResult
     public nonisolated(nonsending) func increment<V: ColumnValue & FixedWidthInteger>(
         _ key: Row.Key, _ column: KeyPath<Row.StoredColumns, TableColumn<Row, V>>,

@@ -1,15 +1,16 @@
 import EventLog
 
-/// Bytes under a name without an array or a string a call: the way for many small writes and reads.
+/// Writes and reads bytes under a name without making an array or a string for each call. Use it for many small writes
+/// and reads.
 ///
-/// The same rows as through ``KeyValue``: what one way writes, the other reads.
+/// The rows are the same as those of ``KeyValue``: either way reads what the other has written.
 extension StoredTable<KeyValue> {
-    /// Writes a value, in the place of the one with its key if there is one.
+    /// Writes a value. It replaces the value with the same key, if there is one.
     ///
     /// - Parameters:
     ///   - value: its bytes.
-    ///   - key: UTF-8, as the column it becomes is text.
-    /// - Throws: ``StoreError/row(_:)`` for a key that is not UTF-8, and what any write throws.
+    ///   - key: UTF-8, because its column is text.
+    /// - Throws: ``StoreError/row(_:)`` for a key that is not UTF-8, and the errors of any write.
     @discardableResult
     public func put(
         _ value: Span<UInt8>, for key: Span<UInt8>
@@ -45,7 +46,7 @@ extension StoredTable<KeyValue> {
         return result
     }
 
-    /// Not generic: a result of a type known only to the caller costs a look-up of that type a call.
+    /// Not generic: if only the caller knew the type of the result, each call would look that type up.
     @usableFromInline
     func readCached(_ key: Span<UInt8>, _ body: (Span<UInt8>) throws -> Void) throws {
         try engine.withResident(id, key) { row in

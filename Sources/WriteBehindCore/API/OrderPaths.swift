@@ -1,4 +1,4 @@
-// Rows in the order of an index, which a key path leads to: `\.score` or `\.byAuthor`, where `@Table` made them.
+// Rows in the order of an index, by the key paths that `@Table` made: `\.score` or `\.byAuthor`.
 
 extension StoredTable {
     /// The rows with the highest values, the highest first.
@@ -7,15 +7,15 @@ extension StoredTable {
     /// let best = try await players.top(20, by: \.score)
     /// ```
     ///
-    /// The order is as of the last write. The rows are read after it, as ``get(all:)`` reads them: one that is written
-    /// meanwhile is returned as it is then, and one that is deleted is left out and the next one is taken.
+    /// The order is as of the last write. The rows are read after that, as ``get(all:)`` reads them. A row that is written in
+    /// between is returned as it is then. A row that is deleted in between is left out, and the next one is taken.
     ///
     /// - Parameters:
     ///   - count: how many at most.
     ///   - order: the column, which is marked `@Index`, or the index.
     /// - Throws: ``StoreError/noIndex(table:index:)`` for a column that is not marked,
-    ///   ``StoreError/indexUnavailable(table:index:reason:)``, and what ``get(_:cachedFor:)`` throws. While the index is being
-    ///   built, the call waits for it.
+    ///   ``StoreError/indexUnavailable(table:index:reason:)``, and what ``get(_:cachedFor:)`` throws. While the index is
+    ///   being built, the call waits for it.
     public nonisolated(nonsending) func top<Order: TableOrder>(
         _ count: Int, by order: KeyPath<Row.StoredColumns, Order>
     ) async throws(StoreError) -> [Row] where Order.Row == Row {
@@ -30,7 +30,8 @@ extension StoredTable {
     }
 
     /// How many rows are before the one with this key: 0 for the row with the highest value, or with the lowest if the
-    /// direction is ascending. Rows with equal values are in the order of their keys, which descending is backwards, too.
+    /// direction is ascending. Rows with equal values are in the order of their keys, which also goes down in descending
+    /// order.
     ///
     /// - Returns: nil if there is no such row.
     /// - Throws: as `top(_:by:)`. The row itself is not read.
@@ -68,10 +69,10 @@ extension StoredTable {
     ///   - order: the column, which is marked `@Index`, or the index.
     ///   - from: the value of the row to begin with, in the order of reading: the highest if it is descending. For an
     ///     index over several columns it is a tuple. nil begins with the first row.
-    ///   - through: that of the row to end with; nil ends with the last row.
+    ///   - through: the value of the row to end with; nil ends with the last row.
     ///   - direction: the order of reading.
     ///   - limit: how many rows at most.
-    ///   - cursor: where the page before ended.
+    ///   - cursor: ``RowPage/next`` of the page before; nil for the first page.
     /// - Throws: as `top(_:by:)`.
     public nonisolated(nonsending) func range<Order: TableOrder>(
         in order: KeyPath<Row.StoredColumns, Order>, from: Order.Bound? = nil,
@@ -100,7 +101,7 @@ extension StoredTable {
     ///   - value: the value of its first column.
     ///   - direction: the order of reading.
     ///   - limit: how many rows at most.
-    ///   - cursor: where the page before ended.
+    ///   - cursor: ``RowPage/next`` of the page before; nil for the first page.
     /// - Throws: as `top(_:by:)`.
     public nonisolated(nonsending) func range<Order: TableOrder>(
         in order: KeyPath<Row.StoredColumns, Order>, of value: Order.First,
@@ -134,6 +135,8 @@ extension StoredTable {
     }
 
     /// How many rows have a value in the first column of an index.
+    ///
+    /// - Throws: as `top(_:by:)`. No row is read.
     public nonisolated(nonsending) func count<Order: TableOrder>(
         in order: KeyPath<Row.StoredColumns, Order>, of value: Order.First
     ) async throws(StoreError) -> Int where Order.Row == Row {
@@ -148,8 +151,8 @@ extension StoredTable {
     /// for try await post in posts.rows(order: \.created) { … }
     /// ```
     ///
-    /// They are not of one moment. A row that is there all the time and keeps its values is returned once. One whose
-    /// values change meanwhile may be returned twice, or not at all.
+    /// The rows are not as of one moment. A row that exists all the time and keeps its values is returned once. A row whose
+    /// values change meanwhile may be returned twice, or not at all. The sequence throws as `top(_:by:)`.
     public func rows<Order: TableOrder>(
         order: KeyPath<Row.StoredColumns, Order>, _ direction: ReadOrder = .ascending
     ) -> OrderedRows<Row> where Order.Row == Row {

@@ -1,10 +1,11 @@
-// Rows in the order of an index, which is named: the way of types that are coded by hand, and what the others use.
+// Rows in the order of an index that is given by its name. Types that are coded by hand call these methods, and so do the
+// methods with key paths.
 
 extension StoredTable {
     /// The rows with the highest values, the highest first.
     ///
-    /// The order is as of the last write. The rows are read after it, as ``get(all:)`` reads them: one that is written
-    /// meanwhile is returned as it is then, and one that is deleted is left out and the next one is taken.
+    /// The order is as of the last write. The rows are read after that, as ``get(all:)`` reads them. A row that is written in
+    /// between is returned as it is then. A row that is deleted in between is left out, and the next one is taken.
     ///
     /// - Parameters:
     ///   - count: how many at most.
@@ -25,7 +26,7 @@ extension StoredTable {
     }
 
     /// How many rows are before the one with this key: 0 for the row with the highest value, or with the lowest if the
-    /// order is ascending. Rows with equal values are in the order of their keys, which descending is backwards, too.
+    /// order is ascending. Rows with equal values are in the order of their keys, which also goes down in descending order.
     ///
     /// - Returns: nil if there is no such row.
     /// - Throws: as ``top(_:by:)-(_,String)``. The row itself is not read.
@@ -71,10 +72,10 @@ extension StoredTable {
     ///   - index: its name.
     ///   - from: the values of the row to begin with, in the order of reading: the highest if it is descending. Fewer
     ///     values than the index has columns are those of the first columns. nil begins with the first row.
-    ///   - through: those of the row to end with; nil ends with the last row.
+    ///   - through: the values of the row to end with; nil ends with the last row.
     ///   - order: the direction.
     ///   - limit: how many rows at most.
-    ///   - after: where the page before ended.
+    ///   - after: ``RowPage/next`` of the page before; nil for the first page.
     /// - Throws: ``StoreError/row(_:)`` for values of other types than the columns', and as
     ///   ``top(_:by:)-(_,String)``.
     public nonisolated(nonsending) func range(
@@ -98,7 +99,7 @@ extension StoredTable {
     ///
     /// - Parameters:
     ///   - from: the lowest values; fewer than the index has columns are those of the first columns.
-    ///   - through: the highest.
+    ///   - through: the highest values.
     /// - Throws: as ``range(in:from:through:order:limit:after:)-(String,_,_,_,_,_)``.
     public nonisolated(nonsending) func count(
         in index: String, from: [StoredValue]? = nil, through: [StoredValue]? = nil
@@ -117,8 +118,8 @@ extension StoredTable {
 
     /// All rows in the order of an index, read a few at a time, so that they take little memory.
     ///
-    /// They are not of one moment. A row that is there all the time and keeps its values is returned once. One whose
-    /// values change meanwhile may be returned twice, or not at all.
+    /// The rows are not as of one moment. A row that exists all the time and keeps its values is returned once. A row whose
+    /// values change meanwhile may be returned twice, or not at all. The sequence throws as ``top(_:by:)-(_,String)``.
     public func rows(order index: String, _ direction: ReadOrder = .ascending) -> OrderedRows<Row> {
         OrderedRows(table: self, index: index, order: direction)
     }
@@ -145,7 +146,7 @@ extension StoredTable {
         part.after = cursor?.position
         var rows: [Row] = []
         while rows.count < limit {
-            // A part at a time: writes wait while entries are copied.
+            // Only a part at a time, because writes wait while entries are copied.
             let wanted = min(limit - rows.count, Self.entriesAtOnce)
             let found = try await index.read { [part] in $0.entries(part, limit: wanted) }
             rows += try await self.rows(at: found).compactMap(\.self)

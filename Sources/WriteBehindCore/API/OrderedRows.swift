@@ -1,6 +1,6 @@
 import Foundation
 
-/// In which direction rows are read in the order of an index.
+/// The direction in which rows are read in the order of an index.
 public enum ReadOrder: Sendable, Hashable, CaseIterable {
     /// The lowest value first; null is the lowest.
     case ascending
@@ -18,23 +18,23 @@ public struct RankedRow<Row: Sendable>: Sendable {
 
 /// Some rows in an order, and where the next ones are.
 public struct RowPage<Row: Sendable>: Sendable {
-    /// As many as were asked for, or all that are left.
+    /// As many rows as the limit says, or all that are left.
     public let rows: [Row]
-    /// What to read on `after`; nil if there are no more rows.
+    /// Pass it as `after` to get the next page; nil if there are no more rows.
     public let next: IndexCursor?
 }
 
 /// A place in the order of an index, to read on from.
 ///
-/// It holds the values and the key of a row, and says where that row was: it stays right when rows come and go, and after
-/// the store was opened again. As text it may be handed to clients; it is neither secret nor signed. With another
-/// index it means some place, and nothing breaks.
+/// It holds the values and the key of a row, so it stays valid when rows are written and deleted, and after the store was
+/// opened again. You may hand it to clients as text; it is neither secret nor signed. If it is used with another index,
+/// reading begins somewhere in that index, and nothing breaks.
 public struct IndexCursor: Sendable, Hashable, Codable, LosslessStringConvertible {
     let position: [UInt8]
 
     init(position: [UInt8]) { self.position = position }
 
-    /// The cursor of its text.
+    /// Reads a cursor from its text; nil if the text is not base64.
     public init?(_ description: String) {
         guard let data = Data(base64Encoded: description) else { return nil }
         position = [UInt8](data)
@@ -51,7 +51,7 @@ public struct OrderedRows<Row: TableRow>: AsyncSequence, Sendable {
 
     public func makeAsyncIterator() -> Iterator { Iterator(rows: self) }
 
-    /// Reads on where it is.
+    /// Reads a few hundred rows at a time, and returns them one by one.
     public struct Iterator: AsyncIteratorProtocol {
         private static var rowsAtOnce: Int { 256 }
 

@@ -3,10 +3,10 @@ public import Foundation
 
 /// One change of a row, as a projection gets it: with the row before and after it.
 public struct ProjectedChange<Row: TableRow>: Sendable {
-    /// Its place among all changes of the store: a later one has a higher number. Of a row that was there before, the place
-    /// of the last change that the database held when it was read.
+    /// Its place among all changes of the store: a later change has a higher number. If ``isInitial`` is set, it is the place
+    /// of the last change that the database held when the row was read.
     public let sequence: UInt64
-    /// When it was written, as ``RowVersion/date`` says. Of a row that was there before, when it was read.
+    /// When it was written, as ``RowVersion/date`` says. If ``isInitial`` is set, it is when the row was read.
     public let date: Date
     /// What was done.
     public let operation: ChangeOperation

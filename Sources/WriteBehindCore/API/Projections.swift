@@ -1,9 +1,10 @@
 import EventLog
 
 extension Store {
-    /// Declares a projection for the store's database, whatever that is.
+    /// Declares a projection for the store's database, of whichever kind that is.
     ///
-    /// - Parameter effects: makes what the database runs of what reads a change as one of the row's type.
+    /// - Parameter effects: makes the value that the database runs. It gets a function that turns a change of bytes into one
+    ///   of the row's type.
     package func declareProjection<Row>(
         _ name: String, version: Int, of table: StoredTable<Row>,
         effects: (@escaping @Sendable (RowTransition) throws(StoreError) -> ProjectedChange<Row>)
@@ -36,8 +37,8 @@ extension Store {
     /// The projections that were declared, and those that the database keeps, by their names.
     public var projections: [Health.Projection] { engine.projectionHealth }
 
-    /// Has a projection built anew from the rows of its table, in the background. What it has made so far stays until
-    /// then. A projection that has stopped goes on that way, once its cause is out of the way.
+    /// Builds a projection anew from the rows of its table, in the background. Its present tables stay until the new ones are
+    /// complete. A projection that has stopped starts again this way, after you have removed the cause.
     ///
     /// - Returns: whether there is one of this name.
     /// - Throws: ``StoreError/database(_:)``; ``StoreError/closed(_:)``.

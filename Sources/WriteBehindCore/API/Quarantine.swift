@@ -50,7 +50,7 @@ public struct Quarantine: Sendable {
     public struct Retried: Sendable, Equatable {
         /// How many commits left quarantine.
         public var applied: Int
-        /// How many are in it still, or again.
+        /// How many are still in it, or in it again.
         public var left: Int
 
         package init(applied: Int, left: Int) {
@@ -65,11 +65,11 @@ public struct Quarantine: Sendable {
 
     /// Tries all of quarantine again, in order, after the reason was removed.
     ///
-    /// It is one pass over the log, a part at a time; what else is to be applied goes on in between. After a crash
-    /// meanwhile, what was applied is out of quarantine and the rest is in it.
+    /// It is one pass over the log, a part at a time; other commits are applied in between. If the process crashes meanwhile,
+    /// the commits that were applied have left quarantine, and the rest is still in it.
     ///
     /// - Throws: ``StoreError/database(_:)``, also while the database is being rebuilt; ``StoreError/closed(_:)``;
-    ///   ``StoreError/logFailed(_:)`` or ``StoreError/damaged(_:)`` where the log cannot be read.
+    ///   ``StoreError/logFailed(_:)`` or ``StoreError/damaged(_:)`` if the log cannot be read.
     @discardableResult
     public func retry() async throws(StoreError) -> Retried {
         try await Worker.waiting(
@@ -106,9 +106,9 @@ public struct Quarantine: Sendable {
 
     /// Gives a commit up: its rows become again what the database holds.
     ///
-    /// That is an ordinary write, logged with the reason; the log keeps what was given up. It waits until the
-    /// database has taken or refused what was written before. The other commits of its group are given up with it,
-    /// since their rows depend on it; where there are any, that has to be asked for.
+    /// That is an ordinary write, logged with the reason; the log keeps the commit that was given up. The call waits until
+    /// the database has taken or refused everything that was written before. The other commits of the group are given up
+    /// with it, because their rows depend on it. If there are any, `includingFollowers` must be true.
     ///
     /// A group of more rows than a commit can hold is given up by several commits, the rows of this commit last. If
     /// the process ends meanwhile, what is left of the group stays in quarantine.
@@ -118,7 +118,7 @@ public struct Quarantine: Sendable {
     /// - Returns: its receipt; once it is materialized, quarantine no longer holds the commit.
     /// - Throws: ``StoreError/notInQuarantine(sequence:)``; ``StoreError/quarantineHasOthers(sequence:others:through:)``;
     ///   ``StoreError/database(_:)``, also for a group that clears a table: that can only be retried, or cleared
-    ///   again; and what any write throws.
+    ///   again; and the errors of any write.
     @discardableResult
     public func skip(
         _ sequence: UInt64, reason: String, includingFollowers: Bool = false
@@ -126,10 +126,10 @@ public struct Quarantine: Sendable {
         try await settle(sequence, reason: reason, with: nil, includingFollowers)
     }
 
-    /// Puts a corrected row in the place of a commit's; its other rows become again what the database holds.
+    /// Replaces one row of a commit by a corrected one; its other rows become again what the database holds.
     /// Otherwise as ``skip(_:reason:includingFollowers:)``.
     ///
-    /// - Throws: ``StoreError/notOfCommit(sequence:row:)`` where the commit does not change a row with this key.
+    /// - Throws: ``StoreError/notOfCommit(sequence:row:)`` if the commit does not change a row with this key.
     @discardableResult
     public func patch<Row>(
         _ sequence: UInt64, with row: Row, in table: StoredTable<Row>, reason: String,
@@ -142,8 +142,8 @@ public struct Quarantine: Sendable {
             includingFollowers)
     }
 
-    /// The commit of quarantine that a record belongs to: a refused one is in memory, one that follows is in the
-    /// log. Blocks its thread while it reads that.
+    /// The commit in quarantine that a record belongs to. A refused commit is in memory; a commit that follows one is read
+    /// from the log, which blocks the thread.
     func commit(
         with sequence: UInt64, in quarantine: QuarantineIndex
     ) throws(StoreError) -> (firstSequence: UInt64, keys: [QuarantinedKey])? {
@@ -172,7 +172,7 @@ public struct Quarantine: Sendable {
         }
     }
 
-    /// Throws where the commit of a record is in quarantine.
+    /// Throws if the commit of a record is in quarantine.
     func refuse(_ sequence: UInt64) async throws(StoreError) {
         let quarantine = engine.sink.quarantine
         guard !quarantine.isEmpty, sequence >= quarantine.lowest, sequence <= quarantine.latest
@@ -209,7 +209,7 @@ extension Quarantine.Entry {
 }
 
 extension QuarantinedKey {
-    /// As people read it: `flight[123]`.
+    /// The row as text for people: `flight[123]`.
     package func text(_ catalog: Catalog) -> String {
         guard let schema = catalog[table]?.schema else { return "table \(table)" }
         let name = schema.name

@@ -1,6 +1,6 @@
 import EventLog
 
-/// Giving up what is in quarantine: a group as a whole, by one commit if it is not too large for that.
+/// Gives up commits in quarantine: a group as a whole, by one commit if the group is not too large for that.
 extension Quarantine {
     /// The whole row that takes the place of a refused one.
     package struct Correction: Sendable {
@@ -62,7 +62,7 @@ extension Quarantine {
                 let version = try await engine.fetch(row.table, row.key).version
                 reads.append(ReadVersion(table: row.table, key: row.key, version: version))
             }
-            // A commit that is on its way may follow the group, and hold rows that the group does not.
+            // A commit that the database has yet to take may follow the group, and hold rows that the group does not.
             try await waitUntilJudged()
             let (start, versions) = (done, reads)
             let taken = try await Worker.waiting(
@@ -117,7 +117,7 @@ extension Quarantine {
         }
     }
 
-    /// Whether the group is as it was found, but for the rows that were given up since.
+    /// Whether the group is as it was found, except for the rows that were given up since.
     private func isCurrent(_ settlement: Settlement, from start: Int) throws(StoreError) -> Bool {
         if start == 0 { return try find(settlement.sequence) == settlement.found }
         let held = engine.sink.quarantine.held
@@ -157,7 +157,7 @@ extension Quarantine {
         var quarantined: QuarantinedKey { .row(table: UInt32(table), key: key) }
     }
 
-    /// The rows of the named commit come last: until then it is in quarantine.
+    /// The rows of the named commit come last, so that it stays in quarantine until all others are given up.
     private func rows(of found: Found) throws(StoreError) -> [GroupRow] {
         let held = engine.sink.quarantine.held
         let own = Set(found.rows)

@@ -1,18 +1,18 @@
 package import EventLog
 import Foundation
 
-/// A file in which a writer reports about itself, for tools that look from outside.
+/// A file in which a writer reports about itself, for tools in other processes.
 ///
-/// It is not synced: after power loss the writer is gone, and log and databases say themselves what is true.
+/// It is not synced: after power loss the writer is gone, and the log and the databases show the state.
 package protocol ReportFile: Codable, Sendable {
     static func path(in layout: StoreLayout) -> String
 }
 
-/// More than any writer says; what is longer is not read.
+/// More than any writer reports. A longer file is not read.
 private let byteLimit = 1 << 20
 
 extension ReportFile {
-    /// nil if there is none that can be read: it is no evidence of anything.
+    /// nil if there is no report that can be read; that proves nothing about the writer.
     package static func read(_ layout: StoreLayout, on disk: any Disk) -> Self? {
         guard let bytes = try? disk.open(path(in: layout), .read).bytes(byteLimit) else {
             return nil
@@ -20,7 +20,7 @@ extension ReportFile {
         return try? JSONDecoder().decode(Self.self, from: Data(bytes))
     }
 
-    /// Replaces the one that is there.
+    /// Replaces the report that is there, if any.
     func write(_ layout: StoreLayout, on disk: any Disk) throws {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]

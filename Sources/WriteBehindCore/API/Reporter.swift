@@ -7,9 +7,10 @@ import Foundation
 final class Reporter: Sendable {
     private struct State {
         var since: UInt64?
-        /// Whether there may be a report of an earlier life.
+        /// Whether there may be a report of an earlier process.
         var mayBeThere = true
-        /// The last report of the secondary databases, without what changes by itself; nil before the first one.
+        /// The last report of the secondary databases, without the causes, whose texts change by themselves; nil before the
+        /// first report.
         var secondaries: [SecondariesReport.Database]?
     }
 
@@ -20,7 +21,7 @@ final class Reporter: Sendable {
     private let retry: @Sendable () -> RetryRequest.Answer
     private let state = Lock(State())
 
-    /// How often it looks, nanoseconds.
+    /// The pause between two reports, nanoseconds.
     static let interval: UInt64 = 1_000_000_000
 
     init(
@@ -70,7 +71,7 @@ final class Reporter: Sendable {
         let report = SecondariesReport(
             health(), secondaries, time: engine.time.wallMilliseconds())
         var seen = report.databases
-        // The cause says how long it lasts already.
+        // The text of a cause says how long it has lasted, so it differs each time.
         for index in seen.indices { seen[index].cause = seen[index].cause.map { _ in "" } }
         guard state.withLock({ $0.secondaries != seen }) else { return }
         let disk = engine.log.environment.disk
@@ -86,7 +87,7 @@ final class Reporter: Sendable {
         try RetryRequest.serve(layout, on: engine.log.environment.disk, retry)
     }
 
-    /// Removes the report when the store is closed. How far secondary databases came stays.
+    /// Removes the report when the store is closed. The report of the secondary databases stays.
     func end() {
         try? reportSecondaries()
         try? WriterReport.remove(layout, on: engine.log.environment.disk)

@@ -27,12 +27,12 @@ package struct RetryRequest: Sendable {
         package var error: String?
         package var secondaries: [Secondary] = []
 
-        /// This is of the store's own database alone.
+        /// The answer for the store's own database alone.
         package init(_ retried: Quarantine.Retried) {
             (applied, left) = (retried.applied, retried.left)
         }
 
-        /// Has all databases of a store try their quarantine. Blocks its thread.
+        /// Tries the quarantine of all databases of a store. Blocks its thread.
         init(trying quarantine: Quarantine, _ secondaries: [SecondaryQuarantine]) {
             do {
                 let result = try quarantine.retryBlocking()
@@ -59,7 +59,7 @@ package struct RetryRequest: Sendable {
     /// Leaves the request where the writer finds it.
     package init(_ layout: StoreLayout, on disk: any Disk) throws(SystemError) {
         (self.layout, self.disk) = (layout, disk)
-        // An answer that is there already is to another request.
+        // An answer that is there already belongs to an earlier request.
         if try disk.exists(layout.retried) { try disk.remove(layout.retried) }
         try disk.replace(layout.retryRequest, with: [], isSynced: false)
     }

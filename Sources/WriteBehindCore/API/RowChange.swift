@@ -6,10 +6,10 @@ public import Foundation
     @nonexhaustive
 #endif
 public enum ChangeOperation: String, Sendable, Codable, CaseIterable {
-    /// A whole row was written: ``RowChange/columns`` are all of it.
+    /// A whole row was written: ``RowChange/columns`` has all columns outside the key.
     case put
-    /// Some columns of a row were written: ``RowChange/columns`` are these. By a program from before the table got its newest
-    /// columns, an update may also make a row.
+    /// Some columns of a row were written: ``RowChange/columns`` has these. An update may also make a row, if it was written
+    /// by a program from before the table got its newest columns.
     case update
     /// A row was deleted, or expired.
     case delete
@@ -19,7 +19,7 @@ public enum ChangeOperation: String, Sendable, Codable, CaseIterable {
 
 /// One change of a row, as a change stream delivers it: see ``Store/changes(of:named:from:)``.
 public struct RowChange<Row: TableRow>: Sendable {
-    /// Its place among all changes of the store: a later one has a higher number.
+    /// Its place among all changes of the store: a later change has a higher number.
     public let sequence: UInt64
     /// When it was written, as ``RowVersion/date`` says.
     public let date: Date
@@ -27,7 +27,7 @@ public struct RowChange<Row: TableRow>: Sendable {
     public let operation: ChangeOperation
     /// The row's key; nil for ``ChangeOperation/clear``, which concerns all rows.
     public let key: Row.Key?
-    /// Whether no other change of this table follows in the same commit: ``Transaction``s make several.
+    /// Whether no other change of this table follows in the same commit. A ``Transaction`` makes several.
     public let isLastOfCommit: Bool
 
     private let logged: LoggedChange
@@ -50,8 +50,10 @@ public struct RowChange<Row: TableRow>: Sendable {
         self.feed = feed
     }
 
-    /// The values that were written, by column: all outside the key of a put, those that changed of an update, none of a
-    /// deletion.
+    /// The values that were written, by column. A put has all columns outside the key, an update has the columns that it
+    /// changed, a deletion has none.
+    ///
+    /// - Throws: ``StoreError/row(_:)`` if the stored values cannot be read.
     public var columns: [String: StoredValue] {
         get throws(StoreError) {
             try rowErrors { () throws(RowError) in
@@ -71,7 +73,9 @@ public struct RowChange<Row: TableRow>: Sendable {
         get throws(StoreError) { try columns[column] }
     }
 
-    /// The whole row, of a put; nil for any other change, which does not carry it.
+    /// The whole row, for a put. Other changes do not carry the row, so it is nil for them.
+    ///
+    /// - Throws: ``StoreError/row(_:)`` if the stored values do not fit the row's type.
     public var row: Row? {
         get throws(StoreError) {
             guard operation == .put else { return nil }
@@ -95,15 +99,15 @@ public struct RowChange<Row: TableRow>: Sendable {
         }
     }
 
-    /// Marks this commit and all before it as done: after a crash the stream goes on behind it. Returns when that
-    /// survives power loss; consumers that acknowledge at the same time share one sync.
+    /// Marks this commit and all before it as done: after a crash the stream goes on behind it. Returns when the mark
+    /// survives power loss. Consumers that acknowledge at the same time share one sync.
     ///
-    /// Where more changes of the same commit follow (``isLastOfCommit``), only the commits before it are marked. To sync
-    /// less often, acknowledge every so many commits.
+    /// If more changes of the same commit follow (``isLastOfCommit``), only the commits before it are marked. To sync
+    /// less often, acknowledge only every hundredth commit, for example.
     ///
-    /// - Throws: ``ChangeStreamProblem/takenOver`` where another consumer has the stream by now;
+    /// - Throws: ``ChangeStreamProblem/takenOver`` if another consumer has the stream by now;
     ///   ``ChangeStreamProblem/removed``; ``StoreError/diskFull(_:)``, ``StoreError/fenced(_:)``,
-    ///   ``StoreError/logFailed(_:)`` or ``StoreError/closed(_:)`` where the position cannot be written. The changes
+    ///   ``StoreError/logFailed(_:)`` or ``StoreError/closed(_:)`` if the position cannot be written. The changes
     ///   may come again then: the position counts until the store closes, and is in the file after the next write that
     ///   succeeds.
     public nonisolated(nonsending) func acknowledge() async throws(StoreError) {

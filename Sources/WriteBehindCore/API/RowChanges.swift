@@ -12,7 +12,7 @@ public enum ChangeStart: Sendable {
 
 /// The changes of a table, in the order of the log: see ``Store/changes(of:named:from:)``.
 ///
-/// The stream is pulled: nothing is read before the consumer asks for it, and memory holds one block of the log.
+/// The consumer pulls: nothing is read before it asks for the next change, and memory holds one block of the log.
 public struct RowChanges<Row: TableRow>: AsyncSequence, Sendable {
     public typealias Element = RowChange<Row>
 
@@ -39,8 +39,8 @@ public struct RowChanges<Row: TableRow>: AsyncSequence, Sendable {
     }
 
     /// One consumer of the stream. It has the stream from its first ``next(isolation:)`` until that throws, its task is
-    /// cancelled, or the iterator is gone. Its copies are the same consumer: each change comes to one of them, and when one
-    /// has thrown, the others throw ``StoreError/cancelled``.
+    /// cancelled, or the iterator is gone. Copies of an iterator are the same consumer: each change goes to one of them, and
+    /// once one of them has thrown, the others throw ``StoreError/cancelled``.
     public struct Iterator: AsyncIteratorProtocol {
         /// Gives the stream back when the last copy of the iterator is gone. Changes may live longer.
         private final class Hold: Sendable {
@@ -61,9 +61,9 @@ public struct RowChanges<Row: TableRow>: AsyncSequence, Sendable {
 
         /// The next change. Suspends until there is one.
         ///
-        /// - Throws: ``StoreError/changeStream(name:_:)``; ``StoreError/row(_:)`` where the key cannot be read as one of the
-        ///   row's type; ``StoreError/closed(_:)`` once the store is closed; ``StoreError/damaged(_:)`` and
-        ///   ``StoreError/logFailed(_:)`` where the log cannot be read; ``StoreError/cancelled``.
+        /// - Throws: ``StoreError/changeStream(name:_:)``; ``StoreError/row(_:)`` if the key does not fit the row's key
+        ///   type; ``StoreError/closed(_:)`` once the store is closed; ``StoreError/damaged(_:)`` and
+        ///   ``StoreError/logFailed(_:)`` if the log cannot be read; ``StoreError/cancelled``.
         public mutating func next(
             isolation actor: isolated (any Actor)? = #isolation
         ) async throws(StoreError) -> RowChange<Row>? {
@@ -108,8 +108,8 @@ extension Store {
     /// A consumer gets each change at least once. After a crash, or when the stream is followed again, it goes on behind the
     /// last commit that was acknowledged. All changes of a commit come one after the other.
     ///
-    /// Only what survives power loss is delivered, so no crash takes back what a consumer has seen. That is up to
-    /// ``StoreConfiguration/syncInterval`` after the write.
+    /// A change is delivered only once it survives power loss, so no crash takes back what a consumer has seen. Therefore it
+    /// comes up to ``StoreConfiguration/syncInterval`` after the write.
     ///
     /// The log is kept for the stream, up to ``StoreConfiguration/changeStreamLimit``, from the first call of `next()` on and
     /// until ``removeChangeStream(named:)``. A name has one consumer at a time. A second one gets
@@ -130,11 +130,11 @@ extension Store {
         return RowChanges(table, store.changeStreams, named: name, after: after)
     }
 
-    /// The change streams that there are, by their names.
+    /// All change streams of the store, in the order of their names.
     public var changeStreams: [Health.ChangeStream] { store.changeStreams.list(engine.tables) }
 
-    /// Forgets a change stream: no log is kept for it any more. Its consumer, if it has one, gets
-    /// ``ChangeStreamProblem/removed``. A stream that is made again under its name has nothing in common with it.
+    /// Removes a change stream: no log is kept for it any more. Its consumer, if it has one, gets
+    /// ``ChangeStreamProblem/removed``. A later stream with the same name is a new one.
     ///
     /// - Returns: whether there was one.
     /// - Throws: what a write to the store's directory throws.

@@ -7,10 +7,10 @@ import Foundation
 //     "reason":"UNIQUE constraint failed: player.name","records":1,"refusedAt":1384955000000,
 //     "rows":["player[2]"],"sequence":4700}]}],"process":42,"time":1384956000000}
 //
-// Beside these, a database may have "cause". Of the refused commits, the first twenty are in it, and of each the first
-// twenty rows.
+// A database may also have "cause". Only the first twenty refused commits are in the report, each with its first twenty
+// rows.
 
-/// How far a writer's secondary databases are: they may be anywhere, so they cannot be seen from outside.
+/// How far a writer's secondary databases are. They may be on any machine, so other processes cannot look for themselves.
 package struct SecondariesReport: ReportFile, Equatable {
     package struct Commit: Codable, Equatable, Sendable {
         package var sequence: UInt64
@@ -35,7 +35,8 @@ package struct SecondariesReport: ReportFile, Equatable {
 
     /// How many commits, and rows of each, are reported.
     static let limit = 20
-    /// How many characters of a reason or a row's name. So the file stays short enough to be read (``ReportFile``).
+    /// How many characters of a reason or a row's name are reported. This keeps the file short enough to be read
+    /// (``ReportFile``).
     static let textLimit = 200
 
     package struct Database: Codable, Equatable, Sendable {

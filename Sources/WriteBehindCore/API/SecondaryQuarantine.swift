@@ -34,7 +34,7 @@ public struct SecondaryQuarantine: Sendable {
 
     /// Tries all of quarantine again, in order, after the reason was removed.
     ///
-    /// After a crash meanwhile, what was applied is out of quarantine and the rest is in it.
+    /// If the process crashes meanwhile, the commits that were applied have left quarantine, and the rest is still in it.
     ///
     /// - Throws: ``StoreError/database(_:)``, also if the database is not open, or was replaced meanwhile;
     ///   ``StoreError/closed(_:)``; ``StoreError/logFailed(_:)`` or ``StoreError/damaged(_:)`` if the log cannot be

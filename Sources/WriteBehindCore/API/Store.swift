@@ -25,12 +25,12 @@ public final class Store: Sendable {
     /// nil if the store can only be read.
     let reporter: Reporter?
     private let reporterWorker: Worker?
-    /// They stop last, because they watch the others.
+    /// The watching workers. They stop last, because they watch the others.
     var lookouts: [Worker] { [watchdogWorker] + [reporterWorker].compactMap(\.self) }
     let isClosed = Atomic<Bool>(false)
     /// Runs the workers instead of threads, in users' tests.
     package let driver: (any WorkerDriver)?
-    /// Reaches 1 when the store is closed: what a second `close` waits for.
+    /// Reaches 1 when the store is closed. A second `close` waits for it.
     let closing = WaitList(reached: 0)
 
     package var engine: Engine { store.engine }
@@ -38,7 +38,7 @@ public final class Store: Sendable {
     package var followers: Followers { store.followers }
     package var secondaries: [SecondaryDatabase] { store.secondaries }
 
-    /// The process may change its working directory, and files are opened as long as the store is.
+    /// Files are opened as long as the store is open, and the process may change its working directory meanwhile.
     package static func absolute(_ path: String) throws(StoreError) -> String {
         if path.isEmpty || path.hasPrefix("/") { return path }
         for (start, what) in [("~", "a home directory"), ("$", "a variable"), ("file:", "a URL")]
@@ -102,14 +102,14 @@ public final class Store: Sendable {
 
     deinit { endLikeKilled() }
 
-    /// Ends a store that was not closed like a killed process: nothing acknowledged is lost. Handles of its
-    /// tables that are still around must not write into a log that another store may recover by now.
+    /// A store that was not closed ends as after `kill -9`: nothing acknowledged is lost. Handles of its
+    /// tables may still exist; they must not write into a log that another store may be recovering.
     private func endLikeKilled() {
         store.engine.log.abandon()
         store.endUnclosed(workers + lookouts)
     }
 
-    /// Ends the store like a killed process, though the value still exists. Every later call throws
+    /// Ends the store as after `kill -9`, though the value still exists. Every later call throws
     /// ``StoreError/closed(_:)``.
     package func abandon() {
         isClosed.store(true, ordering: .relaxed)
@@ -121,18 +121,18 @@ public final class Store: Sendable {
 
     /// Declares a table and returns the handle to work with it.
     ///
-    /// A table is created in the database when the log is applied to it. Declaring it again with more columns, which
-    /// must be nullable or have a default, adds them. The columns of a `@Table` struct are known by their names, in any
-    /// order; a type that is coded by hand keeps the order, and new columns come last. Any other change throws:
-    /// <doc:Tables> lists what may change.
+    /// The table is created in the database when the log is applied to it. If it is declared again with more columns, they
+    /// are added; each must be nullable or have a default. The columns of a `@Table` struct are matched by their names, in
+    /// any order. A type that is coded by hand must keep the order, with new columns last. <doc:Tables> lists all changes
+    /// that are possible; any other one throws.
     ///
-    /// - Throws: ``StoreError/schema(_:)``, naming the column and both types, and what any write throws.
+    /// - Throws: ``StoreError/schema(_:)``, naming the column and both types, and the errors of any write.
     public func table<Row: TableRow>(_ type: Row.Type) throws(StoreError) -> StoredTable<Row> {
         try rowErrors { () throws(RowError) in try Row.checkKey() }
         let definition = try engine.declare(Row.schema, byName: Row.hasNamedColumns)
         let layout = RowLayout(Row.schema, storedAs: definition.schema)
         if let driver, !Row.schema.indices.isEmpty {
-            // A read of an index waits until it is built from the log so far; without threads, that is done here.
+            // A read of an index waits until the index is built from the log so far. Without threads, it is built here.
             engine.log.flusher?.request(readable: engine.log.lastSequence)
             driver.runDue()
         }
@@ -144,14 +144,14 @@ public final class Store: Sendable {
         try table(KeyValue.self)
     }
 
-    /// Makes several changes, in any tables, one commit: all of it survives, shows and is applied to the
-    /// database, or nothing.
+    /// Makes several changes, in any tables, as one commit: after a crash, for every reader and in the database there are all
+    /// of them or none.
     ///
-    /// Nothing is written if `body` throws. A `body` that reads is asynchronous: `await` the call then.
+    /// Nothing is written if `body` throws. If `body` reads, it is asynchronous; `await` the call then.
     ///
-    /// - Returns: what `body` returns, and the commit's receipt; where `body` changed nothing, one for the store's
+    /// - Returns: the result of `body`, and the commit's receipt; if `body` changed nothing, one for the store's
     ///   last write.
-    /// - Throws: what `body` throws, and what any write throws.
+    /// - Throws: the error of `body`, and the errors of any write.
     @discardableResult
     public func transaction<Result>(
         _ body: (inout Transaction) throws -> Result
@@ -173,9 +173,9 @@ public final class Store: Sendable {
     ///     }
     ///
     /// `body` runs where the caller does, on an actor as well. If another write changes a row that it read, it runs again
-    /// from the start, so it should do nothing but read and write through `transaction`. If it writes a row that it has
-    /// read in another way, by a method of the table or in another transaction, it makes itself run again: after 1,000
-    /// tries that ends with an error. Nothing is written if it throws.
+    /// from the start, so it should only read and write through `transaction`. If it also writes a row that it has read by
+    /// another way, such as a method of the table or another transaction, its commit never succeeds, and after 1,000 tries
+    /// it ends with an error. Nothing is written if it throws.
     ///
     /// - Returns: the result of `body`, and the commit's receipt; if `body` changed nothing,
     ///   one for the store's last write.
@@ -203,7 +203,7 @@ public final class Store: Sendable {
         if isClosed.load(ordering: .relaxed) { throw .closed("the store is closed") }
     }
 
-    /// A receipt for nothing new: what was last written.
+    /// The receipt of the store's last write, for calls that wrote nothing.
     private var lastReceipt: Receipt {
         let last = engine.log.lastSequence
         return Receipt(firstSequence: 0, sequence: last, store: engine.number)
@@ -213,10 +213,10 @@ public final class Store: Sendable {
 
     /// Suspends until a write has reached a stage.
     ///
-    /// Asking for `.durable` syncs at once; all callers that ask at the same time share one sync. Asking for
-    /// `.staged` returns at once: every receipt is of a write that is there. Thousands of tasks may wait.
-    /// If you stop waiting, for any reason, the write stays as it is. Without a receipt it returns at once: the call that
-    /// gave none wrote nothing.
+    /// Waiting for `.durable` syncs at once; all callers that wait at the same time share one sync. Waiting for
+    /// `.staged` returns at once, because every write with a receipt is staged. Thousands of tasks may wait.
+    /// If you stop waiting, for any reason, the write stays as it is. With nil as the receipt it returns at once, because a
+    /// call that returned no receipt wrote nothing.
     ///
     /// - Throws: ``StoreError/foreignReceipt``, at once, for the receipt of another store; ``StoreError/timedOut(_:)``;
     ///   ``StoreError/logFailed(_:)`` when syncing failed and whether the
@@ -265,7 +265,7 @@ public final class Store: Sendable {
         try await store.durable.wait(for: sequence)
     }
 
-    /// Suspends until the log's followers find a record: until it is durable in segments.
+    /// Suspends until the log's followers can read a record: until it is durable in segments.
     nonisolated(nonsending) func waitUntilReadable(
         _ sequence: UInt64
     ) async throws(StoreError) {
@@ -283,14 +283,14 @@ public final class Store: Sendable {
     public nonisolated(nonsending) func waitForAll(
         _ stage: Stage, timeout: Duration? = nil
     ) async throws(StoreError) {
-        // It belongs to no commit, so to none in quarantine: a barrier is passed even if single writes were refused.
+        // The barrier belongs to no commit, so to none in quarantine: it is passed even if single writes were refused.
         let barrier = lastReceipt
         try await wait(for: stage, barrier, timeout: timeout)
     }
 
     // MARK: looking
 
-    /// How the store is, how far the database is behind, and why; as of this call.
+    /// Whether the store is well, how far the database is behind, and why; as of this call.
     public var health: Health {
         var health = watchdog.health
         if isClosed.load(ordering: .relaxed) {

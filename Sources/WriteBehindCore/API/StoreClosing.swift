@@ -3,10 +3,10 @@ import Logging
 import Synchronization
 
 extension Store {
-    /// Ends the work: refuses further writes, makes everything durable, brings the database up to date until
-    /// the deadline, and gives up the store's directory.
+    /// Closes the store: refuses further writes, makes everything durable, brings the database up to date until
+    /// the deadline, and releases the store's directory.
     ///
-    /// If the database does not hold everything by then, nothing is lost: the next open goes on with it. Closing again
+    /// If the database does not hold everything by then, nothing is lost: the next open goes on from there. A second call
     /// waits until the store is closed.
     ///
     /// When it returns, the store has no file open and nothing mapped: its directory may be moved, removed or
@@ -25,7 +25,7 @@ extension Store {
         let deadline = deadline ?? configuration.closeDeadline
         let result: Result<CloseReport, StoreError> = await withCheckedContinuation {
             continuation in
-            // Not on a task's thread: this waits for threads and disks.
+            // Must not run on a task's thread, because it waits for threads and disks.
             let closing: @Sendable () -> Void = {
                 continuation.resume(
                     returning: Result { () throws(StoreError) in try self.closeBlocking(deadline) })
@@ -33,7 +33,7 @@ extension Store {
             do throws(NoThread) {
                 try store.startThread("wb-closer", closing)
             } catch {
-                // The watchdog has a thread as long as the store is open.
+                // The watchdog's thread runs as long as the store is open.
                 if watchdogWorker.perform(closing) { return }
                 isClosed.store(false, ordering: .relaxed)
                 continuation.resume(returning: .failure(.noResources("\(error)")))
@@ -48,9 +48,9 @@ extension Store {
 
     private func closeBlocking(_ deadline: Duration) throws(StoreError) -> CloseReport {
         let isWritable = store.damage == nil
-        // While the flusher still makes room for it.
+        // This may need room in staging, so the flusher must still run.
         if isWritable { engine.closeAssignedKeys() }
-        // The flusher stops after the workers that write: they may wait for room that it makes.
+        // The flusher stops after the workers that write, because they may wait for room that it makes.
         for worker in workers.reversed() where !worker.name.hasPrefix("materializer") {
             worker.stop()
         }
@@ -66,7 +66,7 @@ extension Store {
         return report
     }
 
-    /// Whether a database lacks something of the log. A secondary one that fails holds up nothing.
+    /// Whether a database lacks something of the log. Closing does not wait for a secondary database that fails.
     private var isBehind: Bool {
         let readable = engine.log.readable
         let failing = store.status.current.secondaryTroubles
@@ -80,7 +80,7 @@ extension Store {
     private func snapshotBlocking(until end: UInt64) {
         let snapshotter = store.snapshotter
         while !snapshotter.reaches(engine.log.readable), engine.time.monotonicNanoseconds() < end {
-            // Each time: a failure ends what was asked for.
+            // Each time, because a failure ends the request.
             snapshotter.request(engine.log.readable)
             if case .wait(let nanoseconds) = snapshotter.step() {
                 pause(min(nanoseconds ?? .max, 2_000_000))

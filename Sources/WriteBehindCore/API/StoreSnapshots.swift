@@ -3,15 +3,15 @@ public import Foundation
 
 /// A snapshot of a store: all its rows as of one sequence.
 public struct Snapshot: Sendable, Equatable {
-    /// It reflects the log up to here.
+    /// The snapshot reflects the log through this sequence.
     public let sequence: UInt64
     /// The time of the last write in it.
     public let date: Date
     /// How many rows it has, of all tables.
     public let rows: Int
-    /// The length of its file.
+    /// The length of its file in bytes.
     public let bytes: Int
-    /// Where its file lies.
+    /// The path of its file.
     public let path: String
 
     init(_ reader: SnapshotReader) {
@@ -25,7 +25,7 @@ public struct Snapshot: Sendable, Equatable {
 
 /// A name for a moment in the log.
 public struct Mark: Sendable, Equatable {
-    /// The name it was given; several may have the same.
+    /// Its name; several marks may have the same.
     public let name: String
     /// Its place among all writes.
     public let sequence: UInt64
@@ -54,7 +54,7 @@ extension Store {
         if let damage = store.damage { throw .damaged("\(damage)") }
         let last = engine.log.lastSequence
         guard last > 0 else { return nil }
-        // Nobody knows when a full disk will have room again: a request for a snapshot fails at once then.
+        // A full disk may stay full for any time, so a request for a snapshot fails at once then.
         try await Worker.waiting("packer") { [log = engine.log] in log.makeReadable(through: last) }
         if engine.log.readable < last, let refusal = engine.log.refusal {
             throw StoreError(refusal)
@@ -68,7 +68,7 @@ extension Store {
         return try await snapshots().last
     }
 
-    /// The snapshots there are, oldest first; those with a damaged head are left out.
+    /// All snapshots, oldest first; those with a damaged head are left out.
     ///
     /// - Throws: ``StoreError/history(_:)`` when the directory cannot be read.
     public nonisolated(nonsending) func snapshots() async throws(StoreError) -> [Snapshot] {
@@ -83,10 +83,10 @@ extension Store {
         }
     }
 
-    /// Names this moment in the log, so that the past can be asked for by it.
+    /// Names this moment in the log, so that you can ask for the past by this name (``Moment/mark(_:)``).
     ///
-    /// A mark is a record like any other. It is gone when its part of the log is deleted.
-    /// - Throws: what any write throws.
+    /// A mark is a record like any other, and as safe as a write. It is gone when its part of the log is deleted.
+    /// - Throws: the errors of any write.
     @discardableResult
     public func mark(_ name: String) throws(StoreError) -> Receipt {
         try open()
@@ -104,7 +104,7 @@ extension Store {
 }
 
 extension Engine {
-    /// The store's past, as far as it is durable. Waits for the disk: see ``HistoryError/reading(_:)``.
+    /// The store's past, as far as it is durable. Blocks its thread for the disk: see ``HistoryError/reading(_:)``.
     var history: StoreHistory {
         log.makeDurableReadable()
         return StoreHistory(log.environment, readable: log.readable)

@@ -25,7 +25,7 @@ extension Store {
         let snapshotter = store.snapshotter
         let logger = store.engine.configuration.logger
         let pause = store.engine.configuration.expiryInterval.nanoseconds
-        // The database shows what was deleted until it has been brought up to date.
+        // The database still has the deleted rows until the log is applied to it.
         let shortPause = min(pause, store.engine.configuration.materializeInterval.nanoseconds)
         return [
             // A task that waits for `durable` after each write asks again within some 30 µs.
@@ -49,7 +49,7 @@ extension Store {
                     let wait = try expirer.work(interval: pause, shortInterval: shortPause)
                     return .wait(nanoseconds: wait)
                 } catch {
-                    // The workers of the database and the log report their troubles, and wait until these end.
+                    // The workers of the database and the log report the cause, and wait until it ends.
                     logger.debug("rows could not expire", metadata: ["cause": "\(error)"])
                 }
                 return .wait(nanoseconds: pause)
@@ -58,7 +58,7 @@ extension Store {
         ] + store.secondaries.map { worker(for: $0, startThread) }
     }
 
-    /// Lets a little time pass, on a thread that may wait.
+    /// Lets a little time pass. To be called on a thread that may wait.
     func pause(_ nanoseconds: UInt64) {
         guard let driver else {
             Signal().wait(after: 0, nanoseconds: nanoseconds)
@@ -67,8 +67,8 @@ extension Store {
         driver.run(for: max(1, nanoseconds)) { false }
     }
 
-    /// Has a write brought to a stage, and lets the time of `driver` pass for it.
-    /// - Returns: whether the write is there, or is known never to be, in this time.
+    /// Brings a write to a stage while the time of `driver` passes.
+    /// - Returns: whether within this time the write has reached the stage, or has turned out never to reach it.
     func drive(
         _ driver: any WorkerDriver, to stage: Stage, _ receipt: Receipt, within time: Duration
     ) -> Bool {
@@ -89,7 +89,7 @@ extension Store {
         return list.isDecided(sequence)
     }
 
-    /// A store that can only be read has this one, too.
+    /// A store that can only be read has this worker, too.
     static func makeIndexer(_ store: OpenStore, _ startThread: @escaping StartThread) -> Worker {
         let builder = store.indexBuilder
         return Worker(

@@ -3,14 +3,15 @@
 extension StoredTable where Row: AssignedKeyRow {
     /// Writes a new row under a new id.
     ///
-    /// Ids begin at 1 and go up. The store gives none twice, whatever becomes of its row. A crash may leave a gap. An id is as
-    /// safe as its row: if power loss takes the row, because nobody waited for ``Stage/durable``, it may be given again.
+    /// Ids begin at 1 and go up. The store gives no id twice, even if its row is deleted. A crash may leave a gap. An id is
+    /// as safe as its row: if power loss takes a row for which no call waited for ``Stage/durable``, its id may be given
+    /// again.
     ///
-    /// A row that has an id, one other than 0, is inserted under that. Ids that rows were given in another way are passed over.
+    /// A row with another id than 0 keeps it. Ids under which rows were put by other calls are skipped.
     ///
     /// - Returns: the row with its id.
-    /// - Throws: ``StoreError/duplicateKey(table:key:)`` if the row has an id and there is a row with it, and what any write or
-    ///   read throws.
+    /// - Throws: ``StoreError/duplicateKey(table:key:)`` if the row has an id of its own that another row has;
+    ///   ``StoreError/row(_:)`` if all ids up to `Int64.max` are used up; the errors of any write or read.
     @discardableResult
     public nonisolated(nonsending) func insert(_ row: Row) async throws(StoreError) -> Row {
         var row = row
@@ -33,9 +34,11 @@ extension StoredTable where Row: AssignedKeyRow {
 }
 
 extension Transaction {
-    /// Writes a new row under a new id, as that of a table does. If the transaction runs again, the row has another id then.
+    /// Writes a new row under a new id, as ``StoredTable/insert(_:)`` does. If the transaction runs again, the row gets
+    /// another id.
     ///
     /// - Returns: the row with its id.
+    /// - Throws: as that method.
     @discardableResult
     public nonisolated(nonsending) mutating func insert<Row: AssignedKeyRow>(
         _ row: Row, in table: StoredTable<Row>
@@ -59,7 +62,7 @@ extension Transaction {
     }
 }
 
-/// Looks for an id that no row was put with. There may be many that were, one behind the other, so its steps grow.
+/// Looks for an id that no row has. Many ids in a row may be taken, so its steps grow.
 private struct FreeKeySearch {
     /// The next id is above this.
     private(set) var past: Int64 = 0

@@ -1,4 +1,4 @@
-// Calls that are made of others: what a row must not be there for, many rows at once, a subscript.
+// Calls that are made of others: insert, many rows at once, a subscript.
 
 extension StoredTable {
     /// The row with this key, as ``get(_:cachedFor:)`` returns it.
@@ -8,7 +8,7 @@ extension StoredTable {
 
     /// The rows with these keys, each as of the last write: from memory, and the rest together from the database.
     ///
-    /// They are not of one moment: to read rows that belong together, use ``Store/transaction(_:)-42hz8``.
+    /// The rows are not as of one moment. To read rows that belong together, use ``Store/transaction(_:)-42hz8``.
     ///
     /// - Returns: a row for each key, in the order of the keys; nil if there is none.
     /// - Throws: as ``get(_:cachedFor:)``.
@@ -24,11 +24,11 @@ extension StoredTable {
 
     /// Writes rows as one commit: after a crash all of them are there or none, and no read sees only some.
     ///
-    /// Takes fewer locks than a ``put(_:cachedFor:)`` for each. Of two rows with one key, the later one stays. The rows must
-    /// fit into one commit, about 1 MiB; write more of them in parts.
+    /// It takes fewer locks than a ``put(_:cachedFor:)`` for each row. If two rows have the same key, the later one stays.
+    /// The rows must fit into one commit, about 1 MiB; write more of them in parts.
     ///
     /// - Returns: the commit's receipt; nil, having logged nothing, if there are no rows.
-    /// - Throws: ``StoreError/commitTooLarge(bytes:limit:)``, and what any write throws. Then nothing was written.
+    /// - Throws: ``StoreError/commitTooLarge(bytes:limit:)``, and the errors of any write. Then nothing was written.
     @discardableResult
     public func put(contentsOf rows: some Sequence<Row>) throws(StoreError) -> Receipt? {
         var transaction = Transaction(engine: engine)
@@ -41,7 +41,7 @@ extension StoredTable {
     /// Reads first, from the database if memory does not have the row. Two inserts of one key at the same time do not
     /// both succeed.
     ///
-    /// - Throws: ``StoreError/duplicateKey(table:key:)`` if there is a row with its key, and what any write or read throws.
+    /// - Throws: ``StoreError/duplicateKey(table:key:)`` if there is a row with its key, and the errors of any write or read.
     @discardableResult
     public nonisolated(nonsending) func insert(
         _ row: Row

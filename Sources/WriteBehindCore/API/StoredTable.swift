@@ -1,13 +1,13 @@
 import EventLog
 import Synchronization
 
-/// A table of a store, and everything that is done to its rows.
+/// A table of a store: reads and writes its rows.
 ///
 /// A handle is cheap; keep it. Writes return when they are ``Stage/staged``: in the log's buffer and visible to
 /// every read. Reads never return a row older than the last write that returned.
 ///
-/// A write takes its thread a microsecond or so; while the log's buffer is full, because writes come faster
-/// than the disk takes them, it waits there for room.
+/// A write takes about a microsecond on the caller's thread. If writes come faster than the disk takes them, the log's
+/// buffer fills up, and the write waits there for room.
 ///
 /// Writes throw ``StoreError``, and a write that throws has changed nothing: ``StoreError/row(_:)`` for a row
 /// that does not fit its table, ``StoreError/commitTooLarge(bytes:limit:)``, ``StoreError/backlogFull(_:)``,
@@ -31,7 +31,7 @@ public struct StoredTable<Row: TableRow>: Sendable {
     private static func form(
         _ engine: Engine, _ id: UInt16, _ layout: RowLayout, checksLeft: Int
     ) -> EncoderPool.Form {
-        // Before the table is looked at: what comes between makes the first put look again.
+        // Read before the schema: if the table changes in between, the first put looks again.
         let generation = engine.generation.load(ordering: .relaxed)
         let schema = engine.tables[UInt32(id)]?.schema
         return EncoderPool.Form(
@@ -39,8 +39,8 @@ public struct StoredTable<Row: TableRow>: Sendable {
             checksLeft: checksLeft)
     }
 
-    /// Whether the table has columns that rows of this handle lack: it is an older program's, or the table got them
-    /// since.
+    /// Whether the table has columns that rows of this handle lack: the program is an older one, or the table got them
+    /// after the handle was made.
     var lacksColumns: Bool {
         let known = encoders.current
         if known.lacksColumns || known.generation == engine.generation.load(ordering: .relaxed) {
@@ -55,7 +55,7 @@ public struct StoredTable<Row: TableRow>: Sendable {
 
     // MARK: writing without reading
 
-    /// Writes a whole row, in the place of the one with its key if there is one. Columns that a later version of the
+    /// Writes a whole row. It replaces the row with the same key, if there is one. Columns that a later version of the
     /// program added, and that `Row` lacks, keep their values.
     ///
     /// - Parameters:
@@ -140,11 +140,11 @@ public struct StoredTable<Row: TableRow>: Sendable {
     /// The row with this key, as of the last write: from memory, else from the database.
     ///
     /// - Parameters:
-    ///   - key: what the row is found by.
+    ///   - key: the row's key.
     ///   - lifetime: how long a copy that this call brings into memory may serve reads.
     /// - Returns: nil if there is no such row.
-    /// - Throws: ``StoreError/database(_:)`` where the database has to be read and cannot be, and
-    ///   ``StoreError/cancelled`` where the task is cancelled while it is.
+    /// - Throws: ``StoreError/database(_:)`` if the row is not in memory and the database cannot be read, and
+    ///   ``StoreError/cancelled`` if the task is cancelled while the database is read.
     public nonisolated(nonsending) func get(
         _ key: Row.Key, cachedFor lifetime: Duration? = nil
     ) async throws(StoreError) -> Row? {
@@ -176,7 +176,7 @@ public struct StoredTable<Row: TableRow>: Sendable {
             defer { swap(&body, &encoder.body) }
             switch engine.copyResident(id, encoder.key.key.span, to: &body) {
             case .full:
-                // Not under the shard's lock: this is code of the user's, which may use the store.
+                // Not under the shard's lock: this runs the user's code, which may use the store.
                 return .known(try rowOf(key: encoder.key.key.span, body: body.span))
             case .tombstone: return .known(nil)
             case .absent, .partial: return .unknown
@@ -202,9 +202,9 @@ public struct StoredTable<Row: TableRow>: Sendable {
     /// `change` runs where the caller does, on an actor as well, and again if another write changed the row
     /// meanwhile. Nothing is written if it throws.
     ///
-    /// - Returns: nil, having logged nothing, if there is no such row. Where no column differs nothing is
-    ///   logged either, and the receipt is one for the row as it was found.
-    /// - Throws: ``StoreError/keyChanged(table:)``, what `change` throws, and what any write or read throws.
+    /// - Returns: nil, having logged nothing, if there is no such row. If no column differs, nothing is
+    ///   logged either, and the receipt is that of the row as it was found.
+    /// - Throws: ``StoreError/keyChanged(table:)``, what `change` throws, and the errors of any write or read.
     @discardableResult
     public nonisolated(nonsending) func update(
         _ key: Row.Key, _ change: (inout Row) throws -> Void
@@ -232,14 +232,14 @@ public struct StoredTable<Row: TableRow>: Sendable {
     /// Adds to an integer column of a row, atomically.
     ///
     /// - Parameters:
-    ///   - key: what the row is found by.
+    ///   - key: the row's key.
     ///   - column: the column's name.
     ///   - amount: what to add; may be negative.
     ///   - initial: the row to put, as it is, if there is none yet: `amount` is not added to it. It must have
     ///     this key.
     /// - Returns: the new value and the receipt; nil, having logged nothing, if there is no row and no
     ///   `initial`.
-    /// - Throws: ``StoreError/cannotIncrement(table:column:reason:)`` on overflow, null, another type, or where
+    /// - Throws: ``StoreError/cannotIncrement(table:column:reason:)`` on overflow, null, another type, or if
     ///   no column outside the key has the name; ``StoreError/initialHasAnotherKey(table:)``; what any
     ///   write or read throws.
     @discardableResult
@@ -249,7 +249,7 @@ public struct StoredTable<Row: TableRow>: Sendable {
         try await increment(key, column, by: amount, within: .min ... .max, orPut: initial)
     }
 
-    /// - Parameter range: what the sum must be in.
+    /// - Parameter range: the sum must be in it.
     nonisolated(nonsending) func increment(
         _ key: Row.Key, _ column: String, by amount: Int, within range: ClosedRange<Int64>,
         orPut initial: Row?

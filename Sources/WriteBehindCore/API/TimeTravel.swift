@@ -1,12 +1,12 @@
 import EventLog
 public import Foundation
 
-/// A moment in a store's past. One inside a commit means the state before that commit.
+/// A moment in a store's past. A moment inside a commit means the state before that commit.
 public enum Moment: Sendable, Equatable {
     /// After the write of this sequence.
     case sequence(UInt64)
-    /// After the last write of this time or before, to the millisecond: the times of writes are rounded up, and
-    /// so is this.
+    /// After the last write at or before this time. The times of writes are rounded up to the millisecond, and so is this
+    /// time.
     case date(Date)
     /// Where the last mark of this name was set.
     case mark(String)
@@ -19,8 +19,8 @@ public enum Moment: Sendable, Equatable {
         }
     }
 
-    /// Rounded up, as the times of commits are: a commit that was made before a `Date()` is not later than that. A Date
-    /// made of milliseconds is less than half a microsecond off. Before 1970 nothing was.
+    /// Rounded up, as the times of commits are, so a commit that was made before a `Date()` is not later than that date. A
+    /// `Date` that was made from milliseconds is less than half a microsecond off. No commit is from before 1970.
     static func milliseconds(of date: Date) -> UInt64 {
         let exact = date.timeIntervalSince1970 * 1000
         return UInt64(exactly: max(0, (exact - 0.0005).rounded(.up))) ?? .max
@@ -29,20 +29,19 @@ public enum Moment: Sendable, Equatable {
 
 /// One version of a row.
 public struct RowVersion<Row: TableRow>: Sendable {
-    /// The operation that made it.
+    /// The operation that made this version.
     public let operation: ChangeOperation
-    /// The sequence number of the record that did.
+    /// The sequence number of the record that made it.
     public let sequence: UInt64
     /// When it was written, rounded up to the millisecond: not before the moment at which the call began.
     ///
-    /// Where more than 256 writes come within one tick of the kernel's clock (1 to 4 ms), only one of 32 of the others
-    /// is timed; what is between them has the time of the last that was. A clock that is set back does not show:
-    /// times of later writes are never earlier.
+    /// If more than 256 writes come within one tick of the kernel's clock (1 to 4 ms), the clock is read only for every 32nd
+    /// of the others; those in between get the time that was read last. A clock that is set back does not show: a later
+    /// write never has an earlier time.
     public let date: Date
-    /// The row after the change; nil if there was none, or where the log no longer holds what the columns
-    /// were that an update left alone.
+    /// The row after the change; nil if there was none, or if the log no longer holds the columns that an update left alone.
     public let row: Row?
-    /// The values that differ from the version before, by column: of an update those it wrote, of a put all
+    /// The values that differ from the version before, by column: for an update those that it wrote, for a put all
     /// that are new. Empty for deletions.
     public let columns: [String: StoredValue]
 }
@@ -50,10 +49,10 @@ public struct RowVersion<Row: TableRow>: Sendable {
 extension StoredTable {
     /// Every version of a row that log and snapshots still hold, oldest first, as far as they are durable.
     ///
-    /// Suspends while the whole log that is kept is read; see ``StoreConfiguration/logKept``. Writes that are
+    /// Suspends while all of the log is read that is kept; see ``StoreConfiguration/logKept``. Writes that are
     /// not synced yet are not in it.
     ///
-    /// - Throws: ``StoreError/history(_:)`` where log or snapshots cannot be read.
+    /// - Throws: ``StoreError/history(_:)`` if log or snapshots cannot be read.
     public nonisolated(nonsending) func history(
         of key: Row.Key
     ) async throws(StoreError) -> [RowVersion<Row>] {

@@ -1,16 +1,16 @@
 import EventLog
 
-/// Changes that become one commit, and the reads that they rest on.
+/// Changes that become one commit, and the reads that they depend on.
 ///
-/// Nobody sees the changes until they are written; after a crash all of them are there or none. They are written
+/// No other reader sees the changes until they are written; after a crash all of them are there or none. They are written
 /// only if no row that the transaction has read was changed meanwhile. The transaction sees its own changes.
 ///
-/// It lives as long as the closure that it was handed to: it cannot be copied, and a closure or task that outlives
-/// the call cannot have it. Hand it to functions of yours as an `inout` argument.
+/// It exists only while the closure runs that gets it: it cannot be copied, and a closure or task that outlives
+/// the call cannot keep it. Pass it to your own functions as an `inout` argument.
 ///
 /// Its methods throw ``StoreError/row(_:)`` for a row that does not fit its table, and
 /// ``StoreError/unknownTable(_:)`` for a table of another store. Methods that read also throw
-/// ``StoreError/database(_:)`` when the database has to be read and cannot be, and ``StoreError/cancelled``.
+/// ``StoreError/database(_:)`` if a row is not in memory and the database cannot be read, and ``StoreError/cancelled``.
 public struct Transaction: ~Copyable, Sendable {
     private struct RowID: Hashable {
         var table: UInt16
@@ -18,7 +18,7 @@ public struct Transaction: ~Copyable, Sendable {
     }
 
     private let engine: Engine
-    /// Whether it may read: then it remembers what it has written.
+    /// Whether it may read. If so, it remembers what it has written.
     private let reads: Bool
     package var commit = CommitBuilder()
     /// The conditions that must still hold when the commit is written.
@@ -34,7 +34,7 @@ public struct Transaction: ~Copyable, Sendable {
 
     // MARK: writing without reading
 
-    /// Writes a whole row, in the place of the one with its key if there is one.
+    /// Writes a whole row. It replaces the row with the same key, if there is one.
     public mutating func put<Row>(
         _ row: Row, in table: StoredTable<Row>
     ) throws(StoreError) {
@@ -57,8 +57,8 @@ public struct Transaction: ~Copyable, Sendable {
     ) throws(StoreError) {
         guard reads else { return }
         let id = RowID(table: table.id, key: key)
-        // A row that was not looked at keeps what it has beyond: that stays unknown here, and unasked for by
-        // programs that do not know of it.
+        // A row that was not read may have more columns than this program declares. They stay unknown here; this program
+        // does not read them.
         let before = (seen[id] ?? nil) ?? RowCodec.noValues
         seen[id] = .some(try table.patched(before, patch))
     }
@@ -163,7 +163,7 @@ public struct Transaction: ~Copyable, Sendable {
             key, column, in: table, by: amount, within: .min ... .max, orPut: initial)
     }
 
-    /// - Parameter range: what the sum must be in.
+    /// - Parameter range: the sum must be in it.
     nonisolated(nonsending) mutating func increment<Row>(
         _ key: Row.Key, _ column: String, in table: StoredTable<Row>, by amount: Int,
         within range: ClosedRange<Int64>, orPut initial: Row?
@@ -200,8 +200,7 @@ public struct Transaction: ~Copyable, Sendable {
 }
 
 extension Transaction {
-    /// Logs the columns in which a row differs from its bytes. Returns the bytes of the row then; nil if it differs
-    /// in none.
+    /// Logs the columns in which a row differs from its bytes. Returns the row's new bytes; nil if it differs in no column.
     mutating func patch<Row>(
         _ table: StoredTable<Row>, key: [UInt8], from body: [UInt8], to row: Row
     ) throws(StoreError) -> [UInt8]? {
@@ -218,8 +217,8 @@ extension Transaction {
         return known == nil ? newBody : try table.patched(body, patch)
     }
 
-    /// Logs the sum of a column's value and an amount, or the first row where there is none. Returns the
-    /// value and the row's bytes then; nil if there is neither.
+    /// Logs the sum of a column's value and an amount, or the initial row if there is none yet. Returns the new value and the
+    /// row's new bytes; nil if there is neither a row nor an initial one.
     mutating func increment<Row>(
         _ table: StoredTable<Row>, key: [UInt8], body: [UInt8]?, _ column: String,
         by amount: Int, within range: ClosedRange<Int64>, orPut initial: Row?
@@ -291,7 +290,7 @@ extension StoredTable {
     }
 }
 
-/// Runs what reads or writes rows, turning its errors into the store's.
+/// Runs code that reads or writes rows, and turns its errors into the store's.
 func rowErrors<R>(_ body: () throws(RowError) -> R) throws(StoreError) -> R {
     do throws(RowError) {
         return try body()

@@ -4,7 +4,7 @@ package import EventLog
 //
 //   {"process":4711,"time":1384956000000,"since":1384955990000,"verdict":"stalled","causes":["…"]}
 
-/// A writer's report about itself, for everything that cannot be seen from outside.
+/// A writer's report about itself, with what other processes cannot see.
 package struct WriterReport: ReportFile, Equatable {
     package var process: Int32
     /// When it was written, milliseconds since 1970.

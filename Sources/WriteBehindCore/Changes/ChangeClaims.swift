@@ -1,15 +1,15 @@
 import EventLog
 
-// One consumer a stream: opening it, acknowledging, giving it back.
+// Each stream has one consumer at a time: opening a stream, acknowledging, giving it back.
 
 extension ChangeStreams {
-    /// Opens a stream for one consumer, and makes it where there is none of this name. Waits for the disk.
+    /// Opens a stream for one consumer, and makes it if there is none of this name. Waits for the disk.
     ///
     /// - Parameters:
     ///   - table: 0 for all tables.
-    ///   - start: where a new stream begins: everything through here is not delivered. nil: with the oldest commit that
-    ///     the log holds. It must be readable.
-    /// - Returns: what the consumer shows with each call, and where it goes on.
+    ///   - start: where a new stream begins: nothing through this sequence is delivered. It must be readable. nil begins
+    ///     with the oldest commit that the log holds.
+    /// - Returns: the claim that the consumer passes with each call, and the position where it goes on.
     package func open(
         _ name: String, table: UInt32, after start: UInt64?
     ) throws(StoreError) -> (claim: UInt64, position: LogPosition) {
@@ -37,7 +37,7 @@ extension ChangeStreams {
         }
     }
 
-    /// No more of a damaged log becomes readable, and no file beside it is changed.
+    /// A damaged log is not read any further, and no file beside it may be changed.
     private func checkIsUsable(_ name: String) throws(StoreError) {
         if let corruption = log.recovery.corruption { throw .damaged("\(corruption)") }
         if let fault { throw .changeStream(name: name, .unusable(fault)) }
@@ -98,7 +98,7 @@ extension ChangeStreams {
             guard let chain = try log.chain(at: sequence) else {
                 throw .deleted(sequence: sequence + 1, oldest: nil)
             }
-            // From now on it counts how far it is behind.
+            // How far it is behind is counted from now on.
             let now = log.environment.time.wallMilliseconds()
             return LogPosition(sequence: sequence, chain: chain, time: now)
         } catch {
@@ -134,9 +134,9 @@ extension ChangeStreams {
 
     // MARK: going on
 
-    /// The consumer is done with everything through a position. ``write()`` makes it last.
+    /// The consumer is done with everything through a position. Only ``write()`` makes that survive a crash.
     ///
-    /// A position never goes back: what was acknowledged later counts for what was before it.
+    /// A position never goes back: acknowledging a commit acknowledges all before it.
     package func acknowledge(
         _ position: LogPosition, of name: String, _ claim: UInt64
     ) throws(StoreError) {
@@ -154,8 +154,8 @@ extension ChangeStreams {
         }
     }
 
-    /// Moves a stream over commits that hold nothing for it, if its consumer has acknowledged all that came before
-    /// them. It is written down with the next acknowledgement, before log is deleted, or at the end.
+    /// Moves a stream over commits that hold nothing for it, if its consumer has acknowledged everything before
+    /// them. The move is written to the file with the next acknowledgement, before log is deleted, or when the store closes.
     ///
     /// - Parameter delivered: the end of the last commit that was delivered.
     func pass(
@@ -174,7 +174,7 @@ extension ChangeStreams {
         }
     }
 
-    /// Forgets a stream. Waits for the disk.
+    /// Removes a stream. Waits for the disk.
     ///
     /// - Returns: whether there was one.
     package func remove(_ name: String) throws(StoreError) -> Bool {

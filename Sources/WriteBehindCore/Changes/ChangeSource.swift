@@ -10,7 +10,7 @@ package struct LoggedChange: Sendable {
     /// The key, and then the record's body.
     package var bytes: [UInt8]
     package var keyCount: Int
-    /// Whether no further change of its commit follows.
+    /// Whether it is the last change of its commit for this stream.
     package var isLastOfCommit: Bool
     /// The last commit of which all has been delivered with this change.
     package var position: LogPosition
@@ -20,19 +20,19 @@ package struct LoggedChange: Sendable {
 
 /// Reads the changes behind a stream's position, in order, for one consumer.
 ///
-/// Stepped: ``take()`` returns what was read, ``fill()`` reads a block more and waits for the disk. Nothing is read
-/// ahead of the consumer but one block, which bounds memory.
+/// The caller steps it: ``take()`` returns a change that was read, ``fill()`` reads one more block and waits for the disk.
+/// Only one block is read ahead of the consumer, which bounds memory.
 package final class ChangeSource: Sendable {
     private struct State {
         var claim: UInt64?
         var reader: LogReader?
         var commits: CommitCursor?
-        /// Along the block that is being read.
+        /// The chain value so far, within the block that is being read.
         var chain = Chain(0)
-        /// The changes of the commit that is being delivered, and how many of them are.
+        /// The changes of the commit that is being delivered, and how many of them were delivered.
         var changes: [(record: Record, sequence: UInt64)] = []
         var next = 0
-        /// Before the commit that is being delivered, and behind it.
+        /// The positions before the commit that is being delivered, and behind it.
         var before: LogPosition
         var position: LogPosition
         /// The end of the last commit with a change that was delivered.
@@ -86,7 +86,7 @@ package final class ChangeSource: Sendable {
     /// Everything through here has been delivered, or holds nothing for the stream.
     package var position: LogPosition { state.withLock { $0.position } }
 
-    /// The next change of what was read; nil where more must be read.
+    /// The next change that was read; nil if more must be read.
     package func take() throws(StoreError) -> LoggedChange? {
         try state.withLock { (state) throws(StoreError) in
             guard let payload = state.reader?.payload, state.commits != nil,
@@ -145,8 +145,8 @@ package final class ChangeSource: Sendable {
         }
     }
 
-    /// Opens the stream, or reads the next block that may hold something for it, unless there is one that was not taken
-    /// to its end. Waits for the disk.
+    /// Opens the stream, or reads the next block that may hold something for it. Does nothing while the block that was read
+    /// last has changes left. Waits for the disk.
     package func fill() throws(StoreError) {
         try state.withLock { (state) throws(StoreError) in
             if state.isEnded { throw .cancelled }

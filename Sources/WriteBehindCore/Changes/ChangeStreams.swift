@@ -1,21 +1,22 @@
 import EventLog
 
-/// The change streams of a store: how far the consumer of each has acknowledged, and who consumes.
+/// The change streams of a store: how far the consumer of each has acknowledged, and which consumer has it.
 ///
-/// A position is the end of a commit that is durable in segments, since nothing else is delivered. So no crash takes a
-/// commit back that a consumer has seen. Opening a stream compares the chain value of its position with the log's:
-/// a position never leads into another history, be it that of an older copy of the store or of a recovery.
+/// A position is the end of a commit that is durable in segments, because nothing else is delivered. So no crash takes back
+/// a commit that a consumer has seen. Opening a stream compares the chain value of its position with the log's, so a
+/// position never leads into another history, such as an older copy of the store, or one that recovery has cut off.
 ///
-/// The log is kept from the lowest position in the file on, up to a limit for each stream. What is only in memory is
-/// never counted on.
+/// The log is kept from the lowest position in the file on, up to a limit for each stream. A position that is only in
+/// memory does not count for that.
 package final class ChangeStreams: LogFollower {
     struct Stream {
         /// 0 for all tables.
         var table: UInt32
         var position: LogPosition
-        /// The position in the file. The next life of the store goes on there.
+        /// The position in the file. The stream goes on there when the store is opened again.
         var written: LogPosition
-        /// The number of the consumer that uses the stream, or used it last. No other consumer of any stream has it.
+        /// The number of the consumer that uses the stream, or used it last. It is different for every consumer of every
+        /// stream.
         var claim: UInt64 = 0
         var isConsumed = false
         /// When the oldest commit behind ``position`` was written, or later; milliseconds since 1970.
@@ -24,16 +25,16 @@ package final class ChangeStreams: LogFollower {
         var failure: String?
         /// Why the log is no longer kept for it.
         var threat: String?
-        /// It leaves the file with the next writing.
+        /// Whether it leaves the file when the file is written next.
         var isRemoved = false
     }
 
     struct State {
         var streams: [String: Stream] = [:]
         var claimCount: UInt64 = 0
-        /// How often something changed that the file must have.
+        /// How often something changed that belongs into the file.
         var version: UInt64 = 0
-        /// Why the file cannot be used. Then nothing is written, and the log is kept as for a stream at its oldest commit.
+        /// Why the file cannot be used. If so, nothing is written, and the whole log is kept.
         var fault: String?
     }
 
@@ -41,12 +42,12 @@ package final class ChangeStreams: LogFollower {
     /// How many bytes of log one stream may hold.
     let limit: Int
     let state: Lock<State>
-    /// The ``State/version`` that the file has. Held while it is written.
+    /// The ``State/version`` that the file has. Held while the file is written.
     private let writing = Lock<UInt64>(0)
     /// Held while a stream is opened, so that two consumers do not make the same one.
     let opening = Lock<Void>(())
 
-    /// - Throws: an error of the disk. A damaged file is none: ``fault`` says it.
+    /// - Throws: an error of the disk. A damaged file throws nothing; ``fault`` describes it.
     init(_ log: Log, limit: Int) throws(LogError) {
         self.log = log
         self.limit = limit
@@ -93,7 +94,7 @@ package final class ChangeStreams: LogFollower {
 
     // MARK: the file
 
-    /// Writes down what has changed. All callers that come while it is being written share the next writing.
+    /// Writes the file if something has changed. All callers that come while it is being written share the next writing.
     package func write() throws(StoreError) {
         let wanted = state.withLock(\.version)
         try writing.withLock { (written) throws(StoreError) in
@@ -125,8 +126,8 @@ package final class ChangeStreams: LogFollower {
         }
     }
 
-    /// Writes down how far streams have come by themselves. If that fails (the disk is full), what was written before
-    /// holds: they read a part of the log again.
+    /// Writes how far streams have moved by themselves. If that fails (the disk is full), the positions that were written
+    /// before remain valid: the streams read a part of the log again.
     func writeIfPossible() { try? write() }
 
     // MARK: the log's follower
@@ -137,16 +138,16 @@ package final class ChangeStreams: LogFollower {
         let oldest = bases.first ?? 1
         var positions = state.withLock { state in
             state.streams.map { name, stream in
-                // What is only in memory does not survive a crash.
+                // A position that is only in memory does not survive a crash.
                 let position = checkpoint ? stream.written : stream.position
                 return (name: name, sequence: position.sequence)
             }
         }
-        // Where its streams are is not known: perhaps at the oldest commit that there is.
+        // The positions of the streams are unknown. One may be at the oldest commit.
         if fault != nil { positions.append((name: "", sequence: oldest - 1)) }
         var released = UInt64.max
         for (name, sequence) in positions.sorted(by: { $0.sequence < $1.sequence }) {
-            // Behind a position that the log is kept for, it is kept for all.
+            // Log that is kept for a lower position is kept for this one as well.
             let threat = try released == .max ? whyNotKept(sequence, oldest) : nil
             if threat == nil { released = min(released, sequence) }
             state.withLock { $0.streams[name]?.threat = threat }
@@ -186,7 +187,7 @@ extension ChangeStreams.Stream {
     mutating func advance(to position: LogPosition, readable: UInt64) {
         self.position = position
         (failure, threat) = (nil, nil)
-        // What follows is not older than this.
+        // The commits behind it are not older than this.
         behindSince =
             position.sequence < readable ? max(behindSince ?? position.time, position.time) : nil
     }

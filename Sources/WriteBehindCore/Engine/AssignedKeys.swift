@@ -2,19 +2,22 @@ import EventLog
 
 // Ids that the store gives to new rows.
 //
-// A table's definition says through which id they may have been given (``TableDefinition/assigned``). Before an id above
-// that is given, a definition with a higher one is logged. It comes before the row in the log, so whatever survives of the
-// log knows of every id in it, also of rows that were deleted. Segments, snapshots and databases carry the definition on.
+// A table's definition holds the highest id that may have been given (``TableDefinition/assigned``). Before a higher id is
+// given, a definition with a higher limit is logged. It is before the row in the log, so if a crash leaves a row with an id,
+// it also leaves the definition that covers the id, even if the row was deleted since. Segments, snapshots and databases
+// carry the definition on.
 //
-// Ids are reserved in blocks that grow. A crash leaves the rest of a block as a gap. Closing logs what was given in fact.
+// Ids are reserved in blocks that grow. A crash leaves the rest of a block as a gap. Closing logs the last id that was
+// really given.
 
 /// The ids that are left of the blocks that were reserved.
 final class AssignedKeys: Sendable {
-    /// The first block, and the largest: a program that inserts a lot logs few definitions, one that does not has small gaps.
+    /// The size of the first block, and the largest size. So a program that inserts many rows logs few definitions, and one
+    /// that inserts few has small gaps.
     private static let blocks: ClosedRange<Int64> = 32...4096
 
     private struct Block {
-        /// The last id that was given, and the last that may be.
+        /// The last id that was given, and the last one that may be given.
         var (given, end): (Int64, Int64)
         var size = AssignedKeys.blocks.lowerBound
     }
@@ -55,7 +58,7 @@ final class AssignedKeys: Sendable {
         }
     }
 
-    /// Gives no more ids, and logs which ones were given. Where that fails, there is a gap.
+    /// Gives no more ids, and logs the last one of each table. If that fails, there is a gap.
     fileprivate func close(_ engine: Engine) {
         state.withLock { state in
             guard !state.isClosed else { return }

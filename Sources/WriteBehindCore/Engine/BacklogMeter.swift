@@ -12,7 +12,7 @@ package final class BacklogMeter: Sendable {
         var time: UInt64
     }
 
-    /// More are merged: a backlog of lone commits would fill the memory with them.
+    /// If there are more, neighbours are merged; otherwise a backlog of single commits would fill the memory.
     package static let blockLimit = 4096
 
     private struct State {
@@ -22,7 +22,7 @@ package final class BacklogMeter: Sendable {
         var rebuild: Rebuild?
     }
 
-    /// The log that the lost database held and a new one lacks. No limit counts it: no write made it.
+    /// The log that a lost database held and the new one lacks. It counts towards no limit, because no new write made it.
     private struct Rebuild {
         var sequences: ClosedRange<UInt64>
         var byteCount: Int
@@ -92,12 +92,12 @@ package final class BacklogMeter: Sendable {
         }
     }
 
-    /// Another database begins at `watermark`, which the one before it had passed.
+    /// A new database begins at `watermark`; the database before it had come farther.
     ///
     /// - Parameters:
-    ///   - end: as far as the one before it had come.
-    ///   - byteCount: the log between the two.
-    ///   - time: that of the first commit that is missing, milliseconds since 1970.
+    ///   - end: the sequence that the database before it had reached.
+    ///   - byteCount: the bytes of log between the two.
+    ///   - time: the time of the first commit that is missing, milliseconds since 1970.
     package func startOver(
         at watermark: UInt64, towards end: UInt64, byteCount: Int, since time: UInt64
     ) {

@@ -1,6 +1,6 @@
 import EventLog
 
-/// The records of one commit, encoded one behind the other, and what the view needs of them.
+/// The records of one commit, encoded one behind the other, and the facts about them that the view needs.
 package struct CommitBuilder: Sendable {
     struct Change: Sendable {
         var kind: ChangeKind
@@ -24,7 +24,7 @@ package struct CommitBuilder: Sendable {
     private(set) var bytes: [UInt8] = []
     private(set) var steps: [Step] = []
     private(set) var flags: LogFlags = []
-    /// That of the first record.
+    /// The table of the first record.
     private var table: UInt16 = 0
 
     package init() {}
@@ -75,7 +75,7 @@ package struct CommitBuilder: Sendable {
         flags.insert(.mark)
     }
 
-    /// Gives up the quarantined commits of a group; the changes after it say what their rows are instead.
+    /// Gives up the quarantined commits of a group; the changes after it set their rows.
     ///
     /// - Parameter left: how many rows of the group are left for later commits.
     mutating func appendSettle(
@@ -97,7 +97,7 @@ package struct CommitBuilder: Sendable {
         if table != self.table { flags.insert(.severalTables) }
     }
 
-    /// The changes of another one, which holds nothing but changes.
+    /// Appends the changes of another builder, which must hold nothing but changes.
     mutating func append(_ changes: CommitBuilder) {
         let offset = bytes.count
         bytes += changes.bytes
@@ -114,7 +114,7 @@ package struct CommitBuilder: Sendable {
         bytes.append(contentsOf: text.utf8)
     }
 
-    /// Writes a single record at the start of `buffer`, which has room for it. Returns its bytes.
+    /// Writes a single record at the start of `buffer`, which must have room for it. Returns its bytes.
     @inline(__always)
     @unsafe static func write(
         _ operation: Operation, table: UInt32, key: Span<UInt8>, body: Span<UInt8>,

@@ -1,7 +1,7 @@
 import EventLog
 import Synchronization
 
-/// The buffers that rows and keys are encoded into, used again and again.
+/// Buffers that rows and keys are encoded into, so that a write need not allocate any.
 final class EncoderPool: Sendable {
     /// One row encoder, one key encoder, and room for a row that is read.
     struct Encoder: ~Copyable {
@@ -31,7 +31,7 @@ final class EncoderPool: Sendable {
         }
     }
 
-    /// Locked for as long as its encoder is in use, and never waited for.
+    /// Locked as long as its encoder is in use. No thread waits for it.
     private final class Slot: Sendable {
         let encoder: Lock<Encoder>
 
@@ -54,13 +54,13 @@ final class EncoderPool: Sendable {
 
     /// The state of the rows that are written, as one word.
     struct Form {
-        /// How many rows are also read back, before they are believed.
+        /// How many of the first rows are read back to check the type's coding.
         static let checkCount = 8
 
         fileprivate private(set) var word: UInt64
 
         /// - Parameters:
-        ///   - generation: the engine's, when the table was looked at.
+        ///   - generation: the engine's generation when the table was read.
         ///   - lacksColumns: whether the table had columns then that the layout lacks.
         init(generation: UInt32, lacksColumns: Bool, checksLeft: Int) {
             word = UInt64(generation) << 8 | UInt64(checksLeft) << 1 | (lacksColumns ? 1 : 0)
@@ -71,7 +71,7 @@ final class EncoderPool: Sendable {
         var generation: UInt32 { UInt32(truncatingIfNeeded: word >> 8) }
         var lacksColumns: Bool { word & 1 != 0 }
         var checksLeft: Int { Int(word & 0xFF) >> 1 }
-        /// Whether a row is written as it was encoded, with nothing more to look at.
+        /// Whether a row can be written as it was encoded, without further checks.
         var isPlain: Bool { word & 0xFF == 0 }
     }
 

@@ -7,7 +7,7 @@ import Synchronization
 /// their numbers. A write is appended to the log and applied to the view in one critical section, so that for every key
 /// the order in the view is the order in the log (I1).
 package final class Engine: Sendable {
-    /// No other engine of this process has this number. Receipts know their store by it.
+    /// A number that no other engine of this process has. A receipt holds the number of its store.
     package let number = counter.add(1, ordering: .relaxed).newValue
     private static let counter = Atomic<UInt32>(0)
     package let log: Log
@@ -15,11 +15,12 @@ package final class Engine: Sendable {
     package let time: any TimeSource
     package let backlog: BacklogMeter
     package let configuration: StoreConfiguration
-    /// Everything that waits for `durable` and for `materialized`.
+    /// The tasks that wait for `durable` and for `materialized`.
     package let readable: WaitList
     package let materialized: WaitList
     private let catalog: Lock<Catalog>
-    /// How often a table got more columns: a handle that knew all of its table's may know less then.
+    /// How often a table got more columns. When it changes, a handle must check again whether it knows all columns of its
+    /// table.
     let generation = Atomic<UInt32>(0)
     /// The tables that have an index, by the last six bits of their numbers.
     let indexedTables = Atomic<UInt64>(0)
@@ -29,7 +30,7 @@ package final class Engine: Sendable {
     package let turns = Turns()
     /// Raised when there is memory to free.
     let cleared = Signal()
-    /// The error of a read that calls for another database. The watchdog takes it.
+    /// The error of a read after which the database must be replaced. The watchdog takes it.
     let sinkFailure = Lock<(sink: any Sink, error: SinkError)?>(nil)
     /// How a write waits for room in staging. A simulation steps the flusher instead.
     private let waitForRoom: @Sendable (Log, UInt64) -> Void
@@ -54,12 +55,12 @@ package final class Engine: Sendable {
 
     package var tables: Catalog { catalog.withLock { $0 } }
 
-    /// Milliseconds of the monotonic clock: what a time to live is measured with.
+    /// Milliseconds of the monotonic clock, by which times to live are measured.
     package var milliseconds: UInt64 { time.monotonicNanoseconds() / 1_000_000 }
 
     // MARK: schema
 
-    /// Logs a table's definition if it is new or has more columns than before.
+    /// Logs a table's definition if it is new or differs from the one that the table has.
     func define(
         _ declared: TableSchema, byName: Bool
     ) throws(StoreError) -> TableDefinition {
@@ -71,8 +72,8 @@ package final class Engine: Sendable {
                 if let objection = sink.objection(to: definition) { throw .schema(objection) }
                 try commit(CommitBuilder(define: definition))
                 try Self.schemaErrors { () throws(SchemaError) in try catalog.define(definition) }
-                // Before any caller can have the table: a patch of an older row needs them. A put under a
-                // shard's lock comes before that, or sees the new generation.
+                // The defaults are set before any caller can have the table, because a patch of an older row needs them. A
+                // put under a shard's lock either comes before that, or sees the new generation.
                 generation.add(1, ordering: .relaxed)
                 setDefaults(definition)
                 followInIndices(definition)
@@ -83,7 +84,7 @@ package final class Engine: Sendable {
         }
     }
 
-    /// Logs through which id the rows of a table may have been given theirs.
+    /// Logs the highest id that rows of a table may have been given.
     func note(assigned: Int64, in table: UInt16) throws(StoreError) {
         try catalog.withLock { (catalog) throws(StoreError) in
             guard let known = catalog[UInt32(table)] else { throw .unknownTable("\(table)") }
@@ -125,8 +126,8 @@ package final class Engine: Sendable {
         return receipt
     }
 
-    /// Puts or deletes a row: the way of most writes. Returns nil, with nothing written, if a table got columns since
-    /// `generation`: the row may lack them.
+    /// Puts or deletes a row, as most writes do. Returns nil, with nothing written, if a table got columns since
+    /// `generation`, because the row may lack them.
     @inline(__always)
     func write(
         _ change: ChangeKind, table: UInt16, key: Span<UInt8>, body: Span<UInt8>,

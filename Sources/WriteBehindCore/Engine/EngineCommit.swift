@@ -25,7 +25,7 @@ extension Engine {
     /// Appends a commit and applies it to the view, whole.
     @discardableResult
     package func commit(_ commit: CommitBuilder) throws(StoreError) -> Receipt {
-        // Without reads there is nothing that can conflict.
+        // Without reads, nothing can conflict.
         guard let receipt = try self.commit(commit, reads: []) else {
             preconditionFailure("a commit without reads conflicted")
         }
@@ -87,7 +87,7 @@ extension Engine {
         for (step, hash) in zip(commit.steps, hashes) {
             guard case .change(let change) = step else { continue }
             try shards.withShard(of: hash) { (shard) throws(StoreError) in
-                // Each on its own: a commit may pass a shard's limit by the size of the commit.
+                // Each shard is checked by itself, so a commit may exceed a shard's limit by the commit's own size.
                 try admit(
                     &shard,
                     Shard.cost(keyLength: change.key.count, bodyLength: change.body.count))
@@ -120,7 +120,7 @@ extension Engine {
 }
 
 extension CommitBuilder {
-    /// One hash a step; meaningless for steps that concern no row.
+    /// One hash for each step; it has no meaning for steps that concern no row.
     fileprivate func hashes(in view: CacheView) -> [UInt64] {
         steps.map { step in
             guard case .change(let change) = step else { return 0 }

@@ -33,12 +33,12 @@ struct ExpiringTable {
     }
 }
 
-/// Rows that may be due, and how far what the database says of them holds.
+/// Rows that may be due, and up to which point the database's answer about them is valid.
 struct DueCandidates {
     var keys: [[UInt8]]
-    /// The database's watermark when it said that they are due; nil if it did not name them.
+    /// The database's watermark when it reported them as due; nil if it did not report them.
     var watermark: UInt64?
-    /// ``Shard/sinkGeneration`` of every shard before the database was asked.
+    /// ``Shard/sinkGeneration`` of every shard before the database was read.
     var generations: [UInt64]
 }
 
@@ -46,11 +46,11 @@ extension Engine {
     /// How many rows are deleted while a shard's lock is held: some 10 µs.
     private static let rowsPerLock = 32
 
-    /// Deletes those of some rows that are due under their shards' locks.
+    /// Deletes those of the candidates that are still due under their shards' locks.
     ///
-    /// Each delete is a commit of its own: one that the database refuses takes no other into quarantine.
+    /// Each delete is a commit of its own, so one that the database refuses takes no other into quarantine.
     ///
-    /// - Returns: those of which only the database can tell whether they are due.
+    /// - Returns: the rows for which only the database can decide whether they are due.
     func deleteDue(
         _ candidates: DueCandidates, of table: ExpiringTable, now: Int64
     ) throws(StoreError) -> [[UInt8]] {
@@ -73,7 +73,7 @@ extension Engine {
         return turns.flatMap(\.unknown)
     }
 
-    /// Returns what is to be waited for before the next one.
+    /// Returns what the caller must wait for before the next row.
     private func delete(
         _ turn: inout DueShard, of table: ExpiringTable, _ now: Int64
     ) throws(StoreError) -> Staging.Outcome? {
@@ -142,7 +142,7 @@ private struct DueShard {
         case .tombstone: return .notDue
         case .partial: return .unknown
         case .absent:
-            // It is as the database said, unless it was written and left memory since.
+            // The row is as the database reported it, unless it was written since and has left memory.
             guard let watermark, shard.isCurrent(table.id, asOf: watermark),
                 shard.sinkGeneration == generation
             else { return .unknown }

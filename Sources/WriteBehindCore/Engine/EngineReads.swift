@@ -1,19 +1,19 @@
 import EventLog
 
 extension Engine {
-    /// A row as it is now, and what to check when a commit relies on it.
+    /// A row as it is now, and the version to check when a commit relies on it.
     package struct Fetched: Sendable {
         /// nil: there is no such row.
         package var body: [UInt8]?
         package var version: ReadVersion.Version
-        /// Its sequence is the database's watermark then, and of no commit that wrote the row.
+        /// Whether the row was read from the database. Its sequence is then the database's watermark, not that of a commit.
         package var isFromDatabase = false
     }
 
-    /// The row as it is in memory. The database is not asked.
+    /// A row as it is in memory. The database is not read.
     enum Resident: Sendable {
         case known(Fetched)
-        /// Only the database has it. Its answer counts if it is taken in before ``Shard/sinkGeneration`` changes.
+        /// Only the database has it. Its answer is valid if ``Shard/sinkGeneration`` is still the same when it arrives.
         case unknown(generation: UInt64)
     }
 
@@ -37,7 +37,7 @@ extension Engine {
         }
     }
 
-    /// The row as it is in memory, copied over the bytes in `body` if it is there.
+    /// Copies the row in memory, if it is there, into `body`, replacing its bytes.
     func copyResident(
         _ table: UInt16, _ key: Span<UInt8>, to body: inout [UInt8]
     ) -> RowState {
@@ -82,7 +82,7 @@ extension Engine {
         }
     }
 
-    /// Rows as of the last acknowledged write, each for itself: what is not in memory is read together.
+    /// Rows, each as of the last acknowledged write. Those that are not in memory are read together from the database.
     nonisolated(nonsending) func fetch(
         _ table: UInt16, _ keys: [[UInt8]]
     ) async throws(StoreError) -> [Fetched] {
@@ -96,9 +96,9 @@ extension Engine {
                 case .unknown(let generation): unknown.append((index, generation))
                 }
             }
-            // All are there.
+            // All were in memory.
             if unknown.isEmpty { return found.map { $0! } }
-            // A part at a time: a snapshot that is read for long keeps the database's WAL from being used again.
+            // Only a part at a time: a long read of one snapshot keeps the database from reusing its WAL.
             for start in stride(from: 0, to: unknown.count, by: Self.keysARead) {
                 let part = unknown[start..<min(start + Self.keysARead, unknown.count)]
                 let stored = try await read(table, part.map { keys[$0.index] })
@@ -183,8 +183,8 @@ extension Engine {
         return stored
     }
 
-    /// A database that was put back from a backup in place, where its file is the same, says less than it did: it
-    /// would be asked again and again until the next write notices.
+    /// If a backup is copied over the database's file, its watermark goes back. Without this check, a read would ask it again
+    /// and again until the next write notices.
     private func check(
         _ watermark: UInt64, of sink: any Sink, since reached: UInt64
     ) throws(StoreError) {
@@ -194,18 +194,18 @@ extension Engine {
         throw StoreError(error)
     }
 
-    /// A damage may be met by a read long before a write meets it.
+    /// A read may find damage long before a write does.
     private func refused(_ error: SinkError, by sink: any Sink) -> StoreError {
         if error.kind == .corrupt, error.callsForReplacement {
             sinkFailure.withLock { $0 = (sink, error) }
         }
-        // It was closed for another one after this read had begun.
+        // It was closed after this read had begun, because another database replaces it.
         if error.kind == .gone, sinkIsBehind || self.sink !== sink { return Self.isBeingReplaced }
         return StoreError(error)
     }
 
-    /// The answer for a table whose definition the database has not reached yet. Ask for it before you ask the
-    /// database, which may reach the definition, and rows, at any moment.
+    /// The answer for a table whose definition the database has not reached yet. To be made before the database is
+    /// read, because it may reach the definition, and rows, at any moment.
     private var notDefinedYet: StoredRow {
         StoredRow(body: nil, watermark: materialized.reached)
     }
@@ -234,7 +234,7 @@ extension Engine {
         }
         switch filled {
         case .filled where patch == nil:
-            // Not looked up again: its time to live may be over already.
+            // Not looked up again, because its time to live may already be over.
             return Fetched(
                 body: stored.body, version: .resident(sequence: stored.watermark),
                 isFromDatabase: true)

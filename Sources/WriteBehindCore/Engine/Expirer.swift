@@ -3,10 +3,10 @@ import EventLog
 /// Deletes rows whose expiry column says that they are due, by ordinary logged deletes, so that replay is
 /// deterministic. Frees what clears have left in memory, too.
 ///
-/// The database's index of the expiry column is what finds due rows: nothing in memory is looked at, and puts
-/// pay nothing. Two kinds of rows are not in it as they are in memory: rows in quarantine, which are asked for by
-/// name, and rows that it lacks still. If it lacks rows that it had a step ago, it is behind, and
-/// memory is searched for them, a few rows at a time.
+/// The database's index over the expiry column finds due rows, so memory is not searched and puts cost nothing more.
+/// Two kinds of rows are newer in memory than in that index: rows in quarantine, which are checked by their keys, and rows
+/// that the database has yet to get. If the database has not reached the point where the log ended at the step before,
+/// it is behind, and memory is searched for such rows, a few at a time.
 package final class Expirer: Sendable {
     private struct State {
         /// The last sequence when the step before began.
@@ -16,7 +16,7 @@ package final class Expirer: Sendable {
 
     private let engine: Engine
     private let state = Lock(State())
-    /// The most rows that one step takes from the database or from memory, a table.
+    /// The most rows that one step takes from the database or from memory, for each table.
     private let batch: Int
 
     package init(engine: Engine, batch: Int = 100_000) {
@@ -24,7 +24,7 @@ package final class Expirer: Sendable {
         self.batch = batch
     }
 
-    /// The work of its thread: frees at once, deletes when it is time to. Returns the nanoseconds until then.
+    /// The work of its thread: frees memory at once, deletes rows when it is time. Returns the nanoseconds until then.
     package func work(interval: UInt64, shortInterval: UInt64) throws(StoreError) -> UInt64 {
         engine.view.freeCleared()
         let now = engine.time.monotonicNanoseconds()
@@ -36,7 +36,7 @@ package final class Expirer: Sendable {
         return pause
     }
 
-    /// Deletes what is due now. Returns whether that may not be all.
+    /// Deletes rows that are due now. Returns whether more rows may be due.
     package func step() throws(StoreError) -> Bool {
         engine.view.freeCleared()
         let last = engine.log.lastSequence
@@ -73,7 +73,7 @@ package final class Expirer: Sendable {
         let quarantined = engine.sink.quarantine.held.keys.compactMap { key in
             key.row(of: UInt32(table.id))
         }
-        // Rows whose deletes it refused are still there, first of all.
+        // The database lists rows first whose deletes it refused, because it still has them.
         let limit = batch + quarantined.count
         do throws(SinkError) {
             let rows = try engine.sink.dueRows(UInt32(table.id), before: now, limit: limit)
@@ -86,14 +86,14 @@ package final class Expirer: Sendable {
     private func delete(
         _ rows: DueRows, of table: ExpiringTable, _ generations: [UInt64], _ now: Int64
     ) throws(StoreError) -> [[UInt8]] {
-        // A database that has another column's index yet says nothing about this one.
+        // As long as the database has the index over another column, its answer says nothing about this one.
         let candidates = DueCandidates(
             keys: rows.keys, watermark: rows.column == table.column ? rows.watermark : nil,
             generations: generations)
         return try engine.deleteDue(candidates, of: table, now: now)
     }
 
-    /// Deletes a row if it is still due under its shard's lock, asking the database for it.
+    /// Reads a row from the database, and deletes it if it is still due under its shard's lock.
     private func delete(
         _ key: [UInt8], of table: ExpiringTable, ifDueAt now: Int64
     ) throws(StoreError) {
@@ -119,8 +119,8 @@ extension CacheView {
         (0..<shardCount).map { number in withShard(number: number) { $0.sinkGeneration } }
     }
 
-    /// Keys of whole rows that are due, and that the database lacks. Walks over all rows, a few of each shard in
-    /// turn, so that others get the shards in between.
+    /// Keys of whole rows that are due and that the database lacks. Walks over all rows, a few of each shard in
+    /// turn, so that other threads get the shards in between.
     fileprivate func dueRows(of table: ExpiringTable, _ now: Int64, limit: Int) -> [[UInt8]] {
         var keys: [[UInt8]] = []
         var cursors = Array(repeating: Arena.Cursor?.some(Arena.Cursor()), count: shardCount)

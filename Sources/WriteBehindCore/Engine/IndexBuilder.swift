@@ -3,34 +3,35 @@ import Logging
 
 // Building an index of a table that has rows already.
 //
-// A table's index is declared before the builder takes the lock of each shard once, so from then on it follows all writes.
-// Let `declared` be the last sequence of that moment, and `base` the database's watermark after it. Then every row is looked
-// at that may have been there before:
+// A table's index is declared before the builder takes the lock of each shard once. From then on it follows all writes.
+// Let `declared` be the last sequence of that moment, and `base` the database's watermark after it. The builder then visits
+// every row that may have existed before:
 //
-// 1. those in quarantine, which the database does not hold as they were acknowledged;
-// 2. those that the log changes above `base`, through `declared`: the database may get them behind the scan, or refuse them;
-// 3. those in the database, in the order of their keys, each page from a snapshot of its own, at `base` or later.
+// 1. the rows in quarantine, which the database does not hold as they were acknowledged;
+// 2. the rows that the log changes above `base`, through `declared`: the database may get such a row after the scan has
+//    passed its key, or refuse it;
+// 3. the rows in the database, in the order of their keys, each page from a snapshot of its own, at `base` or later.
 //
 // The database is scanned last, because that takes long, and a busy store deletes log meanwhile. If the log above `base` is
-// deleted even so, the database has got it: there is another `base` then, and another look at quarantine.
+// deleted before it was read, the database has got it. Then `base` is taken anew, and quarantine is visited again.
 //
-// The entry of each is set to what the row is *now*. This is found out under its shard's lock, by the rule that reading
-// a row follows (I5): the view's row counts; if there is none, the database's counts as long as nothing newer left the view
-// and the table was not cleared since; otherwise the database is asked again. So it does not matter what was written
-// meanwhile: a later write to a row comes after, under the same lock, and a row that was deleted since is not set.
+// The entry of each row is set to what the row is *now*. This is read under its shard's lock, by the rule for reading
+// a row (I5): the view's row is valid; if there is none, the database's row is valid if nothing newer has left the view
+// and the table was not cleared since; otherwise the database is read again. So writes in the meantime do no harm:
+// a later write to a row follows under the same lock, and a row that was deleted since is not set.
 //
-// A patch of a row that was not looked at yet may leave a wrong entry. Looking at the row sets it right, and before that
-// the index is not read: it is ready when all of this is done.
+// A patch of a row that was not visited yet may leave a wrong entry. Visiting the row corrects it, and nothing reads the
+// index before: it is ready only when all of this is done.
 //
-// If quarantine was retried or the database replaced meanwhile (``Shard/sinkGeneration``), what was read may not hold:
-// then all of it starts over. While a lost database is being replaced, nothing is read, not even what the new one has in
-// quarantine: that is not what the lost one had.
+// If quarantine was retried or the database was replaced meanwhile (``Shard/sinkGeneration``), the rows that were read may
+// be out of date, so the builder starts over. While a lost database is being replaced, nothing is read, not even the
+// quarantine of the new one, because it differs from that of the lost one.
 
-/// Builds the indices that are declared, one after the other. Frees what indices have done without, too.
+/// Builds the indices that are declared, one after the other. It also frees the memory that indices have given up.
 package final class IndexBuilder: Sendable {
     private let engine: Engine
     private let state = Lock(State())
-    /// How many rows of the database one step looks at, and how many blocks of the log.
+    /// How many rows of the database one step reads, and how many blocks of the log.
     private let (rowLimit, blockLimit): (Int, Int)
 
     private struct State {
@@ -52,7 +53,7 @@ package final class IndexBuilder: Sendable {
 
     package var work: Signal { engine.indices.memory.work }
 
-    /// How all indices are.
+    /// The state of all indices.
     package var health: [Health.Index] {
         let trouble = state.withLock { $0.trouble }
         return engine.indices.all.map { index in
@@ -104,7 +105,7 @@ package final class IndexBuilder: Sendable {
         }
     }
 
-    /// Why no other try can succeed before the store is opened again; nil if one may.
+    /// Why no further try can succeed before the store is opened again; nil if one may.
     private func finalReason(_ error: any Error) -> String? {
         if case StoreError.damaged = error { return "\(error)" }
         guard let refusal = engine.log.refusal, refusal.isFinal, !(error is IndexBuild.Outdated)
@@ -137,7 +138,7 @@ package final class IndexBuilder: Sendable {
 
 /// How far the building of an index has come.
 struct IndexBuild: Sendable {
-    /// What was read of the database may not hold any more.
+    /// The rows that were read from the database may be out of date.
     struct Outdated: Error, CustomStringConvertible {
         var description: String {
             "quarantine was retried or the database replaced meanwhile; it starts over"
@@ -146,9 +147,9 @@ struct IndexBuild: Sendable {
 
     private enum Place: Sendable {
         case start
-        /// The last sequence that was looked at.
+        /// The last sequence that was read.
         case log(after: UInt64)
-        /// The last key that was looked at.
+        /// The last key that was read.
         case database(after: [UInt8]?)
         case end
     }
@@ -159,7 +160,7 @@ struct IndexBuild: Sendable {
     private var declared: UInt64 = 0
     /// ``Shard/sinkGeneration`` of every shard when it began.
     private var generations: [UInt64] = []
-    /// Nothing can be done before the log's next part is readable.
+    /// Whether the builder must wait until the next part of the log is readable.
     private(set) var mustWait = false
 
     init(_ index: OrderedIndex) { self.index = index }
@@ -169,7 +170,7 @@ struct IndexBuild: Sendable {
         mustWait = false
         switch place {
         case .start:
-            // Takes each shard's lock: a write that does not follow the index yet is over, and has its sequence.
+            // Takes each shard's lock: after that, every write that did not update the index has ended, and has its sequence.
             generations = engine.view.sinkGenerations()
             declared = engine.log.lastSequence
             try begin(engine)
@@ -182,10 +183,10 @@ struct IndexBuild: Sendable {
         return false
     }
 
-    /// Looks at what is in quarantine, and goes on in the log behind what the database has otherwise.
+    /// Visits the rows in quarantine, and goes on with the log behind the database's watermark.
     private mutating func begin(_ engine: Engine) throws {
         let sink = try engine.readableSink()
-        // Before quarantine is looked at: what the database refuses up to here is in quarantine by then.
+        // Taken before quarantine is visited: commits through here that the database refuses are in quarantine by then.
         let base = engine.materialized.reached
         try set(sink.quarantine.keys(of: index.table), engine)
         place = .log(after: base)
@@ -234,7 +235,7 @@ struct IndexBuild: Sendable {
         guard engine.log.readable >= declared else {
             engine.log.flusher?.request(readable: declared)
             mustWait = true
-            // A log that takes no more writes never gets there.
+            // A log that takes no more writes never becomes readable so far.
             if let refusal = engine.log.refusal, refusal.isFinal { throw StoreError(refusal) }
             return
         }
@@ -245,8 +246,8 @@ struct IndexBuild: Sendable {
         place = .log(after: last)
     }
 
-    /// The rows that some blocks of the log change, and the last sequence in these. nil: they are deleted, since the
-    /// database has them.
+    /// The rows that some blocks of the log change, and the last sequence in these blocks. nil if the blocks are deleted,
+    /// because the database has them.
     private func changedKeys(
         _ engine: Engine, after sequence: UInt64, _ limit: Int
     ) throws -> (keys: [[UInt8]], last: UInt64)? {
@@ -293,9 +294,9 @@ extension QuarantineIndex {
 extension Engine {
     /// Sets a row's entry to what the row is now.
     ///
-    /// - Parameter stored: the columns that the database holds of the row, if they still count; asked for where the view
-    ///   has nothing.
-    /// - Returns: false, with nothing set, if that needs the database.
+    /// - Parameter stored: the columns that the database holds of the row, if they are still valid. Evaluated only if the
+    ///   view has nothing.
+    /// - Returns: false, with nothing set, if the database must be read first.
     fileprivate func set(
         _ key: [UInt8], in index: OrderedIndex,
         _ stored: (borrowing Shard) -> [UInt8]?
@@ -316,7 +317,7 @@ extension Engine {
         }
     }
 
-    /// The same, for a row that the database has to be asked for.
+    /// The same for a row that must be read from the database.
     fileprivate func setAfterReading(_ key: [UInt8], in index: OrderedIndex) throws(StoreError) {
         let hash = view.hash(table: index.table, key: key.span)
         while true {

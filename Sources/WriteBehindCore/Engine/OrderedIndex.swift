@@ -1,16 +1,16 @@
 package import EventLog
 import Synchronization
 
-// An index follows the writes: what is appended to the log is applied to the view and then to the index, all under the
+// An index follows the writes: a change is appended to the log, applied to the view and then to the index, all under the
 // shard's lock. An index has a lock of its own, because rows of all shards are in one order. That lock is taken inside
-// shards' locks, indices in the order of their numbers, and no lock of rows or of the log is taken inside it. So
+// shards' locks, in the order of the indices' numbers, and no lock of rows or of the log is taken inside it. So
 //
 // - a write that has returned is in the index, and one that failed is not: nothing can fail after it was logged;
-// - a commit takes the locks of all its indices before it lets go of the first, so no read sees a part of it;
-// - a read takes the index's lock alone, and the rows' shards after it has let go of that.
+// - a commit takes the locks of all its indices before it releases the first, so no read sees a part of it;
+// - a read takes the index's lock alone, and the locks of the rows' shards only after it has released that one.
 //
-// The index is a fold of records as the view is (RowTable.swift), and does not look at the view: a patch changes the
-// value that the index has of the row. So rows need not be in memory, and eviction does not concern it.
+// The index is a fold of records as the view is (RowTable.swift), and does not read the view: a patch changes the
+// value that the index has for the row. So rows need not be in memory, and eviction does not matter.
 
 /// One index of a table: its entries, and whether they are complete.
 package final class OrderedIndex: Sendable {
@@ -18,14 +18,14 @@ package final class OrderedIndex: Sendable {
         /// Writes are followed; rows from before are still being added (IndexBuilder.swift).
         case building
         case ready
-        /// It has no entries any more, and why.
+        /// It has no entries any more. The text says why.
         case stopped(String)
     }
 
     private struct Content: ~Copyable {
         var entries: OrderedEntries?
         var phase = Phase.building
-        /// What ``IndexMemory`` has counted of it.
+        /// How many of its bytes ``IndexMemory`` has counted.
         var counted = 0
         var scratch: [UInt8] = []
     }
@@ -68,7 +68,7 @@ package final class OrderedIndex: Sendable {
 extension OrderedIndex {
     // MARK: Following writes
 
-    /// Applies a change of a row that was logged under its shard's lock, then runs `others` with its own lock still held.
+    /// Applies a change that was logged under its shard's lock, then runs `others` while this index's lock is still held.
     func apply(
         _ change: ChangeKind, _ hash: UInt64, _ key: Span<UInt8>, _ body: Span<UInt8>,
         then others: () -> Void
@@ -79,7 +79,7 @@ extension OrderedIndex {
         }
     }
 
-    /// Applies what a commit changes in its table, then runs `others` with its lock still held.
+    /// Applies the changes of a commit to its table, then runs `others` while this index's lock is still held.
     func apply(_ commit: CommitBuilder, _ hashes: [UInt64], then others: () -> Void) {
         content.withLock { content in
             for (step, hash) in zip(commit.steps, hashes) {
@@ -115,8 +115,8 @@ extension OrderedIndex {
         }
     }
 
-    /// A row that nothing is known of has defaults where the patch sets nothing: then the patch makes the row, or the
-    /// builder has yet to come to it.
+    /// If the index has no entry for the row, columns that the patch does not set get their defaults: either the patch makes
+    /// the row, or the builder has yet to visit it.
     private func patch(
         _ hash: UInt64, _ key: Span<UInt8>, _ patch: Span<UInt8>, in content: inout Content
     ) {
@@ -168,7 +168,8 @@ extension OrderedIndex {
                 + "configuration and open the store again")
     }
 
-    /// Begins with no entries. What it had is freed later, on another thread: that takes long, and all shards are locked.
+    /// Removes all entries. Their memory is freed later, on another thread, because that takes long and all shards are
+    /// locked.
     private func empty(_ content: inout Content) {
         if case .stopped = content.phase { return }
         retire(&content)
@@ -226,14 +227,14 @@ extension OrderedIndex {
         readiness.advance(to: 1)
     }
 
-    /// Nothing that was added can be relied on.
+    /// Drops all entries, because they may be out of date.
     func startOver() {
         content.withLock { if $0.phase == .building { empty(&$0) } }
     }
 
     // MARK: Reading
 
-    /// Runs `body` on the entries as of one moment, once they are complete. It must be short: writes wait.
+    /// Runs `body` on the entries as of one moment, once they are complete. `body` must be short, because writes wait for it.
     nonisolated(nonsending) func read<R: Sendable>(
         _ body: (borrowing OrderedEntries) -> R
     ) async throws(StoreError) -> R {
@@ -290,7 +291,7 @@ package final class IndexMemory: Sendable {
         work.raise()
     }
 
-    /// Gives the memory of retired entries back.
+    /// Frees the memory of retired entries.
     func free() {
         var all: [Retired] = []
         retired.withLock { swap(&all, &$0) }

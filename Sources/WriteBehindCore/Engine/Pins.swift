@@ -1,6 +1,6 @@
 import EventLog
 
-/// Keeps the rows of quarantined commits in memory: the database does not hold what was acknowledged.
+/// Keeps the rows of quarantined commits in memory, because the database does not hold them as they were acknowledged.
 package final class Pins: Sendable {
     private let keys = Lock<Set<QuarantinedKey>>([])
     private let view: CacheView
@@ -9,9 +9,9 @@ package final class Pins: Sendable {
         self.view = view
     }
 
-    /// Brings back into memory what is in quarantine, and pins it: where a database is taken into use.
+    /// Brings the rows in quarantine back into memory, and pins them, when a database is taken into use.
     ///
-    /// To be called when nothing is read from it yet.
+    /// To be called before anything is read from the database.
     func restore(_ quarantine: QuarantineIndex, of engine: Engine) throws(StoreError) {
         if !quarantine.isEmpty {
             do {
@@ -24,7 +24,7 @@ package final class Pins: Sendable {
                 throw .database("no memory for what is in quarantine: \(error)")
             }
         }
-        // From now on, the view refuses what the database before it said about them.
+        // From now on, the view refuses rows that were read from the database before it.
         view.forEachShard { $0.sinkDidChange() }
         follow(quarantine)
     }
@@ -61,7 +61,7 @@ package final class Pins: Sendable {
         }
     }
 
-    /// - Parameter since: from where on the key is held; nil if it is not.
+    /// - Parameter since: the sequence from which on the key is held; nil if it is not.
     private func set(_ key: QuarantinedKey, since: UInt64?) {
         switch key {
         case .table(let table):

@@ -1,6 +1,6 @@
 import EventLog
 
-/// Tries again all that one database has in quarantine: one pass over the log, a part at a time. Blocks its thread.
+/// Tries all commits again that one database has in quarantine: one pass over the log, a part at a time. Blocks its thread.
 struct QuarantineRetry {
     let log: Log
     let materializer: Materializer
@@ -19,7 +19,7 @@ struct QuarantineRetry {
         (self.check, self.didRetry) = (check, didRetry)
     }
 
-    /// - Returns: how many commits left quarantine, and how many are in it still, or again.
+    /// - Returns: how many commits left quarantine, and how many are still in it, or in it again.
     func run() throws(StoreError) -> (applied: Int, left: Int) {
         var pass = RetryPass()
         var walk: QuarantineWalk?
@@ -31,13 +31,13 @@ struct QuarantineRetry {
                 return isDone
             }
             if isDone { break }
-            // The lock goes to a thread that runs: let the materializer have it.
+            // A lock goes to a thread that is running. This pause lets the materializer have it.
             Signal().wait(after: 0, nanoseconds: 1_000_000)
         }
         return (pass.applied, sink.quarantine.commitCount)
     }
 
-    /// Constraints that rows broke may be in force from now on.
+    /// Makes constraints that could not be in force because rows broke them.
     private func makeIndices() throws(StoreError) {
         try StoreError.ofSink { () throws(SinkError) in
             try (sink as? any ReplaceableSink)?.makeIndices()
@@ -68,7 +68,7 @@ struct QuarantineRetry {
             try StoreError.ofSink { () throws(SinkError) in
                 try sink.retry(commits, in: &pass, isLast: isLast)
             })
-        // The database may belong to another store by now. Then this throws, and reports nothing as done.
+        // Another store may have taken the database by now. Then this throws, so that nothing is reported as done.
         try StoreError.ofLog { () throws(LogError) in try log.checkFence() }
         return isLast
     }
@@ -76,7 +76,7 @@ struct QuarantineRetry {
     /// Throws if the log's state forbids a retry.
     static func check(_ log: Log) throws(StoreError) {
         switch log.refusal {
-        // Another store may have the database by now; or this one is only read.
+        // Another store may have the database by now, or this store can only be read.
         case .closed?: throw StoreError(LogError.closed)
         case .corrupt(let corruption)?: throw StoreError(LogError.corrupt(corruption))
         default: break

@@ -3,24 +3,24 @@ import EventLog
 /// Finds the commits of quarantine in the log, in one pass.
 final class QuarantineWalk {
     private let reader: LogReader
-    /// What is to come of the block that was read last; nil behind its last commit.
+    /// The commits left of the block that was read last; nil behind its last commit.
     private var commits: CommitCursor?
     private var position: UInt64
     private var through: UInt64
     private(set) var isAtEnd = false
 
-    /// From how many records on no more is handed out at once, and from how many blocks.
+    /// After how many records, or blocks, one call returns.
     private static let recordLimit = 8192
     private static let blockLimit = 64
 
-    /// - Parameter through: what is behind this is not looked at. It may be in the middle of a block.
+    /// - Parameter through: the last sequence that is read. It may be in the middle of a block.
     init(_ quarantine: QuarantineIndex, _ log: Log, through: UInt64) throws(LogError) {
         position = max(1, quarantine.lowest) - 1
         self.through = through
         reader = try log.reader(from: position + 1)
     }
 
-    /// Goes on to a later end.
+    /// Moves the end of the walk to a later sequence.
     func extend(through sequence: UInt64) {
         through = max(through, sequence)
         isAtEnd = isAtEnd && position >= through
@@ -54,7 +54,7 @@ final class QuarantineWalk {
         return found
     }
 
-    /// The block's next commit; nil behind its last, and where the next one is behind the end.
+    /// The block's next commit; nil behind its last, or if the next one is behind the end of the walk.
     private func nextCommit() -> Commit? {
         while var ahead = commits {
             // A block that was read passed its checks.

@@ -1,6 +1,6 @@
 import EventLog
 
-/// The rows that the commits in quarantine left: folded from the log, since the database does not hold them.
+/// The rows as the commits in quarantine left them. They are folded from the log, because the database does not hold them.
 struct QuarantinedRows: ~Copyable {
     private let engine: Engine
     private var rows: RowTable
@@ -13,14 +13,14 @@ struct QuarantinedRows: ~Copyable {
         }
     }
 
-    /// One pass over the log: a hot row may have any number of followers.
+    /// Reads the log once, because a hot row may have any number of followers.
     mutating func read(_ quarantine: QuarantineIndex) throws(LogError) {
         let through = quarantine.latest
         let walk = try QuarantineWalk(quarantine, engine.log, through: through)
         while true {
             let commits = try walk.next(of: quarantine)
             for commit in commits {
-                // The database refused it: what in it cannot be read is not to be trusted more here.
+                // The database has refused this commit. If it cannot be read here either, it is left out.
                 try? fold(commit, quarantine)
             }
             if walk.isAtEnd { return }
@@ -36,7 +36,7 @@ struct QuarantinedRows: ~Copyable {
         while !reader.isAtEnd {
             let record = try reader.record(records)
             defer { sequence += 1 }
-            // A row that was given up since is what a later commit says.
+            // A row that was given up since has the values of a later commit.
             let key: QuarantinedKey =
                 record.operation == .clear
                 ? .table(record.table)
@@ -46,7 +46,7 @@ struct QuarantinedRows: ~Copyable {
         }
     }
 
-    /// Brings into memory what is not there of it, and keeps all of it there (``Pins``).
+    /// Brings those rows into memory that are not there, so that all can be kept there (``Pins``).
     func restore() {
         let view = engine.view
         for (table, sequence) in rows.clearedAt {

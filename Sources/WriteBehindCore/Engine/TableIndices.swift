@@ -13,17 +13,17 @@ package final class TableIndices: Sendable {
 
     init(limit: Int) { memory = IndexMemory(limit: limit) }
 
-    /// In the order of their numbers.
+    /// All indices, in the order of their numbers.
     package var all: [OrderedIndex] {
         state.withLock { $0.tables.values.flatMap(\.self) }.sorted { $0.number < $1.number }
     }
 
-    /// Those of a table, in the order of their numbers.
+    /// The indices of a table, in the order of their numbers.
     package func indices(of table: UInt16) -> [OrderedIndex] {
         state.withLock { $0.tables[table] ?? [] }
     }
 
-    /// Adds those that the table does not have yet.
+    /// Adds those indices that the table does not have yet.
     ///
     /// - Parameter declared: the table as a program declares it, which may have other names for its columns.
     fileprivate func add(
@@ -57,9 +57,9 @@ package final class TableIndices: Sendable {
     }
 
     /// Follows a later definition of a table. An index over a column that may be null now, or holds reals now, is built
-    /// anew, because its entries have another form. One over a column that was dropped ends.
+    /// anew, because its entries have another form. An index over a column that was dropped stops.
     ///
-    /// Called before any row can be written as the definition says.
+    /// Called before any row can be written by the new definition.
     fileprivate func follow(_ table: TableDefinition) {
         let replaced = state.withLock { state -> [OrderedIndex] in
             var replaced: [OrderedIndex] = []
@@ -106,7 +106,7 @@ extension Engine {
     private func addIndices(
         of declared: TableSchema, to table: TableDefinition
     ) throws(StoreError) {
-        // Before the builder can find them. It takes each shard's lock, and writes that take it later see the bit.
+        // Set before the builder can find the index. The builder takes each shard's lock, and later writes see the bit.
         indexedTables.bitwiseOr(Self.bit(of: UInt16(table.id)), ordering: .relaxed)
         try Self.schemaErrors { () throws(SchemaError) in
             try indices.add(of: declared, to: table)
@@ -116,14 +116,14 @@ extension Engine {
 
     private static func bit(of table: UInt16) -> UInt64 { 1 << UInt64(table & 63) }
 
-    /// Whether a table may have an index: one load and one test for all tables without one, unless a table whose number
-    /// has the same last six bits has one. To be asked with a shard's lock held.
+    /// Whether a table may have an index. For a table without one this costs one load and one test, unless a table with an
+    /// index has a number with the same last six bits. To be called with a shard's lock held.
     @inline(__always)
     func mayHaveIndex(_ table: UInt16) -> Bool {
         indexedTables.load(ordering: .relaxed) & Self.bit(of: table) != 0
     }
 
-    /// Has the indices follow a change of a row that was logged. The lock of its shard is held.
+    /// Applies a change that was logged to the indices. The lock of the row's shard must be held.
     @inline(never)
     func index(
         _ change: ChangeKind, _ hash: UInt64, _ table: UInt16, _ key: Span<UInt8>,
@@ -142,7 +142,7 @@ extension Engine {
         }
     }
 
-    /// Has the indices follow a commit that was logged. The locks of its shards are held.
+    /// Applies a commit that was logged to the indices. The locks of its shards must be held.
     func index(_ commit: CommitBuilder, _ hashes: [UInt64]) {
         guard commit.steps.contains(where: { $0.table.map(mayHaveIndex) ?? false }) else { return }
         let tables = Set(commit.steps.compactMap(\.table))

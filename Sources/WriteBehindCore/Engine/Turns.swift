@@ -1,16 +1,16 @@
 import EventLog
 import Synchronization
 
-// A transaction reads rows and writes what depends on them. It tries again if another was faster. Among many on the
-// same rows one could lose each time. So after a few tries it takes a turn at its rows: turns are served in the order
-// in which they were asked for. As long as a transaction has or awaits one, all others on these rows ask for one first.
-// Only fairness depends on turns: if no turn is served for long enough, a transaction goes on without one, so that
-// transactions which wait for each other in ways unknown here do not hang.
+// A transaction reads rows and writes changes that depend on them. It tries again if another write was faster. If many
+// transactions use the same rows, one of them could lose each time. So after a few tries it takes a turn at its rows.
+// Turns are served in the order in which they were asked for. As long as a transaction has or awaits a turn, all others
+// on these rows take one before they try. Only fairness depends on turns: if no turn is served for long enough, a
+// transaction goes on without one, so that transactions that wait for each other in ways unknown here do not hang.
 
 /// The turns at all rows, by hashes of rows.
 package final class Turns: Sendable {
     fileprivate struct Line {
-        /// The ticket whose turn it is; the one after the last if there is none.
+        /// The ticket that is being served; one more than `last` if no ticket is out.
         var current: UInt64 = 1
         var last: UInt64 = 0
         /// Tickets of callers that do not wait any more.
@@ -23,15 +23,15 @@ package final class Turns: Sendable {
     }
 
     private static let lineCount = 64
-    /// How long the next in a line waits while no turn is served; the one behind it waits twice as long, and so on. If
-    /// all went on at once, they would be in each other's way as if there were no turns.
+    /// How long the first in a line waits while no turn is served; the second waits twice as long, and so on. If
+    /// all went on at once, they would disturb each other as if there were no turns.
     private static let patience: Duration = .milliseconds(100)
-    /// So many times, at most.
+    /// The longest wait, in multiples of ``patience``.
     private static let mostPatience: UInt64 = 10
 
     private let lines = Lock(Array(repeating: Line(), count: lineCount))
     private let served = (0..<lineCount).map { _ in WaitList(reached: 1) }
-    /// Tickets that are out: nearly always none.
+    /// How many tickets are out: nearly always none.
     private let count = Atomic<Int>(0)
 
     package init() {}
@@ -43,16 +43,17 @@ package final class Turns: Sendable {
     /// Whether a transaction has or awaits a turn.
     package var areInUse: Bool { count.load(ordering: .relaxed) > 0 }
 
-    /// Whether a transaction has or awaits a turn at one of these.
+    /// Whether a transaction has or awaits a turn at one of these lines.
     package func areTaken(_ wanted: Set<Int>) -> Bool {
         lines.withLock { lines in
             wanted.contains { lines[$0].last >= lines[$0].current }
         }
     }
 
-    /// Suspends until it is the caller's turn at all of these, or until no turn was served for a while.
+    /// Suspends until it is the caller's turn at all of these lines, or until no turn was served for a while.
     ///
-    /// Ascending, so that two transactions on the same two rows wait for each other in one order.
+    /// Tickets are taken in ascending order, so that two transactions on the same rows do not wait for each other in a
+    /// circle.
     package func take(_ wanted: Set<Int>) async throws(StoreError) -> [Ticket] {
         var tickets: [Ticket] = []
         do throws(StoreError) {
@@ -76,7 +77,7 @@ package final class Turns: Sendable {
         }
     }
 
-    /// Suspends until it is the turn of all of these, as ``take(_:)`` does.
+    /// Suspends until all of these tickets are served, as ``take(_:)`` does.
     func wait(for tickets: [Ticket]) async throws(StoreError) {
         for ticket in tickets { try await wait(for: ticket) }
     }
@@ -113,10 +114,10 @@ extension Turns.Line {
 
 /// The tries of a transaction that reads rows and writes what depends on them.
 struct Turn {
-    /// More that fail are bad luck that a turn ends.
+    /// After this many failed tries, a transaction takes a turn.
     private static let triesWithout = 3
-    /// Turns end bad luck. A transaction that fails so often changes itself what it reads, or writes that read nothing,
-    /// which take no turns, change it all the time.
+    /// With turns, no other transaction makes a try fail. A transaction that still fails so often changes the rows that it
+    /// reads itself, or they are changed all the time by writes that read nothing, which take no turns.
     private static let triesAtMost = 1_000
 
     private let engine: Engine
@@ -125,12 +126,12 @@ struct Turn {
 
     init(_ engine: Engine) { self.engine = engine }
 
-    /// Appends a commit; nil if what it relied on has changed, or it is others' turn.
+    /// Appends a commit; nil if the rows that it relies on have changed, or if other transactions have the turn.
     mutating func commit(
         _ commit: CommitBuilder, reads: [ReadVersion]
     ) throws(StoreError) -> Receipt? {
         tries += 1
-        // A holder of a ticket has waited, and may try. Without a ticket, a try could make the holder's fail.
+        // A holder of a ticket has waited, and may try. A try without a ticket could make the holder's try fail.
         if tickets.isEmpty, engine.turns.areInUse, engine.turns.areTaken(lines(of: reads)) {
             return nil
         }
@@ -142,7 +143,7 @@ struct Turn {
         guard tries < Self.triesAtMost else { throw .contended(tries: tries) }
         let lines = lines(of: reads)
         if tickets.contains(where: { lines.contains($0.line) }) {
-            // It went on before its turn came, or others did.
+            // This transaction went on before its turn came, or others did.
             return try await engine.turns.wait(for: tickets)
         }
         guard tries >= Self.triesWithout || engine.turns.areTaken(lines) else { return }
@@ -150,7 +151,7 @@ struct Turn {
         tickets = try await engine.turns.take(lines)
     }
 
-    /// Lets the next one have its turn.
+    /// Gives the tickets back, so that the next transaction has its turn.
     mutating func end() {
         engine.turns.giveBack(tickets)
         tickets = []

@@ -14,19 +14,19 @@ package import EventLog
 /// How the entries of an index are made from rows.
 package struct IndexColumns: Sendable, Equatable {
     struct Part: Sendable, Equatable {
-        /// Among the columns outside the key.
+        /// Its place among the columns outside the key.
         var place: Int
         var name: String
         var type: ColumnType
         var isNullable: Bool
-        /// Whether rows may hold integers in this column of reals, from before it was one.
+        /// Whether older rows may hold integers in this column, which holds reals now.
         var wasInteger: Bool
         /// The component of a row that lacks the column.
         var missing: [UInt8]
     }
 
     let parts: [Part]
-    /// The places of the columns, ascending, each once: what a database is asked for.
+    /// The places of the columns, ascending, each once: the columns to read from a database.
     package let places: [Int]
     /// The same columns in a row that has nothing but these.
     private let projectedPlaces: [Int]
@@ -54,8 +54,8 @@ package struct IndexColumns: Sendable, Equatable {
         }
     }
 
-    /// What a row that lacks the column has. If it must have a value and has no default, only a row that the builder has
-    /// yet to look at can lack it; its entry must be whole nevertheless, because another patch may follow.
+    /// The value of a row that lacks the column. If the column is not nullable and has no default, only a row that the
+    /// builder has yet to visit can lack it. Its entry must be whole nevertheless, because another patch may follow.
     private static func missing(of column: ColumnSchema) -> StoredValue {
         guard column.missingValue == .null, !column.isNullable else { return column.missingValue }
         return switch column.type {
@@ -66,7 +66,7 @@ package struct IndexColumns: Sendable, Equatable {
         }
     }
 
-    /// Appends the value of a row: its body, or one that has only the columns at ``places``.
+    /// Appends the value of a row, given as a row body, or as one that has only the columns at ``places``.
     package func append(
         row: Span<UInt8>, isProjected: Bool = false, to value: inout [UInt8]
     ) throws(MalformedRecord) {
@@ -92,7 +92,7 @@ package struct IndexColumns: Sendable, Equatable {
 
     /// Appends the value of a row after a patch.
     ///
-    /// - Parameter old: the value before; nil if there was no row. The columns that the patch does not set then have their
+    /// - Parameter old: the value before; nil if there was no row. Columns that the patch does not set then get their
     ///   defaults.
     /// - Returns: false, with nothing appended, if the patch sets none of the columns and there was a row.
     package func append(
@@ -138,14 +138,14 @@ package struct IndexColumns: Sendable, Equatable {
 }
 
 extension IndexColumns {
-    /// Where the values of a bound go.
+    /// A writer for the values of a bound.
     package func bound(of table: String) -> IndexBound {
         IndexBound(
             table: table,
             columns: parts.map { .column($0.name, $0.type, nullable: $0.isNullable) })
     }
 
-    /// The bytes that entries with these values in their first columns begin with.
+    /// The first bytes of all entries that have these values in their first columns.
     package func bound(
         _ values: [StoredValue], of table: String
     ) throws(RowError) -> [UInt8] {
@@ -164,7 +164,7 @@ extension IndexColumns {
 }
 
 extension IndexColumns.Part {
-    /// Where the component that begins at `start` ends.
+    /// The end of the component that begins at `start`.
     func end(in value: Span<UInt8>, from start: Int) -> Int {
         var end = start
         if isNullable {
@@ -178,7 +178,7 @@ extension IndexColumns.Part {
 }
 
 extension ByteReader {
-    /// Appends the component of the value that comes next.
+    /// Appends the component of the next value.
     @inline(__always)
     fileprivate mutating func appendComponent(
         of part: IndexColumns.Part, _ bytes: Span<UInt8>, to value: inout [UInt8]

@@ -9,9 +9,9 @@ import Glibc
 //      | u8     | u8     | len u16| len u32|       |     |
 //      +--------+--------+--------+--------+- - - -+- - -+
 //
-// The value is what rows are ordered by (IndexColumns.swift). Value and key are one run of bytes, and entries are in the
-// order of these runs: rows with equal values are in the order of their keys. No value is the beginning of another one,
-// so no key is compared with a value.
+// Rows are ordered by the value (IndexColumns.swift). Value and key are one run of bytes, and entries are in the
+// order of these runs, so rows with equal values are in the order of their keys. No value is the beginning of another one,
+// so no key is ever compared with a value.
 
 /// The fields of one block. It must not outlive the block.
 @safe struct IndexEntry {
@@ -83,19 +83,19 @@ import Glibc
     }
 }
 
-/// What entries are compared with: a whole entry, or the bytes that some begin with.
+/// Entries are compared with a probe: the bytes of a whole entry, or the first bytes of several.
 @safe struct OrderProbe {
     /// Where the probe is among entries that are equal to its bytes or begin with them.
     enum Side {
         case beforeAll
-        /// Behind the one that is equal, before the others.
+        /// Behind the entry that is equal, before those that begin with its bytes.
         case behindEqual
         case behindAll
     }
 
     private let start: UnsafeRawPointer?
     let count: Int
-    /// The first eight bytes as a number that compares as they do; zeroes where there are fewer.
+    /// The first eight bytes as a number that compares as the bytes do; missing bytes are zero.
     let prefix: UInt64
     /// The bits of `prefix` that come from the bytes.
     private let mask: UInt64
@@ -123,7 +123,7 @@ import Glibc
         return prefix
     }
 
-    /// Whether an entry with this prefix is before the probe; its bytes are asked for if that does not show.
+    /// Whether an entry with this prefix is before the probe. The entry's bytes are read only if the prefix does not decide.
     @inline(__always)
     func isBehind(_ prefix: UInt64, _ entry: @autoclosure () -> IndexEntry) -> Bool {
         let known = prefix & mask

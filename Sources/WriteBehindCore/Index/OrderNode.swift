@@ -16,13 +16,13 @@ import Glibc
 //      | u32{68}         | u32{68}         |
 //      +-----------------+-----------------+
 //
-// A leaf names entries in their order. An inner node names its children, how many entries are below each, and each one's
-// first entry. A prefix is the first eight bytes of an entry, so that most comparisons stay inside the node. `next` and
-// `previous` are a leaf's neighbours, 0 for none.
+// A leaf refers to entries in their order. An inner node refers to its children, and has the number of entries below each
+// and the first entry of each. A prefix is the first eight bytes of an entry; with it, most comparisons stay inside the
+// node. `next` and `previous` are a leaf's neighbours, 0 for none.
 
 /// The fields of one node. It must not outlive the node's block.
 @safe struct OrderNode {
-    /// With this many, both kinds of node fill their blocks (SizeClass.swift).
+    /// The most children or entries of a node. With 68, both kinds of node fill their blocks (SizeClass.swift).
     static let capacity = 68
     static let leafBytes = prefixOffset + capacity * 12
     static let innerBytes = leafBytes + capacity * 8
@@ -38,7 +38,7 @@ import Glibc
         unsafe self.address = address
     }
 
-    /// Makes a new block an empty node.
+    /// Turns a new block into an empty node.
     func initialize(isLeaf: Bool) {
         // The arena's owner keeps the first byte from being zero.
         unsafe address.storeBytes(of: isLeaf ? 1 : 2, as: UInt64.self)
@@ -135,7 +135,7 @@ import Glibc
         count -= 1
     }
 
-    /// Moves all from `index` on to the end of another node of its kind.
+    /// Moves everything from `index` on to the end of another node of the same kind.
     func move(from index: Int, to other: OrderNode) {
         let (start, moved) = (other.count, count - index)
         func move(_ offset: Int, _ width: Int) {
@@ -169,13 +169,13 @@ import Glibc
     }
 }
 
-/// An entry as nodes name it.
+/// An entry as nodes refer to it.
 struct OrderedEntry {
     var reference: UInt32
     var prefix: UInt64
 }
 
-/// A node as its parent names it.
+/// A node as its parent refers to it.
 struct OrderChild {
     var reference: UInt32
     var first: OrderedEntry

@@ -3,10 +3,10 @@
 /// It holds no bytes of entries, and its nodes are blocks of an arena that its owner gives to every method. Finding,
 /// inserting, removing, the rank of an entry and the entry of a rank take a walk from the root to a leaf.
 ///
-/// A node that a removal leaves below a quarter is merged with a neighbour if both fit into three quarters of one. So
-/// two neighbours are hardly ever both nearly empty, and a node that was merged is not split again at once.
+/// If a removal leaves a node less than a quarter full, it is merged with a neighbour, if both fit into three quarters of
+/// one node. So two neighbours are hardly ever both nearly empty, and a merged node is not split again at once.
 struct OrderTree: ~Copyable, Sendable {
-    /// A node on the way from the root, and the child that the way goes to.
+    /// A node on the way from the root, and the child through which the way goes on.
     private struct Step {
         var node: UInt32
         var index: Int
@@ -20,14 +20,14 @@ struct OrderTree: ~Copyable, Sendable {
 
     private var root: UInt32
     private(set) var count = 0
-    /// How many inner nodes are on the way to a leaf.
+    /// How many inner nodes there are between the root and a leaf, the root included.
     private var height = 0
     /// The way that was walked last. It is kept here so that a walk allocates nothing. Nodes have 17 entries or more on
     /// average, so 32-bit references do not reach farther than 16 levels.
     private var path = InlineArray<16, Step>(repeating: Step(node: 0, index: 0))
 
-    /// How many pages the nodes may take that one insertion makes: a leaf, and a few inner nodes, of which a page holds more
-    /// than there are levels.
+    /// How many pages the new nodes of one insertion may take: one for a leaf, and one for inner nodes, of which a page holds
+    /// more than there are levels.
     static let pagesOfAnInsertion = 2
 
     init(in arena: inout Arena) {
@@ -81,7 +81,7 @@ struct OrderTree: ~Copyable, Sendable {
         return rank + entries(before: probe, in: node, arena)
     }
 
-    /// The place of the entry that so many are before.
+    /// The place of the entry with this rank.
     private func place(ofRank rank: Int, _ arena: borrowing Arena) -> Place {
         var reference = root
         var left = rank
@@ -128,7 +128,7 @@ struct OrderTree: ~Copyable, Sendable {
 
     // MARK: Changing
 
-    /// Goes to the leaf of a probe and notes the way. Returns the leaf, and how many of its entries are before the probe.
+    /// Goes to the leaf of a probe and records the way. Returns the leaf, and how many of its entries are before the probe.
     @inline(__always)
     private mutating func descend(
         to probe: OrderProbe, _ arena: borrowing Arena
@@ -143,7 +143,7 @@ struct OrderTree: ~Copyable, Sendable {
         return (reference, entries(before: probe, in: Self.node(reference, arena), arena))
     }
 
-    /// Inserts an entry that is not there.
+    /// Inserts an entry that is not in the tree.
     mutating func insert(_ reference: UInt32, in arena: inout Arena) {
         let probe = unsafe OrderProbe(
             IndexEntry(at: arena.address(reference)).bytes, .beforeAll)
@@ -183,7 +183,7 @@ struct OrderTree: ~Copyable, Sendable {
         right.next = node.next
         right.previous = leaf
         if node.next != 0 { Self.node(node.next, arena).previous = reference }
-        // Entries that come in their order, as times do, leave full leaves behind.
+        // Entries that come in ascending order, as times do, leave full leaves behind.
         let isAtEnd = index == OrderNode.capacity && node.next == 0
         node.next = reference
         let half = OrderNode.capacity / 2
@@ -228,7 +228,7 @@ struct OrderTree: ~Copyable, Sendable {
         height += 1
     }
 
-    /// Removes an entry that is there, and whose block still holds it.
+    /// Removes an entry that is in the tree. Its block must still hold it.
     mutating func remove(_ reference: UInt32, in arena: inout Arena) {
         let probe = unsafe OrderProbe(
             IndexEntry(at: arena.address(reference)).bytes, .behindEqual)
@@ -273,7 +273,7 @@ struct OrderTree: ~Copyable, Sendable {
         }
     }
 
-    /// Frees a node that its parent names no more.
+    /// Frees a node to which its parent no longer refers.
     private func drop(_ reference: UInt32, in arena: inout Arena) {
         let node = Self.node(reference, arena)
         if node.isLeaf {
@@ -285,7 +285,7 @@ struct OrderTree: ~Copyable, Sendable {
 }
 
 extension OrderTree {
-    /// The first rule of the tree that does not hold; nil if all do.
+    /// The first rule of the tree that is broken; nil if there is none.
     func fault(_ arena: borrowing Arena) -> String? {
         var (leaves, last): ([UInt32], IndexEntry?) = ([], nil)
         var fault: String?

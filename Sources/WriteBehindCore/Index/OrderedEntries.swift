@@ -1,14 +1,14 @@
 import EventLog
 
-/// The entries of one index: by key, and in their order. All of it is in one arena.
+/// The entries of one index, by key and in their order. Everything is in one arena.
 ///
-/// The hashes are those of the cache view. Ask for room before each put (``makeRoom(keyLength:valueLength:)``).
+/// The hashes are those of the cache view. Make room before each put (``makeRoom(keyLength:valueLength:)``).
 package struct OrderedEntries: ~Copyable, Sendable {
     private var arena: Arena
     private var slots: RowIndex
     private var tree: OrderTree
 
-    /// - Parameter limit: how many bytes it should be able to grow to.
+    /// - Parameter limit: the bytes to which it should be able to grow.
     package init(limit: Int) throws(OutOfMemory) {
         let most = Arena.largestReservation
         let wanted = min(most, 2 * min(limit, most) + (64 << 20))
@@ -16,7 +16,7 @@ package struct OrderedEntries: ~Copyable, Sendable {
             reserving: AddressSpace.reservation(wanted: wanted, needed: 16 << 20, parts: 8))
     }
 
-    /// - Parameter byteCount: bytes of address space, which it cannot outgrow.
+    /// - Parameter byteCount: bytes of address space. It cannot grow beyond these.
     package init(reserving byteCount: Int) throws(OutOfMemory) {
         var arena = try Arena(reserving: byteCount, hugePages: false)
         // For the first slots and the first leaf.
@@ -53,13 +53,13 @@ package struct OrderedEntries: ~Copyable, Sendable {
         if byteCount <= SizeClass.largestBytes {
             return arena.hasRoom(scattered: 1 + OrderTree.pagesOfAnInsertion)
         }
-        // More than needed, since the nodes' pages need not be adjacent to the entry's.
+        // More than needed, because the nodes' pages need not be adjacent to the entry's page.
         return arena.hasRoom(
             for: byteCount + OrderTree.pagesOfAnInsertion * PagePool.pageBytes,
             residentLimit: .max)
     }
 
-    /// Puts an entry in the place of the one with its key.
+    /// Puts an entry. It replaces the entry with the same key, if there is one.
     package mutating func put(_ hash: UInt64, _ key: Span<UInt8>, _ value: Span<UInt8>) {
         let (slot, old) = find(hash, key)
         let byteCount = IndexEntry.byteCount(keyLength: key.count, valueLength: value.count)
@@ -166,7 +166,7 @@ package struct OrderedEntries: ~Copyable, Sendable {
         return rows
     }
 
-    /// The first rule of the structure that does not hold; nil if all do.
+    /// The first rule of the structure that is broken; nil if there is none.
     package func fault() -> String? {
         if slots.count != tree.count { return "as many keys as entries there must be" }
         return tree.fault(arena)
@@ -175,11 +175,11 @@ package struct OrderedEntries: ~Copyable, Sendable {
 
 /// The entries between two values, in one direction.
 package struct IndexPart: Sendable {
-    /// The bytes that entries of the lowest value begin with, and of the highest; both are in the part.
+    /// The first bytes of the entries with the lowest value, and with the highest; both are in the part.
     package var lower: [UInt8]?
     package var upper: [UInt8]?
     package var isDescending = false
-    /// The position of an entry that it begins behind.
+    /// The part begins behind the entry at this position.
     package var after: [UInt8]?
 
     package init() {}
@@ -187,7 +187,7 @@ package struct IndexPart: Sendable {
 
 /// Entries that were copied out of an index, in the order in which they were read.
 package struct IndexedRows: Sendable {
-    /// Value, then key, of one entry behind the other.
+    /// The value and then the key of each entry, one entry behind the other.
     private var bytes: [UInt8] = []
     private var places: [(start: Int, key: Int, end: Int)] = []
 
@@ -217,7 +217,7 @@ package struct IndexedRows: Sendable {
         Array(bytes[places[index].key..<places[index].end])
     }
 
-    /// The place of the entry in the order, which stays valid when the entry goes.
+    /// The place of the entry in the order. It stays valid when the entry is removed.
     package func position(_ index: Int) -> [UInt8] {
         Array(bytes[places[index].start..<places[index].end])
     }
