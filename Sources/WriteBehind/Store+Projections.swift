@@ -20,24 +20,27 @@ extension Store {
     /// `apply` is called for every change, in the order of the log, with the row before and after it. All changes of a
     /// commit are in one savepoint. A reader of the database sees the table and the projection as of the same commit.
     ///
-    /// A projection that is new, whose version is another one than before, or that has missed something, is built in the
-    /// background: `setUp` makes its tables, and all rows of the table come as `put`s. Then it takes the place of the
-    /// former one. Both closures use the tables that `setUp` makes and no others, and nothing outside the
-    /// database, since what they did may be rolled back and done again.
+    /// A projection is built in the background if it is new, if its version differs from the one before, or if it has missed
+    /// changes: `setUp` makes its tables, and `apply` gets all rows of the table as `put`s. The new tables then replace the
+    /// former ones. After a crash, everything goes on at the commit up to which the database is; a build starts over.
+    ///
+    /// Both closures must use only the tables that `setUp` makes, and nothing outside the database, because their
+    /// transaction may be rolled back and run again.
     ///
     /// If a closure throws, the projection stops and ``Health/projections`` says why. The store's tables go on. See
     /// <doc:Projections>.
     ///
-    /// Declare each projection right after its table when the store was opened.
+    /// After opening the store, declare each projection right after its table.
     ///
     /// - Parameters:
-    ///   - name: 1 to 255 bytes, which the program uses for one projection.
-    ///   - version: another number has it built anew. Change it with either closure.
-    ///   - table: the table. Where it is another one than before, the projection is built anew.
+    ///   - name: 1 to 255 bytes of UTF-8, different for each projection.
+    ///   - version: if the number differs from before, the projection is built anew. Change it whenever you change a closure.
+    ///   - table: the table. If it is another one than before, the projection is built anew.
     ///   - setUp: makes the tables, and their indices, views and triggers if need be, in an empty database.
-    ///   - apply: applies one change. It runs on a thread of the store's own.
-    /// - Throws: ``StoreError/projection(name:reason:)`` where a projection of this name was declared since the store was
-    ///   opened, or the name cannot be used; ``StoreError/closed(_:)``.
+    ///   - apply: applies one change. It runs on one of the store's threads.
+    /// - Throws: ``StoreError/projection(name:reason:)`` if a projection of this name was declared since the store was
+    ///   opened, or the name cannot be used; ``StoreError/unknownTable(_:)`` for a table of another store;
+    ///   ``StoreError/closed(_:)``.
     public func project<Row>(
         _ name: String, version: Int, of table: StoredTable<Row>,
         setUp: @escaping @Sendable (Database) throws -> Void,

@@ -73,7 +73,7 @@ package final class Expirer: Sendable {
         let quarantined = engine.sink.quarantine.held.keys.compactMap { key in
             key.row(of: UInt32(table.id))
         }
-        // The database lists rows first whose deletes it refused, because it still has them.
+        // Rows whose deletes the database refused are still in it, and have been due the longest, so it lists them first.
         let limit = batch + quarantined.count
         do throws(SinkError) {
             let rows = try engine.sink.dueRows(UInt32(table.id), before: now, limit: limit)

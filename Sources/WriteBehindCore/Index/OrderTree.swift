@@ -298,15 +298,15 @@ extension OrderTree {
             for index in 0..<node.count {
                 let entry = unsafe IndexEntry(at: arena.address(node.entry(index)))
                 if unsafe OrderProbe.prefix(of: entry.bytes) != node.prefix(index) {
-                    fault = fault ?? "a prefix is not its entry's"
+                    fault = fault ?? "a prefix differs from its entry"
                 }
                 if level > 0 {
                     let child = Self.node(node.child(index), arena)
                     if child.entry(0) != node.entry(index) {
-                        fault = fault ?? "a child begins with another entry"
+                        fault = fault ?? "the first entry of a child is wrong"
                     }
                     let size = check(node.child(index), level - 1)
-                    if size != node.size(index) { fault = fault ?? "a child has another size" }
+                    if size != node.size(index) { fault = fault ?? "the size of a child is wrong" }
                     sum += size
                 } else {
                     if let last,
@@ -320,7 +320,7 @@ extension OrderTree {
             }
             return sum
         }
-        if check(root, height) != count { fault = fault ?? "the count is another" }
+        if check(root, height) != count { fault = fault ?? "the count is wrong" }
         for (index, leaf) in leaves.enumerated() {
             let node = Self.node(leaf, arena)
             let (before, after) = (
@@ -328,7 +328,7 @@ extension OrderTree {
                 index + 1 < leaves.count ? leaves[index + 1] : 0
             )
             if node.previous != before || node.next != after {
-                fault = fault ?? "a leaf has other neighbours"
+                fault = fault ?? "the neighbours of a leaf are wrong"
             }
         }
         return fault

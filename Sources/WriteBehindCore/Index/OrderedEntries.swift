@@ -168,7 +168,7 @@ package struct OrderedEntries: ~Copyable, Sendable {
 
     /// The first rule of the structure that is broken; nil if there is none.
     package func fault() -> String? {
-        if slots.count != tree.count { return "as many keys as entries there must be" }
+        if slots.count != tree.count { return "the numbers of keys and entries differ" }
         return tree.fault(arena)
     }
 }

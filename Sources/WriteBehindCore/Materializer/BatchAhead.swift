@@ -9,17 +9,17 @@ struct Gathering: Sendable {
     /// The tables whose blocks are not for a batch.
     let followed: TableSet
 
-    /// Whether a block may hold something of these tables.
+    /// Whether a block may hold a record of these tables.
     static func isFollowed(_ block: BlockHeader, _ tables: TableSet) -> Bool {
         !tables.isEmpty && block.tables.mayMeet(tables)
     }
 
-    /// Reads until a limit, the durable end, or a block that needs its order kept: that one is returned.
+    /// Reads up to a limit, the durable end, or a block whose order must be kept. Returns that block, if it met one.
     func fill(_ batch: ChangeBatch, _ reader: LogReader) throws -> BlockHeader? {
         while batch.recordCount < limits.records, batch.byteCount < limits.bytes,
             try reader.next(through: readable), let block = reader.block
         {
-            // A batch is whole blocks, but the database may come from a log that was cut otherwise.
+            // A batch consists of whole blocks, but the database's watermark may come from a log with other block boundaries.
             let startsInside = block.firstSequence <= after
             if startsInside || !block.flags.isDisjoint(with: [.mark, .define])
                 || Self.isFollowed(block, followed)
@@ -34,8 +34,8 @@ struct Gathering: Sendable {
 
 /// The batch after the one that the database is taking.
 ///
-/// Unchecked, because nothing is locked: ``fill()`` uses it alone, and its caller waits for its end
-/// before it looks.
+/// Unchecked, because nothing is locked: only ``fill()`` uses it while that runs, and the caller waits for the end of
+/// ``fill()`` before it reads anything.
 final class BatchAhead: @unchecked Sendable {
     let batch: ChangeBatch
     /// Whether the reader is right behind the batch.
@@ -44,7 +44,7 @@ final class BatchAhead: @unchecked Sendable {
     private let reader: LogReader
     private let gathering: Gathering
 
-    /// - Parameter batch: what it holds is done with.
+    /// - Parameter batch: a batch to fill anew; its content is not needed any more.
     init(
         _ batch: ChangeBatch, after start: Watermark, _ reader: LogReader, _ gathering: Gathering
     ) {
@@ -59,7 +59,7 @@ final class BatchAhead: @unchecked Sendable {
         do {
             isComplete = try gathering.fill(batch, reader) == nil
         } catch {
-            // A block of which a part may be in: all is read again, and that reading meets the error.
+            // Part of a block may be in the batch. Discard it; the next read reports the error.
             batch.reset(after: start)
         }
         batch.sort()

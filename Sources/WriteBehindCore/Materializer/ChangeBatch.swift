@@ -1,9 +1,9 @@
 package import EventLog
 
-/// The log's records of a stretch, coalesced: at most one change a key, sorted for the database.
+/// The records of a part of the log, coalesced: at most one change for each key, sorted for the database.
 ///
-/// Coalescing is the fold (``RowTable``): patches merge, a put absorbs what was before it, a delete
-/// wins over it. So a batch leaves the database as its records one by one would.
+/// Coalescing is the fold (``RowTable``): patches merge, and a put or a delete replaces everything before it. So a batch
+/// has the same effect on the database as its records one by one.
 package final class ChangeBatch: SortedChanges {
     private var rows: RowTable
     package private(set) var through: Watermark
@@ -14,14 +14,14 @@ package final class ChangeBatch: SortedChanges {
     private var order: [RowTable.Reference] = []
     private var isSorted = false
 
-    /// - Parameter memory: about how many bytes it may come to hold.
+    /// - Parameter memory: about how many bytes it may grow to.
     package init(after watermark: Watermark, memory: Int = .max) throws(OutOfMemory) {
         rows = try RowTable(memory: memory)
         through = watermark
     }
 
     package var isEmpty: Bool { recordCount == 0 }
-    /// Changes that are left of the records, once they are sorted.
+    /// How many changes are left of the records, once they are sorted.
     package var changeCount: Int { order.count + rows.clearedAt.count }
     package var byteCount: Int { rows.bytesInUse }
     package var cleared: [UInt32] { rows.clearedAt.keys.sorted().map(UInt32.init) }
@@ -52,7 +52,7 @@ package final class ChangeBatch: SortedChanges {
         through = Watermark(sequence: block.nextSequence - 1, chain: block.chain)
     }
 
-    /// Brings the changes into the database's order; to be called once all blocks are in.
+    /// Brings the changes into the database's order. To be called once all blocks are in.
     package func sort() {
         guard !isSorted else { return }
         order = rows.sortedReferences()
@@ -80,7 +80,7 @@ package final class ChangeBatch: SortedChanges {
         }
     }
 
-    /// Starts over behind `watermark`; keeps the memory.
+    /// Empties the batch, to start behind `watermark`. Keeps the memory.
     package func reset(after watermark: Watermark) {
         rows.removeAll()
         order.removeAll(keepingCapacity: true)

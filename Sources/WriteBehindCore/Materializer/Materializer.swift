@@ -3,22 +3,22 @@ import Synchronization
 
 /// Replays the durable log into a sink, in order, exactly once.
 ///
-/// Stepped, not running by itself. A step gathers whole blocks into a batch, coalesces and sorts it, and
-/// applies it with its watermark in one transaction. Under a backlog the batch grows to its limits; when it is
-/// caught up, a step takes what there is. While the database takes a batch of a backlog, the one after it is
+/// It does not run by itself; a worker steps it. A step gathers whole blocks into a batch, coalesces and sorts it, and
+/// applies it with its watermark in one transaction. With a backlog, the batch grows to its limits. Without one,
+/// a step takes the blocks that are there. While the database takes a batch of a backlog, the next one is
 /// read and folded on another processor.
 ///
-/// - On any constraint error the batch is applied again in sequence order, one savepoint a commit, since
+/// - On any constraint error the batch is applied again in sequence order, with a savepoint for each commit, because
 ///   coalescing and sorting may have broken a constraint that the original order keeps. A commit that is still
-///   refused goes to quarantine, as a whole, and all else flows on.
+///   refused goes to quarantine, as a whole, and all others are applied.
 /// - Blocks with a `define`, `mark` or `settle` record are applied in sequence order from the start, and so are those of
 ///   tables that a projection follows.
-/// - In sequence order, a step takes one block: progress is kept even if the next step fails. For projections it takes
-///   as many as a batch has.
+/// - In sequence order, a step takes one block, so that progress is kept even if the next step fails. For projections it
+///   takes as many blocks as a batch has.
 /// - Projections are built between two batches, a piece at a time.
-/// - When the database is gone or damaged, another is opened or built in its place, and the log is
+/// - If the database is gone or damaged, another one is opened or built in its place, and the log is
 ///   applied to that from its own watermark on.
-/// - A store that is no longer alone or no longer where it was changes nothing any more (FencedDisk.swift).
+/// - If another writer may have the store, or its directory was moved, nothing is changed any more (FencedDisk.swift).
 /// - On any other error the same batch is tried again after a ``Backoff``; it is not gathered again.
 package final class Materializer: Sendable {
     package struct Limits: Sendable {
@@ -30,7 +30,7 @@ package final class Materializer: Sendable {
         package var retryLimit: UInt64
     }
 
-    /// Told after every transaction, before the next begins.
+    /// Is called after every transaction, before the next one begins.
     package protocol Observer: Sendable {
         /// Commits may have come into quarantine or left it. Called before ``didApply(_:)``: rows that were
         /// refused must stay in memory.
@@ -38,7 +38,7 @@ package final class Materializer: Sendable {
         func didApply(_ applied: Applied)
         /// Another sink is in place, at its own watermark: perhaps behind what was applied before.
         func didReplaceSink(_ watermark: Watermark)
-        /// Ends every step, so that what could not be done once a sink was replaced is tried again.
+        /// Called at the end of every step. If some work after the replacement of a sink has failed, it is tried again here.
         func catchUp(_ watermark: Watermark) throws
         func didFail(_ error: any Error, attempts: Int)
     }
@@ -51,14 +51,14 @@ package final class Materializer: Sendable {
         package var nanoseconds: UInt64
     }
 
-    /// Opens or makes a sink in the place of the one that failed so; throws where none can be.
+    /// Opens or makes a sink that replaces the one that failed with this error; throws if that is not possible.
     package typealias Replacement =
         @Sendable (SinkError) throws -> (sink: any Sink, watermark: Watermark)
 
     private struct State {
         var sink: any Sink
         var watermark: Watermark
-        /// Why the sink has to be replaced before anything else.
+        /// Why the sink must be replaced before anything else is done.
         var lost: SinkError?
         var reader: LogReader?
         var batch: ChangeBatch?
@@ -75,10 +75,10 @@ package final class Materializer: Sendable {
         var stepsBesideBuilding = 0
     }
 
-    /// How long after opening projections may be declared that go on where they were, nanoseconds. It ends early if
-    /// somebody waits for the database.
+    /// After opening, the database waits so long for projections to be declared that can go on where they were, nanoseconds.
+    /// The wait ends early if a caller waits for the database.
     package static let declarationTime: UInt64 = 3_000_000_000
-    /// A backlog does not keep a projection from being built: so often a piece is built between two batches.
+    /// With a backlog, a piece of a projection is built after this many steps, so that the backlog does not hold it up.
     private static let buildingShare = 16
 
     /// The longest pause while another process has a lock on the database, nanoseconds.
@@ -116,7 +116,7 @@ package final class Materializer: Sendable {
 
     package var watermark: Watermark { state.withLock { $0.watermark } }
 
-    /// Asks for `sequence` as soon as possible, without regard to the interval.
+    /// Requests that `sequence` is applied as soon as possible, without waiting for the interval.
     package func request(_ sequence: UInt64) {
         wanted.max(sequence, ordering: .relaxed)
         work.raise()
@@ -129,7 +129,7 @@ package final class Materializer: Sendable {
         try state.withLock { (_) throws(E) in try body() }
     }
 
-    /// Runs `body` when no other retry of quarantine is on its way: what one has found refused, the other may apply.
+    /// Runs `body` while no other retry of quarantine runs: otherwise one might apply what the other has found refused.
     package func whileNoOtherRetries<R, E: Error>(
         _ body: () throws(E) -> sending R
     ) throws(E) -> sending R {
@@ -148,7 +148,7 @@ package final class Materializer: Sendable {
             let now = log.environment.time.monotonicNanoseconds()
             if now < state.retryAt { return .wait(nanoseconds: state.retryAt - now) }
             do {
-                // The database is opened by its name, which may mean another store's by now.
+                // The database is opened by its name, which may belong to another store by now.
                 guard isOwn() else { return .wait(nanoseconds: nil) }
                 try replaceLostSink(&state)
                 var next = try advance(&state, now: now)
@@ -162,7 +162,7 @@ package final class Materializer: Sendable {
                 }
                 let random = log.environment.random
                 var pause = state.backoff.next { random() }
-                // Trying for a lock costs next to nothing, and it may be free at any moment.
+                // Trying for a lock costs next to nothing, and the lock may be free at any moment.
                 if (error as? SinkError)?.kind == .busy { pause = min(pause, Self.lockPause) }
                 state.retryAt = now + pause
                 observer.didFail(error, attempts: state.backoff.attempts)
@@ -171,7 +171,7 @@ package final class Materializer: Sendable {
         }
     }
 
-    /// The log has reported the error, and the store cannot go on: nothing is tried again.
+    /// Whether this process still owns the store. If not, the log has reported the error, and nothing is tried again.
     private func isOwn() -> Bool {
         do throws(LogError) {
             try log.checkFence()
@@ -249,7 +249,7 @@ package final class Materializer: Sendable {
 
     private func currentReader(_ state: inout State) throws(LogError) -> LogReader {
         if let reader = state.reader { return reader }
-        // Behind what an unapplied batch holds, or it would be folded in twice, out of order.
+        // The reader begins behind a batch that was not applied; otherwise its records would be folded in twice.
         let unapplied = state.batch.flatMap { $0.isEmpty ? nil : $0.through }
         let reader = try log.reader(from: (unapplied ?? state.watermark).sequence + 1)
         state.reader = reader
@@ -271,7 +271,7 @@ package final class Materializer: Sendable {
         return batch
     }
 
-    /// Drops what was read and not applied; it is read again.
+    /// Drops everything that was read and not applied. It is read again.
     private func forget(_ state: inout State) {
         state.reader = nil
         state.batch = nil
@@ -311,7 +311,7 @@ package final class Materializer: Sendable {
         if !ahead.isComplete { state.reader = nil }
     }
 
-    /// The batch that is filled while the database takes a full one, if there is more in the log.
+    /// The next batch, which is filled while the database takes a full one; nil if there is no more log.
     private func batchAhead(
         of batch: ChangeBatch, _ state: inout State, readable: UInt64
     ) throws -> BatchAhead? {
@@ -346,7 +346,7 @@ package final class Materializer: Sendable {
         if isBehindAll { state.reader = reader }
     }
 
-    /// Adds a block's commits to what is applied in one transaction. A definition has one of its own.
+    /// Adds a block's commits to the ones that are applied in one transaction. A definition has a transaction of its own.
     private func append(
         _ reader: LogReader, _ block: BlockHeader, to stretch: inout OrderedStretch,
         _ state: inout State, since start: UInt64

@@ -1,9 +1,9 @@
 import EventLog
 
-/// A database as a follower of the log: it needs what is above its watermark, and what it has refused.
+/// A database as a follower of the log: it needs the log above its watermark, and the commits that it has refused.
 final class SinkFollower: LogFollower {
     private let materializer: Materializer
-    /// Another one may be put in its place.
+    /// A function, because the database may be replaced.
     private let sink: @Sendable () -> any Sink
 
     init(_ materializer: Materializer, sink: @escaping @Sendable () -> any Sink) {
@@ -12,7 +12,8 @@ final class SinkFollower: LogFollower {
     }
 
     func released(checkpoint: Bool) throws -> UInt64 {
-        // In one: what leaves quarantine after a checkpoint may be there again after power loss.
+        // Both are read in one exclusive call: a commit that leaves quarantine after a checkpoint may be in it again after
+        // power loss.
         try materializer.exclusively {
             let sink = sink()
             let watermark = try checkpoint ? sink.checkpoint() : sink.watermark()

@@ -1,7 +1,7 @@
 import EventLog
 
 extension StoreOpening {
-    /// Finds the store's database, and makes a new one in the place of one that cannot serve.
+    /// Finds the store's database, and makes a new one if it cannot be used.
     package struct Database {
         private let owner: SinkOwner
         private let opener: any SinkOpener
@@ -12,7 +12,7 @@ extension StoreOpening {
             self.opener = opener
         }
 
-        /// Opens it. A damaged one is put aside: the log holds all that it held.
+        /// Opens the database. A damaged one is put aside, because the log holds everything that it held.
         mutating func open() throws(StoreError) {
             do throws(SinkError) {
                 do throws(SinkError) {
@@ -27,7 +27,7 @@ extension StoreOpening {
             }
         }
 
-        /// Puts one aside that was found damaged while it was in use.
+        /// Puts a database aside that was found damaged while it was in use.
         mutating func replaceDamaged() throws(StoreError) {
             do throws(SinkError) {
                 try replace(reason: "damaged")
@@ -66,18 +66,18 @@ extension StoreOpening {
             }
         }
 
-        /// If a database's chain value differs from the log's at its watermark, it reflects another history: one
-        /// that was cut off, or another copy of the store's. It is kept aside and a new one is made.
+        /// Puts the database aside, and makes a new one, if its chain value differs from the log's at its watermark: then it
+        /// reflects another history, one that was cut off or that of another copy of the store.
         ///
-        /// If the log no longer reaches back to its watermark, or to a commit that it has refused, it is put
-        /// aside as well, once there is a good snapshot to start a new one from.
+        /// Does the same if the log no longer reaches back to the watermark, or to a commit that the database has refused,
+        /// provided that there is a good snapshot to fill the new one from.
         mutating func rebuildIfForeign(
             to log: Log, _ rebuild: DatabaseRebuild
         ) throws(StoreError) {
             let watermark = try self.watermark()
             do {
                 guard try log.chain(at: watermark.sequence) != watermark.chain else {
-                    // Its refused commits are in the log alone.
+                    // The commits that it has refused are only in the log.
                     let refused = try get().quarantine
                     if !refused.isEmpty { _ = try log.commit(at: refused.lowest) }
                     return

@@ -3,8 +3,8 @@ import Logging
 
 /// Fills an empty database from the newest good snapshot; the materializer then goes on with the log behind it.
 ///
-/// All rows and the watermark are one transaction: a crash in between leaves an empty database, with which
-/// opening starts over.
+/// All rows and the watermark are one transaction: a crash in between leaves an empty database, and the next opening
+/// starts over.
 struct DatabaseRebuild {
     private let history: StoreHistory
     private let logger: Logger
@@ -14,7 +14,7 @@ struct DatabaseRebuild {
         self.logger = logger
     }
 
-    /// A snapshot to start from, read wholly and of the log's history; nil if the log itself is whole.
+    /// A snapshot to start from, which was read to its end and belongs to the log's history; nil if the log itself is whole.
     func base() throws(StoreError) -> SnapshotReader? {
         do throws(HistoryError) {
             return try history.goodBase { problem in
@@ -25,7 +25,7 @@ struct DatabaseRebuild {
         }
     }
 
-    /// Fills an empty database. Does nothing where there is no snapshot.
+    /// Fills an empty database. Does nothing if there is no snapshot.
     func fill(_ sink: any Sink) throws(StoreError) {
         guard let base = try base() else { return }
         let position = LogPosition(base.head)
@@ -41,7 +41,7 @@ struct DatabaseRebuild {
             } catch {
                 guard error.kind == .constraint else { throw error }
                 if history.isWhole {
-                    // Quarantine is of the log: it has the commit that is to blame.
+                    // Only commits of the log can go to quarantine, and the log holds the one that is to blame.
                     logger.notice(
                         "a snapshot's rows are refused; the database is filled from the log",
                         metadata: ["cause": "\(error)"])
@@ -62,7 +62,7 @@ struct DatabaseRebuild {
 }
 
 extension DatabaseRebuild {
-    /// Makes the tables of a snapshot, whose definitions have no place in the log at which they could wait in quarantine.
+    /// Makes the tables of a snapshot. Its definitions have no place in the log, so they could not wait in quarantine.
     ///
     /// - Returns: false if the database is to be filled from the log instead: a user's object has a name that a table
     ///   needs, and the log has the definition.
@@ -146,7 +146,7 @@ extension StoreHistory {
             (base) throws(HistoryError) in
             guard let base else { return nil }
             try verify(base)
-            // It takes in the one block behind the snapshot.
+            // The fold takes in only the one block behind the snapshot.
             let fold = try LogFold(
                 after: LogPosition(base.head), preamble: base.preamble, memory: 1 << 20)
             try checkStart(of: fold)

@@ -2,7 +2,7 @@ import CoreMetrics
 import EventLog
 import Logging
 
-/// Hears from the flusher: wakes callers that wait for it, counts, and says when writes are refused.
+/// Gets the flusher's reports: wakes the callers that wait for it, counts, and logs when writes are refused.
 final class LogMonitor: LogObserver {
     private let durable: WaitList
     private let readable: WaitList
@@ -59,7 +59,7 @@ final class LogMonitor: LogObserver {
     }
 }
 
-/// Hears from the materializer: cleans rows, wakes callers that wait for `materialized`, pins quarantined rows.
+/// Gets the materializer's reports: marks rows clean, wakes the callers that wait for `materialized`, pins quarantined rows.
 final class SinkMonitor: Materializer.Observer {
     private let engine: Engine
     private let pins: Pins
@@ -106,17 +106,17 @@ final class SinkMonitor: Materializer.Observer {
         }
     }
 
-    /// A database that was filled from a snapshot may hold everything: then no batch follows.
+    /// A database that was filled from a snapshot may already hold everything. Then no batch follows.
     func didReplaceSink(_ watermark: Watermark) { didReach(watermark) }
 
     private func didReach(_ watermark: Watermark) {
-        // These come before waiting tasks are resumed, so that those find the users' tables too. An error here comes
-        // again at the end of the step.
+        // Done before waiting tasks are resumed, so that they find the users' tables too. If it fails, it is tried again
+        // at the end of the step, which then reports the error.
         try? letReadsRest(on: watermark)
         try? replacement.carryOver(at: watermark)
         engine.view.advance(to: watermark.sequence)
         engine.backlog.advance(to: watermark.sequence)
-        // This too comes before waiting tasks are resumed: they must find the store healthy.
+        // Also before waiting tasks are resumed, because they must find the store healthy.
         noteProgress()
         engine.materialized.advance(to: watermark.sequence)
     }
@@ -126,8 +126,8 @@ final class SinkMonitor: Materializer.Observer {
         try replacement.carryOver(at: watermark)
     }
 
-    /// Once a new database holds what the one before it did, reads may rest on it, and what it has refused
-    /// is in memory.
+    /// Once a new database holds everything that the one before it did, reads may use it, and the rows that it has refused
+    /// are brought into memory.
     private func letReadsRest(on watermark: Watermark) throws {
         guard engine.sinkIsBehind, engine.hasCaughtUp(at: watermark.sequence) else { return }
         try pins.restore(engine.sink.quarantine, of: engine)
@@ -158,15 +158,15 @@ final class SinkMonitor: Materializer.Observer {
             $0.sinkAttempts = attempts
             $0.sinkFailsSince = $0.sinkFailsSince ?? now
         }
-        // The first of a row of failures, then ever more rarely.
+        // Logs the first failure in a row, then the second, the fourth, the eighth and so on.
         guard attempts.nonzeroBitCount == 1 else { return }
         logger.warning(
             "the database could not be updated and will be tried again",
             metadata: ["cause": "\(cause)", "attempts": "\(attempts)"])
     }
 
-    /// It is the log that cannot be read. That may pass (no descriptor is free), but a caller that waits for the database
-    /// does not wait for a log that has failed or is damaged, nor for more than a few tries.
+    /// The log cannot be read. That may pass (no descriptor is free). But callers that wait for the database
+    /// get the error if the log has failed or is damaged, or after a few tries.
     private func didFailToRead(_ error: LogError, _ attempts: Int) {
         let hasFailed =
             switch (error, engine.log.refusal) {
@@ -187,6 +187,6 @@ final class SinkMonitor: Materializer.Observer {
             metadata: ["cause": "\(error)", "attempts": "\(attempts)"])
     }
 
-    /// After so many tries of reading the log, callers that wait get the error.
+    /// After how many failed reads of the log callers that wait get the error.
     private static let patience = 3
 }

@@ -1,24 +1,24 @@
 package import EventLog
 import Logging
 
-/// A store that has been opened and recovered, and nothing that moves by itself.
+/// A store that has been opened and recovered. Nothing in it runs by itself.
 ///
-/// Opening: locks (FencedDisk.swift); identity; the database's watermark; the log, with the watermark as a
-/// witness; is the database of this history?; replay of the log above the watermark into the view, and of
-/// what is in quarantine.
+/// Opening takes these steps: lock the directory (FencedDisk.swift); read the identity; read the database's watermark;
+/// recover the log, with the watermark as a witness; check that the database belongs to this history; replay into the view
+/// the commits in quarantine, and the log above the watermark.
 package final class OpenStore: Sendable {
     package let layout: StoreLayout
     package let identity: StoreIdentity
     package let engine: Engine
     package let materializer: Materializer
     package let snapshotter: Snapshotter
-    /// Everything that reads the log behind its writer; retention keeps the log for them.
+    /// Everything that reads the log behind its writer. Retention keeps the log for these.
     package let followers: Followers
     package let secondaries: [SecondaryDatabase]
     package let changeStreams: ChangeStreams
     package let projections: ProjectionRegistry
     package let pins: Pins
-    /// Everything that waits for surviving power loss, be it in staging alone.
+    /// The tasks that wait until a write survives power loss, in segments or in staging.
     let durable: WaitList
     package let expirer: Expirer
     package let indexBuilder: IndexBuilder
@@ -62,7 +62,7 @@ package final class OpenStore: Sendable {
         }
     }
 
-    /// Takes the directory for this store alone, creating it first.
+    /// Creates the directory if need be, and locks it for this store.
     private static func take(
         _ layout: StoreLayout, _ environment: StoreEnvironment
     ) throws(StoreError) -> FencedDisk {
@@ -111,9 +111,8 @@ package final class OpenStore: Sendable {
         return identity
     }
 
-    /// Why a directory cannot become a store: it holds something else, which a store would be mixed with, or a
-    /// log, whose identity is lost, and making up another would make all of it foreign. nil for a store
-    /// and for an empty directory.
+    /// Why a directory cannot become a store; nil for a store and for an empty directory. It may hold other files, which a
+    /// store must not be mixed with, or a log whose identity is lost: with a new identity, all of that log would be foreign.
     private static func remains(
         _ layout: StoreLayout, _ disk: any Disk
     ) throws(SystemError) -> String? {
@@ -121,7 +120,7 @@ package final class OpenStore: Sendable {
         if try disk.exists(layout.log), try !disk.list(layout.log).isEmpty {
             return "it holds a log, but its store.json is missing; \(StoreIdentity.wayBack)"
         }
-        // The remains of a store that was killed while it was made, and the content of a new file system.
+        // What a process leaves that was killed while it made a store, and the content of a new file system.
         let paths = [
             layout.lock, StoreLayout.temporary(layout.identity), layout.log, layout.snapshots,
             layout.aside, layout.root + "/lost+found",
@@ -134,10 +133,10 @@ package final class OpenStore: Sendable {
             + "directory of its own: name one that is empty or does not exist yet"
     }
 
-    /// Ends a store that was not closed, on a thread of its own: the last reference may be dropped by a thread of Swift's
-    /// pool, which must not wait for workers. Opening waits for it, so the directory is free at once.
+    /// Ends a store that was not closed, on a thread of its own: the last reference may be released on a thread of Swift's
+    /// pool, which must not wait for workers. A later opening waits for this, so it does not find the directory locked.
     ///
-    /// - Parameter workers: all threads of the store. The last one does it where no other thread is to be had.
+    /// - Parameter workers: all threads of the store. If the machine gives no other thread, the last of them does it.
     func endUnclosed(_ workers: [Worker]) {
         Ending.begin()
         let end: @Sendable () -> Void = {
@@ -166,7 +165,7 @@ package final class OpenStore: Sendable {
             ended.raise()
         }
 
-        /// False if none has ended since, and none is about to.
+        /// False if no store has ended since, and none is ending.
         static func waitForOne(after seen: UInt64) -> Bool {
             guard count.withLock({ $0 }) > 0 || ended.current > seen else { return false }
             ended.wait(after: seen)
@@ -174,15 +173,15 @@ package final class OpenStore: Sendable {
         }
     }
 
-    /// Refuses all further writes, closes every file of the store's own, and lets another process, or another store of
-    /// this one, have the directory. The database is closed by its sink.
+    /// Refuses all further writes, closes the store's own files, and unlocks the directory for another process, or another
+    /// store of this process. The sink closes the database.
     package func unlock() {
         changeStreams.writeIfPossible()
         engine.log.abandon()
         disk.release()
     }
 
-    /// Tells all callers that wait that nothing more will come.
+    /// Ends all waiting with an error, because nothing more will come.
     func endWaiting() {
         let closed = StoreError.closed("the store was closed")
         snapshotter.abandon(closed)

@@ -28,7 +28,7 @@ extension Engine {
     }
 }
 
-/// Publishes what becomes of projections, and says when one stops.
+/// Publishes the state of projections, and logs when one stops.
 struct ProjectionWatch {
     private var metrics: [String: ProjectionMetrics] = [:]
     /// The last cause that was logged, by name.

@@ -8,7 +8,7 @@ struct RateMeter {
 
     /// Oldest first.
     private var samples: [Sample] = []
-    /// Over how long rates are taken, nanoseconds.
+    /// The time over which rates are taken, nanoseconds.
     private static let span: UInt64 = 10_000_000_000
 
     mutating func note(staged: UInt64, materialized: UInt64, at time: UInt64) {

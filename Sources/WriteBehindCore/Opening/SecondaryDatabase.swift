@@ -3,11 +3,11 @@ import Logging
 
 /// A database beside the store's own, which is the *primary* one.
 ///
-/// It is opened and brought up to date by a thread of its own, has its own watermark and its own quarantine, and holds
-/// up nothing: if it cannot be opened, it is tried again and again. The primary alone serves reads, decides which rows
+/// It is opened and brought up to date by a thread of its own, and has its own watermark and its own quarantine. Nothing
+/// waits for it: if it cannot be opened, that is tried again and again. Only the primary serves reads, decides which rows
 /// are clean, and is waited for. The log is kept for both.
 package final class SecondaryDatabase: LogFollower {
-    /// Where it is.
+    /// Its name, and where it is.
     package struct Place: Sendable {
         package var name: String
         package var opener: any SinkOpener
@@ -19,12 +19,12 @@ package final class SecondaryDatabase: LogFollower {
     }
 
     private struct State {
-        /// nil until it is opened for the first time. Then it is the materializer that has another one put in its place.
+        /// nil until the database is opened for the first time. From then on, the materializer replaces it if need be.
         var materializer: Materializer?
         var sink: (any Sink)?
         var backoff: Backoff
         var retryAt: UInt64 = 0
-        /// Up to where the log was released last, so that it survives power loss.
+        /// The sequence through which the log was released at the last checkpoint.
         var released: UInt64 = 0
         /// The last sequence that it holds.
         var reached: UInt64?
@@ -71,7 +71,7 @@ package final class SecondaryDatabase: LogFollower {
         let retryAt = state.withLock { $0.retryAt }
         if now < retryAt { return .wait(nanoseconds: retryAt - now) }
         do {
-            // A name may mean another store's database by now.
+            // Another store may have a database of this name by now.
             try log.checkFence()
         } catch {
             return .wait(nanoseconds: nil)
@@ -115,13 +115,13 @@ package final class SecondaryDatabase: LogFollower {
         return pause
     }
 
-    /// Asks for `sequence` as soon as possible.
+    /// Requests that `sequence` is applied as soon as possible.
     package func request(_ sequence: UInt64) {
         materializer?.request(sequence)
         work.raise()
     }
 
-    /// Tries again what it refused. Blocks its thread.
+    /// Tries the commits again that it has refused. Blocks its thread.
     package func retryQuarantine() throws(StoreError) -> (applied: Int, left: Int) {
         guard let materializer, let sink else {
             throw .database("the secondary database \(name) is not open")
@@ -147,7 +147,8 @@ package final class SecondaryDatabase: LogFollower {
 
     // MARK: the log's follower
 
-    /// While the database cannot be asked, the log is kept from where it was asked last, and retention goes on.
+    /// As long as the database cannot be reached, the last answer is returned again, so the log is kept from there on, and
+    /// retention goes on.
     package func released(checkpoint: Bool) -> UInt64 {
         guard
             let (materializer, sink) = state.withLock({ state in
@@ -158,14 +159,14 @@ package final class SecondaryDatabase: LogFollower {
         guard let released = try? follower.released(checkpoint: checkpoint) else {
             return state.withLock { $0.released }
         }
-        // Only what survives power loss may be answered later.
+        // Only an answer that is still right after power loss may be returned again later.
         if checkpoint { state.withLock { $0.released = released } }
         return released
     }
 
     package func logDidGrow() { work.raise() }
 
-    // MARK: what becomes of it
+    // MARK: reports
 
     private func didReach(_ watermark: Watermark) {
         state.withLock { $0.reached = watermark.sequence }
@@ -185,7 +186,7 @@ package final class SecondaryDatabase: LogFollower {
             metadata: ["database": "\(name)", "cause": "\(cause)", "attempts": "\(attempts)"])
     }
 
-    /// Gets what its materializer reports; nothing of the store depends on it.
+    /// Gets its materializer's reports. Nothing in the store depends on them.
     private struct Monitor: Materializer.Observer {
         private unowned let database: SecondaryDatabase
 
@@ -241,7 +242,7 @@ package final class SecondaryDatabase: LogFollower {
         ) -> String? {
             do throws(LogError) {
                 guard try log.chain(at: watermark.sequence) != watermark.chain else {
-                    // Its refused commits are in the log alone.
+                    // The commits that it has refused are only in the log.
                     if !quarantine.isEmpty { _ = try log.commit(at: quarantine.lowest) }
                     return nil
                 }

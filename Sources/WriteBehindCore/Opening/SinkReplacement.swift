@@ -1,14 +1,14 @@
 import EventLog
 import Logging
 
-/// Puts a database in the place of one that was lost while the store is open: the one that has its
-/// name now, or one that is rebuilt. Opening decides which in the same way.
+/// Replaces a database that was lost while the store is open: by the one that has its
+/// name now, or by one that is rebuilt. Opening chooses in the same way.
 final class SinkReplacement: Sendable {
     private struct State {
-        /// From where on a database has the rows for what users had made of the one before it.
+        /// The sequence from which on the new database holds the rows that the users' objects of the old one need.
         var carriesOverAt: UInt64?
         var hasReplacedDamaged = false
-        /// Whether a damaged one is out of the way, and the new one not there yet.
+        /// Whether a damaged one was put aside, and the new one is not ready yet.
         var isReplacingDamaged = false
     }
 
@@ -29,16 +29,16 @@ final class SinkReplacement: Sendable {
         self.engine = engine
     }
 
-    /// - Throws: what keeps a database from being opened or made; the call may be made again.
+    /// - Throws: the reason why no database can be opened or made. The call may be made again.
     func replace(after error: SinkError) throws -> (sink: any Sink, watermark: Watermark) {
-        // Reads of it end before there is another file of its name.
+        // Reads must end before there is another file with its name.
         engine.sinkWasLost()
         try? engine.sink.close()
         let goal = engine.current.withLock { $0.goal } ?? 0
         let log = engine.log
         var database = StoreOpening.Database(owner, opener)
         if error.kind == .corrupt, !state.withLock(\.isReplacingDamaged) {
-            // Once: a disk that damages one database after the other is not to be filled with them.
+            // Only once: a disk that damages one database after another must not be filled with them.
             guard !state.withLock(\.hasReplacedDamaged) else { throw error }
             try database.replaceDamaged()
             state.withLock {
@@ -66,7 +66,7 @@ final class SinkReplacement: Sendable {
         return (sink, watermark)
     }
 
-    /// Health says how much the new one lacks. If the log cannot be read for that, the materializer reports it.
+    /// Measures how much the new database lacks, for health. If the log cannot be read for that, the materializer reports it.
     private func noteBacklog(behind watermark: UInt64, towards goal: UInt64) {
         guard watermark < goal, let reader = try? engine.log.reader(from: watermark + 1),
             (try? reader.next(through: goal)) == true, let block = reader.block
@@ -78,7 +78,7 @@ final class SinkReplacement: Sendable {
             since: block.time / 1000)
     }
 
-    /// The users' objects of a database that was put aside wait until the new one has come to `sequence`.
+    /// Schedules the users' objects of a database that was put aside: they are made when the new one has come to `sequence`.
     func noteAside(through sequence: UInt64) {
         do throws(SinkError) {
             guard let aside = try replaceable?.aside() else { return }
@@ -99,8 +99,8 @@ final class SinkReplacement: Sendable {
         }
     }
 
-    /// Ends carrying over, if the database has come so far. Throws what keeps the database from being changed at
-    /// all; then it is to be called again.
+    /// Makes the rest of the users' objects, if the database has come so far. Throws if the database cannot be changed at
+    /// all; then it must be called again.
     func carryOver(at watermark: Watermark) throws(SinkError) {
         let isDue = state.withLock { $0.carriesOverAt.map { watermark.sequence >= $0 } ?? false }
         guard isDue else { return }

@@ -2,7 +2,7 @@ import EventLog
 import Logging
 import Metrics
 
-/// Hears from the snapshotter: counts, and logs every deletion.
+/// Gets the snapshotter's reports: counts, and logs every deletion.
 final class SnapshotMonitor: Snapshotter.Observer {
     private let status: Status
     private let metrics: StoreMetrics

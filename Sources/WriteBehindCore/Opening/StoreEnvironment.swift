@@ -5,7 +5,7 @@ import Foundation
 package struct StoreEnvironment: Sendable {
     package var disk: any Disk
     package var time: any TimeSource
-    /// Makes salts and jitter.
+    /// Random numbers, for salts and jitter.
     package var random: @Sendable () -> UInt64
     /// Opens the store's database.
     package var opener: any SinkOpener
@@ -17,9 +17,9 @@ package struct StoreEnvironment: Sendable {
     package var startThread: StartThread = NamedThread.start
     /// Runs the store's workers; if it is nil, each has a thread.
     package var driver: (any WorkerDriver)?
-    /// How the log is read on while what was read before is worked on.
+    /// How the next part of the log is read while the part before it is processed.
     package var alongside: Alongside = Worker.alongside
-    /// How many rows of the database are read at once where all of them are.
+    /// How many rows are read at once when all rows of the database are read.
     package var rowsAScan = 1024
 
     package init(

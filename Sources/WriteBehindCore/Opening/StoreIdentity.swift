@@ -12,7 +12,7 @@ package struct StoreIdentity: Codable, Equatable, Sendable {
     package var created: String
 
     package static let format = 1
-    /// More than any version has written; what is longer is not read.
+    /// More than any version has written. A longer file is not read.
     private static let byteLimit = 64 << 10
 
     /// A new store.
@@ -31,7 +31,7 @@ package struct StoreIdentity: Codable, Equatable, Sendable {
         self.created = Date(timeIntervalSince1970: Double(created) / 1000).formatted(.iso8601)
     }
 
-    /// When the store was made, to the second, milliseconds since 1970; 0 if that cannot be read.
+    /// When the store was made, in milliseconds since 1970, exact to the second; 0 if that cannot be read.
     package var createdMilliseconds: UInt64 {
         guard let date = try? Date(created, strategy: .iso8601) else { return 0 }
         return UInt64(max(0, date.timeIntervalSince1970 * 1000))
@@ -42,7 +42,7 @@ package struct StoreIdentity: Codable, Equatable, Sendable {
         return StoreID(bytes.span)
     }
 
-    /// Advice for an operator if it is lost or damaged.
+    /// Advice for an operator if the file is lost or damaged.
     package static let wayBack = "`writebehind recover` writes it again from the log"
 
     package static func decode(_ bytes: [UInt8], path: String) throws(StoreError) -> StoreIdentity {
@@ -63,7 +63,7 @@ package struct StoreIdentity: Codable, Equatable, Sendable {
             "{\"created\":\"\(created)\",\"format\":\(format),\"uuid\":\"\(uuid)\"}\n".utf8)
     }
 
-    /// Reads it; nil if there is none.
+    /// Reads the file; nil if there is none.
     package static func read(
         _ layout: StoreLayout, on disk: any Disk
     ) throws(StoreError) -> StoreIdentity? {
@@ -77,7 +77,7 @@ package struct StoreIdentity: Codable, Equatable, Sendable {
         return try decode(bytes, path: layout.root)
     }
 
-    /// Writes it. The caller syncs the directory.
+    /// Writes the file. The caller syncs the directory.
     package func write(_ layout: StoreLayout, on disk: any Disk) throws(StoreError) {
         do throws(SystemError) {
             try disk.replace(layout.identity, with: encoded())

@@ -11,7 +11,7 @@ struct StoreOpening {
     let secondaries: [SecondaryDatabase]
     let changeStreams: ChangeStreams
     let projections: ProjectionRegistry
-    /// Everything that waits for surviving power loss.
+    /// The tasks that wait until a write survives power loss.
     let durable = WaitList(reached: 0)
     private let layout: StoreLayout
     private let configuration: StoreConfiguration
@@ -51,7 +51,7 @@ struct StoreOpening {
             try database.rebuildIfForeign(to: log, rebuild)
             if try database.watermark().sequence == 0 { try rebuild.fill(try database.get()) }
         } else if try database.watermark().sequence == 0 {
-            // If it stays empty, rows that memory gets from the log can still be read.
+            // If the database stays empty, rows that memory gets from the log can still be read.
             try? rebuild.fill(try database.get())
         }
         self.watermark = try database.watermark()
@@ -65,7 +65,7 @@ struct StoreOpening {
             configuration: configuration, waitForRoom: environment.waitForRoom)
         for table in engine.tables.tables { engine.setDefaults(table) }
         if let corruption = log.recovery.corruption {
-            // Nothing brings a read-only store's database forward.
+            // The database of a read-only store never advances.
             engine.materialized.fail(.damaged("\(corruption)"))
         }
         pins = Pins(view: view)
@@ -80,7 +80,7 @@ struct StoreOpening {
             replacement: { [replacement] in try replacement.replace(after: $0) },
             alongside: environment.alongside)
         followers.add(SinkFollower(materializer) { [engine] in engine.sink })
-        // Before retention begins, so that the log is kept for what is not open yet.
+        // Before retention begins, so that the log is kept for secondary databases that are not open yet.
         secondaries = (log.recovery.corruption == nil ? environment.secondaries : []).map {
             [alongside] in
             SecondaryDatabase($0, of: log, configuration, status, alongside: alongside)
@@ -100,7 +100,7 @@ struct StoreOpening {
         _ environment: LogEnvironment, _ configuration: StoreConfiguration, _ watermark: Watermark,
         quarantine: QuarantineIndex
     ) throws(StoreError) -> Log {
-        // Commits in quarantine are read, too: damage there must be found while the log can still be left alone.
+        // Commits in quarantine are checked, too: damage there must be found before recovery changes the log.
         let first = quarantine.isEmpty ? .max : max(1, quarantine.lowest) - 1
         var witnesses = [Witness(name: "the database", sequence: watermark.sequence)]
         do throws(SnapshotError) {
@@ -153,7 +153,7 @@ struct StoreOpening {
         }
     }
 
-    /// Brings the view up to the end of the log: what is in quarantine, then what is above the watermark.
+    /// Brings the view up to the end of the log: first the commits in quarantine, then the log above the watermark.
     func replay() throws(StoreError) {
         var replay = StoreReplay(
             engine: engine, pins: pins, materializer: materializer, status: status,

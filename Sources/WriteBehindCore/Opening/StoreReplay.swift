@@ -8,11 +8,11 @@ struct StoreReplay {
     let materializer: Materializer
     let status: Status
     let alongside: Alongside
-    /// The database holds everything through this sequence: nothing up to here has to be in the view.
+    /// The database holds everything through this sequence, so nothing up to here must be in the view.
     let watermark: UInt64
-    /// The database was brought forward since it was opened.
+    /// Whether the database was brought forward since it was opened.
     private var hasMadeRoom = false
-    /// Changes of the block that is being replayed, read and not yet applied.
+    /// Changes of the block that is being replayed: read, and not yet applied.
     private var changes: ReplayedChanges
 
     init(
@@ -28,7 +28,7 @@ struct StoreReplay {
         changes = ReplayedChanges(of: engine.view)
     }
 
-    /// Brings the view up to the end of the log: what is in quarantine, then what is above the watermark.
+    /// Brings the view up to the end of the log: first the commits in quarantine, then the log above the watermark.
     mutating func run() throws(StoreError) {
         guard let reader = try start() else { return }
         let readable = engine.log.readable
@@ -44,8 +44,8 @@ struct StoreReplay {
         }
     }
 
-    /// Brings back what is in quarantine, and places a reader behind the watermark; nil if nothing is to be
-    /// replayed, or a damaged log lacks the start of it.
+    /// Brings back the commits in quarantine, and places a reader behind the watermark; nil if nothing must be
+    /// replayed, or if a damaged log lacks the first part of that.
     private func start() throws(StoreError) -> LogReader? {
         do throws(StoreError) {
             try pins.restore(engine.sink.quarantine, of: engine)
@@ -120,8 +120,8 @@ struct StoreReplay {
             change, of: record, table: table, sequence: sequence, in: payload, of: engine.view)
     }
 
-    /// Applies what was taken, shard by shard: only the changes of a row have an order, and those of a table with
-    /// its clear.
+    /// Applies the changes that were read, shard by shard: order matters only among the changes of one row, and between the
+    /// changes of a table and its clear.
     private mutating func applyChanges(_ payload: Span<UInt8>) throws {
         for number in changes.shardNumbers {
             let ofShard = changes[shard: number]
@@ -140,7 +140,7 @@ struct StoreReplay {
                 try makeRoom()
                 continue
             }
-            // The database came past it meanwhile: memory needs it only if it was refused.
+            // The database has passed this change meanwhile. Memory needs it only if the database refused it.
             if engine.sink.isQuarantined(UInt32(replayed.table), key: key)
                 || !engine.evict(replayed.table, key)
             {
@@ -156,7 +156,7 @@ struct StoreReplay {
         }
     }
 
-    /// Memory stays bounded while opening, too: when what the database does not hold does not fit, the
+    /// Memory stays bounded while opening, too: if the changes that the database does not hold do not fit, the
     /// database is brought forward first.
     private mutating func makeRoom() throws(StoreError) {
         hasMadeRoom = true
@@ -174,7 +174,7 @@ extension Materializer {
     func catchUp(towards readable: UInt64) -> Bool {
         let before = watermark
         request(readable)
-        // A step may only find out how to go on, without going on.
+        // A step may end without progress, when it has only prepared the next one.
         while step() == .stepAgain {
             if watermark != before { return true }
         }

@@ -3,7 +3,7 @@ package import EventLog
 extension FencedDisk {
     /// Takes a store's directory for its one writer, as ``take(_:on:refusal:)`` does.
     ///
-    /// - Throws: an error that names the process that holds it, or says why it is no store's.
+    /// - Throws: an error that names the process that holds the directory, or says why it is not a store.
     package static func taking(
         _ layout: StoreLayout, on disk: any Disk,
         refusal: (any Disk) throws(SystemError) -> String? = { _ in nil }

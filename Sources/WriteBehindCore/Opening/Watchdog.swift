@@ -2,7 +2,8 @@ import CoreMetrics
 package import EventLog
 import Logging
 
-/// Looks after the workers: starts again the ones that died, notices the ones that hang, publishes metrics, and judges the store's health.
+/// Watches the workers: restarts the ones that died, notices the ones that hang, publishes metrics, and judges the store's
+/// health.
 package final class Watchdog: Sendable {
     private struct State {
         var statistics = CacheStatistics()
@@ -13,7 +14,7 @@ package final class Watchdog: Sendable {
         var changeStreams: [String: ChangeStreamMetrics] = [:]
         var projections = ProjectionWatch()
         var rates = RateMeter()
-        /// Since when it has not been healthy, monotonic nanoseconds.
+        /// Since when the store has not been healthy, monotonic nanoseconds.
         var unwellSince: UInt64?
     }
 
@@ -27,7 +28,7 @@ package final class Watchdog: Sendable {
     private let changeStreams: ChangeStreams
     private let state = Lock(State())
 
-    /// How often it looks, nanoseconds.
+    /// The pause between two rounds, nanoseconds.
     static let interval: UInt64 = 250_000_000
 
     package init(_ store: OpenStore, workers: [Worker]) {
@@ -69,7 +70,7 @@ package final class Watchdog: Sendable {
         return .wait(nanoseconds: Self.interval)
     }
 
-    /// Also for a store to which no caller writes. Health has the cause from the log's refusal.
+    /// Checks the fence even if no caller writes. Health gets the cause from the log's refusal.
     private func checkFence() {
         do throws(LogError) {
             try engine.log.checkFence()
@@ -79,7 +80,7 @@ package final class Watchdog: Sendable {
     }
 
     private func noteProgress(_ now: UInt64) {
-        // Nothing to do is not being stuck.
+        // A database with nothing to do is not stuck.
         guard engine.inDatabase >= engine.log.readable else { return }
         status.update { $0.lastProgress = now }
     }
@@ -101,7 +102,7 @@ package final class Watchdog: Sendable {
     private func restartTheDead(_ now: UInt64) {
         for worker in workers {
             guard let death = worker.death else {
-                // Started again, and alive a whole interval later.
+                // It was restarted, and is still alive a whole interval later.
                 status.update { $0.deaths[worker.name] = nil }
                 continue
             }
@@ -292,11 +293,11 @@ extension Watchdog {
         }
     }
 
-    /// A clock that is ahead by less is corrected by steps too small to report. Milliseconds.
+    /// If the log's last time is ahead of the clock by less than this, it is not reported. Milliseconds.
     private static let clockTolerance: UInt64 = 60_000
 
-    /// Times in the log never decrease: where the clock was ahead once, all commits have one time until it is there
-    /// again.
+    /// Times in the log never decrease: if the clock was once ahead, all commits get the same time until it has reached that
+    /// time again.
     private func judgeClock(_ raise: (Health.Verdict, String) -> Void) {
         let (now, last) = (engine.time.wallMilliseconds(), engine.log.lastTime)
         guard last > now, last - now > Self.clockTolerance else { return }
@@ -306,7 +307,7 @@ extension Watchdog {
                 + "was wrong; commits keep that time until the clock has reached it")
     }
 
-    /// A worker that is in one step for long hangs in a call that does not return, such as one to a dead disk.
+    /// A worker that has been in one step for long hangs in a call that does not return, such as one to a dead disk.
     private func judgeSteps(_ raise: (Health.Verdict, String) -> Void) {
         let now = engine.time.monotonicNanoseconds()
         let limit = engine.configuration.stallAfter.seconds
@@ -325,7 +326,7 @@ extension Duration {
         Double(components.seconds) + Double(components.attoseconds) / 1e18
     }
 
-    /// At least nothing, at most 95 years: "for ever" must not overflow where a time is added to it.
+    /// At least zero, at most 95 years: an endless duration must not overflow when a time is added to it.
     var bounded: Duration { max(.zero, min(self, .seconds(3_000_000_000))) }
 
     var nanoseconds: UInt64 {

@@ -1,6 +1,6 @@
 import EventLog
 
-/// Something that reads the log behind its writer: a database, or a reader alone.
+/// Something that reads the log behind its writer: a database, or a change stream.
 package protocol LogFollower: AnyObject, Sendable {
     /// The last sequence up to which it needs nothing more from the log.
     ///
@@ -8,14 +8,14 @@ package protocol LogFollower: AnyObject, Sendable {
     ///   power loss.
     func released(checkpoint: Bool) throws -> UInt64
 
-    /// More of the log can be read. Called by the flusher, which must not wait.
+    /// Called by the flusher when more of the log can be read. It must not wait.
     func logDidGrow()
 }
 
 /// The followers of one log.
 ///
-/// Before it deletes a segment, retention asks here what they all are done with. So a new kind of follower adds itself
-/// and is reckoned with; no other code depends on it.
+/// Before retention deletes a segment, it asks here how far all followers are. So a new kind of follower only has to add
+/// itself; no other code depends on it.
 package final class Followers: Sendable {
     private let members = Lock<[any LogFollower]>([])
 
@@ -25,14 +25,14 @@ package final class Followers: Sendable {
         members.withLock { $0.append(follower) }
     }
 
-    /// The log that it has not read may be deleted from now on.
+    /// Removes a follower. The log that it has not read may be deleted from now on.
     package func remove(_ follower: any LogFollower) {
         members.withLock { $0.removeAll { $0 === follower } }
     }
 
     /// The last sequence that no follower needs from the log.
     package func released(checkpoint: Bool) throws -> UInt64 {
-        // Not under the lock: a checkpoint waits for the disk.
+        // Not under the lock, because a checkpoint waits for the disk.
         var released = UInt64.max
         for follower in members.withLock({ $0 }) {
             released = min(released, try follower.released(checkpoint: checkpoint))

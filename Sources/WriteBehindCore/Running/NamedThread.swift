@@ -16,11 +16,11 @@ package struct NoThread: Error, Sendable, Equatable, CustomStringConvertible {
     }
 }
 
-/// How threads are started. Tests put their own in its place.
+/// How threads are started. Tests replace it.
 package typealias StartThread =
     @Sendable (_ name: String, _ body: @escaping @Sendable () -> Void) throws(NoThread) -> Void
 
-/// Threads under names that `top -H` shows. Foundation's do not report that no thread could be started.
+/// Threads with names, which `top -H` shows. Foundation's threads do not report that they could not be started.
 package enum NamedThread {
     private final class Start {
         let name: String
@@ -30,7 +30,7 @@ package enum NamedThread {
             (self.name, self.body) = (name, body)
         }
 
-        /// The kernel cuts the name off after 15 bytes.
+        /// Runs the body under the name. The kernel cuts the name off after 15 bytes.
         func run() {
             unsafe name_this_thread(name)
             body()
@@ -49,7 +49,7 @@ package enum NamedThread {
         let code = unsafe pthread_create(
             &thread, &attributes,
             { argument in
-                // It is what was passed below.
+                // The argument is the object that was passed below.
                 if let argument = unsafe argument {
                     unsafe Unmanaged<Start>.fromOpaque(argument).takeRetainedValue().run()
                 }

@@ -17,7 +17,7 @@ final class Status: Sendable {
         var deaths: [String: String] = [:]
         /// Why the last snapshot, or tidying up after it, failed.
         var snapshotError: String?
-        /// The users' objects of a database that was put aside that could not be made again.
+        /// Objects that users had made in a database that was put aside, and that could not be made again.
         var carryFailures: [CarryFailure] = []
         /// Why secondary databases do not follow, by their names.
         var secondaryTroubles: [String: Trouble] = [:]

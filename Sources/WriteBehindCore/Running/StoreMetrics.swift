@@ -35,7 +35,7 @@ struct StoreMetrics: Sendable {
     /// Indices that cannot be read: those that are being built, and those that have stopped.
     let unreadyIndices = Gauge(label: "writebehind_indices_not_ready")
 
-    /// Passes on what the cache view counted since the last call.
+    /// Publishes what the cache view has counted since the last call.
     func publish(_ now: CacheStatistics, since before: CacheStatistics) {
         cacheHits.increment(by: now.hits - before.hits)
         cacheMisses.increment(by: now.misses - before.misses)

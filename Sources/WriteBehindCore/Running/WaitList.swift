@@ -1,10 +1,10 @@
 import DequeModule
 import EventLog
 
-/// Tasks that wait for a sequence to be reached, thousands of them at once.
+/// Tasks that wait until a sequence is reached; there may be thousands at once.
 ///
-/// A caller that waits for something already reached does not suspend. A cancelled task leaves
-/// at once; its place in the order stays behind empty for a while.
+/// A caller does not suspend if the sequence is already reached. A cancelled task leaves
+/// at once; its place in the order stays empty for a while.
 package final class WaitList: Sendable {
     private struct Waiter {
         var sequence: UInt64
@@ -14,14 +14,14 @@ package final class WaitList: Sendable {
     private struct State {
         var reached: UInt64
         var failure: StoreError?
-        /// Why nothing is reached at present; ends when something is.
+        /// Why nothing can be reached at present; nil again once something is reached.
         var trouble: StoreError?
         var nextID: UInt64 = 0
         /// Ascending by sequence.
         var order: Deque<Waiter> = []
         var continuations: [UInt64: CheckedContinuation<Result<Void, StoreError>, Never>] = [:]
 
-        /// Drop them when they are the majority, or waiters with timeouts grow the list forever.
+        /// Drops empty places when they are the majority; otherwise waiters with timeouts would grow the list forever.
         mutating func dropEmptyPlaces() {
             guard order.count > 2 * continuations.count + 1024 else { return }
             order.removeAll { continuations[$0.id] == nil }
@@ -41,7 +41,7 @@ package final class WaitList: Sendable {
         state.withLock { $0.reached >= sequence || $0.failure != nil || $0.trouble != nil }
     }
 
-    /// How many wait.
+    /// How many tasks wait.
     package var count: Int { state.withLock { $0.continuations.count } }
 
     /// Suspends until `sequence` is reached, the list fails or the task is cancelled.
@@ -69,7 +69,7 @@ package final class WaitList: Sendable {
         _ continuation: CheckedContinuation<Result<Void, StoreError>, Never>, id: UInt64,
         sequence: UInt64
     ) {
-        // nil: it waits.
+        // nil if the task must wait.
         let answer = state.withLock { state -> Result<Void, StoreError>? in
             if state.reached >= sequence { return .success(()) }
             if let failure = state.failure ?? state.trouble { return .failure(failure) }
@@ -104,7 +104,7 @@ package final class WaitList: Sendable {
         for continuation in ready { continuation.resume(returning: .success(())) }
     }
 
-    /// Nothing counts as reached any more. ``advance(to:)`` says what is, and wakes callers that came meanwhile.
+    /// Nothing counts as reached any more, until ``advance(to:)`` is called.
     package func startOver() {
         state.withLock { $0.reached = 0 }
     }
@@ -114,8 +114,8 @@ package final class WaitList: Sendable {
         resumeAll(throwing: error) { $0.failure = error }
     }
 
-    /// Nothing can be reached before something changes: all callers that wait get the error, and so does any that comes
-    /// before ``advance(to:)`` is called again.
+    /// Nothing can be reached for now: all callers that wait get the error, and so do those that come before ``advance(to:)``
+    /// is called again.
     package func interrupt(_ error: StoreError) {
         resumeAll(throwing: error) { $0.trouble = error }
     }
@@ -131,11 +131,11 @@ package final class WaitList: Sendable {
     }
 }
 
-/// Runs what waits, and gives up after a time. Returns whether it came to its end.
+/// Runs `body`, and cancels it after a time. Returns whether it ended before that.
 package func within(
     _ timeout: Duration, _ body: @escaping @Sendable () async throws(StoreError) -> Void
 ) async throws(StoreError) -> Bool {
-    // A group hands on any error, so each task brings its outcome as a value.
+    // A group loses the type of an error, so each task returns its outcome as a value.
     let outcome = await withTaskGroup(of: Result<Bool, StoreError>.self) { group in
         group.addTask {
             do throws(StoreError) {
@@ -154,7 +154,7 @@ package func within(
             }
         }
         defer { group.cancelAll() }
-        // Two tasks were added, so there is a first one to end.
+        // Two tasks were added, so one of them ends first.
         return await group.next()!
     }
     return try outcome.get()

@@ -4,15 +4,15 @@ import Synchronization
 
 /// A thread that drives steps. The same steps also run under a simulation, without threads.
 ///
-/// A step that throws ends the run: the worker has died. The ``Watchdog`` starts it again.
+/// If a step throws, the worker has died. The ``Watchdog`` starts it again.
 package final class Worker: Sendable {
     fileprivate struct State {
         var isRunning = false
-        /// Whether a ``WorkerDriver`` makes the steps, and no thread.
+        /// Whether a ``WorkerDriver`` makes the steps instead of a thread.
         var isDriven = false
         var shouldStop = false
         var death: String?
-        /// Work to be done on the thread before its next step.
+        /// Jobs to run on the thread before its next step.
         var jobs: [@Sendable () -> Void] = []
         var thread: pthread_t?
     }
@@ -25,13 +25,13 @@ package final class Worker: Sendable {
     private let startThread: StartThread
     private let state = Lock(State())
     private let finished = Signal()
-    /// Steps begun: what does not move while there is work hangs.
+    /// How many steps have begun. If it does not grow while there is work, the worker hangs.
     private let beats = Atomic<UInt64>(0)
     private let isStepping = Atomic<Bool>(false)
 
     /// - Parameter signal: raised when there may be something to do.
-    /// - Parameter isBackground: whether all others go first where they compete for a processor.
-    /// - Parameter polling: nanoseconds for which the signal is looked at before the thread sleeps.
+    /// - Parameter isBackground: whether other threads go first when they compete for a processor.
+    /// - Parameter polling: how long the thread polls the signal before it sleeps, nanoseconds.
     package init(
         _ name: String, signal: Signal, isBackground: Bool = false, polling: UInt64 = 0,
         startThread: @escaping StartThread = NamedThread.start,
@@ -49,10 +49,10 @@ package final class Worker: Sendable {
         (beats.load(ordering: .relaxed), isStepping.load(ordering: .relaxed))
     }
 
-    /// Why the worker ended without having been stopped.
+    /// Why the worker ended without being stopped; nil if it did not.
     package var death: String? { state.withLock { $0.death } }
 
-    /// Starts the thread, if none is running. Where none is to be had, that is what the worker has died of.
+    /// Starts the thread, if it is not running. If the machine gives no thread, the worker has died of that.
     @discardableResult
     package func start() -> NoThread? {
         let mayStart = state.withLock { state in
@@ -71,7 +71,7 @@ package final class Worker: Sendable {
         }
     }
 
-    /// Has the thread do something before its next step; false if there is no thread.
+    /// Runs a job on the thread before its next step; false if there is no thread.
     package func perform(_ job: @escaping @Sendable () -> Void) -> Bool {
         let isRunning = state.withLock { state in
             guard state.isRunning, !state.shouldStop else { return false }
@@ -83,13 +83,13 @@ package final class Worker: Sendable {
     }
 
     private func run() {
-        // On Linux this is the thread's own. It lowers its share of the disk as well.
+        // On Linux this sets the priority of this thread only. It lowers its share of the disk as well.
         if isBackground { setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, 10) }
         state.withLock { $0.thread = pthread_self() }
         var death: String?
         do {
             while true {
-                // Taken before the orders are looked at: a stop after that look raises the signal past it.
+                // Taken before the state is read: a stop after that raises the signal past this ticket.
                 let ticket = signal.current
                 let (jobs, shouldStop) = state.withLock { ($0.takeJobs(), $0.shouldStop) }
                 for job in jobs { job() }
@@ -121,7 +121,7 @@ package final class Worker: Sendable {
         finished.raise()
     }
 
-    /// Ends the thread after its current step, or job, and waits for it, unless this is the thread.
+    /// Ends the thread after its current step or job, and waits for it, unless it is called on this very thread.
     package func stop() {
         let ticket = finished.current
         let mustWait = state.withLock { state in
@@ -134,10 +134,10 @@ package final class Worker: Sendable {
 }
 
 extension Worker {
-    /// How often there may have been something to do.
+    /// How often the signal was raised.
     package var callCount: UInt64 { signal.current }
 
-    /// Has a ``WorkerDriver`` make the steps from now on. To be called in the place of ``start()``.
+    /// Leaves the steps to a ``WorkerDriver`` from now on. To be called instead of ``start()``.
     package func leaveToDriver() { state.withLock { $0.isDriven = true } }
 
     /// Makes one step on the calling thread; nil if the worker was stopped or has died.
@@ -152,12 +152,12 @@ extension Worker {
     }
 }
 
-/// Runs one thing while another runs, and returns when both have ended.
+/// Runs `other` while `body` runs, and returns when both have ended.
 package typealias Alongside =
     @Sendable (_ other: @escaping @Sendable () -> Void, _ body: () -> Void) -> Void
 
 extension Worker {
-    /// Runs `other` on a thread of its own while `body` runs here; after it, where no thread is to be had.
+    /// Runs `other` on a thread of its own while `body` runs here. If the machine gives no thread, it runs after `body`.
     @Sendable package static func alongside(
         _ other: @escaping @Sendable () -> Void, _ body: () -> Void
     ) {
@@ -183,10 +183,10 @@ extension Worker {
 }
 
 extension Worker {
-    /// Runs what waits for a disk, a database or another thread on a thread of its own, and suspends the caller
-    /// meanwhile: a thread of Swift's pool that waits may be the one that it waits for.
+    /// Runs `body` on a thread of its own, and suspends the caller meanwhile. For work that waits for a disk, a database or
+    /// another thread: if a thread of Swift's pool waited, it might wait for work that only itself could run.
     ///
-    /// - Throws: ``StoreError/noResources(_:)``, with nothing done, where no thread is to be had.
+    /// - Throws: ``StoreError/noResources(_:)``, with nothing done, if the machine gives no thread.
     package static func waiting<R: Sendable>(
         _ name: String, _ body: @escaping @Sendable () -> R
     ) async throws(StoreError) -> R {
@@ -206,7 +206,7 @@ extension Worker {
         }
     }
 
-    /// Runs `body` on a thread of its own and does not wait for it; here, where no thread is to be had.
+    /// Runs `body` on a thread of its own and does not wait for it. If the machine gives no thread, it runs here.
     package static func detached(_ name: String, _ body: @escaping @Sendable () -> Void) {
         do throws(NoThread) {
             try NamedThread.start(named: "wb-\(name)", body)
@@ -215,7 +215,7 @@ extension Worker {
         }
     }
 
-    /// ``waiting(_:_:)`` for what throws.
+    /// ``waiting(_:_:)`` for a body that throws.
     package static func waiting<R: Sendable>(
         _ name: String, throwing body: @escaping @Sendable () throws(StoreError) -> R
     ) async throws(StoreError) -> R {

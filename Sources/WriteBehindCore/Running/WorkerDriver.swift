@@ -1,14 +1,14 @@
-/// Runs a store's workers in the place of their threads, on its callers, in a time of its own.
+/// Runs a store's workers instead of threads: on the threads of its callers, and by a clock of its own.
 package protocol WorkerDriver: AnyObject, Sendable {
-    /// Takes the workers of a store that opens, in the place of those of its earlier life.
+    /// Takes the workers of a store that opens. They replace those from before the store was closed, if any.
     func take(_ workers: [Worker])
 
-    /// Has the workers do what is due. Then lets time pass, and has them do what becomes due, until `isDone` or so much
-    /// time has passed.
+    /// Runs the steps of the workers that are due. Then lets time pass and runs the steps that become due, until `isDone` is
+    /// true or this much time has passed.
     func run(for nanoseconds: UInt64, until isDone: () -> Bool)
 }
 
 extension WorkerDriver {
-    /// Has the workers do what is due now: called before a caller waits for it.
+    /// Runs the steps that are due now. Called before a caller waits for their result.
     package func runDue() { run(for: 0) { false } }
 }

@@ -1,4 +1,4 @@
-/// A batch after coalescing: at most one change a key, sorted by table and key.
+/// A batch after coalescing: at most one change for each key, sorted by table and key.
 package protocol SortedChanges {
     /// The sink's watermark once the batch is applied.
     var through: Watermark { get }
@@ -20,7 +20,7 @@ package struct OrderedCommit: Sendable {
     package var time: UInt64
     /// Records, as ``ByteReader`` parses them.
     package var records: [UInt8]
-    /// The sequence of each record; nil where they are all there, one behind the other.
+    /// The sequence of each record; nil if the commit is complete, so that they follow each other without a gap.
     package var sequences: [UInt64]?
 
     package init(firstSequence: UInt64, recordCount: Int, time: UInt64 = 0, records: [UInt8]) {

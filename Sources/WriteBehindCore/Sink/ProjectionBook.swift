@@ -16,7 +16,7 @@ package struct StoredProjection: Sendable, Equatable {
     package var name: String
     package var version: Int
     package var table: UInt32
-    /// It has seen everything through here. Where that is the database's own watermark, it has missed nothing.
+    /// It has seen everything through here. If this equals the database's own watermark, it has missed nothing.
     package var watermark: Watermark
     package var failure: Failure?
 
@@ -27,7 +27,7 @@ package struct StoredProjection: Sendable, Equatable {
         (self.watermark, self.failure) = (watermark, failure)
     }
 
-    /// The watermark of one that has missed something.
+    /// The watermark of a projection that has missed something.
     package static var nowhere: Watermark { Watermark(sequence: .max, chain: 0) }
 }
 
@@ -46,18 +46,18 @@ package struct ProjectionStatus: Sendable, Equatable {
     package var version: Int
     package var table: UInt32
     package var phase: Phase
-    /// Everything through this sequence is in it; nil if it has missed something.
+    /// The projection reflects everything through this sequence; nil if it has missed something.
     package var sequence: UInt64?
-    /// Why it has stopped, or what keeps it from being built.
+    /// Why it has stopped, or why it cannot be built.
     package var failure: StoredProjection.Failure?
 }
 
 /// The rules of projections, which are the same in all databases.
 ///
-/// A projection is *current* if the watermark that is stored with it is the database's own: then it has seen each commit
-/// that the database has. It gets the next one in the same transaction, and both watermarks move. One that misses a
-/// commit (the program has not declared it, or an older program has written the database) stays behind, so it
-/// is built anew when it is declared.
+/// A projection is *current* if the watermark that is stored with it equals the database's own: then it has seen every
+/// commit that the database has. It gets the next commit in the same transaction, and both watermarks move. If a projection
+/// misses a commit (the program has not declared it, or an older program has written the database), its watermark stays
+/// behind, and it is built anew when it is declared.
 package struct ProjectionBook: Sendable {
     package var stored: [String: StoredProjection] = [:]
     package var declared: [String: ProjectionDeclaration] = [:]
@@ -78,7 +78,7 @@ package struct ProjectionBook: Sendable {
         return stored.watermark == watermark ? .current : .unbuilt
     }
 
-    /// The declared ones that are in a state, by their names.
+    /// The declared projections in this state, in the order of their names.
     package func declared(
         _ phase: Phase, at watermark: Watermark
     ) -> [ProjectionDeclaration] {
@@ -86,14 +86,14 @@ package struct ProjectionBook: Sendable {
             .sorted { $0.name < $1.name }
     }
 
-    /// Whether one that has missed nothing is not declared.
+    /// Whether a projection that has missed nothing is not declared yet.
     package func isAwaited(at watermark: Watermark) -> Bool {
         stored.values.contains {
             $0.failure == nil && $0.watermark == watermark && declared[$0.name] == nil
         }
     }
 
-    /// A transaction changes rows of `tables`, and moves the database's watermark or leaves it.
+    /// Notes a transaction that changes rows of `tables`, and may move the database's watermark.
     ///
     /// - Returns: the projections whose watermark changes.
     package mutating func advance(
@@ -113,9 +113,9 @@ package struct ProjectionBook: Sendable {
     }
 
     /// - Parameters:
-    ///   - building: how many rows the ones that are being built have read.
-    ///   - failures: what keeps some from being built.
-    ///   - stopped: those of them that are not tried again.
+    ///   - building: for each projection that is being built, how many rows it has read.
+    ///   - failures: why some cannot be built.
+    ///   - stopped: those of the latter that are not tried again.
     package func status(
         at watermark: Watermark, building: [String: Int] = [:],
         failures: [String: StoredProjection.Failure] = [:], stopped: Set<String> = []

@@ -8,10 +8,10 @@ package struct RowTransition: Sendable {
     /// Milliseconds since 1970.
     package var time: UInt64
     package var key: [UInt8]
-    /// Row bodies, as the log has them; nil where there is no row.
+    /// Row bodies, as the log has them; nil if there is no row.
     package var old: [UInt8]?
     package var new: [UInt8]?
-    /// Whether the row was there before the projection that is being built.
+    /// Whether the row existed before the projection, and is read to build it.
     package var isInitial = false
 
     package init(
@@ -45,7 +45,7 @@ package final class ProjectionRegistry: Sendable {
 
     package var declared: [String: ProjectionDeclaration] { declarations.withLock { $0 } }
 
-    /// - Returns: false, with nothing done, if there is one of this name.
+    /// - Returns: false, with nothing done, if this name is already declared.
     package func declare(_ projection: ProjectionDeclaration) -> Bool {
         declarations.withLock { declarations in
             guard declarations[projection.name] == nil else { return false }
@@ -54,7 +54,7 @@ package final class ProjectionRegistry: Sendable {
         }
     }
 
-    /// - Returns: whether there was one.
+    /// - Returns: whether the name was declared.
     package func withdraw(_ name: String) -> Bool {
         declarations.withLock { $0.removeValue(forKey: name) != nil }
     }

@@ -1,14 +1,13 @@
 /// The content of quarantine: the commits that the database refused, and the rows that they hold.
 ///
-/// Commits that came later and touch a held row follow into quarantine. They are not kept here, since one hot row may
-/// have any number of them: a commit of the log is in quarantine exactly if it touches a held key and does not start
-/// before that key's `since`. So what is kept, in memory and in the database, grows with the rows and not
-/// with their followers.
+/// Later commits that touch a held row follow into quarantine. They are not kept here, because one hot row may have any
+/// number of them: a commit of the log is in quarantine exactly if it touches a held key and does not start
+/// before that key's `since`. So memory and database need space for each held row, and none for the followers.
 ///
-/// Commits that share a key, directly or through others, are one *group*. It is resolved as a whole: by a commit that
-/// needs nothing of what was there before and writes all rows of the group (a put of the one row, mostly), if the
-/// database takes it. A group that is too large for one commit is given up by several: each lets go of its own rows,
-/// and what the commits in quarantine did to these rows is given up with it.
+/// Commits that share a key, directly or through others, are one *group*. It is resolved as a whole: by a later commit that
+/// does not depend on earlier values and writes all rows of the group (mostly a put of the one row), if the
+/// database takes it. A group that is too large for one commit is given up by several. Each releases its own rows,
+/// and gives up the changes that the commits in quarantine made to them.
 package struct QuarantineIndex: Sendable, Equatable {
     /// A key whose changes wait.
     package struct Held: Sendable, Equatable {
@@ -23,19 +22,19 @@ package struct QuarantineIndex: Sendable, Equatable {
         }
     }
 
-    /// Commits that only come out of quarantine together, but by a retry.
+    /// Commits that leave quarantine only together, except by a retry.
     package struct Group: Sendable, Equatable {
         package var keys: Set<QuarantinedKey> = []
         package var refused: Set<UInt64> = []
-        /// Those of them that define a table. No later commit makes up for one.
+        /// The commits that define a table. No later commit can replace a definition.
         package var definitions: Set<UInt64> = []
-        /// Commits that were not tried, since they follow.
+        /// How many commits were not tried, because they follow.
         package var followers = 0
 
         package var commitCount: Int { refused.count + followers }
     }
 
-    /// The changes to be written down: everything that was changed since they were taken last.
+    /// The changes that must be stored: everything that has changed since they were last taken.
     package struct Changes: Sendable, Equatable {
         package var keys: Set<QuarantinedKey> = []
         package var refused: Set<UInt64> = []
@@ -49,22 +48,22 @@ package struct QuarantineIndex: Sendable, Equatable {
     package private(set) var held: [QuarantinedKey: Held] = [:]
     package private(set) var groups: [UInt64: Group] = [:]
     package private(set) var refused: [UInt64: QuarantinedCommit] = [:]
-    /// No commit in quarantine starts before this; 0 if there is none. The log must be kept from here on.
+    /// No commit in quarantine starts before this sequence; 0 if quarantine is empty. The log must be kept from here on.
     package private(set) var lowest: UInt64 = 0
-    /// No record behind this is in quarantine.
+    /// No record behind this sequence is in quarantine.
     package private(set) var latest: UInt64 = 0
     /// How many keys of a table are held.
     private var counts: [UInt32: Int] = [:]
-    /// Keys that were released since `lowest` was looked for.
+    /// How many keys were released since `lowest` was last computed.
     private var releases = 0
-    /// How often a later commit settled something.
+    /// How often a later commit has settled a group.
     private var settlements = 0
     private var changes = Changes()
 
     package init() {}
 
     package var isEmpty: Bool { held.isEmpty }
-    /// All that is in quarantine, followers too.
+    /// How many commits are in quarantine, followers included.
     package var commitCount: Int { groups.values.reduce(0) { $0 + $1.commitCount } }
     /// The refused commits, in sequence order.
     package var all: [QuarantinedCommit] {
@@ -78,12 +77,12 @@ package struct QuarantineIndex: Sendable, Equatable {
 
     // MARK: looking
 
-    /// Whether what a commit does to a key is in quarantine.
+    /// Whether the change that a commit makes to a key is in quarantine.
     package func contains(_ firstSequence: UInt64, _ key: QuarantinedKey) -> Bool {
         held[key].map { $0.since <= firstSequence } ?? false
     }
 
-    /// The keys of a refused commit that are held for it. Others were given up, and may be held for a later one.
+    /// The keys of a refused commit that are held for it. Its other keys were given up; a later commit may hold them.
     package func heldKeys(of commit: QuarantinedCommit) -> [QuarantinedKey] {
         commit.keys.filter { contains(commit.firstSequence, $0) }
     }
@@ -94,13 +93,13 @@ package struct QuarantineIndex: Sendable, Equatable {
             .flatMap { held[$0]?.group }
     }
 
-    /// Whether a commit of these keys is in quarantine.
+    /// Whether a commit that touches these keys is in quarantine.
     package func contains(_ firstSequence: UInt64, _ keys: [QuarantinedKey]) -> Bool {
         keys.contains { contains(firstSequence, $0) }
     }
 
-    /// Whether a commit is in quarantine. A definition is there only if it was refused, since it is applied ahead of
-    /// what waits.
+    /// Whether a commit is in quarantine. A definition is in quarantine only if it was refused, because it is applied ahead
+    /// of commits that wait.
     package func contains(_ firstSequence: UInt64, _ contents: CommitContents) -> Bool {
         contents.isDefinition
             ? refused[firstSequence] != nil : contains(firstSequence, contents.keys)
@@ -115,14 +114,14 @@ package struct QuarantineIndex: Sendable, Equatable {
         return held[key] != nil || held[.table(key.table)] != nil
     }
 
-    /// Throws where a change to `key` must not be applied before what is in quarantine.
+    /// Throws if a change to `key` must not be applied before commits in quarantine.
     package func refuse(_ key: QuarantinedKey) throws(SinkError) {
         if touches(key) {
             throw SinkError(.constraint, "what is in quarantine comes first for a key")
         }
     }
 
-    /// The groups that a commit of these keys would follow.
+    /// The groups that a commit that touches these keys would follow.
     package func groups(touching keys: [QuarantinedKey]) -> Set<UInt64> {
         var found: Set<UInt64> = []
         for key in keys where counts[key.table] != nil {
@@ -139,8 +138,8 @@ package struct QuarantineIndex: Sendable, Equatable {
         return found
     }
 
-    /// Whether a commit may be applied ahead of what these groups hold: it leaves nothing of what they did to their
-    /// rows, or gives its own rows up, one part of a large group.
+    /// Whether a commit may be applied ahead of these groups: it replaces everything that they did to their
+    /// rows, or it gives up its own rows, as one part of a large group.
     package func settles(_ contents: CommitContents, _ groups: Set<UInt64>) -> Bool {
         guard contents.isBlind else { return false }
         if isPart(contents) { return true }
@@ -150,7 +149,7 @@ package struct QuarantineIndex: Sendable, Equatable {
         return groups.allSatisfy { covers(contents, keys, $0) }
     }
 
-    /// What follows a clear in quarantine cannot be given up without it.
+    /// Commits that follow a clear in quarantine cannot be given up without it.
     private func isPart(_ contents: CommitContents) -> Bool {
         contents.isPartOfSettlement && contents.cleared.isEmpty
             && contents.keys.allSatisfy { held[.table($0.table)] == nil }
@@ -174,7 +173,7 @@ package struct QuarantineIndex: Sendable, Equatable {
 
     // MARK: changing
 
-    /// Puts in what was written down.
+    /// Loads a stored entry.
     package mutating func load(_ key: QuarantinedKey, _ holder: Held) {
         held[key] = holder
         counts[key.table, default: 0] += 1
@@ -193,7 +192,7 @@ package struct QuarantineIndex: Sendable, Equatable {
         groups[group, default: Group()].followers = followers
     }
 
-    /// A commit was tried and refused. A definition may touch what is held already; then it is of one group with it.
+    /// A commit was tried and refused. If a definition touches keys that are already held, it joins their group.
     package mutating func add(_ commit: QuarantinedCommit) {
         let number = commit.firstSequence
         let touched = groups(touching: commit.keys)
@@ -207,11 +206,11 @@ package struct QuarantineIndex: Sendable, Equatable {
         hold(commit.keys, by: number, commit.recordCount, group: number)
     }
 
-    /// A commit comes after what some groups hold. They are one group from now on.
+    /// A commit follows these groups. They are one group from now on.
     package mutating func follow(
         _ firstSequence: UInt64, count: Int, _ keys: [QuarantinedKey], _ following: Set<UInt64>
     ) {
-        // The largest takes the others in, so that no key changes its group often.
+        // The largest group takes in the others, so that no key changes its group often.
         let largest = following.max {
             (groups[$0]?.keys.count ?? 0, $1) < (groups[$1]?.keys.count ?? 0, $0)
         }
@@ -252,7 +251,7 @@ package struct QuarantineIndex: Sendable, Equatable {
         changes.groups.insert(group)
     }
 
-    /// The database took a commit that ``settles(_:_:)``. Returns what left quarantine by it.
+    /// The database took a commit that ``settles(_:_:)``. Returns the commits that left quarantine.
     @discardableResult
     package mutating func release(_ contents: CommitContents, _ numbers: Set<UInt64>) -> Group {
         var released = Group()
@@ -276,9 +275,9 @@ package struct QuarantineIndex: Sendable, Equatable {
         return released
     }
 
-    /// Lets go of rows of a group. Returns the refused commits that held no others.
+    /// Releases rows of a group. Returns the refused commits that held no other rows.
     ///
-    /// Only the log shows which of its followers hold other keys. They are counted until no row is left.
+    /// Only the log shows which followers hold other keys, so the followers are counted until no row is left.
     @discardableResult
     private mutating func giveUp(
         _ keys: Set<QuarantinedKey>, of number: UInt64
@@ -298,7 +297,7 @@ package struct QuarantineIndex: Sendable, Equatable {
         return gone
     }
 
-    /// Takes out of a retry what was settled since its last part: what is left of it would come back else.
+    /// Removes from a retry the commits that were settled since its last part; otherwise they would come back.
     package func follow(_ pass: inout RetryPass) {
         guard pass.settlements != settlements else { return }
         pass.settlements = settlements
@@ -309,7 +308,7 @@ package struct QuarantineIndex: Sendable, Equatable {
         for (group, keys) in stale { pass.left.giveUp(keys, of: group) }
     }
 
-    /// The database took a commit of quarantine, and with it made up for others before it.
+    /// The database took a commit from quarantine, which may also replace others before it.
     package mutating func didApply(
         _ firstSequence: UInt64, count: Int, _ keys: [QuarantinedKey],
         replacing superseded: Group
@@ -346,14 +345,14 @@ package struct QuarantineIndex: Sendable, Equatable {
         if counts[key.table] == 0 { counts[key.table] = nil }
     }
 
-    /// From time to time: each key that goes would take a look at all.
+    /// Done only from time to time, because it visits all keys.
     private mutating func lookForLowest() {
         guard releases > held.count else { return }
         releases = 0
         lowest = held.values.lazy.map(\.since).min() ?? 0
     }
 
-    /// Takes another in its place. Everything in either counts as changed.
+    /// Replaces the content by that of another index. Everything in either of them counts as changed.
     package mutating func replace(with other: QuarantineIndex) {
         var all = changes
         for index in [self, other] {

@@ -1,15 +1,15 @@
 package import EventLog
 
-/// The content of a commit, as far as quarantine is concerned.
+/// The facts about a commit that matter for quarantine.
 package struct CommitContents: Sendable {
     /// Every key that it touches, once.
     package var keys: [QuarantinedKey] = []
     package var cleared: Set<UInt32> = []
-    /// Whether its rows become what it says, regardless of what they were.
+    /// Whether its rows do not depend on what they were before.
     package var isBlind = true
-    /// Whether it defines a table, which is a commit of its own.
+    /// Whether it defines a table. A definition is always a commit of its own.
     package var isDefinition = false
-    /// Whether it gives up what is in quarantine of its rows alone, and others do so for the rest of the group.
+    /// Whether it gives up only its own rows, and other commits give up the rest of the group.
     package var isPartOfSettlement = false
 
     package init(of commit: OrderedCommit) throws(MalformedRecord) {
@@ -26,7 +26,7 @@ package struct CommitContents: Sendable {
                 cleared.insert(record.table)
                 key = .table(record.table)
             case .define:
-                // All rows of the table wait for it, and what they were counts.
+                // All rows of the table wait for it, and it depends on what they were.
                 (isBlind, isDefinition, key) = (false, true, .table(record.table))
             case .settle:
                 var body = ByteReader(record.body)
@@ -44,10 +44,10 @@ package struct CommitContents: Sendable {
     }
 }
 
-/// A retry on its way through the log. The commits that it has passed and that are still refused become the next
-/// quarantine.
+/// The state of a retry during its pass over the log. The commits that it has tried and that are still refused become the
+/// next quarantine.
 package struct RetryPass: Sendable {
-    /// The rest of the commits that were tried.
+    /// The commits that were tried and are still refused.
     package var left = QuarantineIndex()
     /// How many commits left quarantine.
     package var applied = 0
@@ -58,9 +58,9 @@ package struct RetryPass: Sendable {
 }
 
 extension QuarantineIndex {
-    /// Tries a commit that comes next in the log, unless it must follow what is here.
+    /// Tries the next commit of the log, unless it must follow commits in quarantine.
     ///
-    /// - Parameter attempt: applies it whole, or returns why not and leaves nothing of it behind.
+    /// - Parameter attempt: applies the commit as a whole, or returns the reason why not and leaves nothing of it behind.
     package mutating func admit(
         _ commit: OrderedCommit, at now: Int64,
         attempt: (OrderedCommit) throws(SinkError) -> SinkError?
@@ -101,7 +101,7 @@ extension QuarantineIndex {
                 isDefinition: isDefinition))
     }
 
-    /// Tries a commit of quarantine again, in the order of the log.
+    /// Tries a commit in quarantine again, in the order of the log.
     package mutating func readmit(
         _ commit: OrderedCommit, in pass: inout RetryPass, at now: Int64,
         attempt: (OrderedCommit) throws(SinkError) -> SinkError?
@@ -132,7 +132,7 @@ extension QuarantineIndex {
 }
 
 extension QuarantineIndex {
-    /// A commit of quarantine without the records that were given up since: a later commit says what these rows are.
+    /// A commit in quarantine without the records that were given up since, because a later commit has set their rows.
     package func unsettled(_ commit: OrderedCommit) throws(SinkError) -> OrderedCommit {
         let contents = try commit.contents()
         let first = commit.firstSequence

@@ -1,4 +1,4 @@
-/// The rows that a quarantined commit holds on to.
+/// A row that a quarantined commit holds, or all rows of a table.
 package enum QuarantinedKey: Sendable, Hashable {
     case row(table: UInt32, key: [UInt8])
     /// The commit clears the table, so it touches each of its rows.
@@ -9,7 +9,7 @@ package enum QuarantinedKey: Sendable, Hashable {
 package struct QuarantinedCommit: Sendable, Equatable {
     package var firstSequence: UInt64
     package var recordCount: Int
-    /// Why it was refused, the last time that it was tried.
+    /// Why it was refused when it was last tried.
     package var error: SinkError
     /// When it was first refused, in microseconds since 1970.
     package var refusedAt: Int64

@@ -1,16 +1,16 @@
-/// The part of a ``Sink`` that keeps commits which the database refuses.
+/// The part of a ``Sink`` that keeps the commits that the database refuses.
 ///
-/// ``QuarantineIndex`` holds the rules, so that all databases keep the same ones. A database tries a commit, and stores
-/// what the index says has changed.
+/// ``QuarantineIndex`` has the rules, so that they are the same for all databases. A database tries a commit, and stores
+/// the changes of the index.
 package protocol QuarantiningSink: AnyObject, Sendable {
     /// Applies commits in sequence order, each as a whole or not at all, in one transaction with
     /// the watermark.
     ///
-    /// A commit that breaks a constraint is quarantined, with it every later one that touches its
-    /// keys, until one writes all rows of a group (``QuarantineIndex``); the same transaction
-    /// records that. `mark` and `settle` records change nothing; `define` and `preamble` are refused
-    /// with `.schema`, since ``Sink/define(_:through:)`` is the way.
-    /// - Returns: what this call changed of quarantine.
+    /// A commit that breaks a constraint is quarantined, and with it every later commit that touches its
+    /// keys, until one writes all rows of a group (``QuarantineIndex``). The same transaction
+    /// stores that. `mark` and `settle` records change nothing. `define` and `preamble` are refused
+    /// with `.schema`; use ``Sink/define(_:through:)`` for definitions.
+    /// - Returns: the changes of quarantine.
     func applyInOrder(
         _ commits: [OrderedCommit], through: Watermark
     ) throws(SinkError) -> QuarantineIndex.Changes
@@ -18,11 +18,11 @@ package protocol QuarantiningSink: AnyObject, Sendable {
     /// The content of quarantine. Costs a lock.
     var quarantine: QuarantineIndex { get }
 
-    /// Tries quarantined commits again, in one transaction: the next ones of a pass over the log, in order,
-    /// that skips nothing of quarantine. Others are ignored.
+    /// Tries quarantined commits again, in one transaction: the next commits of a pass over the log, in order. The pass must
+    /// skip no commit in quarantine; commits that are not in quarantine are ignored.
     ///
-    /// - Parameter isLast: whether the pass has come to the watermark: what is left of it becomes quarantine.
-    /// - Returns: what this call changed of quarantine.
+    /// - Parameter isLast: whether the pass has come to the watermark. If so, the commits it has left become quarantine.
+    /// - Returns: the changes of quarantine.
     func retry(
         _ commits: [OrderedCommit], in pass: inout RetryPass, isLast: Bool
     ) throws(SinkError) -> QuarantineIndex.Changes

@@ -1,29 +1,29 @@
-/// A ``Sink`` that the store can put aside and make again, because it owns it: a file beside the log, say.
+/// A ``Sink`` that the store owns, such as a file beside the log, so that it may be put aside and made again.
 ///
 /// Its opener's ``SinkOpener/putAside(for:reason:)`` puts it aside while it is closed. Users may have made tables,
-/// indices, views and triggers of their own in it. The sink in its place makes them again.
+/// indices, views and triggers of their own in it. The sink that replaces it makes them again.
 package protocol ReplaceableSink: Sink {
-    /// The database that this one replaces, until everything its users had made is made again here.
+    /// The database that this one replaces; nil once everything that its users had made is made again here.
     ///
     /// Their tables, indices, views and triggers are made as soon as the tables that they refer to are defined.
     func aside() throws(SinkError) -> AsideDatabase?
 
-    /// Makes the rest of it, once all rows are there.
+    /// Makes the rest of the users' objects. To be called once all rows are there.
     /// - Returns: what could not be made.
     func carryOver() throws(SinkError) -> [CarryFailure]
 
-    /// Takes back the users' indices and triggers that were made again, whatever has one of these names, and the declared
+    /// Drops everything with one of these names, the users' indices and triggers that were made again, and the declared
     /// unique constraints, until all rows are there.
     func dropCarriedOver(named names: [String]) throws(SinkError)
 
-    /// Makes the declared unique constraints that are not in force and that no row breaks by now.
+    /// Makes the declared unique constraints that are not in force and that no row breaks any more.
     func makeIndices() throws(SinkError)
 }
 
 /// A database that was put aside, and what its users had made in it.
 ///
-/// It is kept as JSON in `database.sqlite.carry-over`, from before the database is moved until all of that is
-/// made again in the one in its place, so that no crash in between forgets it.
+/// It is kept as JSON in `database.sqlite.carry-over`, from before the database is moved until everything is
+/// made again in the new one, so that a crash in between loses nothing.
 package struct AsideDatabase: Codable, Sendable, Equatable {
     /// Where it is now, whole and readable.
     package var path: String

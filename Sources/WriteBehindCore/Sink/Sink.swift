@@ -31,7 +31,7 @@ package struct DueRows: Sendable, Equatable {
 package struct ScannedRows: Sendable, Equatable {
     package struct Row: Sendable, Equatable {
         package var key: [UInt8]
-        /// A row body of the columns that were asked for.
+        /// A row body with only the requested columns.
         package var columns: [UInt8]
 
         package init(key: [UInt8], columns: [UInt8]) {
@@ -54,11 +54,11 @@ package struct ScannedRows: Sendable, Equatable {
 ///
 /// After each call that changes it, and after a crash inside one, a sink equals the fold of the log
 /// up to the watermark that it stores itself, without the commits that it lists as quarantined.
-/// Only one caller at a time changes it (the materializer). Reads may come from any thread. A caller
-/// gives it nothing that could still be lost from the log.
+/// Only one caller at a time changes it (the materializer). Reads may come from any thread. It must not be
+/// given anything that the log could still lose.
 package protocol Sink: QuarantiningSink {
-    /// The point in the log that the sink reflects. After power loss it may be earlier than before, never later
-    /// than the rows that are there.
+    /// The point in the log that the sink reflects. After power loss it may be earlier than before, but the rows are always
+    /// those of the watermark.
     func watermark() throws(SinkError) -> Watermark
 
     /// Applies a coalesced batch and its watermark in one transaction, or nothing.
@@ -71,15 +71,15 @@ package protocol Sink: QuarantiningSink {
     /// Defining what is already there changes nothing but the watermark. A definition that the database refuses
     /// because a name is taken goes to quarantine, as a commit that touches all rows of the table.
     ///
-    /// If a user's trigger turns out to write the new table, `.schema` is thrown with the
-    /// definition in place. Every later change throws it too until the trigger is gone.
-    /// - Returns: what came into quarantine.
+    /// If a user's trigger writes the new table, the definition stays in place, and `.schema` is
+    /// thrown. Every later change throws it too until the trigger is gone.
+    /// - Returns: the changes of quarantine.
     @discardableResult
     func define(
         _ table: TableDefinition, through: Watermark
     ) throws(SinkError) -> QuarantineIndex.Changes
 
-    /// Why the database would refuse a definition, as far as is known without asking it: a user's object has the name.
+    /// Why the database would refuse a definition, as far as can be seen without trying it: a user's object has the name.
     func objection(to table: TableDefinition) -> SchemaError?
 
     /// The tables that were defined, in the order of their ids.
@@ -97,9 +97,9 @@ package protocol Sink: QuarantiningSink {
     /// The first rows behind a key, or of all if it is nil, in the order of their keys.
     ///
     /// - Parameters:
-    ///   - columns: the places of the columns that are wanted, among those outside the key, ascending. If the sink does
-    ///     not have the last of them yet, the rows are as much shorter.
-    ///   - limit: how many at most. Fewer are there only at the end.
+    ///   - columns: the places of the requested columns among those outside the key, ascending. If the sink does
+    ///     not have the last of them yet, the rows are shorter.
+    ///   - limit: how many rows at most. Only the end of the table gives fewer.
     func scan(
         _ table: UInt32, columns: [Int], after key: [UInt8]?, limit: Int
     ) throws(SinkError) -> ScannedRows
@@ -110,32 +110,32 @@ package protocol Sink: QuarantiningSink {
         _ table: UInt32, before seconds: Int64, limit: Int
     ) throws(SinkError) -> DueRows
 
-    /// The tables whose commits are to come one by one, in the order of the log, since a projection follows them.
+    /// The tables whose commits must be applied one by one, in the order of the log, because a projection follows them.
     var orderedTables: TableSet { get }
-    /// Whether a projection that has seen everything so far is not declared yet: what comes before it is declared would
-    /// be missing from it.
+    /// Whether a projection that has seen everything so far is not declared yet. It would miss the commits that are applied
+    /// before it is declared.
     var awaitsProjections: Bool { get }
-    /// Does a piece of the work of building projections. Only for the one that changes the sink.
+    /// Does a piece of the work of building projections. Only for the caller that changes the sink.
     func buildProjections() throws(SinkError) -> Next
     /// The projections that are declared or stored; nil for a database that cannot have any.
     var projections: [ProjectionStatus]? { get }
-    /// Has a projection built anew; false if there is none. Only for the one that changes the sink.
+    /// Marks a projection to be built anew; false if there is none of this name. Only for the caller that changes the sink.
     func rebuildProjection(_ name: String) throws(SinkError) -> Bool
-    /// Drops a projection and its tables; false if there is none. Only for the one that changes the sink.
+    /// Drops a projection and its tables; false if there is none of this name. Only for the caller that changes the sink.
     func removeProjection(_ name: String) throws(SinkError) -> Bool
 
     /// Makes everything applied so far survive power loss.
-    /// - Returns: the watermark that now does; log above it must be kept.
+    /// - Returns: the watermark that survives power loss now. Log above it must be kept.
     func checkpoint() throws(SinkError) -> Watermark
 
-    /// The process that holds the lock that ``SinkError/Kind/busy`` is about, if it can be known.
+    /// The process that holds the lock behind ``SinkError/Kind/busy``, if it can be found out.
     func lockHolder() -> String?
-    /// A warning for an operator about a database that works; nil if there is none.
+    /// A warning for an operator about a database that still works; nil if there is none.
     func concern() -> String?
 
     /// Closes the database. Calls after it throw `.gone`; calling it again does nothing.
     func close() throws(SinkError)
-    /// The same, but users' reads are not interrupted before so much time has passed.
+    /// The same, but users' reads are not interrupted before this time has passed.
     func close(readsMayLast nanoseconds: UInt64) throws(SinkError)
 }
 

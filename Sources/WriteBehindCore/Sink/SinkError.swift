@@ -1,9 +1,9 @@
 package import EventLog
 
-/// Why a sink could not do what it was asked; nothing of it was done.
+/// Why a call of a sink failed. The call has changed nothing.
 package struct SinkError: Error, Sendable, Hashable, CustomStringConvertible {
     package enum Kind: String, Sendable, CaseIterable {
-        /// Somebody else holds a lock on the database.
+        /// Another connection holds a lock on the database.
         case busy
         /// No space for the database or its journal.
         case diskFull
@@ -11,12 +11,12 @@ package struct SinkError: Error, Sendable, Hashable, CustomStringConvertible {
         case io
         /// The database may not be written to.
         case readOnly
-        /// The database file is damaged or no database.
+        /// The database file is damaged, or is not a database.
         case corrupt
         /// A row, or the commit as a whole, breaks a constraint of the database.
         case constraint
-        /// The database's tables are not what the store defined, or hold something (a trigger, a
-        /// foreign-key action) that would change rows behind the log's back.
+        /// The database's tables are not as the store defined them, or have something (a trigger, a
+        /// foreign-key action) that would change rows without the log.
         case schema
         /// The database belongs to another store.
         case foreignDatabase
@@ -26,7 +26,7 @@ package struct SinkError: Error, Sendable, Hashable, CustomStringConvertible {
     }
 
     package var kind: Kind
-    /// The database's own extended result code; 0 if the error is the sink's.
+    /// The database's own extended result code; 0 if the sink itself found the error.
     package var code: Int32
     package var message: String
 
@@ -36,7 +36,7 @@ package struct SinkError: Error, Sendable, Hashable, CustomStringConvertible {
         self.message = message
     }
 
-    /// Whether the same call (after `.gone`, on a sink that was opened again) may succeed later by itself.
+    /// Whether the same call may succeed later by itself; after `.gone`, on a sink that was opened again.
     package var isTransient: Bool {
         switch kind {
         case .busy, .diskFull, .io, .readOnly, .gone: true
@@ -44,8 +44,8 @@ package struct SinkError: Error, Sendable, Hashable, CustomStringConvertible {
         }
     }
 
-    /// Whether this sink is of no use any more, but one opened or built in its place would be. A damage that
-    /// is not the database's own word is in what it was given, and would only come again.
+    /// Whether this sink cannot be used any more, but one that is opened or built to replace it could. Damage that
+    /// the database itself did not report is in the records that it was given, and would come again.
     package var callsForReplacement: Bool { kind == .gone || kind == .corrupt && code != 0 }
 
     package var description: String {
@@ -54,7 +54,7 @@ package struct SinkError: Error, Sendable, Hashable, CustomStringConvertible {
 }
 
 extension SinkError {
-    /// Bytes that passed their checksums and yet are no record of the table.
+    /// The error for bytes that passed their checksums but are not a record of the table.
     package init(malformed error: MalformedRecord) {
         self.init(.corrupt, "a record is malformed at byte \(error.offset): \(error.reason)")
     }

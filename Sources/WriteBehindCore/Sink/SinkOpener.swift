@@ -1,6 +1,6 @@
 package import EventLog
 
-/// Opens the databases of one kind. It has their place: a path, or an address.
+/// Opens a database of one kind. It holds the database's place: a path, or an address.
 package protocol SinkOpener: Sendable {
     /// The path or address, for messages.
     func name(for owner: SinkOwner) -> String
@@ -18,7 +18,7 @@ package protocol SinkOpener: Sendable {
 }
 
 extension SinkOpener {
-    /// For a database that the store does not own.
+    /// The default is for a database that the store does not own.
     package func putAside(for owner: SinkOwner, reason: String) throws(SinkError) {
         throw SinkError(
             .foreignDatabase,
