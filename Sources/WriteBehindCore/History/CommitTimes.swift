@@ -1,19 +1,19 @@
-/// The times of a stretch of the log's commits, by sequence: one entry for each time that differs from the
-/// one before, of which the clock's tick allows a few hundred a second.
+/// The times of consecutive commits of the log, by sequence. There is one entry for each time that differs from the
+/// one before; the clock's tick allows a few hundred in a second.
 struct CommitTimes {
     private var sequences: [UInt64] = []
     private var times: [UInt64] = []
 
     var byteCount: Int { sequences.count * 16 }
 
-    /// Takes in a commit behind all others.
+    /// Adds the next commit.
     mutating func append(_ sequence: UInt64, time: UInt64) {
         guard times.last != time else { return }
         sequences.append(sequence)
         times.append(time)
     }
 
-    /// The time of the commit that holds `sequence`, which must have been taken in.
+    /// The time of the commit that holds `sequence`, which must have been added.
     func time(of sequence: UInt64) -> UInt64 {
         var low = 0
         var high = sequences.count

@@ -1,7 +1,7 @@
 import EventLog
 
-/// The changes of a block that are to be folded into a table together: while the later ones are parsed, the
-/// places of the earlier ones come nearer. One after the other, each would wait for memory.
+/// The changes of a block that will be folded into a table together. While the later ones are parsed, the processor
+/// fetches the memory of the earlier ones. Folded one by one, each change would wait for memory.
 struct GatheredChanges {
     private struct Change {
         var record: Record
@@ -11,7 +11,7 @@ struct GatheredChanges {
 
     private var changes: [Change] = []
 
-    /// Takes in a commit. Returns whether it defines a table.
+    /// Adds a commit. Returns whether it defines a table.
     ///
     /// - Parameter tables: the tables that matter; nil for all.
     mutating func append(
@@ -36,7 +36,7 @@ struct GatheredChanges {
         return defines
     }
 
-    /// Folds all of them in, in their order, and is empty then.
+    /// Folds all changes in, in their order. It is empty after that.
     mutating func apply(
         to rows: inout RowTable, _ payload: Span<UInt8>
     ) throws(MalformedRecord) {

@@ -4,7 +4,7 @@ package import EventLog
 package enum HistoryError: Error, Sendable {
     case log(LogError)
     case snapshot(SnapshotError)
-    /// Bytes that passed their checksums are no records that the store writes.
+    /// Bytes passed their checksums, but are not records that a store writes.
     case malformed(sequence: UInt64, reason: String)
     /// The log starts at `oldest`, and no good snapshot reaches back to before `wanted`. `refused` are the
     /// snapshots that were tried.
@@ -19,7 +19,7 @@ package enum HistoryError: Error, Sendable {
 }
 
 extension HistoryError {
-    /// Whether a file could not be read, which may succeed another time.
+    /// Whether a file could not be read. Reading it may succeed another time.
     package var isOfDisk: Bool {
         switch self {
         case .log(.system), .log(.diskFull), .snapshot(.system): true
@@ -61,7 +61,7 @@ extension HistoryError: CustomStringConvertible {
 }
 
 extension HistoryError {
-    /// Reads the past on a thread of its own, turning what is thrown into the store's error.
+    /// Reads the past on a thread of its own, and turns errors into the store's.
     static func reading<R: Sendable>(
         _ body: @escaping @Sendable () throws -> R
     ) async throws(StoreError) -> R {
@@ -78,7 +78,7 @@ extension HistoryError {
     }
 }
 
-/// Reads the log, turning its errors into history's.
+/// Reads the log, and turns its errors into those of history.
 func logErrors<R>(_ body: () throws(LogError) -> R) throws(HistoryError) -> R {
     do throws(LogError) {
         return try body()
@@ -87,7 +87,7 @@ func logErrors<R>(_ body: () throws(LogError) -> R) throws(HistoryError) -> R {
     }
 }
 
-/// Reads or writes snapshots, turning their errors into history's.
+/// Reads or writes snapshots, and turns their errors into those of history.
 func snapshotErrors<R>(_ body: () throws(SnapshotError) -> R) throws(HistoryError) -> R {
     do throws(SnapshotError) {
         return try body()

@@ -1,8 +1,8 @@
 import EventLog
 
 extension StoreHistory {
-    /// Throws if a time is before the first commit of log and snapshots, or after the last one: the rows as of then are
-    /// not known, or not yet.
+    /// Throws if a time is before the first commit of log and snapshots, or after the last one, because the rows of that time
+    /// are not known, or not known yet.
     package func requireSpan(of point: LogPoint) throws(HistoryError) {
         guard case .time(let time) = point else { return }
         guard let span = try span() else {

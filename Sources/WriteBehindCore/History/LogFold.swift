@@ -1,13 +1,13 @@
 package import EventLog
 
-/// The changes of a stretch of the log, row by row: at most one change a row, by the rules of ``RowTable``.
+/// The changes of a part of the log, folded: at most one change for each row, by the rules of ``RowTable``.
 ///
 /// Memory is bounded: when the changes take more than the limit, they are written, sorted, into a
-/// temporary file (a run), and the next stretch starts empty. ``MergedRows`` puts it all together.
+/// temporary file (a run), and the fold goes on with none in memory. ``MergedRows`` merges runs and memory.
 package final class LogFold {
-    /// Up to where the log is folded in.
+    /// The position through which the log is folded in.
     package private(set) var position: LogPosition
-    /// The schemas there.
+    /// The schemas at ``position``.
     package private(set) var preamble: Preamble
     private(set) var clearedAt: [UInt32: UInt64] = [:]
     /// The runs that were spilled, oldest first.
@@ -20,17 +20,17 @@ package final class LogFold {
     private var isPlaced = false
     /// The changes of the block that is being folded in.
     private var gathered = GatheredChanges()
-    /// zstd's, of runs: they are read once, soon.
+    /// zstd's compression level for runs. It is a fast one, because they are read once and soon.
     private static let runLevel = -5
 
-    /// Where and when changes are written into files.
+    /// The directory into which changes are written, and the memory limit from which on.
     package struct Spilling: Sendable {
         var directory: String
         var memoryLimit: Int
         var environment: LogEnvironment
 
         /// - Parameters:
-        ///   - directory: exists; for files of temporary names.
+        ///   - directory: for files with temporary names; it must exist.
         ///   - memoryLimit: bytes.
         package init(directory: String, memoryLimit: Int, environment: LogEnvironment) {
             self.directory = directory
@@ -43,7 +43,7 @@ package final class LogFold {
     ///   - preamble: the schemas at `position`.
     ///   - tables: the tables that matter; nil for all.
     ///   - spilling: nil keeps everything in memory.
-    ///   - memory: about how many bytes the changes may come to, where nothing is spilled.
+    ///   - memory: about how many bytes the changes may take, if nothing is spilled.
     init(
         after position: LogPosition, preamble: Preamble, tables: Set<UInt32>? = nil,
         spilling: Spilling? = nil, memory: Int = .max
@@ -77,8 +77,8 @@ package final class LogFold {
         }
     }
 
-    /// Folds in the commits of a block that the limit admits and that are not in yet. Returns whether
-    /// the limit admitted all.
+    /// Folds in those commits of a block that are within the limit and not folded in yet. Returns whether
+    /// all of them were within the limit.
     func append(
         _ block: BlockHeader, payload: Span<UInt8>, chainBefore: UInt64, limit: FoldLimit
     ) throws(HistoryError) -> Bool {
@@ -113,9 +113,9 @@ package final class LogFold {
         return true
     }
 
-    /// Folds the block's changes in, all defaults that it defines first: a change may come after the definition
-    /// of its column in the same block. A change before it does not see them, since it has none of the new columns
-    /// and a column's default never changes.
+    /// Folds the block's changes in, after all defaults that the block defines, because a change may follow the definition
+    /// of its column in the same block. For a change before the definition this makes no difference: it has none of the new
+    /// columns, and a column's default never changes.
     private func applyGathered(
         _ block: BlockHeader, _ payload: Span<UInt8>
     ) throws(HistoryError) {
@@ -127,7 +127,7 @@ package final class LogFold {
         }
     }
 
-    /// The first block must continue the very history that the fold starts from.
+    /// Checks that the first block continues the history that the fold starts from.
     private func place(_ block: BlockHeader, _ chainBefore: UInt64) throws(HistoryError) {
         guard !isPlaced else { return }
         isPlaced = true
@@ -140,7 +140,7 @@ package final class LogFold {
         }
     }
 
-    /// Whether a commit that is in already is the same here.
+    /// Whether a commit that is already folded in is the same in this log.
     private func agrees(_ commit: Commit, _ chain: Chain) -> Bool {
         guard commit.lastSequence >= start.sequence, start == position else { return true }
         return commit.lastSequence == start.sequence && chain.value == start.chain

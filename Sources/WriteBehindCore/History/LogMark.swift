@@ -26,7 +26,7 @@ extension StoreHistory {
             do throws(HistoryError) {
                 return try marks(from: oldest)
             } catch {
-                // Its segment may have been deleted since; then what is left begins later.
+                // Its segment may have been deleted since. The rest of the log then begins later.
                 guard error.isOfDeletedLog, oldest != tried else { throw error }
                 tried = oldest
             }

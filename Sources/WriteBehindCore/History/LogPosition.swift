@@ -46,7 +46,7 @@ package enum LogPoint: Equatable, Sendable, CustomStringConvertible {
     }
 }
 
-/// How far to fold: commits up to both.
+/// How far to fold: only commits that are within both limits.
 package struct FoldLimit: Sendable {
     package var sequence: UInt64 = .max
     /// Milliseconds since 1970.

@@ -5,7 +5,7 @@ final class MemoryRows: RowSource {
     private let fold: LogFold
     private let order: [RowTable.Reference]
     private var index = -1
-    /// How many rows ahead memory is fetched.
+    /// How many rows ahead the processor fetches memory.
     private static let ahead = 8
 
     init(_ fold: LogFold) {

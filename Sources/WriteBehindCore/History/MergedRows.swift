@@ -2,23 +2,23 @@ package import EventLog
 
 /// The rows of a past state, in the order of tables and keys: a snapshot, and the changes since it.
 ///
-/// Each row is put together from the oldest source that has it to the newest, by the rules of
-/// ``RowTable``. A row that its newest source has whole is not copied. Memory is that of one
-/// block a source.
+/// Each row is merged from the oldest source that has it to the newest, by the rules of
+/// ``RowTable``. If the newest source has the whole row, it is not copied. Memory holds one
+/// block for each source.
 package final class MergedRows {
     /// The position in the log that the rows reflect.
     package let position: LogPosition
     package let preamble: Preamble
     package let catalog: Catalog
-    /// The snapshot that it was made from; 0 if the whole log was folded.
+    /// The sequence of the snapshot that it was made from; 0 if the whole log was folded.
     package let snapshot: UInt64
     private let clearedAt: [UInt32: UInt64]
     private let tables: Set<UInt32>?
     private let defaults: [UInt32: [[UInt8]]]
     private var sources: SourceMerge
-    /// The row that ``advance()`` went to, but for key and body.
+    /// The row that ``advance()`` went to, without key and body.
     package private(set) var row = SnapshotRow(operation: .put, table: 0, sequence: 0, time: 0)
-    /// The newest of the sources that have it, which holds it unless it was put together.
+    /// The newest of the sources that have the row. It holds the row, unless the row was merged.
     private var newest = 0
     private var merged: HistoryRow?
 
@@ -78,7 +78,7 @@ package final class MergedRows {
     /// Less than zero if its key comes before another, zero if it is the same.
     package func keyCompared(with other: Span<UInt8>) -> Int { sources.keyCompared(with: other) }
 
-    /// Finds out the row from the sources that have it; false if there is none, and it is to be passed over.
+    /// Computes the row from the sources that have it; false if there is no row, so that it must be skipped.
     private func settle() throws(HistoryError) -> Bool {
         merged = nil
         guard let last = sources.taken.last(where: { !isDropped(sources.row($0)) }) else {
@@ -98,7 +98,7 @@ package final class MergedRows {
         for index in sources.taken where !isDropped(sources.row(index)) {
             whole = try merge(try sources.source(index).copy(), over: whole)
         }
-        // The store logs a patch only of a row that there is.
+        // The store logs a patch only for a row that exists.
         guard let whole, whole.row.operation == .put else {
             throw .malformed(
                 sequence: row.sequence, reason: "it changes a row that is not there")
@@ -106,14 +106,14 @@ package final class MergedRows {
         return whole
     }
 
-    /// Whether a later clear of its table, or the caller's wish, leaves a change out.
+    /// Whether a change is left out: its table was cleared later, or the caller does not want the table.
     private func isDropped(_ change: SnapshotRow) -> Bool {
         if let tables, !tables.contains(change.table) { return true }
         guard let cleared = clearedAt[change.table] else { return false }
         return change.sequence < cleared
     }
 
-    /// The row that a patch makes where there is none; the patch as it is, if it makes none.
+    /// The row that a patch makes if there is none; the patch as it is, if it does not make a row.
     private func made(by change: HistoryRow) throws(HistoryError) -> HistoryRow {
         guard let schema = catalog[change.row.table]?.schema else { return change }
         var made = change

@@ -1,12 +1,12 @@
 package import EventLog
 
-/// How much of the past is kept beyond what is needed.
+/// How much of the past is kept although nothing needs it any more.
 package struct RetentionRule: Sendable, Equatable {
     /// Good snapshots to keep; two at least.
     package var snapshots: Int
     /// Log younger than this is kept. Milliseconds.
     package var age: UInt64
-    /// Log beyond this many bytes need not be as old.
+    /// Log beyond this many bytes may be deleted even if it is younger.
     package var bytes: Int
 
     package init(snapshots: Int, age: UInt64, bytes: Int) {
@@ -18,15 +18,17 @@ package struct RetentionRule: Sendable, Equatable {
 
 /// Decides what may be deleted; deletes nothing.
 ///
-/// A segment may go only when its last sequence is at or before each of
+/// A segment may be deleted only if its last sequence is at or before each of
 ///
 /// - the oldest kept snapshot, and only while there are two good ones;
-/// - the sink's watermark after a checkpoint that was synced;
-/// - the record before the first quarantined one, since quarantine refers to the log;
+/// - the watermark of each database after a checkpoint that was synced;
+/// - the record before the first quarantined one of each database, because quarantine refers to the log;
+/// - the stored position of each change stream, up to its limit;
 ///
-/// and when it is older than the rule's age or the log exceeds the rule's bytes. Where its time lies in the future,
-/// since the clock was wrong once, it is as old as the next segment that was created in the past. The log's last segment never
-/// goes: it says where the log ends. Segments go oldest first, so what is left has no hole.
+/// and only if it is older than the rule's age or the log exceeds the rule's bytes. If its time lies in the future,
+/// because the clock was once wrong, it counts as old as the next segment that was created in the past. The log's last
+/// segment is never deleted, because it shows where the log ends. The oldest segments are deleted first, so the rest has
+/// no gap.
 package struct Retention: Sendable {
     package let rule: RetentionRule
 
@@ -34,14 +36,14 @@ package struct Retention: Sendable {
         self.rule = rule
     }
 
-    /// The snapshots to keep: the newest that are not known to be bad.
+    /// The snapshots to keep: the newest of those that are not known to be bad.
     ///
     /// - Parameter sequences: ascending.
     package func kept(_ sequences: [UInt64], bad: Set<UInt64>) -> [UInt64] {
         sequences.filter { !bad.contains($0) }.suffix(rule.snapshots)
     }
 
-    /// The snapshots to delete. Bad ones are kept: nothing is deleted because it looks bad.
+    /// The snapshots to delete. A bad snapshot is never deleted.
     package func surplus(_ sequences: [UInt64], bad: Set<UInt64>) -> [UInt64] {
         sequences.filter { !bad.contains($0) }.dropLast(rule.snapshots)
     }

@@ -7,9 +7,9 @@ package struct RowVersionBytes: Equatable, Sendable {
     package var sequence: UInt64
     /// Milliseconds since 1970.
     package var time: UInt64
-    /// The record's own body: of a patch the changed columns.
+    /// The record's own body. A patch has the changed columns.
     package var change: [UInt8]
-    /// The whole row after it; nil if there is none then, or where the log no longer holds what the
+    /// The whole row after the change; nil if there is none, or if the log no longer holds the row that the
     /// patch was applied to (``isComplete``).
     package var row: [UInt8]?
     /// Whether ``row`` is known.
@@ -39,7 +39,7 @@ struct RowHistory {
     private(set) var versions: [RowVersionBytes] = []
     /// The row as of the last record; nil if there is none.
     private(set) var row: [UInt8]?
-    /// Whether ``row`` is known: at the start of a log whose head is gone it is not.
+    /// Whether ``row`` is known. At the start of a log whose beginning was deleted it is not.
     private(set) var isKnown: Bool
 
     init(table: UInt32, key: [UInt8], defaults: [[UInt8]], isKnown: Bool) {
@@ -49,7 +49,7 @@ struct RowHistory {
         self.isKnown = isKnown
     }
 
-    /// Takes the row from a snapshot, if the log did not say.
+    /// Takes the row from a snapshot, if the log does not show it.
     mutating func settle(_ found: HistoryRow?) {
         guard !isKnown else { return }
         isKnown = true

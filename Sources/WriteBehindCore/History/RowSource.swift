@@ -20,13 +20,13 @@ package struct HistoryRow: Equatable, Sendable {
     }
 }
 
-/// Rows in the order of tables and keys, each at most once, read without copying them.
+/// Rows in the order of tables and keys, each at most once. They are read without copying them.
 protocol RowSource: AnyObject {
     /// Goes to the next row; false behind the last.
     func next() throws(HistoryError) -> Bool
     /// The row that the last ``next()`` went to.
     var row: SnapshotRow { get }
-    /// Hands out its key and body, in place.
+    /// Gives `body` the row's key and body, without copying them.
     func withRow(
         _ body: (_ key: Span<UInt8>, _ body: Span<UInt8>) throws(HistoryError) -> Void
     ) throws(HistoryError)
@@ -73,7 +73,7 @@ final class FileRows: RowSource {
     }
 }
 
-/// A temporary file of sorted changes; it is gone with the object.
+/// A temporary file of sorted changes. It is removed when the object is released.
 final class RunFile {
     let path: String
     private let disk: any Disk
@@ -84,7 +84,7 @@ final class RunFile {
     }
 
     deinit {
-        // The remains have a temporary name and are removed at the next start.
+        // If this fails, the file is removed at the next start, because its name is a temporary one.
         try? disk.remove(path)
     }
 }

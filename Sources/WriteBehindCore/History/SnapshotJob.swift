@@ -1,12 +1,12 @@
 import EventLog
 
-/// One snapshot in the making, piece by piece.
+/// Makes one snapshot, piece by piece.
 ///
 ///     folding ──▶ merging ──▶ verifying ──▶ published
 ///
 /// folding reads the log behind the base; merging writes base and changes, in order, into a temporary
-/// file and syncs it; verifying reads that file again, wholly; publishing renames it and syncs the
-/// directory. Dropping the job at any point leaves nothing but, after a crash, a temporary file.
+/// file and syncs it; verifying reads all of that file again; publishing renames it and syncs the
+/// directory. If the job is dropped at any point, nothing is left. After a crash, a temporary file may be left.
 final class SnapshotJob {
     private enum Phase {
         case folding(LogReader)
@@ -29,8 +29,8 @@ final class SnapshotJob {
     private static let rowsPerStep = 4000
 
     /// - Parameters:
-    ///   - base: the snapshot to go on from; nil for a log that is whole.
-    ///   - target: the last sequence to take in.
+    ///   - base: the snapshot to start from; nil for a log that is whole.
+    ///   - target: the last sequence to include.
     init(
         from base: SnapshotReader?, through target: UInt64, memoryLimit: Int,
         _ history: StoreHistory, _ options: LogOptions

@@ -1,32 +1,32 @@
 package import EventLog
 import Synchronization
 
-/// Makes snapshots from earlier ones and the log, and keeps log and snapshots from growing for ever.
+/// Makes snapshots from earlier ones and the log, and deletes log and snapshots that are not needed any more.
 ///
-/// Stepped, not running by itself; a step is a piece of a few milliseconds. It reads what is durable, takes no
-/// lock that a writer takes, and never looks at the database. When nothing is to be made, it tidies up:
+/// It does not run by itself; a worker steps it, and a step takes a few milliseconds. It reads only durable commits, takes
+/// no lock that a writer takes, and never reads the database. When no snapshot is due, it tidies up:
 ///
-/// 1. reads the snapshots that are to be kept wholly, once in its life, before anything is deleted;
-/// 2. deletes snapshots beyond those, then segments by ``Retention``, oldest first;
+/// 1. reads each snapshot that will be kept to its end, once, before anything is deleted;
+/// 2. deletes the other good snapshots, then segments by ``Retention``, oldest first;
 /// 3. merges small segments (SegmentMerge.swift).
 ///
-/// After an error it waits longer each time and starts over; a snapshot that turned out bad is left where
+/// After an error it waits longer each time and starts over. A snapshot that turned out to be bad is left where
 /// it is and not used again.
 package final class Snapshotter: Sendable {
     package struct Limits: Sendable {
-        /// From how many bytes of log on a snapshot is due; nil for only on request. The bytes of the last
-        /// snapshot, where they are more.
+        /// A snapshot is due after this many bytes of log, or as many as the last snapshot has, if that is more; nil makes
+        /// snapshots only on request.
         package var automaticBytes: Int?
         /// Memory for changes before they are written into a temporary file.
         package var memory = 64 << 20
         package var rule: RetentionRule
         /// Whether anything is deleted or merged.
         package var tidies = true
-        /// How often it is looked whether a snapshot is due, nanoseconds.
+        /// How often to check whether a snapshot is due, nanoseconds.
         package var checkInterval: UInt64 = 1_000_000_000
-        /// How often it is looked whether something may be deleted, nanoseconds.
+        /// How often to check whether something may be deleted, nanoseconds.
         package var tidyInterval: UInt64 = 60_000_000_000
-        /// Segments below an eighth of the usual size are merged, this many at least.
+        /// Segments below an eighth of the usual size are merged, if there are at least this many.
         package var mergeCount = 8
         package var retryLimit: UInt64 = 30_000_000_000
 
@@ -36,23 +36,23 @@ package final class Snapshotter: Sendable {
         }
     }
 
-    /// Told what was done, on the snapshotter's thread.
+    /// Is called after each piece of work, on the snapshotter's thread.
     package protocol Observer: Sendable {
         func didTake(_ head: SnapshotHead, rows: UInt64, byteCount: Int, nanoseconds: UInt64)
         func didDelete(_ path: String, byteCount: Int, reason: String)
         func didMerge(_ paths: [String])
         func didFail(_ error: any Error, attempts: Int)
-        /// The failed work succeeds again, and no snapshot is known to be bad.
+        /// Work that failed has succeeded, and no snapshot is known to be bad.
         func didRecover()
     }
 
     struct State {
         var job: SnapshotJob?
-        /// A kept snapshot that is being read wholly.
+        /// A kept snapshot that is being read to its end.
         var check: SnapshotReader?
         var isPrepared = false
         var isTidying = true
-        /// Snapshots that were read wholly in this life.
+        /// Snapshots that were read to their end since the store was opened.
         var verified: Set<UInt64> = []
         var bad: Set<UInt64> = []
         var newest: (sequence: UInt64, byteCount: Int) = (0, 0)
@@ -60,7 +60,7 @@ package final class Snapshotter: Sendable {
         var tidiedAt: UInt64 = 0
         var retryAt: UInt64 = 0
         var backoff: Backoff
-        /// A sync of a directory failed while merging: no more of it before the store is opened again.
+        /// False after a sync of a directory failed while merging: nothing is merged until the store is opened again.
         var mayMerge = true
     }
 
@@ -68,11 +68,11 @@ package final class Snapshotter: Sendable {
     let limits: Limits
     let retention: Retention
     let observer: any Observer
-    /// The last sequence that sinks and quarantine do not need: cheaply, or after a synced checkpoint.
+    /// The last sequence that no follower of the log needs: a cheap answer, or one after a synced checkpoint.
     let needed: @Sendable (_ checkpoint: Bool) throws -> UInt64
     private let state: Lock<State>
     private let wanted = Atomic<UInt64>(0)
-    /// The callers that wait for a snapshot. After a failure another list takes its place.
+    /// The callers that wait for a snapshot. After a failure it is replaced by a new list.
     private let taken = Lock(WaitList(reached: 0))
     /// Raised when there is something to do.
     package let work = Signal()
@@ -92,7 +92,7 @@ package final class Snapshotter: Sendable {
     /// The history as of now.
     var history: StoreHistory { StoreHistory(log.environment, readable: log.readable) }
 
-    /// Asks for a snapshot of everything through `sequence`, which is durable, as soon as possible.
+    /// Requests a snapshot of everything through `sequence`, which must be durable, as soon as possible.
     package func request(_ sequence: UInt64) {
         wanted.max(sequence, ordering: .sequentiallyConsistent)
         work.raise()
@@ -100,13 +100,13 @@ package final class Snapshotter: Sendable {
 
     /// Suspends until there is a snapshot of everything through `sequence`. Throws when the next try fails.
     func take(through sequence: UInt64) async throws(StoreError) {
-        // The list first: a failure between the two lines ends this wait, too.
+        // The list is taken first, so that a failure between the two lines ends this wait, too.
         let list = taken.withLock { $0 }
         request(sequence)
         try await list.wait(for: sequence)
     }
 
-    /// Ends all waiting and drops what is half done.
+    /// Ends all waiting, and drops a snapshot that is not finished.
     func abandon(_ error: StoreError) {
         taken.withLock { $0 }.fail(error)
         state.withLock { state in
@@ -115,7 +115,7 @@ package final class Snapshotter: Sendable {
         }
     }
 
-    /// Whether a snapshot of `sequence` is there.
+    /// Whether there is a snapshot that reaches `sequence`.
     package func reaches(_ sequence: UInt64) -> Bool {
         taken.withLock { $0 }.reached >= sequence
     }
@@ -156,7 +156,7 @@ package final class Snapshotter: Sendable {
         return .wait(nanoseconds: limits.checkInterval)
     }
 
-    /// Removes what an earlier life left, and looks for the newest snapshot.
+    /// Removes temporary files of an earlier process, and finds the newest snapshot.
     private func prepare(_ state: inout State) throws {
         let environment = log.environment
         for name in try environment.disk.list(environment.layout.snapshots)
@@ -234,7 +234,7 @@ package final class Snapshotter: Sendable {
     }
 
     private func fail(_ state: inout State, _ error: any Error, _ now: UInt64) -> Next {
-        // A base that turned out damaged is not used again; an older one is.
+        // A base that turned out to be damaged is not used again. The next try uses an older one.
         if let base = state.job?.base, (error as? HistoryError)?.blames(base.path) == true {
             state.bad.insert(base.head.sequence)
             state.newest = (0, 0)
@@ -255,7 +255,7 @@ package final class Snapshotter: Sendable {
 }
 
 extension HistoryError {
-    /// Whether the snapshot at this path is what is wrong.
+    /// Whether the error is about the snapshot at this path.
     fileprivate func blames(_ path: String) -> Bool {
         switch self {
         case .otherHistory: true

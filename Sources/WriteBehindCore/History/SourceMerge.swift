@@ -1,8 +1,8 @@
 import EventLog
 
-/// Several sources read as one: row by row in their order, each with all the sources that have it.
+/// Reads several sources as one: row by row in their order, each row with all the sources that have it.
 ///
-/// A value of its own, so that a step costs its owner one access, not one a comparison.
+/// It is a separate value, so that a step costs its owner one exclusive access instead of one for each comparison.
 struct SourceMerge {
     /// Oldest first.
     private let sources: [any RowSource]
@@ -16,7 +16,7 @@ struct SourceMerge {
     /// The row at which a source is.
     private struct Head {
         var row = SnapshotRow(operation: .put, table: 0, sequence: 0, time: 0)
-        /// The key's first eight bytes as a number that orders as they do; decides most comparisons.
+        /// The key's first eight bytes as a number that orders as the bytes do. It decides most comparisons.
         var prefix: UInt64 = 0
         var key: [UInt8] = []
 
@@ -112,8 +112,8 @@ struct SourceMerge {
 }
 
 extension Span<UInt8> {
-    /// Eight bytes as a number that orders as they do; bytes behind the end count as zero, so equal
-    /// numbers decide nothing.
+    /// Eight bytes as a number that orders as the bytes do. Bytes behind the end count as zero, so two keys with equal
+    /// numbers may still differ.
     var bigEndianPrefix: UInt64 {
         if count >= 8 { return integer(UInt64.self, at: 0).byteSwapped }
         var prefix: UInt64 = 0

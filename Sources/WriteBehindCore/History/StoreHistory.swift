@@ -3,7 +3,7 @@ package import EventLog
 /// A store's past, read from its snapshots and its log; never from its database.
 ///
 /// It takes no lock and changes nothing, so it works beside a writer, and on a store of another process. Newer
-/// snapshots are tried before older ones; where none is good, the whole log serves, if it is still there.
+/// snapshots are tried before older ones. If none is good, the whole log is used, if it is still there.
 package struct StoreHistory: Sendable {
     package let environment: LogEnvironment
     /// The last sequence that is known to be durable: history ends there.
@@ -13,7 +13,7 @@ package struct StoreHistory: Sendable {
 
     /// - Parameters:
     ///   - spilling: where folding may write temporary files; nil keeps all changes in memory.
-    ///   - verified: snapshots that were read wholly just now, and were good.
+    ///   - verified: snapshots that were just read to their end, and were good.
     package init(
         _ environment: LogEnvironment, readable: UInt64, spilling: LogFold.Spilling? = nil,
         verified: Set<UInt64> = []
@@ -46,7 +46,7 @@ package struct StoreHistory: Sendable {
     /// Before the first commit.
     var origin: LogPosition { LogPosition(startOf: environment.storeID) }
 
-    /// A snapshot that is bad only towards its end would be found out after its rows were handed out.
+    /// Reads the snapshot to its end first. Otherwise damage near its end would be found only after rows were handed out.
     func verify(_ base: SnapshotReader) throws(HistoryError) {
         guard !verified.contains(base.head.sequence) else { return }
         try snapshotErrors { () throws(SnapshotError) in
@@ -54,7 +54,7 @@ package struct StoreHistory: Sendable {
         }
     }
 
-    /// Runs `body` with the newest good snapshot that the limit admits, then with older ones, then with none.
+    /// Runs `body` with the newest good snapshot within the limit; if that fails, with older ones, then with none.
     func withBase<R>(
         _ limit: FoldLimit, _ point: LogPoint, refused report: (HistoryError) -> Void = { _ in },
         _ body: (SnapshotReader?) throws(HistoryError) -> R
@@ -112,7 +112,7 @@ package struct StoreHistory: Sendable {
         try read(into: fold, FoldLimit(sequence: min(readable, fold.position.sequence + 1)))
     }
 
-    /// A snapshot with nothing behind it is compared with the log's end.
+    /// If no log follows the snapshot, compares it with the log's end.
     private func check(_ position: LogPosition, _ end: UInt64) throws(HistoryError) {
         guard position.sequence == end, end > 0 else { return }
         let chain = try logErrors { () throws(LogError) in
@@ -150,7 +150,7 @@ package struct StoreHistory: Sendable {
 }
 
 extension HistoryError {
-    /// Whether an older snapshot, or the whole log, may do better.
+    /// Whether an older snapshot, or the whole log, may succeed.
     var isOfSnapshot: Bool {
         switch self {
         case .snapshot, .otherHistory, .gone: true

@@ -1,7 +1,7 @@
 import EventLog
 
 extension Snapshotter {
-    /// Does one piece of tidying up. Returns whether there was any.
+    /// Does one piece of tidying up. Returns whether there was anything to do.
     func tidy(_ state: inout State) throws -> Bool {
         if let check = state.check { return try go(on: check, &state) }
         let sequences = try SnapshotReader.sequences(log.environment)
@@ -22,7 +22,7 @@ extension Snapshotter {
 
     private var now: UInt64 { log.environment.time.wallMilliseconds() }
 
-    /// The last sequence that neither snapshots nor sinks nor quarantine need from the log.
+    /// The last sequence that neither snapshots nor followers need from the log.
     private func reach(_ kept: [UInt64], checkpoint: Bool) throws -> UInt64 {
         let reach = retention.reach(ofKept: kept)
         return reach == 0 ? 0 : min(reach, try needed(checkpoint))
@@ -64,7 +64,7 @@ extension Snapshotter {
         return true
     }
 
-    /// Deletes what may go after a checkpoint. Returns whether anything did.
+    /// Deletes the segments that may be deleted after a checkpoint. Returns whether it deleted any.
     private func deleteSegments(_ segments: [SegmentSummary], _ kept: [UInt64]) throws -> Bool {
         let reach = try reach(kept, checkpoint: true)
         let expired = retention.expired(segments, through: reach, now: now)

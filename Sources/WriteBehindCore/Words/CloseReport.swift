@@ -4,6 +4,6 @@ public struct CloseReport: Sendable, Equatable {
     public var durable: UInt64
     /// Everything through this sequence is in the database, or in quarantine.
     public var materialized: UInt64
-    /// Records that are in the log but not in the database. The next open goes on with them.
+    /// How many records are in the log but not in the database. They are applied after the next open.
     public var pending: UInt64 { durable - min(materialized, durable) }
 }

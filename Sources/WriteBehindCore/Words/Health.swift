@@ -1,7 +1,7 @@
 /// The store's own verdict on its state.
 ///
-/// A service's probe can answer with it as JSON: `JSONEncoder().encode(store.health)` makes one object with the names of
-/// these properties.
+/// A service's probe can answer with it as JSON: `JSONEncoder().encode(store.health)` makes one object whose keys are
+/// the names of these properties.
 ///
 ///     {"verdict":"degraded","causes":["the database refuses since 12 s (9 tries): … is locked …"],
 ///      "secondsUnwell":12.5,"survivesKill":true,"quarantined":0,"quarantinedBytes":0,
@@ -11,23 +11,23 @@
 ///
 /// A property that is nil is left out.
 ///
-/// Take a process out of service while the verdict is `failed` or `closed`. Do not restart it for any other: it works
-/// on, and its backlog comes along.
+/// Take a process out of service while the verdict is `failed` or `closed`. Do not restart it for another verdict: it
+/// goes on working, and a restart does not remove its backlog.
 public struct Health: Sendable, Encodable {
-    /// All in one word; a greater one is worse.
+    /// The state in one word. A greater verdict is worse.
     #if compiler(>=6.2.3)
         @nonexhaustive
     #endif
     public enum Verdict: String, Sendable, Comparable, CaseIterable, Encodable {
-        /// All works, and the database follows.
+        /// Everything works, and the database follows.
         case healthy
-        /// It works, but something is wrong or late: the cause says what.
+        /// The store works, but something is wrong or late: see ``Health/causes``.
         case degraded
-        /// The database has not advanced, or a worker has hung, ten times as long as
-        /// ``StoreConfiguration/stallAfter``. Writes go on until a backlog limit.
+        /// The database has not advanced, or a worker has hung, for ten times
+        /// ``StoreConfiguration/stallAfter``. Writes go on until a backlog limit is reached.
         case stalled
-        /// Writes are refused: a sync of the log failed, or the store's files were moved or replaced while it was open,
-        /// and the store has to be reopened; or the log is damaged, and has to be recovered.
+        /// Writes are refused. If a sync of the log failed, or the store's files were moved or replaced while it was open,
+        /// the store must be reopened. If the log is damaged, it must be recovered.
         case failed
         /// ``Store/close(deadline:)`` was called.
         case closed
@@ -37,15 +37,15 @@ public struct Health: Sendable, Encodable {
         }
     }
 
-    /// The worst of what is found.
+    /// The worst verdict of all causes.
     public var verdict: Verdict
     /// Why it is not `healthy`, in words for an operator.
     public var causes: [String]
-    /// For how long it has not been `healthy` without a break, as far as the store has looked, four times a second; nil
-    /// while it is `healthy`.
+    /// How long the store has been not `healthy`, without a break, in seconds; nil while it is `healthy`. The store checks
+    /// four times a second.
     public var secondsUnwell: Double?
-    /// Whether a write survives `kill -9` as soon as it returns: the write buffer is a mapped file. Where the
-    /// file system does not allow that, a killed process loses what was not yet flushed.
+    /// Whether a write survives `kill -9` as soon as it returns, because the write buffer is a mapped file. If the
+    /// file system does not allow that, a killed process loses the writes that were not yet flushed.
     public var survivesKill: Bool
     /// How far the database is behind.
     public var lag: Lag
@@ -53,7 +53,7 @@ public struct Health: Sendable, Encodable {
     public var rates: Rates?
     /// How many commits the database refused.
     public var quarantined: Int
-    /// Bytes of memory that their rows take, a part of what ``StoreConfiguration/dirtyLimit`` bounds. They stay until
+    /// The bytes of memory that rows in quarantine take. They count towards ``StoreConfiguration/dirtyLimit``, and stay until
     /// ``Quarantine`` is resolved.
     public var quarantinedBytes: Int = 0
 
@@ -67,13 +67,13 @@ public struct Health: Sendable, Encodable {
     public struct Index: Sendable, Equatable, Encodable {
         public var table: String
         public var name: String
-        /// How far it is.
+        /// Whether it can be read.
         public var state: State
         /// How many rows are in it.
         public var rows: Int
         /// How many bytes of memory it takes, of ``StoreConfiguration/indexLimit``.
         public var bytes: Int
-        /// Why it has stopped, or what keeps it from being built, in words for an operator.
+        /// Why it has stopped, or why it cannot be built, in words for an operator; nil if nothing is known to be wrong.
         public var cause: String?
 
         /// Whether an index can be read.
@@ -86,14 +86,14 @@ public struct Health: Sendable, Encodable {
         }
     }
 
-    /// A database beside the store's own. It follows the log by itself and holds up nobody.
+    /// A database beside the store's own. It follows the log by itself, and nothing waits for it.
     public struct Secondary: Sendable, Equatable, Encodable {
         public var name: String
         /// The last sequence that it holds, or has in its quarantine; nil if it could not be opened yet.
         public var materialized: UInt64?
         /// The last sequence that was assigned to a write.
         public var staged: UInt64
-        /// How many commits it refused. They are in a quarantine of its own: ``Store/quarantine(of:)``.
+        /// How many commits it has refused. They are in its own quarantine: ``Store/quarantine(of:)``.
         public var quarantined: Int
         /// Why it does not follow, in words for an operator; nil if nothing is known to be wrong.
         public var cause: String?
@@ -110,13 +110,13 @@ public struct Health: Sendable, Encodable {
         public var name: String
         /// The table that it follows; nil for all.
         public var table: String?
-        /// The last sequence that was acknowledged, or has nothing for the stream.
+        /// Everything through this sequence was acknowledged, or holds nothing for the stream.
         public var acknowledged: UInt64
         /// The last sequence that was assigned to a write.
         public var staged: UInt64
-        /// How long there has been something that is not acknowledged, at most. 0 if there is nothing.
+        /// The age in seconds, at most, of the oldest change that is not acknowledged; 0 if there is none.
         public var seconds: Double
-        /// Whether a consumer follows it now.
+        /// Whether a consumer has it now.
         public var isConsumed: Bool
         /// Why it cannot go on, or is about to lose changes, in words for an operator; nil if nothing is known to be
         /// wrong.
@@ -132,32 +132,32 @@ public struct Health: Sendable, Encodable {
     /// A projection: tables in the database that are kept up to date with a table of the store.
     public struct Projection: Sendable, Equatable, Encodable {
         public var name: String
-        /// The version that the program has declared; of one that it has not declared, the one in the database.
+        /// The version that the program has declared; if it has declared none, the version in the database.
         public var version: Int
         /// The table that it follows; nil if the store does not have it any more.
         public var table: String?
         /// Whether it is up to date.
         public var state: State
-        /// While it is being built: how many rows it has read.
+        /// How many rows it has read, while it is being built; otherwise nil.
         public var rows: Int?
-        /// How many records of the log, of any table, it has not seen yet; nil if it has to be built before it goes on.
+        /// How many records of the log, of any table, it has not seen yet; nil if it must be built before it goes on.
         public var records: UInt64?
-        /// Why it has stopped, or what keeps it from being built, in words for an operator; nil if nothing is known to be
-        /// wrong.
+        /// Why it has stopped, or why it cannot be built, in words for an operator; nil if nothing is known to be wrong.
         public var cause: String?
-        /// For how long that has been so; 0 if nothing is wrong.
+        /// How long that has been so, in seconds; 0 if nothing is wrong.
         public var seconds: Double
 
         /// How far a projection is.
         public enum State: String, Sendable, Encodable {
-            /// It has everything that the store's tables in the database have.
+            /// It is as of the same commit as the store's tables in the database.
             case current
-            /// It is read from the rows, or waits for that. Its former version, if there is one, stays as it is until then.
+            /// It is being built from the rows of its table, or waits for that. The tables of its former version, if there
+            /// are any, stay as they are until it is complete.
             case building
             /// Its own code has failed. It stays as it is until it is declared with another version, or
             /// ``Store/rebuildProjection(named:)`` is called.
             case stopped
-            /// The program has not declared it. It misses what is written meanwhile.
+            /// The program has not declared it. It misses the changes that are written meanwhile.
             case undeclared
         }
     }
@@ -168,7 +168,7 @@ public struct Health: Sendable, Encodable {
         public var written: Double
         /// How many the database took, or has in its quarantine.
         public var applied: Double
-        /// About how long the database takes at these rates until it holds everything; nil where it falls behind.
+        /// About how many seconds the database needs at these rates until it holds everything; nil if it falls behind.
         public var secondsToCatchUp: Double?
     }
 
@@ -182,7 +182,7 @@ public struct Health: Sendable, Encodable {
         public var materialized: UInt64
         /// Log that the database does not reflect, in bytes on disk.
         public var bytes: Int
-        /// The age of the oldest write that is not in the database.
+        /// The age of the oldest write that is not in the database, in seconds.
         public var seconds: Double
 
         /// How many records the database does not hold yet.

@@ -1,6 +1,6 @@
 public import Foundation
 
-// Makes `error.localizedDescription`, which programs log, say as much as `"\(error)"`. By default it would be a number.
+// Makes `error.localizedDescription`, which programs log, the same text as `"\(error)"`. The default shows only a number.
 
 extension StoreError: LocalizedError {
     /// The same as `description`.

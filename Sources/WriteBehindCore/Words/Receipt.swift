@@ -1,14 +1,14 @@
 /// The place of a write in the one order of all writes to a store. Every write returns one.
 ///
-/// It is good for the store that returned it, until that is closed. A store that is opened again may give the numbers of
-/// writes that a crash took to others.
+/// It is valid for the store that returned it, until that store is closed. If a crash loses writes, the store may give
+/// their numbers to other writes after it was opened again.
 public struct Receipt: Sendable, Hashable, Comparable {
-    /// The sequence number of the commit's first record. 0 in the receipt of a call that wrote nothing, unless it is
-    /// an update of a row if the record that wrote it is still known.
+    /// The sequence number of the commit's first record. 0 in the receipt of a call that wrote nothing. An `update` that
+    /// changed nothing returns the number of the record that wrote the row, if that is still known.
     public let firstSequence: UInt64
-    /// The sequence number of its last: what ``Store/wait(for:_:timeout:)`` waits for.
+    /// The sequence number of the commit's last record. ``Store/wait(for:_:timeout:)`` waits for it.
     public let sequence: UInt64
-    /// Its store's ``Engine/number``; not a reference, because every write would have to count that.
+    /// The ``Engine/number`` of its store. It is no reference to the store, because every write would have to count that.
     package let store: UInt32
 
     package init(firstSequence: UInt64, sequence: UInt64, store: UInt32) {
@@ -25,12 +25,12 @@ public struct Receipt: Sendable, Hashable, Comparable {
 
 /// How far a write has come.
 public enum Stage: String, Sendable, CaseIterable {
-    /// In the log's buffer and visible to every read. It survives `kill -9`, where ``Health/survivesKill``
-    /// says that the buffer is a mapped file. Every write that returned has come this far.
+    /// In the log's buffer and visible to every read. It survives `kill -9` if ``Health/survivesKill`` is true. Every write
+    /// that has returned has come this far.
     case staged
     /// Synced: it survives power loss.
     case durable
-    /// In the database, together with the watermark that says so. If power loss takes the database a step back,
-    /// opening the store applies it again from the log.
+    /// In the database, together with the watermark that says so. If power loss sets the database back to an earlier state,
+    /// the next opening applies the write again from the log.
     case materialized
 }

@@ -9,82 +9,81 @@ public enum StoreError: Error, Sendable, Equatable {
     case locked(path: String)
     /// This process has the store open already, by another ``Store``. `path` is the store's directory.
     case alreadyOpen(path: String)
-    /// No store can be opened or made there: it is no directory, its parent does not exist, it holds something
-    /// else, or a log whose `store.json` is missing, or a store that this version cannot read. An empty
+    /// No store can be opened or made at the path: it is no directory, its parent does not exist, or it holds other
+    /// files, a log whose `store.json` is missing, or a store that this version cannot read. An empty
     /// directory becomes a store.
     case notAStore(path: String, reason: String)
-    /// The store is no longer alone, or no longer where it was: its directory, `LOCK`, its write buffer or its log
-    /// was removed, moved or replaced while it was open. Nothing is written any more, so that there is one history.
-    /// Reads go on. Close the store, put the right directory in its place, and open it again.
+    /// The store's directory, its file `LOCK`, its write buffer or its log was removed, moved or replaced while it was open.
+    /// Another process may have the store now, so nothing is written any more. Reads go on. Close the store, put the right
+    /// directory back in its place, and open it again.
     case fenced(String)
-    /// The directory cannot be reached: a right is missing, the path is a symbolic link, or the disk fails.
+    /// The directory cannot be reached: a permission is missing, the path is a symbolic link, or the disk fails.
     case inaccessible(String)
-    /// The log is damaged where it had been durable: the store can be read up to the damage, and not be
+    /// The log is damaged in a part that had been durable. The store can be read up to the damage, and cannot be
     /// written. `writebehind recover` shows what can be done.
     case damaged(String)
-    /// Reading, writing or syncing the log failed, or a newer version wrote it. Whether the last commits that
-    /// were not yet durable survive power loss is unknown; reads go on; reopening the store recovers what
-    /// there is.
+    /// Reading, writing or syncing the log failed, or a newer version wrote it. It is unknown whether commits that were not
+    /// yet durable survive power loss. Reads go on. Reopening the store recovers everything that is in the log.
     case logFailed(String)
-    /// There is no space for the log. Writes succeed again when there is.
+    /// There is no space for the log. Writes succeed again once there is.
     case diskFull(String)
-    /// A backlog limit is reached: the database is too far behind. Writes succeed again when it has caught
-    /// up; reads go on.
+    /// A backlog limit is reached, because the database is too far behind. Reads go on. Writes succeed again when the
+    /// database has caught up.
     case backlogFull(Backlog)
     /// One commit exceeds what a block of the log may hold, about 1 MiB, or a slot of its buffer
     /// (``StoreConfiguration/stagingSlotSize``).
     case commitTooLarge(bytes: Int, limit: Int)
     /// A row or key does not fit its table.
     case row(RowError)
-    /// An option of ``StoreConfiguration`` allows what the files cannot hold. Nothing was opened or made.
+    /// A value of ``StoreConfiguration`` exceeds what the files can hold. Nothing was opened or made.
     case configuration(String)
-    /// A table's schema is invalid or cannot follow the one that the store knows.
+    /// A table's schema is invalid, or changes the stored one in a way that is not possible.
     case schema(SchemaError)
-    /// The table was declared with another store: ``Store/table(_:)`` of this one was not called for it.
+    /// The table was declared with another store. Call ``Store/table(_:)`` of this store.
     case unknownTable(String)
-    /// Rows were to be read in an order that the table has no index for.
+    /// The table has no index with this name.
     case noIndex(table: String, index: String)
-    /// An index cannot be read: it has stopped, for a reason that is given and that health has as well.
+    /// An index cannot be read because it has stopped. ``Health/indices`` has the same reason.
     case indexUnavailable(table: String, index: String, reason: String)
     /// The receipt is of another store, or of this one before it was opened again.
     case foreignReceipt
     /// An `update` gave the row another key. To change a key, delete the row and put the new one.
     case keyChanged(table: String)
-    /// A transaction, `update`, `increment` or `insert` was tried so often, and each time a row that it had read was changed
-    /// before it was written.
+    /// A transaction, `update`, `increment` or `insert` was tried this many times, and each time a row that it had read was
+    /// changed before it was written.
     case contended(tries: Int)
-    /// The row that an `increment` was to put, if there is none yet, has another key than the one to increment.
+    /// The row given as `orPut` to an `increment` has another key than the row to increment.
     case initialHasAnotherKey(table: String)
-    /// An `insert` found a row with its key, which is given as people read it.
+    /// An `insert` found a row with its key. `key` is the key as text for people.
     case duplicateKey(table: String, key: String)
-    /// An `increment` would exceed 64 bits, or its column holds no number.
+    /// An `increment` would exceed 64 bits or its property's type, or its column holds no integer.
     case cannotIncrement(table: String, column: String, reason: String)
     /// The database could not be read or opened, or is being rebuilt and does not hold the row yet.
     case database(String)
-    /// The file in the place of the store's database is another store's or another program's. It was not
-    /// touched. (One that holds another history of this store is moved aside instead: <doc:Recovery>.)
+    /// The file at the path of the store's database belongs to another store or another program. It was not
+    /// touched. (A database with another history of this store is moved aside instead: <doc:Recovery>.)
     case foreignDatabase(path: String, reason: String)
-    /// The database refused the commit for good; it is in quarantine, by this sequence.
+    /// The database refused the commit for good. It is in quarantine under this sequence.
     case quarantined(sequence: UInt64, reason: String)
     /// Other commits in quarantine share rows with this one, directly or through others, and would be given up with
-    /// it: that has to be asked for. They are written no later than `through`.
+    /// it. Pass `includingFollowers: true` to allow that. They were written no later than `through`.
     case quarantineHasOthers(sequence: UInt64, others: Int, through: UInt64)
     /// The commit in quarantine does not change the row that was to be corrected.
     case notOfCommit(sequence: UInt64, row: String)
-    /// The process or the machine gives no thread, or no memory for rows or for the log. Where opening throws it,
-    /// try with more, or with a smaller ``StoreConfiguration/cacheLimit``; a write that throws it may succeed later.
+    /// The process or the machine gives no thread, or no memory for rows or for the log. If opening throws it,
+    /// raise the limits, or choose a smaller ``StoreConfiguration/cacheLimit``. A write that throws it may succeed later.
     case noResources(String)
     /// No commit with this first sequence is in quarantine.
     case notInQuarantine(sequence: UInt64)
     /// A snapshot could not be made. The store goes on without it.
     case snapshotFailed(String)
-    /// The past that was asked for cannot be read: it was deleted, is damaged, or has not happened yet.
+    /// The requested past cannot be read: it was deleted, is damaged, or lies in the future.
     case history(String)
-    /// A change stream (``Store/changes(of:named:from:)``) cannot go on. Its position stays.
+    /// A change stream (``Store/changes(of:named:from:)``) cannot go on. Its position stays as it was acknowledged.
     case changeStream(name: String, ChangeStreamProblem)
     /// A projection (``Store/projections``) cannot be declared.
     case projection(name: String, reason: String)
-    /// The time given for waiting is over. The write itself stays.
+    /// The time given for waiting is over. The write itself stays, and goes on through its stages.
     case timedOut(Stage)
     /// The task was cancelled while it waited or read. A write that was made before stays.
     case cancelled
@@ -211,7 +210,7 @@ extension StoreError {
         self = .database("\(error)")
     }
 
-    /// Runs what reads or writes the log, turning its errors into the store's.
+    /// Runs code that reads or writes the log, and turns its errors into the store's.
     static func ofLog<R>(_ body: () throws(LogError) -> R) throws(StoreError) -> R {
         do throws(LogError) {
             return try body()
@@ -220,7 +219,7 @@ extension StoreError {
         }
     }
 
-    /// Runs what reads or writes the database, turning its errors into the store's.
+    /// Runs code that reads or writes the database, and turns its errors into the store's.
     static func ofSink<R>(_ body: () throws(SinkError) -> R) throws(StoreError) -> R {
         do throws(SinkError) {
             return try body()
