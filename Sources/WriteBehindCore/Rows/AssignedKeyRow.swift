@@ -9,6 +9,6 @@
 /// let post = try await posts.insert(Post(title: "Hello"))     // with its id
 /// ```
 public protocol AssignedKeyRow: TableRow where Key == Int {
-    /// The id; 0 as long as it has none.
+    /// The id; 0 as long as the row has none.
     var assignedKey: Int { get set }
 }

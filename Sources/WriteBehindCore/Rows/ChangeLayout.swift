@@ -1,8 +1,8 @@
 import EventLog
 
-/// How the changes of a table are read as a row's type: its columns as the type has them, and as they are stored.
+/// Reads the changes of a table as a row's type: maps the columns of the type to the stored ones.
 final class ChangeLayout: Sendable {
-    /// With all columns of the table, of which the type may know fewer.
+    /// The schema with all columns of the table. The type may have fewer.
     private let schema: TableSchema
     private let layout: RowLayout
     private let keyLayout: RowLayout
@@ -48,7 +48,7 @@ final class ChangeLayout: Sendable {
         return columns
     }
 
-    /// Reads one value of a row body, or of a patch; nil where a patch does not have it.
+    /// Reads one value of a row body, or of a patch; nil if a patch does not have it.
     ///
     /// - Parameter index: the column's place among those outside the key, in the order of the type.
     func value<V>(

@@ -1,12 +1,12 @@
 import EventLog
 
-/// The two orders of a row's values outside the key: that of the row's type, and that of the table.
+/// Maps between two orders of a row's values outside the key: that of the row's type, and that of the table.
 ///
-/// They differ where a property of a struct was moved, or inserted before others, after the table had its columns, and
-/// where the table had a column that was dropped. Such rows are encoded and decoded in the order of the type. Their bytes
-/// are put into the other order after it or before it, so a type with the table's order pays nothing.
+/// They differ if a property of a struct was moved, or inserted before others, after the table had its columns, or
+/// if a column of the table was dropped. Such rows are encoded and decoded in the order of the type. Their bytes
+/// are rearranged after encoding and before decoding, so a type with the table's order pays nothing.
 struct ColumnMoves: Sendable {
-    /// For each value in a stored row: its place in the type's order; nil where a column was dropped.
+    /// For each value in a stored row: its place in the type's order; nil for a dropped column.
     private let toStored: [Int?]
     /// For each value in the type's order: its place in a stored row.
     private let toType: [Int]
@@ -21,12 +21,12 @@ struct ColumnMoves: Sendable {
         self.toStored = toStored
     }
 
-    /// A row body in stored order, of one in the type's.
+    /// Puts a row body from the type's order into the stored order.
     func stored(_ body: Span<UInt8>, _ schema: TableSchema) throws(RowError) -> [UInt8] {
         try arranged(body, toStored, of: toType.count, schema)
     }
 
-    /// A row body in the type's order, of a stored one.
+    /// Puts a stored row body into the type's order.
     func typed(_ body: Span<UInt8>, _ schema: TableSchema) throws(RowError) -> [UInt8] {
         try arranged(body, toType, of: toStored.count, schema)
     }

@@ -2,15 +2,15 @@ import EventLog
 
 /// Finds row types that go through columns in different orders in `encode(to:)` and `init(from:)`.
 ///
-/// Two columns of one type that are swapped in one of the two are no error of any single call: the values come back
-/// exchanged. So the first rows that are written through a handle are read back from their bytes and encoded again: rows
-/// of the user's, never values that were made up.
-/// Only an exchange counts as a mistake: a type may change what it reads, as one that trims its text does.
+/// If two columns of the same type are swapped in one of the two methods, no single call fails: the values come back
+/// exchanged. So the first rows that are written through a handle are read back from their bytes and encoded again. Only
+/// the user's own rows are used for this, never made-up values.
+/// Only an exchange counts as a mistake, because a type may change the values that it reads, such as by trimming text.
 enum ColumnOrder {
     /// - Parameters:
     ///   - key: as `encode(to:)` wrote it.
     ///   - body: the same.
-    /// - Throws: what reading the row back meets, or ``RowError/Problem/exchanged(with:)``.
+    /// - Throws: the error of reading the row back, or ``RowError/Problem/exchanged(with:)``.
     static func check<Row: TableRow>(
         _ type: Row.Type, key: Span<UInt8>, body: Span<UInt8>, _ layout: RowLayout
     ) throws(RowError) {
@@ -18,7 +18,7 @@ enum ColumnOrder {
         do throws(RowError) {
             row = try RowDecoder.decode(type, key: key, row: body, layout)
         } catch {
-            // Otherwise it is the type's own rule, not the order of columns.
+            // The error comes from a rule of the type itself, not from the order of columns.
             guard case .decodingFailed = error.problem else { throw error }
             return
         }
@@ -26,7 +26,7 @@ enum ColumnOrder {
         do throws(RowError) {
             try encoder.encode(row: row)
         } catch {
-            return  // What it reads is not what it was given: its own rule, too.
+            return  // The type itself changes the values that it reads.
         }
         guard
             encoder.key.span.compared(with: key) != 0 || encoder.row.span.compared(with: body) != 0
@@ -42,7 +42,7 @@ enum ColumnOrder {
             .exchanged(with: layout.schema.columns[other].name))
     }
 
-    /// Whether the same values are there as before, in other places.
+    /// Whether the values are the same as before, in other places.
     private static func isRearranged(_ pairs: [(before: StoredValue, after: StoredValue)]) -> Bool {
         var left = pairs.map(\.after)
         for pair in pairs {
@@ -64,7 +64,7 @@ enum ColumnOrder {
 }
 
 extension TableRow {
-    /// Throws where ``Key`` cannot be the key of ``schema``, as far as that shows without a value.
+    /// Throws if ``Key`` cannot be the key of ``schema``, as far as that can be seen without a value.
     static func checkKey() throws(RowError) {
         guard let type = (Key.self as? any ColumnValue.Type)?.columnType else { return }
         let columns = schema.keyColumns

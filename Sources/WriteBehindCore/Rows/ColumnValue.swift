@@ -4,18 +4,18 @@ public import Foundation
 ///
 /// | Swift | column | ``LogicalType`` |
 /// |---|---|---|
-/// | `Int`, `Int8` … `Int64`, `UInt` … `UInt64` | integer; one that 64 bits with a sign cannot hold is an error of the write | |
+/// | `Int`, `Int8` … `Int64`, `UInt` … `UInt64` | integer; a value above `Int64.max` is an error of the write | |
 /// | `Bool` | integer, 0 or 1 | boolean |
 /// | `Double`, `Float` | real; NaN is an error of the write | |
 /// | `String`, `Character` | text | |
 /// | `Date` | text, `YYYY-MM-DD HH:MM:SS.SSS` in UTC, rounded to the millisecond | timestamp |
-/// | `URL` | text: the absolute one | |
+/// | `URL` | text: the absolute URL | |
 /// | `Decimal` | text, with all digits | decimal |
 /// | `UUID` | blob of 16 bytes | uuid |
 /// | `Data`, `[UInt8]` | blob | |
 ///
 /// An enum, or another `RawRepresentable`, with such a raw value needs no conformance: its column holds the raw value.
-/// Any other `Codable` type becomes JSON. Conform a type of yours where neither is what you want:
+/// Any other `Codable` type becomes JSON. If neither is what you want, conform your type:
 ///
 /// ```swift
 /// struct Money: ColumnValue {
@@ -31,10 +31,10 @@ public import Foundation
 /// }
 /// ```
 public protocol ColumnValue: RowKey {
-    /// What the column holds in the database.
+    /// The type of the column in the database.
     static var columnType: ColumnType { get }
 
-    /// What that means, if it is more than what is stored.
+    /// What the stored values mean; nil if they mean nothing more than their type.
     static var logicalType: LogicalType? { get }
 
     /// Writes the next column: exactly one value, null for nil.
@@ -45,12 +45,12 @@ public protocol ColumnValue: RowKey {
 }
 
 extension ColumnValue {
-    /// Nothing more than what is stored.
+    /// By default, the values mean nothing more than their type.
     public static var logicalType: LogicalType? { nil }
 }
 
 extension RowKey where Self: RawRepresentable, RawValue: ColumnValue {
-    /// Writes the raw value. So an enum becomes a key by saying that it is one: `enum Kind: String, RowKey`.
+    /// Writes the raw value. So an enum becomes a key by conforming to ``RowKey``: `enum Kind: String, RowKey`.
     public func encode(to encoder: inout KeyEncoder) { rawValue.encode(to: &encoder) }
 
     /// Reads the raw value.
@@ -58,12 +58,12 @@ extension RowKey where Self: RawRepresentable, RawValue: ColumnValue {
 }
 
 extension ColumnValue {
-    /// Reads it as the next column.
+    /// Reads the key from the next column.
     public init(from decoder: inout RowDecoder) throws { self = try decoder.decode(Self.self) }
 }
 
 extension ColumnValue where Self: RawRepresentable, RawValue: ColumnValue {
-    /// Reads it as the next column.
+    /// Reads the key from the next column.
     public init(from decoder: inout RowDecoder) throws { self = try decoder.decode(Self.self) }
 }
 

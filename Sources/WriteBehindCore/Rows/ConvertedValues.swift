@@ -1,6 +1,6 @@
 public import Foundation
 
-// Types that a column holds as another type. A stored value that does not fit back is an error that names the column.
+// Types that a column stores as another type. If a stored value does not fit its Swift type, the error names the column.
 
 extension ColumnValue where Self: FixedWidthInteger {
     public static var columnType: ColumnType { .integer }
@@ -24,7 +24,7 @@ extension ColumnValue where Self: FixedWidthInteger {
         encoder.encode(wide)
     }
 
-    /// How a mistake describes it if it does not fit.
+    /// The description of a value that does not fit, for errors.
     @usableFromInline var asTooWide: String { "\(self), which exceeds 64 bits with a sign" }
 }
 
@@ -99,7 +99,7 @@ extension Decimal: ColumnValue {
 }
 
 extension RowDecoder {
-    /// Reads the next column: text that `make` understands, or null.
+    /// Reads the next column: text that `make` accepts, or null.
     fileprivate mutating func decode<V>(_ make: (String) -> V?) throws(RowError) -> V? {
         guard let text = try decode(String?.self) else { return nil }
         guard let value = make(text) else { throw refusal("\(V.self)") }

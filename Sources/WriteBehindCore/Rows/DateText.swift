@@ -4,7 +4,7 @@ import Foundation
 /// A date as the text that GRDB stores: `YYYY-MM-DD HH:MM:SS.SSS`, in UTC.
 ///
 /// The calendar is the Gregorian one for all years, as in SQLite's own date functions. The text
-/// sorts by time, which is why years outside 0 to 9999 have none.
+/// sorts by time, so years outside 0 to 9999 have none.
 struct DateText {
     static let length = 23
     private let milliseconds: Int64
@@ -13,8 +13,8 @@ struct DateText {
     /// 0000-01-01 00:00:00.000 through 9999-12-31 23:59:59.999.
     private static let range: ClosedRange<Int64> = -62_167_219_200_000...253_402_300_799_999
 
-    /// Rounds to the nearest millisecond. Cutting off instead would lose one each time a date is
-    /// read and written, since most thousandths have no exact binary form.
+    /// Rounds to the nearest millisecond. Cutting off would lose a millisecond each time a date is
+    /// read and written again, because most thousandths have no exact binary form.
     init?(_ date: Date) {
         let milliseconds = (date.timeIntervalSince1970 * 1000).rounded()
         guard let exact = Int64(exactly: milliseconds), Self.range.contains(exact) else {

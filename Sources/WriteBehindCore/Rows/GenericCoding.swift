@@ -1,7 +1,7 @@
 public import Foundation
 
-// What `encode` and `decode` take beyond the values they know by themselves: column values, types with a raw value
-// of such, and as the last resort anything `Codable`, as JSON.
+// More overloads of `encode` and `decode`: for column values, for types whose raw value is one, and, if nothing else
+// fits, for any `Codable` type, as JSON.
 
 extension RowEncoder {
     /// Writes the next column: a value of a ``ColumnValue``, or null.
@@ -34,7 +34,7 @@ extension RowEncoder {
         }
     }
 
-    /// No column holds such a value.
+    /// Makes a type that no column can hold an error of the compiler.
     @available(
         *, unavailable,
         message:
@@ -46,7 +46,7 @@ extension RowEncoder {
     /// Writes the next column: a time in whole seconds since 1970, or null.
     public mutating func encodeSeconds(_ value: Date?) {
         guard let value else { return encodeNull() }
-        // Rounded up: a row does not expire before its time.
+        // Rounded up, so that a row does not expire too early.
         let seconds = value.timeIntervalSince1970.rounded(.up)
         guard let whole = Int64(exactly: seconds) else { return refuse("\(value)") }
         encode(whole)
@@ -55,7 +55,7 @@ extension RowEncoder {
     /// Writes the next column: seconds since 1970, or null.
     public mutating func encodeSeconds(_ value: Int?) { encode(value) }
 
-    /// No other type says when a row expires.
+    /// Makes any other type of an expiry column an error of the compiler.
     @available(
         *, unavailable,
         message: "@Expires marks a Date, an Int (seconds since 1970), or an optional of these"
@@ -130,7 +130,7 @@ extension RowDecoder {
         }
     }
 
-    /// No column holds such a value.
+    /// Makes a type that no column can hold an error of the compiler.
     @available(
         *, unavailable,
         message:
@@ -157,7 +157,7 @@ extension RowDecoder {
     /// Reads the next column: seconds since 1970, or null.
     public mutating func decodeSeconds() throws(RowError) -> Int? { try decode() }
 
-    /// No other type says when a row expires.
+    /// Makes any other type of an expiry column an error of the compiler.
     @available(
         *, unavailable,
         message: "@Expires marks a Date, an Int (seconds since 1970), or an optional of these"
@@ -186,7 +186,7 @@ extension KeyEncoder {
         value.encode(to: &self)
     }
 
-    /// No column of a key holds such a value.
+    /// Makes a type that no key can hold an error of the compiler.
     @available(
         *, unavailable,
         message:
@@ -196,7 +196,7 @@ extension KeyEncoder {
     public mutating func encode<V>(_ value: V) {}
 }
 
-/// JSON as a column holds it: the same value, the same bytes.
+/// JSON as a column holds it. Equal values give equal bytes, except for types without an order, such as `Set`.
 enum ColumnJSON {
     static func bytes(of value: some Encodable) throws -> [UInt8] {
         let encoder = JSONEncoder()

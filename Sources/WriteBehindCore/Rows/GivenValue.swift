@@ -1,7 +1,7 @@
 package import EventLog
 
 extension RowCodec {
-    /// The value that a put or a patch gives to a column; nil if it gives none. The others are not decoded.
+    /// The value that a put or a patch gives to a column; nil if it gives none. Other columns are not decoded.
     ///
     /// - Parameter column: counts among the columns outside the key.
     package static func given(

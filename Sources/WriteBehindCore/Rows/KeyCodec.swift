@@ -4,7 +4,7 @@ import EventLog
 // as the database orders its primary keys, and are never null.
 
 package enum KeyCodec {
-    /// The key that the values of the key columns make, which are given in schema order.
+    /// The key with these values of the key columns, given in schema order.
     package static func encode(
         _ values: [StoredValue], _ schema: TableSchema
     ) throws(RowError) -> [UInt8] {
@@ -23,7 +23,7 @@ package enum KeyCodec {
         return key
     }
 
-    /// The bytes that every key with these values in its first columns begins with.
+    /// The first bytes of every key that has these values in its first columns.
     ///
     /// - Parameter values: fewer than there are key columns.
     package static func encode(
@@ -39,7 +39,7 @@ package enum KeyCodec {
     }
 
     /// The values of the key columns, in schema order.
-    /// - Throws: ``RowError`` for bytes that are no key of this table; any bytes may be given.
+    /// - Throws: ``RowError`` for bytes that are not a key of this table; any bytes may be given.
     package static func decode(
         _ key: Span<UInt8>, _ schema: TableSchema
     ) throws(RowError) -> [StoredValue] {
@@ -73,7 +73,7 @@ extension [UInt8] {
 }
 
 extension TableSchema {
-    /// A key as people read it: `"UA", 123`; a question mark for bytes that are none.
+    /// A key as text for people: `"UA", 123`; a question mark for bytes that are not a key.
     func text(ofKey key: [UInt8]) -> String {
         guard let values = try? KeyCodec.decode(key.span, self) else { return "?" }
         return zip(keyColumns, values).map { $1.text(in: $0) }.joined(separator: ", ")

@@ -5,13 +5,13 @@ public import Foundation
 ///
 /// ``ColumnValue`` lists which Swift type goes into which column.
 ///
-/// Nothing throws here: the first mistake is remembered, and the call that wanted the key throws
+/// The methods do not throw. The first mistake is remembered, and the call that encodes the key throws
 /// it as ``StoreError/row(_:)``. An encoded key takes at most 65,535 bytes.
 public struct KeyEncoder: ~Copyable, Sendable {
     package let layout: RowLayout
-    /// The layout's, here because reaching them there counts a reference for every value.
+    /// The codes of the layout. They are copied here, because reading them there would count a reference for every value.
     private let codes: [ColumnCode]
-    /// The encoded key; right once ``encode(key:)`` has returned.
+    /// The encoded key; valid once ``encode(key:)`` has returned.
     package private(set) var key: [UInt8] = []
     private var index = 0
     private var failure: RowError?
@@ -22,7 +22,7 @@ public struct KeyEncoder: ~Copyable, Sendable {
         key.reserveCapacity(64)
     }
 
-    /// Encodes a key in place of the one before. Allocates nothing once the buffer has grown.
+    /// Encodes a key, replacing the one before. Allocates nothing once the buffer has grown.
     package mutating func encode(key value: some RowKey) throws(RowError) {
         key.removeAll(keepingCapacity: true)
         index = 0
@@ -36,7 +36,7 @@ public struct KeyEncoder: ~Copyable, Sendable {
         if key.count > Record.keyLimit { try layout.schema.check(keyLength: key.count) }
     }
 
-    /// Encodes a value of the first column alone, in place of the key before.
+    /// Encodes a value of the first column alone, replacing the key before.
     mutating func encode(first value: some RowKey) throws(RowError) {
         key.removeAll(keepingCapacity: true)
         index = 0
@@ -89,7 +89,7 @@ public struct KeyEncoder: ~Copyable, Sendable {
     /// Steps over the next column, which cannot hold this value.
     @usableFromInline mutating func refuse(_ value: String) {
         index += 1
-        // One column too many is a mistake of its own.
+        // One column too many is reported as its own mistake.
         if index <= codes.count { fail(.outOfRange(value), at: index - 1) }
     }
 

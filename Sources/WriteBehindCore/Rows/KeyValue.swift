@@ -3,11 +3,11 @@
 public struct KeyValue: TableRow, Hashable {
     public typealias Key = String
 
-    /// The table `keyvalue`, of a text and a blob.
+    /// The table `keyvalue`, with a text and a blob.
     public static let schema = TableSchema(
         "keyvalue", [.key("key", .text), .column("value", .blob)])
 
-    /// The key by which it is found.
+    /// The key.
     public var key: String
     /// Its content.
     public var value: [UInt8]

@@ -1,13 +1,13 @@
 import Foundation
 
-// Values as what their columns mean by them: a time in ISO 8601, a UUID as its text, true and false. A value that is
-// not of that form is shown as it is stored.
+// Values by the meaning of their columns (``LogicalType``): a time in ISO 8601, a UUID as its text, true and false. A value
+// that does not have the form of that meaning is shown as it is stored.
 
 extension StoredValue {
-    /// For people.
+    /// Text for people.
     package func text(in column: ColumnSchema) -> String { text(as: column.logicalType) }
 
-    /// JSON.
+    /// The value as JSON.
     package func json(in column: ColumnSchema) -> String { json(as: column.logicalType) }
 
     package func text(as logical: LogicalType?) -> String {
@@ -74,7 +74,7 @@ extension StoredValue {
         return text
     }
 
-    /// As part of the JSON that is printed, if it is JSON on one line.
+    /// The text itself, to be part of the printed JSON, if it is JSON on one line.
     private var nestedJSON: String? {
         guard case .text(let text) = self, !text.utf8.contains(where: { $0 < 0x20 }),
             (try? JSONSerialization.jsonObject(
@@ -85,7 +85,7 @@ extension StoredValue {
 }
 
 extension StoredValue {
-    /// The value that a text of ``text(as:)`` names; nil if it is none.
+    /// Reads a value from the text that ``text(as:)`` makes; nil if it is no such text.
     package init?(_ text: String, as logical: LogicalType, _ type: ColumnType) {
         switch (logical, type) {
         case (.boolean, .integer):

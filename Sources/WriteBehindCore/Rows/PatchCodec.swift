@@ -34,10 +34,10 @@ extension RowCodec {
         return patch
     }
 
-    /// Row bytes without a value: the base of a patch that makes its row.
+    /// A row body without values. A patch that makes its row is applied to it.
     package static let noValues: [UInt8] = [0]
 
-    /// The patch that sets all columns of a row: the put of a program that may lack some of the table's. If there
+    /// A patch that sets all columns of a row. It is the put of a program that may lack columns of the table. If there
     /// is no such row, the patch makes it: ``makesRow(_:_:)``.
     package static func patch(
         settingAllOf row: Span<UInt8>, _ schema: TableSchema
@@ -53,9 +53,9 @@ extension RowCodec {
         return patch
     }
 
-    /// Whether a patch of these columns makes its row where there is none: it sets the first, or nothing since its
-    /// program has only the key, and every column that needs a value. The patch of an update need not, so one
-    /// without its row is still noticed.
+    /// Whether a patch of these columns makes its row if there is none. It does if it sets every column that needs a value,
+    /// and the first column, or no column at all, because its program has only the key. Patches of updates mostly do not,
+    /// so an update whose row is missing is still noticed.
     package static func makesRow(_ columns: [Int], _ schema: TableSchema) -> Bool {
         guard columns.first ?? 0 == 0 else { return false }
         var rest = columns[...]
@@ -86,8 +86,8 @@ extension RowCodec {
 
     /// The patch that makes the row `old` into `new`, or nil if they hold the same values.
     ///
-    /// Values are compared as bytes and never decoded. Where one row is shorter, its missing
-    /// values are the defaults, as ever.
+    /// Values are compared as bytes and never decoded. If one row is shorter, its missing
+    /// values are the defaults.
     package static func diff(
         old: Span<UInt8>, new: Span<UInt8>, _ schema: TableSchema
     ) throws(RowError) -> [UInt8]? {

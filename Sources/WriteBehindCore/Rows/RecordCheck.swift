@@ -1,14 +1,14 @@
 package import EventLog
 
-/// Whether the log's records are such as the store writes: of tables that are defined, with keys, rows and patches
-/// that fit them.
+/// Checks that the log's records are such as the store writes: their tables are defined, and keys, rows and patches
+/// fit the tables.
 ///
-/// Checksums say only that bytes are what was written. Records of another program, or of a fault of ours, may pass
-/// them and be refused by opening, a snapshot or a replay; `verify` names them by these rules before.
+/// Checksums only show that bytes are as they were written. Records that another program or a fault of ours has written
+/// may pass them, and then make opening, a snapshot or a replay fail. `verify` finds them before, by these rules.
 package struct RecordCheck {
     /// The tables as of the last record.
     package private(set) var catalog: Catalog
-    /// The tables that records belong to, since it was emptied.
+    /// The tables of the records that were checked since it was last emptied.
     package var tables = TableSet()
 
     /// - Parameter preamble: the define records with which a segment begins.
@@ -20,7 +20,7 @@ package struct RecordCheck {
         }
     }
 
-    /// Takes in a commit, or throws what is wrong with it.
+    /// Checks a commit, and throws what is wrong with it.
     package mutating func check(_ commit: Commit, in payload: Span<UInt8>) throws(MalformedRecord) {
         var reader = ByteReader(commit.records)
         var sequence = commit.firstSequence
@@ -55,7 +55,7 @@ package struct RecordCheck {
         case .put, .patch, .delete, .clear: try checkRow(record, payload)
         case .define:
             guard record.key.isEmpty else { throw RecordFault(reason: "a definition with a key") }
-            // It reaches the database in a transaction of its own.
+            // A definition is applied to the database in a transaction of its own.
             guard commit.count == 1 else {
                 throw RecordFault(reason: "a definition shares its commit with other records")
             }

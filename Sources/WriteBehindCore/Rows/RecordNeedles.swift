@@ -1,13 +1,13 @@
 import EventLog
 
-/// Byte strings. Every record that is looked for holds at least one of them. To look for them is many times
-/// faster than to parse records, so most blocks need not be parsed.
+/// Byte strings to search blocks for. Every record that is wanted holds at least one of them. Searching for them is many
+/// times faster than parsing records, so most blocks need not be parsed.
 package struct RecordNeedles: Sendable {
-    /// Empty where any record may be looked for.
+    /// Empty if any record may be wanted.
     private let needles: [[UInt8]]
 
     private init(_ needles: [[UInt8]]) {
-        // An empty one is found everywhere.
+        // An empty string is found everywhere.
         self.needles = needles.contains([]) ? [] : needles
     }
 
@@ -19,8 +19,8 @@ package struct RecordNeedles: Sendable {
     /// The needles of the records of some rows.
     ///
     /// - Parameters:
-    ///   - keys: whole keys, or what keys begin with.
-    ///   - clears: whether clears of their tables are looked for, too.
+    ///   - keys: whole keys, or the first bytes of keys.
+    ///   - clears: whether clears of their tables are wanted, too.
     package init(keys: [(table: UInt32, bytes: [UInt8], isWhole: Bool)], clears: Bool) {
         var needles = keys.map { $0.isWhole ? Self.needle($0.bytes, in: $0.table) : $0.bytes }
         if clears {
@@ -36,7 +36,7 @@ package struct RecordNeedles: Sendable {
         return bytes + key
     }
 
-    /// False only if the block holds no record that is looked for.
+    /// False only if the block holds no record that is wanted.
     package func mayOccur(in payload: Span<UInt8>) -> Bool {
         if needles.isEmpty { return true }
         for needle in needles where payload.holds(needle.span) { return true }

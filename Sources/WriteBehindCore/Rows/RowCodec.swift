@@ -7,8 +7,8 @@ import EventLog
 //   patch  := varint(count) (varint(column) value)*   ascending, each column at most once; columns
 //                                                     count among those outside the key
 //
-// A row may hold fewer values than the schema has columns: it was written before they were added,
-// and they are their columns' defaults. It may hold more: the schema is that of an older program.
+// A row may hold fewer values than the schema has columns, if it was written before they were added. The missing values are
+// the columns' defaults. It may hold more values, if the schema is that of an older program.
 
 package enum RowCodec {
     /// The key and row body of a whole row, given as one value per column in schema order.
@@ -43,7 +43,7 @@ package enum RowCodec {
         return values
     }
 
-    /// The row body that the values of the columns outside the key make.
+    /// The row body with these values of the columns outside the key.
     package static func encodeRow(
         _ values: [StoredValue], _ schema: TableSchema
     ) throws(RowError) -> [UInt8] {
@@ -79,7 +79,7 @@ package enum RowCodec {
         return values
     }
 
-    /// The value of one column outside the key. The columns behind it are not looked at.
+    /// The value of one column outside the key. The columns behind it are not read.
     package static func value(
         at index: Int, in row: Span<UInt8>, _ schema: TableSchema
     ) throws(RowError) -> StoredValue {
@@ -90,7 +90,7 @@ package enum RowCodec {
         return try schema.value(column, &reader, row)
     }
 
-    /// The row body of these values, whatever columns they are of.
+    /// The row body with these values, for any columns.
     package static func body(_ values: [StoredValue]) -> [UInt8] {
         var row: [UInt8] = []
         row.append(varint: UInt64(values.count))
@@ -125,8 +125,8 @@ package enum RowCodec {
         return bytes
     }
 
-    /// The same row with the defaults of the columns that it lacks, without the values of dropped columns, and with reals
-    /// where it holds integers from before; nil if it is so already.
+    /// The same row in the present form of its table: with the defaults of columns that it lacks, without the values of
+    /// dropped columns, and with reals instead of integers in columns that hold reals now; nil if it already has that form.
     package static func completed(
         _ row: Span<UInt8>, _ schema: TableSchema
     ) throws(RowError) -> [UInt8]? {
@@ -166,7 +166,7 @@ extension TableSchema {
         return count
     }
 
-    /// Reads that number where the table may have more columns by now.
+    /// Reads that number if the table may have more columns by now.
     fileprivate func anyCount(
         _ reader: inout ByteReader, _ body: Span<UInt8>
     ) throws(RowError) -> Int {
@@ -187,7 +187,7 @@ extension TableSchema {
                 try Damage.naming { () throws(MalformedRecord) in try reader.skipValue(body) }
                 return .null
             }
-            // Checked by its tag first: a blob of the wrong column is not worth a copy.
+            // The tag is checked first, so that a blob in the wrong column is not copied.
             let isExpected =
                 tag == .null
                 ? column.isNullable

@@ -3,23 +3,22 @@ public import Foundation
 
 /// Reads a row, one value per column in schema order, key columns included.
 ///
-/// ``ColumnValue`` and ``RowEncoder`` say which Swift type reads which column. The type may be left to the
-/// property that takes the value, or be named:
+/// ``ColumnValue`` and ``RowEncoder`` list which Swift type reads which column. The type is that of the
+/// property that takes the value, or is given:
 ///
 /// ```swift
 /// delay = try decoder.decode()
 /// let delay = try decoder.decode(Int?.self)
 /// ```
 ///
-/// - Throws: ``RowError`` where a column is of another type, null but not asked for as an optional,
-///   or damaged. It names table and column; the call that wanted the row throws it as
+/// - Throws: ``RowError`` if a column has another type, is null but not read as an optional,
+///   or is damaged. It names table and column. The call that reads the row throws it as
 ///   ``StoreError/row(_:)``.
 @safe public struct RowDecoder: ~Copyable {
     private let layout: RowLayout
-    /// The layout's, here because reaching them there counts a reference for every value.
+    /// The codes of the layout. They are copied here, because reading them there would count a reference for every value.
     private let codes: [ColumnCode]
-    // Both outlive this value: only `decode(_:key:row:_:)` makes one, and it can neither be
-    // copied nor made again to be swapped out.
+    // Both outlive this value: only the methods below make one, for the length of a call, and it cannot be copied.
     private let keyBytes: UnsafeBufferPointer<UInt8>
     private let rowBytes: UnsafeBufferPointer<UInt8>
     private var key: ByteReader
@@ -52,8 +51,8 @@ public import Foundation
         return try decode(type, key: key, row: row, from: reader, layout)
     }
 
-    /// A row whose values are not those of the type: it was written before the newest columns were added, or by a program
-    /// that has more of them, or the type has its columns in another order.
+    /// Makes a row fit the type if its values are not those of the type: it was written before the newest columns were
+    /// added, or by a program that has more of them, or the type has its columns in another order.
     private static func fitted(
         _ row: Span<UInt8>, _ layout: RowLayout
     ) throws(RowError) -> [UInt8] {
@@ -69,7 +68,7 @@ public import Foundation
         return body
     }
 
-    /// The row whose bytes have exactly the values of the type, in its order. The reader is behind their count.
+    /// Decodes a row whose bytes have exactly the values of the type, in its order. The reader must be behind their count.
     private static func decode<Row: TableRow>(
         _ type: Row.Type, key: Span<UInt8>, row: Span<UInt8>, from reader: ByteReader,
         _ layout: RowLayout
@@ -160,24 +159,24 @@ public import Foundation
         return .null
     }
 
-    /// Whether the next column is an integer, as one with a time in seconds is.
+    /// Whether the next column is an integer, as a column with a time in seconds is.
     var holdsSeconds: Bool { codes[index].holds(.integer) }
 
     private func wrongType(_ got: ValueTag) -> RowError {
         failure(Damage(layout.columns[index - 1].problem(with: got)))
     }
 
-    /// Names the column that was read last.
+    /// An error that names the column that was read last.
     private func failure(_ damage: Damage) -> RowError {
         layout.error(at: index - 1, damage.problem)
     }
 
-    /// The column that was read last holds something that is no such type.
+    /// The error if the column that was read last does not hold a value of this type.
     @usableFromInline func refusal(_ type: String) -> RowError {
         failure(Damage(.notConvertible(to: type)))
     }
 
-    /// The column that was read last is null.
+    /// The error if the column that was read last is null.
     @usableFromInline func nullRefusal() -> RowError { failure(Damage(.unexpectedNull)) }
 
     private func required<T>(_ value: T?) throws(RowError) -> T {
@@ -208,8 +207,7 @@ extension RowDecoder {
         try decode(Int64?.self).map { Int($0) }
     }
 
-    /// Any integer but 0 is true.
-    /// Reads the next column: an integer as a Boolean: whether it is not 0, or null.
+    /// Reads the next column: an integer as a Boolean, or null. Any integer other than 0 is true.
     public mutating func decode(_: Bool?.Type = Bool?.self) throws(RowError) -> Bool? {
         try decode(Int64?.self).map { $0 != 0 }
     }
@@ -234,8 +232,8 @@ extension RowDecoder {
         try decode(bytesOf: .text) { bytes throws(Damage) in try text(bytes) }
     }
 
-    /// The formats that GRDB and SQLite write: a date, then optionally a time and fractions.
-    /// Reads the next column: text as a time, or null.
+    /// Reads the next column: text as a time, or null. It takes the formats that GRDB and SQLite write: a date, then
+    /// optionally a time and fractions of a second.
     public mutating func decode(_: Date?.Type = Date?.self) throws(RowError) -> Date? {
         try decode(bytesOf: .text) { bytes throws(Damage) in
             guard let date = Date(sqliteText: bytes) else {
@@ -292,8 +290,7 @@ extension RowDecoder {
         Int(try required(decode(Int64?.self)))
     }
 
-    /// Any integer but 0 is true.
-    /// Reads the next column: an integer as a Boolean: whether it is not 0.
+    /// Reads the next column: an integer as a Boolean. Any integer other than 0 is true.
     public mutating func decode(_: Bool.Type = Bool.self) throws(RowError) -> Bool {
         try required(decode(Int64?.self)) != 0
     }
@@ -308,8 +305,8 @@ extension RowDecoder {
         try required(decode(String?.self))
     }
 
-    /// The formats that GRDB and SQLite write: a date, then optionally a time and fractions.
-    /// Reads the next column: text as a time.
+    /// Reads the next column: text as a time. It takes the formats that GRDB and SQLite write: a date, then
+    /// optionally a time and fractions of a second.
     public mutating func decode(_: Date.Type = Date.self) throws(RowError) -> Date {
         try required(decode(Date?.self))
     }

@@ -3,17 +3,17 @@ public import Foundation
 
 /// Writes a row, one value per column in schema order, key columns included.
 ///
-/// ``ColumnValue`` lists which Swift type goes into which column. Besides these, `encode` takes an enum or another type
+/// ``ColumnValue`` lists which Swift type goes into which column. `encode` also takes an enum or another type
 /// with such a raw value, and any other `Codable` type, which becomes JSON with sorted keys.
 ///
-/// Each may be optional; nil is null. Nothing throws here: the first mistake is remembered, and the
-/// write that wanted the row throws it as ``StoreError/row(_:)`` before anything is logged.
+/// Each value may be optional; nil is null. The methods do not throw. The first mistake is remembered, and the
+/// write that encodes the row throws it as ``StoreError/row(_:)`` before anything is logged.
 public struct RowEncoder: ~Copyable, Sendable {
     package let layout: RowLayout
-    /// The layout's, here because reaching them there counts a reference for every value.
+    /// The codes of the layout. They are copied here, because reading them there would count a reference for every value.
     private let codes: [ColumnCode]
     private let isMoved: Bool
-    /// The encoded key and row body; right once ``encode(row:)`` has returned.
+    /// The encoded key and row body; valid once ``encode(row:)`` has returned.
     package private(set) var key: [UInt8] = []
     package private(set) var row: [UInt8] = []
     private var index = 0
@@ -27,7 +27,7 @@ public struct RowEncoder: ~Copyable, Sendable {
         row.reserveCapacity(256)
     }
 
-    /// Encodes a row in place of the one before. Allocates nothing once the buffers have grown, unless columns moved.
+    /// Encodes a row, replacing the one before. Allocates nothing once the buffers have grown, unless columns moved.
     package mutating func encode(row value: some TableRow) throws(RowError) {
         key.removeAll(keepingCapacity: true)
         row.removeAll(keepingCapacity: true)
@@ -121,12 +121,12 @@ public struct RowEncoder: ~Copyable, Sendable {
     /// Steps over the next column, which cannot hold this value.
     @usableFromInline mutating func refuse(_ value: String) {
         index += 1
-        // One column too many is a mistake of its own.
+        // One column too many is reported as its own mistake.
         if index <= codes.count { fail(.outOfRange(value), at: index - 1) }
     }
 
-    /// The one value that `body` writes, where the layout has one column outside the key; nil if it writes none.
-    /// - Throws: why it is refused.
+    /// The one value that `body` writes; nil if it writes none. The layout must have exactly one column outside the key.
+    /// - Throws: why the value is refused.
     mutating func value(writtenBy body: (inout RowEncoder) -> Void) throws(RowError) -> StoredValue?
     {
         row.removeAll(keepingCapacity: true)

@@ -1,8 +1,8 @@
-/// Why a row or key cannot be written or read. Nothing was written.
+/// Why a row or key cannot be written or read. If it comes from a write, nothing was written.
 public struct RowError: Error, Hashable, Sendable {
     /// The table that the row belongs to.
     public let table: String
-    /// The column at fault, where it is one.
+    /// The column at fault; nil if the fault is not in one column.
     public let column: String?
     /// The fault.
     public let problem: Problem
@@ -14,15 +14,15 @@ public struct RowError: Error, Hashable, Sendable {
     public enum Problem: Hashable, Sendable {
         /// A value of another type than its column's.
         case wrongType(expected: ColumnType, got: ColumnType)
-        /// Null in a column that is not nullable, or asked for as a value that cannot be null.
+        /// Null in a column that is not nullable, or that was read as a value that cannot be null.
         case unexpectedNull
         /// NaN, which the database would turn into null.
         case notANumber
-        /// Before year 0 or after year 9999, where dates as text no longer sort by time.
+        /// A date before year 0 or after year 9999. As text, such dates would not sort by time.
         case dateOutOfRange
-        /// A value that its column cannot hold: an integer beyond 64 bits, or something without a JSON form.
+        /// A value that its column cannot hold: an integer above `Int64.max`, or a value without a JSON form.
         case outOfRange(String)
-        /// A stored value that is no such thing: a date, a UUID, an integer of the asked size.
+        /// A stored value that cannot be read as this type: a date, a UUID, or a smaller integer type.
         case notConvertible(to: String)
         /// More or fewer values than the table has columns.
         case wrongColumnCount(expected: Int, got: Int)
@@ -30,12 +30,12 @@ public struct RowError: Error, Hashable, Sendable {
         case keyTooLong(bytes: Int, limit: Int)
         /// No column outside the key has the name.
         case noSuchColumn
-        /// `encode(to:)` writes to this column what `init(from:)` reads of the one that is named here. Both must go
-        /// through the columns in schema order.
+        /// `encode(to:)` writes a value to this column that `init(from:)` reads from the column that is named here. Both
+        /// methods must go through the columns in schema order.
         case exchanged(with: String)
-        /// Stored bytes that no writer writes.
+        /// Stored bytes that the store never writes.
         case malformed(String)
-        /// The `init(from:)` of the row or key, which is coded by hand, threw an error of its own, which is given as text.
+        /// The `init(from:)` of the row or key threw an error of its own, which is given as text.
         case decodingFailed(String)
     }
 

@@ -1,19 +1,19 @@
 package import EventLog
 
-/// A schema prepared for encoding and decoding: one byte a column instead of names and optionals.
+/// A schema prepared for encoding and decoding: one byte for each column instead of names and optionals.
 ///
-/// Immutable, made once a table and schema, and shared by all its encoders and decoders.
+/// It is immutable, made once for each table and schema, and shared by all encoders and decoders.
 package final class RowLayout: Sendable {
-    /// As rows are stored: its columns outside the key have the order of the values in a row body, those that were
-    /// dropped among them.
+    /// The schema of stored rows: its columns outside the key have the order of the values in a row body, and include dropped
+    /// columns.
     package let schema: TableSchema
-    /// In the order in which the row's type goes through them.
+    /// The columns in the order in which the row's type goes through them.
     let columns: [ColumnSchema]
-    /// One per column, in that order.
+    /// One for each column, in that order.
     package let codes: [ColumnCode]
-    /// One per column of the key.
+    /// One for each column of the key.
     let keyCodes: [ColumnCode]
-    /// The names of those outside the key, in the order of the row's type.
+    /// The names of the columns outside the key, in the order of the row's type.
     let valueNames: [String]
     /// Their places in a stored row.
     let places: [Int]
@@ -21,12 +21,12 @@ package final class RowLayout: Sendable {
     let valueCount: Int
     /// How the order of the type differs from the stored one; nil if it does not.
     let moves: ColumnMoves?
-    /// How many values a row has that can be decoded as it is; none can where columns moved.
+    /// How many values a row must have to be decoded without being rearranged; if columns moved, no row has as many.
     let plainCount: Int
 
     /// - Parameters:
-    ///   - schema: as the row's type declares it.
-    ///   - stored: as the table has it: the same columns, those of the key in the same order, and then perhaps more.
+    ///   - schema: the schema that the row's type declares.
+    ///   - stored: the schema of the table. It has the same columns and perhaps more, those of the key in the same order.
     package init(_ schema: TableSchema, storedAs stored: TableSchema? = nil) {
         columns = schema.columns
         let lastKey = columns.lastIndex(where: \.isKey)
@@ -43,7 +43,7 @@ package final class RowLayout: Sendable {
             self.schema = schema
             return
         }
-        // With the table's defaults, which are those of the rows that lack a column.
+        // Uses the table's defaults, because rows that lack a column have these.
         let count = (places.max() ?? -1) + 1
         self.schema = TableSchema(
             schema.name, schema.keyColumns + stored.valueColumns.prefix(count),
@@ -64,9 +64,9 @@ package final class RowLayout: Sendable {
             ?? schema.valueIndex(of: name)
     }
 
-    /// What each column of the table outside the key is called, by its place in a row: as the row's type calls it, or
-    /// else the table. nil for one that was dropped, and for one whose name the type has for another, from before it was
-    /// renamed.
+    /// The name of each column of the table outside the key, by its place in a row: the name in the row's type, or
+    /// else the name in the table. nil for a dropped column, and for a column whose name the type uses for another column,
+    /// because the type is from before a renaming.
     func names(in table: TableSchema) -> [String?] {
         let own = Set(valueNames.map(foldedName))
         var names = table.valueColumns.map { column in
@@ -104,7 +104,7 @@ package struct ColumnCode: Sendable {
     func holds(_ tag: ValueTag) -> Bool { bits & 7 == tag.rawValue }
     package var isNullable: Bool { bits & 8 != 0 }
     package var isKey: Bool { bits & 16 != 0 }
-    /// Whether text and blobs end where the key ends, and so are not escaped.
+    /// Whether a text or blob ends where the key ends, and so is not escaped.
     package var isLastOfKey: Bool { bits & 32 != 0 }
 }
 

@@ -1,6 +1,6 @@
 package import EventLog
 
-// Merging of bodies, byte by byte, without making values of them:
+// Merges bodies as bytes, without decoding their values:
 //
 //      row + patch   -> row      the patched columns replaced; columns that the row does not hold
 //                                yet (added later) are the table's defaults
@@ -10,11 +10,11 @@ package import EventLog
 
 /// How a patch changes a row, and how it changes an earlier patch.
 package enum RowMerge {
-    /// Columns beyond this are refused: no table has them, and a row is filled up to the highest.
+    /// Higher columns are refused. No table has them, and a row would be filled up to the highest.
     static let columnLimit: UInt64 = 32_768
 
-    /// Appends the row that `patch` makes of `row`. `defaults` are the table's encoded default values
-    /// by column, asked for only if the row is shorter than the patch reaches.
+    /// Appends the row that results from applying `patch` to `row`. `defaults` are the table's encoded default values
+    /// by column; they are evaluated only if the patch sets a column that the row does not reach.
     package static func row(
         _ row: Span<UInt8>, patch: Span<UInt8>, defaults: @autoclosure () -> [[UInt8]],
         into output: inout [UInt8]
@@ -44,7 +44,7 @@ package enum RowMerge {
         append(row, kept..<reader.offset, to: &output)
     }
 
-    /// Appends the row that `patch` makes where there is none: what it does not set are the defaults.
+    /// Appends the row that `patch` makes if there is none. Columns that it does not set get the defaults.
     package static func row(
         madeBy patch: Span<UInt8>, defaults: [[UInt8]], into output: inout [UInt8]
     ) throws(MalformedRecord) {
@@ -52,7 +52,7 @@ package enum RowMerge {
         try row(noValues.span, patch: patch, defaults: defaults, into: &output)
     }
 
-    /// Appends the patch that does what `older` and then `newer` do.
+    /// Appends one patch with the effect of `older` and then `newer`.
     package static func patch(
         _ older: Span<UInt8>, _ newer: Span<UInt8>, into output: inout [UInt8]
     ) throws(MalformedRecord) {
@@ -68,7 +68,7 @@ package enum RowMerge {
         }
     }
 
-    /// Throws unless `patch` is a patch.
+    /// Throws unless the bytes are a patch.
     static func check(_ patch: Span<UInt8>) throws(MalformedRecord) {
         _ = try PatchReader.columnEnd(patch)
     }
@@ -119,7 +119,7 @@ package enum RowMerge {
 
 /// Walks the columns of a patch.
 private struct PatchReader {
-    /// ``column`` behind the last one.
+    /// The value of ``column`` behind the last column.
     static let end = UInt64.max
 
     private(set) var column: UInt64 = 0
@@ -152,7 +152,7 @@ private struct PatchReader {
         value = start..<reader.offset
     }
 
-    /// One behind the highest column; 0 for an empty patch.
+    /// The highest column plus one; 0 for an empty patch.
     static func columnEnd(_ patch: Span<UInt8>) throws(MalformedRecord) -> UInt64 {
         var reader = PatchReader(patch)
         var end: UInt64 = 0

@@ -71,7 +71,7 @@ extension ColumnSchema {
         }
     }
 
-    /// No column holds such a property.
+    /// Makes a property that no column can hold an error of the compiler.
     @available(
         *, unavailable,
         message:
@@ -116,7 +116,7 @@ extension ColumnSchema {
         make(name, .integer, .timestamp, isKey: false, isNullable: true) { $0.encodeSeconds(value) }
     }
 
-    /// No column says with such a property when its row expires.
+    /// Makes any other type of an expiry property an error of the compiler.
     @available(
         *, unavailable,
         message: "@Expires marks a Date, an Int (seconds since 1970), or an optional of these"
@@ -148,7 +148,7 @@ extension ColumnSchema {
     }
 }
 
-/// A column outside the key, as a key path finds it.
+/// A column outside the key. A key path such as `\.likes` leads to it.
 public struct TableColumn<Row, Value>: Sendable {
     /// Its place among the columns outside the key, as the row's type lists them.
     @usableFromInline let index: Int
@@ -156,18 +156,18 @@ public struct TableColumn<Row, Value>: Sendable {
     /// The column at a place; `@Table` writes this.
     @inlinable public init(_ index: Int) { self.index = index }
 
-    /// The column at a place, of a property whose type is not written down; `@Table` writes this.
+    /// The column at a place, for a property whose type the source does not spell out; `@Table` writes this.
     @inlinable public init(_ index: Int, _ property: KeyPath<Row, Value>) { self.index = index }
 }
 
-/// The columns of a table outside its key: what key paths such as `\.likes` go through.
+/// The columns of a table outside its key, for key paths such as `\.likes`.
 public protocol TableColumns: Sendable {
-    /// All columns: nothing needs to be said of them.
+    /// Makes the value that holds all columns.
     init()
 }
 
-/// The columns of a row type that is coded by hand: they have names only.
+/// Stands in for the columns of a row type that is coded by hand, which have names but no key paths.
 public struct NoStoredColumns: TableColumns {
-    /// There is nothing in it.
+    /// Makes the empty value.
     public init() {}
 }

@@ -16,13 +16,14 @@
     /// }
     /// ```
     ///
-    /// Every stored property is a column of the same name, of the type that ``ColumnValue`` lists for it. An optional
+    /// Every stored property is a column with the same name and the type that ``ColumnValue`` lists for it. An optional
     /// property may be null. The struct gets a conformance to ``TableRow``: it needs no coding by hand, and keeps its
     /// memberwise initializer.
     ///
-    /// A property that is added needs a value for the rows that are there: make it optional, or give it a default. The
-    /// default must be a literal, an array or dictionary of literals, or a member such as `.text` or `Int.max`; any other
-    /// value is taken for new rows only, and an optional property that is added with one is null in older rows. Rows that were written before keep the column's first default when you change it later.
+    /// A property that is added needs a value for older rows: make it optional, or give it a default. The
+    /// default must be a literal, an array or dictionary of literals, or a member such as `.text` or `Int.max`. Any other
+    /// value is used for new rows only; an optional property that is added with such a value is null in older rows. If you
+    /// change the default later, older rows keep the first one.
     ///
     /// A key is never optional, and its type must be written, or be clear from a literal. Classes, actors, enums,
     /// generic structs, structs of the main actor, lazy properties, tuples and properties inside `#if` are refused,
@@ -30,8 +31,8 @@
     /// macro there.
     ///
     /// - Parameters:
-    ///   - name: the table's name in SQL; without it, the struct's name that begins with a small letter.
-    ///   - droppedColumns: columns that the table is to have no more. Their values are gone once the struct is
+    ///   - name: the table's name in SQL; without it, the struct's name with a small first letter.
+    ///   - droppedColumns: columns to remove from the table. Their values are lost when the struct is
     ///     declared to a store.
     @attached(member, names: named(Key), named(StoredColumns), named(schema))
     @attached(
@@ -45,8 +46,9 @@
     /// Without it the property `id` is the key. A composite key is found by a `Key` of the struct:
     /// `get(Departure.Key(day: "2013-01-01", number: 7))`.
     ///
-    /// - Parameter assigned: whether the store gives new rows their ids: then `insert` takes a row whose id is 0, and returns it
-    ///   with a new one. The key is a single `var id = 0` then. See ``AssignedKeyRow``.
+    /// - Parameter assigned: whether the store gives new rows their ids. If so, `insert` takes a row whose id is 0, and
+    ///   returns it with a new one, and the key must be a single `var` of type `Int`, as in `var id = 0`. See
+    ///   ``AssignedKeyRow``.
     @attached(peer) public macro Key(assigned: Bool = false) =
         #externalMacro(module: "WriteBehindMacros", type: "MarkerMacro")
 
@@ -57,15 +59,15 @@
     ///
     /// - Parameters:
     ///   - name: the column's name in SQL; without it, the property's.
-    ///   - formerNames: what the column was called before. A program that has it under such a name can still open the
+    ///   - formerNames: the names that the column had before. A program that still uses such a name can open the
     ///     table.
     @attached(peer) public macro Column(
         _ name: String? = nil, formerly formerNames: String...
     ) =
         #externalMacro(module: "WriteBehindMacros", type: "MarkerMacro")
 
-    /// Keeps a property of a ``Table(_:dropping:)`` out of the table. A row that is read has the property's initial value, so it
-    /// must have one.
+    /// Keeps a property of a ``Table(_:dropping:)`` out of the table. A row that is read has the property's initial value,
+    /// so it must have one.
     @attached(peer) public macro Ignored() =
         #externalMacro(module: "WriteBehindMacros", type: "MarkerMacro")
 
@@ -91,13 +93,13 @@
     /// ```
     ///
     /// - Parameters:
-    ///   - name: what reads call it. No column has this name.
-    ///   - properties: the names of the properties, the first of which rows are ordered by first. Rows that are equal in all
-    ///     of them are in the order of their keys.
+    ///   - name: the name that reads use. No column may have this name.
+    ///   - properties: the names of the properties. Rows are ordered by the first one, then by the second, and so on. Rows
+    ///     that are equal in all of them are in the order of their keys.
     @attached(peer) public macro Index(_ name: String, on properties: String...) =
         #externalMacro(module: "WriteBehindMacros", type: "MarkerMacro")
 
-    /// Gives the database an index, for queries in SQL: over the property that it is written before, or over several.
+    /// Makes an index in the database, for queries in SQL: over the marked property, or over several.
     ///
     /// ```swift
     /// @Table @SQLIndex("author", "created") struct Post {
@@ -107,15 +109,15 @@
     /// }
     /// ```
     ///
-    /// It is made, rebuilt and carried over with the table, and dropped when no declaration has it any more. The store
-    /// itself does not read by it: ``Index()`` is for that.
+    /// It is made, rebuilt and carried over with the table, and dropped when the declaration does not have it any more. The
+    /// store itself does not use it for reads; ``Index()`` is for that.
     ///
-    /// - Parameter properties: the names of several properties, where it is written before the struct.
+    /// - Parameter properties: the names of several properties, if the attribute is before the struct.
     @attached(peer) public macro SQLIndex(_ properties: String...) =
         #externalMacro(module: "WriteBehindMacros", type: "MarkerMacro")
 
-    /// Has the database refuse rows that have the same value as another one, in the property that this is written before,
-    /// or in several.
+    /// Makes the database refuse a row that has the same value as another row in the marked property, or the same values in
+    /// several properties.
     ///
     /// ```swift
     /// @Table @Unique("team", "number") struct Player {
@@ -125,13 +127,13 @@
     /// }
     /// ```
     ///
-    /// A write does not check it, because it does not read the database: `put` returns, reads have the row, and the row
-    /// then waits in quarantine, as one that any other constraint of the database refuses does. Where that must not
+    /// A write does not check this, because it does not read the database: `put` returns, reads find the row, and the row
+    /// then waits in quarantine, as with any other constraint of the database. If that must not
     /// happen, make the value the table's key, which `insert` checks.
     ///
-    /// Where rows have the same value already, the constraint is not in force, and health says so, until they are changed.
+    /// As long as rows already have the same value, the constraint is not in force, and health says so.
     ///
-    /// - Parameter properties: the names of several properties, where it is written before the struct.
+    /// - Parameter properties: the names of several properties, if the attribute is before the struct.
     @attached(peer) public macro Unique(_ properties: String...) =
         #externalMacro(module: "WriteBehindMacros", type: "MarkerMacro")
 #endif

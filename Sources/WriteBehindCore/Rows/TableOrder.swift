@@ -1,8 +1,9 @@
-// The orders in which rows of a table can be read, as key paths of `@Table` find them.
+// The orders in which rows of a table can be read, by the key paths that `@Table` makes.
 
-/// A column with an index of its own, or an index over several columns: what `\.score` and `\.byAuthor` lead to.
+/// An order in which rows can be read: a column with its own index, as `\.score`, or an index over several columns, as
+/// `\.byAuthor`.
 ///
-/// `@Table` makes the values of it. Do not conform types of yours.
+/// `@Table` makes the values. Do not conform your own types.
 public protocol TableOrder<Row>: Sendable {
     /// The rows.
     associatedtype Row
@@ -18,10 +19,10 @@ public protocol TableOrder<Row>: Sendable {
     static func encode(_ bound: Bound, to encoder: inout IndexBound)
 }
 
-/// Which index of its table an order is.
+/// Refers to an index of a table.
 public struct IndexReference: Sendable {
     package enum Kind: Sendable {
-        /// That of a column, by its place among the columns outside the key.
+        /// The index of a column, by the column's place among those outside the key.
         case column(Int)
         case name(String)
     }
@@ -42,15 +43,15 @@ extension TableColumn: TableOrder where Value: IndexValue {
     }
 }
 
-/// An index over several columns, as a key path finds it. `First` is the type of its first column, and `Column` are
-/// those of all.
+/// An index over several columns. A key path such as `\.byAuthor` leads to it. `First` is the type of its first column, and
+/// `Column` are the types of all.
 public struct TableIndex<Row, First, each Column>: Sendable {
     private let name: String
 
-    /// The index of a name; `@Table` writes this.
+    /// The index with a name; `@Table` writes this.
     public init(_ name: String) { self.name = name }
 
-    /// The index of a name, over properties whose types are not all written down; `@Table` writes this.
+    /// The index with a name, over properties whose types the source does not spell out; `@Table` writes this.
     ///
     /// - Parameters:
     ///   - first: the first column.
@@ -72,7 +73,7 @@ extension TableIndex: TableOrder where First: IndexValue, repeat each Column: In
     }
 }
 
-/// A value that rows can be ordered by: of every ``ColumnValue``, of an enum that is a ``RowKey``, and optionals of these.
+/// A value by which rows can be ordered: any ``ColumnValue``, an enum that is a ``RowKey``, or an optional of these.
 public protocol IndexValue: Sendable {
     /// Writes the value of the next column.
     func encode(to bound: inout IndexBound)
@@ -88,9 +89,9 @@ extension Optional: IndexValue where Wrapped: RowKey {
     }
 }
 
-/// Writes the values that a part of an index begins or ends with.
+/// Writes the values with which a part of an index begins or ends.
 ///
-/// Nothing throws here: the call that wanted the rows throws the first mistake.
+/// The methods do not throw. The call that reads the rows throws the first mistake.
 public struct IndexBound: Sendable {
     private let table: String
     private let columns: [ColumnSchema]
@@ -106,7 +107,7 @@ public struct IndexBound: Sendable {
     /// Writes the next value.
     public mutating func encode(_ value: some RowKey) {
         guard let column = next() else { return }
-        // With a column behind it, so that its end is marked.
+        // Encoded with another column behind it, so that the value's end is marked.
         let layout = RowLayout(
             TableSchema(table, [.key(column.name, column.type), .key("", .integer)]))
         var encoder = KeyEncoder(layout)

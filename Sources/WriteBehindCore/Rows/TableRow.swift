@@ -1,6 +1,6 @@
 /// A row of a table as a Swift type.
 ///
-/// `@Table` writes the conformance for a struct. By hand it is this:
+/// `@Table` writes the conformance for a struct. Written by hand, it looks like this:
 ///
 /// ```swift
 /// struct Flight: TableRow {
@@ -26,21 +26,21 @@
 ///
 /// Both methods go through *all* columns in the order of ``schema``, those of the key included. A
 /// mistake (another type than the column's, a column too few) is an error at the first write or
-/// read, naming table and column. So is an order that differs between the two: the first rows that are put
-/// through a handle are also read back, by `init(from:)`, and encoded again, before they are logged. A ``Key`` of
-/// another type than the key column's is an error of ``Store/table(_:)``.
+/// read; it names table and column. If the order differs between the two methods, that is an error as well: the first
+/// rows that are put through a handle are read back by `init(from:)` and encoded again before they are logged. If the type
+/// of ``Key`` does not fit the key column, ``Store/table(_:)`` throws.
 ///
-/// The store calls both methods with no other values than those of your own rows. Neither must trap. If your program
-/// only writes rows of a type, let its `init(from:)` throw an error of yours: the row is logged all the same, and a read
+/// The store calls both methods only with values of your own rows. They must not trap. If your program
+/// only writes rows of a type, its `init(from:)` may throw an error of your own: rows are logged all the same, and a read
 /// throws ``RowError/Problem/decodingFailed(_:)`` with the text of the error.
 public protocol TableRow: Sendable {
-    /// The key by which a row is found: a single value, or a type of yours for a composite key.
+    /// The key by which a row is found: a single value, or your own type for a composite key.
     associatedtype Key: RowKey
 
     /// The columns outside the key, for key paths; `@Table` makes it.
     associatedtype StoredColumns: TableColumns = NoStoredColumns
 
-    /// The table that its rows are of; the same at every call.
+    /// The table that the rows belong to. It must be the same at every call.
     static var schema: TableSchema { get }
 
     /// Writes every column, in schema order.
@@ -51,12 +51,12 @@ public protocol TableRow: Sendable {
 }
 
 extension TableRow {
-    /// Whether the columns are the properties, so that coding follows their order by itself. A type that is coded by hand
-    /// would silently write into the wrong column if only its schema were put into another order.
+    /// Whether the columns are the properties, so that coding follows their order. A type that is coded by hand
+    /// would silently write into the wrong column if only its schema got another order.
     static var hasNamedColumns: Bool { StoredColumns.self != NoStoredColumns.self }
 }
 
-/// A row's key. Conform a type of yours for a composite one.
+/// A row's key. Conform your own type for a composite key.
 ///
 /// ```swift
 /// struct FlightKey: RowKey {

@@ -1,7 +1,7 @@
 import EventLog
 import Foundation
 
-// A UUID is stored as its 16 bytes, as GRDB does.
+// A UUID is stored as its 16 bytes, as in GRDB.
 
 extension [UInt8] {
     mutating func append(rowUUID value: UUID) {

@@ -21,7 +21,7 @@ extension [UInt8] {
         }
     }
 
-    /// -0.0 becomes 0.0, as the database would make it.
+    /// -0.0 becomes 0.0, as it would in the database.
     package mutating func append(rowReal value: Double) {
         append(addingCapacity: 9) { bytes in
             bytes.append(ValueTag.real.rawValue)
@@ -41,7 +41,7 @@ extension [UInt8] {
         append(contentsOf: value)
     }
 
-    /// Copies the bytes at once; through `value.utf8` a short string would go byte by byte.
+    /// Copies all bytes at once. Through `value.utf8`, a short string would be copied byte by byte.
     private mutating func append(utf8 value: String) {
         var value = value
         value.withUTF8 { unsafe append(contentsOf: $0) }

@@ -1,6 +1,6 @@
 import EventLog
 
-/// The fault in stored bytes. A caller that has table and column makes a ``RowError`` of it.
+/// A fault in stored bytes. The caller adds table and column and makes a ``RowError`` of it.
 struct Damage: Error {
     let problem: RowError.Problem
 
@@ -17,7 +17,7 @@ struct Damage: Error {
     }
 }
 
-// The inverse of ValueBytes.swift. Bytes may be damaged: every step stays inside them.
+// The inverse of ValueBytes.swift. The bytes may be damaged, so every step checks that it stays inside them.
 
 extension ByteReader {
     // MARK: In a row
@@ -66,7 +66,7 @@ extension ByteReader {
         return try storableReal(bits & keySignBit == 0 ? ~bits : bits ^ keySignBit)
     }
 
-    /// Steps over a text or blob. It is still escaped if `isEscaped`.
+    /// Steps over a text or blob. The result is still escaped if `isEscaped`.
     mutating func keyBytes(
         _ bytes: Span<UInt8>, isLast: Bool
     ) throws(Damage) -> (range: Range<Int>, isEscaped: Bool) {
@@ -117,7 +117,7 @@ extension ByteReader {
     }
 }
 
-/// The number, unless no writer writes it: NaN and -0.0.
+/// The number. Throws for NaN and -0.0, which no writer writes.
 private func storableReal(_ bits: UInt64) throws(Damage) -> Double {
     let value = Double(bitPattern: bits)
     guard !value.isNaN, value != 0 || bits == 0 else { throw Damage("a number never written") }

@@ -1,23 +1,23 @@
 import EventLog
 
-// The tables that a log knows at some sequence number.
+// The tables of a log at some sequence number.
 //
 // A define record adds the next table or extends one:
 //
 //   u8(5) varint(table) varint(0) varint(length) JSON of the definition
 //
-// A preamble holds the last of each table, so that a segment or snapshot can be read alone.
+// A preamble holds the last define record of each table, so that a segment or snapshot can be read alone.
 
-/// The tables by number and by name, as the define records up to some sequence number left them.
+/// The tables by number and by name, as defined by the records up to some sequence number.
 package struct Catalog: Sendable, Equatable {
     /// In order of their numbers, which count from 1 without a gap.
     package private(set) var tables: [TableDefinition] = []
     private var numbers: [[UInt8]: UInt32] = [:]
-    /// How long each table's define record is: the preamble of a segment or snapshot has all of them.
+    /// The length of each table's define record. The preamble of a segment or snapshot holds all of them.
     private var byteCounts: [Int] = []
     private var byteCount = 0
 
-    /// The most tables that a store may have; the cache view keeps numbers in 16 bits.
+    /// The most tables that a store may have. The cache view keeps their numbers in 16 bits.
     package static let tableLimit = Int(UInt16.max)
 
     package init() {}
@@ -34,8 +34,8 @@ package struct Catalog: Sendable, Equatable {
     /// The number that the next table will have.
     package var nextID: UInt32 { UInt32(tables.count) + 1 }
 
-    /// The definition to log so that a table has this schema, or nil if it has it already.
-    /// - Throws: why the schema is invalid, cannot follow the one that the table has, or has no room.
+    /// The definition to log so that a table gets this schema; nil if the table already has it.
+    /// - Throws: why the schema is invalid, is not a possible change of the table's, or is too long.
     package func definition(
         for schema: TableSchema, byName: Bool = false, limit: Int = Preamble.byteLimit
     ) throws(SchemaError) -> TableDefinition? {
@@ -72,7 +72,7 @@ package struct Catalog: Sendable, Equatable {
             id: known.id, schema: schema, revision: known.revision &+ 1, assigned: known.assigned)
     }
 
-    /// Takes in a definition from the log: the next table, or a known one that has changed.
+    /// Applies a definition from the log: of the next table, or of a known table that has changed.
     package mutating func define(_ definition: TableDefinition) throws(SchemaError) {
         try define(definition, Self.defineRecord(definition).count)
     }
@@ -103,7 +103,7 @@ package struct Catalog: Sendable, Equatable {
 }
 
 extension Catalog {
-    /// Takes in a define record: its table number and body.
+    /// Applies a define record, given as its table number and body.
     package mutating func apply(define table: UInt32, body: Span<UInt8>) throws(SchemaError) {
         let json = try Self.prefixed(body)
         let definition = try TableDefinition(json: body.extracting(json))
@@ -122,7 +122,7 @@ extension Catalog {
         record(.define, table: definition.id, json: definition.json())
     }
 
-    /// The tables that define records, one behind the other, leave: what a preamble holds.
+    /// The tables that result from the define records of a preamble.
     package init(defineRecords bytes: Span<UInt8>) throws(SchemaError) {
         self.init()
         var reader = ByteReader(0..<bytes.count)
@@ -145,7 +145,7 @@ extension Catalog {
         return bytes + json
     }
 
-    /// The place of the content, which the body's length comes before.
+    /// The place of the content. Its length comes before it in the body.
     private static func prefixed(_ body: Span<UInt8>) throws(SchemaError) -> Range<Int> {
         var reader = ByteReader(0..<body.count)
         let range: Range<Int>

@@ -1,24 +1,24 @@
-/// A column of a table: its name, what it holds, and whether it is part of the key.
+/// A column of a table: its name, its type, and whether it is part of the key.
 public struct ColumnSchema: Sendable, Hashable {
-    /// Its name in SQL; names compare without the case of ASCII letters.
+    /// Its name in SQL. Names are compared without the case of ASCII letters.
     public private(set) var name: String
-    /// Its content.
+    /// The type of its values.
     public private(set) var type: ColumnType
-    /// What that means, if it is more than what is stored.
+    /// What the values mean; nil if they mean nothing more than their type.
     public private(set) var logicalType: LogicalType?
     /// Whether the column is part of the primary key. Key columns are never null.
     public private(set) var isKey: Bool
     /// Whether a row may have null in it.
     public private(set) var isNullable: Bool
-    /// The column's value in rows that were written before it was added; null if there is none.
+    /// The column's value in rows that were written before it was added; if it is nil, they have null.
     public private(set) var defaultValue: StoredValue?
-    /// What it was called before, the latest name last.
+    /// Its former names, the latest name last.
     public private(set) var formerNames: [String]
-    /// Whether it held integers before, and rows from then still do.
+    /// Whether it held integers before. Rows from that time still hold them.
     package private(set) var wasInteger = false
-    /// Whether the table has it no more. It keeps its place: rows from before hold a value there, which nobody reads.
+    /// Whether it was dropped. It keeps its place, because older rows hold a value there, which is not read any more.
     package private(set) var isDropped = false
-    /// Why a property's value cannot be the default, though it should be: see ``TableSchema/validate()``.
+    /// Why the value of a property cannot be a default; ``TableSchema/validate()`` throws it.
     var unfitDefault: String?
 
     private init(
@@ -34,13 +34,13 @@ public struct ColumnSchema: Sendable, Hashable {
         self.formerNames = formerNames
     }
 
-    /// A column of the primary key. Several make a composite key, in the order they are listed.
+    /// A column of the primary key. Several make a composite key, in the order in which they are listed.
     ///
     /// - Parameters:
     ///   - name: its name in SQL.
-    ///   - type: what it holds.
-    ///   - logicalType: what that means.
-    ///   - formerNames: what it was called before.
+    ///   - type: the type of its values.
+    ///   - logicalType: what the values mean.
+    ///   - formerNames: its former names.
     public static func key(
         _ name: String, _ type: ColumnType, as logicalType: LogicalType? = nil,
         formerly formerNames: String...
@@ -56,11 +56,11 @@ public struct ColumnSchema: Sendable, Hashable {
     ///
     /// - Parameters:
     ///   - name: its name in SQL.
-    ///   - type: what it holds.
-    ///   - logicalType: what that means.
-    ///   - formerNames: what it was called before: a column of that name gets this one.
+    ///   - type: the type of its values.
+    ///   - logicalType: what the values mean.
+    ///   - formerNames: its former names. A column of the table with such a name is renamed.
     ///   - nullable: whether a row may have null in it.
-    ///   - defaultValue: what older rows hold; ``StoredValue/null`` is the same as none.
+    ///   - defaultValue: the value of older rows; ``StoredValue/null`` is the same as none.
     public static func column(
         _ name: String, _ type: ColumnType, as logicalType: LogicalType? = nil,
         formerly formerNames: String..., nullable: Bool = false,
@@ -71,14 +71,14 @@ public struct ColumnSchema: Sendable, Hashable {
             defaultValue: defaultValue == .null ? nil : defaultValue, formerNames: formerNames)
     }
 
-    /// This column, which was called otherwise before; `@Table` writes this.
+    /// This column with its former names; `@Table` writes this.
     public func formerly(_ names: String...) -> ColumnSchema {
         var column = self
         column.formerNames = names
         return column
     }
 
-    /// A column read from a definition, where a key may claim anything until it is validated.
+    /// A column that was read from a definition, which is not validated yet.
     init(_ form: DefinitionForm.ColumnForm) {
         self.init(
             name: form.name, type: form.type,
@@ -93,22 +93,24 @@ public struct ColumnSchema: Sendable, Hashable {
     package var missingValue: StoredValue { defaultValue ?? .null }
 }
 
-// What becomes of a column when its table is declared in another way.
+// How a column changes when its table is declared in another way.
 extension ColumnSchema {
-    /// This place of the table, without the column.
+    /// The column as a dropped one, which only keeps its place in the table.
     package var dropped: ColumnSchema {
         var column = ColumnSchema(
-            // A table that is not STRICT for its sake stays so: what users added to it may be of any type.
+            // It keeps its logical type, because a table that is not STRICT must stay so: columns that users added may hold
+            // values of any type.
             name: "", type: type, logicalType: logicalType, isKey: isKey, isNullable: true,
             defaultValue: nil, formerNames: [])
         column.isDropped = true
         return column
     }
 
-    /// The column of a table as a declaration wants it now: its name and meaning, and what it keeps of what it was.
+    /// This column of a table changed to a new declaration: with the new name and meaning, and the properties that a column
+    /// keeps.
     ///
-    /// - Parameter keepsDefault: whether the table's default holds, whatever the declaration says: `@Table`'s are those
-    ///   of new rows.
+    /// - Parameter keepsDefault: whether the table's default stays, whatever the declaration says. The defaults of `@Table`
+    ///   are for new rows.
     package func declared(as new: ColumnSchema, keepsDefault: Bool) -> ColumnSchema {
         var column = new
         let isRename =
@@ -129,21 +131,21 @@ extension ColumnSchema {
 }
 
 extension StoredValue {
-    /// The number that a column of reals holds for an integer.
+    /// The same number as a real, if it is an integer.
     package var asReal: StoredValue {
         if case .integer(let value) = self { return .real(Double(value)) }
         return self
     }
 }
 
-/// Whether SQLite takes two names for the same: ASCII letters compare without case, all else as
+/// Whether SQLite treats two names as the same: ASCII letters are compared without case, everything else as
 /// bytes.
 package func isSameName(_ one: String, _ other: String) -> Bool {
     one.utf8.count == other.utf8.count
         && zip(one.utf8, other.utf8).allSatisfy { foldedCase($0) == foldedCase($1) }
 }
 
-/// A name in the one form that all its spellings share; equal as bytes exactly if the names are.
+/// A name in one form for all its spellings. The bytes of two names are equal exactly if SQLite treats them as the same.
 package func foldedName(_ name: String) -> [UInt8] { name.utf8.map(foldedCase) }
 
 private func foldedCase(_ byte: UInt8) -> UInt8 {

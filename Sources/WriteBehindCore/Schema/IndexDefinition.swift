@@ -6,12 +6,12 @@
 /// ], indices: [IndexDefinition("byAuthor", on: "author", "created")])
 /// ```
 ///
-/// It is kept in memory and is no part of the table: it is not in the log, nor in the database. A table may be declared
-/// with other indices at every opening. <doc:LeaderboardsAndFeeds> says what they cost.
+/// The index is kept in memory and is built after each opening. It is neither in the log nor in the database, so a table
+/// may be declared with other indices at every opening. <doc:LeaderboardsAndFeeds> says what they cost.
 public struct IndexDefinition: Sendable, Hashable {
-    /// The name that reads use. Unlike names in SQL, it is compared as it is.
+    /// The name that reads use. Unlike names in SQL, it is compared with its case.
     public let name: String
-    /// The columns that come first, second and so on; none of them is of the key.
+    /// The columns: rows are ordered by the first one, then by the second, and so on. None of them is part of the key.
     public let columns: [String]
 
     /// An index over some columns.
@@ -19,7 +19,7 @@ public struct IndexDefinition: Sendable, Hashable {
         self.init(name, columns: columns)
     }
 
-    /// An index over one column, which it has the name of.
+    /// An index over one column, with the column's name.
     public init(_ column: String) { self.init(column, columns: [column]) }
 
     package init(_ name: String, columns: [String]) {

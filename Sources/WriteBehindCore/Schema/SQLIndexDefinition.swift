@@ -1,4 +1,4 @@
-/// An index that the database has of a table, for queries in SQL, or a constraint that it holds rows to.
+/// An index of a table in the database, for queries in SQL, or a unique constraint.
 ///
 /// ```swift
 /// TableSchema("user", [
@@ -6,12 +6,12 @@
 /// ], sqlIndices: [SQLIndexDefinition("city"), SQLIndexDefinition("email", unique: true)])
 /// ```
 ///
-/// It is a part of the table's definition in the log, so every database of the store has it. Rows of a store are read
-/// without it: the orders that reads use are ``IndexDefinition``s.
+/// It is part of the table's definition in the log, so every database of the store has it. The store's own reads do not
+/// use it; they use ``IndexDefinition``s.
 public struct SQLIndexDefinition: Sendable, Hashable {
-    /// The columns that come first, second and so on; some may be of the key.
+    /// The columns in the order of the index. Some may be part of the key.
     public let columns: [String]
-    /// Whether no two rows may have the same values in all of them. Nulls are never the same.
+    /// Whether no two rows may have the same values in all of these columns. Two nulls are never the same value.
     public let isUnique: Bool
 
     /// An index over some columns.
@@ -58,7 +58,7 @@ extension TableSchema {
         }
     }
 
-    /// The place of a column among all.
+    /// The place of a column among all columns.
     package func place(of name: String) -> Int? {
         columns.firstIndex { !$0.isDropped && isSameName($0.name, name) }
     }

@@ -2,12 +2,12 @@
 public struct SchemaError: Error, Hashable, Sendable {
     /// The table that was to be declared.
     public let table: String
-    /// The column at fault, where it is one.
+    /// The column at fault; nil if the fault is not in one column.
     public let column: String?
     /// The fault.
     public let problem: Problem
 
-    /// The faults that a schema can have, by itself or beside the one that the store has of the table.
+    /// The faults that a schema can have, by itself or compared with the table's present schema.
     #if compiler(>=6.2.3)
         @nonexhaustive
     #endif
@@ -16,13 +16,13 @@ public struct SchemaError: Error, Hashable, Sendable {
         case emptyName
         /// A name in UTF-8 exceeds ``TableSchema/nameLimit`` bytes.
         case nameTooLong(bytes: Int)
-        /// SQLite's names end there.
+        /// The name contains NUL, where names in SQLite end.
         case nameContainsNUL
         /// The name starts with `sqlite_` or `_writebehind`.
         case reservedName
-        /// Another table or column has the name, but for the case of ASCII letters.
+        /// Another table or column has the same name. The case of ASCII letters does not count.
         case duplicateName
-        /// A table is found by its key, so it needs one.
+        /// The table has no key. Rows are found by their keys, so it needs one.
         case noKeyColumn
         /// A column of the key may be null.
         case nullableKey
@@ -32,33 +32,33 @@ public struct SchemaError: Error, Hashable, Sendable {
         case wrongDefaultType(expected: ColumnType, got: ColumnType)
         /// A default that is NaN or infinite.
         case defaultNotFinite
-        /// A default that the column cannot hold, as a `UInt64` that exceeds 64 bits with a sign.
+        /// A default that the column cannot hold, such as a `UInt64` above `Int64.max`.
         case unfitDefault(String)
-        /// A column that is to be dropped is declared as well.
+        /// A column is named as dropped, and is declared as well.
         case droppedButDeclared
-        /// Two columns are declared to have had each other's name, and have not exchanged them yet.
+        /// Each of two columns gives the other's name as its former one. Names cannot be exchanged in one step.
         case namesExchanged(with: String)
-        /// A column of this type cannot mean that.
+        /// A column of this type cannot have this meaning.
         case unfitLogicalType(LogicalType, ColumnType)
         /// More than ``TableSchema/columnLimit`` columns.
         case tooManyColumns(Int)
         /// More tables than a store may have, 65,535.
         case tooManyTables
-        /// The definitions of all tables together, as JSON, would take more than a log's files have room for.
+        /// The definitions of all tables together, as JSON, would take more room than a file of the log has for them.
         case definitionsTooLong(bytes: Int, limit: Int)
         /// ``TableSchema/expiry`` names no column.
         case noSuchExpiryColumn
         /// The expiry column is part of the key or holds no integer.
         case unfitExpiryColumn
-        /// A column that was added is not null and has no default, so older rows cannot have it.
+        /// A column that was added is not nullable and has no default, so older rows would have no value for it.
         case addedWithoutDefault
-        /// A column was added to the key, which rows have already.
+        /// A column was added to the key, but older rows have a key without it.
         case addedToKey
-        /// A column of this type was left out: columns stay.
+        /// A column of this type is not declared any more. A column stays until it is dropped.
         case removed(ColumnType)
-        /// The column at the same place was called this before: columns keep name and place.
+        /// The column at this place had another name before. Columns keep their names and places.
         case renamedOrReordered(was: String, ColumnType, now: ColumnType)
-        /// The columns of the key have another order than before, when they had this one.
+        /// The columns of the key have another order than before. `was` is the order before.
         case keyReordered(was: [String])
         /// A column's type is another than before.
         case typeChanged(from: ColumnType, to: ColumnType)
@@ -66,13 +66,13 @@ public struct SchemaError: Error, Hashable, Sendable {
         case nullabilityChanged(ColumnType, nowNullable: Bool)
         /// A column of this type came into the key or left it.
         case keyChanged(ColumnType, nowKey: Bool)
-        /// A column of this type has another default: older rows have had the first.
+        /// A column of this type has another default than before, but older rows have the first one.
         case defaultChanged(ColumnType)
-        /// The database has something of a user's by this name: a table, an index, a view, a column.
+        /// A user has made something with this name in the database: a table, an index, a view or a column.
         case takenInDatabase(by: String)
-        /// An index cannot be kept: it names a column that is not there, say.
+        /// An index is not possible. For example, it names a column that does not exist.
         case unfitIndex(name: String, reason: String)
-        /// The database has something of a user's that uses a column that is to be dropped: an index, a view, a trigger.
+        /// A user has made something in the database that uses a dropped column: an index, a view or a trigger.
         case usedInDatabase(by: String)
         /// A stored definition is damaged.
         case unreadable(String)

@@ -1,17 +1,17 @@
-// A declaration beside the table that it is of: which column is which.
+// Compares a declaration with its table: which column of one is which column of the other.
 //
-// A table's columns keep their places for ever, and new ones come behind them, so that a row can be read with any
-// later definition. A declaration may be in another order, have other names, and lack columns.
+// The columns of a table never change their places, and new ones come behind them, so that a row can be read with any
+// later definition. A declaration may have its columns in another order, have other names, and lack columns.
 
 extension TableSchema {
-    /// This declaration as its table has it: known columns in their places, new ones behind them.
+    /// This declaration in the form of its table: known columns in their places, new ones behind them.
     ///
-    /// A declaration that only lacks the last columns is an older program's: the table keeps them.
+    /// If a declaration only lacks the last columns, it is that of an older program, and the table keeps the columns.
     ///
-    /// - Parameter byName: whether columns are known by their names, as properties are. A type that is coded by hand
+    /// - Parameter byName: whether columns are matched by their names, as properties are. A type that is coded by hand
     ///   keeps their order.
-    /// - Throws: where a column is missing, or where the columns of the key have another order: rows are sorted and
-    ///   found by it.
+    /// - Throws: if a column is missing, or if the columns of the key have another order, by which rows are sorted and
+    ///   found.
     package func following(
         _ known: TableSchema, byName: Bool = true
     ) throws(SchemaError) -> TableSchema {
@@ -44,8 +44,8 @@ extension TableSchema {
             sqlIndices: newSQLIndices(known, kept, matches, isOlder: isOlder))
     }
 
-    /// Those that the declaration names, or all that the table has if the program is older; with the names that the table
-    /// has for their columns from now on.
+    /// The indices in SQL that the declaration names, or those of the table if the program is older, with the new names of
+    /// their columns.
     private func newSQLIndices(
         _ known: TableSchema, _ kept: [ColumnSchema], _ matches: ColumnMatches, isOlder: Bool
     ) -> [SQLIndexDefinition] {
@@ -64,12 +64,12 @@ extension TableSchema {
         }
     }
 
-    /// The name of the column that rows expire by, as the table calls it from now on.
+    /// The new name of the column by which rows expire.
     private func newExpiry(
         _ known: TableSchema, _ kept: [ColumnSchema], _ matches: ColumnMatches, isOlder: Bool
     ) -> String? {
         if isOlder {
-            // An expiry that came with a column of a later version is that version's affair.
+            // If a later version of the program has added the expiry column, an older one does not change it.
             let place = known.expiry.flatMap { name in
                 known.columns.firstIndex { !$0.isDropped && isSameName($0.name, name) }
             }
@@ -83,21 +83,21 @@ extension TableSchema {
         return place.map { kept[$0].name } ?? expiry
     }
 
-    /// For each column outside the key of a declaration of this table, in the declaration's order: its place in a row.
+    /// The place in a row of each column outside the key, in the order of a declaration of this table.
     func valuePlaces(of declared: TableSchema) -> [Int] {
         let values = declared.columns.indices.filter { !declared.columns[$0].isKey }
         guard let matches = try? ColumnMatches(declared, self, byName: true) else {
             return Array(values.indices)
         }
         let stored = columns.indices.filter { !columns[$0].isKey }.map { matches.declared[$0] }
-        // All are there: the table was declared with them.
+        // All columns are there, because the table was declared with them.
         return values.enumerated().map { place, index in stored.firstIndex(of: index) ?? place }
     }
 }
 
-/// Which column of a declaration is which of its table.
+/// Matches the columns of a declaration with those of its table.
 struct ColumnMatches {
-    /// By place in the table: the index in the declaration.
+    /// For each place in the table: the index of the column in the declaration.
     private(set) var declared: [Int?]
 
     init(
@@ -122,12 +122,12 @@ struct ColumnMatches {
         }
     }
 
-    /// First the columns that have another name now, then those of the same name, then those that an older program
-    /// calls as they were called before.
+    /// Matches the columns that are renamed first, then those with the same name, then those for which an older program
+    /// still has a former name.
     private mutating func matchNames(_ schema: TableSchema, _ known: TableSchema) {
         var before: [Int?]?
         while before != declared {
-            // One that is called `b` by now, where another that was called `b` is called `c`, comes after that.
+            // In a chain of renamings, where `b` becomes `c` and then `a` becomes `b`, the column `b` must be matched first.
             before = declared
             let taken = known.columns.indices.filter { declared[$0] == nil }.map {
                 known.columns[$0].name
@@ -140,7 +140,8 @@ struct ColumnMatches {
         match(schema, known) { new, was in was.isCalledBefore(new.name) }
     }
 
-    /// Two names that are each other's former one say nothing of which column is meant, unless it was done before.
+    /// If each of two names is the former name of the other, it is not clear which column is meant, unless the names were
+    /// already exchanged.
     private func checkExchanges(
         _ schema: TableSchema, _ known: TableSchema
     ) throws(SchemaError) {
@@ -178,7 +179,7 @@ struct ColumnMatches {
             return !was.isDropped
                 && !schema.droppedColumns.contains { isSameName($0, was.name) }
         }
-        // A table's own schema is a declaration, too, and has its dropped columns.
+        // A table's own schema may be given as a declaration, too. It has dropped columns.
         let indices = schema.columns.indices.filter { !schema.columns[$0].isDropped }
         for (index, place) in zip(indices, places) {
             let (new, was) = (schema.columns[index], known.columns[place])
@@ -194,8 +195,8 @@ struct ColumnMatches {
         }
     }
 
-    /// Throws unless what the declaration lacks are the last columns, and it adds none: an older program's. Its rows need
-    /// none of them.
+    /// Throws unless the declaration lacks only the last columns, and adds none: then it is that of an older program, whose
+    /// rows do not need these columns.
     func checkMissing(
         _ schema: TableSchema, _ known: TableSchema, added: [ColumnSchema]
     ) throws(SchemaError) {
@@ -219,7 +220,7 @@ struct ColumnMatches {
 }
 
 extension ColumnSchema {
-    /// Whether it had this name before.
+    /// Whether the column had this name before.
     fileprivate func isCalledBefore(_ name: String) -> Bool {
         formerNames.contains { isSameName($0, name) }
     }

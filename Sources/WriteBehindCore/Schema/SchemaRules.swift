@@ -49,7 +49,7 @@ extension TableSchema {
         guard type == column.type else {
             throw refuse(.wrongDefaultType(expected: column.type, got: type))
         }
-        // Neither JSON nor SQL has a literal for the others.
+        // Neither JSON nor SQL has a literal for numbers that are not finite.
         if case .real(let number) = value, !number.isFinite { throw refuse(.defaultNotFinite) }
     }
 
@@ -82,10 +82,10 @@ extension TableSchema {
     }
 }
 
-/// How a schema relates to the one that a table has had so far.
+/// How a schema differs from the one that a table has had so far.
 package enum SchemaChange: Sendable, Equatable {
     case equal
-    /// Rows stay as they are: columns were added at the end, or what is said of columns changed.
+    /// Stored rows stay as they are: columns were added at the end, or properties of columns changed.
     case extended(addedColumns: Int)
 }
 

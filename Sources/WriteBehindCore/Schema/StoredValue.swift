@@ -1,8 +1,8 @@
 /// One value of a row, in one of the five forms that SQLite stores.
 ///
-/// Two texts are equal when their UTF-8 is, as in the database: a composed and a decomposed "é"
-/// are different values, though Swift's `String` calls them equal. NaN is never stored (writing
-/// one is an error), and -0.0 is stored as 0.0.
+/// Two texts are equal if their UTF-8 is equal, as in the database: a composed and a decomposed "é"
+/// are different values, although they are equal as a Swift `String`. NaN is never stored (writing
+/// it is an error), and -0.0 is stored as 0.0.
 public enum StoredValue: Sendable {
     /// SQL's `NULL`.
     case null
@@ -15,8 +15,8 @@ public enum StoredValue: Sendable {
     /// Bytes.
     case blob([UInt8])
 
-    /// The type of the column that holds such a value; none for ``null``, which any nullable
-    /// column holds.
+    /// The type of the column that holds such a value; nil for ``null``, which any nullable
+    /// column can hold.
     public var type: ColumnType? {
         switch self {
         case .null: nil

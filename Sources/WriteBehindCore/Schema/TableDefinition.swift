@@ -9,17 +9,17 @@ import Foundation
 //    "expiry":"until","id":1,"name":"flight","revision":2}
 //
 // Keys are sorted, so one schema has one form. `key`, `nullable`, `logical`, `default` and `expiry` are
-// left out where they are false or absent, and `revision` where it is 1. A default names its type; a blob is in hexadecimal. Unknown
-// keys are ignored, so a newer version may add some that older ones can do without.
+// left out if they are false or absent, and `revision` if it is 1. A default names its type; a blob is in hexadecimal.
+// Unknown keys are ignored, so a newer version may add keys that older ones do not need.
 
 /// A table's schema with the number that its records carry.
 package struct TableDefinition: Sendable, Hashable {
-    /// Counts from 1 in the order of definition; never used again for another table.
+    /// Counts from 1 in the order of definition. It is never used again for another table.
     package let id: UInt32
     package let schema: TableSchema
-    /// How many definitions the table has had with this one.
+    /// How many definitions the table has had, this one included.
     package let revision: UInt32
-    /// Through which the store may have given ids to rows (AssignedKeys.swift); 0 if it gives none.
+    /// The highest id that the store may have given to a row (AssignedKeys.swift); 0 if it gives none.
     package let assigned: Int64
 
     package init(id: UInt32, schema: TableSchema, revision: UInt32 = 1, assigned: Int64 = 0) {
@@ -29,7 +29,7 @@ package struct TableDefinition: Sendable, Hashable {
         self.assigned = assigned
     }
 
-    /// Definitions that were read already: every segment, snapshot and look into the past begins with all of them.
+    /// Definitions that were already read, because every segment, snapshot and read of the past begins with all of them.
     private static let known = Lock<[[UInt8]: TableDefinition]>([:])
 
     /// - Throws: ``SchemaError`` for anything but the JSON of a valid schema.
@@ -126,7 +126,7 @@ struct DefinitionForm: Codable {
     static func encode(_ form: some Encodable) -> [UInt8] {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        // Fails only on numbers that are not finite, and validation admits none.
+        // This fails only for numbers that are not finite, which validation refuses.
         return [UInt8](try! encoder.encode(form))
     }
 
@@ -153,7 +153,7 @@ extension DefinitionForm.ValueForm {
         }
     }
 
-    /// The value, or nil if this version knows no such kind.
+    /// The value; nil if this version does not know its kind.
     var value: StoredValue? {
         if let integer { return .integer(integer) }
         if let real { return .real(real) }

@@ -8,44 +8,44 @@
 /// ], expiry: "until")
 /// ```
 ///
-/// It becomes a real SQL table. A schema is checked when a store opens the table, not when it is
-/// written down: see ``validate()``. Later versions may add columns (nullable ones or with a
-/// default), rename and drop them, let them be null, make integers reals, and change ``expiry``;
-/// anything else is refused. New columns come last, unless `@Table`
-/// made the schema: its columns are known by their names, so they may be in any order.
+/// The table becomes an ordinary SQL table. A schema is checked when a store opens the table, not when the value
+/// is made: see ``validate()``. Later versions of a program may add columns (nullable ones, or with a
+/// default), rename and drop them, make them nullable, change integers to reals, and change ``expiry``;
+/// any other change is refused. New columns come last, unless `@Table`
+/// made the schema: its columns are matched by their names, so they may be in any order.
 public struct TableSchema: Sendable, Hashable {
     /// The table's name in SQL.
     public let name: String
     /// All columns, in the order in which rows are encoded.
     public let columns: [ColumnSchema]
-    /// The name of the integer column that holds when a row expires, in seconds since 1970; a null
-    /// there means never. The row is deleted then, by an ordinary logged delete, within about
-    /// ``StoreConfiguration/expiryInterval``; until that, reads return it.
+    /// The name of the integer column with the time at which a row expires, in seconds since 1970; null
+    /// means never. The row is deleted by an ordinary logged delete within about
+    /// ``StoreConfiguration/expiryInterval`` after that time. Until then, reads return it.
     public let expiry: String?
-    /// The orders in which rows can be read. They are no part of what the log has of the table.
+    /// The orders in which rows can be read. They are not part of the definition in the log.
     public let indices: [IndexDefinition]
-    /// The indices that the database has for queries, and its unique constraints.
+    /// The table's indices and unique constraints in the database.
     public let sqlIndices: [SQLIndexDefinition]
-    /// The names of columns that the table is to have no more.
+    /// The names of columns to remove from the table. Their values are lost.
     public let droppedColumns: [String]
 
     /// The columns of the key, in schema order.
     package let keyColumns: [ColumnSchema]
-    /// The other columns, in schema order: what a row body holds.
+    /// The other columns, in schema order, as a row body holds them.
     package let valueColumns: [ColumnSchema]
 
-    /// Whether rows have no column that was dropped, nor one that holds integers where the table has reals by now.
+    /// Whether the table has neither a dropped column nor a column of reals in which older rows hold integers.
     package let isPlain: Bool
 
-    /// Describes a table; nothing is checked yet: see ``validate()``.
+    /// Describes a table. Nothing is checked yet: see ``validate()``.
     ///
     /// - Parameters:
     ///   - name: its name in SQL.
-    ///   - columns: all of them.
+    ///   - columns: all columns.
     ///   - expiry: the column that says when a row expires.
-    ///   - droppedColumns: columns that the table has no more: their values are lost when the table is declared.
+    ///   - droppedColumns: columns to remove from the table. Their values are lost when the table is declared.
     ///   - indices: the orders in which rows can be read.
-    ///   - sqlIndices: indices that the database has for queries, and its unique constraints.
+    ///   - sqlIndices: indices and unique constraints in the database.
     public init(
         _ name: String, _ columns: [ColumnSchema], expiry: String? = nil,
         dropping droppedColumns: [String] = [], indices: [IndexDefinition] = [],
@@ -56,7 +56,7 @@ public struct TableSchema: Sendable, Hashable {
         self.expiry = expiry
         self.indices = indices
         self.droppedColumns = droppedColumns
-        // With the columns' own spelling, so that one declaration is one definition.
+        // Uses the columns' own spelling, so that equal declarations give equal definitions.
         self.sqlIndices = sqlIndices.map { index in
             let names = index.columns.map { name in
                 columns.first { !$0.isDropped && isSameName($0.name, name) }?.name ?? name
@@ -68,14 +68,14 @@ public struct TableSchema: Sendable, Hashable {
         valueColumns = columns.filter { !$0.isKey }
     }
 
-    /// The place of a column among those outside the key, which is how a patch names it.
+    /// The place of a column among those outside the key, by which patches refer to it.
     ///
-    /// Names compare as in SQLite, without the case of ASCII letters.
+    /// Names are compared as in SQLite, without the case of ASCII letters.
     package func valueIndex(of name: String) -> Int? {
         valueColumns.firstIndex { !$0.isDropped && isSameName($0.name, name) }
     }
 
-    /// The table as the log has it.
+    /// The table in the form in which the log has it.
     var withoutIndices: TableSchema {
         indices.isEmpty
             ? self

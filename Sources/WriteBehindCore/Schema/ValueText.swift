@@ -1,5 +1,5 @@
-// Values as text for people and for tools. No control character of a value reaches a terminal raw,
-// nor a character that turns the direction of text and so makes a line read as something else.
+// Values as text for people and for tools. Control characters in a value are escaped, and so are characters that change
+// the direction of text, because they could make a line look like another one.
 
 extension StoredValue: CustomStringConvertible {
     /// Close to a SQL literal: `NULL`, `42`, `1.5`, `"text"` with escapes, `x'00ff'`.
@@ -13,7 +13,7 @@ extension StoredValue: CustomStringConvertible {
         }
     }
 
-    /// JSON: null, a number, a string; `{"blob":"00ff"}` and `{"real":"inf"}` for what it lacks.
+    /// JSON: null, a number or a string; `{"blob":"00ff"}` and `{"real":"inf"}` for values that JSON does not have.
     public var json: String {
         switch self {
         case .null: "null"
@@ -41,13 +41,13 @@ private func quoted(_ text: String, escape: (UInt32) -> String) -> String {
     return result + "\""
 }
 
-/// A message in a form that is safe on a terminal, lines and tabs kept. It may quote its input: paths,
+/// A message in a form that is safe on a terminal; newlines and tabs are kept. A message may quote input: paths,
 /// arguments, messages of the database.
 package func escapingControls(_ message: String) -> String {
     escapingControls(message) { "\\u{\(String($0, radix: 16))}" }
 }
 
-/// JSON that means the same.
+/// The same JSON in a form that is safe on a terminal.
 package func escapingControls(json: String) -> String {
     escapingControls(json, jsonEscape)
 }
@@ -64,7 +64,7 @@ private func escapingControls(_ message: String, _ escape: (UInt32) -> String) -
     return result
 }
 
-/// Whether a character may do something to a terminal, or cannot be seen there.
+/// Whether a character may control a terminal, or is invisible there.
 package func needsEscape(_ scalar: Unicode.Scalar) -> Bool {
     switch scalar.properties.generalCategory {
     case .control, .format, .lineSeparator, .paragraphSeparator, .privateUse: true

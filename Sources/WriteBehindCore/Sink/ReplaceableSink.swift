@@ -12,8 +12,8 @@ package protocol ReplaceableSink: Sink {
     /// - Returns: what could not be made.
     func carryOver() throws(SinkError) -> [CarryFailure]
 
-    /// Drops everything with one of these names, the users' indices and triggers that were made again, and the declared
-    /// unique constraints, until all rows are there.
+    /// Drops objects of users that were made again: all indices and triggers, and every object with one of these names.
+    /// Drops the declared unique constraints, too. All of them are made again once all rows are there.
     func dropCarriedOver(named names: [String]) throws(SinkError)
 
     /// Makes the declared unique constraints that are not in force and that no row breaks any more.
