@@ -1,10 +1,10 @@
 #if Macros
     import SwiftSyntax
 
-    // The initial values that are defaults: older rows get them in a column that is added.
+    // Initial values that are defaults: older rows get them when a column is added.
 
     extension Property {
-        /// The initial value, if older rows can get it as their column's default: the same at every run.
+        /// The initial value, if it can be the column's default for older rows, because it is the same at every run.
         var defaultValue: String? {
             guard let initialValue, initialValue.isConstant else { return nil }
             // The default is passed on as an optional. There `.none` would mean nil, but the property's type may have
@@ -17,15 +17,15 @@
     }
 
     extension ExprSyntax {
-        /// A literal, a negative one, an array or dictionary of such, a `.member`, a `Type.member`.
+        /// Whether it is a literal, a negative literal, an array or dictionary of constants, a `.member` or a `Type.member`.
         fileprivate var isConstant: Bool {
             if let inner = withoutParentheses { return inner.isConstant }
             if let minus = self.as(PrefixOperatorExprSyntax.self) {
                 return minus.operator.text == "-" && minus.expression.isConstant
             }
             if let member = self.as(MemberAccessExprSyntax.self) {
-                // `.now` has another value at each run; `.text` of an enum has not. The schema evaluates the default
-                // once, and the log keeps its value.
+                // `.now` has another value at each run; `.text` of an enum always has the same. The schema evaluates the
+                // default once, and the log keeps its value.
                 return member.base.map(\.isTypeName) ?? true
                     && !["now", "init", "self"].contains(member.declName.baseName.text)
             }
@@ -43,7 +43,7 @@
                 || self.is(BooleanLiteralExprSyntax.self) || self.is(NilLiteralExprSyntax.self)
         }
 
-        /// `.member`. Its meaning depends on the type that is expected there.
+        /// Whether it is `.member`, whose meaning depends on the type that is expected there.
         fileprivate var isImplicitMember: Bool {
             if let inner = withoutParentheses { return inner.isImplicitMember }
             if let minus = self.as(PrefixOperatorExprSyntax.self) {
@@ -53,7 +53,7 @@
             return member.base == nil
         }
 
-        /// `Kind`, `Post.Kind`: types have capital letters, and members of values do not.
+        /// Whether it is a type such as `Kind` or `Post.Kind`: types begin with a capital letter, members of values do not.
         fileprivate var isTypeName: Bool {
             if let name = self.as(DeclReferenceExprSyntax.self) {
                 return name.baseName.text.first?.isUppercase == true

@@ -7,10 +7,10 @@
         var columns: [Property]
         var attribute: AttributeSyntax
 
-        /// The name as code has it.
+        /// The name as it is written in code.
         var identifier: String { name }
 
-        /// Those that are written before a struct, as far as they are right.
+        /// The valid ones of the indices that are written before a struct.
         static func all(
             of structure: StructDeclSyntax, _ properties: [Property], _ mistakes: inout [Mistake]
         ) -> [IndexDeclaration] {

@@ -2,7 +2,7 @@
     import SwiftDiagnostics
     import SwiftSyntax
 
-    /// A part of a `@Table` struct that cannot become a part of a table, and how to mend it.
+    /// A part of a `@Table` struct that cannot become a part of a table, and how to correct it.
     struct Mistake {
         var node: Syntax
         var text: String
@@ -28,7 +28,7 @@
     }
 
     extension FixIt {
-        /// Puts other syntax in the place of a node.
+        /// Replaces a node by other syntax.
         static func replace(
             _ old: some SyntaxProtocol, by new: some SyntaxProtocol, _ text: String
         ) -> FixIt {
@@ -37,7 +37,7 @@
                 changes: [.replace(oldNode: Syntax(old), newNode: Syntax(new))])
         }
 
-        /// Takes an attribute away.
+        /// Removes an attribute.
         static func remove(_ attribute: AttributeSyntax, from variable: VariableDeclSyntax) -> FixIt
         {
             var fixed = variable
@@ -47,7 +47,7 @@
             return replace(variable, by: fixed, "remove \(attribute.trimmedDescription)")
         }
 
-        /// Takes an attribute of a struct away.
+        /// Removes an attribute of a struct.
         static func remove(_ attribute: AttributeSyntax, from structure: StructDeclSyntax) -> FixIt
         {
             replace(

@@ -4,13 +4,13 @@
 
     /// A stored property of a `@Table` struct.
     struct Property {
-        /// As it is written: in backticks if it is a keyword.
+        /// The name as it is written: in backticks if it is a keyword.
         var identifier: TokenSyntax
-        /// As it is written; nil if the compiler infers it.
+        /// The type as it is written; nil if the compiler infers it.
         var type: TypeSyntax?
         var initialValue: ExprSyntax?
         var isConstant: Bool
-        /// For mistakes that concern the property as a whole.
+        /// The place for mistakes that concern the property as a whole.
         var declaration: VariableDeclSyntax
         var binding: PatternBindingSyntax
 
@@ -19,15 +19,15 @@
         var ignoredAttribute: AttributeSyntax?
         var expiresAttribute: AttributeSyntax?
         var indexAttribute: AttributeSyntax?
-        /// `@SQLIndex` and `@Unique`.
+        /// Its attributes `@SQLIndex` and `@Unique`.
         var sqlAttributes: [AttributeSyntax] = []
         /// The column's name in `@Column`.
         var givenName: String?
-        /// What it says the column was called before.
+        /// The column's former names in `@Column`.
         var formerNames: [String] = []
 
         var isIgnored: Bool { ignoredAttribute != nil }
-        /// Whether it says `@Key(assigned: true)`.
+        /// Whether it is marked `@Key(assigned: true)`.
         var isAssigned: Bool {
             guard case .argumentList(let arguments) = keyAttribute?.arguments else { return false }
             return arguments.contains {
@@ -36,7 +36,7 @@
             }
         }
 
-        /// `public ` or `package ` if the property is declared so; else nothing.
+        /// `public ` or `package ` if the property is declared so; otherwise empty.
         var access: String {
             let modifiers = declaration.modifiers.filter { $0.detail == nil }.map(\.name.text)
             return modifiers.first { ["public", "package"].contains($0) }.map { $0 + " " } ?? ""
@@ -209,7 +209,7 @@
             return first.expression
         }
 
-        /// The string literals from a label on.
+        /// The string literals of the argument with this label and of those after it.
         func texts(_ label: String, _ what: String, _ mistakes: inout [Mistake]) -> [String] {
             guard case .argumentList(let arguments) = arguments else { return [] }
             var texts: [String] = []

@@ -1,13 +1,13 @@
 #if Macros
     import SwiftSyntax
 
-    /// An index or a unique constraint that the database has: `@SQLIndex` or `@Unique`, before a property or, with the names of
-    /// several, before the struct.
+    /// An index or a unique constraint that the database has: `@SQLIndex` or `@Unique`, before a property or, with the
+    /// names of several, before the struct.
     struct SQLIndexDeclaration {
         var columns: [Property]
         var isUnique: Bool
 
-        /// Those of properties, in their order, and then those that are written before the struct.
+        /// The indices of single properties, in their order, and then those that are written before the struct.
         static func all(
             of structure: StructDeclSyntax, _ properties: [Property], _ mistakes: inout [Mistake]
         ) -> [SQLIndexDeclaration] {

@@ -5,15 +5,15 @@
     package struct TableDeclaration {
         var typeName: String
         var tableName: String
-        /// `public ` or nothing, in front of what is generated.
+        /// The access level of the generated code: `public ` or empty.
         var access: String
         /// The properties that become columns, in their order.
         var columns: [Property]
-        /// Those over several columns.
+        /// The indices over several columns.
         var indices: [IndexDeclaration] = []
-        /// The indices that the database has, and its unique constraints.
+        /// The indices and unique constraints in the database.
         var sqlIndices: [SQLIndexDeclaration] = []
-        /// The columns that the table has no more.
+        /// The columns to remove from the table.
         var droppedColumns: [String]
 
         /// - Returns: nil if there is any mistake.
@@ -69,7 +69,7 @@
             return marked.isEmpty ? columns.filter { $0.name == "id" } : marked
         }
 
-        /// The key that the store gives new rows, if it is so.
+        /// The key that the store gives new rows; nil if it gives none.
         var assignedKey: Property? { key.first { $0.isAssigned } }
 
         func isKey(_ property: Property) -> Bool { key.contains { $0.name == property.name } }
@@ -140,7 +140,7 @@
             }
         }
 
-        /// `Post` is in the table `post`, `HTTPRequest` in `httpRequest`.
+        /// The default name of the table: `post` for `Post`, `httpRequest` for `HTTPRequest`.
         package static func name(for type: String) -> String {
             let capitals = type.prefix { $0.isUppercase }.count
             let small = capitals > 1 && capitals < type.count ? capitals - 1 : capitals

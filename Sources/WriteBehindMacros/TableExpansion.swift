@@ -36,15 +36,15 @@
         var columnsDeclaration: DeclSyntax {
             let outside = columns.filter { !isKey($0) }
             let ofColumns = outside.enumerated().compactMap { index, property -> String? in
-                // Its type may be private, and then a wider property cannot have it.
+                // The property's type may be private, and a property that more code can see could not have that type.
                 if property.isPrivate { return nil }
-                // Not wider than the property: the property's type may be internal.
+                // Not more visible than the property, because the property's type may be internal.
                 let access =
                     access == "public " ? property.access : property.access.isEmpty ? "" : access
                 let name = property.identifier.text
                 let path = "TableColumn(\(index), \\\(typeName).\(name))"
-                // The compiler folds a computed property to a number. A type that is not written down must be inferred
-                // from a value.
+                // A computed property, because the compiler folds it to a number. If the type is not written, it must be
+                // inferred from a value.
                 return property.evidentType.map { type in
                     "    \(access)var \(name): TableColumn<\(typeName), \(type)> { \(path) }"
                 } ?? "    \(access)let \(name) = \(path)"
@@ -75,7 +75,7 @@
                 "    \(access)let \(name) = TableIndex(\(text), \(paths.joined(separator: ", ")))"
         }
 
-        /// What the schema says of indices.
+        /// The arguments of the schema for indices.
         private var indexDefinitions: String {
             let ofColumns = columns.filter { $0.indexAttribute != nil }.map { literal($0.column) }
             let ofSeveral = indices.map { index in
@@ -92,7 +92,7 @@
                 + (ofSQL.isEmpty ? "" : ", sqlIndices: [\(ofSQL.joined(separator: ", "))]")
         }
 
-        /// It is in the struct itself, so that names in default values keep their meaning.
+        /// The schema. It is in the struct itself, so that names in default values keep their meaning.
         var schemaDeclaration: DeclSyntax {
             let lines = columns.map { property in
                 let path = "\\\(typeName).\(property.identifier.text)"
@@ -152,7 +152,7 @@
                 """)
         }
 
-        /// A string literal with what must be escaped in one.
+        /// A string literal with escapes where they are needed.
         private func literal(_ text: String) -> String {
             StringLiteralExprSyntax(content: text).description
         }

@@ -2,8 +2,9 @@ import EventLog
 import GRDB
 package import WriteBehindCore
 
-// The users' objects of a database that was put aside are made again in the one in its place. Tables, indices, views
-// and triggers come before the rows: a unique index or a trigger sends the same commits to quarantine as before.
+// The users' objects of a database that was put aside are made again in the database that replaces it. Tables, indices,
+// views and triggers come before the rows, so that a unique index or a trigger sends the same commits to quarantine as
+// before.
 
 extension SQLiteSink {
     package func aside() throws(SinkError) -> AsideDatabase? {
@@ -14,7 +15,7 @@ extension SQLiteSink {
         }
     }
 
-    /// Makes what waits and can be made by now: called when the database opens and after each definition.
+    /// Makes the objects that wait and can be made by now. Called when the database opens and after each definition.
     func makeWaiting() throws(SinkError) {
         let waiting = state.withLock(\.waiting)
         guard !waiting.isEmpty else { return }
@@ -22,9 +23,9 @@ extension SQLiteSink {
         state.withLock { $0.waiting = failures.map(\.statement) }
     }
 
-    /// Ends carrying over: makes what still waits, copies the rows of users' tables that no trigger fills, and
-    /// forgets the database that was put aside. Failed statements stay in its file, and are tried again at the next
-    /// opening.
+    /// Ends carrying over: makes the objects that still wait, copies the rows of users' tables that no trigger fills, and
+    /// forgets the database that was put aside. Statements that failed stay in the carry-over file, and are tried again at
+    /// the next opening.
     package func carryOver() throws(SinkError) -> [CarryFailure] {
         guard var aside = try aside() else { return [] }
         var failures = try make(aside.statements)
@@ -45,7 +46,7 @@ extension SQLiteSink {
         return failures
     }
 
-    /// Takes back the unique indices and triggers that were carried over, and what has the name of a table: rows and
+    /// Drops the indices and triggers that were carried over, and objects with the name of a table, because rows and
     /// definitions that they refuse cannot go to quarantine if the log no longer holds them.
     package func dropCarriedOver(named names: [String]) throws(SinkError) {
         try dropCarriedOver(["index", "trigger"], named: names)
@@ -70,9 +71,9 @@ extension SQLiteSink {
         }
     }
 
-    /// Makes each on its own.
-    /// - Returns: statements that this database does not take, or that would get in the way of the
-    ///   store's own statements (a trigger whose table is not there). They are left out.
+    /// Runs each statement by itself.
+    /// - Returns: the statements that this database does not take, or with which the
+    ///   store's own statements would fail (a trigger whose table does not exist). They are left out.
     private func make(_ statements: [String]) throws(SinkError) -> [CarryFailure] {
         try withWriter { db, writer in
             var failures: [CarryFailure] = []
@@ -86,7 +87,7 @@ extension SQLiteSink {
                     try dropNewestUnlessSafe(db, writer)
                 } catch {
                     let error = SinkError(wrapping: error)
-                    // That says nothing of the statement.
+                    // The statement is not the cause.
                     if error.isTransient || error.kind == .corrupt { throw error }
                     failures.append(CarryFailure(statement: statement, reason: "\(error)"))
                 }
@@ -95,14 +96,14 @@ extension SQLiteSink {
         }
     }
 
-    /// Whether it was made before, by a call that was interrupted.
+    /// Whether the object was already made, by a call that was interrupted.
     private static func holds(_ statement: String, _ db: Database) throws -> Bool {
         try Bool.fetchOne(
             db, sql: "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE sql = ?)",
             arguments: [statement]) ?? false
     }
 
-    /// A trigger that writes the store's tables is seen only once it is committed.
+    /// Drops the newest trigger if it writes the store's tables. That can be seen only after it is committed.
     private func dropNewestUnlessSafe(_ db: Database, _ writer: SQLiteWriter) throws {
         do {
             try writer.check(db)
@@ -136,7 +137,7 @@ extension SQLiteSink {
                 } catch {
                     let error = SinkError(wrapping: error)
                     if error.kind == .busy || error.kind == .diskFull { throw error }
-                    // A damage is of the database that was put aside.
+                    // The damage is in the database that was put aside.
                     failures.append(
                         CarryFailure(
                             statement: "the rows of table \(quoted(table))", reason: "\(error)"))
@@ -151,7 +152,7 @@ extension SQLiteSink {
         try db.execute(sql: "ATTACH \(quoted(path, "'")) AS writebehind_aside")
         defer { try? db.execute(sql: "DETACH writebehind_aside") }
         try db.inTransaction(.immediate) {
-            // Rows that are there come from a copy that a crash kept from being noted.
+            // Rows that are there were copied before a crash, which came before the copy was recorded.
             guard try Row.fetchOne(db, sql: "SELECT 1 FROM main.\(name) LIMIT 1") == nil else {
                 return .rollback
             }

@@ -4,8 +4,7 @@ package import GRDB
 import Glibc
 package import WriteBehindCore
 
-/// A store's database, read from outside: no file beside it is made or changed, and no right to write is
-/// needed.
+/// Reads a store's database from another process: makes and changes no file beside it, and needs no permission to write.
 ///
 /// | what is there | how it is read |
 /// |---|---|
@@ -25,7 +24,7 @@ package final class DatabaseAccess {
         guard FileManager.default.isReadableFile(atPath: path) else {
             throw SinkError(.io, "\(path) cannot be read: permission denied")
         }
-        // SQLite would wait for a FIFO's other end.
+        // SQLite would wait for the other end of a FIFO.
         var status = stat()
         guard unsafe stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
             throw SinkError(.io, "\(path) is no regular file")
@@ -44,8 +43,8 @@ package final class DatabaseAccess {
         if let temporary { try? FileManager.default.removeItem(atPath: temporary) }
     }
 
-    /// Throws where the database's file and its WAL are of different times, as opening does. Of a database that is being
-    /// written this cannot be asked: it may be in the middle of a checkpoint.
+    /// Throws if the database's file and its WAL are from different times, as opening does. Not for a database that is being
+    /// written, because it may be in the middle of a checkpoint.
     package static func checkFiles(_ db: Database, _ path: String) throws {
         _ = try FileGeneration.check(db, path)
     }

@@ -2,12 +2,12 @@ import EventLog
 import GRDB
 package import WriteBehindCore
 
-// The indices and unique constraints that definitions declare. A unique one cannot be made where rows break it already:
-// then it is left out, health names it, and it is tried again at the next opening and whenever quarantine is retried. So
+// The indices and unique constraints that definitions declare. A unique constraint that rows already break cannot be made.
+// It is left out, health names it, and it is tried again at the next opening and whenever quarantine is retried. So
 // a declaration never keeps rows out of the database that were acknowledged before it.
 
 extension SQLiteSink {
-    /// Makes the declared indices of a table that are not there, but for those that its rows break.
+    /// Makes the declared indices of a table that are missing, except those that its rows break.
     static func makeIndices(_ sql: TableSQL, _ db: Database) throws {
         for (name, _, statement) in sql.indices() where try !holds(index: name, db) {
             do {
@@ -18,7 +18,7 @@ extension SQLiteSink {
         }
     }
 
-    /// Makes what was left out and can be made by now.
+    /// Makes the constraints that were left out and can be made by now.
     package func makeIndices() throws(SinkError) {
         let tables = state.withLock { state in state.leftOut.keys.compactMap { state.tables[$0] } }
         guard !tables.isEmpty else { return }
@@ -28,7 +28,7 @@ extension SQLiteSink {
         try noteLeftOut(tables)
     }
 
-    /// Drops the unique constraints that were declared: rows that they refuse cannot go to quarantine if the log no longer
+    /// Drops the declared unique constraints, because rows that they refuse cannot go to quarantine if the log no longer
     /// holds them.
     func dropUniqueIndices() throws(SinkError) {
         let tables = state.withLock { Array($0.tables.values) }
@@ -65,7 +65,7 @@ extension SQLiteSink {
             arguments: [name]) ?? false
     }
 
-    /// What is left out, in words; nil if all is there.
+    /// The constraints that are left out, in words; nil if all are in force.
     var leftOutConstraints: String? {
         let (leftOut, tables) = state.withLock { ($0.leftOut, $0.tables) }
         let all = leftOut.sorted { $0.key < $1.key }.flatMap { id, indices in

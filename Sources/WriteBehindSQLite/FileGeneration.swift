@@ -3,8 +3,8 @@ import GRDB
 import GRDBSQLite
 import WriteBehindCore
 
-/// Ties the database's file to the WAL beside it, which SQLite does not: an older file with a newer WAL, or the
-/// other way round, would be read as one database with mixed rows.
+/// Ties the database's file to the WAL beside it. SQLite itself does not: it would read an older file with a newer WAL, or
+/// a newer file with an older WAL, as one database with mixed rows.
 ///
 /// The state that a complete checkpoint leaves in the file has a number, which is in the header of the file (as
 /// `application_id`) and in the watermark row. Each transaction writes the watermark row, so a WAL that is not empty
@@ -15,11 +15,11 @@ import WriteBehindCore
 ///     (h, g)             g, h + 1 (begun) or h (done),   what is written just before a checkpoint, and its end
 ///                        or that of an earlier attempt
 ///
-/// A new number is written before each attempt at a checkpoint, so that a WAL from before it does not go with a file
-/// that has more; the header gets it only when all other pages are in the file, so that a file that lacks some does not
-/// go with a later WAL. Numbers are random: two copies of a store that went on by themselves do not count alike. Attempts
-/// at one checkpoint, which readers hold up, count by 2 in the low 8 bits: the file may still be as an earlier one left
-/// it.
+/// A new number is written before each attempt at a checkpoint, so that a WAL from before it does not fit a file
+/// with newer pages. The header gets the number only when all other pages are in the file, so that a file that lacks some
+/// does not fit a later WAL. Numbers are random, so that two copies of a store that were used separately have different
+/// ones. Readers may hold up a checkpoint. Repeated attempts at the same one count by 2 in the low 8 bits, because the file
+/// may still be as an earlier attempt left it.
 struct FileGeneration: Equatable {
     /// The file's number after the next checkpoint, an even one.
     var number: Int64
@@ -27,13 +27,13 @@ struct FileGeneration: Equatable {
     var base: Int64
 
     var isBegun: Bool { number != base }
-    /// How the header marks a file that is being brought to this generation.
+    /// The number in the header while the file is being brought to this generation.
     var mark: Int64 { number + 1 }
 
-    /// The first of a new database: its header has 0.
+    /// The first generation of a new database, whose header has 0.
     static var first: FileGeneration { FileGeneration(number: random(), base: 0) }
 
-    /// Another attempt at the checkpoint. After the last number, further attempts get the same one.
+    /// Begins another attempt at the checkpoint. After the last number, further attempts get the same one.
     mutating func begin() {
         if !isBegun {
             number = Self.random()
@@ -51,8 +51,8 @@ struct FileGeneration: Equatable {
             || isBegun && header | Self.attempts == number | Self.attempts && header <= mark
     }
 
-    /// - Returns: what the header of the file says, where all of a checkpoint is in it or nothing is in the WAL.
-    /// - Throws: `.corrupt` where the WAL belongs to another state of the file.
+    /// - Returns: the number in the header of the file, if a checkpoint is complete or the WAL is empty.
+    /// - Throws: `.corrupt` if the WAL belongs to another state of the file.
     static func check(_ db: Database, _ path: String) throws -> Int64? {
         guard
             let row = try Row.fetchOne(
@@ -73,7 +73,7 @@ struct FileGeneration: Equatable {
     }
 }
 
-/// The bytes of the database's files, not through SQLite. Read by SQLite's own descriptors: opening the files
+/// The bytes of the database's files. They are read through SQLite's own descriptors, because opening the files
 /// again and closing them would release the process's locks.
 @safe struct DatabaseFiles {
     private let connection: OpaquePointer
@@ -87,8 +87,8 @@ struct FileGeneration: Equatable {
 
     @unsafe init(_ connection: OpaquePointer) { unsafe self.connection = unsafe connection }
 
-    /// Throws where the file that was opened is not the one of the store's directory. SQLite opens it by its name: that
-    /// may have meant another directory's just then, and its own again by now.
+    /// Throws if the file that was opened is not the one in the store's directory. SQLite opens it by its path, which may
+    /// have led to another directory at that moment, even if it leads to the right one now.
     ///
     /// To be called before anything is written.
     func checkPlace(on disk: any Disk) throws {
@@ -121,7 +121,7 @@ struct FileGeneration: Equatable {
         return bytes.reduce(0) { $0 << 8 | Int64($1) }
     }
 
-    /// How long the WAL is; 0 if there is none.
+    /// The length of the WAL in bytes; 0 if there is none.
     func walByteCount() throws(SinkError) -> Int64 {
         guard let file = unsafe try file(SQLITE_FCNTL_JOURNAL_POINTER),
             let size = unsafe file.pointee.pMethods?.pointee.xFileSize

@@ -5,10 +5,10 @@ import Foundation
 ///
 ///     1: POSIX  ADVISORY  WRITE 4711 fe:01:1837465 120 120
 ///
-/// A lock itself is never asked for: a process that closes a file releases all locks that it has on it.
+/// The file itself is never opened to test a lock, because closing it would release all locks of the process on it.
 package struct FileLocks: Sendable, Equatable {
     package struct Holder: Sendable, Equatable {
-        /// -1 where the lock belongs to no single process.
+        /// -1 if the lock belongs to no single process.
         package var process: Int
         package var isExclusive: Bool
         /// Bytes of the file.
@@ -20,7 +20,7 @@ package struct FileLocks: Sendable, Equatable {
 
     package let holders: [Holder]
 
-    /// Empty where the list or the file cannot be read, and in a namespace of processes that hides the holder.
+    /// Empty if the list or the file cannot be read, and in a process namespace that hides the holder.
     package init(of path: String, in list: String = "/proc/locks") {
         let file = KernelFile(of: path) ?? KernelFile(inode: 0, device: nil)
         let data = try? FileHandle(forReadingAtPath: list)?.readToEnd()
@@ -43,9 +43,9 @@ package struct FileLocks: Sendable, Equatable {
 
 /// Which processes hold a SQLite database's locks.
 package struct DatabaseLocks: Sendable, Equatable {
-    /// The process in a write transaction, or with the whole database locked.
+    /// The process that is in a write transaction or has locked the whole database.
     package let writer: Int?
-    /// The processes in a read transaction, which keep the WAL from being reset.
+    /// The processes that are in a read transaction, which keeps the WAL from being reset.
     package let readers: [Int]
 
     /// Bytes of the shared memory beside a database in WAL mode (sqlite.org/walformat.html).

@@ -1,8 +1,8 @@
 import Glibc
 
-/// The process that holds the lock that a writer of the database needs, as far as the kernel says.
+/// Finds the process that holds the lock that a writer of the database needs, as far as the kernel shows it.
 enum LockHolder {
-    /// A process in words, for an operator; nil if none holds it by now.
+    /// The process in words, for an operator; nil if no process holds the lock any more.
     static func find(of database: String) -> String? {
         guard let holder = DatabaseLocks(of: database).writer else { return nil }
         return holder == Int(getpid())
@@ -10,7 +10,7 @@ enum LockHolder {
             : "process \(ProcessLook(holder).name) has the write lock"
     }
 
-    /// ` (process 815 (sqlite3))` where other processes read the database; empty where only this one does.
+    /// ` (process 815 (sqlite3))` if other processes read the database; empty if only this one does.
     static func otherReaders(of database: String) -> String {
         let others = DatabaseLocks(of: database).readers.filter { $0 != Int(getpid()) }
             .map { "process \(ProcessLook($0).name)" }

@@ -3,23 +3,23 @@ import WriteBehindCore
 
 import class GRDB.Database
 
-/// Applies commits one by one inside a transaction, and puts into quarantine what is refused.
+/// Applies commits one by one inside a transaction, and puts the refused ones into quarantine.
 ///
-/// A commit is refused when a statement of it breaks a constraint, when a foreign key dangles after
-/// its last statement, or when it touches a key that quarantine holds: then it must follow, or the
-/// changes of that key would be applied out of order. A savepoint takes back what it did.
+/// A commit is refused if one of its statements breaks a constraint, or if a foreign key dangles after
+/// its last statement. If it touches a key that quarantine holds, it must follow into quarantine; otherwise the
+/// changes of that key would be applied out of order. A savepoint undoes a refused commit.
 struct OrderedApply {
     let writer: SQLiteWriter
     let table: QuarantineTable
     var index: QuarantineIndex
-    /// Commits that are known to take the whole transaction with them, and why.
+    /// Commits that are known to roll back the whole transaction, and their errors.
     let known: [UInt64: SinkError]
     let now: Int64
     private let db: Database
     /// The tables as they are in this transaction, and the ones that it has changed.
     private var tables: [UInt32: TableSQL]
     private(set) var defined: [TableSQL] = []
-    /// The commit that took the transaction with it.
+    /// The commit that rolled back the whole transaction.
     private(set) var destroyer: UInt64?
 
     init(
@@ -52,14 +52,14 @@ struct OrderedApply {
         }
     }
 
-    /// Writes down what has become of quarantine, and returns it.
+    /// Stores the changes of quarantine, and returns them.
     mutating func save() throws(SinkError) -> QuarantineIndex.Changes {
         let changes = index.takeChanges()
         try table.save(changes, of: index)
         return changes
     }
 
-    /// Applies a commit, or says why not and leaves nothing of it behind.
+    /// Applies a commit, or returns the reason why not and leaves nothing of it behind.
     private mutating func attempt(_ commit: OrderedCommit) throws(SinkError) -> SinkError? {
         if let error = known[commit.firstSequence] { return error }
         try writer.beginCommit()
@@ -86,7 +86,7 @@ struct OrderedApply {
         do throws(SinkError) {
             try writer.keepCommit()
         } catch {
-            // A virtual table writes what it held back, and refuses it when the savepoint is gone already.
+            // A virtual table may buffer its changes, and refuse them only after the savepoint was released.
             if error.kind == .constraint { destroyer = commit.firstSequence }
             throw error
         }
@@ -99,7 +99,7 @@ extension OrderedApply {
         (try? CommitReader.definitions(in: commit.records.span).isEmpty) == false
     }
 
-    /// Puts in place what was in quarantine, for the commits that follow it.
+    /// Puts a definition from quarantine in place, for the commits that follow it.
     private mutating func define(_ definition: TableDefinition) throws(SinkError) {
         let sql = try SQLiteSink.write(definition, after: tables[definition.id], db)
         tables[definition.id] = sql
@@ -110,7 +110,7 @@ extension OrderedApply {
 
 /// Applies a commit's records.
 extension CommitReader {
-    /// - Parameter followed: the tables of which each change is returned.
+    /// - Parameter followed: the tables whose changes are returned.
     static func apply(
         _ commit: OrderedCommit, to writer: SQLiteWriter, noting followed: Set<UInt32> = []
     ) throws(SinkError) -> [RowTransition] {

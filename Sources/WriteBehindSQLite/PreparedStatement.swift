@@ -3,15 +3,15 @@ import GRDB
 import GRDBSQLite
 import WriteBehindCore
 
-/// One statement of one connection, bound straight from bytes of the log.
+/// One statement of one connection. Its parameters are bound directly from bytes of the log.
 ///
 /// Bound text and blobs are not copied: the bytes must stay where they are until ``run()`` or
-/// ``step()`` returned. A statement is used only where its connection is.
+/// ``step()`` has returned. A statement may be used only where its connection may be used.
 @safe final class PreparedStatement {
     let handle: OpaquePointer
     private let connection: OpaquePointer
     private let sql: String
-    /// The connection's cache if it finalizes the statement.
+    /// The cached statement of the connection, if the cache finalizes it.
     private let owner: Statement?
 
     @unsafe init(_ sql: String, on connection: OpaquePointer) throws(SinkError) {
@@ -21,7 +21,7 @@ import WriteBehindCore
         unsafe handle = unsafe try Self.prepare(sql, on: connection)
     }
 
-    /// Takes a statement out of the cache of a connection that reads; one user at a time.
+    /// Takes a statement from the cache of a reading connection. It has one user at a time.
     init(cached sql: String, in db: Database) throws {
         let statement = try db.cachedStatement(sql: sql)
         guard let connection = unsafe db.sqliteConnection else {
@@ -54,7 +54,7 @@ import WriteBehindCore
         return unsafe handle
     }
 
-    /// Runs to the end and makes ready for the next time, also after an error.
+    /// Runs the statement to its end and resets it, also after an error.
     func run() throws(SinkError) {
         defer { _ = unsafe sqlite3_reset(handle) }
         while try step() {}
@@ -76,13 +76,13 @@ import WriteBehindCore
 
     func reset() { _ = unsafe sqlite3_reset(handle) }
 
-    /// How many rows the last run changed itself, not counting what triggers did.
+    /// How many rows the last run has changed, without the changes of triggers.
     var changes: Int32 { unsafe sqlite3_changes(connection) }
 
     private func stepError(_ code: Int32) -> SinkError {
         var error = unsafe SinkError(code, on: connection, doing: sql)
-        // A plain error while running is about the values (a trigger's integer overflow, say),
-        // unless the statement does not compile any more: then it is about the schema.
+        // A plain error while running comes from the values (such as an integer overflow in a trigger),
+        // unless the statement does not compile any more: then it comes from the schema.
         if code == SQLITE_ERROR, unsafe (try? Self.finalizedCopy(sql, on: connection)) != nil {
             error.kind = .constraint
         }
@@ -166,7 +166,7 @@ extension PreparedStatement {
         try check(code)
     }
 
-    /// Tells SQLite to take a copy at once.
+    /// Makes SQLite copy the bytes at once.
     private static var transient: sqlite3_destructor_type {
         unsafe unsafeBitCast(-1, to: sqlite3_destructor_type.self)
     }

@@ -2,19 +2,19 @@ import EventLog
 import GRDB
 import WriteBehindCore
 
-/// A projection that is being built, in a database of its own, from the rows of the store's database as inserts.
+/// A projection that is being built in its own database file. It gets the rows of the store's database as puts.
 ///
-/// Rows are read in the order of their keys, a page at a time, and between pages the store's database goes on. A change of
-/// a row that was read is given to the projection after it is committed; a change of any other row is in the page that comes
-/// later. So when the last page is read, the projection has seen the rows as they are. If the process ends, all of it
-/// is gone and begins anew.
+/// Rows are read in the order of their keys, a page at a time, and between pages the store's database goes on. The
+/// projection gets a change of a row that was already read after the change is committed. A change of any other row will be
+/// in a later page. So when the last page is read, the projection has seen the rows as they are. If the process ends, the
+/// build is lost and begins anew.
 ///
-/// The file has no name once it is open. So nothing is left of it, however the process ends.
+/// The file is unlinked once it is open, so nothing is left of it, however the process ends.
 final class ProjectionBuild {
     /// Why a projection cannot be built.
     struct Trouble: Error {
         var message: String
-        /// Whether the machine is to blame.
+        /// Whether the machine is the cause, so that another try may succeed.
         var mayPass: Bool
 
         init(_ message: String, mayPass: Bool = false) {
@@ -67,7 +67,7 @@ final class ProjectionBuild {
         try Int64.fetchOne(db, sql: "PRAGMA schema_version") ?? 0
     }
 
-    /// Takes the rows behind ``cursor``.
+    /// Gives the projection the rows behind ``cursor``.
     func read(_ page: ScannedRows, isLast: Bool, at time: UInt64) throws(Trouble) {
         try apply(
             page.rows.map { row in
@@ -80,7 +80,7 @@ final class ProjectionBuild {
         isComplete = isLast
     }
 
-    /// Takes changes that were committed since the last page.
+    /// Gives the projection the changes that were committed since the last page.
     func follow(_ changes: [RowTransition]) throws(Trouble) {
         try apply(
             changes.filter { change in
@@ -111,8 +111,8 @@ extension ProjectionBuild {
         var sql: String
     }
 
-    /// Makes its tables in the store's database, in the caller's transaction, and copies what they hold.
-    /// - Returns: what it has made there.
+    /// Makes the projection's tables in the store's database, in the caller's transaction, and copies their rows.
+    /// - Returns: the objects that were made there.
     func install(in db: Database) throws -> [ProjectionTable.Object] {
         try scratch.inDatabase { source in
             let made = try Self.objects(source)
@@ -120,7 +120,7 @@ extension ProjectionBuild {
                 try db.execute(sql: table.sql)
                 try Self.copyRows(of: table.object.name, from: source, to: db)
             }
-            // Indices are made at once that way, and triggers have done their part.
+            // After the rows, so that an index is made in one pass, and triggers do not run again.
             for object in made where object.object.type != "table" {
                 try db.execute(sql: object.sql)
             }
@@ -128,7 +128,7 @@ extension ProjectionBuild {
         }
     }
 
-    /// What `setUp` has made, if all of it may go into the store's database.
+    /// The objects that `setUp` has made. Throws if one of them cannot be in the store's database.
     private static func objects(_ db: Database) throws -> [Made] {
         let kinds = try Row.fetchAll(db, sql: "PRAGMA main.table_list").reduce(into: [:]) {
             $0[$1["name"] as String] = $1["type"] as String
@@ -154,7 +154,7 @@ extension ProjectionBuild {
         return made
     }
 
-    /// A key that points to a table of the store's would have the store's own changes of that table refused.
+    /// A foreign key that points to a table of the store would make the database refuse the store's changes of that table.
     private static func checkForeignKeys(
         of objects: [ProjectionTable.Object], _ db: Database
     ) throws {

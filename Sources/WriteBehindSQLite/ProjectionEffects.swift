@@ -1,7 +1,7 @@
 package import GRDB
 package import WriteBehindCore
 
-/// The program's own code of a projection.
+/// The program's own code for a projection.
 package struct ProjectionEffects: Sendable {
     /// Makes its tables.
     package var setUp: @Sendable (Database) throws -> Void
@@ -16,7 +16,7 @@ package struct ProjectionEffects: Sendable {
     }
 }
 
-/// Watches what a projection's code does to the writing connection, while it runs.
+/// Watches what the code of a projection does on the writing connection while it runs.
 ///
 /// Unchecked, because nothing is locked: it is used only where the connection is.
 final class ProjectionFence: TransactionObserver, @unchecked Sendable {
@@ -26,7 +26,7 @@ final class ProjectionFence: TransactionObserver, @unchecked Sendable {
 
     private var isRunning = false
     private var stores: Set<[UInt8]> = []
-    /// A table of the store's that it writes.
+    /// A table of the store that the code has written.
     private(set) var violation: String?
 
     func begin(protecting tables: Set<[UInt8]>) {
@@ -59,9 +59,9 @@ extension DatabaseEventKind {
 }
 
 extension DatabaseError {
-    /// Whether the machine or another program may be to blame, so that the same may succeed later.
+    /// Whether the machine or another program may be the cause, so that the same code may succeed later.
     ///
-    /// A file that cannot be opened, or is no database, is another one that a closure opens: the store's own is open.
+    /// If a file cannot be opened or is no database, it is one that a closure opens, because the store's own is already open.
     var isOfTheMachine: Bool {
         switch resultCode {
         case .SQLITE_BUSY, .SQLITE_FULL, .SQLITE_IOERR, .SQLITE_NOMEM, .SQLITE_INTERRUPT,

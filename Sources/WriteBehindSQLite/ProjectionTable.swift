@@ -2,7 +2,8 @@ import Foundation
 import GRDB
 import WriteBehindCore
 
-/// The projections that the database keeps, changed in the caller's transaction. The table is made with the first.
+/// The projections that the database keeps. They are changed in the caller's transaction. The table is made with the first
+/// projection.
 enum ProjectionTable {
     /// An object that a projection has made in the database.
     struct Object: Codable, Hashable {
@@ -12,7 +13,7 @@ enum ProjectionTable {
 
     static let name = "_writebehind_projection"
 
-    /// `sequence` and `chain` are what it has seen, -1 and 0 if it has missed something. `objects` is JSON.
+    /// `sequence` and `chain` say how far the projection is; they are -1 and 0 if it has missed something. `objects` is JSON.
     private static let schema = """
         CREATE TABLE IF NOT EXISTS _writebehind_projection (
           name TEXT PRIMARY KEY NOT NULL, version INTEGER NOT NULL, table_id INTEGER NOT NULL,
@@ -96,7 +97,7 @@ enum ProjectionTable {
         ])
     }
 
-    /// It is built anew from then on.
+    /// Notes that the projection must be built anew.
     static func forgetPlace(of name: String, _ db: Database) throws {
         try db.execute(
             sql: """
@@ -117,7 +118,7 @@ enum ProjectionTable {
             ])
     }
 
-    /// Drops what a projection has made, and forgets it.
+    /// Drops the objects of a projection, and forgets it.
     static func remove(_ name: String, _ db: Database) throws {
         guard try exists(db) else { return }
         for object in try objects(of: name, db).reversed() where object.type != "index" {

@@ -4,7 +4,7 @@ import GRDB
 package import WriteBehindCore
 
 extension AsideDatabase {
-    /// More than the indices, views and triggers of any user take.
+    /// More than the file of any user takes.
     private static let byteLimit = 64 << 20
 
     package static func file(_ database: String) -> String { database + ".carry-over" }
@@ -16,13 +16,13 @@ extension AsideDatabase {
         let path = file(database)
         guard try disk.exists(path) else { return nil }
         let bytes = try disk.open(path, .read).bytes(byteLimit)
-        // It is written whole or not at all: a damaged one must not keep the store from opening.
+        // It is written as a whole or not at all. If it is damaged, the store must open nevertheless.
         return (try? JSONDecoder().decode(Self.self, from: Data(bytes)))
             ?? AsideDatabase(path: path, statements: [], problem: "\(path) is damaged")
     }
 
     func write(_ database: String, on disk: any Disk) throws(SystemError) {
-        // Strings alone: there is nothing in it that JSON lacks.
+        // It holds only strings, which JSON can always represent.
         let bytes = (try? JSONEncoder().encode(self)) ?? Data()
         try disk.replace(Self.file(database), with: Array(bytes))
         try disk.synchronizeDirectory(StoreLayout.directory(of: database))
@@ -37,16 +37,16 @@ extension AsideDatabase {
 extension SQLiteSink {
     /// Moves a database that is not open into a directory of the same file system, as `NAME.REASON`.
     ///
-    /// The content of its WAL is copied into it first. After power loss it is under the one name or
+    /// The content of its WAL is copied into it first. After power loss it has one name or
     /// the other. Nothing is deleted.
     ///
-    /// - Parameter isOurs: whether what its users made of it is for the one in its place.
+    /// - Parameter isOurs: whether the objects that users have made in it will be made again in the new database.
     package static func putAside(
         path: String, reason: String, into directory: String, isOurs: Bool = true, disk: any Disk
     ) throws(SinkError) -> AsideDatabase {
         var aside = AsideDatabase(path: "", statements: [], problem: nil)
         do throws(SystemError) {
-            // A database that was being rebuilt does not have all yet that the one before it had.
+            // A database that was being rebuilt may still lack objects of the one before it.
             let waiting = try AsideDatabase.read(path, on: disk)
             let name = path.split(separator: "/").last ?? "database"
             aside.path = try freeName(for: "\(directory)/\(name).\(reason)", disk: disk)
@@ -61,7 +61,7 @@ extension SQLiteSink {
             let made = try UserObjects(path)
             if isOurs {
                 aside.statements += made.statements.filter { !known.contains($0) }
-                // The rows of one that was being rebuilt are where they were to be fetched from.
+                // If the database was being rebuilt, the rows of users' tables are still in the one before it.
                 if aside.tables.isEmpty { aside.tables = made.tables }
             }
         } catch {

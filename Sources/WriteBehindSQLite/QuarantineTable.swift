@@ -2,14 +2,15 @@ package import GRDB
 import GRDBSQLite
 package import WriteBehindCore
 
-/// Quarantine as the database holds it, changed in the caller's transaction.
+/// Quarantine as the database stores it. It is changed in the caller's transaction.
 @safe package struct QuarantineTable {
     private let insertCommit, insertKey, insertGroup: PreparedStatement
     private let removeCommit, removeKey, removeGroup: PreparedStatement
 
-    /// The commits that were refused: place in the log, why it was refused last, and (times in microseconds since
-    /// 1970) when first. The keys that are held, and from where on; null means all rows of
-    /// the table. The groups that commits form by their keys, and how many only follow.
+    /// Three tables. The first has the refused commits: the place in the log, why each was last refused, and when it was
+    /// first refused, in microseconds since 1970. The second has the keys that are held, and from which sequence on; a null
+    /// key means all rows of the table. The third has the groups that commits form by their keys, and how many commits only
+    /// follow.
     static let schema = """
         CREATE TABLE _writebehind_quarantine (
           sequence INTEGER PRIMARY KEY NOT NULL, record_count INTEGER NOT NULL,
@@ -53,7 +54,7 @@ package import WriteBehindCore
         removeGroup = try statement("DELETE FROM _writebehind_quarantine_group WHERE id = ?1")
     }
 
-    /// Writes down what has changed.
+    /// Stores the changes.
     func save(_ changes: QuarantineIndex.Changes, of index: QuarantineIndex) throws(SinkError) {
         for sequence in changes.refused {
             try removeCommit.bind(Int64(bitPattern: sequence), at: 1)
@@ -111,7 +112,7 @@ package import WriteBehindCore
     package static func load(_ db: Database) throws -> QuarantineIndex {
         var index = QuarantineIndex()
         var keys: [UInt64: [QuarantinedKey]] = [:]
-        // Definitions are tried also where their table is held already.
+        // Definitions are tried even if their table is already held.
         var tables: [UInt64: [QuarantinedKey]] = [:]
         let keyRows = try Row.fetchCursor(
             db,

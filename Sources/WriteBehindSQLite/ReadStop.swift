@@ -3,17 +3,18 @@ import GRDBSQLite
 import Synchronization
 import WriteBehindCore
 
-/// Ends users' reads once the database is closed: the statements that run, and any that begin later.
+/// Ends users' reads once the database is closed: statements that are running, and any that begin later.
 ///
-/// Not `interrupt()`, which ends only what runs at that moment, and which GRDB does not guard against closing.
+/// It does not use `interrupt()`, which ends only the statements that run at that moment, and which GRDB does not guard
+/// against closing.
 @safe final class ReadStop: Sendable {
     private let isSet = Atomic<Bool>(false)
-    /// How many steps of SQLite's machine lie between two looks.
+    /// After how many steps of SQLite's virtual machine the flag is checked again.
     private static let steps: Int32 = 10_000
 
     func set() { isSet.store(true, ordering: .relaxed) }
 
-    /// To be kept for as long as the connection is.
+    /// The object must be kept as long as the connection is open.
     func install(on db: Database) {
         guard let connection = unsafe db.sqliteConnection else { return }
         unsafe sqlite3_progress_handler(

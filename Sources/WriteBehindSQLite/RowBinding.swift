@@ -2,9 +2,8 @@ import EventLog
 import GRDBSQLite
 import WriteBehindCore
 
-// From the log's bytes to bound parameters without anything in between: this is what the apply loop
-// spends its time on, beside SQLite itself. The caller keeps the bytes in place until the statement
-// ran, since text and blobs are bound without a copy.
+// Binds parameters directly from the log's bytes. Besides SQLite itself, the apply loop spends its time here.
+// The caller keeps the bytes in place until the statement has run, because text and blobs are bound without a copy.
 
 extension PreparedStatement {
     /// Binds the components of a key to parameters 1, 2, ….
@@ -50,7 +49,7 @@ extension PreparedStatement {
                 fromByteOffset: offset, as: UInt64.self))
     }
 
-    /// A component with others behind it: 0x00 is written as 0x00 0xFF, and 0x00 0x00 ends it.
+    /// Binds a component with others behind it: 0x00 is written as 0x00 0xFF, and 0x00 0x00 ends it.
     private func bind(
         escapedIn key: UnsafeBufferPointer<UInt8>, _ offset: inout Int, asText: Bool,
         at index: Int32
@@ -111,7 +110,7 @@ extension PreparedStatement {
     }
 }
 
-/// A value, its bytes not copied.
+/// A value whose bytes are not copied.
 private enum ValuePlace {
     case null
     case integer(Int64)
@@ -120,7 +119,7 @@ private enum ValuePlace {
     case blob(Range<Int>)
 }
 
-// The reader's steps, as errors of a sink.
+// The reader's steps, with errors of a sink.
 extension ByteReader {
     @inline(__always)
     fileprivate mutating func place(_ bytes: Span<UInt8>) throws(SinkError) -> ValuePlace {
@@ -141,7 +140,7 @@ extension ByteReader {
         throw SinkError(.corrupt, "a row holds an unknown kind of value")
     }
 
-    /// How many values follow, for a table that has room for `limit`.
+    /// How many values follow. Throws if they are more than `limit`, the columns of the table.
     @inline(__always)
     mutating func values(_ bytes: Span<UInt8>, limit: Int) throws(SinkError) -> Int {
         let count: Int

@@ -5,10 +5,10 @@ import Synchronization
 package import WriteBehindCore
 
 extension SQLiteSink {
-    /// Copies the WAL into the database as far as readers let it, and syncs.
+    /// Copies the WAL into the database as far as readers allow it, and syncs.
     ///
-    /// Where a reader holds the checkpoint up, the WAL itself is synced instead, by a commit under
-    /// `synchronous=FULL`: that makes everything before it survive as well.
+    /// If a reader holds the checkpoint up, the WAL itself is synced instead, by a commit under
+    /// `synchronous=FULL`, which makes everything before it survive as well.
     package func checkpoint() throws(SinkError) -> Watermark {
         if let failure = state.withLock(\.syncFailure) { throw failure }
         do throws(SinkError) {
@@ -33,8 +33,8 @@ extension SQLiteSink {
 
     package func close() throws(SinkError) { try close(readsMayLast: 0) }
 
-    /// Users' reads end when they have lasted too long; what does not end even so keeps its connections, which can
-    /// only read, until it does.
+    /// Users' reads are ended when they have lasted too long. A read that does not end even then keeps its connection, which
+    /// can only read, until it ends.
     package func close(readsMayLast nanoseconds: UInt64) throws(SinkError) {
         let isFirst = state.withLock { state in
             defer { state.isClosed = true }
@@ -44,12 +44,12 @@ extension SQLiteSink {
         if nanoseconds == 0 { stop.set() }
         try throwingSinkError {
             pool.writeWithoutTransaction { db in
-                // The last connection to close is a reader, which cannot do this. Without it the
-                // rows are safe too, in the WAL.
+                // The last connection to be closed is a reader, which cannot do this. If it fails, the
+                // rows are safe in the WAL.
                 if let writer = writer.withLock({ $0 }) {
                     _ = try? writer.checkpoint(db, at: options.now())
                 }
-                // Statements must be gone before their connection.
+                // Statements must be finalized before their connection is closed.
                 writer.withLock { $0 = nil }
             }
             try reads.close()
@@ -64,11 +64,11 @@ extension SQLiteSink {
     }
 }
 
-/// Waits for the connections that users read with to end.
+/// Waits until users' reading connections are closed.
 private final class Closing: Sendable {
     private let result = Lock<Result<Void, SinkError>?>(nil)
     private let done = Signal()
-    /// For how long reads may take to end, once they were stopped, before they are left alone.
+    /// How long to wait for reads to end after they were stopped, nanoseconds. After that, they are left alone.
     private static let patience: UInt64 = 1_000_000_000
 
     func end(_ result: Result<Void, SinkError>) {

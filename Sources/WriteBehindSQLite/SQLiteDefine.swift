@@ -3,7 +3,7 @@ import GRDB
 import Synchronization
 package import WriteBehindCore
 
-// Tables as their define records say: created with all columns, or given the columns they lack.
+// Creates and changes tables by their define records.
 
 extension SQLiteSink {
     @discardableResult
@@ -30,8 +30,8 @@ extension SQLiteSink {
     {
         let old = state.withLock { $0.tables[table.id] }
         if let old, old.schema.hasOtherNames(in: table.schema), let aside = try aside() {
-            // Carried over, they are for the table as it will be: made already, they may use another column that has
-            // the name until now.
+            // Users' objects that are carried over belong to the table in its new form. If they were made before, they might
+            // use another column that still has the name.
             try dropCarriedOver(["index", "trigger", "view"])
             state.withLock { $0.waiting = aside.statements }
         }
@@ -44,12 +44,12 @@ extension SQLiteSink {
         try show([sql], checkedAt: version)
     }
 
-    /// Writes a definition down and makes its table what it says, in the caller's transaction.
+    /// Stores a definition and changes its table to match, in the caller's transaction.
     /// - Returns: the table as it is now.
     static func write(
         _ table: WriteBehindCore.TableDefinition, after old: TableSQL?, _ db: Database
     ) throws(SinkError) -> TableSQL {
-        // A later definition of the table may have come after one that was refused, with all that it has.
+        // A later definition may already be applied, after this one was refused. It includes everything of this one.
         if let old, old.definition.revision > table.revision { return old }
         return try throwingSinkError {
             try change(db, from: old?.definition, to: table)
@@ -72,8 +72,8 @@ extension SQLiteSink {
         }
         try withWriter { db, writer in
             writer.use(tables, checkedAt: version)
-            // A table that an existing trigger writes may have come about. Later transactions find
-            // it too; here the error comes with its cause.
+            // An existing trigger may write the new table. Later transactions would find
+            // that too, but here the error comes with its cause.
             try writer.check(db)
         }
         try makeWaiting()
@@ -153,7 +153,7 @@ extension SQLiteSink {
             try db.execute(
                 sql: "ALTER TABLE \(new.name) RENAME COLUMN \(quoted(name)) TO \(quoted(other))")
         }
-        // One column may take the name that another had.
+        // A column may take the former name of another one.
         let step = renamed.count == 1 ? nil : "_writebehind_renamed_"
         if let step {
             for (index, pair) in renamed.enumerated() {
@@ -197,12 +197,12 @@ extension SQLiteSink {
             sql:
                 "UPDATE sqlite_master SET sql = ? WHERE type = 'table' AND name = ? COLLATE NOCASE",
             arguments: [table.sql, new.schema.name])
-        // So that other connections read it again.
+        // This makes other connections read the schema again.
         try db.execute(sql: "PRAGMA schema_version = \(version + 1)")
     }
 
-    /// SQLite reads an integer in a column of reals as a real: that is how it stores a whole number there. In indices it
-    /// would compare it as what it is.
+    /// SQLite reads an integer in a column of reals as a real, because it stores whole numbers there that way. But in an
+    /// index it would compare the value as an integer.
     private static func reindex(
         _ db: Database, from old: WriteBehindCore.TableSchema, to new: TableSQL
     ) throws {
@@ -212,8 +212,8 @@ extension SQLiteSink {
         if isWidened { try db.execute(sql: "REINDEX \(new.name)") }
     }
 
-    /// SQLite does not read every number as the nearest one that a real can be; rows that are older than the
-    /// column must hold the number itself, as they do in the log and in memory.
+    /// SQLite does not always parse a number as the nearest real. Rows that are older than the
+    /// column must have the exact default, as in the log and in memory.
     private static func setDefault(
         of column: ColumnSchema, in sql: TableSQL, _ db: Database
     ) throws {
@@ -233,7 +233,8 @@ extension WriteBehindCore.TableSchema {
 }
 
 extension SinkError {
-    /// Whether SQLite itself refuses a definition, for what users made of the database: a name that is taken.
+    /// Whether SQLite itself refuses a definition because of something that users have made in the database, such as a name
+    /// that is taken.
     var isRefusalOfDefinition: Bool {
         code != 0 && (kind == .schema || kind == .constraint)
     }

@@ -8,7 +8,7 @@ extension SinkError {
         self.init(Self.kind(ofCode: code), code: code, message)
     }
 
-    /// The last error of a connection: first what is wrong, then what was done, since a statement is long.
+    /// The last error of a connection. The message comes first and the statement last, because a statement is long.
     @unsafe init(_ code: Int32, on connection: OpaquePointer?, doing what: String) {
         let extended = unsafe sqlite3_extended_errcode(connection)
         let message = unsafe String(cString: sqlite3_errmsg(connection))
@@ -38,7 +38,7 @@ extension SinkError {
         case SQLITE_FULL: .diskFull
         case SQLITE_READONLY, SQLITE_PERM, SQLITE_AUTH: .readOnly
         case SQLITE_CORRUPT, SQLITE_NOTADB: .corrupt
-        // A value too big for the database is the row's fault as much as one it forbids.
+        // A value that is too big for the database is the row's fault, as is one that a constraint forbids.
         case SQLITE_CONSTRAINT, SQLITE_TOOBIG, SQLITE_MISMATCH: .constraint
         case SQLITE_ERROR, SQLITE_SCHEMA, SQLITE_RANGE: .schema
         case SQLITE_CANTOPEN, SQLITE_MISUSE: .gone
@@ -46,16 +46,16 @@ extension SinkError {
         }
     }
 
-    /// The extended codes that say something else than their primary code, which is their low byte.
+    /// The extended codes whose meaning differs from their primary code, which is their low byte.
     private static let extendedKinds: [Int32: Kind] = [
-        // A user's full-text or R*Tree index contradicts itself, or what a trigger gives it. The database's
-        // own pages are whole, and the same commit would be refused by it again.
+        // A user's full-text or R*Tree index contradicts itself, or the values that a trigger gives it. The database's
+        // own pages are whole, and the index would refuse the same commit again.
         SQLITE_CORRUPT | 1 << 8: .constraint,  // …_VTAB
         // sqlite_sequence, which only a user's AUTOINCREMENT table has.
         SQLITE_CORRUPT | 2 << 8: .constraint,  // …_SEQUENCE
         // A trigger changes a virtual table that it is reading from.
         SQLITE_LOCKED | 2 << 8: .constraint,  // …_VTAB
-        // The statement is to be compiled again, or the snapshot to be taken again.
+        // The statement must be compiled again, or the snapshot must be taken again.
         SQLITE_ERROR | 2 << 8: .busy,  // …_RETRY
         SQLITE_ERROR | 3 << 8: .busy,  // …_SNAPSHOT
         SQLITE_READONLY | 4 << 8: .gone,  // …_DBMOVED
@@ -64,7 +64,7 @@ extension SinkError {
     ]
 }
 
-/// Runs what throws anything (GRDB's calls) where only a ``SinkError`` may come out.
+/// Runs code that throws any error, such as GRDB's calls, and turns the error into a ``SinkError``.
 package func throwingSinkError<Result>(_ body: () throws -> Result) throws(SinkError) -> Result {
     do {
         return try body()

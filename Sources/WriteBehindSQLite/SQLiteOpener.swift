@@ -21,7 +21,7 @@ package struct SQLiteOpener: SinkOpener {
     }
 
     package func putAside(for owner: SinkOwner, reason: String) throws(SinkError) {
-        // Elsewhere it may be on another file system, to which no file can be renamed.
+        // A database at another path may be on another file system, to which no file can be renamed.
         let directory =
             path.map { StoreLayout.directory(of: $0) + "/aside" } ?? owner.layout.aside
         _ = try SQLiteSink.putAside(

@@ -4,19 +4,19 @@ import GRDB
 import GRDBSQLite
 import WriteBehindCore
 
-/// How a database is opened. The defaults suit a store that writes all day on a small machine.
+/// The options for opening a database. The defaults suit a store that writes all day on a small machine.
 package struct SQLiteOptions: Sendable {
     /// How many readers may work at once, users' own queries among them.
     package var readerCount = 8
-    /// Seconds to wait for another process's lock. Short: the materializer waits better than SQLite.
+    /// Seconds to wait for another process's lock. It is short, because the materializer waits better than SQLite.
     package var busyTimeout = 0.05
     /// KiB of pages that the writing connection keeps in memory.
     package var writerCache = 32_768
     /// KiB of pages that each reading connection keeps in memory.
     package var readerCache = 4_096
-    /// Pages (of 4 KiB) in the WAL after which they are copied into the database. A page that many
-    /// batches changed is copied once, so under a backlog few big checkpoints beat many small. SQLite
-    /// does none by itself: it would leave no ``FileGeneration`` behind, and report no error.
+    /// After this many pages (of 4 KiB) in the WAL, they are copied into the database. A page that many
+    /// batches changed is copied once, so with a backlog a few big checkpoints are faster than many small ones. SQLite
+    /// makes no checkpoints by itself: they would write no ``FileGeneration``, and report no error.
     package var checkpointPages = 100_000
     /// The time in microseconds since 1970.
     package var now: @Sendable () -> Int64
@@ -30,9 +30,9 @@ package struct SQLiteOptions: Sendable {
     }
 
     /// - Parameters:
-    ///   - disk: the store's, which says whether the database is its own still. GRDB opens reading connections
-    ///     when they are needed, by the database's name.
-    ///   - stop: what ends the reads of these connections.
+    ///   - disk: the store's disk, which checks whether the database still belongs to the store. GRDB opens reading
+    ///     connections when they are needed, by the database's path.
+    ///   - stop: ends the reads of these connections.
     func grdb(on disk: any Disk, stoppedBy stop: ReadStop? = nil) -> Configuration {
         var configuration = Configuration()
         configuration.maximumReaderCount = readerCount
@@ -41,7 +41,7 @@ package struct SQLiteOptions: Sendable {
         configuration.prepareDatabase { [self] db in
             try DatabaseFiles(db).checkPlace(on: disk)
             try Configuration.keepTemporariesInMemory(db)
-            // No memory-mapped reading: an I/O error would kill the process instead of being one.
+            // No memory-mapped reading, because an I/O error would kill the process instead of being reported.
             try db.execute(sql: "PRAGMA mmap_size = 0")
             guard !db.configuration.readonly else {
                 stop?.install(on: db)
@@ -60,7 +60,7 @@ package struct SQLiteOptions: Sendable {
 }
 
 extension Configuration {
-    /// For one look at a database.
+    /// The configuration for a short read of a database.
     static func brief(readonly: Bool, timeout: Double) -> Configuration {
         var configuration = Configuration()
         configuration.readonly = readonly
@@ -70,23 +70,24 @@ extension Configuration {
         return configuration
     }
 
-    /// A read-only container has no directory that SQLite could put a temporary file in.
+    /// A read-only container has no directory for SQLite's temporary files.
     @Sendable static func keepTemporariesInMemory(_ db: Database) throws {
         try db.execute(sql: "PRAGMA temp_store = MEMORY")
     }
 }
 
-/// The steps before a sink is there: whose database is it, and what does it hold?
+/// The first steps of opening: check to which store the database belongs, and load what it holds.
 enum SQLiteOpening {
-    /// Makes sure that the database is this store's or empty; creates the file. Changes nothing in another.
+    /// Checks that the database is this store's or empty, and creates the file if need be. Changes nothing in another
+    /// database.
     ///
-    /// - Returns: what the header of the file says, where its WAL is empty. GRDB writes into that when it opens.
+    /// - Returns: the number in the header of the file, if its WAL is empty. GRDB writes into the WAL when it opens.
     static func claim(
         _ path: String, storeID: [UInt8], disk: any Disk
     ) throws(SinkError) -> Int64? {
         do throws(SystemError) {
             guard let byteCount = try disk.byteCount(of: path) else {
-                // For its mode: SQLite would leave that to the umask.
+                // Created here for its mode, which SQLite would leave to the umask.
                 _ = try disk.open(path, .createExclusively)
                 return nil
             }
@@ -97,8 +98,8 @@ enum SQLiteOpening {
         do throws(SinkError) {
             return try checkOwner(path, storeID, disk, readonly: true)
         } catch {
-            // Its maker was killed before it had a WAL. Rolling that back takes a connection that may
-            // write, and is what any program does that opens it.
+            // The process that made it was killed before the database was in WAL mode. Rolling that back needs a
+            // connection that may write, and happens in any program that opens the file.
             guard error.code == SQLITE_READONLY | 3 << 8 else { throw error }  // …_ROLLBACK
             return try checkOwner(path, storeID, disk, readonly: false)
         }
@@ -120,7 +121,7 @@ enum SQLiteOpening {
         -> Int64?
     {
         guard try Int.fetchOne(db, sql: "SELECT count(*) FROM sqlite_master") ?? 0 > 0 else {
-            return nil  // we were killed between creating the file and the tables
+            return nil  // a process was killed between creating the file and the tables
         }
         guard try db.tableExists("_writebehind_watermark") else {
             throw SinkError(.foreignDatabase, "\(path) is a database of something else")
@@ -138,7 +139,7 @@ enum SQLiteOpening {
         var state: SQLiteSink.State
     }
 
-    /// Creates our tables if need be, loads them, and checks the schema.
+    /// Creates the store's tables if need be, loads them, and checks the schema.
     static func prepare(
         _ pool: any DatabaseWriter, storeID: [UInt8], origin: Watermark, header: Int64?,
         _ registry: ProjectionRegistry, _ options: SQLiteOptions
