@@ -2,15 +2,15 @@ import Synchronization
 
 /// Turns staged commits into blocks, writes them to segments and syncs.
 ///
-/// Stepped, not running by itself: ``step()`` does one piece of work and says when there may be another.
-/// The order of things, by the writing rules of the format:
+/// It does not run by itself: ``step()`` does one piece of work and says when there may be another.
+/// The order of writes and syncs, by the writing rules of the format:
 ///
 /// - header and frame are written, then synced when due, then the readable sequence is published;
 /// - a new segment: the old one's blocks synced, its footer written and synced, the new one created
 ///   exclusively, its header and then its name synced, and only then its first block.
 ///
-/// If a caller waits and little is unsynced, staging itself is synced instead: its pages are on the disk already,
-/// so nothing but them has to be written. The block follows when it is due.
+/// If a caller waits and little is unsynced, staging itself is synced instead: its pages are already on the disk,
+/// so only they must be written. The block follows when it is due.
 ///
 /// When the disk is full, commits stay in staging and packed blocks in memory, appends are refused, and each
 /// step tries again. After a failed fsync nothing is written any more.
@@ -23,12 +23,12 @@ package final class Flusher: Sendable {
         /// The chain before the builder's first commit.
         var startChain: UInt64
         var writer: SegmentWriter?
-        /// A packed block that has not been written yet, for lack of space.
+        /// A packed block that could not be written yet, because the disk was full.
         var packed: [UInt8] = []
         var unwritten: BlockHeader?
         /// The last sequence that is in a segment, synced or not.
         var written: UInt64
-        /// Up to here staging, or segments, survive power loss.
+        /// The place in staging up to which all commits survive power loss, in staging or in segments.
         var syncedPlace = Staging.SyncedPlace()
         /// Frame bytes in segments that are not synced.
         var unsyncedBytes = 0
@@ -65,13 +65,13 @@ package final class Flusher: Sendable {
     /// Everything through this sequence survives power loss, in segments or in staging.
     var durable: UInt64 { staging.durable }
 
-    /// Asks for a sync of segments that covers `sequence` as soon as possible; callers that ask meanwhile share it.
+    /// Requests a sync of segments that covers `sequence` as soon as possible. Callers that come meanwhile share it.
     package func request(readable sequence: UInt64) {
         requested.max(sequence, ordering: .relaxed)
         staging.work.raise()
     }
 
-    /// Asks for `sequence` to survive power loss as soon as possible, wherever that costs less.
+    /// Requests that `sequence` survives power loss as soon as possible, in staging or in segments, whichever costs less.
     package func request(durable sequence: UInt64) {
         requestedDurable.max(sequence, ordering: .relaxed)
         staging.work.raise()
@@ -81,7 +81,7 @@ package final class Flusher: Sendable {
     package func step() -> Next {
         state.withLock { state in
             guard !state.isClosed, !staging.isForked else { return .wait(nanoseconds: nil) }
-            // Of a log that was closed or abandoned, another process may have taken over the files.
+            // If the log was closed or abandoned, another process may have taken over the files.
             if let refusal = staging.refusal, !refusal.isTemporary {
                 return .wait(nanoseconds: nil)
             }
@@ -101,7 +101,7 @@ package final class Flusher: Sendable {
         }
     }
 
-    /// Without room for the next slots writes are refused; what has been appended goes on its way.
+    /// Without room for the next slots, writes are refused. Commits that were already appended are written as usual.
     private func reserveFreeSlots() -> LogError? {
         do throws(SystemError) {
             try staging.reserveFreeSlots()
@@ -111,8 +111,8 @@ package final class Flusher: Sendable {
         }
     }
 
-    /// While blocks cannot be written, staging is synced for callers that wait to survive power loss, however much
-    /// that is: its pages are on the disk already.
+    /// While blocks cannot be written, staging is synced for callers that wait for `durable`, however much
+    /// that is, because its pages are already on the disk.
     private func synchronizeStagingMeanwhile(_ state: inout State) {
         guard isStagingSyncWanted else { return }
         do throws(LogError) {
@@ -155,7 +155,7 @@ package final class Flusher: Sendable {
         if isLate || pending >= options.blockSize {
             _ = try writeBlock(&state)
         }
-        // First the question that has an effect.
+        // `takeFull()` comes first, because it has an effect.
         let isDue = staging.takeFull() || isSyncDue(state, now: now)
         if !isDue, isStagingSyncWanted,
             try synchronizeStaging(&state, limit: options.stagingSyncLimit)
@@ -181,7 +181,7 @@ package final class Flusher: Sendable {
         {
             return true
         }
-        // Slots are free again only once their commits are synced.
+        // Slots become free only once their commits are synced.
         if state.unsyncedBytes >= staging.capacity / 2 { return true }
         guard let deadline = state.syncDeadline else { return false }
         return now >= deadline
@@ -191,7 +191,7 @@ package final class Flusher: Sendable {
         requestedDurable.load(ordering: .relaxed) > durable && durable + 1 < staging.nextSequence
     }
 
-    /// Syncs staging up to its end, if that is little enough.
+    /// Syncs staging up to its end, if that is at most `limit` bytes. Returns whether it did.
     private func synchronizeStaging(
         _ state: inout State, limit: Int
     ) throws(LogError) -> Bool {
@@ -285,8 +285,8 @@ package final class Flusher: Sendable {
             using: state.compressor, into: &state.packed)
     }
 
-    /// How hard to compress: less the fuller staging is, since a writer waits when there is no room. Commits
-    /// that were taken and are not synced take room as well.
+    /// The compression level. It is lower the fuller staging is, because a writer waits when there is no room. Commits
+    /// that were taken and are not synced yet take room as well.
     private func level(_ state: State) -> Int {
         let held = staging.pendingBytes + state.unsyncedBytes
         if held >= staging.capacity / 4 * 3 { return min(options.compressionLevel, -5) }
@@ -321,7 +321,7 @@ package final class Flusher: Sendable {
         try writer.synchronize()
         state.syncDeadline = nil
         state.unsyncedBytes = 0
-        // Unless the flusher has taken more than it could write.
+        // Not if the flusher has taken more commits than it could write.
         if state.unwritten == nil, state.builder.isEmpty {
             state.syncedPlace.advance(to: state.cursor)
         }
@@ -334,13 +334,13 @@ package final class Flusher: Sendable {
         state.writer = nil
     }
 
-    /// Refuses all further writes if the store is no longer alone or no longer where it was.
+    /// Refuses all further writes if the store's files were moved or replaced, or another process may have them.
     package func checkFence() throws(LogError) {
         guard !staging.isForked else { return }
         do throws(SystemError) {
             try environment.disk.checkFence()
         } catch {
-            // A name that cannot be looked up just now says nothing of what it means.
+            // If a path cannot be looked up just now, that proves nothing.
             guard error.isFence else { return }
             refuse(LogError(error))
             throw LogError(error)
@@ -348,7 +348,7 @@ package final class Flusher: Sendable {
     }
 
     private func refuse(_ error: LogError) {
-        // Once is enough for what stays.
+        // A final refusal is already set.
         if let refusal = staging.refusal, refusal.isFinal { return }
         staging.refuse(error)
         environment.observer?.didChangeRefusal(error)

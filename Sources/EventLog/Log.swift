@@ -1,10 +1,10 @@
-/// The log of one store, opened: recovered, and, unless it is damaged, ready to be appended to.
+/// The open log of one store: recovered, and ready for appends unless it is damaged.
 ///
 ///     append ──▶ Staging ──▶ Flusher ──▶ segments ──▶ LogReader
 ///
 /// After ``append(_:count:flags:time:)`` returned, a commit survives the death of the process if
 /// ``survivesProcessDeath`` says so, and power loss once ``durable`` has reached it. The next open finds
-/// a prefix of the appended commits, never with a hole.
+/// a prefix of the appended commits, never one with a gap.
 package final class Log: Sendable {
     package let environment: LogEnvironment
     package let options: LogOptions
@@ -15,7 +15,8 @@ package final class Log: Sendable {
     package let preamble: Preamble
     /// The end of the log when it was opened.
     package let recoveredEnd: LogEnd
-    // Both nil if the log is damaged and only read. Apart, since an append would count references to both.
+    // Both are nil if the log is damaged and only read. They are separate, because otherwise an append would count
+    // references to both.
     private let staging: Staging?
     /// Drives the log forward; nil if the log is damaged and only read.
     package let flusher: Flusher?
@@ -24,13 +25,13 @@ package final class Log: Sendable {
 
     /// Recovers the log and makes it ready to be continued.
     ///
-    /// The caller holds the store's lock and has created its directories. When the log is damaged, it is
+    /// The caller holds the store's lock and has created its directories. If the log is damaged, it is
     /// opened for reading only, up to the damage, and nothing on disk is changed: see ``recovery``.
     ///
     /// - Parameters:
     ///   - witnesses: databases and snapshots that hold a state of the log, as evidence of what had been durable.
-    ///   - readFrom: the caller is going to read the log from here on, so damage in any segment that reaches
-    ///     so far is looked for now. The last segment is always looked at.
+    ///   - readFrom: the caller will read the log from this sequence on, so every segment that reaches
+    ///     it is checked for damage now. The last segment is always checked.
     package init(
         opening environment: LogEnvironment, options: LogOptions, witnesses: [Witness],
         readFrom: UInt64 = .max
@@ -68,7 +69,7 @@ package final class Log: Sendable {
     /// Everything through this sequence survives power loss. The part above ``readable`` is in staging alone.
     package var durable: UInt64 { flusher?.durable ?? readable }
 
-    /// Brings what is ``durable`` in staging alone into segments, where readers find it. Takes a sync; when that
+    /// Brings commits that are ``durable`` only in staging into segments, where readers find them. It takes a sync; if that
     /// fails, appends are refused as always, and ``readable`` stays behind.
     package func makeDurableReadable() { makeReadable(through: durable) }
 
@@ -84,7 +85,7 @@ package final class Log: Sendable {
         (staging?.nextSequence ?? recoveredEnd.nextSequence) - 1
     }
 
-    /// The time of the last commit, milliseconds since 1970. None has an earlier one than those before it.
+    /// The time of the last commit, milliseconds since 1970. No commit has an earlier time than the one before it.
     package var lastTime: UInt64 { staging?.lastTime ?? recoveredEnd.lastTime }
 
     /// The longest records that one commit may have, in bytes.
@@ -93,8 +94,8 @@ package final class Log: Sendable {
     /// Raised when the flusher has something to do.
     package var work: Signal? { staging?.work }
 
-    /// Refuses all further writes if the store is no longer alone or no longer where it was: see ``FencedDisk``.
-    /// Followers that change something ask before they do.
+    /// Refuses all further writes if the store's files were moved or replaced: see ``FencedDisk``.
+    /// Followers call it before they change anything.
     package func checkFence() throws(LogError) { try flusher?.checkFence() }
 
     /// Why appends throw at present; nil when they do not.
@@ -111,7 +112,7 @@ package final class Log: Sendable {
     ///   - records: encoded records (Record.swift), used only during the call.
     ///   - count: how many they are.
     ///   - time: milliseconds since 1970.
-    ///   - isTick: `time` is what the environment's clock said cheaply (``TimeSource/wallMilliseconds()``), and its
+    ///   - isTick: whether `time` is from the cheap clock (``TimeSource/wallMilliseconds()``), so that an
     ///     exact time may be taken instead.
     @inline(__always)
     @unsafe package func append(
@@ -149,7 +150,7 @@ package final class Log: Sendable {
         }
     }
 
-    /// Refuses further appends and leaves the rest to the next open, as a killed process does.
+    /// Refuses further appends and leaves the rest to the next open, as after `kill -9`.
     package func abandon() {
         staging?.refuse(.closed)
     }
@@ -172,7 +173,7 @@ package final class Log: Sendable {
 
     // MARK: staging
 
-    /// Makes the log whole, and new staging.
+    /// Repairs the log, and makes new staging.
     private static func begin(
         after repair: inout Repair, _ end: LogEnd, _ environment: LogEnvironment,
         _ options: LogOptions
@@ -191,8 +192,8 @@ package final class Log: Sendable {
         }
     }
 
-    /// Makes a new staging file in the place of the old one: temporary name, new salt, zeros written, so that no
-    /// page of it is a hole, synced, renamed, directory synced. Only then may sequences be assigned.
+    /// Replaces the staging file by a new one: under a temporary name, with a new salt, with zeros written so that no
+    /// page of it is a hole, synced, renamed, the directory synced. Only then may sequences be assigned.
     private static func freshStaging(
         _ environment: LogEnvironment, options: LogOptions, epoch: UInt64
     ) throws(LogError) -> (StagingMemory, StagingHeader) {
@@ -214,7 +215,7 @@ package final class Log: Sendable {
                 }
                 try file.synchronize()
             } catch {
-                // If there is little room, the remains of a failed try would take it from the next.
+                // If there is little room, the file of a failed try would take it from the next try.
                 try? disk.remove(temporary)
                 throw error
             }

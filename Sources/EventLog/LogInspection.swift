@@ -1,8 +1,7 @@
-/// The state of a log and what recovery would do, found out without the lock and without
-/// changing anything.
+/// The state of a log, and what recovery would do. It takes no lock and changes nothing.
 ///
-/// For a log that no process writes. If one is being written, ``published(_:)`` says how far it can be
-/// read. Looking at it as if it had ended would take blocks that are half written for torn ones.
+/// For a log that no process writes. If a process writes it, ``published(_:)`` says how far it can be
+/// read; this would take blocks that are half written for torn ones.
 package struct LogInspection: Sendable {
     /// A commit that staging holds and segments do not: the next open would take it.
     package struct StagedCommit: Sendable, Equatable {
@@ -42,13 +41,13 @@ package struct LogInspection: Sendable {
     /// The last sequence that segments hold, before any damage.
     package var written: UInt64 { judgement.written }
 
-    /// The report that opening would make; ``RecoveryReport/cutOff`` is empty, since nothing was cut.
+    /// The report that opening would make. ``RecoveryReport/cutOff`` is empty, because nothing was cut.
     package var plan: RecoveryReport { RecoveryReport(judgement) }
 
     /// - Parameters:
     ///   - witnesses: databases and snapshots that hold a state of the log, as evidence of what had been durable.
-    ///   - readFrom: segments that reach so far are read wholly. The last segment always is.
-    ///   - believesSegments: nothing but the segments themselves says where the log begins and ends.
+    ///   - readFrom: segments that reach this sequence are read to their end. The last segment always is.
+    ///   - believesSegments: whether only the segments themselves say where the log begins and ends.
     package init(
         _ environment: LogEnvironment, witnesses: [Witness], readFrom: UInt64 = .max,
         believesSegments: Bool = false
@@ -79,7 +78,7 @@ package struct LogInspection: Sendable {
         try judge.recordEdges()
     }
 
-    /// The sequence that a writer, living or dead, last published as readable; nil if there is no
+    /// The sequence that a writer, running or not, last published as readable; nil if there is no
     /// staging file (the log was closed cleanly), or none that can be read.
     package static func published(_ environment: LogEnvironment) throws(LogError) -> UInt64? {
         let path = environment.layout.staging

@@ -7,7 +7,7 @@ struct BlockBuilder {
     private var lastTime: UInt64 = 0
     private var flags: LogFlags = []
     private var tables = TableSet()
-    /// Whether some records could not be parsed, so that the header says nothing of tables.
+    /// Whether some records could not be parsed, so that the header says nothing about tables.
     private var hasUnknownTables = false
 
     var isEmpty: Bool { count == 0 }
@@ -44,7 +44,7 @@ struct BlockBuilder {
         append(records, count: commit.count, time: commit.time)
     }
 
-    /// Appends a commit that was read from another block, which becomes a part of this one as a whole.
+    /// Appends a commit of another block. All commits of that block must be appended.
     mutating func append(
         _ commit: Commit, _ records: Span<UInt8>, of block: BlockHeader
     ) {
@@ -63,7 +63,7 @@ struct BlockBuilder {
         append(records, count: commit.count, time: commit.time)
     }
 
-    /// Room is made once for all of a commit: what is looked at for each byte counts here.
+    /// Room is made once for the whole commit, because any check for each byte would cost time here.
     private mutating func append(_ records: Span<UInt8>, count: UInt32, time: UInt64) {
         raw.append(addingCapacity: Self.commitOverhead + records.count) { output in
             output.append(varint: UInt64(count))
@@ -73,7 +73,7 @@ struct BlockBuilder {
         }
     }
 
-    /// The log takes any bytes for records; those that are none belong to no table.
+    /// The log takes any bytes as records. Bytes that are not records belong to no table.
     private mutating func note(_ records: Span<UInt8>, areSeveralTables: Bool) {
         do throws(MalformedRecord) {
             try tables.insert(tablesOf: records, areSeveral: areSeveralTables)

@@ -25,7 +25,7 @@
 //      chain    u64  chain value after the last record (Chain.swift)
 //      tables   u64  which tables the records belong to (TableSet.swift); 0 says nothing, as in footers and snapshots
 //
-// Why the lengths are under the checksum: a torn header must not make a reader step over blocks.
+// The lengths are covered by the checksum so that a torn header cannot make a reader step over blocks.
 
 /// The decoded header of a block or of a footer.
 package struct BlockHeader: Equatable, Sendable {
@@ -73,12 +73,12 @@ package struct BlockHeader: Equatable, Sendable {
         kind == .footer ? firstSequence : firstSequence + UInt64(count)
     }
 
-    /// The last sequence that segments were known to hold, synced, when this was built; nil if the field saturated.
+    /// The last sequence that was known to be synced in segments when this was built; nil if the field saturated.
     package var durable: UInt64? {
         unsyncedBefore == .max ? nil : firstSequence - 1 - UInt64(unsyncedBefore)
     }
 
-    /// The most that follows the header: a zstd frame is hardly longer than its content, and a seek table has two
+    /// The most bytes that may follow the header: a zstd frame is hardly longer than its content, and a seek table has two
     /// entries for each block, and two more.
     private var packedBound: UInt64 {
         switch kind {

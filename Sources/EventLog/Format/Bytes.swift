@@ -16,7 +16,7 @@ extension Span<UInt8> {
         let shared = Swift.min(count, other.count)
         let order = unsafe withUnsafeBytes { left in
             unsafe other.withUnsafeBytes { right in
-                // Nothing, at no address, is no argument for memcmp.
+                // memcmp must not get a null address, which an empty span has.
                 shared == 0 ? 0 : unsafe memcmp(left.baseAddress!, right.baseAddress!, shared)
             }
         }
@@ -70,7 +70,7 @@ extension [UInt8] {
     }
 }
 
-/// Hands out the bytes of an unsigned LEB128, ten at the most.
+/// Calls `body` for each byte of an unsigned LEB128, at most ten.
 @inlinable
 @inline(__always)
 package func forEachByte(ofVarint value: UInt64, _ body: (UInt8) -> Void) {

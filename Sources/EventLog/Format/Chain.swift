@@ -1,10 +1,10 @@
 /// The chain: a running checksum over history, not layout.
 ///
 /// It starts as the low half of the store's UUID. After each commit it becomes XXH3-64, seeded with the
-/// previous chain, of the commit's absolute time (u64, milliseconds since 1970) and its record bytes. It
-/// therefore survives any rewriting of segments, and two logs that agree on the chain at a sequence are
-/// the same up to there. It finds removed, swapped, duplicated, stale and foreign blocks, which no
-/// checksum of a single block can see.
+/// previous chain, of the commit's absolute time (u64, milliseconds since 1970) and its record bytes.
+/// Rewriting segments therefore does not change it, and two logs with the same chain at a sequence are
+/// the same up to there. It shows removed, swapped, duplicated, stale and foreign blocks, which no
+/// checksum of a single block can show.
 package struct Chain: Sendable {
     package var value: UInt64
     private var scratch: [UInt8] = []
@@ -17,7 +17,7 @@ package struct Chain: Sendable {
         value = store.low
     }
 
-    /// Goes on over one commit.
+    /// Continues the chain with one commit.
     package mutating func append(time: UInt64, records: Span<UInt8>) {
         scratch.removeAll(keepingCapacity: true)
         scratch.append(integer: time)
@@ -25,7 +25,7 @@ package struct Chain: Sendable {
         value = Checksum.of(scratch.span, seed: value)
     }
 
-    /// Goes on over one commit. Its time, as eight little-endian bytes, must be right before its records.
+    /// Continues the chain with one commit. Its time, as eight little-endian bytes, must be directly before its records.
     @unsafe mutating func append(timeAndRecords: UnsafeRawBufferPointer) {
         value = unsafe Checksum.of(timeAndRecords, seed: value)
     }

@@ -2,8 +2,8 @@ import CXXHash
 
 /// XXH3-64, the one checksum of the format.
 ///
-/// Every use is seeded: with the salt of the file that the bytes are in, so that bytes of another
-/// file, or of an earlier life of this one, never look valid.
+/// Nearly every use is seeded with the salt of the file that the bytes are in, so that bytes of another
+/// file, or of an earlier file with the same name, never look valid.
 package enum Checksum {
     /// The checksum of `bytes`.
     package static func of(_ bytes: Span<UInt8>, seed: UInt64) -> UInt64 {

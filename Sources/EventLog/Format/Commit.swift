@@ -4,8 +4,8 @@
 //   commit := varint(record count) varint(byte length) varint(time - base time) record*
 //
 // Times are milliseconds since 1970 and never decrease. The byte length is that of the records: a
-// reader steps from commit to commit, and continues the chain, without parsing a record. Whether there
-// is a preamble (a record of that operation, Record.swift) says the block's header.
+// reader steps from commit to commit, and continues the chain, without parsing a record. The block's header says
+// whether there is a preamble (a record of that operation, Record.swift).
 
 /// A commit's place in the bytes of its block.
 package struct Commit: Equatable, Sendable {
@@ -23,7 +23,7 @@ package struct CommitCursor: Sendable {
     private var reader: ByteReader
     private let baseTime: UInt64
     private var lastTime: UInt64
-    /// That of the block's last commit, by its header.
+    /// The time of the block's last commit, from the block's header.
     private let endTime: UInt64
     private var nextSequence: UInt64
     private let endSequence: UInt64
@@ -51,8 +51,8 @@ package struct CommitCursor: Sendable {
         self.preamble = preamble
     }
 
-    /// The next commit, or nil after the last, which must end where the block does and at the sequence
-    /// that its header names.
+    /// The next commit; nil after the last one. The last one must end where the block ends, and at the sequence
+    /// that the block's header names.
     package mutating func next(_ payload: Span<UInt8>) throws(MalformedRecord) -> Commit? {
         guard !reader.isAtEnd else {
             guard nextSequence == endSequence else {

@@ -1,4 +1,4 @@
-/// Why bytes are no header of ours. Foreign, newer and damaged are three different things.
+/// Why bytes are not a header of this format. Foreign, newer and damaged are three different faults.
 package enum FormatFault: Error, Equatable, Sendable {
     case truncated(byteCount: Int)
     case unknownMagic(UInt32)
@@ -7,7 +7,7 @@ package enum FormatFault: Error, Equatable, Sendable {
     case checksumMismatch
     case outOfRange(field: String)
 
-    /// Whether a newer library wrote the file: not damage, and nothing of it may be touched.
+    /// Whether a newer library wrote the file. That is not damage, and the file must not be touched.
     package var isNewer: Bool {
         switch self {
         case .unsupportedVersion, .unsupportedFeatures: true

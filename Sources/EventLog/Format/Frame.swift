@@ -3,7 +3,7 @@
 package enum Frame {
     package static let skippableMagic: UInt32 = 0x184D_2A57
 
-    /// The sequence from which on no block or segment may start. No log gets there, so bytes that say otherwise are no
+    /// No block or segment may start at this sequence or above. No log gets so far, so bytes with a higher one are not a
     /// header, and counting on from an accepted sequence never overflows.
     static let sequenceLimit: UInt64 = 1 << 62
 

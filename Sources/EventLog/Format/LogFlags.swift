@@ -1,9 +1,9 @@
-/// Facts about a staged commit, a block or a footer that are known without parsing it. Headers store these bits.
+/// Facts about a staged commit, a block or a footer that can be seen without parsing it. Headers store these bits.
 package struct LogFlags: OptionSet, Sendable {
     package let rawValue: UInt16
     package init(rawValue: UInt16) { self.rawValue = rawValue }
 
-    /// Instead of `[]`, which outside this module is made by walking an empty array.
+    /// To be used instead of `[]`, for which code outside this module would iterate over an empty array.
     package static var plain: LogFlags { LogFlags() }
     /// It is the footer of a segment.
     package static let footer = LogFlags(rawValue: 1)

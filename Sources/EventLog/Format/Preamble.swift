@@ -1,5 +1,5 @@
 /// The schemas of all tables, so that each file can be read alone: the latest `define` record of every
-/// table, as it was logged. Their content is the tables' affair.
+/// table, as it was logged. The log does not read the schemas.
 package struct Preamble: Equatable, Sendable {
     /// The most bytes of all define records: a segment's first block holds them before its first commit, and no block is
     /// longer than ``SegmentHeader/rawBlockCap``.
@@ -19,7 +19,7 @@ package struct Preamble: Equatable, Sendable {
         try note(bytes)
     }
 
-    /// Takes in the define records among the records of a commit.
+    /// Adds the define records among the records of a commit.
     package mutating func note(_ records: Span<UInt8>) throws(MalformedRecord) {
         var reader = ByteReader(0..<records.count)
         while !reader.isAtEnd {

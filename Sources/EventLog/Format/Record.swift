@@ -1,4 +1,4 @@
-// Records: the parts of a commit. They are all that the log has of rows.
+// Records: the parts of a commit. The log holds rows only as records.
 //
 //   record  := u8(operation) varint(table) varint(length) key body
 //   body    := put: row | patch: varint(count) (varint(column) value)* | delete: empty
@@ -24,8 +24,8 @@ package enum Operation: UInt8, Sendable, CaseIterable {
     case clear = 4
     case define = 5
     case mark = 6
-    /// Gives up a group of quarantined commits, or a part of its rows; the other records of its commit make these
-    /// rows anew.
+    /// Gives up a group of quarantined commits, or a part of its rows. The other records of its commit set these
+    /// rows.
     case settle = 7
     /// The schemas of all tables at the start of a segment or snapshot; takes no sequence number.
     case preamble = 8
@@ -51,7 +51,7 @@ package struct Record: Sendable, Equatable {
     package static let keyLimit = 65_535
 }
 
-/// Why bytes that passed their checksum are no records.
+/// Why bytes that passed their checksum are not valid records.
 package struct MalformedRecord: Error, Equatable, Sendable {
     package var offset: Int
     package var reason: String
@@ -178,7 +178,7 @@ package struct ByteReader: Sendable {
         }
     }
 
-    /// A count of values. Each takes a byte at least, so a count beyond the bytes left is refused
+    /// Reads a count of values. Each value takes at least one byte, so a count above the number of bytes left is refused
     /// before any code loops or allocates by it.
     package mutating func valueCount(_ bytes: Span<UInt8>) throws(MalformedRecord) -> Int {
         let start = offset

@@ -32,7 +32,7 @@ package struct SeekTable: Equatable, Sendable {
 
     static func byteCount(entries count: Int) -> Int { count * 8 + overhead }
 
-    /// How long the whole table is that ends with these 9 bytes; nil if they are no end of one.
+    /// The length of the whole table that ends with these 9 bytes; nil if they are not the end of a table.
     package static func byteCount(endingWith bytes: Span<UInt8>) -> Int? {
         guard bytes.count == endLength, bytes.integer(UInt32.self, at: 5) == endMagic,
             bytes[4] == 0
@@ -55,7 +55,7 @@ package struct SeekTable: Equatable, Sendable {
         return bytes
     }
 
-    /// Decodes a whole table; nil if it is none.
+    /// Decodes a whole table; nil if the bytes are not one.
     package init?(decoding bytes: Span<UInt8>) {
         guard bytes.count >= Self.overhead, (bytes.count - Self.overhead) % 8 == 0,
             bytes.integer(UInt32.self, at: 0) == Self.frameMagic,

@@ -31,7 +31,7 @@
 package struct SegmentHeader: Equatable, Sendable {
     package static let byteCount = 128
     package static let version: UInt32 = 1 << 16
-    /// The longest block payload of all, whatever a segment's header says.
+    /// The longest block payload that is ever allowed, whatever a segment's header says.
     package static let rawBlockCap: UInt32 = 64 << 20
 
     package enum Kind: UInt32, Sendable {
@@ -45,7 +45,7 @@ package struct SegmentHeader: Equatable, Sendable {
     package var salt: UInt64
     package var base: UInt64
     package var chain: UInt64
-    /// Of a segment the length of its writer's staging buffer; of a snapshot the sequence of the one before it.
+    /// In a segment the length of its writer's staging buffer; in a snapshot the sequence of the snapshot before it.
     package var other: UInt64
     package var created: UInt64
     package var compatibleFeatures: UInt32 = 0
@@ -101,7 +101,7 @@ package struct SegmentHeader: Equatable, Sendable {
         guard rawBlockBound <= Self.rawBlockCap else { throw .outOfRange(field: "raw block bound") }
     }
 
-    /// Before any checksum: a newer major version may have moved that.
+    /// To be called before any checksum is compared, because a newer major version may have moved it.
     static func check(version: UInt32) throws(FormatFault) {
         if version >> 16 > Self.version >> 16 { throw .unsupportedVersion(version) }
         if version >> 16 < Self.version >> 16 { throw .outOfRange(field: "version") }
@@ -109,7 +109,7 @@ package struct SegmentHeader: Equatable, Sendable {
 
     package func encoded() -> [UInt8] {
         assert(base > 0)
-        // No reader would accept a file that says more. Definitions leave room for any commit.
+        // No reader would accept a file with a larger bound. Definitions leave room for any commit.
         precondition(rawBlockBound <= Self.rawBlockCap, "a block longer than any reader takes")
         var bytes: [UInt8] = []
         bytes.reserveCapacity(Self.byteCount)

@@ -1,6 +1,6 @@
-/// The rows of one block of a snapshot, or of a run, from the first to the last; checks all that it reads.
+/// Reads the rows of one block of a snapshot or a run, from the first to the last, and checks everything it reads.
 ///
-/// A value of its own, so that a step costs the reader one access, not one for each field.
+/// It is a separate value, so that a step costs the reader one exclusive access instead of one for each field.
 package struct SnapshotBlock {
     package private(set) var row = SnapshotRow(operation: .put, table: 0, sequence: 0, time: 0)
     /// The places of the row's key and body in ``payload``.
@@ -9,13 +9,13 @@ package struct SnapshotBlock {
     package private(set) var payload: [UInt8] = []
     private(set) var rowsLeft: UInt32 = 0
     private var reader = ByteReader(0..<0)
-    /// The key of the last row of the block before; nil if there is none, or it is not to be compared.
+    /// The key of the last row of the block before; nil if there is none, or if it must not be compared.
     private var keyBefore: [UInt8]?
     private var isAtStart = true
 
-    /// Unpacks another block in the place of this one; false if it is no valid frame.
+    /// Unpacks another block, which replaces this one; false if it is not a valid frame.
     ///
-    /// - Parameter continuing: whether its rows come behind those of this one.
+    /// - Parameter continuing: whether its rows must come behind those of this one.
     mutating func load(
         _ block: BlockHeader, _ packed: Span<UInt8>, continuing: Bool, _ decompressor: Decompressor
     ) -> Bool {
@@ -29,7 +29,7 @@ package struct SnapshotBlock {
         return true
     }
 
-    /// Goes to the next row, of which there is one. Returns what is wrong with it; nil if nothing.
+    /// Goes to the next row, which must exist. Returns what is wrong with it; nil if nothing is.
     mutating func next(in head: SnapshotHead, isRun: Bool) -> String? {
         let (tableBefore, placeBefore) = (row.table, key)
         var reader = self.reader

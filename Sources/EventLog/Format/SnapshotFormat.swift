@@ -5,7 +5,7 @@
 //      | 128 bytes    | | block  | | block|     | block|      |   80   |            |
 //      +--------------+ +--------+ +------+-----+------+ - -  +--------+------------+
 //
-// The header is a segment's (SegmentHeader.swift), where some fields say another thing:
+// The header has the form of a segment's (SegmentHeader.swift). Some fields have another meaning:
 //
 //      tag    "WBN1"
 //      base   the sequence that the snapshot reflects; equals the file's name
@@ -13,7 +13,7 @@
 //      prev   the sequence of the snapshot that it was made from; 0 for none
 //      bound  the longest raw block in this very file
 //
-// Blocks are a segment's (BlockHeader.swift). Their "sequences" number the snapshot's own records
+// Blocks have the form of a segment's (BlockHeader.swift). Their "sequences" number the snapshot's own records
 // from 1, without a gap:
 //
 //      first  number of the block's first record; count: how many it has
@@ -36,9 +36,9 @@
 
 /// The state of the log that a snapshot reflects.
 package struct SnapshotHead: Equatable, Sendable {
-    /// It reflects the log up to here.
+    /// The snapshot reflects the log through this sequence.
     package var sequence: UInt64
-    /// The log's chain value there.
+    /// The log's chain value after that sequence.
     package var chain: UInt64
     /// The time of the last commit in it, milliseconds since 1970.
     package var time: UInt64
@@ -58,7 +58,7 @@ package struct SnapshotHead: Equatable, Sendable {
     }
 }
 
-/// One record of a snapshot, but for key and body.
+/// One record of a snapshot, without key and body.
 package struct SnapshotRow: Equatable, Sendable {
     package var operation: Operation
     package var table: UInt32
@@ -81,7 +81,7 @@ extension SnapshotRow {
     ) {
         assert(sequence <= head.sequence)
         assert(time <= head.time)
-        // Room is made once: what is looked at for each byte counts here.
+        // Room is made once, because any check for each byte would cost time here.
         bytes.append(addingCapacity: Self.overhead + key.count + body.count) { output in
             output.append(varint: head.sequence - sequence)
             output.append(varint: head.time - time)
@@ -93,7 +93,7 @@ extension SnapshotRow {
         }
     }
 
-    /// The most that a row takes beside its key and body: an operation and four varints.
+    /// The most bytes that a row takes in addition to its key and body: an operation and four varints.
     private static let overhead = 41
 
     /// Reads the row at the reader's place and steps over it. Returns the places of key and body.
@@ -114,7 +114,7 @@ extension SnapshotRow {
     }
 }
 
-/// Why a snapshot cannot be used. The log and other snapshots are not concerned.
+/// Why a snapshot cannot be used. It says nothing about the log and other snapshots.
 package enum SnapshotError: Error, Equatable, Sendable {
     case damaged(path: String, offset: Int, reason: String)
     /// A newer library wrote it.

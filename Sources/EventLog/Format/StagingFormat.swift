@@ -35,14 +35,14 @@
 //     24  u64  time, milliseconds since 1970
 //     32  …    records
 //
-// Each commit is staged by itself. The time is right before the records because the chain is computed over
-// just these bytes. The generation in the seed keeps commits of a slot's earlier use from looking valid.
-// Length 0 is never written, so zeroes are no commit.
+// Each commit is staged by itself. The time is directly before the records because the chain is computed over
+// exactly these bytes. The generation in the seed keeps commits of a slot's earlier use from looking valid.
+// Length 0 is never written, so zeros are not a commit.
 //
-// The header has a check of its own, so that reading past damage costs no more than the file is long: a
-// commit with a good header and bad records is stepped over by its length, and 24 bytes show
-// that something only looks like a commit. The file's header and each slot's header are written twice, in
-// different pages: without its header, nothing of a slot or of the file can be read.
+// The header has its own checksum, so that the work of reading past damage is bounded by the file's length: a
+// commit with a good header and bad records is stepped over by its length, and checking 24 bytes shows
+// whether bytes are a commit at all. The file's header and each slot's header are written twice, in
+// different pages, because without its header a slot, or the file, cannot be read.
 
 /// The first pages of a staging file.
 package struct StagingHeader: Equatable, Sendable {
@@ -57,7 +57,7 @@ package struct StagingHeader: Equatable, Sendable {
     package var slotSize: Int
     package var slotCount: Int
     package var epoch: UInt64
-    /// The first page is damaged; this is what its copy says.
+    /// Whether the first page is damaged, so that this was read from its copy.
     package var isFromCopy = false
 
     init(storeID: StoreID, salt: UInt64, slotSize: Int, slotCount: Int, epoch: UInt64) {
@@ -68,12 +68,12 @@ package struct StagingHeader: Equatable, Sendable {
         self.epoch = epoch
     }
 
-    /// The staging files that are accepted and made: anything beyond is damage and must not be allocated.
+    /// The limits of staging files. A file beyond them is damaged, and memory for it must not be allocated.
     package static let slotCountLimit = 4096
     package static let slotSizeLimit = 1 << 30
     package static let byteCountLimit = 4 << 30
 
-    /// Decodes the first page, or the copy where that is no good.
+    /// Decodes the first page, or its copy if the first page is not good.
     package init(decoding bytes: Span<UInt8>) throws(FormatFault) {
         do throws(FormatFault) {
             try self.init(page: bytes)
@@ -143,7 +143,7 @@ package struct StagingHeader: Equatable, Sendable {
     var commitsEnd: Int { slotSize - SlotHeader.byteCount }
 }
 
-/// How far the writer had come, as the header page says it to other processes and to recovery.
+/// How far the writer had come. The header page shows it to other processes and to recovery.
 package struct PublishedProgress: Equatable, Sendable {
     static let byteCount = 24
 
@@ -264,7 +264,7 @@ package struct SlotHeader: Equatable {
     /// The bytes at a place where a commit may start.
     @safe enum Item {
         case commit(StagedCommit)
-        /// A header that is right before records that are not. It is worth as much as any other header, and says
+        /// A good header before damaged records. It is as good evidence as any other header, and says
         /// where the next commit starts.
         case damaged(StagedCommit)
         case none
@@ -296,8 +296,8 @@ package struct SlotHeader: Equatable {
         return computed == recordsCheck.littleEndian ? .commit(commit) : .damaged(commit)
     }
 
-    /// Whether no field is beyond what a writer writes: a record takes a byte at least, so its slot bounds the
-    /// sequences. Nothing that is computed from a plausible commit overflows.
+    /// Whether every field is one that a writer may write. A record takes at least one byte, so the slot bounds the
+    /// sequences. No computation with a plausible commit overflows.
     private func isPlausible(base: UInt64, slotByteCount: Int) -> Bool {
         let limit = UInt64(slotByteCount)
         let length = unsafe records.count
@@ -307,9 +307,9 @@ package struct SlotHeader: Equatable {
             && time <= .max / 1000
     }
 
-    /// Reads a commit that this process wrote and no other can have changed, or that is yet to be checked.
+    /// Reads a commit without checking it: one that this process wrote, or one that the caller checks afterwards.
     ///
-    /// - Parameter base: a sequence at or a little before the commit's first; of that, only the low half is stored.
+    /// - Parameter base: a sequence at or a little before the commit's first, because only the low half of that is stored.
     @unsafe static func trusted(
         _ slot: UnsafeRawBufferPointer, at offset: Int, base: UInt64
     ) -> StagedCommit {

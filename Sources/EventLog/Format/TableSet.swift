@@ -1,7 +1,7 @@
-/// Which tables records belong to, in 64 bits: table n is the bit n modulo 64. So of tables with numbers below 64 it
-/// is exact. No bit says nothing.
+/// The tables that records belong to, in 64 bits: table n is the bit n modulo 64. So it is exact for tables with numbers
+/// below 64. A set without any bit says nothing.
 ///
-/// It is in a block's header, since only the header is left of a block whose content is damaged.
+/// It is in a block's header, because only the header can be read if the block's content is damaged.
 package struct TableSet: Equatable, Sendable {
     package private(set) var bits: UInt64 = 0
 
@@ -27,8 +27,8 @@ package struct TableSet: Equatable, Sendable {
 
     private static func bit(_ table: UInt32) -> UInt64 { 1 << UInt64(table & 63) }
 
-    /// Inserts the tables of a commit's records. If they all belong to one, only the first record's beginning is read:
-    /// walking records takes the flusher as long as packing them.
+    /// Inserts the tables of a commit's records. If all belong to one table, only the beginning of the first record is read,
+    /// because parsing all records would take the flusher as long as packing them.
     package mutating func insert(
         tablesOf records: Span<UInt8>, areSeveral: Bool
     ) throws(MalformedRecord) {

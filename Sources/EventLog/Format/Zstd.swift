@@ -1,7 +1,7 @@
 import CZstd
 
-/// Contexts of zstd without an owner. Making one asks the processor what it can do, which takes a virtual machine
-/// longer than a small block does, and every file that is read needs one.
+/// Contexts of zstd that are not in use. Making one asks the processor for its features, which in a virtual machine takes
+/// longer than a small block, and every file that is read needs a context.
 private struct IdleContexts: ~Copyable, Sendable {
     /// Addresses.
     private let idle = Lock<[UInt]>([])
@@ -88,8 +88,8 @@ private struct IdleContexts: ~Copyable, Sendable {
         if unsafe !Self.idle.keep(context) { unsafe _ = ZSTD_freeDCtx(context) }
     }
 
-    /// Replaces `output` by the content of one frame; false if the bytes are not one whole valid frame of
-    /// exactly that length once unpacked.
+    /// Replaces `output` by the content of one frame; false if the bytes are not one whole valid frame with
+    /// content of exactly this length.
     func unpack(_ frame: Span<UInt8>, rawLength: Int, into output: inout [UInt8]) -> Bool {
         if output.count > rawLength {
             output.removeLast(output.count - rawLength)

@@ -1,4 +1,4 @@
-// The evidence in a log's files, and the steps that it would take to go on writing.
+// Collects the evidence in a log's files, and plans the steps that are needed to go on writing.
 //
 // Blocks are read in order to the first one that fails any check; staging's commits with the next
 // consecutive sequences continue them. So nothing of a damaged block is lost as long as staging still holds it.
@@ -8,7 +8,7 @@
 // removes (``Evidence``, E1 to E7). Then it is only read. Otherwise it is torn: nothing shows that the rest had
 // been durable. No guess is made from content.
 //
-// How the log was left, by two files of which one is always there (LogEdge.swift, StagingFormat.swift):
+// Two files show how the log was left; one of them is always there (LogEdge.swift, StagingFormat.swift):
 //
 //   staging    clean-end            the log
 //   no         no                   is new, if it holds nothing; else its end is unknown (E7)
@@ -19,12 +19,12 @@
 //   yes        of the same writer   was closed; staging was about to be removed
 //   yes        of an earlier one    was not closed; clean-end was about to be removed
 
-/// Finds out the state of a log. Reads, and changes nothing.
+/// Determines the state of a log. It only reads, and changes nothing.
 struct Judge {
     let environment: LogEnvironment
-    /// From here on, all segments are read wholly: the caller is about to replay them.
+    /// Segments that reach this sequence are read to their end, because the caller is about to replay them.
     let readFrom: UInt64
-    /// Whether nothing but the segments themselves says where the log begins and ends.
+    /// Whether only the segments themselves say where the log begins and ends.
     let believesSegments: Bool
     var judgement = Judgement()
     /// The end of the log, with the commits that were taken from staging.
@@ -32,24 +32,24 @@ struct Judge {
     /// The end of the segments alone.
     var segmentsEnd: LogEnd
     var last: SegmentScan?
-    /// A last file that never got a whole header, and so holds nothing.
+    /// The last file, if it never got a whole header, so that it holds nothing.
     var stillborn: (path: String, base: UInt64, byteCount: Int)?
     /// Segments that a merge has put into another one and not yet removed.
     var leftovers: [UInt64] = []
     var temporaries: [String] = []
     var staging: StagingImage?
-    /// The staging file is there, but nothing can be taken from it.
+    /// Whether there is a staging file that cannot be used.
     var isStagingUnusable = false
     var staged: [StagingImage.Found] = []
     var strays: [StagingImage.Found] = []
-    /// nil if the file is not there or no good.
+    /// nil if the file is missing or not good.
     var start: LogEdge?
     var cleanEnd: LogEdge?
     var isEmpty = true
     /// The chain value before the log's first record.
     var firstChain: UInt64?
-    /// The last sequence that anything shows to have been durable. Damage that segments show by themselves lies behind
-    /// what had been synced: then all before it was.
+    /// The last sequence that is known to have been durable. If segments show damage by themselves, everything before it
+    /// had been synced.
     var proven = UInt64.max
 
     init(
@@ -75,7 +75,7 @@ struct Judge {
             segmentsEnd = end
         }
         if damage != nil {
-            // A reader reads segments: what only staging holds stays there.
+            // A reader reads segments only, so commits that only staging holds stay there.
             end = segmentsEnd
             end.preamble = try schemasBeforeDamage()
             staged = []
@@ -138,8 +138,8 @@ struct Judge {
     /// Whether nothing shows that there ever was more than an empty store.
     private var isNew: Bool { isEmpty && start == nil && judgement.findings.isEmpty }
 
-    /// Takes the commits that continue the log. All others beyond its end stay behind. Commits come in
-    /// the order of their sequences, so behind a gap nothing can fit.
+    /// Takes the commits that continue the log. Commits come in the order of their sequences, so none behind a gap can fit.
+    /// Those are left behind.
     private mutating func takeStaged(_ image: StagingImage) {
         var chain = Chain(end.chain)
         var preamble = end.preamble
@@ -153,7 +153,7 @@ struct Judge {
             staged.append(found)
             end.nextSequence = found.commit.nextSequence
             end.lastTime = found.commit.time
-            // A define that does not parse was never written by us; its checksum says that we did.
+            // A define record that cannot be parsed was not written by this library, although its checksum is good.
             try? preamble.note(found.commit)
         }
         end.chain = chain.value
@@ -163,7 +163,7 @@ struct Judge {
 
 extension Judge {
     /// Records where the segments begin and end, so that the next opening judges the log as this judgement did.
-    /// Opening then keeps what staging holds beside that in `aside/`.
+    /// Opening then keeps further commits of staging in `aside/`.
     func recordEdges() throws(LogError) {
         let store = environment.storeID
         if judgement.first > 1, let firstChain {

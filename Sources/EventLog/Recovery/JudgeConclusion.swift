@@ -17,7 +17,7 @@ extension Judge {
 
     private mutating func findTorn() throws(LogError) {
         if let last, let fault = last.fault, last.end < last.fileByteCount {
-            // A sealed segment holds all of it, whatever follows. Else staging may hold it.
+            // A sealed segment holds everything, whatever follows it. Otherwise staging may hold the rest.
             let told = try last.lossTold(from: end.nextSequence)
             let lost = told?.sequences
             let isWhole = last.isSealed || !staged.isEmpty && lost == nil
@@ -49,7 +49,7 @@ extension Judge {
 
     private mutating func findTornStaging() {
         guard let staging else { return }
-        // Commits that segments hold as well are not missed.
+        // Commits that segments hold as well are not lost.
         if let first = strays.first, let last = strays.last {
             judgement.findings.append(
                 Finding(
@@ -100,7 +100,7 @@ extension Judge {
         judgement.steps = steps
     }
 
-    /// Whether the end has to be made durable again: page cache is not trusted after an unclean end.
+    /// Whether the end of the log must be made durable again, because page cache is not trusted after an unclean end.
     var needsRewriting: Bool {
         judgement.left == .open || stillborn != nil || !staged.isEmpty
             || !strays.isEmpty || last.map { !$0.isSealed || $0.fault != nil } ?? false

@@ -1,12 +1,12 @@
 // The evidence that the first lost sequence had been durable.
 
-/// What was heard of how far the log had been durable. The plainest evidence is heard first.
+/// The evidence of how far the log had been durable. The most direct evidence is added first.
 struct Testimony {
-    /// The first sequence that is not there.
+    /// The first sequence that is missing.
     let lost: UInt64
-    /// The last sequence that anything shows to have been durable, whether it is there or not.
+    /// The last sequence that any evidence shows to have been durable, whether it is there or not.
     private(set) var durable: UInt64 = 0
-    /// What first showed that the lost sequence had been durable.
+    /// The first evidence that the lost sequence had been durable.
     private(set) var contradiction: Evidence?
 
     init(lost: UInt64) { self.lost = lost }
@@ -42,11 +42,11 @@ extension Judge {
     }
 
     private func hearSegments(_ heard: inout Testimony) throws(LogError) {
-        // A segment is made only when the one before it has been synced and sealed.
+        // A segment is created only after the one before it was synced and sealed.
         if let stillborn { heard.hear(stillborn.base - 1, .sealed) }
         guard let last else { return }
         heard.hear(last.segment.header.base - 1, .sealed)
-        // A footer is written only when the blocks before it have been synced.
+        // A footer is written only after the blocks before it were synced.
         if last.isSealed {
             heard.hear(last.nextSequence - 1, .sealed)
         } else if last.fault != nil, let (footer, _) = try last.segment.footer() {
@@ -61,7 +61,7 @@ extension Judge {
 
     private func hearStaging(_ heard: inout Testimony) {
         guard let staging, judgement.left != .closed else { return }
-        // Headers count whose records are damaged: each has a checksum of its own.
+        // Headers before damaged records count, too, because each header has its own checksum.
         for found in staged + strays + staging.damagedCommits {
             guard let durable = found.commit.durable else { continue }
             heard.hear(
@@ -72,7 +72,7 @@ extension Judge {
         }
     }
 
-    /// Evidence that is the absence of a file which no crash removes.
+    /// The absence of a file that no crash removes is evidence.
     private func evidenceOfMissingEnd() -> Corruption? {
         let layout = environment.layout
         func unknown(_ path: String, _ reason: String) -> Corruption {
@@ -99,7 +99,7 @@ extension Judge {
             }
             return nil
         case .unknown:
-            // A damaged file that should say it is named; a missing one is named as missing.
+            // The finding names the file that should show the end, as damaged or as missing.
             if let finding = judgement.findings.first(where: {
                 $0.path == layout.staging || $0.path == layout.cleanEnd
             }) {
@@ -111,7 +111,7 @@ extension Judge {
 }
 
 extension SegmentScan {
-    /// E2: all headers, those behind the fault as well. What was written later may know that a sequence had been synced.
+    /// E2: all headers, those behind the fault included. A later header may show that an earlier sequence had been synced.
     func forEachHeader(
         _ body: (_ header: BlockHeader, _ offset: Int) -> Void
     ) throws(LogError) {
@@ -119,15 +119,15 @@ extension SegmentScan {
         if fault != nil { try forEachHeaderBehind(body) }
     }
 
-    /// The facts in headers behind the fault, of readable blocks or not, about the records from `start` on; nil if there
-    /// are none.
+    /// What headers behind the fault say about the records from `start` on, whether their blocks are readable or not; nil if
+    /// there are no such headers.
     func lossTold(from start: UInt64) throws(LogError) -> Loss? {
         var next = start
         var tables: LostTables?
         try forEachHeaderBehind { header, _ in
             guard header.nextSequence > next else { return }
             var told = header.kind == .block ? LostTables(of: header) : .unknown
-            // The header of the block before it is lost, or it begins among what is not.
+            // Either the header of the block before this one is lost, or this block begins before `start`.
             if header.firstSequence > next { told = told.union(.unknown) }
             if header.firstSequence < next {
                 told = told.part(header.nextSequence - next, of: UInt64(header.count))

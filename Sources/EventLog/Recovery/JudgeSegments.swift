@@ -1,4 +1,4 @@
-// Reading the segments, each as the continuation of the one before it.
+// Reads the segments, each as the continuation of the one before it.
 
 extension Judge {
     mutating func readSegments() throws(LogError) {
@@ -21,7 +21,7 @@ extension Judge {
         }
     }
 
-    /// Whether a crash kept the last file from ever becoming a segment: it has no whole header, and
+    /// Whether the last file never became a segment because of a crash: it has no whole header, and
     /// nothing behind it. A header is synced before the first block is written.
     private mutating func isStillborn(_ base: UInt64) throws(LogError) -> Bool {
         let path = environment.layout.segment(base)
@@ -76,7 +76,7 @@ extension Judge {
         end.epoch = max(end.epoch, header.epoch)
     }
 
-    /// Log is deleted at its start only after log-start says so.
+    /// Checks where the log begins: its start is deleted only after `log-start` says so.
     private mutating func begin(with segment: SegmentReader) throws(LogError) {
         let header = segment.header
         let isStartUnknown = judgement.findings.contains { $0.path == environment.layout.logStart }
@@ -111,7 +111,7 @@ extension Judge {
             end.lastTime = footer.time / 1000
             return
         }
-        // The seek table is derived: without it the blocks themselves say whether all is there.
+        // The seek table is derived. Without it, the blocks themselves show whether everything is there.
         let scan = try SegmentScan(segment)
         end.nextSequence = scan.nextSequence
         end.chain = scan.chain
@@ -147,7 +147,7 @@ extension Judge {
         return scan.preamble
     }
 
-    /// The schemas of what can still be read.
+    /// The schemas at the end of the part that can still be read.
     func schemasBeforeDamage() throws(LogError) -> Preamble {
         let bases = try LogReader.segmentBases(environment)
         guard let base = bases.last(where: { $0 < end.nextSequence }) else { return Preamble() }

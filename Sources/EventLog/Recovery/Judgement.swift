@@ -1,7 +1,7 @@
 /// A log on disk, and what the evidence says about it. ``Judge`` makes it and changes nothing.
 ///
 /// `open`, `verify`, `status`, `recover` and salvage all follow the same judgement. Opening the log for writing does
-/// the ``steps``; ``damage`` is why it would be opened for reading only.
+/// the ``steps``. If there is ``damage``, the log is opened for reading only.
 package struct Judgement: Equatable, Sendable {
     /// How the log was left.
     package enum Left: Equatable, Sendable {
@@ -11,7 +11,7 @@ package struct Judgement: Equatable, Sendable {
         case closed
         /// Its last writer ended without closing it.
         case open
-        /// Nothing says how it was left: damage, unless the log is read only up to other damage.
+        /// Nothing shows how it was left. That is damage, unless the log is only read up to other damage.
         case unknown
     }
 
@@ -39,24 +39,24 @@ package struct Judgement: Equatable, Sendable {
     package internal(set) var first: UInt64 = 1
     /// The last sequence that segments hold, before any damage.
     package internal(set) var written: UInt64 = 0
-    /// The last sequence that opening goes on from. If there is damage, that is ``written``.
+    /// The sequence behind which opening goes on. If there is damage, it is ``written``.
     package internal(set) var end: UInt64 = 0
-    /// The last sequence through which all is there and had been durable, as far as any evidence shows.
+    /// Everything through this sequence is there and had been durable, as far as the evidence shows.
     package internal(set) var durable: UInt64 = 0
-    /// The progress that the last writer had published, if staging says so.
+    /// The progress that the last writer published; nil if staging does not show it.
     package internal(set) var published: PublishedProgress?
     /// Why the log can only be read.
     package internal(set) var damage: Corruption?
-    /// All that is wrong, the damage included, in the order of the log.
+    /// All faults, the damage included, in the order of the log.
     package internal(set) var findings: [Finding] = []
-    /// The steps of opening, or those that it would take if there were no damage.
+    /// The steps of opening. If there is damage, they are those that would be taken without it.
     package internal(set) var steps: [Step] = []
 
-    /// Whether bytes or commits at the end of the log were left half written and are going to be cut off.
+    /// Whether bytes or commits at the end of the log are half written and will be cut off.
     package var isTorn: Bool { damage == nil && findings.contains { $0.severity == .torn } }
 }
 
-/// Something that is wrong, and its evidence.
+/// A fault, and its evidence.
 package struct Finding: Sendable, Equatable {
     package enum Severity: String, Sendable, Comparable {
         /// Nothing is lost: derived data, a copy, or a file that does no harm.
@@ -79,7 +79,7 @@ package struct Finding: Sendable, Equatable {
     /// The tables of these records.
     package var tables = LostTables.unknown
     package var reason: String
-    /// With the number that Recovery gives it, and in words.
+    /// The evidence in words, with its number in the article Recovery.
     package var evidence: String?
 
     package init(

@@ -1,11 +1,11 @@
-/// How many lost records each table has, as far as the headers of the blocks that held them say.
+/// How many records each table has lost, as far as the headers of the lost blocks show it.
 ///
-/// A block's header has the number of its records and the set of their tables. So of n records of k tables, each table
-/// has at least one and at most n - k + 1. Of one table alone the number is exact.
+/// A block's header has the number of its records and the set of their tables. So if n records belong to k tables, each
+/// table has at least one and at most n - k + 1 of them. For a single table the number is exact.
 package struct LostTables: Equatable, Sendable {
-    /// For each bit of ``TableSet``.
+    /// The least and the most for each bit of ``TableSet``.
     private var counts: [UInt32: ClosedRange<UInt64>]
-    /// Whether a header says it of every lost record.
+    /// Whether headers cover every lost record.
     package private(set) var isComplete: Bool
 
     package static let unknown = LostTables(counts: [:], isComplete: false)
@@ -18,7 +18,7 @@ package struct LostTables: Equatable, Sendable {
     /// The losses if a whole block is lost.
     package init(of block: BlockHeader) {
         let others = UInt64(max(block.tables.count, 1) - 1)
-        // Our writer names no more tables than records. A file is not trusted in that.
+        // The writer never names more tables than records, but a file is not trusted to keep that rule.
         let most = max(UInt64(block.count), others + 1) - others
         let least = others == 0 ? most : 1
         counts = [:]
@@ -31,8 +31,8 @@ package struct LostTables: Equatable, Sendable {
     /// Whether each of these tables certainly lost a record.
     package var areCertain: Bool { counts.values.allSatisfy { $0.lowerBound > 0 } }
 
-    /// The least and the most that the tables of this bit lost; nil if no header names them. If ``isComplete`` is
-    /// false, they may have lost more.
+    /// The least and the most records that the tables of this bit have lost; nil if no header names them. If ``isComplete``
+    /// is false, they may have lost more.
     package func count(ofBit bit: UInt32) -> ClosedRange<UInt64>? { counts[bit] }
 
     /// The sum of two losses.
@@ -43,7 +43,7 @@ package struct LostTables: Equatable, Sendable {
             }, isComplete: isComplete && other.isComplete)
     }
 
-    /// If only so many of all these records are lost.
+    /// The loss if only `left` of all these records are lost.
     package func part(_ left: UInt64, of all: UInt64) -> LostTables {
         guard left < all else { return self }
         let others = all - left
@@ -54,7 +54,7 @@ package struct LostTables: Equatable, Sendable {
     }
 }
 
-/// Sequences that cannot be read, and what is known of them.
+/// Sequences that cannot be read, and what is known about their tables.
 package struct Loss: Equatable, Sendable {
     package var sequences: ClosedRange<UInt64>
     package var tables: LostTables

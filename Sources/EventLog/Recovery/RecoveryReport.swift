@@ -1,12 +1,12 @@
-/// The findings and deeds of opening a log.
+/// What opening a log has found and done.
 package struct RecoveryReport: Equatable, Sendable {
-    /// The store had not been closed cleanly.
+    /// Whether the store had not been closed cleanly.
     package var wasUnclean = false
     /// The last sequence that was recovered.
     package var end: UInt64 = 0
     /// Commits that staging held and segments did not.
     package var commitsFromStaging = 0
-    /// Bytes at the end of the last segment that no durable write had left there.
+    /// Bytes at the end of the last segment that were not part of a durable write.
     package var tornBytes = 0
     /// What is torn: bytes of the last segment, or else of staging.
     package var tornReason: String?
@@ -28,14 +28,14 @@ package struct RecoveryReport: Equatable, Sendable {
             default: break
             }
         }
-        // A warning with a place is of the last segment: what is wrong there is written anew.
+        // A warning with an offset concerns the last segment, which is rewritten.
         let torn = judgement.findings.first { $0.severity == .torn }
         let placed = judgement.findings.first { $0.severity == .warning && $0.offset != nil }
         tornReason = (torn ?? placed)?.reason
     }
 }
 
-/// A database or a snapshot: it holds a state of the log, and so proves that it was durable.
+/// A database or a snapshot. It holds a state of the log, and so proves that this state was durable.
 package struct Witness: Equatable, Sendable {
     package var name: String
     package var sequence: UInt64

@@ -1,4 +1,4 @@
-// Making a log whole again, so that it can be continued.
+// Repairs a log, so that it can be continued.
 //
 // Nothing is repaired in place, and page cache is not trusted after an unclean end: the last segment
 // is rewritten (its good blocks, then staging's commits, footer), synced, verified and renamed over
@@ -17,7 +17,7 @@
 //   staging replaced                      finds no commits
 //   clean-end removed                     nothing
 
-/// Does what a ``Judge`` has planned.
+/// Carries out the steps that a ``Judge`` has planned.
 struct Repair {
     private static let pieceLength = 1 << 20
     private let judge: Judge
@@ -49,7 +49,7 @@ struct Repair {
         return count + SegmentRewrite.roomNeeded(judge.last, appending: judge.staged, judge.end)
     }
 
-    /// Makes the log whole and durable. Nothing of it is repaired in place.
+    /// Makes the log complete and durable. Nothing is repaired in place.
     mutating func run() throws(LogError) {
         assert(judge.judgement.damage == nil)
         try removeTemporaries()
@@ -65,7 +65,7 @@ struct Repair {
         try SegmentRewrite(environment, options: options, epoch: epoch)
             .replace(
                 judge.last, appending: judge.staged, segmentsEnd: judge.segmentsEnd, end: judge.end)
-        // The names of what was removed, created or replaced, and of the segments before them.
+        // Syncs the names of files that were removed, created or replaced, and those of earlier segments.
         try onDisk { () throws(SystemError) in
             try environment.disk.synchronizeDirectory(environment.layout.log)
         }
@@ -79,7 +79,7 @@ struct Repair {
 
     private mutating func keepWhatIsCutOff() throws(LogError) {
         if let last = judge.last, last.end < last.fileByteCount {
-            // With a header, so that it can be read by itself: checksums are seeded with the segment's salt.
+            // It gets a header, so that it can be read by itself, because checksums are seeded with the segment's salt.
             var header = last.segment.header
             (header.kind, header.base, header.chain) = (.cutOff, last.nextSequence, last.chain)
             try keep("segment-tail") { (write) throws(LogError) in
@@ -123,8 +123,8 @@ struct Repair {
 
     /// Writes a file into `aside/` and syncs it, with its name.
     ///
-    /// A try that failed after this comes to it again, however often. It goes on with the copy that is there, so that
-    /// it takes no more room than the first.
+    /// If a later step fails, the next try comes here again. It goes on with the copy that is there, so that
+    /// repeated tries take no more room than the first.
     private mutating func keep(_ what: String, _ fill: Filling) throws(LogError) {
         let (disk, layout) = (environment.disk, environment.layout)
         let (path, isThere) = try place(for: what, fill)
@@ -135,7 +135,7 @@ struct Repair {
             let zeros = [UInt8](repeating: 0, count: Self.pieceLength)
             var offset = 0
             try fill { (bytes) throws(LogError) in
-                // A hole takes no room: staging, and what is sparse, is mostly zeros.
+                // Zeros are left out, because a hole takes no room, and staging is mostly zeros.
                 if bytes.count != zeros.count || bytes.span.compared(with: zeros.span) != 0 {
                     try onDisk { () throws(SystemError) in try file.write(bytes.span, at: offset) }
                 }
@@ -147,14 +147,14 @@ struct Repair {
                 try disk.synchronizeDirectory(layout.aside)
             }
         } catch {
-            // The original is still where it was.
+            // The original is still in its place.
             if !isThere { try? disk.remove(path) }
             throw error
         }
         report.cutOff.append(path)
     }
 
-    /// The name of a copy: that under which an earlier try began it, else a free one.
+    /// The path of a copy: the one under which an earlier try began it, otherwise a free one.
     private func place(
         for what: String, _ fill: Filling
     ) throws(LogError) -> (path: String, isThere: Bool) {
@@ -169,7 +169,7 @@ struct Repair {
         }
     }
 
-    /// Whether a file holds what is to be kept, or the beginning of it.
+    /// Whether a file holds the bytes to be kept, or the first part of them.
     private func isBeginning(_ path: String, of fill: Filling) throws(LogError) -> Bool {
         let file = try onDisk { () throws(SystemError) in try environment.disk.open(path, .read) }
         let byteCount = try onDisk { () throws(SystemError) in try file.byteCount() }

@@ -1,14 +1,14 @@
-/// Some blocks of the log, unpacked at once, so that others can be worked on meanwhile.
+/// Some blocks of the log, unpacked together, while another thread processes the blocks before them.
 ///
 /// Unchecked, because nothing is locked: one thread at a time uses a run, or two runs of one reader.
 package final class BlockRun: @unchecked Sendable {
-    /// Enough that handing them from thread to thread does not count.
+    /// Enough blocks that handing them from thread to thread costs little in comparison.
     private static let limit = 16
 
     private let reader: LogReader
     private let readable: UInt64
     package private(set) var headers: [BlockHeader] = []
-    /// Longer than `headers` where an earlier filling has left memory for the next.
+    /// It may be longer than `headers`: memory of earlier payloads is kept for the next ones.
     package private(set) var payloads: [[UInt8]] = []
     /// The error that stopped reading, if any.
     package private(set) var failure: LogError?
@@ -21,7 +21,7 @@ package final class BlockRun: @unchecked Sendable {
 
     package var isEmpty: Bool { headers.isEmpty && failure == nil }
 
-    /// Reads the next blocks in the place of those before.
+    /// Reads the next blocks, replacing those before.
     @Sendable package func fill() {
         headers.removeAll(keepingCapacity: true)
         guard failure == nil else { return }

@@ -1,9 +1,9 @@
-// The begin of a log and its end, in two small files beside it.
+// The beginning and the end of a log, in two small files beside it.
 //
-//   log-start   everything through a sequence may be gone: retention deletes segments up to there. Written before
-//               the first of them goes, so that a log which begins later than it says has lost something.
-//   clean-end   the store was closed, and the log ended with a sequence. Written before staging is removed, and
-//               removed after the next writer's staging is in place. So one of these two is always there.
+//   log-start   everything through a sequence may be deleted: retention deletes segments up to there. It is written
+//               before the first of them is deleted, so a log that begins later than this file says has lost something.
+//   clean-end   the store was closed, and the log ended with a sequence. It is written before staging is removed, and
+//               removed after the next writer's staging is in place. So clean-end or staging is always there.
 //
 //      0  u32  "WBL1" log-start, "WBE1" clean-end
 //      4  u32  format version: major << 16 + minor
@@ -14,7 +14,7 @@
 //     48  u64  zero
 //     56  u64  XXH3-64, unseeded, of bytes [0,56)
 //
-// A second copy is at 4096, so that one bad sector does not take both.
+// A second copy is at 4096, so that one bad sector does not destroy both.
 
 /// The content of one of these files.
 package struct LogEdge: Equatable, Sendable {
@@ -41,7 +41,7 @@ package struct LogEdge: Equatable, Sendable {
         self.epoch = epoch
     }
 
-    /// Decodes a whole file: the first record, or its copy where that is no good.
+    /// Decodes a whole file: the first record, or its copy if the first is not good.
     package init(_ kind: Kind, decoding bytes: Span<UInt8>) throws(FormatFault) {
         do throws(FormatFault) {
             try self.init(kind, record: bytes)
@@ -89,7 +89,7 @@ extension LogEdge {
     package enum Found: Equatable, Sendable {
         case absent
         case edge(LogEdge)
-        /// The file is there, and neither copy can be used.
+        /// The file is there, but neither copy can be used.
         case unusable(FormatFault)
     }
 

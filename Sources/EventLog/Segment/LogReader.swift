@@ -1,7 +1,7 @@
 /// Reads the log forward, block by block, over a live log or one at rest, without any lock.
 ///
-/// Its caller bounds it by a sequence that is known to be in segments, synced. So bytes that fail a check below
-/// that are damage. It throws ``LogError/corrupt(_:)`` for them, which names file, offset and sequence.
+/// Its caller bounds it by a sequence that is known to be synced in segments. So if bytes below that bound fail a check,
+/// they are damaged: it throws ``LogError/corrupt(_:)``, which names file, offset and sequence.
 package final class LogReader {
     private let environment: LogEnvironment
     private var segment: SegmentReader?
@@ -17,10 +17,10 @@ package final class LogReader {
     /// The sequence that the next block starts with.
     package private(set) var nextSequence: UInt64
 
-    /// Places a reader so that its first block is the one that holds `sequence`, or, when the log ends
-    /// before it, the one that will start with it.
+    /// Places a reader so that its first block is the one that holds `sequence`. If the log ends
+    /// before it, the first block is the one that will start with it.
     ///
-    /// - Throws: ``LogError/deleted(sequence:oldest:)`` when the log starts later.
+    /// - Throws: ``LogError/deleted(sequence:oldest:)`` if the log starts later.
     package init(_ environment: LogEnvironment, from sequence: UInt64) throws(LogError) {
         self.environment = environment
         nextSequence = sequence
@@ -47,7 +47,7 @@ package final class LogReader {
             do throws(LogError) {
                 return try open(base)
             } catch {
-                // Gone since the names were listed: deleted, or merged into another one.
+                // It was deleted, or merged into another one, since the names were listed.
                 guard case .deleted = error, missing != base else { throw error }
                 missing = base
             }
@@ -62,7 +62,7 @@ package final class LogReader {
         try seek(to: sequence, in: segment)
     }
 
-    /// The payload of the current block: what ``commits()`` and its records refer to.
+    /// The payload of the current block. ``commits()`` and their records refer to its bytes.
     package var payload: [UInt8] { loader.payload }
 
     /// Hands out the payload of the current block, and takes memory for the next one.
@@ -81,7 +81,7 @@ package final class LogReader {
     /// The bases of all segments, ascending.
     package static func segmentBases(_ environment: LogEnvironment) throws(LogError) -> [UInt64] {
         try onDisk { () throws(SystemError) in
-            // A store that was killed while it was made may have no such directory yet.
+            // If a process was killed while it made the store, the directory may not exist yet.
             guard try environment.disk.exists(environment.layout.log) else { return [] }
             return try environment.disk.list(environment.layout.log)
                 .compactMap(StoreLayout.sequence(ofFileNamed:)).sorted()
@@ -92,7 +92,7 @@ package final class LogReader {
     ///
     /// - Parameters:
     ///   - readable: the last sequence that segments are known to hold, synced.
-    ///   - isWanted: says by its header whether a block is worth unpacking; others are stepped over.
+    ///   - isWanted: decides by its header whether a block is unpacked; other blocks are stepped over.
     package func next(
         through readable: UInt64, where isWanted: (BlockHeader) -> Bool = { _ in true }
     ) throws(LogError) -> Bool {
@@ -124,7 +124,7 @@ package final class LogReader {
                     throw .corrupt(
                         corruption("the footer ends another history", readable: readable))
                 }
-                // The same footer again: no segment goes on from here, although the caller says that more is readable.
+                // The reader met the same footer again: no segment continues from here, although more should be readable.
                 guard footerPassed != nextSequence else {
                     throw .deleted(
                         sequence: nextSequence, oldest: try Self.segmentBases(environment).first)
@@ -183,7 +183,7 @@ package final class LogReader {
     private func currentSegment(readable: UInt64) throws(LogError) -> SegmentReader {
         if let segment { return segment }
         let (wanted, chain) = (nextSequence, chainAfter)
-        // The one that starts here, or the one that it was merged into meanwhile.
+        // The segment that starts here, or the one into which it was merged meanwhile.
         guard let segment = try openSegment(holding: wanted) else {
             throw .deleted(sequence: wanted, oldest: nil)
         }
@@ -204,7 +204,7 @@ package final class LogReader {
         try Self.open(base, environment)
     }
 
-    /// The segment that begins with `base`; ``LogError/deleted(sequence:oldest:)`` if it is there no more.
+    /// The segment that begins with `base`. Throws ``LogError/deleted(sequence:oldest:)`` if it does not exist any more.
     package static func open(
         _ base: UInt64, _ environment: LogEnvironment
     ) throws(LogError) -> SegmentReader {
@@ -251,7 +251,7 @@ package final class LogReader {
         }
     }
 
-    /// Jumps to the last block that starts at or below `sequence`. Needs the block before it for the chain.
+    /// Jumps to the last block that starts at or below `sequence`. It also reads the block before it, for the chain.
     private func bisect(
         _ offsets: [Int], _ sequence: UInt64, in segment: SegmentReader, _ count: Int
     ) throws(LogError) {

@@ -1,4 +1,4 @@
-/// Copies the blocks of a segment into another one, and makes short neighbours one block.
+/// Copies the blocks of a segment into another one, and joins short neighbours into one block.
 ///
 /// Measured on a lightly loaded log (`SegmentMergeTests`): 2,000 commits of one well compressible row of
 /// about 90 bytes, each synced alone and so a block of its own, took 282,560 bytes, and 12,851 afterwards:
@@ -7,8 +7,8 @@ struct Reblocking {
     private let scan: SegmentScan
     private let writer: SegmentWriter
     private let keepsPreamble: Bool
-    /// The payload from which on a block is long enough. Together with a short one it stays below what the
-    /// segment's header allows.
+    /// A block whose payload has at least this many bytes is long enough. Together with a short one it stays below the
+    /// limit in the segment's header.
     private let target: Int
     private let compressor: Compressor
     private var builder = BlockBuilder()
@@ -16,7 +16,7 @@ struct Reblocking {
     private var chain: UInt64
     private var durable: UInt64 = 0
 
-    /// - Parameter keepsPreamble: whether the segment is the first in the new file; others need none there.
+    /// - Parameter keepsPreamble: whether the segment is the first in the new file. The others need no preamble there.
     init(
         _ scan: SegmentScan, to writer: SegmentWriter, _ options: LogOptions, keepsPreamble: Bool
     ) {
@@ -28,7 +28,7 @@ struct Reblocking {
         chain = scan.segment.header.chain
     }
 
-    /// Copies everything. Blocks end where the segment ends: the place stays one between two blocks.
+    /// Copies everything. The last block ends where the segment ends, so that this stays a boundary between two blocks.
     mutating func run() throws(LogError) {
         for found in scan.blocks {
             let isFirst = found.offset == SegmentHeader.byteCount
@@ -72,6 +72,6 @@ struct Reblocking {
         try writer.append(packed.span, header)
     }
 
-    /// The segment was read wholly just before.
+    /// The error if bytes changed since the segment was checked.
     private var readsDifferently: LogError { .readsDifferently(path: scan.segment.path) }
 }

@@ -5,23 +5,23 @@ package struct SegmentSummary: Equatable, Sendable {
     package var byteCount: Int
     /// nil for a segment without a (whole) footer: the active one, or one that a crash left.
     package var footer: BlockHeader?
-    /// The sequence behind its last; nil for the last segment while it has no footer.
+    /// The sequence behind its last one; nil for the last segment as long as it has no footer.
     package var nextSequence: UInt64?
     /// The chain value after its last record, known with ``nextSequence``.
     package var nextChain: UInt64?
-    /// The time of its last block, milliseconds since 1970; of one without a footer the time when the next
+    /// The time of its last block, milliseconds since 1970. Without a footer, it is the time when the next segment
     /// was created.
     package var lastTime: UInt64?
 
     package var base: UInt64 { header.base }
 }
 
-/// The segments of a log, and what an interrupted merge left beside them.
+/// The segments of a log, and the leftovers of an interrupted merge.
 ///
-/// Merging (SegmentMerge.swift) puts one long segment in the place of the first of several, then removes
-/// the others. Until then these are leftovers: their sequences are twice on disk. A leftover is
-/// recognized by evidence, not by its place: it is sealed, it lies wholly within the sequences of the
-/// segment before it, and history is the same in both.
+/// Merging (SegmentMerge.swift) replaces the first of several segments by one long segment, then removes
+/// the others. Until they are removed they are leftovers: their sequences are on disk twice. A leftover is
+/// recognized by evidence, not by its place: it is sealed, all of its sequences are in the
+/// segment before it, and both have the same history.
 package struct SegmentList: Sendable {
     /// In order, without leftovers.
     package private(set) var segments: [SegmentSummary] = []
@@ -32,7 +32,7 @@ package struct SegmentList: Sendable {
         try self.init(environment, bases: try LogReader.segmentBases(environment))
     }
 
-    /// - Parameter bases: the segments to look at, ascending. Segments without a valid header are left out.
+    /// - Parameter bases: the segments to read, ascending. Segments without a valid header are left out.
     init(_ environment: LogEnvironment, bases: [UInt64]) throws(LogError) {
         var last: SegmentReader?
         for base in bases {

@@ -1,4 +1,4 @@
-// Merging of small sealed segments, which a process that opens and closes often leaves behind.
+// Merges small sealed segments. A process that opens and closes the store often leaves such segments.
 //
 // Segments a < b < c, neighbours, none of them the log's last, become one that keeps a's name. Short blocks
 // become longer ones (Reblocking.swift), but none across the border of two segments; the others are copied
@@ -36,7 +36,7 @@ package struct SegmentMerge {
     /// - Parameters:
     ///   - small: a segment of fewer bytes is merged with its neighbours.
     ///   - limit: the most bytes that the result may have.
-    ///   - count: as many segments at least make a group.
+    ///   - count: the least number of segments in a group.
     package static func group(
         of list: SegmentList, smallerThan small: Int, limit: Int, atLeast count: Int
     ) -> [SegmentSummary] {
@@ -56,8 +56,8 @@ package struct SegmentMerge {
         return group.count >= max(2, count) ? group : []
     }
 
-    /// Makes one segment of neighbours. After an error the log is as before or already merged; leftovers may
-    /// remain, which the next recovery removes.
+    /// Makes one segment of neighbours. After an error the log is as before, or already merged. Leftovers may
+    /// remain; the next recovery removes them.
     package func merge(_ group: [SegmentSummary]) throws(LogError) {
         guard let first = group.first, let last = group.last?.footer, group.count > 1 else {
             return
@@ -78,7 +78,7 @@ package struct SegmentMerge {
         try Self.remove(group.dropFirst().map(\.base), environment)
     }
 
-    /// Removes leftovers, after having made sure that what holds their records would survive power loss.
+    /// Removes leftovers, after it has made sure that the segment with their records survives power loss.
     static func remove(_ leftovers: [UInt64], _ environment: LogEnvironment) throws(LogError) {
         try onDisk { () throws(SystemError) in
             try environment.disk.synchronizeDirectory(environment.layout.log)
@@ -111,7 +111,7 @@ package struct SegmentMerge {
         writer.dropCache()
     }
 
-    /// Reads a sealed segment wholly. Damage in it is for ``Recovery`` to judge: here it ends the merge.
+    /// Reads a sealed segment to its end. Damage in it ends the merge; recovery judges it later.
     private func scan(_ path: String) throws(LogError) -> SegmentScan {
         guard case .opened(let segment) = try SegmentReader.open(path, on: environment.disk) else {
             throw .readsDifferently(path: path)
@@ -128,7 +128,7 @@ package struct SegmentMerge {
 }
 
 extension SegmentList {
-    /// Removes a segment, the oldest of the log, for good. Before that `log-start` says so, or its absence would
+    /// Removes the oldest segment of the log for good. `log-start` is written first, because otherwise its absence would
     /// look like damage.
     package static func delete(
         _ segment: SegmentSummary, _ environment: LogEnvironment

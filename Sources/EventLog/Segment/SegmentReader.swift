@@ -12,7 +12,7 @@ package final class SegmentReader: Sendable {
     package let header: SegmentHeader
     private let file: any DiskFile
 
-    /// - Throws: ``FormatFault`` through the closure's result where the header is no good; I/O errors as such.
+    /// The header must be the one of this file.
     private init(file: any DiskFile, header: SegmentHeader) {
         self.file = file
         self.header = header
@@ -42,8 +42,8 @@ package final class SegmentReader: Sendable {
         try onDisk { () throws(SystemError) in try file.byteCount() }
     }
 
-    /// Reads and checks the header at `offset`; of what it announces, only that the file is long
-    /// enough.
+    /// Reads and checks the header at `offset`, and checks that the file is long enough for the bytes that it
+    /// announces.
     package func item(at offset: Int, fileByteCount: Int) throws(LogError) -> Item {
         guard offset < fileByteCount else { return .end }
         let bytes = try read(BlockHeader.byteCount, at: offset)
@@ -101,7 +101,7 @@ package final class SegmentReader: Sendable {
     }
 }
 
-/// Unpacks blocks and checks them wholly: content checksum, zstd's own, commits, chain.
+/// Unpacks blocks and checks everything in them: content checksum, zstd's own checksum, commits, chain.
 package struct BlockLoader {
     private let decompressor = Decompressor()
     package private(set) var payload: [UInt8] = []
@@ -112,10 +112,10 @@ package struct BlockLoader {
 
     mutating func exchangePayload(_ memory: inout [UInt8]) { swap(&payload, &memory) }
 
-    /// Loads a block into ``payload``. Returns nil when it is good, else what is wrong with it.
+    /// Loads a block into ``payload``. Returns what is wrong with it; nil if it is good.
     ///
-    /// - Parameter chainBefore: the chain value before the block's first record; nil if damage before it
-    ///   leaves that unknown, and the chain unchecked.
+    /// - Parameter chainBefore: the chain value before the block's first record; nil if it is unknown because of earlier
+    ///   damage. Then the chain is not checked.
     package mutating func load(
         _ block: BlockHeader, at offset: Int, of segment: SegmentReader, chainBefore: UInt64?
     ) throws(LogError) -> String? {

@@ -2,7 +2,7 @@
 struct SegmentRewrite {
     private let environment: LogEnvironment
     private let options: LogOptions
-    /// The epoch of the writer that made the records: recovery is not a writer itself.
+    /// The epoch of the writer that made the records, because recovery does not count as a writer.
     private let epoch: UInt64
 
     init(_ environment: LogEnvironment, options: LogOptions, epoch: UInt64) {
@@ -11,8 +11,8 @@ struct SegmentRewrite {
         self.options = options
     }
 
-    /// Replaces the last segment by its good blocks and the commits that follow them, sealed. Without
-    /// either it is removed; without a last segment the commits become one. The caller syncs the directory.
+    /// Replaces the last segment by its good blocks and the commits that follow them, sealed. If there are
+    /// none of either, it is removed. If there is no last segment, the commits become one. The caller syncs the directory.
     ///
     /// - Parameters:
     ///   - segmentsEnd: where the segments alone end.
@@ -47,7 +47,7 @@ struct SegmentRewrite {
         }
     }
 
-    /// How long the new segment is at most: each commit may become a block of its own.
+    /// The most bytes of the new segment. Each commit may become its own block.
     static func roomNeeded(
         _ last: SegmentScan?, appending staged: [StagingImage.Found], _ end: LogEnd
     ) -> Int {
@@ -62,7 +62,7 @@ struct SegmentRewrite {
             + SeekTable.byteCount(entries: 2 * blocks + 2)
     }
 
-    /// Commits were made under the options of their time, which may have allowed more than today's.
+    /// The limit for raw blocks. Earlier options may have allowed longer commits than today's options.
     private func rawBlockBound(_ end: LogEnd, _ staged: [StagingImage.Found]) -> Int {
         var longest = options.rawBlockBound
         for found in staged { longest = max(longest, unsafe found.commit.records.count) }
@@ -84,7 +84,7 @@ struct SegmentRewrite {
             try SegmentScan.verify(
                 temporary, nextSequence: end.nextSequence, chain: end.chain, on: environment.disk)
         } catch {
-            // If there is little room, the remains of a failed try would take it from the next.
+            // If there is little room, the file of a failed try would take it from the next try.
             try? environment.disk.remove(temporary)
             throw error
         }

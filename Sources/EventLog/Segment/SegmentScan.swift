@@ -1,4 +1,4 @@
-/// One segment, read from front to back and checked wholly.
+/// One segment, read from its start to its end, with all checks.
 struct SegmentScan {
     struct Found {
         var header: BlockHeader
@@ -15,7 +15,7 @@ struct SegmentScan {
     /// Milliseconds since 1970.
     private(set) var lastTime: UInt64 = 0
     private(set) var isSealed = false
-    /// The fault at ``end`` instead of a block; nil if the file ends there or is sealed.
+    /// The fault at ``end``, where a block should be; nil if the file ends there or is sealed.
     private(set) var fault: String?
     let fileByteCount: Int
 
@@ -36,7 +36,7 @@ struct SegmentScan {
         }
     }
 
-    /// Reads a sealed segment back that was just written, and checks that all of it is there.
+    /// Reads back a sealed segment that was just written, and checks that it is complete.
     static func verify(
         _ path: String, nextSequence: UInt64, chain: UInt64, on disk: any Disk
     ) throws(LogError) {
@@ -113,8 +113,8 @@ struct SegmentScan {
         }
         guard header.flags.contains(.define) else { return }
         while let commit = try commits.next(payload) {
-            // Any commit of the block may be the one that defines. Records that cannot be read, behind a right
-            // checksum, define nothing; the code that applies them says so.
+            // Any commit of the block may define a table. Records behind a good checksum that cannot be read define
+            // nothing; the code that applies them reports it.
             try? preamble.note(payload.extracting(commit.records))
         }
     }

@@ -1,5 +1,5 @@
 extension SegmentReader {
-    /// The next valid header of a block or footer, looked for at every byte: where to go on behind damage.
+    /// Searches every byte for the next valid header of a block or footer, to go on behind damage.
     ///
     /// - Parameter sequence: the header's sequence is this or a later one.
     package func nextHeader(

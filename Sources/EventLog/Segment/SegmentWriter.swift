@@ -21,7 +21,7 @@ final class SegmentWriter {
         do throws(SystemError) {
             try file.write(header.encoded().span, at: 0)
         } catch {
-            // Without a block in it nothing can be lost with it, and its name must be free again.
+            // The file holds no block, so nothing is lost if it is removed, and its name must be free again.
             do throws(SystemError) {
                 try disk.remove(path)
             } catch let second {
@@ -35,11 +35,11 @@ final class SegmentWriter {
 
     var path: String { file.path }
 
-    /// Appends a packed block. When that fails, the file ends where it did before, or the error is
-    /// one that is final.
+    /// Appends a packed block. If that fails, the file ends where it did before, or the error is
+    /// final.
     func append(_ packed: Span<UInt8>, _ block: BlockHeader) throws(LogError) {
         assert(packed.count == BlockHeader.byteCount + Int(block.packedLength))
-        // Behind a file that was cut off, the block would make up for the length.
+        // If the file was truncated by another program, the block would restore its length, and hide that.
         try checkFence()
         try write(packed)
         blockCount += 1
@@ -84,11 +84,11 @@ final class SegmentWriter {
         try checkFence()
     }
 
-    /// Makes reading the file back ask the device, once all of it is synced.
+    /// Drops the file from the page cache, so that reading it back asks the device. Everything must be synced.
     func dropCache() { file.dropCache() }
 
-    /// Throws if the file no longer has its name, or no longer its length: a copy that is restored over a file
-    /// cuts it off first.
+    /// Throws if the path leads to another file, or if the length has changed: restoring a copy over a file
+    /// truncates it first.
     func checkFence() throws(LogError) {
         do throws(SystemError) {
             switch try file.standing(at: path) {
@@ -105,7 +105,7 @@ final class SegmentWriter {
     }
 
     /// Ends the segment with a footer and the seek table, and syncs them. Its blocks must have been synced.
-    /// When there is no room for them the segment stays open.
+    /// If there is no room for them, the segment stays open.
     func seal(nextSequence: UInt64, chain: UInt64) throws(LogError) {
         assert(blockCount > 0)
         var table = self.table

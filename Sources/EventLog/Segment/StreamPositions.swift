@@ -19,9 +19,9 @@ package struct StreamPositions: Equatable, Sendable {
         package var name: String
         /// 0 for all tables.
         package var table: UInt32
-        /// The end of the last commit that was acknowledged, or has nothing for the stream.
+        /// The end of a commit: everything through it was acknowledged, or holds nothing for the stream.
         package var sequence: UInt64
-        /// The log's chain value there.
+        /// The log's chain value after that commit.
         package var chain: UInt64
         /// That commit's time, milliseconds since 1970.
         package var time: UInt64
@@ -38,7 +38,7 @@ package struct StreamPositions: Equatable, Sendable {
     private static let headByteCount = 32
     package static let nameLimit = 255
     package static let countLimit = 1000
-    /// More than any file has.
+    /// More bytes than any valid file has.
     package static let byteLimit = 1 << 20
 
     package var storeID: StoreID
@@ -137,7 +137,7 @@ extension StreamPositions {
         }
     }
 
-    /// Puts it in the place of the file. It survives power loss once this returns.
+    /// Replaces the file. The new content survives power loss once this returns.
     package func write(_ environment: LogEnvironment) throws(LogError) {
         try onDisk { () throws(SystemError) in
             try environment.disk.replace(environment.layout.changeStreams, with: encoded())
