@@ -1,6 +1,6 @@
 extension LogInspection {
-    /// Every commit that staging holds whole, in the order of sequences, whether segments hold it too or recovery
-    /// would take it. Salvage needs them all. Empty if staging cannot be read.
+    /// All complete commits in staging, in the order of sequences, even those that segments hold too or that recovery
+    /// would not take. Salvage needs all of them. Empty if staging cannot be read.
     package static func stagedCommits(
         _ environment: LogEnvironment
     ) throws(LogError) -> [StagedCommit] {
@@ -11,12 +11,12 @@ extension LogInspection {
     }
 }
 
-/// The content of a staging file, read by itself, whichever store it belongs to.
+/// The content of a staging file of any store, read by itself.
 package struct StagedFile: Sendable {
     package let header: StagingHeader
     /// The last sequence that its writer published as readable; nil if that is damaged.
     package let published: UInt64?
-    /// The commits that are whole, in the order of the file.
+    /// The complete commits, in the order of the file.
     package private(set) var commits: [(commit: LogInspection.StagedCommit, offset: Int)] = []
     /// The damage in it.
     package private(set) var findings: [Finding] = []

@@ -12,7 +12,6 @@ package final class SegmentReader: Sendable {
     package let header: SegmentHeader
     private let file: any DiskFile
 
-    /// The header must be the one of this file.
     private init(file: any DiskFile, header: SegmentHeader) {
         self.file = file
         self.header = header

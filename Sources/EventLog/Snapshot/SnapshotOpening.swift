@@ -78,7 +78,7 @@ struct SnapshotOpening {
 }
 
 extension SnapshotReader {
-    /// The sequences of all files in `snapshots/` that are named like one, ascending. Only opening them
+    /// The sequences of all files in `snapshots/` whose names are those of snapshots, ascending. Only opening them
     /// shows whether they are good.
     package static func sequences(
         _ environment: LogEnvironment

@@ -1,7 +1,7 @@
-/// Reads one snapshot, or one run, row by row, in the order of tables and keys, and checks all that it reads.
+/// Reads one snapshot, or one run, row by row, in the order of tables and keys, and checks everything it reads.
 ///
-/// Memory is that of one block. Opening checks header, schemas and footer; reading to the end checks the whole
-/// file: ``next()`` returns false only after the last row of a file in which nothing is wrong.
+/// Memory holds one block. Opening checks header, schemas and footer. Reading to the end checks the whole
+/// file: ``next()`` returns false only after the last row of a file without any fault.
 package final class SnapshotReader {
     package let head: SnapshotHead
     /// The schemas of all tables.
@@ -24,7 +24,7 @@ package final class SnapshotReader {
 
     package var path: String { file.path }
 
-    /// - Parameter isRun: whether patches and deletes are in order, too.
+    /// - Parameter isRun: whether patches and deletes are allowed, too.
     package init(
         opening path: String, isRun: Bool = false, in environment: LogEnvironment
     ) throws(SnapshotError) {
@@ -122,8 +122,8 @@ package final class SnapshotReader {
 }
 
 extension SnapshotReader {
-    /// Goes to the row with this key; false if there is none. Bisects the blocks, of which it then has checked
-    /// only those it read. Afterwards ``next()`` must not be called.
+    /// Goes to the row with this key; false if there is none. It bisects the blocks, and checks only those
+    /// that it reads. ``next()`` must not be called afterwards.
     package func find(_ table: UInt32, _ key: Span<UInt8>) throws(SnapshotError) -> Bool {
         let end = byteCount - BlockHeader.byteCount - Int(footer.packedLength)
         guard let seek = try reading({ () throws(LogError) in try file.seekTable(footer, at: end) })
@@ -145,7 +145,7 @@ extension SnapshotReader {
         return false
     }
 
-    /// Whether the current row is the one with this key or comes before it.
+    /// Whether the current row has this key or comes before it.
     private func precedesOrIsRow(_ table: UInt32, _ key: Span<UInt8>) -> Bool {
         row.table < table || row.table == table && withKey { !key.precedes($0) }
     }
@@ -159,7 +159,7 @@ extension SnapshotReader {
     }
 }
 
-/// Runs reads of a snapshot, turning the log's errors into a snapshot's.
+/// Runs reads of a snapshot, and turns the log's errors into those of a snapshot.
 func reading<T>(_ body: () throws(LogError) -> T) throws(SnapshotError) -> T {
     do throws(LogError) {
         return try body()
@@ -169,7 +169,7 @@ func reading<T>(_ body: () throws(LogError) -> T) throws(SnapshotError) -> T {
 }
 
 extension SnapshotError {
-    /// A container's reader throws nothing but what the disk did.
+    /// The reader of a file throws only errors of the disk.
     init(_ error: LogError) {
         switch error {
         case .system(let cause), .diskFull(let cause), .poisoned(let cause), .fenced(let cause):

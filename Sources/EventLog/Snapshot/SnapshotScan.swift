@@ -1,4 +1,4 @@
-/// A snapshot file read by itself, block by block. It goes on behind damage.
+/// Reads a snapshot file by itself, block by block, and goes on behind damage.
 package struct SnapshotScan: Sendable {
     /// The blocks that are whole, the one with the schemas included.
     package private(set) var blocks: [(header: BlockHeader, offset: Int)] = []
@@ -70,7 +70,7 @@ package struct SnapshotScan: Sendable {
         return SnapshotOpening.preamble(raw)
     }
 
-    /// Calls back for each row of a block, with its key and body.
+    /// Calls `body` for each row of a block, with its key and body.
     ///
     /// - Returns: what is wrong with the block; nil if nothing is.
     package func forEachRow(

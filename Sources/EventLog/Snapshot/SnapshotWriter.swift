@@ -1,11 +1,11 @@
 /// Writes one snapshot, or one run, row by row in their order.
 ///
-/// The file is whole only after ``finish()``; before, it has no footer and no reader takes it. The name it
-/// is given should be a temporary one until it has been read back.
+/// The file is complete only after ``finish()``; before that, it has no footer and no reader accepts it. It
+/// should have a temporary name until it has been read back.
 package final class SnapshotWriter {
     package let head: SnapshotHead
     package let path: String
-    /// All records but the first, which holds the schemas.
+    /// The number of rows: all records except the first, which holds the schemas.
     package var rowCount: UInt64 { nextRecord + UInt64(recordsInBlock) - 2 }
     /// The file's length so far.
     package private(set) var byteCount = SegmentHeader.byteCount
@@ -22,13 +22,13 @@ package final class SnapshotWriter {
     private var chain: UInt64
     private var unsyncedBytes = 0
 
-    /// After this many bytes the file is synced in between, so that one huge fsync at the end does not hold
-    /// up those of the log.
+    /// The file is synced each time after this many bytes, so that one long fsync at the end does not delay
+    /// the log's.
     private static let syncStride = 16 << 20
 
     /// - Parameters:
     ///   - preamble: the schemas of all tables.
-    ///   - blockSize: from how many raw bytes on a block is written.
+    ///   - blockSize: a block is written when it has this many raw bytes.
     package init(
         creating path: String, _ head: SnapshotHead, preamble: Preamble, blockSize: Int,
         compressionLevel: Int, in environment: LogEnvironment
@@ -100,9 +100,9 @@ package final class SnapshotWriter {
         byteCount += bytes.count
     }
 
-    /// Writes what is left, footer and seek table, and the header again, now with its bound.
+    /// Writes the last rows, footer and seek table, and the header again, now with its bound.
     ///
-    /// - Parameter isDurable: whether to return only once the file would survive power loss, but for its name.
+    /// - Parameter isDurable: whether to return only once the file survives power loss, except for its name.
     package func finish(isDurable: Bool) throws(SnapshotError) {
         if recordsInBlock > 0 { try writeBlock(flags: []) }
         table.append(compressed: BlockHeader.byteCount, decompressed: 0)
@@ -116,13 +116,13 @@ package final class SnapshotWriter {
         try onFile { () throws(SystemError) in
             try file.write(header.encoded().span, at: 0)
             if isDurable { try file.synchronize() }
-            // The synced file is read back, and from the device.
+            // The synced file will be read back, and must come from the device.
             if isDurable { file.dropCache() }
         }
     }
 }
 
-/// Runs file operations, turning their errors into a snapshot's.
+/// Runs file operations, and turns their errors into those of a snapshot.
 @inline(always)
 func onFile<T>(_ body: () throws(SystemError) -> T) throws(SnapshotError) -> T {
     do throws(SystemError) {

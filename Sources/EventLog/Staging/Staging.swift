@@ -1,19 +1,19 @@
 import Synchronization
 
-/// The write buffer: slots of commits that a killed process leaves behind and recovery picks up.
+/// The write buffer: slots with commits. They survive a killed process, and recovery reads them.
 ///
-/// Writers copy a commit in under one short lock; the flusher reads commits out without it, since the
-/// bytes below a slot's end never change while the slot is in use. Slots are used in turn, and one is
-/// used again only when segments that hold all of its commits have been synced: staging always holds
+/// Writers copy a commit into a slot under one short lock. The flusher reads commits without the lock, because the
+/// bytes below a slot's end never change while the slot is in use. Slots are used in turn. A slot is
+/// used again only when segments with all of its commits have been synced, so staging always holds
 /// everything that the segments may still lose.
 ///
-/// Order of locks: a shard of the cache view, then this one; never the other way.
+/// Order of locks: a shard of the cache view, then this one; never the other way round.
 package final class Staging: Sendable {
     private struct Slot {
         var generation: UInt64 = 0
         var end = SlotHeader.byteCount
         var lastSequence: UInt64 = 0
-        /// Whether its pages have room on the disk for sure: storing to them cannot fail.
+        /// Whether room on the disk is reserved for its pages, so that storing to them cannot fail.
         var isReserved = false
     }
 
@@ -32,7 +32,7 @@ package final class Staging: Sendable {
     /// The outcome of an append.
     package enum Outcome: Equatable {
         case appended(firstSequence: UInt64)
-        /// There was no room. Let go of all locks, wait for ``space`` to move past the ticket, try again.
+        /// There was no room. Release all locks, wait until ``space`` has moved past the ticket, and try again.
         case full(ticket: UInt64)
     }
 
@@ -41,16 +41,16 @@ package final class Staging: Sendable {
     private let readableSequence: Atomic<UInt64>
     private let durableSequence: Atomic<UInt64>
     private let isRefusing = Atomic<Bool>(false)
-    /// A writer has found no room since the flusher last looked.
+    /// Whether a writer has found no room since the flusher last checked.
     private let isFull = Atomic<Bool>(false)
     private let forks: UInt64
     private let header: StagingHeader
     private let time: any TimeSource
-    /// Raised when a slot becomes free, and when waiting has become pointless.
+    /// Raised when a slot becomes free, and when waiting has become useless.
     package let space = Signal()
     /// Raised when the flusher has something to do.
     package let work = Signal()
-    /// From how many pending bytes on the flusher is woken.
+    /// The flusher is woken when this many bytes are pending.
     private let wakeThreshold: Int
     /// The longest records of one commit.
     package let commitLimit: Int
@@ -68,10 +68,10 @@ package final class Staging: Sendable {
         readableSequence = Atomic(nextSequence - 1)
         durableSequence = Atomic(nextSequence - 1)
         forks = ForkGuard.current()
-        // The slot before the first: full and synced, so that the first append opens a slot.
+        // A slot before the first one. It counts as full and synced, so that the first append opens a slot.
         var before = Slot()
         before.end = header.commitsEnd
-        // A file that was just written shares nothing with a copy.
+        // A file that was just written shares no blocks with a copy.
         before.isReserved = true
         var free = Slot()
         free.isReserved = true
@@ -93,8 +93,8 @@ package final class Staging: Sendable {
 
     /// The sequence that the next record gets.
     ///
-    /// A child of `fork()` must not wait for a lock that a thread of its parent held at that moment. It learns
-    /// what was readable then.
+    /// A child of `fork()` must not wait for a lock that a thread of its parent held at that moment. It gets the sequence
+    /// that was readable then.
     package var nextSequence: UInt64 {
         isForked ? readable + 1 : state.withLock { $0.nextSequence }
     }
@@ -112,16 +112,16 @@ package final class Staging: Sendable {
     ///
     /// - Parameters:
     ///   - records: the encoded records; valid for the time of the call.
-    ///   - time: milliseconds since 1970; a time before the last commit's counts as that one.
-    ///   - isTick: `time` is of a clock that only moves in ticks: an exact time is taken if that can be
-    ///     afforded.
+    ///   - time: milliseconds since 1970. If it is before the last commit's time, that one is used.
+    ///   - isTick: whether `time` is from a clock that moves in ticks. Then an exact time is read if that is not too
+    ///     expensive.
     @inline(__always)
     @unsafe func append(
         _ records: UnsafeRawBufferPointer, count: UInt32, flags: LogFlags, time: UInt64,
         isTick: Bool
     ) throws(LogError) -> Outcome {
         guard ForkGuard.isSame(forks) else { throw .forked }
-        // A commit of length 0 looks like none, and would hide those behind it.
+        // A commit of length 0 would look like none, and would hide those behind it.
         let length = records.count
         precondition(length > 0 && count > 0, "a commit holds at least one record")
         guard length <= commitLimit, count < 1 << 24 else {
@@ -133,7 +133,7 @@ package final class Staging: Sendable {
             if isRefusing.load(ordering: .relaxed), let refusal = state.refusal { throw refusal }
             var index = Int(state.generation % UInt64(state.slots.count))
             if state.slots[index].end + size > header.commitsEnd {
-                // Read before looking: room that is made from here on raises the count past it.
+                // Read before checking for room: if room is made after this, the count moves past the ticket.
                 let ticket = space.current
                 guard openSlot(&state) else {
                     isFull.store(true, ordering: .relaxed)
@@ -168,7 +168,7 @@ package final class Staging: Sendable {
     /// Whether a writer has found no room since this was last asked.
     func takeFull() -> Bool { isFull.exchange(false, ordering: .relaxed) }
 
-    /// Turns to the next slot; false while it still holds what segments may lose, or has no room for sure.
+    /// Moves to the next slot; false as long as it still holds commits that segments may lose, or its room is not reserved.
     private func openSlot(_ state: inout State) -> Bool {
         let generation = state.generation + 1
         let index = Int(generation % UInt64(state.slots.count))
@@ -182,7 +182,7 @@ package final class Staging: Sendable {
         return true
     }
 
-    /// Makes sure of the room for the slots that are free again, before any of them is used.
+    /// Reserves room on the disk for the slots that are free again, before any of them is used.
     func reserveFreeSlots() throws(SystemError) {
         let readable = self.readable
         let free = state.withLock { state in
@@ -204,7 +204,7 @@ package final class Staging: Sendable {
         durableSequence.max(sequence, ordering: .releasing)
         readableSequence.store(sequence, ordering: .releasing)
         memory.publish(PublishedProgress(readable: sequence, durable: durable), salt: header.salt)
-        // The flusher's next step meets the error again, and reports it.
+        // If this fails, the flusher's next step gets the error again, and reports it.
         try? reserveFreeSlots()
         space.raise()
     }
@@ -215,8 +215,8 @@ package final class Staging: Sendable {
         memory.publish(PublishedProgress(readable: readable, durable: durable), salt: header.salt)
     }
 
-    /// From now on appends throw; nil lets them in again. Wakes callers that wait for room. A closed log stays closed,
-    /// unless the error is final. A final error stays.
+    /// Makes appends throw this error; nil admits them again. Wakes callers that wait for room. A final error stays. A closed
+    /// log stays closed, unless the new error is final.
     func refuse(_ error: LogError?) {
         guard !isForked else { return }
         state.withLock {
@@ -240,16 +240,16 @@ package final class Staging: Sendable {
     struct Cursor {
         var generation: UInt64 = 0
         var offset = SlotHeader.byteCount
-        /// Up to here the commits of the slot are known to be complete.
+        /// The commits of the slot up to this offset are known to be complete.
         var knownEnd = 0
         var nextSequence: UInt64
     }
 
-    /// The next commit, or nil when all have been taken. Its bytes stay until their sequence is published
-    /// as readable. Takes the lock once a run of commits.
+    /// The next commit; nil if all have been taken. Its bytes stay until their sequence is published
+    /// as readable. It takes the lock once for a run of commits.
     ///
-    /// The checksum is compared here, since what goes into a block gets a new one: a byte that was changed in
-    /// between would be right for ever after.
+    /// The checksum is compared here, because a block gets a new one: a byte that was changed before that
+    /// would look right from then on.
     func next(_ cursor: inout Cursor) throws(LogError) -> StagedCommit? {
         if cursor.offset >= cursor.knownEnd, !refresh(&cursor) { return nil }
         let index = Int(cursor.generation % UInt64(header.slotCount))
@@ -285,10 +285,10 @@ package final class Staging: Sendable {
     struct SyncedPlace {
         fileprivate var generation: UInt64 = 0
         fileprivate var offset = 0
-        /// The head of its slot survives as well. Without it, commits of the slot are none.
+        /// Whether the slot's header survives as well. Without it, the commits of the slot cannot be read.
         fileprivate var hasSlotHeader = false
 
-        /// Segments hold everything that the flusher has taken.
+        /// Moves to the flusher's place. To be called when segments hold everything that the flusher has taken.
         mutating func advance(to cursor: Cursor) {
             guard (cursor.generation, cursor.offset) > (generation, offset) else { return }
             if cursor.generation > generation { hasSlotHeader = false }
@@ -310,7 +310,7 @@ package final class Staging: Sendable {
         guard memory.survivesProcessDeath else { return nil }
         return state.withLock { state in
             var result = Unsynced(lastSequence: state.nextSequence - 1, end: place)
-            // Slots that were used again since are in segments, synced.
+            // The earlier commits of slots that were used again are synced in segments.
             for slot in state.slots.sorted(by: { $0.generation < $1.generation })
             where slot.generation > 0 && slot.generation >= place.generation {
                 result.add(slot.generation, end: slot.end, header)
@@ -325,14 +325,14 @@ package final class Staging: Sendable {
         place = unsynced.end
     }
 
-    /// The flusher has taken commits of this many bytes.
+    /// Counts commits of this many bytes as taken by the flusher.
     func didTake(_ byteCount: Int) {
         state.withLock { $0.pending -= byteCount }
     }
 }
 
 extension Staging.Unsynced {
-    /// Adds what a slot holds behind the place reached so far.
+    /// Adds the part of a slot that is behind the place reached so far.
     fileprivate mutating func add(_ generation: UInt64, end slotEnd: Int, _ header: StagingHeader) {
         if generation > end.generation {
             end = Staging.SyncedPlace(generation: generation, offset: SlotHeader.byteCount)

@@ -1,6 +1,6 @@
 /// The staging file that an unclean end left, read into memory and checked.
 ///
-/// Only slots that were used are read, so the memory is that of the commits that were written.
+/// Only used slots are read, so it takes only as much memory as the commits in them.
 @safe final class StagingImage {
     /// A commit and its offset in the file.
     struct Found {
@@ -11,7 +11,7 @@
     enum Content {
         /// There is no staging file: the store was closed cleanly, or never opened.
         case absent
-        /// There is one, but not of this store or no longer readable.
+        /// There is one, but it belongs to another store or cannot be read.
         case unusable(FormatFault)
         case image(StagingImage)
     }
@@ -20,17 +20,17 @@
         var header: SlotHeader
         /// Its offset in the file.
         var offset: Int
-        /// Owned: commits point into it. Up to where its commits end.
+        /// The bytes up to the end of the slot's commits. The image owns them, and commits point into them.
         var bytes: UnsafeMutableBufferPointer<UInt8>
     }
 
     let path: String
     let header: StagingHeader
-    /// nil if the header page does not say it, or its checksum is wrong.
+    /// nil if the header page does not have it, or its checksum is wrong.
     let published: PublishedProgress?
-    /// In the order of their use.
+    /// The slots in the order of their use.
     private var slots: [Slot] = []
-    /// The offsets of slots that hold something although neither header is good.
+    /// The offsets of slots that hold something, but whose headers are both damaged.
     private(set) var damagedSlots: [Int] = []
     /// Commits with a good header before damaged records.
     private(set) var damagedCommits: [Found] = []
@@ -53,7 +53,7 @@
         try read(environment.layout.staging, on: environment.disk, of: environment.storeID)
     }
 
-    /// - Parameter store: the store that it must be of; nil for any.
+    /// - Parameter store: the store that it must belong to; nil for any store.
     static func read(
         _ path: String, on disk: any Disk, of store: StoreID?
     ) throws(LogError) -> Content {
@@ -70,7 +70,7 @@
             guard store == nil || header.storeID == store else {
                 return .unusable(.outOfRange(field: "store UUID"))
             }
-            // It was written to its full length before it got its name.
+            // A staging file gets its name only after it was written to its full length.
             let byteCount = try file.byteCount()
             guard byteCount >= header.byteCount else {
                 return .unusable(.truncated(byteCount: byteCount))
@@ -84,7 +84,7 @@
         let start = header.slotRange(index).lowerBound
         let head = try file.bytes(SlotHeader.byteCount, at: start)
         let copy = try file.bytes(SlotHeader.byteCount, at: start + header.commitsEnd)
-        // After power loss one of them may be of the slot's previous use. Segments hold the commits of that.
+        // After power loss, one of them may be from the slot's previous use, whose commits are in segments.
         let headers = [head, copy].compactMap { SlotHeader(decoding: $0.span, salt: header.salt) }
         guard let slotHeader = headers.max(by: { $0.generation < $1.generation }) else {
             if !(head + copy).allSatisfy({ $0 == 0 }) { damagedSlots.append(start) }
@@ -92,14 +92,14 @@
         }
         let bytes = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: header.commitsEnd)
         unsafe bytes.initialize(repeating: 0)
-        // Owned from here on, even if reading throws.
+        // From here on the image owns the bytes, even if reading throws.
         unsafe slots.append(Slot(header: slotHeader, offset: start, bytes: bytes))
         var target = unsafe bytes.mutableSpan
         _ = try file.read(into: &target, at: start)
     }
 
-    /// Calls back for every valid commit in the order of their sequences. After a place without one, the next is looked
-    /// for at every multiple of 8.
+    /// Calls `body` for every valid commit, in the order of their sequences. Behind a place without a commit, the next one is
+    /// searched at every multiple of 8.
     func forEachCommit<E: Error>(_ body: (Found) throws(E) -> Void) throws(E) {
         damagedCommits = []
         for slot in slots {
@@ -131,7 +131,7 @@
         }
     }
 
-    /// The header of a file with copies of so many slots, and of nothing else.
+    /// The header of a file that has only copies of this many slots.
     func header(ofCopyWith slotCount: Int) -> [UInt8] {
         StagingHeader(
             storeID: header.storeID, salt: header.salt, slotSize: header.slotSize,

@@ -1,6 +1,6 @@
 import Glibc
 
-/// The bytes behind ``Staging``: a mapped file where that is safe, plain memory elsewhere.
+/// The bytes of ``Staging``: a mapped file if the file system makes that safe, otherwise plain memory.
 @safe final class StagingMemory: Sendable {
     /// Valid for as long as this object lives: it holds the mapping, or frees the memory at the end.
     private nonisolated(unsafe) let base: UnsafeMutableRawPointer
@@ -16,7 +16,7 @@ import Glibc
 
     /// Plain memory, with a file of one page that marks the store as open and publishes the readable sequence.
     init(byteCount: Int, marker: any DiskFile, path: String) throws(SystemError) {
-        // Not Swift's own, which ends the process where there is no memory.
+        // Not allocated by Swift, which ends the process if there is no memory.
         var memory: UnsafeMutableRawPointer?
         let code = unsafe posix_memalign(&memory, 4096, byteCount)
         guard let memory = unsafe memory, code == 0 else {
@@ -54,7 +54,7 @@ import Glibc
         }
     }
 
-    /// Returns once these bytes survive power loss. Plain memory never does.
+    /// Returns once these bytes survive power loss. Must not be called for plain memory.
     func synchronize(_ range: Range<Int>) throws(SystemError) {
         guard let mapping else { preconditionFailure("plain memory cannot be synced") }
         try mapping.synchronize(range)
@@ -63,9 +63,9 @@ import Glibc
     /// Makes sure that storing to these bytes needs no room on the disk. Plain memory needs none.
     func reserve(_ range: Range<Int>) throws(SystemError) { try mapping?.reserve(range) }
 
-    /// Shows followers in other processes how far they may read, and recovery what had been synced. An aligned
-    /// store of eight bytes is never seen half-done, though the checksum behind may be a moment late. The marker
-    /// file's error is ignored: a follower that sees too little only waits.
+    /// Shows followers in other processes how far they may read, and recovery how far was synced. An aligned
+    /// store of eight bytes is never seen half done, but the checksum behind it may come a moment later. An error of the
+    /// marker file is ignored, because a follower that sees a lower sequence only waits.
     func publish(_ progress: PublishedProgress, salt: UInt64) {
         let bytes = progress.encoded(salt: salt)
         for offset in stride(from: 0, to: bytes.count, by: 8) {

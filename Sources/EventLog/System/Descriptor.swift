@@ -1,10 +1,10 @@
 import CLinux
 import Glibc
 
-/// An open file descriptor with one owner. Only ``PosixDirectory`` looks at its number, too.
+/// An open file descriptor with one owner. Only ``PosixDirectory`` uses its number, too.
 ///
-/// Dropping the value closes it. The error of that close is lost, which is right: what has to
-/// survive was synchronized before, and nothing may rest on a close.
+/// Dropping the value closes it. The error of that close is ignored, because bytes that must
+/// survive were synced before, and nothing may depend on a close.
 struct Descriptor: ~Copyable, Sendable {
     fileprivate let number: Int32
 
@@ -58,8 +58,8 @@ struct Descriptor: ~Copyable, Sendable {
         try systemCall("fsync", on: path) { fsync(number) }
     }
 
-    /// Gives the file to another user. If the system does not let even root do so (a container, a
-    /// network file system), its owner stays.
+    /// Gives the file to another user. If the system does not allow that even to root (in a container, or on a
+    /// network file system), the owner stays.
     func give(to owner: PosixDirectory.Owner, _ path: String) throws(SystemError) {
         do throws(SystemError) {
             try systemCall("fchown", on: path) { fchown(number, owner.user, owner.group) }
@@ -71,7 +71,7 @@ struct Descriptor: ~Copyable, Sendable {
     /// Drops the file's clean pages from memory. Advice only.
     func dropCache() { _ = posix_fadvise(number, 0, 0, POSIX_FADV_DONTNEED) }
 
-    /// Gives blocks of their own to a range that may share some with a copy of the file, so that storing to
+    /// Gives a range its own blocks, if it shares some with a copy of the file, so that storing to
     /// it needs no more room. Only file systems that share blocks support the call.
     func unshare(_ range: Range<Int>, of path: String) throws(SystemError) {
         do throws(SystemError) {
@@ -94,19 +94,19 @@ struct Descriptor: ~Copyable, Sendable {
         }
     }
 
-    /// Lets go of the lock, even if another process has a copy of the descriptor.
+    /// Releases the lock, even if another process has a copy of the descriptor.
     func unlock() { _ = flock(number, LOCK_UN) }
 
     /// Maps the file shared and returns the address.
     func map(_ path: String, byteCount: Int, writable: Bool) throws(SystemError) -> Int {
         let protection = writable ? PROT_READ | PROT_WRITE : PROT_READ
         let address = try systemCall("mmap", on: path) {
-            // The failure value is -1; addresses of a process are positive on 64-bit Linux.
+            // A failure returns -1; the addresses of a process are positive on 64-bit Linux.
             unsafe Int(bitPattern: mmap(nil, byteCount, protection, MAP_SHARED, number, 0))
         }
-        // Writable mappings are staging: all of it is about to be written, so fault it in at once. For
-        // writing, as MAP_POPULATE would not: else the first write to each page is a fault of its own.
-        // Advice only: a kernel before 5.14 does not support it.
+        // Only staging is mapped writable. All of it will be written, so its pages are faulted in together, and for
+        // writing. MAP_POPULATE would fault them in for reading, and the first write to each page would be another
+        // fault. This is only advice: a kernel before 5.14 does not support it.
         if writable {
             let start = unsafe UnsafeMutableRawPointer(bitPattern: address)
             _ = unsafe madvise(start, byteCount, MADV_POPULATE_WRITE)
@@ -119,9 +119,9 @@ struct Descriptor: ~Copyable, Sendable {
 func directoryNames(
     _ path: String, from directory: PosixDirectory?
 ) throws(SystemError) -> [String] {
-    // scandir follows links; opening first is what refuses one.
+    // scandir follows links, so the directory is opened first, which refuses a link.
     let opened = try Descriptor(opening: path, O_RDONLY | O_DIRECTORY, from: directory)
-    // readdir would say the end and a failure alike, but for errno; scandirat returns -1.
+    // readdir returns the same for the end and for a failure, apart from errno; scandirat returns -1.
     var entries: UnsafeMutablePointer<UnsafeMutablePointer<dirent>?>?
     let count = try systemCall("scandir", on: path) {
         unsafe scandirat(opened.number, ".", &entries, nil, nil)
@@ -148,9 +148,9 @@ extension PosixDisk {
     }
 }
 
-/// A directory that is held open. Everything below it is found from it, whatever its name is by now.
+/// A directory that is held open. Everything below it is found from it, even if its path has changed.
 final class PosixDirectory: Sendable {
-    /// The owner that the files of a directory are to have.
+    /// The owner that new files of a directory must get.
     struct Owner: Sendable {
         var user: uid_t
         var group: gid_t
@@ -158,8 +158,8 @@ final class PosixDirectory: Sendable {
 
     private let path: String
     private let descriptor: Descriptor
-    /// The owner of files that root makes here, since the directory's owner could not use root's; nil if the process
-    /// is not root's.
+    /// The owner for files that root makes here, because the directory's owner could not use files of root; nil if the
+    /// process does not run as root.
     let owner: Owner?
 
     init(_ path: String) throws(SystemError) {
@@ -193,7 +193,7 @@ func at<T: SignedInteger>(
     }
 }
 
-/// Swift hands C a string up to its first NUL; such a path would name another file.
+/// Swift passes a string to C only up to its first NUL, so such a path would name another file.
 func refuseNUL(in path: String, call: String) throws(SystemError) {
     guard !path.utf8.contains(0) else { throw SystemError(call: call, path: path, code: EINVAL) }
 }

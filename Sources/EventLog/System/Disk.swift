@@ -1,8 +1,8 @@
-/// The file system, as much of it as a store needs.
+/// The part of the file system that a store needs.
 ///
-/// The one seam between the store and the machine's files: ``PosixDisk`` is the real one, the tests'
+/// The store uses the machine's files only through this protocol. ``PosixDisk`` is the real disk. The tests'
 /// `SimulatedDisk` remembers what was synced and what was not, crashes, and fails on demand. Paths
-/// are absolute or relative to the working directory and are opaque here; ``StoreLayout`` makes them.
+/// are absolute or relative to the working directory. ``StoreLayout`` makes them; a disk does not interpret them.
 package protocol Disk: Sendable {
     /// Creates a directory (mode 0700) if it is not there yet. The parent must exist.
     func createDirectory(_ path: String) throws(SystemError)
@@ -14,16 +14,16 @@ package protocol Disk: Sendable {
     /// ``synchronizeDirectory(_:)``.
     func rename(_ source: String, to target: String) throws(SystemError)
     func remove(_ path: String) throws(SystemError)
-    /// Whether there is something of that name (a link itself counts, not what it points to).
+    /// Whether there is something with this path (a link itself counts, not its target).
     func exists(_ path: String) throws(SystemError) -> Bool
-    /// The length of the file of that name; nil if there is none. Never follows a symbolic link.
+    /// The length of the file with this path; nil if there is none. Never follows a symbolic link.
     ///
-    /// Opens nothing: by closing a file, a process gives up all locks that it has on it (`fcntl(2)`), SQLite's too.
+    /// It does not open the file: by closing a file, a process gives up all its locks on it (`fcntl(2)`), SQLite's too.
     func byteCount(of path: String) throws(SystemError) -> Int?
-    /// Makes the names in a directory (created, renamed, removed) survive power loss.
+    /// Makes changes of names in a directory (created, renamed, removed) survive power loss.
     func synchronizeDirectory(_ path: String) throws(SystemError)
     /// Maps the first `byteCount` bytes of a file, shared with the page cache. The file must have
-    /// been written to that length beforehand: a hole would fault, and could fail, at every page.
+    /// been written to that length before, because storing to a page in a hole needs room, and could fail.
     func map(_ path: String, byteCount: Int, writable: Bool) throws(SystemError) -> any MappedBytes
     /// Whether a shared mapping in this directory is coherent and cheap: false on network file
     /// systems and on those that copy on write (btrfs, ZFS).
@@ -33,13 +33,13 @@ package protocol Disk: Sendable {
     func lock(_ path: String) throws(SystemError) -> Locking
     /// Takes the exclusive advisory lock on a directory.
     func lockDirectory(_ path: String) throws(SystemError) -> Locking
-    /// Holds the file or directory that `path` names, without a lock: as long as it is held, nothing
-    /// that is made later can be mistaken for it.
+    /// Holds the file or directory at `path`, without a lock. As long as it is held, no later
+    /// file can be mistaken for it.
     func hold(_ path: String) throws(SystemError) -> any Held
-    /// This disk as seen from a directory: every path below `path` is found from the directory that has
-    /// this name now, even when it gets another name later.
+    /// This disk as seen from a directory: every path below `path` is found from the directory that is there
+    /// now, even if it is moved later.
     func entering(_ path: String) throws(SystemError) -> any Disk
-    /// Throws if this disk belongs to a store that is no longer alone or no longer where it was; see
+    /// Throws if this disk belongs to a store whose files were moved or replaced; see
     /// ``FencedDisk``. Any other disk has nothing to check.
     func checkFence() throws(SystemError)
 }
@@ -71,16 +71,16 @@ package enum Locking: Sendable {
 
 /// A file or directory that is held: its inode stays in use until the last reference is dropped.
 package protocol Held: AnyObject, Sendable {
-    /// Looks whether `path` still names it.
+    /// Checks whether `path` still leads to it.
     func standing(at path: String) throws(SystemError) -> Standing
 }
 
-/// Whether a name still names the file or directory that it once named.
+/// Whether a path still leads to the file or directory to which it once led.
 package enum Standing: Sendable {
     case inPlace
-    /// The name is gone.
+    /// There is nothing at the path.
     case missing
-    /// The name means something else.
+    /// Something else is at the path.
     case replaced
 }
 
@@ -92,7 +92,7 @@ package protocol DiskFile: Held {
     func read(into bytes: inout MutableSpan<UInt8>, at offset: Int) throws(SystemError) -> Int
     /// Writes all bytes or throws; after an error any part of them may have been written.
     func write(_ bytes: Span<UInt8>, at offset: Int) throws(SystemError)
-    /// Writes zeros where a file that is going to be mapped has nothing yet; all of them, or throws.
+    /// Writes zeros into a file that will be mapped, where it has nothing yet; all of them, or throws.
     func write(zeros count: Int, at offset: Int) throws(SystemError)
     /// Returns once the bytes written so far, and a length that changed, would survive power loss.
     ///
@@ -100,8 +100,8 @@ package protocol DiskFile: Held {
     /// succeed without them.
     func synchronize() throws(SystemError)
     func truncate(to byteCount: Int) throws(SystemError)
-    /// Drops what memory caches of the file, so that the next read asks the device. Everything must have
-    /// been synced. Advice only: a system may ignore it.
+    /// Drops the file from the page cache, so that the next read asks the device. Everything must have
+    /// been synced. This is only advice: a system may ignore it.
     func dropCache()
 }
 
@@ -111,8 +111,8 @@ package protocol MappedBytes: AnyObject, Sendable {
     @unsafe var bytes: UnsafeMutableRawBufferPointer { get }
     /// Returns once this range of the mapping would survive power loss.
     func synchronize(_ range: Range<Int>) throws(SystemError)
-    /// Makes sure that storing to these bytes needs no room on the disk, which a mapping could not report.
+    /// Reserves room on the disk for these bytes, because a store into a mapping could not report that there is none.
     func reserve(_ range: Range<Int>) throws(SystemError)
-    /// Lets go of the file. The bytes can still be read and stored to, and mean nothing.
+    /// Releases the file. The bytes can still be read and stored to, but have no meaning any more.
     func detach()
 }

@@ -1,16 +1,16 @@
-// How a store notices that it is no longer alone or no longer where it was.
+// How a store notices that its files were moved or replaced, or that another process may have them.
 //
 // An operator may remove or replace a running store's files: `rm LOCK`, `rm -rf`, `mv store old; cp -r backup
-// store`, a restore over it, a mount on top of it. Two histories come of that if the first writer goes on. So
+// store`, a restore over it, a mount on top of it. If the first writer went on, there would be two histories. So
 //
-// - the writer holds two locks, LOCK's and that of the directory itself: without LOCK, or with another one, a
-//   second writer is refused as well;
-// - it finds its files from the directory that it has open, not by the directory's name: whatever that
-//   name means by now, it never writes into another store's files;
-// - before it creates, renames or removes a file, and after each sync (so before any caller learns that
-//   something is durable), it compares what it holds with what the names say: the directory, LOCK,
-//   staging and `log/`; SegmentWriter.swift does so for the active segment. Each is held open, so no
-//   inode number passes to another.
+// - the writer holds two locks, one on LOCK and one on the directory itself: if LOCK is removed or replaced, a
+//   second writer is refused nevertheless;
+// - it finds its files from the directory that it has open, not by the directory's path: even if the
+//   path leads elsewhere by now, it never writes into another store's files;
+// - before it creates, renames or removes a file, and after each sync (so before any caller gets to know that
+//   something is durable), it compares the files that it holds with those at their paths: the directory, LOCK,
+//   staging and `log/`; SegmentWriter.swift does so for the active segment. Each is held open, so that no
+//   other file gets its inode number.
 //
 // If they differ, the store is *fenced*: it writes nothing more until it is opened again. A check costs some five
 // `fstatat`. That is little beside a sync, and writers of rows never pay it.
@@ -30,7 +30,7 @@ package final class FencedDisk: Disk {
     private let layout: StoreLayout
     private let state: Lock<State>
 
-    /// Names that change through this disk alone.
+    /// Paths that only this disk may change.
     private var watched: [String] { [layout.lock, layout.log, layout.staging] }
 
     private init(_ layout: StoreLayout, _ state: consuming sending State) {
@@ -43,14 +43,14 @@ package final class FencedDisk: Disk {
         case taken(FencedDisk)
         case heldHere
         case heldElsewhere
-        /// It is not a store's.
+        /// It is not the directory of a store.
         case refused(reason: String)
     }
 
-    /// Takes a store's directory, which exists, for its one writer.
+    /// Takes a store's directory, which must exist, for its one writer.
     ///
-    /// - Parameter refusal: called with the directory locked and nothing in it touched: why it is not one for a
-    ///   store; nil if it is.
+    /// - Parameter refusal: why the directory is not one for a store; nil if it is. It is called when the directory is
+    ///   locked, before anything in it is touched.
     package static func take(
         _ layout: StoreLayout, on disk: any Disk,
         refusal: (any Disk) throws(SystemError) -> String? = { _ in nil }
@@ -62,7 +62,7 @@ package final class FencedDisk: Disk {
         case .heldElsewhere?: return .heldElsewhere
         case nil: break
         }
-        // By its name from the process's root, to notice when it gets another one.
+        // Held by its full path, to notice when the directory is moved.
         state.held.append((layout.root, try disk.hold(layout.root)))
         let inside = try disk.entering(layout.root)
         if let reason = try refusal(inside) { return .refused(reason: reason) }
@@ -78,12 +78,12 @@ package final class FencedDisk: Disk {
         }
         state.disk = inside
         let fenced = FencedDisk(layout, state)
-        // The directory could be moved while all this was done.
+        // The directory could have been moved meanwhile.
         try fenced.checkFence()
         return .taken(fenced)
     }
 
-    /// nil if the file system cannot lock directories: then LOCK alone has to do.
+    /// nil if the file system cannot lock directories. Then only LOCK protects the store.
     private static func lockDirectory(
         _ path: String, on disk: any Disk
     ) throws(SystemError) -> Locking? {
@@ -95,8 +95,8 @@ package final class FencedDisk: Disk {
         }
     }
 
-    /// Closes every file that was opened through this disk, even if something still refers to it, and lets others have
-    /// the directory. Every later call throws that it is closed; a call that runs ends first.
+    /// Closes every file that was opened through this disk, even if something still refers to it, and unlocks
+    /// the directory. It waits for calls that are running. Every later call throws that the disk is closed.
     package func release() {
         let handles = state.withLock { state in
             state.fence = state.fence ?? SystemError(fenceAt: layout.root, .closed)
@@ -106,7 +106,7 @@ package final class FencedDisk: Disk {
             return state.handles.values.compactMap(\.handle)
         }
         for handle in handles { handle.close() }
-        // Last, so that no other process has a file open when a new writer gets the lock.
+        // Done last, so that this process has no file open any more when a new writer gets the lock.
         state.withLock { $0.locks = [] }
     }
 
@@ -121,7 +121,7 @@ package final class FencedDisk: Disk {
         }
     }
 
-    /// Keeps count of what is open; closes it where everything was closed meanwhile.
+    /// Records an open file. If the disk was released meanwhile, closes the file.
     private func note(_ handle: any FencedHandle) throws(SystemError) {
         let isOpen = state.withLock { state in
             if state.disk != nil {
@@ -156,7 +156,7 @@ package final class FencedDisk: Disk {
         }
     }
 
-    /// Changes names. If a watched name means another file afterwards, that file is held instead.
+    /// Changes names. If another file is at a watched path afterwards, that file is held instead.
     private func change(
         _ path: String, _ body: (any Disk) throws(SystemError) -> (any Held)?
     ) throws(SystemError) {
@@ -241,7 +241,7 @@ extension FencedDisk {
     }
 }
 
-/// Something that is open and can be closed while others refer to it.
+/// Something that is open and can be closed while references to it still exist.
 private protocol FencedHandle: AnyObject, Sendable {
     func close()
 }

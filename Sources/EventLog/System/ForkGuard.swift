@@ -1,10 +1,10 @@
 import Glibc
 import Synchronization
 
-/// Knows whether this process is a child that `fork()` made after the store was opened.
+/// Tells whether this process is a child that `fork()` made after the store was opened.
 ///
-/// Such a child shares the parent's mapped buffer; a write of its own would land between the parent's
-/// frames. Asking for the process id each time would cost a system call.
+/// Such a child shares the parent's mapped buffer, so its writes would mix with the parent's
+/// staged commits. Asking for the process id each time would cost a system call.
 enum ForkGuard {
     private static let forks = Atomic<UInt64>(0)
 

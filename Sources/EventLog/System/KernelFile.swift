@@ -1,11 +1,11 @@
 import CLinux
 import Glibc
 
-/// A file as the kernel's list of locks names it: `fe:01:1837465`, the device and the inode.
+/// A file in the form of the kernel's list of locks: `fe:01:1837465`, the device and the inode.
 ///
 /// An inode number alone is not enough: each tmpfs counts from 1, so the same files of two stores have the same
-/// numbers. Nor is the device that `stat` shows always the one of the list: on btrfs and overlayfs it is not. The list
-/// names the device of the mounted file system, and so does the list of mounts.
+/// numbers. And the device that `stat` shows is not always the one in the list: on btrfs and overlayfs it differs. The
+/// list has the device of the mounted file system, and so does the list of mounts.
 package struct KernelFile: Sendable, Equatable {
     package struct Device: Sendable, Equatable {
         package var major: UInt32
@@ -15,17 +15,17 @@ package struct KernelFile: Sendable, Equatable {
     }
 
     package let inode: UInt64
-    /// nil where the list of mounts cannot be read: then inodes alone are compared.
+    /// nil if the list of mounts cannot be read. Then only inodes are compared.
     package let device: Device?
 
     package init(inode: UInt64, device: Device?) {
         (self.inode, self.device) = (inode, device)
     }
 
-    /// nil where there is no such file.
+    /// nil if there is no such file.
     package init?(of path: String) {
         do throws(SystemError) {
-            // Only its path is opened: closing it lets go of none of the locks that this process has on it.
+            // Opened with O_PATH, because closing such a descriptor releases none of the process's locks on the file.
             let descriptor = try Descriptor(opening: path, open_path)
             inode = UInt64(try descriptor.status(of: path).st_ino)
             device = Self.device(of: descriptor)
@@ -34,7 +34,7 @@ package struct KernelFile: Sendable, Equatable {
         }
     }
 
-    /// Whether the list means this file.
+    /// Whether an entry of the list is about this file.
     package func isNamed(_ text: Substring) -> Bool {
         let parts = text.split(separator: ":")
         guard parts.count == 3, UInt64(parts[2]) == inode else { return false }
@@ -59,7 +59,7 @@ package struct KernelFile: Sendable, Equatable {
         return nil
     }
 
-    /// One of the kernel's own files. Its length is not known before it is read.
+    /// Reads one of the kernel's own files. Its length is not known before it is read.
     private static func text(of path: String) -> String? {
         do throws(SystemError) {
             let descriptor = try Descriptor(opening: path, O_RDONLY)

@@ -2,14 +2,14 @@ public import Glibc
 
 /// A value under a lock.
 ///
-/// Instead of the standard library's `Mutex`, for two reasons. On Linux that one is handed to the thread that
-/// waits longest, so under contention each passage costs a switch between two threads; this one goes to a thread
-/// that runs. And the thread sanitizer supports this one. Lock and value have cache lines of their own.
+/// It is used instead of the standard library's `Mutex`, for two reasons. On Linux, `Mutex` hands the lock to the thread
+/// that has waited longest, so under contention each hand-over costs a switch between two threads; this one goes to a
+/// thread that is running. And the thread sanitizer supports this one. Lock and value have their own cache lines.
 ///
-/// It is public since only what is public can be inlined elsewhere; no product exports this module.
+/// It is public because only public code can be inlined in other modules. No product exports this module.
 ///
-/// `@unchecked Sendable`: the value is reached only with the lock held, both live as long as this does, and
-/// neither moves.
+/// `@unchecked Sendable`: the value is accessed only with the lock held, and both exist as long as this does and
+/// never move.
 @safe public struct Lock<Value: ~Copyable>: ~Copyable, @unchecked Sendable {
     @usableFromInline let mutex: UnsafeMutablePointer<pthread_mutex_t>
     @usableFromInline let value: UnsafeMutablePointer<Value>
@@ -17,14 +17,14 @@ public import Glibc
     public init(_ initial: consuming sending Value) {
         let line = 64
         let offset = max(line, MemoryLayout<Value>.alignment)
-        // Not the size: a value of none would have the address of what lies behind.
+        // The stride, not the size: a value of size 0 would have the address of the bytes behind it.
         let size = (offset + MemoryLayout<Value>.stride + line - 1) / line * line
         let memory = UnsafeMutableRawPointer.allocate(byteCount: size, alignment: offset)
         unsafe mutex = memory.bindMemory(to: pthread_mutex_t.self, capacity: 1)
         unsafe value = (memory + offset).bindMemory(to: Value.self, capacity: 1)
         var attributes = pthread_mutexattr_t()
         unsafe pthread_mutexattr_init(&attributes)
-        // Locks are held for some 100 ns: looking again is cheaper than being put to sleep and woken.
+        // Locks are held for some 100 ns, so spinning is cheaper than sleeping and being woken.
         unsafe pthread_mutexattr_settype(&attributes, Int32(PTHREAD_MUTEX_ADAPTIVE_NP))
         unsafe pthread_mutex_init(mutex, &attributes)
         unsafe pthread_mutexattr_destroy(&attributes)
@@ -37,7 +37,7 @@ public import Glibc
         unsafe UnsafeMutableRawPointer(mutex).deallocate()
     }
 
-    /// Runs `body` with the lock held. Not to be called from within itself.
+    /// Runs `body` with the lock held. `body` must not call it again.
     @inlinable
     @inline(__always)
     public func withLock<R: ~Copyable, E: Error>(

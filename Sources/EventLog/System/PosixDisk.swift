@@ -3,10 +3,10 @@ import Glibc
 
 /// The machine's file system.
 ///
-/// Nothing here follows a symbolic link in the last component of a path, and no descriptor passes
-/// on to a program that the process starts. Calls that a signal interrupts are made again.
+/// No call follows a symbolic link in the last component of a path, and no program that the process starts
+/// gets a descriptor. Calls that a signal interrupts are made again.
 package struct PosixDisk: Disk {
-    /// The directory from which paths below it are found; nil: all from the process's own root.
+    /// The directory from which paths below it are found; nil if all paths are found by the process as usual.
     let directory: PosixDirectory?
 
     package init() { directory = nil }
@@ -17,7 +17,7 @@ package struct PosixDisk: Disk {
         PosixDisk(try PosixDirectory(path))
     }
 
-    /// Creates a directory, or takes the one that is there. A link to a directory is refused with
+    /// Creates a directory, or accepts the one that is there. A link to a directory is refused with
     /// `ELOOP`, because it could lead the store's files elsewhere.
     package func createDirectory(_ path: String) throws(SystemError) {
         do {

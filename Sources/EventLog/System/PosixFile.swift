@@ -32,7 +32,7 @@ final class PosixFile: DiskFile {
         try descriptor.map(path, byteCount: byteCount, writable: writable)
     }
 
-    /// Gives blocks of its own to a range that may share some with a copy of the file.
+    /// Gives a range its own blocks, if it shares some with a copy of the file.
     func unshare(_ range: Range<Int>) throws(SystemError) {
         try descriptor.unshare(range, of: path)
     }
@@ -64,15 +64,15 @@ final class PosixFile: DiskFile {
             while done < buffer.count {
                 let rest = unsafe UnsafeRawBufferPointer(rebasing: buffer[done...])
                 let count = try unsafe descriptor.write(rest, at: offset + done, of: path)
-                // No file system is known to write nothing without an error. If one does, the loop ends.
+                // No file system is known to write 0 bytes without an error. If one does, this ends the loop.
                 guard count > 0 else { throw SystemError(call: "pwrite", path: path, code: EIO) }
                 done += count
             }
         }
     }
 
-    /// One page at a time. The page cache keeps as one folio what is written with one call, up to 2 MiB, and a
-    /// store to a mapped folio makes all of it dirty: a sync of 100 bytes would write hundreds of kilobytes
+    /// Writes one page at a time. The page cache keeps the bytes of one call as one folio, up to 2 MiB, and a
+    /// store to a mapped folio makes all of it dirty, so a sync of 100 bytes would write hundreds of kilobytes
     /// (measured: 350 to 500 µs instead of 90).
     func write(zeros count: Int, at offset: Int) throws(SystemError) {
         let zeros = [UInt8](repeating: 0, count: PosixMapping.pageSize)

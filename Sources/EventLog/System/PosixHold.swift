@@ -1,8 +1,7 @@
 import CLinux
 import Glibc
 
-/// A file or directory that is kept from being forgotten: as long as its descriptor is open, its inode number
-/// belongs to nothing else.
+/// Holds a file or directory: as long as its descriptor is open, no other file gets its inode number.
 final class PosixHold: Held {
     private let directory: PosixDirectory?
     private let descriptor: Descriptor
@@ -19,10 +18,10 @@ final class PosixHold: Held {
 
 /// A held `flock`.
 ///
-/// Its end unlocks it and does not only close its descriptor: a child between `fork` and `exec` has a copy of the
-/// descriptor for a moment, which would keep the lock. In a child that stays such a copy, nothing is unlocked.
+/// When it ends, it unlocks, and does not only close its descriptor: a child between `fork` and `exec` has a copy of the
+/// descriptor for a moment, which would keep the lock. In a child that was forked, nothing is unlocked.
 final class PosixLock: Held {
-    /// The locks of this process, because the kernel does not say which process has a lock.
+    /// The locks that this process holds, because the kernel does not say which process has a lock.
     private static let held = Lock<[FileIdentity: UInt64]>([:])
 
     private let directory: PosixDirectory?
@@ -41,18 +40,18 @@ final class PosixLock: Held {
 
     deinit {
         guard ForkGuard.isSame(forks) else { return }
-        // Both at once: until the lock is free, others find this process noted, and the next to take it notes itself
-        // afterwards.
+        // Both steps under one lock: until the lock is free, this process is recorded as its holder, and the next
+        // holder records itself afterwards.
         Self.held.withLock { held in
             descriptor.unlock()
             held[identity] = nil
         }
     }
 
-    /// Locks what `path` names now.
+    /// Locks the file that is at `path` now.
     ///
-    /// The file could be unlinked or replaced between opening and locking. Then the lock would be on
-    /// a file that no other process can find, so it is compared and taken again.
+    /// The file could be unlinked or replaced between opening and locking. The lock would then be on
+    /// a file that no other process can find. So the file is compared with the path, and the lock is taken again if need be.
     static func take(
         _ path: String, _ flags: Int32, from directory: PosixDirectory?
     ) throws(SystemError) -> Locking {
@@ -61,7 +60,7 @@ final class PosixLock: Held {
             let identity = FileIdentity(try descriptor.status(of: path))
             let wasOurs = isHeldHere(identity)
             guard try descriptor.tryLock(path) else {
-                // Checked before as well: this process may have unlocked it in between.
+                // `wasOurs` was checked before, because this process may have unlocked it in between.
                 return wasOurs || isHeldHere(identity) ? .heldHere : .heldElsewhere
             }
             guard case .inPlace = try descriptor.standing(at: path, from: directory) else {
@@ -83,7 +82,7 @@ final class PosixLock: Held {
     }
 }
 
-/// Tells two files apart while both exist.
+/// Distinguishes two files as long as both exist.
 struct FileIdentity: Hashable {
     private let device: UInt64
     private let inode: UInt64
@@ -104,7 +103,7 @@ extension Descriptor {
     }
 }
 
-/// The status of what the path itself names, a link included; nil when there is nothing.
+/// The status of the file at the path, or of the link itself if it is one; nil if there is nothing.
 func linkStatus(
     of path: String, from directory: PosixDirectory?
 ) throws(SystemError) -> stat? {

@@ -44,7 +44,7 @@ final class PosixMapping: MappedBytes {
         try file.withLock { $0 }?.unshare(range)
     }
 
-    /// Memory of no file takes the place of the file's, so no thread that still has the address can fault.
+    /// Replaces the mapped file by plain memory, so that a thread that still has the address cannot fault.
     func detach() {
         file.withLock { $0 = nil }
         let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED

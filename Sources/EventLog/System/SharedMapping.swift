@@ -9,13 +9,13 @@ import Glibc
 // - a page that was written and synced once takes no more room when it is stored to again;
 // - a store costs no more than the memory it goes to.
 //
-// XFS shares blocks with copies of a file (`cp --reflink`, which `cp -a` is where it can). It is listed since
-// it can be asked to part with them first: ``MappedBytes/reserve(_:)``. btrfs, ZFS and bcachefs take new room
+// XFS shares blocks with copies of a file (`cp --reflink`, which `cp -a` does if it can). It is listed because
+// the file can get its own blocks first: ``MappedBytes/reserve(_:)``. btrfs, ZFS and bcachefs take new room
 // for every page that they write; NFS, SMB, FUSE, 9p and Ceph are not coherent. If the buffer is not
-// mapped it is plain memory.
+// mapped, it is plain memory.
 
 extension PosixDisk {
-    /// False as well when the file system cannot be asked.
+    /// Also false if the file system cannot be determined.
     package func supportsSharedMapping(_ path: String) -> Bool {
         guard let status = try? fileSystemStatus(path) else { return false }
         return Self.sharesMappings(
@@ -23,9 +23,9 @@ extension PosixDisk {
             countsFiles: status.f_files > 0, blockSize: Int(status.f_bsize))
     }
 
-    /// Whether a file system is one of those, by what `statfs` says of it.
+    /// Whether a file system is one of those above, by the results of `statfs`.
     ///
-    /// An overlay shows its own number, and the counts of what is below it: btrfs counts no files, and ZFS has
+    /// An overlay shows its own number, and the counts of the file system below it: btrfs counts no files, and ZFS has
     /// blocks that are longer than a page.
     package static func sharesMappings(
         fileSystem: UInt32, countsFiles: Bool = true, blockSize: Int = 4096

@@ -1,10 +1,10 @@
 import Glibc
 import Synchronization
 
-/// A counter that threads can wait on: ``Lock`` has no condition variable.
+/// A counter that threads can wait on, because ``Lock`` has no condition variable.
 ///
-/// `@unchecked Sendable`: the two pthread objects are made for being shared and do not move. `count` rises
-/// only with `mutex` held, so a thread that waits with it held misses nothing. Any thread may read it.
+/// `@unchecked Sendable`: the two pthread objects are made to be shared and do not move. `count` rises
+/// only with `mutex` held, so a thread that begins to wait with it held misses nothing. Any thread may read it.
 @safe package final class Signal: @unchecked Sendable {
     private let mutex: UnsafeMutablePointer<pthread_mutex_t>
     private let condition: UnsafeMutablePointer<pthread_cond_t>
@@ -28,7 +28,7 @@ import Synchronization
         unsafe mutex.deallocate()
     }
 
-    /// How often ``raise()`` has been called; what a waiter passes to ``wait(after:nanoseconds:)``.
+    /// How often ``raise()`` has been called. A waiter passes it to ``wait(after:nanoseconds:)``.
     package var current: UInt64 { count.load(ordering: .acquiring) }
 
     /// Wakes all threads that wait.
@@ -66,8 +66,8 @@ import Synchronization
         return current
     }
 
-    /// Looks whether the count has moved past `seen`, again and again for this long, letting other threads go
-    /// first. For a thread that expects to be called again soon: to wake one that sleeps takes 20 to 50 µs.
+    /// Checks again and again for this long whether the count has moved past `seen`, and lets other threads run in
+    /// between. For a thread that expects work soon: waking a thread that sleeps takes 20 to 50 µs.
     package func poll(after seen: UInt64, nanoseconds: UInt64) {
         var now = timespec()
         unsafe clock_gettime(CLOCK_MONOTONIC, &now)

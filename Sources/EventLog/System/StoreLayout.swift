@@ -43,7 +43,7 @@ package struct StoreLayout: Sendable, Equatable {
         snapshots + "/" + Self.fileName(sequence)
     }
 
-    /// The directory that holds `path`, as files in it are found: without a slash at its end.
+    /// The path of the directory that holds `path`, without a slash at its end.
     package static func directory(of path: String) -> String {
         guard let slash = path.lastIndex(of: "/") else { return "." }
         return slash == path.startIndex ? "/" : String(path[..<slash])
@@ -54,7 +54,7 @@ package struct StoreLayout: Sendable, Equatable {
 
     package static func isTemporary(_ name: String) -> Bool { name.hasSuffix(temporarySuffix) }
 
-    /// A file for bytes that recovery cut off at `sequence`, which nothing has taken yet.
+    /// A path for bytes that recovery cut off at `sequence`, at which there is no file yet.
     package func cutOff(
         _ what: String, at sequence: UInt64, on disk: any Disk
     ) throws(SystemError) -> String {
@@ -63,7 +63,7 @@ package struct StoreLayout: Sendable, Equatable {
         return cutOff(what, at: sequence, number: number)
     }
 
-    /// A file for bytes that recovery cut off at `sequence`; `number` tells it from others cut off there.
+    /// A path for bytes that recovery cut off at `sequence`; `number` distinguishes several files of one sequence.
     func cutOff(_ what: String, at sequence: UInt64, number: Int) -> String {
         let suffix = number == 0 ? "" : ".\(number)"
         return aside + "/" + Self.padded(sequence) + "." + what + suffix

@@ -39,10 +39,10 @@ package struct SystemError: Error, Equatable, Sendable, CustomStringConvertible 
     }
 }
 
-/// Makes a system call, again for as long as signals interrupt it.
+/// Makes a system call, and repeats it while signals interrupt it.
 ///
-/// The one place where -1 becomes an error and `errno` is read. Do not close files with it: Linux has let
-/// go of the descriptor even when it reports an interrupt, so a second `close` could close a file
+/// Only here -1 becomes an error and `errno` is read. Do not close files with it: Linux has released
+/// the descriptor even if it reports an interrupt, so a second `close` could close a file
 /// that another thread has opened since.
 @discardableResult
 @inline(always)
@@ -81,7 +81,7 @@ extension SystemError {
         self.init(call: Fence.call, path: path, code: fence.rawValue)
     }
 
-    /// Whether no call failed, but what the store holds is no longer where it was.
+    /// Whether no call failed, but the store's files were moved or replaced.
     package var isFence: Bool { call == Fence.call }
 
     /// Whether no call failed, but the store has closed its files.

@@ -2,8 +2,8 @@ import Glibc
 
 /// The source of time; tests use their own.
 package protocol TimeSource: Sendable {
-    /// Milliseconds since 1970, as of the last tick of a clock that costs next to nothing. May jump; the log never
-    /// lets its times decrease.
+    /// Milliseconds since 1970, as of the last tick of a clock that costs next to nothing. It may jump; the log makes sure
+    /// that its times never decrease.
     func wallMilliseconds() -> UInt64
     /// Milliseconds since 1970 that are not before this moment: rounded up.
     func wallMillisecondsNow() -> UInt64
@@ -15,10 +15,10 @@ extension TimeSource {
     package func wallMillisecondsNow() -> UInt64 { wallMilliseconds() }
 }
 
-/// The times of commits: of a clock that is exact, and that not every put can afford to read.
+/// Decides which commits get the time of the exact clock, because not every put can afford to read it.
 ///
-/// It costs 22 ns, the clock that goes by the kernel's ticks (1 to 4 ms) 5 ns, and a put 280 ns. So the first puts of
-/// a tick are timed exactly, and of those that follow one of some. All others have the time of the last that was.
+/// Reading it costs 22 ns. The clock that moves with the kernel's ticks (1 to 4 ms) costs 5 ns, and a put 280 ns. So the
+/// first puts of a tick are timed exactly, and one of 32 of those that follow. All others get the last exact time.
 package struct CommitClock: Sendable {
     static let exactPerTick: UInt32 = 256
     /// A power of 2.
@@ -28,7 +28,7 @@ package struct CommitClock: Sendable {
 
     package init() {}
 
-    /// Whether the commit that is made now is timed exactly.
+    /// Whether the commit that is being made must be timed exactly.
     @inline(__always)
     package mutating func isExact(at tick: UInt64) -> Bool {
         if tick != self.tick {

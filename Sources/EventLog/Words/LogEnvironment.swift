@@ -1,10 +1,10 @@
-/// Shared by the parts of a log.
+/// The surroundings that all parts of a log share.
 package struct LogEnvironment: Sendable {
     package var disk: any Disk
     package var layout: StoreLayout
     package var storeID: StoreID
     package var time: any TimeSource
-    /// Makes salts.
+    /// Random numbers, for salts.
     package var random: @Sendable () -> UInt64
     package var observer: (any LogObserver)?
 
@@ -25,7 +25,7 @@ package struct LogEnvironment: Sendable {
     ///
     /// - Parameters:
     ///   - rawBlockBound: the longest payload that its blocks may have.
-    ///   - bufferByteCount: how long its writer's staging buffer is.
+    ///   - bufferByteCount: the length of its writer's staging buffer.
     func segmentHeader(
         base: UInt64, chain: UInt64, rawBlockBound: Int, bufferByteCount: Int, epoch: UInt64
     ) -> SegmentHeader {
@@ -36,7 +36,7 @@ package struct LogEnvironment: Sendable {
     }
 }
 
-/// The end of a log, with all that the next segment needs from it.
+/// The end of a log, with everything that the next segment needs.
 package struct LogEnd: Equatable, Sendable {
     package var nextSequence: UInt64
     package var chain: UInt64

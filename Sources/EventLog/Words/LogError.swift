@@ -1,24 +1,24 @@
 /// The errors of the log.
 package enum LogError: Error, Equatable, Sendable {
-    /// A system call failed. An I/O error while reading is this, never a torn tail.
+    /// A system call failed. An I/O error while reading is this error, never a torn tail.
     case system(SystemError)
-    /// There is no space. Nothing that was acknowledged is lost; writing resumes when there is some.
+    /// There is no space. Nothing that was acknowledged is lost. Writing resumes when there is space.
     case diskFull(SystemError)
-    /// Opening found no space for what it writes, of at most so many bytes. Nothing is lost, and the log can be read.
+    /// Opening has no space for the bytes that it must write, at most `needed`. Nothing is lost, and the log can be read.
     case noRoom(SystemError, needed: Int)
     /// An fsync failed earlier. Nothing is written until the store is reopened.
     case poisoned(SystemError)
-    /// The store is no longer alone, or its files are no longer where they were. Nothing is written until the
+    /// The store's files were moved or replaced, or another process may have them. Nothing is written until the
     /// store is reopened.
     case fenced(SystemError)
-    /// A commit in the write buffer is no longer what was appended: the memory failed, or something else wrote
+    /// A commit in the write buffer was changed after it was appended: the memory failed, or other code wrote
     /// to it. Nothing is written until the store is reopened.
     case bufferChanged(sequence: UInt64)
     /// The log is damaged in a place where it was durable.
     case corrupt(Corruption)
     /// A file of a version or with features that this library cannot read.
     case unsupported(path: String, FormatFault)
-    /// A file that was just written or read reads differently now. Nothing was put in the place of anything.
+    /// A file that was just written or read has other bytes now. No file was replaced.
     case readsDifferently(path: String)
     /// There is no file of this name.
     case missing(path: String)
@@ -37,7 +37,7 @@ package struct Corruption: Error, Equatable, Sendable {
     package var offset: Int
     /// The first sequence that cannot be read.
     package var firstLost: UInt64
-    /// The last of them, if more than the evidence shows it.
+    /// The last sequence that cannot be read, if more is known than the evidence shows.
     package var lastLost: UInt64?
     package var reason: String
     package var evidence: Evidence
@@ -68,15 +68,15 @@ package struct Corruption: Error, Equatable, Sendable {
     }
 }
 
-/// The evidence that a lost sequence had been durable, so that its loss is damage and no torn tail.
+/// The evidence that a lost sequence had been durable, so that its loss is damage and not a torn tail.
 package enum Evidence: Equatable, Sendable {
     /// E1: the segment is sealed or not the last one.
     case sealed
-    /// E2: something valid that was written later says that the sequence was synced.
+    /// E2: a valid header that was written later says that the sequence was synced.
     case laterWitness(path: String, offset: Int, durable: UInt64)
     /// E3: the database or a snapshot already holds the sequence.
     case appliedBy(name: String, sequence: UInt64)
-    /// The log itself had published the sequence as durable, or read past it, before it met the damage.
+    /// The log itself had published the sequence as durable, or had read past it, before it found the damage.
     case published(through: UInt64)
     /// E4: a segment longer than its header lost the header.
     case headerLost
@@ -86,13 +86,13 @@ package enum Evidence: Equatable, Sendable {
     case closedAt(UInt64)
     /// E6: log was deleted only through this sequence (log-start).
     case startMissing(deleted: UInt64)
-    /// E7: a file is missing or outdated that no crash removes, and with it what says where the log ends. The
-    /// writer's buffer, which may have held more, had this many bytes; 0 if that is unknown.
+    /// E7: a file is missing or outdated that no crash removes, so it is unknown where the log ended. The
+    /// writer's buffer, which may have held more commits, had this many bytes; 0 if that is unknown.
     case endUnknown(bufferByteCount: Int)
 }
 
 extension Evidence {
-    /// Whether database or snapshots alone say so.
+    /// Whether only a database or a snapshot is the evidence.
     package var isByWitness: Bool {
         if case .appliedBy = self { true } else { false }
     }
@@ -133,7 +133,7 @@ extension Evidence: CustomStringConvertible {
 }
 
 extension Evidence {
-    /// With the number that recovery's rules give it.
+    /// The evidence in words, with its number in the article Recovery.
     package var label: String {
         switch self {
         case .sealed: "E1: \(self)"
@@ -182,7 +182,7 @@ extension LogError: CustomStringConvertible {
     }
 }
 
-/// Runs file operations, turning their errors into the log's.
+/// Runs file operations, and turns their errors into those of the log.
 @inline(always)
 func onDisk<T>(_ body: () throws(SystemError) -> T) throws(LogError) -> T {
     do throws(SystemError) {
@@ -201,7 +201,7 @@ extension LogError {
         }
     }
 
-    /// Whether nothing but reopening the store helps.
+    /// Whether only reopening the store helps.
     package var isFinal: Bool {
         switch self {
         case .poisoned, .fenced, .bufferChanged: true
