@@ -2,13 +2,14 @@ import EventLog
 import GRDB
 import WriteBehindCore
 
-/// Runs projections on the writing connection: each commit of a table that one follows, in the transaction that
-/// applies it.
+/// Runs projections on the writing connection: if a projection follows a table, it gets each commit of the table in the
+/// transaction that applies the commit.
 ///
-/// A commit's rows are written first, and then each projection gets its changes in a savepoint of its own, inside the one
-/// of the commit. So what it does goes with the commit if that is refused, and its own error takes back nothing else.
+/// A commit's rows are written first. Then each projection gets the changes in its own savepoint, inside the commit's
+/// savepoint. So if the commit is refused, the work of its projections is undone with it, and an error of a projection
+/// undoes nothing else.
 ///
-/// Unchecked, because nothing here is locked but ``shown``: like ``SQLiteWriter``, it is used only inside the closures
+/// Unchecked, because only ``shown`` is locked: like ``SQLiteWriter``, everything else is used only inside the closures
 /// that the pool runs for its one writing connection.
 final class SQLiteProjections: @unchecked Sendable {
     /// The state that other threads see.
@@ -18,7 +19,7 @@ final class SQLiteProjections: @unchecked Sendable {
         var buildings: [String: Int] = [:]
         var failures: [String: StoredProjection.Failure] = [:]
         var stopped: Set<String> = []
-        /// The table whose changes go to one that is being built.
+        /// The table of the projection that is being built.
         var tableOfBuild: UInt32?
     }
 
@@ -31,12 +32,12 @@ final class SQLiteProjections: @unchecked Sendable {
     let registry: ProjectionRegistry
     let now: @Sendable () -> Int64
     let shown: Lock<Shown>
-    /// As of the last transaction.
+    /// The state as of the last transaction.
     private(set) var book = ProjectionBook()
-    /// As of this transaction.
+    /// The state as of this transaction.
     private var next = ProjectionBook()
     private var current: [ProjectionDeclaration] = []
-    /// The tables whose changes are to be noted in this transaction.
+    /// The tables whose changes must be noted in this transaction.
     private(set) var followed: Set<UInt32> = []
     /// The projection that is being built, and the changes of this transaction for it.
     var build: ProjectionBuild?
@@ -44,14 +45,15 @@ final class SQLiteProjections: @unchecked Sendable {
     private var transitionBytes = 0
     /// Why projections cannot be built.
     private var failures: [String: StoredProjection.Failure] = [:]
-    /// Those of them whose own code does.
+    /// Those of them whose own code is the cause.
     private(set) var stopped: Set<String> = []
-    /// When building is tried again after errors of the machine, microseconds since 1970, and after how many.
+    /// After errors of the machine: when building is tried again, microseconds since 1970, and how many errors there were.
     private var retries: [String: (time: Int64, count: Int)] = [:]
-    /// Projections that have ended a whole transaction, at which commit and how: it runs again, and there they stop.
+    /// Projections that have ended a whole transaction, with the commit and the error. The transaction runs again, and they
+    /// stop at that commit.
     private var enders: [String: Ender] = [:]
     private var hasEndedTransaction = false
-    /// How many errors of the machine a projection had, one after the other, at which commit.
+    /// How many errors of the machine in a row a projection had, and at which commit.
     private var machineErrors: [String: (sequence: UInt64, count: Int)] = [:]
     private var fence: ProjectionFence?
 
@@ -79,7 +81,7 @@ final class SQLiteProjections: @unchecked Sendable {
         if let build { followed.insert(build.declaration.table) }
     }
 
-    /// Notes that the transaction changes rows of `tables`, and what the watermark will be.
+    /// Notes that the transaction changes rows of `tables`, and the watermark after it.
     func finish(
         _ db: Database, from old: Watermark, to new: Watermark, changing tables: Set<UInt32>
     ) throws(SinkError) {
@@ -99,7 +101,7 @@ final class SQLiteProjections: @unchecked Sendable {
         show(at: watermark)
     }
 
-    /// Uses what a transaction has made of it, by other means than commits of the log.
+    /// Notes the new state of a projection that the transaction changes by other means than commits of the log.
     func note(_ stored: StoredProjection?, named name: String) { next.stored[name] = stored }
 
     func show(at watermark: Watermark) {
@@ -116,7 +118,7 @@ final class SQLiteProjections: @unchecked Sendable {
     /// Whether a projection has ended the transaction that failed; it runs again then.
     func takeEnd() -> Bool {
         defer { hasEndedTransaction = false }
-        // Without it the transaction fails as well: so the machine is to blame indeed.
+        // The transaction fails without the projection as well, so the machine is the cause.
         if !hasEndedTransaction { enders = enders.filter { !$0.value.isOfTheMachine } }
         return hasEndedTransaction
     }
@@ -152,7 +154,7 @@ final class SQLiteProjections: @unchecked Sendable {
             guard !writer.transactionIsGone else { throw Self.ended }
             try message == nil ? writer.keepProjection() : writer.undoProjection()
         } catch {
-            // The savepoint or the whole transaction is gone, by statements of the projection's.
+            // Statements of the projection have ended the savepoint or the whole transaction.
             let isOfTheMachine = machineErrors[projection.name]?.sequence == first
             let detail = message.map { isOfTheMachine ? $0 : "\(Self.ended.message): \($0)" }
             enders[projection.name] = Ender(
@@ -168,7 +170,7 @@ final class SQLiteProjections: @unchecked Sendable {
         SinkError(.schema, "it ended the transaction; only the store commits")
     }
 
-    /// Runs the program's code. Returns why it must not stay.
+    /// Runs the program's code. Returns why its work must be undone; nil if it may stay.
     private func perform(
         _ projection: ProjectionDeclaration, _ changes: [RowTransition], at first: UInt64,
         _ db: Database, _ writer: SQLiteWriter
@@ -198,8 +200,8 @@ final class SQLiteProjections: @unchecked Sendable {
         return nil
     }
 
-    /// Throws an error of the machine, so that the transaction is tried again, unless the projection had too many of them:
-    /// what a closure does can be the cause, too. To SQLite, a table without a free AUTOINCREMENT key is a full disk.
+    /// Throws an error of the machine, so that the transaction is tried again, unless the projection had too many of them.
+    /// A closure can be the cause of such an error: for SQLite, a table without a free AUTOINCREMENT key is a full disk.
     private func endure(
         _ error: DatabaseError, of name: String, at sequence: UInt64
     ) throws(SinkError) {
@@ -208,7 +210,7 @@ final class SQLiteProjections: @unchecked Sendable {
         machineErrors[name] = (sequence, count)
         guard count < Self.machineErrorLimit else { return }
         var error = SinkError(wrapping: error)
-        // Whether the database's file is another one, the store's own statements find out.
+        // `.gone` is only for the store's own database, whose own statements find out whether it was replaced.
         if error.kind == .gone { error.kind = .io }
         error.message = "projection \(quoted(name)): \(error.message)"
         throw error
@@ -219,7 +221,7 @@ final class SQLiteProjections: @unchecked Sendable {
         if machineErrors[name]?.sequence == sequence { machineErrors[name] = nil }
     }
 
-    /// The materializer takes about a second for so many attempts.
+    /// The materializer takes about a second for this many attempts.
     private static let machineErrorLimit = 8
 
     static let changedSchema = "it changed the schema; tables are made in setUp"
@@ -248,7 +250,7 @@ final class SQLiteProjections: @unchecked Sendable {
         transitionBytes = 0
     }
 
-    /// Keeps changes for the projection that is being built, or gives that up if they are too much for memory.
+    /// Keeps changes for the projection that is being built, or gives the build up if they take too much memory.
     private func keep(_ changes: [RowTransition]) {
         transitions += changes
         transitionBytes += changes.reduce(0) {
@@ -264,7 +266,7 @@ final class SQLiteProjections: @unchecked Sendable {
 
     private static let transitionLimit = 64 << 20
 
-    /// Gives changes that are committed to the projection that is being built. An error of the machine lets it begin anew.
+    /// Gives committed changes to the projection that is being built. After an error of the machine, the build begins anew.
     private func deliver(_ changes: [RowTransition]) {
         attempt { build throws(ProjectionBuild.Trouble) in try build.follow(changes) }
     }
@@ -304,10 +306,10 @@ final class SQLiteProjections: @unchecked Sendable {
     /// When a projection may be built, microseconds since 1970.
     func dueTime(of name: String) -> Int64 { retries[name]?.time ?? 0 }
 
-    /// Whether its build, though all rows were read, is not worth to be kept.
+    /// Whether its build has failed so often that it is not kept, although all rows were read.
     func failsOften(_ name: String) -> Bool { (retries[name]?.count ?? 0) >= 5 }
 
-    /// Nothing is left of an attempt to build it.
+    /// Drops everything about building it.
     func forget(_ name: String) {
         if build?.declaration.name == name { build = nil }
         failures[name] = nil

@@ -4,7 +4,7 @@ import GRDBSQLite
 import Synchronization
 package import WriteBehindCore
 
-// Reads: the row and the watermark come from one snapshot, so a caller knows what it is looking at.
+// Reads. The row and the watermark come from one snapshot, so the caller has the state to which the row belongs.
 
 extension SQLiteSink {
     package func holds(_ table: UInt32) -> Bool { state.withLock { $0.tables[table] != nil } }
@@ -71,8 +71,8 @@ extension SQLiteSink {
         try page(sql, columns, after: key, limit: limit, bytes: .max, in: db).rows
     }
 
-    /// - Parameter bytes: keys and columns beyond which no row is added.
-    /// - Returns: the rows, and whether no others come after them.
+    /// - Parameter bytes: when keys and columns take more than this many bytes, no further row is added.
+    /// - Returns: the rows, and whether they are the last ones.
     static func page(
         _ sql: TableSQL, _ columns: [Int], after key: [UInt8]?, limit: Int, bytes byteLimit: Int,
         in db: Database
@@ -122,9 +122,9 @@ extension SQLiteSink {
         return StoredRow(body: body, watermark: watermark)
     }
 
-    /// The table as this read has it. The first statement of a read, which comes before this call, decides which state
-    /// of the database that is. Where the table changed while the read waited for its turn, the columns may have other
-    /// names than `sql` says, or be more.
+    /// The table in the state of the database that this read sees. The first statement of a read decides which state that
+    /// is, and must come before this call. If the table changed while the read waited for its turn, it may have more columns
+    /// than `sql`, or other names for them.
     private func current(_ sql: TableSQL, in db: Database) throws -> TableSQL {
         let id = sql.definition.id
         let isCurrent = state.withLock {

@@ -2,12 +2,12 @@ package import EventLog
 import GRDB
 package import WriteBehindCore
 
-// Projections: what the store asks for, and how they are built beside it.
+// Projections: the calls of the store, and how projections are built beside its work.
 
 extension SQLiteSink {
     /// How many rows are read at once for a projection that is being built.
     private static let pageLimit = 512
-    /// Bytes beyond which no row is added to those.
+    /// When a page has more bytes than this, no further row is added.
     private static let pageBytes = 1 << 20
 
     private func look<Result>(_ body: (SQLiteProjections.Shown) -> Result) -> Result? {
@@ -78,7 +78,7 @@ extension SQLiteSink {
         return (.stepAgain, build.isComplete ? build : nil)
     }
 
-    /// The next rows for a projection; nil where they cannot be read, which is no reason for the tables to wait.
+    /// The next rows for a projection; nil if they cannot be read. The store's tables do not wait for that.
     private func page(
         for build: ProjectionBuild, _ db: Database, _ projections: SQLiteProjections
     ) throws -> (rows: ScannedRows, isLast: Bool)? {
@@ -97,7 +97,7 @@ extension SQLiteSink {
         }
     }
 
-    /// The projection that is being built, or the one to be tried next of those whose table is there.
+    /// The projection that is being built, or else the next one to try among those whose table exists.
     private func nextToBuild(
         _ projections: SQLiteProjections, _ writer: SQLiteWriter
     ) -> ProjectionDeclaration? {
@@ -112,7 +112,7 @@ extension SQLiteSink {
             }
             projections.build = nil
         }
-        // One that fails again and again comes after those that were not tried.
+        // A projection that fails again and again comes after those that were not tried yet.
         return unbuilt.min {
             projections.dueTime(of: $0.name) < projections.dueTime(of: $1.name)
         }
@@ -134,7 +134,7 @@ extension SQLiteSink {
         }
     }
 
-    /// Puts a projection that is built in the place of its former version.
+    /// Replaces the former version of a projection by the one that was built.
     private func install(_ build: ProjectionBuild) throws(SinkError) {
         let declaration = build.declaration
         var trouble: ProjectionBuild.Trouble?
@@ -169,7 +169,7 @@ extension SQLiteSink {
         }
     }
 
-    /// Changes what the database keeps of a projection, in one transaction. What it had made is dropped.
+    /// Drops the objects of a projection and changes its stored state, in one transaction.
     private func changeProjection(
         _ name: String, _ body: (Database, Watermark) throws -> StoredProjection?
     ) throws(SinkError) {
@@ -217,7 +217,7 @@ extension SQLiteSink {
         configuration.label = "WriteBehind projection"
         configuration.prepareDatabase { [options] db in
             try Configuration.keepTemporariesInMemory(db)
-            // Nothing of it is to survive anything.
+            // The file need not survive any crash.
             try db.execute(
                 sql: """
                     PRAGMA journal_mode = MEMORY;
@@ -230,7 +230,7 @@ extension SQLiteSink {
         }
         let file = path + ".projection"
         do throws(SystemError) {
-            // One that a process was killed with before it took the name away.
+            // A process may have been killed before it unlinked the file.
             if try disk.exists(file) { try disk.remove(file) }
             // For its mode: SQLite would leave that to the umask.
             _ = try disk.open(file, .createExclusively)

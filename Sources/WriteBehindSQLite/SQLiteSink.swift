@@ -4,42 +4,42 @@ package import GRDB
 import GRDBSQLite
 package import WriteBehindCore
 
-/// The SQLite database that the log is materialized into: real tables with real columns, and five
-/// tables of our own beside them, and one more for projections once there is one.
+/// The SQLite database that the log is materialized into: real tables with real columns, and beside them five
+/// tables of the store's own, and one more once there is a projection.
 ///
 ///     _writebehind_watermark(log, sequence, chain, applied_at, generation, base)
 ///                                                                what the tables reflect
 ///     _writebehind_table(id, name, schema)                       what was defined, as JSON
 ///     _writebehind_quarantine(sequence, …), …_key(table_id, key, since, …), …_group(id, followers)
 ///
-/// WAL with `synchronous=NORMAL`: after a crash of the process everything committed is there, after
+/// It uses a WAL with `synchronous=NORMAL`: after a crash of the process everything committed is there, after
 /// power loss a prefix of it, each transaction with its watermark. One connection writes and
-/// checkpoints (two at it can damage a database in SQLite up to 3.51.2); readers run beside it.
+/// makes checkpoints (in SQLite up to 3.51.2, two connections doing so can damage a database). Readers run beside it.
 package final class SQLiteSink: ReplaceableSink {
     struct State {
         var tables: [UInt32: TableSQL] = [:]
-        /// How many calls put definitions in place now: from their commit on, the database may be ahead of `tables`.
+        /// How many calls are applying definitions. From their commit on, the database may be ahead of `tables`.
         var definers = 0
         var quarantine = QuarantineIndex()
         /// The declared unique constraints that rows break, and so are not in force.
         var leftOut: [UInt32: [SQLIndexDefinition]] = [:]
         /// Statements of users that wait until this database can take them (``makeWaiting()``).
         var waiting: [String] = []
-        /// Since when readers keep the WAL from being emptied, microseconds since 1970.
+        /// When readers began to keep the WAL from being emptied, microseconds since 1970.
         var heldUpSince: Int64?
         var isClosed = false
-        /// Set by the first failed sync. Linux forgets pages it could not write, so a second sync
-        /// would succeed without them: nothing is promised after it until the sink is opened again.
+        /// Set by the first failed sync. Linux forgets pages that it could not write, so a second sync
+        /// would succeed without them. After it, no checkpoint succeeds until the sink is opened again.
         var syncFailure: SinkError?
     }
 
     package let path: String
     let disk: any Disk
-    /// Writes, and what users read.
+    /// For writes, and for users' reads.
     let pool: any DatabaseWriter
-    /// Ends what users read.
+    /// Ends users' reads.
     let stop: ReadStop
-    /// For the store's own reads: users' queries, however long, do not hold them up.
+    /// For the store's own reads, so that long queries of users do not hold them up.
     package let reads: any DatabaseReader
     let options: SQLiteOptions
     /// Whether the database has no file.
@@ -55,8 +55,8 @@ package final class SQLiteSink: ReplaceableSink {
 
     /// Opens the database at `path`, or creates it (mode 0600) with `origin` as its watermark.
     ///
-    /// Throws `.foreignDatabase`, having touched nothing, where the database is of another store or
-    /// of no store, and `.schema` where it holds what would change rows behind the log's back.
+    /// Throws `.foreignDatabase`, having touched nothing, if the database belongs to another store or
+    /// to none, and `.schema` if it has something that would change rows without the log.
     package convenience init(
         path: String, storeID: [UInt8], origin: Watermark, disk: any Disk,
         projections: ProjectionRegistry = ProjectionRegistry(),
@@ -78,7 +78,7 @@ package final class SQLiteSink: ReplaceableSink {
         try self.init(path, on: disk, options, projections, pool: pool, reads: reads, stop, opened)
     }
 
-    /// Opens a database in memory, which has one connection for all. `path` is a name beside which a file of ours may be.
+    /// Opens a database in memory, with one connection for everything. The carry-over file is beside `path`.
     package convenience init(
         inMemory queue: DatabaseQueue, path: String, storeID: [UInt8], origin: Watermark,
         disk: any Disk, projections: ProjectionRegistry = ProjectionRegistry(),
@@ -140,7 +140,7 @@ package final class SQLiteSink: ReplaceableSink {
         }
     }
 
-    /// Before anything is applied: as long as a hot row is in quarantine, each batch would be rolled back.
+    /// Checked before anything is applied. Otherwise each batch would be rolled back as long as a hot row is in quarantine.
     private func refuseHeldKeys(_ batch: some SortedChanges) throws(SinkError) {
         let quarantine = state.withLock(\.quarantine)
         guard !quarantine.isEmpty else { return }
@@ -176,9 +176,9 @@ package final class SQLiteSink: ReplaceableSink {
         }
     }
 
-    /// Runs ordered commits in one transaction; what it leaves in quarantine is shown once that is
-    /// committed. A trigger's RAISE(ROLLBACK) takes the whole transaction with it, so then all of
-    /// it runs again, without the commit that caused it.
+    /// Runs ordered commits in one transaction. The new quarantine is shown once the transaction is
+    /// committed. A trigger's RAISE(ROLLBACK) rolls back the whole transaction; then everything
+    /// runs again, without the commit that caused it.
     private func withOrderedApply<Result>(
         through: Watermark?, _ body: (inout OrderedApply) throws(SinkError) -> Result
     ) throws(SinkError) -> Result {
@@ -200,13 +200,13 @@ package final class SQLiteSink: ReplaceableSink {
                 }
                 guard let apply else { return result }
                 state.withLock { $0.quarantine = apply.index }
-                // What was done is committed, and its caller must know. If a trigger turns out to write a table, or the
-                // database is locked by now, the next transaction says so.
+                // The transaction is committed, so this call must not throw. If a trigger writes a table, or the
+                // database is locked by now, the next transaction reports it.
                 if !apply.defined.isEmpty { try? show(apply.defined, checkedAt: nil) }
                 return result
             } catch {
                 if apply?.defined.isEmpty == false {
-                    // Tables that it defined are gone with it.
+                    // Tables that it defined were rolled back with it.
                     try withWriter { _, writer in writer.use(tables) }
                 }
                 if try withWriter({ _, writer in writer.projections.takeEnd() }) { continue }
@@ -238,12 +238,12 @@ package final class SQLiteSink: ReplaceableSink {
             writer.didCommit(through)
             writer.projections.didCommit(at: writer.watermark)
             checkpointIfLong(db, writer)
-            // Without a result `body` threw, and so did the transaction.
+            // If there is no result, `body` has thrown, and so has the transaction.
             return result!
         }
     }
 
-    /// The transaction before it is committed even if this fails.
+    /// If this fails, the transaction before it is committed nevertheless.
     private func checkpointIfLong(_ db: Database, _ writer: SQLiteWriter) {
         guard state.withLock({ $0.syncFailure == nil }) else { return }
         do {
@@ -298,7 +298,7 @@ package final class SQLiteSink: ReplaceableSink {
 }
 
 extension SinkError {
-    /// The caller applies the same in order then.
+    /// The caller then applies the same commits in order.
     fileprivate static var isFollowed: SinkError {
         SinkError(.constraint, "a projection follows the table, and needs each change")
     }

@@ -3,7 +3,7 @@ import GRDB
 import GRDBSQLite
 import WriteBehindCore
 
-/// The writing connection's statements, and what must hold between one transaction and the next.
+/// The writing connection's statements, and the state that must stay the same between two transactions.
 ///
 /// Unchecked, because nothing here is locked: an instance is used only inside the closures that the
 /// pool runs for its one writing connection, and the pool runs these one after the other.
@@ -16,19 +16,19 @@ import WriteBehindCore
     /// The tables that this transaction has changed.
     private(set) var touched: Set<UInt32> = []
     let projections: SQLiteProjections
-    /// The tables that users' triggers write in turn, by table; found by ``SchemaGuard``.
+    /// For each table: the users' tables that triggers write when it changes. ``SchemaGuard`` finds them.
     private var triggered: [String: Set<String>] = [:]
-    /// The schema that was checked for what must not be there.
+    /// The version of the schema that ``SchemaGuard`` has checked.
     private var checkedSchema: Int64?
-    /// The names that users had taken when the schema was last looked at.
+    /// The names that users had taken when the schema was last read.
     let userNames = Lock(UserNames())
-    /// The watermark of the last transaction: no other program may have moved it since.
+    /// The watermark of the last transaction. No other program may change it.
     private(set) var watermark: Watermark
-    /// Which file the WAL is for.
+    /// The state of the file to which the WAL belongs.
     private(set) var generation: FileGeneration
-    /// How long the WAL has to be for a checkpoint that was not requested.
+    /// The length of the WAL at which a checkpoint is made without a request.
     private let checkpointBytes: Int64
-    /// When one that readers hold up is tried next, microseconds since 1970.
+    /// When a checkpoint that readers hold up is tried next, microseconds since 1970.
     private var checkpointAt: Int64 = 0
     private static let checkpointPause: Int64 = 2_000_000
 
@@ -48,7 +48,7 @@ import WriteBehindCore
         self.watermark = watermark
         self.generation = generation
         self.projections = projections
-        // A frame is a page and its header.
+        // A page in the WAL has a header.
         checkpointBytes = Int64(max(1, checkpointPages)) * 4_120
         deferForeignKeys = try statement("PRAGMA defer_foreign_keys = ON")
         schemaVersion = try statement("PRAGMA schema_version")
@@ -66,10 +66,10 @@ import WriteBehindCore
             """)
     }
 
-    /// The users' tables that triggers of theirs write when rows of the store change.
+    /// The users' tables that triggers write when rows of the store change.
     var tablesOfTriggers: Set<String> { triggered.values.reduce(into: []) { $0.formUnion($1) } }
 
-    /// Begins what every transaction begins with, once it holds the write lock.
+    /// Does the first work of every transaction, once it holds the write lock.
     func begin(_ db: Database) throws(SinkError) {
         touched.removeAll(keepingCapacity: true)
         lastTable = nil  // so that the first change to a table is noticed again
@@ -87,7 +87,7 @@ import WriteBehindCore
         checkedSchema = finding.isComplete ? version : nil
     }
 
-    /// Does what ``begin(_:)`` does and changes nothing.
+    /// Makes the checks of ``begin(_:)`` and changes nothing.
     func check(_ db: Database) throws {
         try db.inTransaction(.immediate) {
             try begin(db)
@@ -95,7 +95,7 @@ import WriteBehindCore
         }
     }
 
-    /// Throws where the schema, as it is inside the transaction, does not take our statements.
+    /// Throws if the store's statements do not compile with the schema inside the transaction.
     func recompile() throws(SinkError) {
         for sql in definitions.values { _ = unsafe try TableWriter(sql, on: connection) }
     }
@@ -116,7 +116,7 @@ import WriteBehindCore
         }
     }
 
-    /// Tells users' observations, which cannot see statements that GRDB did not run.
+    /// Notifies users' observations, which cannot see statements that GRDB did not run.
     func notify(_ db: Database) throws {
         var names: Set<String> = []
         for table in touched {
@@ -129,8 +129,8 @@ import WriteBehindCore
             do {
                 try db.notifyChanges(in: SQLRequest<Row>(sql: "SELECT * FROM \(quoted(name))"))
             } catch is DatabaseError {
-                // Of a table that has nothing but a rowid, that names no column, and GRDB asks for them, again
-                // without escaping. This names it, and is compiled but never run.
+                // For a table that has only a rowid, that query names no column, and GRDB asks for the columns, again
+                // without escaping. This statement names the rowid; it is compiled but never run.
                 try db.notifyChanges(
                     in: SQLRequest<Row>(sql: "DELETE FROM \(quoted(name)) WHERE rowid = 0"))
             }
@@ -141,8 +141,8 @@ import WriteBehindCore
         if let new { watermark = new }
     }
 
-    /// Copies the WAL into the database, as far as readers let it.
-    /// - Returns: whether all of it is there now, and safe from power loss.
+    /// Copies the WAL into the database, as far as readers allow it.
+    /// - Returns: whether everything is in the database now, and survives power loss.
     func checkpoint(_ db: Database, at now: Int64) throws -> Bool {
         let before = generation
         generation.begin()
@@ -154,7 +154,7 @@ import WriteBehindCore
         }
         guard try copyAll(db) else { return false }
         try mark(db, generation.number, at: now)
-        // Where a reader has come meanwhile, the mark follows next time.
+        // If a reader has begun meanwhile, the next checkpoint writes the number.
         if try copyAll(db) { generation.base = generation.number }
         return true
     }
@@ -172,7 +172,7 @@ import WriteBehindCore
         try Row.fetchOne(db, sql: "PRAGMA wal_checkpoint(TRUNCATE)")?[0] == 0
     }
 
-    /// Whether the WAL has become long. While readers hold it up, they are not asked again by each commit.
+    /// Whether the WAL has become long. While readers hold a checkpoint up, it is not tried again for each commit.
     func isCheckpointDue(at now: Int64, isHeldUp: Bool) throws(SinkError) -> Bool {
         let byteCount = try unsafe DatabaseFiles(connection).walByteCount()
         guard byteCount >= checkpointBytes, !isHeldUp || now >= checkpointAt else { return false }
@@ -182,7 +182,7 @@ import WriteBehindCore
 
     /// Uses these tables from now on.
     ///
-    /// - Parameter version: the schema in which nothing more is to be looked for, if there is one.
+    /// - Parameter version: the version of the schema that needs no further check; nil if it must be checked.
     func use(_ definitions: [UInt32: TableSQL], checkedAt version: Int64? = nil) {
         self.definitions = definitions
         tables = [:]
@@ -191,8 +191,8 @@ import WriteBehindCore
     }
 
     /// The schema's version inside the transaction; nil if there are triggers, which may write a table that it
-    /// defines. Without them a definition is nothing to the other tables, and thousands of tables are not to be
-    /// looked at for each of them.
+    /// defines. Without triggers a definition does not matter for other tables, so thousands of tables need not be
+    /// checked for each definition.
     func versionWithoutTriggers(_ db: Database) throws -> Int64? {
         let trigger = "SELECT 1 FROM sqlite_master WHERE type = 'trigger'"
         return try Bool.fetchOne(db, sql: trigger) == nil ? currentSchema() : nil
@@ -229,7 +229,7 @@ import WriteBehindCore
         return writer
     }
 
-    // One commit of several in a transaction.
+    // The savepoint of one commit of several in a transaction.
     func beginCommit() throws(SinkError) { try savepoint.run() }
     func keepCommit() throws(SinkError) { try release.run() }
     func undoCommit() throws(SinkError) {
@@ -237,7 +237,7 @@ import WriteBehindCore
         try release.run()
     }
 
-    // One commit of a projection.
+    // The savepoint of one commit for a projection.
     func beginProjection() throws(SinkError) { try ownSavepoint.run() }
     func keepProjection() throws(SinkError) { try ownRelease.run() }
     func undoProjection() throws(SinkError) {
@@ -253,11 +253,11 @@ import WriteBehindCore
     /// The names of the store's tables, folded.
     var tableNames: Set<[UInt8]> { Set(definitions.values.map { foldedName($0.schema.name) }) }
 
-    /// Whether the transaction is gone, as after a trigger's RAISE(ROLLBACK).
+    /// Whether the transaction was rolled back, as after a trigger's RAISE(ROLLBACK).
     var transactionIsGone: Bool { unsafe sqlite3_get_autocommit(connection) != 0 }
 
-    /// Whether a foreign key of this transaction points to nothing yet. Undoing a commit takes back
-    /// what it added, so between commits this is false.
+    /// Whether a foreign key in this transaction points to a row that does not exist. Undoing a commit also undoes
+    /// its foreign keys, so between commits this is false.
     func hasDanglingForeignKey() -> Bool {
         var current: Int32 = 0
         var highest: Int32 = 0

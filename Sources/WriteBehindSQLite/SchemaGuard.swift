@@ -2,18 +2,18 @@ import GRDB
 import GRDBSQLite
 import WriteBehindCore
 
-/// Finds what in the database would change the store's tables behind the log's back.
+/// Finds what in the database would change the store's tables without the log.
 ///
-/// Foreign-key actions on a row of a store table, and triggers that write one, make rows that no
-/// record of the log accounts for. Triggers that write tables of the user's own are welcome. The effects of
-/// triggers are not guessed from their text: SQLite reports them while it compiles our statements,
-/// to a connection of its own, since GRDB has taken the place for that on the others.
+/// Foreign-key actions on a row of a store table, and triggers that write such a table, change rows without a
+/// record in the log. Triggers that write users' own tables are allowed. The effects of
+/// triggers are not guessed from their text: SQLite reports them while it compiles the store's statements.
+/// A separate connection is used for that, because on the others GRDB already uses that callback.
 enum SchemaGuard {
     struct Finding {
-        /// The user's tables that changes to each store table write, by its name.
+        /// For each store table, by its name: the users' tables that triggers write when it changes.
         var targets: [String: Set<String>] = [:]
-        /// False if a statement does not compile, since a user's virtual table cannot be opened. Changes that
-        /// need it are refused one by one, and when it can be opened again the schema is the same.
+        /// False if a statement does not compile because a user's virtual table cannot be opened. Changes that
+        /// need this table are refused one by one. The schema does not change when it can be opened again.
         var isComplete = true
     }
 
@@ -23,7 +23,7 @@ enum SchemaGuard {
         for table in tables { try checkForeignKeys(of: table.schema.name, in: db) }
         var finding = Finding()
         let path = try throwingSinkError { try databasePath(db) }
-        // A database in memory has no path, and nobody but its store can make a trigger in it.
+        // A database in memory has no path, and only its store can make a trigger in it.
         guard !tables.isEmpty, !path.isEmpty else { return finding }
         let probe = try Probe(path: path)
         for table in tables {
@@ -53,7 +53,7 @@ enum SchemaGuard {
     }
 
     private static func databasePath(_ db: Database) throws -> String {
-        // Not from `pragma_database_list`, which may be a table of the store.
+        // `pragma_database_list` is not used, because it may be a table of the store.
         let databases = try Row.fetchAll(db, sql: "PRAGMA database_list")
         return databases.first { $0["name"] == "main" }?["file"] ?? ""
     }
@@ -81,7 +81,7 @@ enum SchemaGuard {
     }
 }
 
-/// A connection that compiles statements and runs none.
+/// A connection that only compiles statements, and never runs them.
 @safe private final class Probe {
     struct Write: Hashable {
         var trigger: String
@@ -118,7 +118,7 @@ enum SchemaGuard {
 
     deinit { _ = unsafe sqlite3_close_v2(connection) }
 
-    /// Compiles everything that we do to a table, and returns what its triggers write meanwhile.
+    /// Compiles all statements for a table, and returns the writes of triggers that SQLite reports.
     func writesOfTriggers(_ sql: TableSQL) throws(SinkError) -> Set<Write> {
         writes = []
         guard let connection = unsafe connection else { return [] }

@@ -4,13 +4,13 @@ package import WriteBehindCore
 extension StoreEnvironment {
     /// The real machine, with a database in SQLite.
     ///
-    /// - Parameter pageMemory: what the connection that writes the database may take.
+    /// - Parameter pageMemory: the bytes that the writing connection may take for pages.
     package static func machine(
         readers: Int, pageMemory: Int? = nil, disk: any Disk = PosixDisk()
     ) -> StoreEnvironment {
         var options = SQLiteOptions()
         options.readerCount = max(1, readers)
-        // SQLite reads the number as 32 bits, and takes one that is larger for 0.
+        // SQLite reads the number as 32 bits, and treats a larger one as 0.
         if let pageMemory {
             options.writerCache = min(max(1024, pageMemory >> 10), Int(Int32.max))
         }

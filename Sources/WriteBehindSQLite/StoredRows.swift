@@ -3,7 +3,7 @@ package import GRDB
 import GRDBSQLite
 package import WriteBehindCore
 
-/// The rows of one table as the database has them, in the order of their keys, encoded as the log has them.
+/// The rows of one table in the database, in the order of their keys, encoded in the form of the log.
 ///
 /// Unchecked, because nothing is locked: one thread at a time reads.
 package final class StoredRows: @unchecked Sendable {
@@ -21,7 +21,7 @@ package final class StoredRows: @unchecked Sendable {
     private let columns: [(code: ColumnCode, type: ColumnType)]
     private let valueCount: Int
     private let statement: PreparedStatement
-    /// SQLite would start over.
+    /// After the end, SQLite would start over.
     private var isAtEnd = false
 
     package init(_ definition: WriteBehindCore.TableDefinition, _ db: Database) throws {
@@ -45,7 +45,7 @@ package final class StoredRows: @unchecked Sendable {
         return true
     }
 
-    /// Straight from SQLite's bytes; false if a column holds what it must not.
+    /// Encodes directly from SQLite's bytes; false if a column holds a value of another type.
     private func encode(into row: inout Row) -> Bool {
         row.key.removeAll(keepingCapacity: true)
         row.body.removeAll(keepingCapacity: true)
@@ -61,7 +61,7 @@ package final class StoredRows: @unchecked Sendable {
         return true
     }
 
-    /// By way of values, which say what is wrong.
+    /// Encodes again by decoded values, whose errors say what is wrong.
     private func explain(_ row: inout Row) {
         let values = schema.columns.indices.map { statement.value(Int32($0)) }
         do throws(RowError) {
@@ -73,7 +73,7 @@ package final class StoredRows: @unchecked Sendable {
     }
 }
 
-/// Some of the rows, read at once, so that others can be compared meanwhile.
+/// Some of the rows, read together, while others are compared.
 ///
 /// Unchecked, because nothing is locked: one thread at a time uses a run, or two runs of one table.
 package final class StoredRun: @unchecked Sendable {
@@ -85,7 +85,8 @@ package final class StoredRun: @unchecked Sendable {
         package var fault: String?
     }
 
-    /// Enough that handing them from thread to thread does not count, and bytes beyond which no row is added.
+    /// Enough rows that handing them from thread to thread costs little in comparison; and the bytes beyond which no row is
+    /// added.
     private static let (rowLimit, byteLimit) = (8192, 2 << 20)
 
     private let stored: StoredRows
@@ -100,7 +101,7 @@ package final class StoredRun: @unchecked Sendable {
 
     package var isEmpty: Bool { rows.isEmpty && failure == nil }
 
-    /// Reads the next rows in the place of those before.
+    /// Reads the next rows, replacing those before.
     @Sendable package func fill() {
         bytes.removeAll(keepingCapacity: true)
         rows.removeAll(keepingCapacity: true)
@@ -124,7 +125,7 @@ package final class StoredRun: @unchecked Sendable {
 }
 
 extension PreparedStatement {
-    /// Appends a column of the key in the log's form; false if it is not of that type.
+    /// Appends a column of the key in the log's form; false if the value has another type.
     fileprivate func append(
         _ column: Int32, _ type: ColumnType, _ code: ColumnCode, toKey key: inout [UInt8]
     ) -> Bool {
@@ -142,7 +143,7 @@ extension PreparedStatement {
         return true
     }
 
-    /// Appends another column in the log's form; false if it is not of that type.
+    /// Appends a column outside the key in the log's form; false if the value has another type.
     fileprivate func append(
         _ column: Int32, _ type: ColumnType, _ code: ColumnCode, toBody body: inout [UInt8]
     ) -> Bool {

@@ -2,19 +2,19 @@ package import WriteBehindCore
 
 /// The statements for one table.
 ///
-/// Parameters are in this order: the key columns, then the columns that are set. Names are quoted
-/// always, so any name will do. `OR ABORT` overrides what a user's own table constraint may say: a
-/// conflict must come back as an error, never replace or drop a row.
+/// Parameters are in this order: the key columns, then the columns that are set. Names are always
+/// quoted, so any name is possible. `OR ABORT` overrides a conflict clause in a user's own constraint: a
+/// conflict must be an error, and never replace or drop a row.
 package struct TableSQL: Sendable {
     let definition: TableDefinition
     let name: String
-    // Quoted once: a statement of a thousand columns names each of them.
+    // Quoted once, because a statement for a thousand columns names each of them.
     private let keyNames: [String]
-    /// By place in a row; nil where a column was dropped.
+    /// The quoted names by their places in a row; nil for a dropped column.
     private let valueNames: [String?]
-    /// The row's non-key columns, null for a dropped one; 1 in their place if there are none.
+    /// Reads the row's columns outside the key, with null for a dropped one; reads 1 if there are none.
     let select: String
-    /// The keys of due rows; parameters are the time and the most rows wanted.
+    /// Reads the keys of due rows. The parameters are the time and the most rows wanted.
     let due: String?
 
     package init(definition: TableDefinition) {
@@ -51,11 +51,11 @@ package struct TableSQL: Sendable {
         schema.keyColumns.count == 1 && schema.keyColumns[0].type == .integer
     }
 
-    /// Whether SQLite itself holds each column to its type. A `STRICT` table knows no more than the four names of
-    /// storage, so one with a column of a logical type is none, and ``TableWriter`` looks at the types instead.
+    /// Whether SQLite itself checks the type of each column. A `STRICT` table allows only the four names of stored types. So
+    /// a table with a column of a logical type is not `STRICT`, and ``TableWriter`` checks the types instead.
     var isStrict: Bool { schema.columns.allSatisfy { declaredLogicalType($0) == nil } }
 
-    /// The logical type that a column's declaration names. None for a rowid: SQLite knows it by the type INTEGER alone.
+    /// The logical type that a column's declaration names. A rowid has none, because its type must be exactly INTEGER.
     private func declaredLogicalType(_ column: ColumnSchema) -> LogicalType? {
         column.isKey && isRowid ? nil : column.logicalType.flatMap { $0.isKnown ? $0 : nil }
     }
@@ -69,7 +69,7 @@ package struct TableSQL: Sendable {
         "ALTER TABLE \(name) ADD COLUMN \(declaration(column))"
     }
 
-    /// Whether this table is `old` with more columns, and another expiry at most.
+    /// Whether this table differs from `old` only by more columns, and perhaps another expiry.
     package func onlyGrows(from old: TableSQL) -> Bool {
         options == old.options
             && zip(schema.columns, old.schema.columns).allSatisfy {
@@ -78,7 +78,7 @@ package struct TableSQL: Sendable {
             }
     }
 
-    /// What makes a table as `old` says into this one, for a database that holds nothing of users.
+    /// The statements that turn the table `old` into this one, for a database without objects of users.
     package func remake(from old: TableSQL) -> [String] {
         let before = quoted("_writebehind_before")  // a name that no table has
         let kept = zip(schema.columns, old.schema.columns).filter { !$0.0.isDropped }
@@ -97,8 +97,8 @@ package struct TableSQL: Sendable {
         schema.expiry.map { "CREATE INDEX \(expiryIndexName) ON \(name) (\(quoted($0)))" }
     }
 
-    /// The statements that make the declared indices, by the names that these have in the database. The names are of the
-    /// columns' places, which stay.
+    /// The statements that make the declared indices, with the names of the indices in the database. The names consist of the
+    /// columns' places, which never change.
     package func indices() -> [(name: String, index: SQLIndexDefinition, sql: String)] {
         schema.sqlIndices.map { index in
             let places = index.columns.compactMap { schema.place(of: $0) }
@@ -116,7 +116,7 @@ package struct TableSQL: Sendable {
         let valueNames = valueNames.compactMap(\.self)
         let names = keyNames + valueNames
         let parameters = names.indices.map { "?\($0 + 1)" }
-        // Not `excluded`: of a table of that name it would be the row that is there already.
+        // `excluded` is not used: in a table with that name it would mean the existing row.
         let update =
             valueNames.isEmpty
             ? "NOTHING"
@@ -130,7 +130,7 @@ package struct TableSQL: Sendable {
             """
     }
 
-    /// Sets the given non-key columns only, none of which is dropped.
+    /// Sets only the given columns outside the key. None of them is dropped.
     func patch(_ columns: [Int]) -> String {
         let set = columns.compactMap { valueNames[$0] }.enumerated().map { place, name in
             "\(name) = ?\(keyNames.count + 1 + place)"
@@ -143,7 +143,8 @@ package struct TableSQL: Sendable {
     var clear: String { "DELETE FROM \(name)" }
     var hasRows: String { "SELECT 1 FROM \(name) LIMIT 1" }
 
-    /// Some columns of the rows behind a key, and then the key. Parameters are that key, then the most rows wanted.
+    /// Reads some columns of the rows behind a key, and then their keys. The parameters are that key, then the most rows
+    /// wanted.
     func scan(_ columns: [Int], isFromStart: Bool) -> String {
         let names = columns.map { valueNames[$0] ?? "NULL" } + keyNames
         let keys = keyNames.joined(separator: ", ")
@@ -158,7 +159,7 @@ package struct TableSQL: Sendable {
 
     private var keyMatches: String { Self.matches(keyNames) }
 
-    /// A row value, which SQLite compiles like an AND of the columns; that of a thousand is too deep for it.
+    /// Compares the key as a row value. SQLite compiles it like an AND of the columns, and an AND of a thousand is too deep.
     private static func matches(_ keys: [String]) -> String {
         let parameters = keys.indices.map { "?\($0 + 1)" }
         return "(\(keys.joined(separator: ", "))) = (\(parameters.joined(separator: ", ")))"
@@ -167,8 +168,8 @@ package struct TableSQL: Sendable {
     /// `"created" TIMESTAMP TEXT NOT NULL`.
     package func declaration(_ column: ColumnSchema, named name: String? = nil) -> String {
         var text = quoted(name ?? column.name)
-        // SQLite takes any words for a type, and the affinity from the ones that they hold: the last names what is
-        // stored, and none of the others does.
+        // SQLite accepts any words as a type, and derives the affinity from them. Only the last word means a
+        // stored type.
         if let logical = declaredLogicalType(column) {
             text += " \(logical.rawValue.uppercased())"
         }
@@ -197,7 +198,7 @@ package struct TableSQL: Sendable {
 
 /// An SQL identifier for a name, or with `'` a text literal. Neither may hold a NUL.
 package func quoted(_ text: String, _ quote: Unicode.Scalar = "\"") -> String {
-    // By scalars: a quote and an accent that follows it are one Character.
+    // Goes by scalars, because a quote and an accent behind it are one Character.
     var quoted = String.UnicodeScalarView([quote])
     for scalar in text.unicodeScalars {
         if scalar == quote { quoted.append(quote) }

@@ -1,17 +1,17 @@
-/// The text of a CREATE TABLE statement, in parts: SQLite has no statement that changes the type of a column, or that
-/// lets it be null.
+/// The text of a CREATE TABLE statement, in parts. It is needed because SQLite has no statement that changes the type of a
+/// column, or that makes a column nullable.
 ///
-/// Its documentation ("Making Other Kinds Of Table Schema Changes") says to change the text itself where the rows stay as
-/// they are. Only a column that the store declared is replaced, as a whole; what users added stays as it is.
+/// SQLite's documentation ("Making Other Kinds Of Table Schema Changes") says to change the text itself if the rows stay
+/// as they are. Only columns that the store declared are replaced, each as a whole; columns that users added stay.
 struct TableText {
-    /// Through the parenthesis that opens.
+    /// The text through the opening parenthesis.
     private var head: [UInt8]
-    /// Between its commas.
+    /// The parts between the commas.
     private var items: [[UInt8]] = []
-    /// From the parenthesis that closes.
+    /// The text from the closing parenthesis on.
     private var tail: [UInt8] = []
 
-    /// - Returns: nil if it is no such statement.
+    /// - Returns: nil if the text is not a CREATE TABLE statement.
     init?(_ sql: String) {
         let bytes = Array(sql.utf8)
         guard let open = Self.places(in: bytes).first(where: { $0.byte == UInt8(ascii: "(") })
@@ -41,7 +41,7 @@ struct TableText {
         return String(decoding: head + body + tail, as: UTF8.self)
     }
 
-    /// Replaces the declaration of a column; false if there is none of that name.
+    /// Replaces the declaration of a column; false if there is no column with that name.
     mutating func declare(_ name: String, as declaration: String) -> Bool {
         let wanted = Array(name.utf8)
         guard let index = items.firstIndex(where: { Self.name(of: $0) == wanted }) else {
@@ -80,7 +80,7 @@ struct TableText {
     private static func places(in bytes: [UInt8]) -> [(index: Int, byte: UInt8)] {
         var places: [(index: Int, byte: UInt8)] = []
         var index = 0
-        /// Steps behind the next place of these bytes.
+        /// Moves behind the next occurrence of these bytes.
         func skip(behind end: [UInt8]) {
             while index < bytes.count, !bytes[index...].starts(with: end) { index += 1 }
             index += end.count

@@ -9,17 +9,17 @@ import WriteBehindCore
     private let keyTypes: [ColumnType]
     /// The defaults for values that a row body leaves out at its end.
     private let missing: [StoredValue]
-    /// What each column outside the key holds, where SQLite does not look at it.
+    /// The type of each column outside the key, if SQLite does not check it.
     private let tags: [ValueTag]?
-    /// Which columns outside the key are dropped, if any: rows hold values of them that go nowhere.
+    /// Which columns outside the key are dropped, if any. Rows may hold values for them, which are not written.
     private let dropped: [Bool]?
     private let put, delete, exists, clear, hasRows: PreparedStatement
-    /// Only projections need it.
+    /// Reads a row. Only projections need it.
     private var select: PreparedStatement?
     private var patches: [[Int]: PreparedStatement] = [:]
     private var lastPatch: (columns: [Int], statement: PreparedStatement)?
 
-    /// Each set of patched columns has a statement of its own; beyond this many they start over.
+    /// Each set of patched columns has its own statement. When there are more than this many, all are dropped.
     private static let patchLimit = 64
 
     @unsafe init(_ sql: TableSQL, on connection: OpaquePointer) throws(SinkError) {
@@ -41,7 +41,7 @@ import WriteBehindCore
     func apply(
         _ kind: ChangeKind, key: Span<UInt8>, body: Span<UInt8>
     ) throws(SinkError) {
-        // The bytes are bound without a copy, so all of it happens while they are held in place.
+        // The bytes are bound without a copy, so everything happens while they are held in place.
         unsafe try key.withUnsafeBufferPointer { keyBytes throws(SinkError) in
             unsafe try body.withUnsafeBufferPointer { bodyBytes throws(SinkError) in
                 switch kind {
@@ -75,7 +75,7 @@ import WriteBehindCore
             index += 1
         }
         try put.run()
-        // Nothing changed: the row is all key and is there already, or a trigger ignored it.
+        // Nothing changed: the row has only a key and already exists, or a trigger ignored it.
         if put.changes != 1 {
             guard !sql.hasValues, unsafe try exists(key) else { throw ignored("put") }
         }
@@ -112,7 +112,7 @@ import WriteBehindCore
         unsafe try putRow(key, madeBy: body)
     }
 
-    /// Puts the row that a patch makes: an older program's put, which does not know all columns.
+    /// Puts the row that a patch makes. It is the put of an older program that does not have all columns.
     private func putRow(
         _ key: UnsafeBufferPointer<UInt8>, madeBy patch: Span<UInt8>
     ) throws(SinkError) {
@@ -129,15 +129,15 @@ import WriteBehindCore
         }
     }
 
-    /// Refuses what a `STRICT` table would refuse.
+    /// Refuses a value that a `STRICT` table would refuse.
     @inline(__always)
     private func check(
         _ tag: ValueTag, _ reader: ByteReader, _ body: Span<UInt8>
     ) throws(SinkError) {
-        guard reader.offset < body.count else { return }  // reading says so
+        guard reader.offset < body.count else { return }  // reading the value throws
         let stored = body[reader.offset]
         if stored == tag.rawValue || stored == ValueTag.null.rawValue { return }
-        // SQLite makes a real of it, as for a column that held integers before.
+        // SQLite converts it to a real, as for a column that held integers before.
         if tag == .real, stored == ValueTag.integer.rawValue { return }
         throw SinkError(
             code: SQLITE_CONSTRAINT | 12 << 8,  // …_DATATYPE

@@ -2,14 +2,14 @@ import Foundation
 import GRDB
 import WriteBehindCore
 
-/// What users have made in the database that stands in the way of the store's definitions: names that they have taken,
+/// Objects of users in the database that may conflict with the store's definitions: names that they have taken,
 /// and objects that use a column.
 struct UserNames: Sendable {
-    /// The users' objects that have a name that a table would need, by the folded name.
+    /// The users' objects by their folded names, which a table could need.
     private var objects: [[UInt8]: String] = [:]
     /// The folded names of columns that a user added to a table of the store.
     private var columns: [UInt32: Set<[UInt8]>] = [:]
-    /// What may use a column: indices, views and triggers, with the words of their statements.
+    /// Objects that may use a column: indices, views and triggers, with the words of their statements.
     private var users: [(what: String, words: Set<[UInt8]>)] = []
     /// All statements that made the schema, in their order.
     private var statements: [String] = []
@@ -42,7 +42,7 @@ struct UserNames: Sendable {
         }
     }
 
-    /// - Parameter known: the table as the database has it; nil if it has it not.
+    /// - Parameter known: the table in the database; nil if the database does not have it.
     func objection(
         to table: WriteBehindCore.TableDefinition, after known: WriteBehindCore.TableSchema?
     ) -> SchemaError? {
@@ -57,8 +57,8 @@ struct UserNames: Sendable {
         }
     }
 
-    /// SQLite drops no column that something uses. Whether it does is tried in a database in memory that has the same
-    /// schema. What is in the way is the first statement that has the names of table and column in it.
+    /// SQLite does not drop a column that something uses. This is tried in a database in memory with the same
+    /// schema. The error names the first object whose statement has the names of table and column in it.
     private func userOfDropped(
         _ table: WriteBehindCore.TableDefinition, _ known: WriteBehindCore.TableSchema
     ) -> SchemaError? {
@@ -77,7 +77,7 @@ struct UserNames: Sendable {
     private func canDrop(_ column: String, of table: String) -> Bool {
         do {
             return try DatabaseQueue().inDatabase { db in
-                // What needs a function or a module that is not there cannot be made, and is in nothing's way.
+                // A statement that needs a missing function or module fails here. Such an object does no harm.
                 for statement in statements { try? db.execute(sql: statement) }
                 guard try db.tableExists(table) else { return true }
                 try db.execute(

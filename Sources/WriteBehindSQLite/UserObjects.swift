@@ -3,12 +3,12 @@ import WriteBehindCore
 
 /// The users' objects in a database, beside the store's tables.
 struct UserObjects {
-    /// CREATE TABLE, INDEX, VIEW and TRIGGER statements, in the order they were made.
+    /// CREATE TABLE, INDEX, VIEW and TRIGGER statements, in the order in which they were run.
     private(set) var statements: [String] = []
-    /// Ordinary tables, by name. A virtual one holds nothing of its own, or cannot be copied by its rows.
+    /// Names of ordinary tables. A virtual table has no rows of its own, or cannot be copied row by row.
     private(set) var tables: [String] = []
 
-    /// Reads them, without folding the WAL into the database: the two may not belong together.
+    /// Reads them without a checkpoint, because the WAL may not belong to the database.
     init(_ path: String) throws {
         let queue = try DatabaseQueue(
             path: path, configuration: .brief(readonly: true, timeout: 1))
@@ -22,7 +22,7 @@ struct UserObjects {
             let names = try String.fetchAll(db, sql: "SELECT name FROM _writebehind_table")
             stores = Set(names.map(foldedName))
         }
-        // A projection is built anew from the rows, and so are indices and triggers that others made of its tables.
+        // Objects of projections are left out, because a projection is built anew from the rows.
         let built = Set(try ProjectionTable.allObjects(db).map { foldedName($0.name) })
         let kinds = try Row.fetchAll(db, sql: "PRAGMA main.table_list").reduce(into: [:]) {
             $0[$1["name"] as String] = $1["type"] as String
@@ -39,7 +39,7 @@ struct UserObjects {
             let (type, name): (String, String) = (row[0], row[1])
             if built.contains(foldedName(name)) || built.contains(foldedName(row[3])) { continue }
             if type == "table" {
-                // A shadow table is made by the virtual one that it is a part of.
+                // A shadow table is made by the virtual table to which it belongs.
                 guard !stores.contains(foldedName(name)), kinds[name] != "shadow" else { continue }
                 if kinds[name] == "table" { tables.append(name) }
             }

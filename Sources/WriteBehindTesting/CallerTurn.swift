@@ -1,12 +1,13 @@
 import EventLog
 import Glibc
 
-/// Lets one thread at a time step the workers. A test's threads wait for each other here, for no longer than the steps take.
+/// Lets one thread at a time step the workers. The threads of a test wait for each other here, only as long as the steps
+/// take.
 final class CallerTurn: Sendable {
     private let owner = Lock<pthread_t?>(nil)
     private let freed = Signal()
 
-    /// Runs `body` when no other thread runs one; false, with nothing run, if this thread is within one.
+    /// Runs `body` once no other thread runs one; false, with nothing run, if this thread is already running one.
     @discardableResult
     func take(_ body: () -> Void) -> Bool {
         let own = pthread_self()

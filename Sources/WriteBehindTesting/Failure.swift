@@ -1,7 +1,7 @@
 public import WriteBehind
 
 extension Store {
-    /// What fails, until ``stopFailing()``.
+    /// A failure to simulate until ``stopFailing()`` is called.
     public enum Failure: Sendable, Equatable {
         /// The database takes no transaction. Writes go on, and are in the log.
         case database(Database)
@@ -16,21 +16,21 @@ extension Store {
         public enum Database: Sendable, Equatable {
             /// Another process has it locked: SQLITE_BUSY.
             case busy
-            /// There is no room for it: SQLITE_FULL.
+            /// There is no room for the database: SQLITE_FULL.
             case full
-            /// It cannot be written: SQLITE_IOERR.
+            /// Writing the database fails: SQLITE_IOERR.
             case ioError
-            /// It may not be written: SQLITE_READONLY.
+            /// The database must not be written: SQLITE_READONLY.
             case readOnly
         }
     }
 
     /// How a store ends without being closed.
     public enum Crash: Sendable, Equatable {
-        /// As by `kill -9`: every write that returned survives.
+        /// The process is killed, as by `kill -9`. Every write that returned survives.
         case process
-        /// The machine stops. Writes that were waited for as ``Stage/durable`` survive. Of the others a part may, without a
-        /// hole: which part, the seed decides.
+        /// The machine loses power. Writes for which a caller has waited for ``Stage/durable`` survive. Of the later ones, a
+        /// part may survive, without a gap. The seed decides how many.
         case powerLoss(seed: UInt64)
     }
 }

@@ -6,9 +6,9 @@ import WriteBehind
 import WriteBehindCore
 import WriteBehindSQLite
 
-/// The SQLite database of a store in memory. It outlives the store that uses it, as a file does.
+/// The SQLite database of a store in memory. It exists longer than the store that uses it, as a file does.
 final class MemoryDatabase: SinkOpener {
-    /// A database in memory is there as long as a connection to it is.
+    /// A database in memory exists as long as there is a connection to it.
     private struct Named: Sendable {
         let name = UUID().uuidString
         let keeper: DatabaseQueue
@@ -26,7 +26,7 @@ final class MemoryDatabase: SinkOpener {
         current = Lock(try Named())
     }
 
-    /// Each commit fails from now on; nil ends that.
+    /// Makes each commit fail from now on; nil ends that.
     func fail(_ kind: Store.Failure.Database?) { failure.withLock { $0 = kind } }
 
     func name(for owner: SinkOwner) -> String { owner.layout.database }
@@ -48,7 +48,7 @@ final class MemoryDatabase: SinkOpener {
     }
 }
 
-/// Refuses each commit as SQLite would, as long as a test wants it to.
+/// Refuses each commit as SQLite would, as long as a test asks for it.
 private final class FailingCommits: TransactionObserver {
     private let failure: @Sendable () -> Store.Failure.Database?
 

@@ -3,12 +3,12 @@ import EventLog
 import WriteBehind
 import WriteBehindCore
 
-/// The machine of one store in memory: its disk, its database, its clock, and who steps its workers.
+/// The machine of one store in memory: its disk, its database and its clock. It steps the store's workers.
 final class SimulatedMachine: WorkerDriver {
-    /// A worker, and when it steps next.
+    /// A worker, and when its next step is due.
     private struct Entry {
         let worker: Worker
-        /// How often it had been called when it stepped last.
+        /// How often its signal had been raised when it stepped last.
         var seen: UInt64 = 0
         var due: UInt64 = 0
     }
@@ -34,7 +34,7 @@ final class SimulatedMachine: WorkerDriver {
             disk: disk, time: clock, random: { [random] in random.withLock { $0.next() } },
             opener: database)
         environment.driver = self
-        // What would take a thread runs here and now.
+        // Work for another thread runs at once on this one.
         environment.startThread = { (_, body) throws(NoThread) in body() }
         environment.alongside = { other, body in
             other()
@@ -55,11 +55,11 @@ final class SimulatedMachine: WorkerDriver {
         clock.run(for: nanoseconds, until: isDone)
     }
 
-    /// Steps each worker that is due or was called, once. Only one thread at a time calls this.
-    /// - Returns: whether there was one.
+    /// Steps each worker once that is due or whose signal was raised. Only one thread at a time may call this.
+    /// - Returns: whether there was such a worker.
     func stepDue(at now: UInt64) -> Bool {
         var hasStepped = false
-        // Not under the lock: a step may close the store, or reopen it.
+        // Not under the lock, because a step may close the store, or reopen it.
         for (index, entry) in entries.withLock({ $0 }).enumerated() {
             let calls = entry.worker.callCount
             guard now >= entry.due || calls > entry.seen else { continue }
@@ -71,7 +71,7 @@ final class SimulatedMachine: WorkerDriver {
             // At least a moment later, so that time goes on.
             case .wait(let wait?)?: due = now.addingReportingOverflow(max(1, wait)).partialValue
             case .wait(nil)?: break
-            // Dead until the watchdog starts it again, or stopped.
+            // The worker was stopped, or is dead until the watchdog starts it again.
             case nil: due = now.addingReportingOverflow(Self.pauseOfTheDead).partialValue
             }
             entries.withLock { entries in
@@ -86,10 +86,10 @@ final class SimulatedMachine: WorkerDriver {
 
     private static let pauseOfTheDead: UInt64 = 10_000_000
 
-    /// When a worker is due next.
+    /// The next time at which a worker is due.
     var nextMoment: UInt64 { entries.withLock { $0.map(\.due).min() ?? .max } }
 
-    /// Ends everything that the process had, and what the disk may lose.
+    /// Ends the simulated process; after power loss, drops what the disk may lose.
     func crash(_ crash: Store.Crash) {
         stopFailing()
         switch crash {

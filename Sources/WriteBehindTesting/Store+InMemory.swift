@@ -2,14 +2,14 @@ public import WriteBehind
 import WriteBehindCore
 
 extension Store {
-    /// Opens a new store that is in memory only: the same code on a simulated disk, with SQLite in memory.
+    /// Opens a new store that is only in memory: the same code on a simulated disk, with SQLite in memory.
     ///
-    /// It has no files and no threads. Its workers are stepped by its callers, in one order, and in the time of `clock`. A
-    /// call that waits for a stage has the work done by itself. Otherwise the database follows, and rows expire, when the
-    /// clock is advanced. A wait with a timeout lets the clock run until what it waits for is there or the time is up.
+    /// It has no files and no threads. Its callers step its workers, in a fixed order, by the time of `clock`. A
+    /// call that waits for a stage runs the work itself. Otherwise the database follows, and rows expire, when the
+    /// clock is advanced. A wait with a timeout lets the clock run until the write has reached the stage or the time is up.
     ///
     /// - Parameters:
-    ///   - clock: where the store takes the time from.
+    ///   - clock: the clock by which the store measures time.
     ///   - configuration: as for any store. `cacheLimit` is at most 8 MiB, and the log's buffer at most 2 MiB.
     /// - Throws: ``StoreError``, as opening any store.
     public static func inMemory(
@@ -49,21 +49,21 @@ extension Store {
     /// Advances the clock of a store in memory: see ``TestClock/advance(by:)``.
     public func advance(by duration: Duration) { machine.clock.advance(by: duration) }
 
-    /// Has something fail from now on.
+    /// Makes something fail from now on.
     public func fail(_ failure: Failure) { machine.fail(failure) }
 
-    /// Nothing fails from now on. What has failed for good stays so until the store is opened again.
+    /// Ends all failures. If the log has failed for good, it stays failed until the store is opened again.
     public func stopFailing() { machine.stopFailing() }
 
     /// Ends a store in memory without closing it, and opens it again with only what survives.
     ///
-    /// This value is dead after it: writes throw ``StoreError/closed(_:)``. Nothing fails in the new one. After
-    /// ``close(deadline:)`` this is how to open it again.
+    /// This value cannot be used any more: its calls throw ``StoreError/closed(_:)``. In the new store nothing fails. Also
+    /// call this to open the store again after ``close(deadline:)``.
     ///
     /// - Throws: ``StoreError``, as opening any store.
     public func crash(_ crash: Crash = .process) throws(StoreError) -> Store {
         let machine = machine
-        // First, so that no write of another task returns that the new store cannot have.
+        // Called first, so that no write of another task can return that the new store does not have.
         abandon()
         machine.crash(crash)
         return try Self.open(on: machine, configuration)

@@ -2,10 +2,10 @@ import EventLog
 public import Foundation
 import Synchronization
 
-/// A clock that stands still until a test advances it.
+/// A clock that moves only when a test advances it.
 ///
-/// Stores in memory take their time from it: when the log is synced, when the database follows, when a row expires. A clock
-/// may serve several stores and the code under test, which can sleep until it is advanced.
+/// Stores in memory measure time by it: when the log is synced, when the database follows, when a row expires. Several
+/// stores and the code under test may share a clock. A task can sleep by it until a test has advanced it.
 ///
 ///     let clock = TestClock()
 ///     let store = try Store.inMemory(clock: clock)
@@ -56,7 +56,7 @@ public final class TestClock: Clock, Sendable {
 
     public var now: Instant { Instant(nanoseconds: elapsed) }
 
-    /// The time of day that stores see: what rows expire by, and what commits are dated with.
+    /// The present date. Rows expire by it, and commits are dated with it.
     public var date: Date { start.addingTimeInterval(Double(elapsed) / 1e9) }
 
     public var minimumResolution: Duration { .nanoseconds(1) }
@@ -92,10 +92,10 @@ public final class TestClock: Clock, Sendable {
         }
     }
 
-    /// Lets time pass: the workers of the clock's stores do all that becomes due, in order, before this returns.
+    /// Lets time pass: the workers of the clock's stores do all work that becomes due, in order, before this returns.
     ///
-    /// Tasks that sleep until a moment on the way are woken when the clock is there, and go on by themselves. Of a longer
-    /// time all but the last minute passes in one step, as on a machine that was suspended.
+    /// Tasks that sleep until a moment in this time are woken when the clock reaches it, and go on by themselves. If the
+    /// duration is longer than a minute, everything before its last minute passes in one step, as on a suspended machine.
     public func advance(by duration: Duration) {
         let end = now.advanced(by: duration).nanoseconds
         run(until: end) { false }
@@ -110,17 +110,17 @@ public final class TestClock: Clock, Sendable {
         }
     }
 
-    /// So much of a long time passes step by step.
+    /// The last part of a long time, which passes step by step, nanoseconds.
     private static let stepped: UInt64 = 60_000_000_000
 
-    /// Does what is due, then goes from one moment at which something is due to the next, until the end or `isDone`.
+    /// Does the work that is due, then moves from one moment at which work is due to the next, until the end or `isDone`.
     func run(for nanoseconds: UInt64, until isDone: () -> Bool) {
         let (end, overflow) = elapsed.addingReportingOverflow(nanoseconds)
         run(until: overflow ? .max : end, isDone)
     }
 
     private func run(until end: UInt64, _ isDone: () -> Bool) {
-        // A worker's own call must not have all workers step once more.
+        // If this is called within a worker's step, the workers are not stepped again.
         turn.take {
             stepAll()
             if end > Self.stepped, elapsed < end - Self.stepped, !isDone() {
@@ -134,7 +134,8 @@ public final class TestClock: Clock, Sendable {
         }
     }
 
-    /// Lets a caller that finds no room wait for the flusher: by steps of its own, or within a worker's step by the flusher's.
+    /// Makes room for a caller that finds none: it steps all workers, or only the flusher if it is called within a worker's
+    /// step.
     func makeRoom(_ flush: () -> Void) {
         if !turn.take({ stepAll() }) { flush() }
     }
