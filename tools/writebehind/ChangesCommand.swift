@@ -10,8 +10,8 @@ struct ChangesCommand: ParsableCommand {
         abstract: "List the change streams of a store, or remove one.",
         discussion: """
             The log is kept for a change stream until it is removed, up to a limit. list
-            reads. remove opens the store for writing, so nobody else may: a running
-            service does the same with `store.removeChangeStream(named:)`.
+            only reads. remove opens the store for writing, so no other process may have
+            it open; a running service calls `store.removeChangeStream(named:)` instead.
 
             Examples:
               writebehind changes list airport
@@ -23,7 +23,7 @@ struct ChangesCommand: ParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "List the change streams, and how far each has acknowledged.",
             discussion: """
-                Ends with 3 when one of them cannot go on.
+                Ends with 3 if one of them cannot go on.
 
                 Example:
                   writebehind changes list airport

@@ -5,15 +5,16 @@ import Rainbow
 import WriteBehind
 import WriteBehindInspection
 
-/// `writebehind diff`: what two moments of the store have not in common.
+/// `writebehind diff`: the rows that differ between two moments of the store.
 struct Diff: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Show the rows that differ between two sequences, times or marks.",
         usage: "writebehind diff [<options>] <store> <before> <after>",
         discussion: """
-            A point is a sequence (1042), a time (10:15, 2013-01-01T10:15, 5m ago as
-            5m), the name of a mark (before-deploy, or mark:NAME where it looks like
-            something else), or end. --where holds of a row before or after.
+            A point is a sequence (1042), a time (10:15, 2013-01-01T10:15, or 5m for
+            5 minutes ago), the name of a mark (before-deploy, or mark:NAME if the name
+            looks like something else), or end. --where selects rows that meet the
+            condition before or after.
 
             Examples:
               writebehind diff airport before-deploy end
@@ -30,7 +31,7 @@ struct Diff: ParsableCommand {
     var after: String
     @Option(help: "Only this table; may be given several times.")
     var table: [String] = []
-    @Option(help: "Only the row of this key, or all rows whose key begins so: a,b,c.")
+    @Option(help: "Only the row with this key, or all rows whose key begins with it: a,b,c.")
     var key: String?
     @OptionGroup var conditions: ConditionOptions
     @OptionGroup var json: JSONOption

@@ -11,7 +11,7 @@ struct History: ParsableCommand {
         abstract: "Show every version of one row, and what changed each time.",
         usage: "writebehind history [<options>] <store> <table> <key>",
         discussion: """
-            As far as log and snapshots reach back.
+            It goes back as far as log and snapshots reach.
 
             Examples:
               writebehind history airport flight 123

@@ -10,16 +10,16 @@ struct Import: AsyncParsableCommand {
         abstract: "Put the rows of a CSV or NDJSON file into a table, through the log.",
         usage: "writebehind import [<options>] <store> <table> <file>",
         discussion: """
-            Opens the store for writing, so nobody else may. Columns are found by name:
-            the first line of a CSV file, the keys of each JSON object. The file is read
-            twice: nothing is written when a row is no good. An empty CSV field is null
-            where the column admits that. A blob is 00ff or x'00ff' in CSV, and
-            {"blob":"00ff"} in JSON.
+            Opens the store for writing, so no other process may have it open. Columns
+            are found by name: in the first line of a CSV file, or by the keys of each
+            JSON object. The file is read twice: if a row is not valid, nothing is
+            written. An empty CSV field is null if the column is nullable. A blob is
+            00ff or x'00ff' in CSV, and {"blob":"00ff"} in JSON.
 
-            A table that is not there yet is made from --schema: name type, then key,
-            null or expires. A store that is not there yet is made with --create.
+            A table that does not exist yet is made from --schema: name type, then key,
+            null or expires. A store that does not exist yet is made with --create.
 
-            Ends with 3 when the database refused rows: they are in the log and in
+            Ends with 3 if the database refused rows: they are in the log and in
             quarantine.
 
             Examples:
@@ -43,7 +43,7 @@ struct Import: AsyncParsableCommand {
             "The columns of a new table, as in 'id integer key, name text, note text null'.",
             valueName: "columns"))
     var schema: String?
-    @Flag(help: "Make the store where there is none.")
+    @Flag(help: "Make the store if there is none.")
     var create = false
     @Flag(help: "Check the file, write nothing.")
     var dryRun = false
@@ -97,7 +97,7 @@ struct Import: AsyncParsableCommand {
         return report
     }
 
-    /// A file that does not say what it is might be read as something else than it is.
+    /// The format by the file's name. If the name does not show it, the file could be read in the wrong format.
     private func formatByName() throws -> Format {
         switch URL(fileURLWithPath: file).pathExtension.lowercased() {
         case "csv": return .csv
@@ -158,7 +158,7 @@ struct Import: AsyncParsableCommand {
     }
 }
 
-/// A table's columns as they are typed.
+/// A table's columns as a user types them.
 enum SchemaText {
     /// Whether two schemas have the same columns, as far as they can be typed.
     static func agree(_ one: TableSchema, _ other: TableSchema) -> Bool {
@@ -193,7 +193,7 @@ enum SchemaText {
         return schema
     }
 
-    /// As a property of a `@Table` struct stores it.
+    /// The types in which a property of a `@Table` struct would be stored.
     private static func type(named name: String) -> (ColumnType, LogicalType?)? {
         if let type = ColumnType(rawValue: name) { return (type, nil) }
         let logical = LogicalType(rawValue: name)

@@ -11,13 +11,13 @@ struct Inspect: ParsableCommand {
         abstract: "Show the log's segments and blocks, and what shows that they are durable.",
         usage: "writebehind inspect [<options>] <store or file>",
         discussion: """
-            Checksums of headers are checked, contents are not: that is what `verify`
-            does. With --blocks, `durable` is the last sequence that survived power loss
-            when the block was built: the evidence by which recovery tells damage from a
-            torn end.
+            Checksums of headers are checked; `verify` also checks contents. With
+            --blocks, `durable` is the last sequence that survived power loss when the
+            block was built. By this evidence recovery distinguishes damage from a torn
+            end.
 
-            Of one file, all blocks are listed, or the commits of staging, and damage
-            where it lies; contents are checked as well.
+            For one file, all blocks are listed, or the commits of staging, and damage
+            at its place; contents are checked as well.
 
             Examples:
               writebehind inspect airport

@@ -10,14 +10,15 @@ struct LogCommand: ParsableCommand {
         commandName: "log", abstract: "Print the records of the log, or of one file.",
         usage: "writebehind log [<options>] <store or file>",
         discussion: """
-            Conditions must all hold; of --table and --operation, one of those given.
-            --key is fast: blocks without the key are not looked into. Of a store that
-            is being written, what survives power loss is printed; of one whose writer
-            died, also what only its write buffer holds, marked as not yet durable.
+            A record must meet all conditions; if --table or --operation is given several
+            times, one of the values. --key is fast: blocks without the key are not
+            parsed. While a store is being written, only records that survive power loss
+            are printed. If its writer has died, records that only its write buffer holds
+            are printed as well, marked as not yet durable.
 
-            Damage is shown where it lies, with the sequences that are lost, and the
-            records behind it follow. One file may be a segment, a snapshot (its rows),
-            staging, or what was cut off.
+            Damage is shown at its place, with the lost sequences, and the records behind
+            it follow. One file may be a segment, a snapshot (its rows), staging, or a
+            part of a segment that recovery cut off.
 
             Examples:
               writebehind log airport --limit 20 --reverse
@@ -115,7 +116,7 @@ struct LogCommand: ParsableCommand {
         return wanted
     }
 
-    /// Where to begin: as late as the conditions allow.
+    /// The sequence to begin with, as late as the conditions allow.
     private func startSequence(
         _ inspection: StoreInspection, _ status: inout ExitStatus
     ) throws -> UInt64 {
@@ -133,7 +134,7 @@ struct LogCommand: ParsableCommand {
         return start
     }
 
-    /// Says what was looked through, where nothing was found.
+    /// If nothing was found, says which part of the log was searched.
     private func tellSpan(_ inspection: StoreInspection) throws {
         let staged = inspection.log?.staged
         let times = try LogSeek(inspection.environment).times()

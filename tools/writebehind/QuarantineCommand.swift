@@ -5,15 +5,15 @@ import Rainbow
 import WriteBehind
 import WriteBehindInspection
 
-/// `writebehind quarantine`: what the database refused, and what to do about it.
+/// `writebehind quarantine`: lists the commits that the database refused, and deals with them.
 struct QuarantineCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "quarantine",
-        abstract: "List what the database refused; try it again, give it up or correct it.",
+        abstract: "List the commits that the database refused; try them again, give them up or correct them.",
         discussion: """
-            list and show read. retry asks the service that has the store open, or
-            opens it itself. skip and patch open the store for writing, so nobody else
-            may: a running service does the same through its store's `quarantine`.
+            list and show only read. retry asks the service that has the store open, or
+            opens the store itself. skip and patch open the store for writing, so no other
+            process may have it open; a running service uses `store.quarantine` instead.
 
             Examples:
               writebehind quarantine list airport
@@ -68,8 +68,8 @@ struct QuarantineCommand: ParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "List the commits in quarantine.",
             discussion: """
-                Ends with 3 when there are any. Of a secondary database, only the store's
-                writer can tell: its first twenty commits are shown as the writer last
+                Ends with 3 if there are any. Only the store's writer can read a secondary
+                database, so the first twenty commits of that are shown as the writer last
                 reported them.
 
                 Examples:
@@ -136,7 +136,7 @@ struct QuarantineCommand: ParsableCommand {
                 """)
 
         @OptionGroup var store: StoreArgument
-        @Argument(help: "The sequence that list names.")
+        @Argument(help: "The sequence that list shows.")
         var sequence: UInt64
         @OptionGroup var json: JSONOption
 
@@ -173,12 +173,12 @@ struct QuarantineCommand: ParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Try all of quarantine again, in order.",
             discussion: """
-                Where a service has the store open, its writer is asked to try, and
-                answers within a second or so, or as long as trying takes. It tries its
-                secondary databases as well; without a writer they are left out.
+                If a service has the store open, its writer is asked to try, and answers
+                within about a second, or when it has tried. It tries its secondary
+                databases as well; without a writer they are left out.
 
-                Ends with 3 when something stays in quarantine, with 7 when the writer
-                does not answer.
+                Ends with 3 if commits stay in quarantine, with 7 if the writer does not
+                answer.
 
                 Example:
                   writebehind quarantine retry airport
@@ -286,15 +286,15 @@ struct QuarantineCommand: ParsableCommand {
                 """,
             discussion: """
                 Its rows become again what the database holds. That is logged with the
-                reason. Other commits in quarantine that share rows with it go with it,
-                if --with-followers is given; list says how many there are.
+                reason. If other commits in quarantine share rows with it, they must be
+                given up too, with --with-followers; list says how many there are.
 
                 Example:
                   writebehind quarantine skip airport 1042 --reason 'duplicate of 1040'
                 """)
 
         @OptionGroup var store: StoreArgument
-        @Argument(help: "The sequence that list names.")
+        @Argument(help: "The sequence that list shows.")
         var sequence: UInt64
         @Option(help: "Why; it is kept in the log.")
         var reason: String
@@ -319,7 +319,7 @@ struct QuarantineCommand: ParsableCommand {
 
     struct Patch: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Put a corrected row in the place of a commit's.",
+            abstract: "Replace a row of a commit by a corrected one.",
             usage: """
                 writebehind quarantine patch <store> <sequence> --table <table>
                     --row <row> --reason <reason> [--with-followers] [--json]
@@ -334,7 +334,7 @@ struct QuarantineCommand: ParsableCommand {
                 """)
 
         @OptionGroup var store: StoreArgument
-        @Argument(help: "The sequence that list names.")
+        @Argument(help: "The sequence that list shows.")
         var sequence: UInt64
         @Option(help: "The table of the row.")
         var table: String

@@ -6,7 +6,7 @@ import WriteBehindInspection
 
 /// `writebehind quarantine list --database NAME`.
 extension QuarantineCommand.List {
-    /// A secondary database may be anywhere, so this is what the store's writer reported of it.
+    /// A secondary database may be on any machine, so this prints what the store's writer has reported about it.
     func list(_ name: String, _ store: StoreInspection) throws {
         let report = SecondariesReport.read(store.layout, on: store.environment.disk)
         guard let report, let found = report.databases.first(where: { $0.name == name }) else {

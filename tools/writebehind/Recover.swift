@@ -5,28 +5,29 @@ import Rainbow
 import WriteBehind
 import WriteBehindInspection
 
-/// `writebehind recover`: the one to run after a disaster.
+/// `writebehind recover`: the command to run after a disaster.
 struct Recover: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Say what is damaged and what would make it good; with --apply, do it.",
         usage: "writebehind recover [<options>] <store>",
         discussion: """
             Without --apply nothing is changed. --apply cuts off a torn end (and keeps
-            it in aside/), takes what the write buffer holds, puts a database that
-            cannot serve aside, rebuilds it from snapshot and log, makes a damaged
-            snapshot anew, and verifies all of it. No bytes are ever deleted.
+            it in aside/), takes the commits in the write buffer, puts an unusable
+            database aside, rebuilds it from snapshot and log, makes a damaged snapshot
+            anew, and verifies everything. No bytes are ever deleted.
 
-            A store.json that is lost or damaged is written again: the log's files
-            hold the store's UUID.
+            If store.json is lost or damaged, it is written again, because the log's
+            files hold the store's UUID.
 
-            A log that is damaged where it had been durable cannot be made whole again:
-            --salvage writes what can be read into a new store and lists what is lost.
+            A log that is damaged where it had been durable cannot be repaired.
+            --salvage writes everything that can be read into a new store, and lists what
+            is lost.
 
-            Ends with 0 when all is good, or a database is only missing or behind, as
-            the next open makes it good by itself; 3 when something was lost or cut
-            off, or the database cannot be compared or is outdated; 4 when the plan has
-            to cut a torn end off; 5 when log or snapshots are damaged, or the database
-            drifted or useless; 7 when somebody has the store open.
+            Ends with 0 if everything is good, or a database is only missing or behind,
+            which the next open corrects; 3 if something was lost or cut off, or the
+            database cannot be compared or is outdated; 4 if the plan must cut off a torn
+            end; 5 if log or snapshots are damaged, or rows of the database differ, or it
+            is unusable; 7 if a process has the store open.
 
             Examples:
               writebehind recover airport
@@ -39,7 +40,7 @@ struct Recover: AsyncParsableCommand {
     var apply = false
     @Option(
         help: ArgumentHelp(
-            "Write what can be read into a new store, in a directory that is not there yet.",
+            "Write everything that can be read into a new store, in a directory that does not exist yet.",
             valueName: "directory"))
     var salvage: String?
     @Flag(help: "Put a database or snapshots aside that are ahead of the log; believe the log.")
@@ -61,7 +62,7 @@ struct Recover: AsyncParsableCommand {
         defer { report.finish() }
         if let lost = try LostIdentity(path: store.store) {
             report.tell(lost)
-            // All else needs the store's identity.
+            // Everything else needs the store's identity.
             guard apply else { throw ExitStatus.corrupt }
             report.tellRestored(lost, kept: try lost.restore())
         }
@@ -98,7 +99,7 @@ struct Recover: AsyncParsableCommand {
         }
     }
 
-    /// The work is trusted only after all of it was read back.
+    /// The result counts as good only after everything was read back.
     private func verify(
         _ report: inout RecoverReport, _ plan: RecoveryPlan, _ aside: String?
     ) throws {
@@ -121,7 +122,7 @@ struct Recover: AsyncParsableCommand {
     private func save(
         _ inspection: StoreInspection, into path: String, _ report: inout RecoverReport
     ) async throws {
-        // Under another name until it is whole: if this is interrupted, a part is never taken for all.
+        // The store has another name until it is complete, so that after an interrupt a part is not taken for the whole.
         let partial = path + ".partial"
         for name in [path, partial] { try NewFile.refuseExisting(name) }
         let bytes = try StoreSummary(inspection).segments.bytes
@@ -138,7 +139,7 @@ struct Recover: AsyncParsableCommand {
 }
 
 extension RecoveryPlan {
-    /// Whether something leaves the log.
+    /// Whether a step cuts something off the log.
     var cutsOff: Bool {
         steps.contains {
             switch $0 {

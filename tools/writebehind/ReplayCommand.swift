@@ -11,8 +11,8 @@ struct ReplayCommand: AsyncParsableCommand {
         abstract: "Write the store as of a point into a new database, a new store, or SQL.",
         discussion: """
             Starts from the newest good snapshot before the point and folds the log
-            after it; the store and its database are not touched. Without a point:
-            everything that is durable.
+            after it. The store and its database are not touched. Without a point,
+            everything that is durable is written.
 
             --sql prints the log itself, as SQL for the sqlite3 program: each commit
             is a transaction. It begins with the commit that holds the sequence --from,
@@ -33,11 +33,11 @@ struct ReplayCommand: AsyncParsableCommand {
 
     @OptionGroup var store: StoreArgument
     @Option(
-        help: ArgumentHelp("A database file that is not there yet.", valueName: "file"),
+        help: ArgumentHelp("A database file that does not exist yet.", valueName: "file"),
         completion: .file())
     var into: String?
     @Option(
-        help: ArgumentHelp("A directory that is not there yet.", valueName: "directory"),
+        help: ArgumentHelp("A directory that does not exist yet.", valueName: "directory"),
         completion: .directory)
     var intoStore: String?
     @Flag(help: "Print the commits as SQL with their values.")

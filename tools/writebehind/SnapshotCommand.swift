@@ -38,9 +38,9 @@ struct SnapshotCommand: ParsableCommand {
 
     struct Check: ParsableCommand {
         static let configuration = CommandConfiguration(
-            commandName: "verify", abstract: "Read the snapshots wholly.",
+            commandName: "verify", abstract: "Read the snapshots to their ends.",
             discussion: """
-                Ends with 5 when one is damaged.
+                Ends with 5 if one is damaged.
 
                 Example:
                   writebehind snapshot verify airport
@@ -61,9 +61,9 @@ struct SnapshotCommand: ParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Make a snapshot of everything, from the last one and the log.",
             discussion: """
-                Opens the store for writing, so nobody else may; a running service takes its
-                own. A damaged snapshot moves to aside/ first, if log and other
-                snapshots do without it.
+                Opens the store for writing, so no other process may have it open; a running
+                service makes its own snapshots. A damaged snapshot moves to aside/ first, if
+                log and other snapshots are complete without it.
 
                 Example:
                   writebehind snapshot take airport

@@ -4,15 +4,15 @@ import Foundation
 import WriteBehind
 import WriteBehindInspection
 
-/// `writebehind stats`: what the log is made of.
+/// `writebehind stats`: the composition of the log.
 struct Stats: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract:
             "Show records and bytes by table, the hottest rows, and the write rate over time.",
         usage: "writebehind stats [<options>] <store>",
         discussion: """
-            Bytes of the log are of records, unpacked; bytes of the database are whole
-            pages, with indices. Reads the log and all pages of the database.
+            Bytes of the log are those of records, unpacked; bytes of the database are
+            whole pages, with indices. Reads the log and all pages of the database.
 
             Examples:
               writebehind stats airport

@@ -4,23 +4,23 @@ import Foundation
 import WriteBehind
 import WriteBehindInspection
 
-/// `writebehind status`: how a store is, on one screen.
+/// `writebehind status`: the state of a store on one screen.
 struct Status: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Show how a store is: what is durable, how far the database is behind, and why.",
+        abstract: "Show the state of a store: what is durable, how far the database is behind, and why.",
         usage: "writebehind status [<options>] <store>",
         discussion: """
-            Says why the database is behind as far as that can be seen from outside:
-            who has it locked, a full disk, a stopped or dead writer, and what the
+            Says why the database is behind, as far as another process can see it: which
+            process has it locked, a full disk, a stopped or dead writer, and what the
             writer itself reports. Checksums are not checked; `verify` does that.
 
-            Ends with 0 when all is well; 3 when something waits for you (quarantine, a
-            database that cannot be read, or is behind while no process has the store
-            open); 4 when the log is torn; 5 when log or database are damaged; 9 when
-            it is stalled: a writer has the store open, and records wait longer than
-            --stalled-after while nothing is applied, or the writer says so.
+            Ends with 0 if everything is well; 3 if you must do something (commits in
+            quarantine, a database that cannot be read, or one that is behind while no
+            process has the store open); 4 if the log is torn; 5 if log or database are
+            damaged; 9 if the store is stalled: a writer has it open, and records wait
+            longer than --stalled-after while nothing is applied, or the writer says so.
 
-            --watch redraws until interrupted; where the output is no terminal, it
+            --watch redraws until interrupted. If the output is not a terminal, it
             prints a line for each look. It goes on while the store is opened, closed,
             killed or rebuilt.
 
@@ -43,7 +43,7 @@ struct Status: ParsableCommand {
     var interval = 1.0
     @Option(
         help: ArgumentHelp(
-            "Call it stalled when nothing was applied for so long.", valueName: "seconds"))
+            "Call it stalled if nothing was applied for this long.", valueName: "seconds"))
     var stalledAfter = 30.0
     @Flag(help: "Times in UTC.")
     var utc = false
@@ -91,7 +91,7 @@ struct Status: ParsableCommand {
                 ? try TableSizes(summary.store) : nil)
     }
 
-    /// nil for a database that cannot be read now, which says nothing of it.
+    /// nil if the database cannot be read now, which proves nothing about it.
     private static func judge(_ store: StoreInspection) throws -> DatabaseJudgement? {
         do {
             return try DatabaseJudgement(withoutRowsOf: store)

@@ -6,7 +6,7 @@ import WriteBehindInspection
 /// `writebehind undo`: takes one commit back.
 struct Undo: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Show what takes one commit back; with --apply, write it.",
+        abstract: "Show the records that take one commit back; with --apply, write them.",
         usage: "writebehind undo [<options>] <store> <sequence>",
         discussion: """
             Prints the records that give the commit's rows the values that they had
@@ -28,7 +28,7 @@ struct Undo: AsyncParsableCommand {
     var sequence: String
     @Flag(help: "Write it, as a new commit.")
     var apply = false
-    @Flag(help: "Write it even if later changes of the same rows are lost by it.")
+    @Flag(help: "Write it even if later changes of the same rows are lost.")
     var overwriteLater = false
     @OptionGroup var json: JSONOption
     @Flag(help: "Times in UTC, each with its date.")
@@ -102,7 +102,7 @@ struct Undo: AsyncParsableCommand {
         output.flush()
     }
 
-    /// As `log` prints a record, without the place that it does not have yet.
+    /// A record as `log` prints it, without its place in the log, which it does not have yet.
     private static func json(_ decoded: DecodedRecord) -> String {
         let places = ["sequence", "time", "commit"]
         return JSON.object(RecordText.fields(decoded).filter { !places.contains($0.0) }).text

@@ -5,7 +5,7 @@ import Rainbow
 import WriteBehind
 import WriteBehindInspection
 
-/// `writebehind verify`: is everything what it was when it was written?
+/// `writebehind verify`: checks that everything is as it was written.
 struct Verify: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract:
@@ -18,9 +18,9 @@ struct Verify: ParsableCommand {
             snapshot and log are folded up to the database's watermark and every row is
             compared; rows in quarantine are left out. One file is checked by itself.
 
-            Ends with 0 when all is good, 3 with warnings, 4 when the log's end is torn,
-            5 when something is damaged or a row differs, 1 when a file cannot be read, 8
-            when a newer version wrote it.
+            Ends with 0 if everything is good, 3 with warnings, 4 if the log's end is
+            torn, 5 if something is damaged or a row differs, 1 if a file cannot be read,
+            8 if a newer version wrote it.
 
             Examples:
               writebehind verify airport

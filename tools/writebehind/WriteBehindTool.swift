@@ -4,7 +4,7 @@ import ArgumentParser
 struct WriteBehindTool: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "writebehind",
-        abstract: "Look into, check and repair write-behind stores.",
+        abstract: "Inspect, check and repair write-behind stores.",
         discussion: """
             STORE is the directory of a store. Commands that read work on a store that
             is being written, was closed, or is damaged; they never take its lock and

@@ -26,7 +26,7 @@ func run() async -> Int32 {
     }
 }
 
-/// Says on stderr what went wrong, or on stdout what was asked for (help, version).
+/// Prints on stderr what went wrong, or on stdout the requested text (help, version).
 func report(_ error: any Error) -> Int32 {
     let parserCode = WriteBehindTool.exitCode(for: error)
     if parserCode.isSuccess || parserCode == .validationFailure {
@@ -40,7 +40,7 @@ func report(_ error: any Error) -> Int32 {
     return ExitStatus(error).rawValue
 }
 
-/// What to do where a right is missing, whichever layer met it.
+/// Advice if a permission is missing, whichever layer reports it.
 func remedy(_ text: String) -> String {
     let reasons = [EACCES, EPERM].map { unsafe String(cString: strerror($0)) }
     return reasons.contains { text.hasSuffix($0) }

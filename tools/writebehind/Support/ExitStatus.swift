@@ -7,7 +7,7 @@ enum ExitStatus: Int32, Error {
     case done = 0
     case error = 1
     case usage = 2
-    /// Done, but something was lost, left out or is worth a look.
+    /// Done, but something was lost or left out, or needs attention.
     case warnings = 3
     /// The end of the log was left half written; the next open cuts it off.
     case torn = 4
@@ -19,7 +19,7 @@ enum ExitStatus: Int32, Error {
     case locked = 7
     /// A file was written by a newer version.
     case unsupported = 8
-    /// The store is being written, and its database has stopped to follow.
+    /// The store is being written, and its database does not follow any more.
     case stalled = 9
 
     init(_ error: any Error) {
@@ -71,7 +71,7 @@ enum ExitStatus: Int32, Error {
         }
     }
 
-    /// The state of a store as a code, for scripts that only look at it.
+    /// The state of a store as a code, for scripts.
     init(_ store: StoreInspection) {
         if store.damage != nil {
             self = .corrupt

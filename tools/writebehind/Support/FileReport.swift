@@ -31,7 +31,7 @@ struct FileReport {
         return [title.bold] + table.lines
     }
 
-    /// Damage is shown always.
+    /// Whether a part is shown. Damage is always shown.
     private func isShown(_ part: StoredFile.Part, _ range: ClosedRange<UInt64>) -> Bool {
         switch part.content {
         case .block(let block):
@@ -129,7 +129,7 @@ struct FileReport {
         ])
     }
 
-    /// One file does not show whether what is damaged in it had been durable.
+    /// One file alone does not show whether its damaged part had been durable.
     var status: ExitStatus {
         switch file.findings.map(\.severity).max() {
         case nil: .done

@@ -3,7 +3,7 @@ import EventLog
 import WriteBehind
 import WriteBehindInspection
 
-/// A stretch of the log.
+/// A part of the log.
 struct RangeOptions: ParsableArguments {
     @Option(help: ArgumentHelp("The first sequence number.", valueName: "sequence"))
     var from: UInt64?
@@ -42,7 +42,7 @@ struct FilterOptions: ParsableArguments {
     @Option(
         help: """
             Only this row: its key, several key columns as a,b,c or as a JSON array; or the \
-            first of them, for all rows that begin so.
+            first of them, for all rows whose key begins with them.
             """)
     var key: String?
     @Option(help: "put, patch, delete, clear, define, mark or settle; may be given several times.")
@@ -71,14 +71,14 @@ struct ConditionOptions: ParsableArguments {
         name: .customLong("where"),
         help: ArgumentHelp(
             """
-            Only what holds this: a column, then = != < <= > or >=, then a value; null only with \
-            = and !=; a text may be quoted. Several must all hold.
+            Only records that meet this: a column, then = != < <= > or >=, then a value; null only \
+            with = and !=; a text may be quoted. If given several times, all must be met.
             """,
             valueName: "condition"))
     var conditions: [String] = []
     @Option(
         help: ArgumentHelp(
-            "Only what changes this column; its old value is shown, too.", valueName: "column"))
+            "Only records that change this column; its old value is shown, too.", valueName: "column"))
     var changed: String?
 
     func filter() throws -> RecordFilter {
@@ -97,7 +97,7 @@ struct ConditionOptions: ParsableArguments {
             column = String(name.dropFirst().dropLast())
         }
         let rest = text[name.endIndex...]
-        // The longer ones first: `<=` begins as `<` does.
+        // Longer signs first, because `<=` begins with `<`.
         let signs = Comparison.allCases.sorted { $0.rawValue.count > $1.rawValue.count }
         guard !column.isEmpty, let sign = signs.first(where: { rest.hasPrefix($0.rawValue) }) else {
             throw ValidationError(

@@ -1,12 +1,12 @@
 import Foundation
 import Synchronization
 
-/// Ctrl-C and `kill`, noticed between two steps, for commands that clean up behind themselves.
+/// Notices Ctrl-C and `kill` between two steps, for commands that must clean up before they end.
 struct Interrupts {
     private static let flag = Atomic<Bool>(false)
 
     init() {
-        // Made before a handler runs: making it there would not be safe.
+        // The flag is made before a handler runs, because making it in the handler would not be safe.
         Self.flag.store(false, ordering: .relaxed)
         for number in [SIGINT, SIGTERM] {
             signal(number) { _ in Interrupts.flag.store(true, ordering: .relaxed) }

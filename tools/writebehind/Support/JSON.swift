@@ -1,6 +1,6 @@
 import WriteBehind
 
-/// JSON that is written in the order it is given.
+/// JSON whose keys are written in the given order.
 enum JSON {
     case raw(String)
     case object([(String, JSON)])
@@ -11,7 +11,7 @@ enum JSON {
     static func number(_ value: some BinaryInteger) -> JSON { .raw("\(value)") }
     static func number(_ value: Double) -> JSON { value.isFinite ? .raw("\(value)") : .null }
     static func bool(_ value: Bool) -> JSON { .raw(value ? "true" : "false") }
-    /// What a column means by a value.
+    /// A value in the form of its column's logical type.
     static func value(_ value: StoredValue, _ logicalType: LogicalType?) -> JSON {
         .raw(value.json(as: logicalType))
     }

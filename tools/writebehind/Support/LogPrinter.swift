@@ -12,13 +12,13 @@ struct LogPrinter {
     private var isPast = false
     /// How many records were printed.
     private(set) var count = 0
-    /// Damage that reading met.
+    /// Damage that was found while reading.
     private(set) var damage: Corruption?
-    /// The last sequence that was looked at: one read from staging comes again, from a segment,
-    /// when a writer has taken it.
+    /// The last sequence that was read. A record that was read from staging comes again from a segment,
+    /// once a writer has taken it.
     private var seen: UInt64 = 0
     private var durable: UInt64
-    /// The filter in the terms of the tables that are known where it reads.
+    /// The filter, resolved for the tables that are known at the place where it reads.
     private var matcher: RecordMatcher
     /// The old values of the column of --changed.
     private var follower: ColumnFollower?
@@ -38,7 +38,7 @@ struct LogPrinter {
         if form == .csv { output.line(RecordText.csvHeader(filter)) }
     }
 
-    /// Whether as much was printed as was wanted.
+    /// Whether everything was printed that was wanted.
     var isFull: Bool { rest == 0 || isPast }
 
     mutating func finish() { output.flush() }
@@ -115,7 +115,7 @@ struct LogPrinter {
         }
     }
 
-    /// Backward, what lies before `limit`.
+    /// Prints backward the records before `limit`.
     private mutating func printBehindDamage(
         of store: StoreInspection, before limit: UInt64
     ) throws {
@@ -172,7 +172,7 @@ struct LogPrinter {
         var known = -1
         let names = file.findings.isEmpty ? TableNames() : try file.tableNames()
         try file.read { record, catalog in
-            // The tables only grow.
+            // Tables and columns are only added, so the size shows whether something changed.
             let size = catalog.tables.reduce(0) { $0 + 1 + $1.schema.columns.count }
             if size != known { (matcher, known) = (RecordMatcher(filter, catalog), size) }
             return !matcher.admits(record) || show(record, catalog)
@@ -198,7 +198,7 @@ struct LogPrinter {
         return true
     }
 
-    /// The sequence that a writer, or its clean end, says is durable now.
+    /// The last durable sequence, by what a writer has published, or by the segments of a closed log.
     private static func durable(_ environment: LogEnvironment) throws -> UInt64 {
         try LogInspection.published(environment) ?? LogSeek(environment).lastSequence()
     }

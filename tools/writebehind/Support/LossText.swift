@@ -1,7 +1,7 @@
 import EventLog
 import WriteBehindInspection
 
-/// What is said of records that cannot be read, in words and as JSON: the same in every command.
+/// Describes records that cannot be read, in words and as JSON, in the same way in every command.
 enum LossText {
     /// `#12 is lost, of table ev`, `#12 to #19 are lost, 8 records, of tables ev (1 to 7) and player (1 to 7)`
     static func sentence(_ loss: Loss, _ names: TableNames) -> String {

@@ -4,7 +4,7 @@ import WriteBehind
 import WriteBehindInspection
 
 extension RecoverReport {
-    /// A store.json that is lost, and the way back.
+    /// Reports a lost store.json, and how to write it again.
     mutating func tell(_ lost: LostIdentity) {
         let step =
             "write store.json again, with the UUID that "
@@ -15,7 +15,7 @@ extension RecoverReport {
         head("to do")
         if lost.isDamaged { item("keep the damaged store.json in aside/") }
         item(step)
-        item("then look at all else: run it again, or --apply does both")
+        item("then check everything else: run recover again, or use --apply, which does both")
         fields.append(
             (
                 "identity",

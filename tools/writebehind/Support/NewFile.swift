@@ -1,7 +1,7 @@
 import ArgumentParser
 import Foundation
 
-/// Why a file could not be read or written, as one says it: Foundation's own text is a dump of dictionaries.
+/// Why a file could not be read or written, in plain words. Foundation's own text is a dump of dictionaries.
 struct FileProblem: CustomStringConvertible {
     let description: String
 
@@ -16,7 +16,7 @@ struct FileProblem: CustomStringConvertible {
     }
 }
 
-/// Files that the tool writes: only under names that are free.
+/// Files that the tool writes. It never replaces an existing file.
 enum NewFile {
     static func refuseExisting(_ path: String) throws {
         guard !FileManager.default.fileExists(atPath: path) else {

@@ -2,8 +2,8 @@ import Foundation
 import WriteBehind
 import WriteBehindInspection
 
-/// Standard output, written in large pieces. A reader that goes away (`| head`) ends the tool
-/// quietly, by SIGPIPE.
+/// Standard output, written in large pieces. If the reader of a pipe ends (`| head`), SIGPIPE ends the tool
+/// quietly.
 struct Output {
     private var buffer: [UInt8] = []
     /// Whether the output is a terminal.
@@ -15,7 +15,7 @@ struct Output {
         if buffer.count >= 1 << 16 { flush() }
     }
 
-    /// Writes as it is, for control sequences of a terminal.
+    /// Writes text unchanged, for control sequences of a terminal.
     mutating func raw(_ text: String) { buffer.append(contentsOf: text.utf8) }
 
     mutating func flush() {
@@ -23,7 +23,7 @@ struct Output {
         do {
             try FileHandle.standardOutput.write(contentsOf: Data(buffer))
         } catch {
-            // A full disk or a closed descriptor: what was asked for cannot be handed out.
+            // The disk is full, or the descriptor is closed, so the result cannot be written.
             note("error: cannot write the output: \(FileProblem(error)?.description ?? "\(error)")")
             exit(ExitStatus.error.rawValue)
         }
@@ -45,7 +45,7 @@ struct Output {
     }
 }
 
-/// Says something on stderr, where it does not disturb what is piped on.
+/// Prints a message on stderr, where it does not mix with output that is piped to another program.
 func note(_ text: String) {
     ProgressBar.clear()
     FileHandle.standardError.write(Data((escapingControls(text) + "\n").utf8))

@@ -44,10 +44,10 @@ final class ProgressBar: Sendable {
         if form != .none { show(0, 0) }
     }
 
-    /// Adds to what is done.
+    /// Adds to the amount that is done.
     func advance(by amount: Int) { change { $0 += amount } }
 
-    /// Sets what is done.
+    /// Sets the amount that is done.
     func advance(to amount: Int) { change { $0 = amount } }
 
     private func change(_ body: (inout Int) -> Void) {
@@ -66,7 +66,7 @@ final class ProgressBar: Sendable {
         return Double(duration.seconds) + Double(duration.attoseconds) / 1e18
     }
 
-    /// Takes the bar off the screen, or says that all is done.
+    /// Removes the bar from the screen, or reports that everything is done.
     func finish() {
         switch form {
         case .bar: Self.clear()
@@ -75,7 +75,7 @@ final class ProgressBar: Sendable {
         }
     }
 
-    /// Takes a bar off the screen, so that something else can be written there.
+    /// Removes a bar from the screen, so that something else can be written there.
     static func clear() {
         let wasShown = isShown.withLock { isShown in
             defer { isShown = false }

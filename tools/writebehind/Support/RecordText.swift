@@ -12,7 +12,7 @@ struct RecordText {
     private var lastDate = ""
     private var sequenceWidth: Int
 
-    /// - Parameter last: the last sequence that is expected, by which lines are aligned.
+    /// - Parameter last: the last sequence that is expected. Lines are aligned by its width.
     init(_ form: Form, clock: Clock, last: UInt64) {
         self.form = form
         self.clock = clock
@@ -24,7 +24,7 @@ struct RecordText {
             + (filter.changed == nil ? "" : ",before")
     }
 
-    /// - Parameter change: of the column of --changed.
+    /// - Parameter change: the change of the column of --changed.
     mutating func line(
         _ record: DecodedRecord, isDurable: Bool, _ change: ColumnFollower.Change? = nil
     ) -> String {
@@ -35,7 +35,7 @@ struct RecordText {
         }
     }
 
-    /// Where records are missing; nil if the form has no place for it.
+    /// A line about missing records; nil if the form has no place for it.
     func line(_ finding: Finding, _ names: TableNames) -> String? {
         switch form {
         case .text: ("-- " + VerifyReport.text(finding, names)).red
@@ -64,7 +64,7 @@ struct RecordText {
         return parts.joined(separator: " ")
     }
 
-    /// The time; with the date where that changes.
+    /// The time, with the date if that has changed since the line before.
     private mutating func time(_ milliseconds: UInt64) -> String {
         let full = clock.full(milliseconds)
         if clock.isUTC { return full }
@@ -94,7 +94,7 @@ struct RecordText {
         }
     }
 
-    /// A record without its place: what it does to which row.
+    /// A record without its place in the log: the row and the change.
     static func change(_ decoded: DecodedRecord) -> String {
         ([subject(decoded), coloured(decoded.record.operation)].compactMap(\.self)
             + details(decoded, nil)).joined(separator: " ")
@@ -162,7 +162,7 @@ struct RecordText {
         return JSON.object(fields).text
     }
 
-    /// The column before; null if there was no row. Left out where it is not known.
+    /// The value before; null if there was no row. Left out if it is not known.
     private static func before(_ change: ColumnFollower.Change?) -> JSON? {
         switch change?.before {
         case .value(let value):

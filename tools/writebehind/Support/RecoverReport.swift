@@ -4,7 +4,7 @@ import Rainbow
 import WriteBehind
 import WriteBehindInspection
 
-/// The output of `recover`: its findings, the losses, its plan, its deeds.
+/// The output of `recover`: its findings, the losses, its plan, and what it has done.
 struct RecoverReport {
     private let isJSON: Bool
     private var output = Output()

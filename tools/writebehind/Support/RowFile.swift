@@ -50,7 +50,7 @@ struct RowFile {
         }
     }
 
-    /// Calls back with the values of each row, in schema order, and how far in the file it ends.
+    /// Calls `body` with the values of each row, in schema order, and the offset in the file at which the row ends.
     @discardableResult
     func read(_ body: ([StoredValue], Int) throws -> Void) throws -> Int {
         var rows = reader()
@@ -234,8 +234,8 @@ struct JSONField: Decodable {
         }
     }
 
-    /// The value for a column; nil if the JSON is none. A null that the column does not take is refused where the row
-    /// is encoded.
+    /// The value for a column; nil if the JSON is not such a value. Encoding the row refuses a null that the column does not
+    /// take.
     func value(in column: ColumnSchema) -> StoredValue? {
         switch (form, column.type) {
         case (.null, _): .null
@@ -255,7 +255,7 @@ struct JSONField: Decodable {
         }
     }
 
-    /// How a value of a column is written, for a message.
+    /// The form in which a value of a column must be written, for a message.
     static func form(of column: ColumnSchema) -> String {
         switch column.type {
         case .integer: "5"

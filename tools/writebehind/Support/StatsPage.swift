@@ -72,7 +72,7 @@ extension StatsReport {
         guard let peak = rate.counts.max(), peak > 0 else { return "<p>none</p>" }
         let perSecond = 1000 / Double(rate.stepMilliseconds)
         let top = Self.roundedUp(Double(peak) * perSecond)
-        // Of the labels, none may be wider than the room beside the plot.
+        // No label may be wider than the room beside the plot.
         let labels = [1.0, 0.5, 0.0].map { (share: $0, text: Self.rate(top * $0)) }
         let left = 16 + 7.5 * Double(labels.map(\.text.count).max() ?? 0)
         let (width, height, bottom) = (960.0, 240.0, 24.0)
@@ -103,7 +103,7 @@ extension StatsReport {
             """
     }
 
-    /// 1, 2 or 5 times a power of ten: what an axis ends with.
+    /// The end of an axis: 1, 2 or 5 times a power of ten.
     static func roundedUp(_ value: Double) -> Double {
         guard value > 0 else { return 1 }
         var power = 1.0

@@ -98,7 +98,7 @@ struct StatsReport {
         var database: Int?
     }
 
-    /// The tables of log and database, and what is neither's.
+    /// The tables of log and database, and the bytes that belong to no table.
     var tableSizes: [TableSize] {
         var found: [String: TableSize] = [:]
         for line in statistics.lines {

@@ -50,14 +50,14 @@ enum StatusReport {
             + (look.tables.map { [""] + table($0).lines } ?? [])
     }
 
-    /// A title and a text that is broken between words where the terminal ends.
+    /// A title, and a text in lines that fit the terminal.
     static func laidOut(_ title: String, _ text: String, width: Int) -> [String] {
         broken(text, room: width - 11).enumerated().map {
             padded($0.offset == 0 ? title : "", 11).lightBlack + $0.element
         }
     }
 
-    /// A text in lines of so many characters at most, broken between words.
+    /// A text in lines of at most `room` characters, broken between words.
     static func broken(_ text: String, room: Int) -> [String] {
         let room = max(20, room)
         var (lines, length) = ([""], 0)
@@ -78,7 +78,7 @@ enum StatusReport {
         text.replacing(/\u{1B}\[[0-9;]*m/, with: "").count
     }
 
-    /// All in one line, for files and pipes.
+    /// Everything in one line, for files and pipes.
     static func line(_ look: StatusLook, _ clock: Clock) -> String {
         let summary = look.summary
         var parts = [
@@ -180,7 +180,7 @@ enum StatusReport {
         let summary = look.summary
         if let fault = look.database?.fault {
             let text = WriteBehindText.message(fault)
-            // A damaged log is no judge of it.
+            // If the log is damaged, the database cannot be judged by it.
             let canStay = look.database?.reasonToReplace == nil || summary.store.damage != nil
             return canStay ? text.yellow : "cannot serve: \(text)".red
         }
@@ -201,7 +201,7 @@ enum StatusReport {
         }
     }
 
-    /// `reports: #1200, 340 records behind`. Its place may be anywhere, so the writer says it.
+    /// `reports: #1200, 340 records behind`, as the writer reports it, because the database may be on any machine.
     private static func text(
         _ database: SecondariesReport.Database, _ summary: StoreSummary, _ clock: Clock
     ) -> String {
@@ -255,7 +255,7 @@ enum StatusReport {
         return parts.joined(separator: "; ")
     }
 
-    /// The last that is known from outside; what a writer keeps to itself is in its health.
+    /// The last error that another process can see. Errors that only the writer has are in its health.
     private static func lastError(_ summary: StoreSummary) -> String? {
         if let damage = summary.store.damage { return "\(damage)" }
         if summary.store.isTorn,

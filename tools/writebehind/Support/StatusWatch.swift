@@ -4,7 +4,7 @@ import Rainbow
 import WriteBehind
 import WriteBehindInspection
 
-/// `status --watch`: a look every second, drawn in place, until it is interrupted.
+/// `status --watch`: shows the state every second, in place, until it is interrupted.
 struct StatusWatch {
     private let command: Status
     private let clock: Clock
@@ -45,7 +45,7 @@ struct StatusWatch {
             chart.note(look)
             show(look)
         } catch {
-            // It is being opened, closed or rebuilt at this moment, or is gone for a while.
+            // The store is being opened, closed or rebuilt at this moment, or has been moved away.
             before = nil
             let why = FileProblem(error)?.description ?? "\(error)"
             if command.json.json {
@@ -74,7 +74,7 @@ struct StatusWatch {
         }
     }
 
-    /// Replaces what was drawn before, as much of it as the screen holds.
+    /// Replaces the lines that were drawn before, as far as the screen still shows them.
     private mutating func draw(_ lines: [String]) {
         guard drawsInPlace else {
             for line in lines where !line.isEmpty { output.line(line) }
@@ -95,7 +95,7 @@ struct StatusChart {
     private var applied: [Double] = []
 
     private static let eighths: [Character] = [" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"]
-    /// As many as the widest terminal shows.
+    /// As many looks as the widest terminal can show.
     private static let limit = 512
 
     mutating func note(_ look: StatusLook) {

@@ -2,7 +2,7 @@ import ArgumentParser
 import WriteBehind
 import WriteBehindInspection
 
-/// The store that a command looks at.
+/// The store of a command.
 struct StoreArgument: ParsableArguments {
     @Argument(help: "The store's directory.", completion: .directory)
     var store: String
@@ -10,11 +10,11 @@ struct StoreArgument: ParsableArguments {
     func inspect() throws -> StoreInspection { try StoreInspection(path: store) }
 }
 
-/// The store that a command looks at, or one of its files.
+/// The store of a command, or one of the store's files.
 struct StoreOrFileArgument: ParsableArguments {
     @Argument(
         help:
-            "The store's directory, or one file: a segment, a snapshot, staging, what was cut off.",
+            "The store's directory, or one file: a segment, a snapshot, staging, a cut-off end.",
         completion: .file())
     var store: String
 
