@@ -9,7 +9,7 @@ import WriteBehindInspection
 struct QuarantineCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "quarantine",
-        abstract: "List the commits that the database refused; try them again, give them up or correct them.",
+        abstract: "List the commits that the database refused; retry, give up or correct them.",
         discussion: """
             list and show only read. retry asks the service that has the store open, or
             opens the store itself. skip and patch open the store for writing, so no other

@@ -7,7 +7,7 @@ import WriteBehindInspection
 /// `writebehind status`: the state of a store on one screen.
 struct Status: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Show the state of a store: what is durable, how far the database is behind, and why.",
+        abstract: "Show a store's state: what is durable, how far the database is behind, and why.",
         usage: "writebehind status [<options>] <store>",
         discussion: """
             Says why the database is behind, as far as another process can see it: which

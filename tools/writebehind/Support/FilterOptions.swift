@@ -78,7 +78,7 @@ struct ConditionOptions: ParsableArguments {
     var conditions: [String] = []
     @Option(
         help: ArgumentHelp(
-            "Only records that change this column; its old value is shown, too.", valueName: "column"))
+            "Only records that change this column; shows its old value, too.", valueName: "column"))
     var changed: String?
 
     func filter() throws -> RecordFilter {
