@@ -15,7 +15,7 @@ package struct ColumnFollower {
         case value(StoredValue)
     }
 
-    /// The change of the column by a record.
+    /// A change of the column by a record.
     package struct Change: Sendable, Equatable {
         package var column: String
         package var logicalType: LogicalType?
@@ -33,7 +33,7 @@ package struct ColumnFollower {
         }
     }
 
-    /// About how many bytes an entry takes beside those of its key and value.
+    /// About how many bytes an entry takes in addition to its key and value.
     private static let overhead = 96
 
     private let filter: RecordFilter
@@ -41,16 +41,16 @@ package struct ColumnFollower {
     private let memoryLimit: Int
     private var values: [UInt32: [[UInt8]: StoredValue?]] = [:]
     private var byteCount = 0
-    /// Whether a row that was not seen cannot be there. False if the log's beginning is gone.
+    /// Whether every existing row was seen. False if the log's beginning was deleted.
     private var isComplete: Bool
     private var clearedTables: Set<UInt32> = []
     /// The sequence to read from, so that all old values are known.
     package private(set) var start: UInt64
 
     /// - Parameters:
-    ///   - filter: names column, tables and key.
+    ///   - filter: gives column, tables and key.
     ///   - first: the first sequence that the log holds.
-    ///   - wanted: the first sequence whose changes are asked for.
+    ///   - wanted: the first sequence whose changes are wanted.
     package init?(
         _ filter: RecordFilter, _ environment: LogEnvironment, first: UInt64, wanted: UInt64,
         memoryLimit: Int = 512 << 20
@@ -90,7 +90,7 @@ package struct ColumnFollower {
     /// Chooses the records to be noted: all changes of the rows that are followed.
     package func matcher(_ catalog: Catalog) -> RecordMatcher { RecordMatcher(filter, catalog) }
 
-    /// Takes a record in. Returns what it changed; nil if it left the column as it was.
+    /// Notes a record. Returns its change of the column; nil if it does not change the column.
     package mutating func note(_ record: LoggedRecord, _ catalog: Catalog) throws -> Change? {
         guard let schema = catalog[record.table]?.schema,
             let index = schema.valueIndex(of: column)
@@ -121,7 +121,7 @@ package struct ColumnFollower {
         }
     }
 
-    /// Records were lost: what was known may be so no more.
+    /// Forgets all values, because records were lost.
     package mutating func forget() {
         (values, clearedTables, byteCount, isComplete) = ([:], [], 0, false)
     }
@@ -154,7 +154,7 @@ package struct ColumnFollower {
 }
 
 extension RecordFilter {
-    /// The same rows, without the other conditions on their records.
+    /// The filter for the same rows, without other conditions.
     fileprivate var rowsOnly: RecordFilter {
         var rows = RecordFilter()
         rows.tables = tables

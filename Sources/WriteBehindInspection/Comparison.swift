@@ -1,7 +1,7 @@
 package import WriteBehindCore
 import WriteBehindSQLite
 
-/// How a value must compare with one that was typed.
+/// How a value must compare with one that a user typed.
 package enum Comparison: String, Sendable, CaseIterable {
     case less = "<"
     case lessOrEqual = "<="
@@ -10,8 +10,8 @@ package enum Comparison: String, Sendable, CaseIterable {
     case greaterOrEqual = ">="
     case greater = ">"
 
-    /// Compares as SQLite does with values of one type: texts and blobs by their bytes. Null is equal to null alone,
-    /// and neither less nor greater than anything.
+    /// Compares values of one type as SQLite does: texts and blobs by their bytes. Null is equal only to null,
+    /// and neither less nor greater than any value.
     package func holds(_ value: StoredValue, _ wanted: StoredValue) -> Bool {
         switch (value, wanted) {
         case (.integer(let left), .integer(let right)): holds(left, right)
@@ -45,7 +45,7 @@ package enum Comparison: String, Sendable, CaseIterable {
 }
 
 extension StoredValue {
-    /// The value that `text` names in a column of this type; nil if it names none.
+    /// Reads a value of a column with this type; nil if the text is not one.
     package init?(_ text: String, as type: ColumnType) {
         switch type {
         case .integer:
@@ -63,8 +63,7 @@ extension StoredValue {
         }
     }
 
-    /// The value that `text` names in a column: what ``text(in:)`` writes of it, or what is stored; nil if it names
-    /// none.
+    /// Reads a value of a column, in the form of ``text(in:)`` or in the stored form; nil if the text is neither.
     package init?(_ text: String, in column: ColumnSchema) {
         if let logical = column.logicalType, let value = StoredValue(text, as: logical, column.type)
         {
@@ -74,7 +73,7 @@ extension StoredValue {
         }
     }
 
-    /// The value that a condition names: `NULL`, or what ``init(_:in:)`` reads; a text may be quoted, so that it may
+    /// Reads the value of a condition: `NULL`, or a value that ``init(_:in:)`` reads. A text may be quoted, so that it can
     /// be `"null"`.
     package init?(condition text: String, in column: ColumnSchema) {
         if text == "NULL" || text == "null" {

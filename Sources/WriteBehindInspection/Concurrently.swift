@@ -4,7 +4,7 @@ import Synchronization
 import WriteBehindCore
 import WriteBehindSQLite
 
-/// The results of `count` pieces of work that do not depend on each other, `jobs` of them at a time.
+/// Does `count` independent pieces of work, `jobs` of them at a time. Returns the results.
 func concurrently<Result: Sendable>(
     _ count: Int, jobs: Int, _ work: @Sendable (Int) -> Result
 ) -> [Result] {

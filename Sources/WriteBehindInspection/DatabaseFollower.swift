@@ -22,10 +22,10 @@ package final class DatabaseFollower: Sendable {
 
     package var watermark: UInt64 { materializer.watermark.sequence }
 
-    /// Applies what is there.
+    /// Applies the log that is readable.
     ///
-    /// - Returns: whether something was.
-    /// - Throws: what keeps it from going on.
+    /// - Returns: whether there was something to apply.
+    /// - Throws: the reason why it cannot go on.
     package func step() throws -> Bool {
         let before = watermark
         while case .stepAgain = materializer.step() {}
@@ -42,7 +42,7 @@ package final class DatabaseFollower: Sendable {
         func didApply(_ applied: Materializer.Applied) { failure.withLock { $0 = nil } }
         func didReplaceSink(_ watermark: Watermark) {}
         func catchUp(_ watermark: Watermark) {}
-        /// A busy database is tried again. An error that no second try mends is reported.
+        /// A busy database is tried again. Any other error, or one that lasts, is reported.
         func didFail(_ error: any Error, attempts: Int) {
             if let error = error as? SinkError, error.isTransient, attempts < 20 { return }
             failure.withLock { $0 = error }

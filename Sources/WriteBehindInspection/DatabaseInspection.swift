@@ -4,14 +4,14 @@ import GRDB
 package import WriteBehindCore
 import WriteBehindSQLite
 
-/// A store's database as it describes itself, read without writing to it.
+/// A store's database by what its own tables say. It is read and never written.
 package struct DatabaseInspection: Sendable {
     package enum State: Sendable, Equatable {
         case missing
         case readable(Contents)
         /// It is damaged (`.corrupt`), or cannot be read now.
         case unreadable(SinkError)
-        /// It is a database, but of another store or of something else.
+        /// It is a database, but it belongs to another store or another program.
         case foreign
     }
 
@@ -41,7 +41,7 @@ package struct DatabaseInspection: Sendable {
             state = try throwingSinkError {
                 try access.queue.read { db in
                     let state = try Self.read(db, storeID: storeID)
-                    // Else a WAL of another time would be taken for evidence of what the log had held.
+                    // Otherwise a WAL from another time would count as evidence of what the log had held.
                     if case .readable = state, !isLive { try DatabaseAccess.checkFiles(db, path) }
                     return state
                 }
@@ -62,7 +62,7 @@ package struct DatabaseInspection: Sendable {
 
     private static func read(_ db: Database, storeID: [UInt8]) throws -> State {
         guard try Int.fetchOne(db, sql: "SELECT count(*) FROM sqlite_master") ?? 0 > 0 else {
-            return .missing  // its creator was killed before it made the tables
+            return .missing  // the process that created it was killed before it made the tables
         }
         guard try db.tableExists("_writebehind_watermark"),
             let row = try Row.fetchOne(

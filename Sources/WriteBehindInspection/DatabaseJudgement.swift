@@ -2,21 +2,21 @@ package import EventLog
 import WriteBehindCore
 import WriteBehindSQLite
 
-/// Whether a store's database fits its log: one judgement for `status`, `verify`, `recover` and
-/// opening.
+/// Whether a store's database fits its log. `status`, `verify`, `recover` and opening use the same
+/// judgement.
 package enum DatabaseJudgement: Sendable {
     case missing
-    /// It is another store's, or no store's.
+    /// It belongs to another store, or to none.
     case foreign
-    /// SQLite cannot read it, or it lacks what the store made in it.
+    /// SQLite cannot read it, or tables of the store are missing in it.
     case damaged(reason: String)
     /// It reflects another history than the log.
     case otherHistory(watermark: UInt64)
     /// It reflects more than the log holds.
     case ahead(watermark: UInt64, end: UInt64)
-    /// The log no longer holds what it needs: opening builds another from a snapshot.
+    /// The log no longer holds the records that it needs. Opening builds another one from a snapshot.
     case outdated(watermark: UInt64, reason: String)
-    /// Neither log nor snapshots say what it must hold. It can be brought up to date even so.
+    /// Neither log nor snapshots show what it must hold. It can be brought up to date nevertheless.
     case incomparable(watermark: UInt64, reason: String)
     /// Its watermark belongs to the log. No rows were compared.
     case uncompared(watermark: UInt64)
@@ -24,10 +24,10 @@ package enum DatabaseJudgement: Sendable {
     case compared(DatabaseVerification)
 
     /// - Parameters:
-    ///   - verified: the snapshots that were read wholly just now.
+    ///   - verified: the snapshots that were just read to their ends.
     ///   - progress: gets the number of rows that were compared.
     ///   - report: gets each row that differs.
-    /// - Throws: what keeps it from being read and says nothing of it: no permission, a lock, a failing disk.
+    /// - Throws: a reason why it cannot be read that proves nothing about it: no permission, a lock, a failing disk.
     package init(
         _ store: StoreInspection, verified: Set<UInt64> = [],
         progress: (UInt64) -> Void = { _ in },
@@ -42,13 +42,13 @@ package enum DatabaseJudgement: Sendable {
         }
     }
 
-    /// Judges it without its rows, so that the time does not grow with them.
+    /// Judges the database without its rows, so that the time does not grow with them.
     ///
-    /// - Throws: what keeps it from being read, as above.
+    /// - Throws: as the initializer above.
     package init(withoutRowsOf store: StoreInspection) throws {
         self = try Self.judge(store) { watermark in
             let sequence = watermark.sequence
-            // A writer has judged it when it opened the store, and has gone on since.
+            // The writer has judged it when it opened the store, and has gone on since.
             if store.isLive { return .uncompared(watermark: sequence) }
             guard sequence <= store.end else { return .ahead(watermark: sequence, end: store.end) }
             let chain = try LogReader.chain(at: sequence, store.environment)
@@ -97,7 +97,7 @@ package enum DatabaseJudgement: Sendable {
             guard case .corrupt = error else { throw error }
             return .incomparable(watermark: watermark, reason: "\(error)")
         } catch let error as HistoryError {
-            // A disk that cannot be read says nothing of the database.
+            // A disk that cannot be read proves nothing about the database.
             if error.isOfDisk { throw error }
             if case .notReached(_, let end) = error {
                 if watermark <= store.end {
@@ -116,7 +116,7 @@ package enum DatabaseJudgement: Sendable {
         }
     }
 
-    /// How bad it is; nil if nothing is wrong.
+    /// How serious the judgement is; nil if nothing is wrong.
     package var severity: Finding.Severity? {
         switch self {
         case .missing: nil
@@ -127,7 +127,7 @@ package enum DatabaseJudgement: Sendable {
         }
     }
 
-    /// The fault of it as a whole; nil if its rows could be compared, or there is none.
+    /// The fault of the database as a whole; nil if its rows could be compared, or there is no database.
     package var fault: String? {
         switch self {
         case .missing, .uncompared, .compared: nil
@@ -142,7 +142,7 @@ package enum DatabaseJudgement: Sendable {
         }
     }
 
-    /// Why it has to make room for another; nil if it can stay.
+    /// Why it must be replaced; nil if it can stay.
     package var reasonToReplace: String? {
         switch self {
         case .missing, .incomparable, .uncompared: nil
@@ -152,7 +152,7 @@ package enum DatabaseJudgement: Sendable {
         }
     }
 
-    /// The sequence that it reflects; nil if the log cannot go on from there.
+    /// The sequence that it reflects; nil if the log cannot be applied from there on.
     package var watermark: UInt64? {
         switch self {
         case .incomparable(let watermark, _), .uncompared(let watermark): watermark

@@ -4,9 +4,9 @@ import GRDB
 package import WriteBehindCore
 import WriteBehindSQLite
 
-/// The database compared with what snapshot and log say it must hold at its watermark, row by row.
+/// Compares every row of the database with the rows that result from snapshot and log at its watermark.
 ///
-/// Rows that quarantined commits touch are left out: the database has them as they were before.
+/// Rows that quarantined commits touch are left out, because the database has them as they were before.
 package struct DatabaseVerification: Sendable {
     package enum Difference: Equatable, Sendable {
         /// The log has the row, the database does not.
@@ -15,7 +15,7 @@ package struct DatabaseVerification: Sendable {
         case extra
         /// Both have it, and these columns differ.
         case columns([Column])
-        /// The database's row is none that the table can hold.
+        /// The table cannot hold such a row.
         case malformed(String)
 
         package struct Column: Equatable, Sendable {
@@ -32,13 +32,13 @@ package struct DatabaseVerification: Sendable {
     package private(set) var differenceCount: UInt64 = 0
     /// The fault of the database as a whole.
     package private(set) var fault: String?
-    /// The fault is that it reflects another history than the log.
+    /// Whether the fault is that it reflects another history than the log.
     package private(set) var isOfOtherHistory = false
 
     private var held: Set<QuarantinedKey> = []
 
     /// - Parameters:
-    ///   - verified: the snapshots that were read wholly just now, and are not read twice.
+    ///   - verified: the snapshots that were just read to their ends, and are not read twice.
     ///   - progress: gets the number of rows that were compared.
     ///   - report: gets each row that differs, as `table[key]`.
     package init(
@@ -47,7 +47,7 @@ package struct DatabaseVerification: Sendable {
         report: (String, Difference) -> Void
     ) throws {
         let access = try DatabaseAccess(store.layout.database, isLive: store.isLive)
-        // One transaction: the database stays at one watermark while it is read.
+        // In one transaction, so that the database stays at one watermark while it is read.
         try access.queue.read { db in
             try compare(store, verified, db, progress, report)
         }
@@ -69,7 +69,7 @@ package struct DatabaseVerification: Sendable {
         held = Set(try QuarantineTable.load(db).held.keys)
         var store = store
         if case .live = store.state, watermark > store.readable {
-            // It was written on since the log was looked at, and the database has followed.
+            // The store was written since the log was read, and the database has followed.
             store = try StoreInspection(path: store.layout.root, disk: store.environment.disk)
         }
         let rows = try store.history(verified: verified).fold(to: .sequence(watermark))
@@ -92,7 +92,7 @@ package struct DatabaseVerification: Sendable {
             tableCount += 1
             guard try db.tableExists(definition.schema.name) else {
                 if held.contains(.table(definition.id)) {
-                    // Its definition waits in quarantine, and all of its rows with it.
+                    // The table's definition waits in quarantine, and all rows of the table with it.
                     while isExpected, rows.row.table == definition.id {
                         try tellMissing(rows, definition, report)
                         isExpected = try rows.advance()
@@ -107,7 +107,8 @@ package struct DatabaseVerification: Sendable {
             run.fill()
             while !run.isEmpty {
                 var outcome = Result<Void, any Error>.success(())
-                // The thread must not be the last to hold a statement: it would end it beside other use.
+                // The other thread must not hold the last reference to a statement, because releasing it would finalize
+                // the statement while the connection is in use.
                 let ahead = { @Sendable [unowned next] in next.fill() }
                 Worker.alongside(ahead) {
                     outcome = Result {

@@ -2,8 +2,8 @@ package import EventLog
 import WriteBehindCore
 import WriteBehindSQLite
 
-/// A log that another process writes, or that none does. It is followed by the progress that its staging file
-/// publishes.
+/// A log that this process does not write. It is followed by the progress that its writer publishes in the staging
+/// file.
 package struct ForeignLog: FollowedLog {
     package let environment: LogEnvironment
 

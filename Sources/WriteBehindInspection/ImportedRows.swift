@@ -4,26 +4,26 @@ import WriteBehind
 package import WriteBehindCore
 import WriteBehindSQLite
 
-/// Writes rows that come from elsewhere into a table, through the log.
+/// Writes rows of a file into a table, through the log.
 package final class RowImporter: Sendable {
-    /// The fate of the rows.
+    /// The result of an import.
     package struct Report: Sendable {
-        /// The rows in the log.
+        /// How many rows are in the log.
         package var rows: Int
-        /// The rows among them that the database refused.
+        /// How many of them the database refused.
         package var quarantined: Int
         package var close: CloseReport
     }
 
     private let store: Store
     private let table: TableDefinition
-    /// Where the log ended before the first row.
+    /// The end of the log before the first row.
     private let start: UInt64
     private let written = Atomic<Int>(0)
 
     /// Opens the store for writing and declares the table.
     ///
-    /// - Parameter schema: the wanted one; a schema that the store has already may be given unchanged.
+    /// - Parameter schema: the schema of the table. It may be the one that the store already has.
     package init(store path: String, schema: TableSchema) throws {
         store = try Store(at: path, configuration: .forTools)
         table = try store.engine.declare(schema)
@@ -52,7 +52,7 @@ package final class RowImporter: Sendable {
     package func close() async throws -> Report {
         try await store.waitForAll(.durable)
         let report = try await store.close(deadline: .seconds(600))
-        // A row is a commit.
+        // Each row is a commit of its own.
         let refused = store.quarantine.list().count { $0.sequence > start }
         return Report(rows: rowCount, quarantined: refused, close: report)
     }

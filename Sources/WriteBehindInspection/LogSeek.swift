@@ -2,7 +2,7 @@ package import EventLog
 import WriteBehindCore
 import WriteBehindSQLite
 
-/// Finds places in the log by time, from footers and block headers alone.
+/// Finds places in the log by time, using only footers and block headers.
 package struct LogSeek {
     private let environment: LogEnvironment
 
@@ -11,7 +11,7 @@ package struct LogSeek {
     }
 
     /// The first sequence of the first block whose last record is not before `time` (milliseconds
-    /// since 1970); nil if all of the log is before it. Damage ends the search where it is.
+    /// since 1970); nil if all of the log is before it. The search ends at damage.
     package func sequence(notBefore time: UInt64) throws -> UInt64? {
         for base in try LogReader.segmentBases(environment) {
             let path = environment.layout.segment(base)

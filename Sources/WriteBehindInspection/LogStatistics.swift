@@ -2,7 +2,7 @@ import EventLog
 package import WriteBehindCore
 import WriteBehindSQLite
 
-/// The composition of the log: gathered record by record, in memory that does not grow with the log.
+/// The composition of the log. It is gathered record by record, in bounded memory.
 package struct LogStatistics {
     package struct Pile: Sendable, Equatable {
         package var records: UInt64 = 0
@@ -25,7 +25,7 @@ package struct LogStatistics {
     package struct Window: Sendable {
         package var name: String
         package var records: UInt64
-        /// Changes that are left when each window's records are merged by row.
+        /// How many changes are left when the records of each window are merged by row.
         package var changes: UInt64
     }
 
@@ -58,7 +58,7 @@ package struct LogStatistics {
     private var backlog = CoalescingWindow()
     private var timeline = Timeline()
 
-    /// The batch that the database takes under a backlog, in records.
+    /// The batch that the database takes when there is a backlog, in records.
     private static let backlogBatch: UInt64 = 200_000
     /// The pause between batches when the database keeps up, milliseconds.
     private static let freshInterval: UInt64 = 100
@@ -114,11 +114,11 @@ package struct LogStatistics {
         ]
     }
 
-    /// - Parameter steps: at most so many.
+    /// - Parameter steps: how many steps at most.
     package func rate(steps: Int) -> Rate { timeline.rate(steps: max(1, steps)) }
 }
 
-/// Counts what is left of records when those of a window are merged by row.
+/// Counts the changes that are left when the records of a window are merged by row.
 private struct CoalescingWindow {
     private(set) var records: UInt64 = 0
     private(set) var changes: UInt64 = 0
@@ -135,13 +135,13 @@ private struct CoalescingWindow {
     }
 }
 
-/// The most frequent keys in bounded memory: when the counters run out, the lower half goes, and
-/// later keys may have been in it (lossy counting; Manku and Motwani, 2002). The counts shown
-/// are those that were counted for sure.
+/// Finds the most frequent keys in bounded memory: when there are too many counters, the lower half is
+/// dropped, and later keys may have been in it (lossy counting; Manku and Motwani, 2002). The counts shown
+/// are those that are certain.
 private struct HeavyHitters {
     private struct Count {
         var seen: UInt64
-        /// How often it may have been counted and dropped before.
+        /// How often the key may have occurred before its counter was dropped.
         var missed: UInt64
     }
 
@@ -177,7 +177,7 @@ private struct HeavyHitters {
 }
 
 extension QuarantinedKey {
-    /// An order among keys, so that the same log always gives the same result.
+    /// A fixed order of keys, so that the same log always gives the same result.
     fileprivate func isBefore(_ other: QuarantinedKey) -> Bool {
         guard case .row(let table, let key) = self, case .row(let otherTable, let otherKey) = other
         else { return table < other.table }

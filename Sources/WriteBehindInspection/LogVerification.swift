@@ -2,16 +2,16 @@ package import EventLog
 import WriteBehindCore
 import WriteBehindSQLite
 
-/// The whole log checked: every checksum, the chain from segment to segment, sequences without a
+/// Checks the whole log: every checksum, the chain from segment to segment, sequences without a
 /// gap, footers, and that records fit their tables.
 ///
-/// How the log begins and ends is the log's own judgement, by which opening goes (``Judgement``). Here all that lies
-/// between is read, also behind damage, so that all of it is found.
+/// How the log begins and ends is decided by the same judgement that opening uses (``Judgement``). Everything in
+/// between is read here, also behind damage, so that all damage is found.
 package struct LogVerification: Sendable {
     package enum Depth: Sendable {
         /// All bytes.
         case everything
-        /// The headers of all blocks. If these or the log's judgement show damage in a segment, also all its bytes.
+        /// The headers of all blocks. If they or the log's judgement show damage in a segment, also all its bytes.
         case headers
     }
 
@@ -62,7 +62,7 @@ package struct LogVerification: Sendable {
         _ progress: @Sendable (Int) -> Void
     ) throws -> [SegmentCheck] {
         let environment = store.environment
-        // Beyond what a living writer has published, blocks may be half written.
+        // Behind the sequence that a running writer has published, blocks may be half written.
         let limit: UInt64 = store.isLive ? store.readable : .max
         let parts = try parts(store, through: limit)
         return try concurrently(parts.count, jobs: jobs) {
@@ -86,8 +86,8 @@ package struct LogVerification: Sendable {
         }.map { try $0.get() }
     }
 
-    /// The segments, and the offset in each where the log ends for now. Where nothing is damaged, only the blocks
-    /// that opening takes are a part of it.
+    /// The segments, and the offset in each at which the log ends for now. If nothing is damaged, only the blocks
+    /// that opening takes belong to the log.
     private static func parts(
         _ store: StoreInspection, through limit: UInt64
     ) throws -> [(base: UInt64, end: Int)] {
@@ -102,7 +102,7 @@ package struct LogVerification: Sendable {
             .map { ($0, $0 == tail.base ? tail.blocksEnd : .max) }
     }
 
-    /// All segments but the last were synced before the next one began.
+    /// All segments except the last were synced before the next one began.
     private mutating func judge(
         _ segment: SegmentCheck, isLast: Bool, _ store: StoreInspection
     ) {
@@ -153,8 +153,8 @@ package struct LogVerification: Sendable {
 
     // MARK: the log's judgement
 
-    /// Takes in the findings of the log's judgement. Of damage, the segment's own check has more. Only if the log's end
-    /// is lost, the evidence shows how far it went.
+    /// Adds a finding of the log's judgement. The segment's own check says more about damage. But if the log's end
+    /// is lost, only the evidence shows how far it went.
     private mutating func take(_ finding: Finding, proven: UInt64) {
         let known = findings.firstIndex {
             $0.severity == finding.severity && $0.path == finding.path
@@ -179,7 +179,7 @@ package struct LogVerification: Sendable {
                 evidence: damage.evidence.label))
     }
 
-    /// Commits that staging holds are not lost: salvage takes them from there.
+    /// Commits that staging holds are not lost, because salvage takes them from there.
     private mutating func leaveOutStaged(_ store: StoreInspection) throws {
         let staged = try LogInspection.stagedCommits(store.environment).map(\.commit)
         for index in findings.indices {

@@ -2,16 +2,16 @@ package import EventLog
 package import WriteBehindCore
 import WriteBehindSQLite
 
-/// Reads records forward, with the tables they belong to, from the segments alone.
+/// Reads records forward, with their tables, from the segments only.
 package final class LogWalk {
     private let environment: LogEnvironment
     private var reader: LogReader
-    /// The first sequence that is shown.
+    /// The first sequence that is returned.
     private var from: UInt64
     /// The tables as of the block that was read last.
     package private(set) var catalog: Catalog
 
-    /// - Throws: ``LogError/deleted(sequence:oldest:)`` when the log starts later.
+    /// - Throws: ``LogError/deleted(sequence:oldest:)`` if the log starts later.
     package init(_ environment: LogEnvironment, from sequence: UInt64) throws {
         self.environment = environment
         from = sequence
@@ -22,7 +22,7 @@ package final class LogWalk {
     /// The header of the block that was read last.
     package var block: BlockHeader? { reader.block }
 
-    /// Reads the next block; false when nothing more is durable.
+    /// Reads the next block; false if no more is durable.
     ///
     /// - Parameter isWanted: decides by its header whether a block is unpacked. Blocks that define tables always
     ///   are.
@@ -38,8 +38,8 @@ package final class LogWalk {
     }
 
     /// A segment that was read while it was written may have been replaced since, by a writer that
-    /// recovered it or merged it with its neighbours. So damage, or a file that is gone, is
-    /// believed only if the file that is there now says the same.
+    /// recovered it or merged it with its neighbours. So damage, or a missing file, is
+    /// reported only if reading again gives the same result.
     private func step(
         through readable: UInt64, where isWanted: (BlockHeader) -> Bool
     ) throws(LogError) -> Bool {
@@ -50,7 +50,7 @@ package final class LogWalk {
             case .corrupt, .deleted: break
             default: throw error
             }
-            // Its block may hold more before that.
+            // The block may also hold records before that sequence.
             from = max(from, reader.nextSequence)
             let again = try LogReader(environment, from: from)
             let found = try again.next(through: readable, where: isWanted)
@@ -59,9 +59,9 @@ package final class LogWalk {
         }
     }
 
-    /// Calls back for the records of the block that was read last, until the callback says to stop.
+    /// Calls `body` for the records of the block that was read last, until it returns false.
     ///
-    /// - Returns: false if it did.
+    /// - Returns: false if `body` did.
     package func records(_ body: (LoggedRecord) throws -> Bool) throws -> Bool {
         var commits = try reader.commits()
         let payload = reader.payload
@@ -75,7 +75,7 @@ package final class LogWalk {
         return true
     }
 
-    /// The same for the records that are wanted; no others are copied.
+    /// The same for the wanted records. Other records are not copied.
     package func records(
         _ matcher: RecordMatcher, _ body: (LoggedRecord) throws -> Bool
     ) throws -> Bool {
@@ -94,7 +94,7 @@ package final class LogWalk {
 }
 
 extension Catalog {
-    /// Takes in the tables that a block defines, in its preamble or by records.
+    /// Adds the tables that a block defines, in its preamble or by records.
     mutating func note(_ block: BlockHeader, _ payload: Span<UInt8>) throws {
         guard !block.flags.isDisjoint(with: [.preamble, .define]) else { return }
         var commits = try CommitCursor(block, payload)
@@ -113,7 +113,7 @@ extension Catalog {
     }
 }
 
-/// Finds the tables that the log knew at some sequence, from the preamble of its segment.
+/// Finds the tables of the log at some sequence, from the preamble of the segment.
 package struct CatalogLookup {
     private let environment: LogEnvironment
 
@@ -162,7 +162,7 @@ package struct CatalogLookup {
 }
 
 extension SegmentReader {
-    /// The block headers from the front to the footer, or to the first that is no good.
+    /// The block headers from the start to the footer, or to the first one that is not good.
     package func headers() throws -> [(header: BlockHeader, offset: Int)] {
         let count = try byteCount()
         var found: [(header: BlockHeader, offset: Int)] = []

@@ -33,10 +33,10 @@ package struct LoggedRecord: Sendable, Equatable {
     }
 }
 
-/// Calls back for the records of a commit, until the callback says to stop.
+/// Calls `body` for the records of a commit, until it returns false.
 ///
 /// - Parameter matcher: which records are wanted; nil for all.
-/// - Returns: false if it did.
+/// - Returns: false if `body` did.
 @discardableResult
 package func forEachRecord(
     of commit: Commit, in payload: Span<UInt8>, _ matcher: RecordMatcher? = nil,
@@ -64,7 +64,7 @@ package func forEachRecord(
     return true
 }
 
-/// A record in the words of its table.
+/// A record with the names and values of its table.
 package struct DecodedRecord: Sendable, Equatable {
     package struct Field: Sendable, Equatable {
         package var name: String
@@ -77,7 +77,7 @@ package struct DecodedRecord: Sendable, Equatable {
             logicalType = column.logicalType
         }
 
-        /// What the column means by the value, for people and as JSON.
+        /// The value in the form of the column's logical type, for people and as JSON.
         package var text: String { value.text(as: logicalType) }
         package var json: String { value.json(as: logicalType) }
     }
@@ -95,7 +95,7 @@ package struct DecodedRecord: Sendable, Equatable {
     /// The last record of those.
     package var settlesThrough: UInt64?
     package var definition: TableDefinition?
-    /// Why the bytes say nothing to us; then the other fields are empty.
+    /// Why the bytes cannot be decoded. The other fields are empty then.
     package var problem: String?
 
     package init(_ record: LoggedRecord, _ catalog: Catalog) {
@@ -141,7 +141,7 @@ package struct DecodedRecord: Sendable, Equatable {
         }
     }
 
-    /// The values that a row body holds: a row from before a column was added does not say it.
+    /// The values that a row body holds. A row from before a column was added does not hold that column.
     private static func row(_ body: [UInt8], _ schema: TableSchema) throws -> [Field] {
         var reader = ByteReader(0..<body.count)
         let count = try reader.valueCount(body.span)
@@ -151,7 +151,7 @@ package struct DecodedRecord: Sendable, Equatable {
         }
     }
 
-    /// The text at the end of a body, behind what was read of it.
+    /// The text at the end of a body, behind the part that was already read.
     private func text(in body: [UInt8], behind start: ByteReader?) throws -> String {
         var reader = start ?? ByteReader(0..<body.count)
         let span = body.span
@@ -161,7 +161,7 @@ package struct DecodedRecord: Sendable, Equatable {
 }
 
 extension Operation {
-    /// As Format.md names it.
+    /// The name in Format.md.
     package var word: String {
         switch self {
         case .put: "put"

@@ -7,9 +7,9 @@ import WriteBehindSQLite
 package struct LostIdentity: Sendable {
     /// The content that store.json must have. The time of creation is that of the oldest file.
     package let identity: StoreIdentity
-    /// The files that agree on it.
+    /// How many files have this UUID.
     package let witnesses: Int
-    /// Whether there is a store.json, which cannot be read.
+    /// Whether there is a store.json that cannot be read.
     package let isDamaged: Bool
     private let layout: StoreLayout
     private let disk: any Disk
@@ -17,7 +17,7 @@ package struct LostIdentity: Sendable {
     /// nil if nothing is lost, or no file names the store's UUID.
     ///
     /// - Throws: ``StoreError/inaccessible(_:)`` if files cannot be read; ``StoreError/notAStore(path:reason:)`` if
-    ///   files of several stores lie together, or a newer version made the store.
+    ///   files of several stores are in one directory, or a newer version made the store.
     package init?(path: String, disk: any Disk = PosixDisk()) throws {
         var path = path
         while path.count > 1, path.hasSuffix("/") { path.removeLast() }
@@ -46,7 +46,7 @@ package struct LostIdentity: Sendable {
         return try disk.list(layout.log).contains { StoreLayout.sequence(ofFileNamed: $0) != nil }
     }
 
-    /// Whether there is a store.json that is no JSON of ours. One of a newer version is not damaged.
+    /// Whether there is a store.json without valid content. A file of a newer version is not damaged.
     private static func isDamaged(
         _ layout: StoreLayout, _ disk: any Disk
     ) throws(SystemError) -> Bool {
@@ -71,9 +71,9 @@ package struct LostIdentity: Sendable {
         return headers
     }
 
-    /// Writes store.json again. A damaged one is kept in `aside/`.
+    /// Writes store.json again. A damaged file is kept in `aside/`.
     ///
-    /// - Returns: where it is kept.
+    /// - Returns: the path at which the damaged file is kept; nil if there was none.
     /// - Throws: ``StoreError/locked(path:)`` if a process has the store open.
     package func restore() throws -> String? {
         let held = try FencedDisk.taking(layout, on: disk)

@@ -5,9 +5,9 @@ import Synchronization
 package import WriteBehindCore
 import WriteBehindSQLite
 
-/// A store that is written by the tool: a new one, row by row and with the times that the rows had.
+/// A new store that the tool writes row by row, with the original times of the rows.
 package final class NewStore: Sendable {
-    /// The clock that the log asks; it says what the record to be written says.
+    /// The clock of the log. It shows the time of the record that is being written.
     private final class RecordedTime: TimeSource {
         let wall = Atomic<UInt64>(0)
         private let system = SystemTime()
@@ -22,10 +22,10 @@ package final class NewStore: Sendable {
     private let store: Store
     private let time = RecordedTime()
 
-    /// - Parameter path: a directory that is not there yet, or is empty.
+    /// - Parameter path: a directory that does not exist yet, or is empty.
     package init(at path: String) throws {
         var configuration = StoreConfiguration.forTools
-        // Nobody reads from it: memory is for the backlog alone.
+        // No caller reads from it, so all memory is for the backlog.
         configuration.cacheLimit = 256 << 20
         var environment = StoreEnvironment.machine(readers: 1)
         environment.time = time
@@ -34,13 +34,13 @@ package final class NewStore: Sendable {
 
     /// Declares a table; numbers follow the order of declaration.
     ///
-    /// - Parameter milliseconds: since 1970; that of the first write or before, since times never decrease.
+    /// - Parameter milliseconds: since 1970, at or before the time of the first write, because times never decrease.
     package func define(_ schema: TableSchema, time milliseconds: UInt64) throws -> UInt32 {
         time.wall.store(max(1, milliseconds), ordering: .relaxed)
         return try store.engine.declare(schema).id
     }
 
-    /// Writes a row whole.
+    /// Writes a whole row.
     package func put(
         _ table: UInt32, key: [UInt8], body: [UInt8], time milliseconds: UInt64
     ) throws {
@@ -100,13 +100,13 @@ package final class NewStore: Sendable {
 }
 
 extension StoreConfiguration {
-    /// For a store that the tool opens: it makes no snapshots and deletes no log by itself.
+    /// The configuration for a store that the tool opens: it makes no snapshots and deletes no log by itself.
     package static var forTools: StoreConfiguration {
         var configuration = StoreConfiguration()
         configuration.snapshotAfter = nil
         configuration.logKept = .seconds(100 * 365 * 24 * 3600)
         configuration.logBytesKept = .max
-        // Errors are thrown or are in a report; log lines would cross a progress bar.
+        // Errors are thrown or are in a report. Log lines would disturb a progress bar.
         configuration.logger = Logger(label: "writebehind") { _ in SwiftLogNoOpLogHandler() }
         return configuration
     }

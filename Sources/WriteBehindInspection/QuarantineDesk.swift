@@ -2,7 +2,7 @@ import WriteBehind
 package import WriteBehindCore
 import WriteBehindSQLite
 
-/// A store opened to deal with what its database refused.
+/// A store that is opened to deal with the commits in its quarantine.
 package final class QuarantineDesk: Sendable {
     private let store: Store
 
@@ -26,7 +26,7 @@ package final class QuarantineDesk: Sendable {
         try await store.wait(for: .materialized, receipt)
     }
 
-    /// Puts a corrected row in the place of a commit's.
+    /// Replaces a row of a commit by a corrected one.
     ///
     /// - Parameter values: one for each column, in schema order.
     package func patch(

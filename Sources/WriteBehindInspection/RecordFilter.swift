@@ -2,7 +2,7 @@ package import EventLog
 import WriteBehindCore
 import WriteBehindSQLite
 
-/// Conditions for records. Those that are nil or empty let everything pass.
+/// Conditions for records. A condition that is nil or empty lets every record pass.
 package struct RecordFilter: Sendable {
     /// A condition on a column that a record must set: `delay>=60`.
     package struct Condition: Sendable {
@@ -25,7 +25,7 @@ package struct RecordFilter: Sendable {
     /// Table names; case is ignored.
     package var tables: [String] = []
     package var operations: Set<UInt8> = []
-    /// The components of a key, or its first ones, as text.
+    /// All components of a key, or the first ones, as text.
     package var key: [String]?
     package var conditions: [Condition] = []
     /// Only records that change this column are wanted.
@@ -33,7 +33,7 @@ package struct RecordFilter: Sendable {
 
     package init() {}
 
-    /// Decides by the record's place and operation alone.
+    /// Decides only by the record's place and operation.
     package func admits(
         _ operation: Operation, sequence: UInt64, time: UInt64
     ) -> Bool {
@@ -48,7 +48,7 @@ package struct RecordFilter: Sendable {
         admits(record.operation, sequence: record.sequence, time: record.time)
     }
 
-    /// Whether a block may hold a record that is wanted, by its header.
+    /// Whether a block may hold a wanted record, by its header.
     package func admits(_ block: BlockHeader) -> Bool {
         if let from, block.nextSequence <= from { return false }
         if let through, block.firstSequence > through { return false }

@@ -57,7 +57,7 @@ package struct RecordMatcher: Sendable {
         return conditions
     }
 
-    /// Whether rows, and with them tables, are asked for.
+    /// Whether only records of rows are wanted.
     private var isOfRows: Bool {
         filter.key != nil || !filter.conditions.isEmpty || filter.changed != nil
     }
@@ -82,7 +82,7 @@ package struct RecordMatcher: Sendable {
             && admits(record.operation, record.table, record.key.span, record.body.span)
     }
 
-    /// Whether the record is of a row, or of a table, that is asked for.
+    /// Whether the record belongs to a wanted row, or to a wanted table.
     private func admits(
         _ operation: Operation, _ table: UInt32, _ key: Span<UInt8>, _ body: Span<UInt8>
     ) -> Bool {
@@ -100,7 +100,7 @@ package struct RecordMatcher: Sendable {
             table.isWholeKey
                 ? key.count == table.key.count && key.compared(with: table.key.span) == 0
                 : key.starts(with: table.key.span)
-        // All rows of the table change, in all of their columns.
+        // A clear changes all columns of all rows of the table.
         case .clear: filter.changed != nil && filter.conditions.isEmpty
         case .define, .mark, .settle, .preamble: false
         }
@@ -118,7 +118,7 @@ package struct RecordMatcher: Sendable {
         return value.map { condition.comparison.holds($0, condition.value) } ?? false
     }
 
-    /// Whether a whole row is asked for.
+    /// Whether a whole row is wanted.
     package func admits(table: UInt32, key: [UInt8], row: [UInt8]) -> Bool {
         guard isOfRows else { return filter.tables.isEmpty || tables[table] != nil }
         guard let table = tables[table], concerns(table, .put, key.span) else { return false }
@@ -149,7 +149,7 @@ extension RecordFilter {
         tables.isEmpty || tables.contains { isSameName($0, schema.name) }
     }
 
-    /// The key that was typed, in a table's bytes; nil if it cannot be a key of this table.
+    /// The key that was typed, encoded for a table; nil if it cannot be a key of this table.
     fileprivate func key(in schema: TableSchema) -> (bytes: [UInt8], isWhole: Bool)? {
         guard let key else { return ([], false) }
         let columns = schema.keyColumns
@@ -162,9 +162,10 @@ extension RecordFilter {
         return (try? KeyCodec.encode(values, schema)).map { ($0, true) }
     }
 
-    /// Why no record of these tables can match. Then the options are wrong, and an empty answer would hide that.
+    /// Checks whether any record of these tables can match. If none can, the options are wrong, and an empty answer would
+    /// hide that.
     ///
-    /// - Returns: what is wrong, and what there is instead; nil if nothing is.
+    /// - Returns: what is wrong, and which names exist; nil if nothing is wrong.
     package func problem(_ catalog: Catalog) -> String? {
         let known = catalog.tables.map(\.schema)
         for name in tables where catalog[name] == nil {

@@ -2,7 +2,7 @@ package import EventLog
 package import WriteBehindCore
 import WriteBehindSQLite
 
-/// The faults of a store that no process writes, the losses, and the steps that would make it good again.
+/// The faults of a store that no process writes, the losses, and the steps that would repair it.
 package struct RecoveryPlan: Sendable {
     package enum Step: Sendable, Equatable {
         /// The steps of opening the log.
@@ -10,7 +10,7 @@ package struct RecoveryPlan: Sendable {
         /// The database is kept under another name.
         case setDatabaseAside(reason: String)
         case rebuildDatabase(snapshot: UInt64, records: UInt64)
-        /// The database takes what the log has and it has not.
+        /// The rest of the log is applied to the database.
         case rollForward(records: UInt64)
         /// Damaged snapshots move to `aside/`, and a new one is made.
         case remakeSnapshots([UInt64])
@@ -22,7 +22,7 @@ package struct RecoveryPlan: Sendable {
     package let log: LogVerification
     package let snapshots: SnapshotVerification
     package let database: DatabaseJudgement
-    /// Why a database cannot be built; nil if it can, or there is no need.
+    /// Why a database cannot be built; nil if it can, or if that is not needed.
     package private(set) var obstacle: String?
     package private(set) var steps: [Step] = []
     package private(set) var seconds = 0.0
@@ -40,7 +40,7 @@ package struct RecoveryPlan: Sendable {
         database = try DatabaseJudgement(store, verified: snapshots.good, report: differs)
         guard log.worst != .corrupt else { return }
         let base = try rebuildBase()
-        // Where they count as evidence, the log is damaged.
+        // If they count as evidence, the log is damaged.
         let ahead = snapshots.snapshots.map(\.sequence).filter { $0 > store.end }
         if !ahead.isEmpty { steps.append(.setSnapshotsAside(ahead)) }
         steps += (store.log?.judgement.steps ?? []).map(Step.log)
@@ -60,7 +60,7 @@ package struct RecoveryPlan: Sendable {
         }
     }
 
-    /// Whether the log itself is damaged where it had been durable: then only salvage into a new
+    /// Whether the store can be repaired. If the log is damaged where it had been durable, only salvage into a new
     /// store helps.
     package var isRepairable: Bool { log.worst != .corrupt && obstacle == nil }
 
@@ -94,13 +94,13 @@ package struct RecoveryPlan: Sendable {
 }
 
 extension RecoveryPlan {
-    /// Carries the plan out: what opening the store does, after a database that cannot serve is
-    /// put aside.
+    /// Carries the plan out: puts an unusable database aside, and then opens the store, which does the
+    /// rest.
     ///
     /// - Parameters:
     ///   - configuration: of the store that is opened.
     ///   - progress: gets the database's watermark.
-    /// - Returns: where the database was put.
+    /// - Returns: the path to which the old database was moved; nil if it was not.
     package func apply(
         _ configuration: StoreConfiguration = .forTools, progress: @Sendable (UInt64) -> Void
     ) async throws -> String? {
@@ -137,7 +137,7 @@ extension RecoveryPlan {
         try LogInspection.believeSegments(environment)
     }
 
-    /// Moves files that cannot serve out of the way. The store stays locked meanwhile.
+    /// Moves unusable files aside. The store stays locked meanwhile.
     private func putAside() throws -> String? {
         guard steps.contains(where: \.isMovingFiles) else { return nil }
         let layout = store.layout

@@ -3,17 +3,17 @@ import Foundation
 package import WriteBehindCore
 import WriteBehindSQLite
 
-/// Snapshot and log folded up to a point, and written into something new.
+/// Folds snapshot and log up to a point, and writes the rows into a new database or store.
 package struct Replay {
     package let position: LogPosition
-    /// The snapshot it starts from; 0 for none.
+    /// The sequence of the snapshot from which it starts; 0 for none.
     package let snapshot: UInt64
     package let tables: [TableDefinition]
     private let store: StoreInspection
     private let rows: MergedRows
 
     /// - Parameters:
-    ///   - exclusive: stop before the commit that the point names.
+    ///   - exclusive: whether to stop before the commit at the point.
     ///   - tables: the tables that matter; nil for all.
     ///   - progress: gets the number of records that were folded in.
     package init(
@@ -43,10 +43,10 @@ package struct Replay {
         }
     }
 
-    /// When the store was made, milliseconds since 1970: before all of its rows.
+    /// When the store was made, milliseconds since 1970. It is before the times of all rows.
     package var storeCreated: UInt64 { store.identity.createdMilliseconds }
 
-    /// The statements that make the database, one a line.
+    /// The statements that make the database, each on its own line.
     package var statements: [String] {
         tables.flatMap { definition in
             let sql = TableSQL(definition: definition)
@@ -58,13 +58,13 @@ package struct Replay {
         ]
     }
 
-    /// Writes a database. It has its name only once all of it is there and synced.
+    /// Writes a database. It gets its name only when it is complete and synced.
     ///
     /// - Parameters:
-    ///   - path: must be free.
+    ///   - path: there must be no file yet.
     ///   - progress: gets the number of rows that were written.
-    ///   - goesOn: asked between batches; false ends the work and leaves nothing.
-    /// - Returns: how many rows; nil if it was ended.
+    ///   - goesOn: is called between batches; if it returns false, the work ends and leaves nothing.
+    /// - Returns: how many rows were written; nil if `goesOn` has ended the work.
     package func write(
         database path: String, progress: (Int) -> Void, goesOn: () -> Bool
     ) throws -> Int? {
@@ -129,7 +129,7 @@ private struct RowBatch: SortedChanges {
     let cleared: [UInt32] = []
     private var rows: [HistoryRow] = []
 
-    /// Nothing but a new watermark.
+    /// A batch with a new watermark only.
     init(through: Watermark) {
         self.through = through
     }

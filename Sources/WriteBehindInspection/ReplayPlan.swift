@@ -2,17 +2,17 @@ import EventLog
 package import WriteBehindCore
 import WriteBehindSQLite
 
-/// The extent of a replay, from headers alone.
+/// The extent of a replay, estimated from headers only.
 package struct ReplayPlan: Sendable {
-    /// The snapshot it would start from; 0 for none.
+    /// The sequence of the snapshot from which it would start; 0 for none.
     package private(set) var snapshot: UInt64 = 0
-    /// The last sequence; blocks are not opened, so with a time it may be a block's.
+    /// The last sequence. Blocks are not unpacked, so with a time as the point it may be the end of a block.
     package private(set) var through: UInt64
     package private(set) var records: UInt64 = 0
     package private(set) var logBytes = 0
     package private(set) var statements: [String] = []
 
-    /// Folding and writing, as measured on a small machine, records a second.
+    /// The speed of folding and writing, measured on a small machine, in records a second.
     private static let speed = 400_000.0
     private static let snapshotSpeed = 600_000.0
     private var snapshotRows: UInt64 = 0
@@ -40,7 +40,7 @@ package struct ReplayPlan: Sendable {
         }
         try measure(environment, limit)
         if needsStatements {
-            // The tables are those at the point: there is no way around folding up to it.
+            // The tables are those at the point, so the log must be folded up to it.
             statements = try Replay(store, to: point, exclusive: exclusive, tables: tables)
                 .statements
         }

@@ -6,7 +6,7 @@ import WriteBehindSQLite
 package struct ReverseWalk {
     private let environment: LogEnvironment
     private let through: UInt64
-    /// Everything from this sequence on was read.
+    /// Everything from this sequence on has been read.
     package private(set) var reached: UInt64
 
     /// - Parameter through: the last sequence that may be read.
@@ -16,10 +16,10 @@ package struct ReverseWalk {
         reached = through + 1
     }
 
-    /// Calls back for each record that is wanted, with the tables of its segment, until the callback says to stop.
+    /// Calls `body` for each wanted record, with the tables of its segment, until it returns false.
     ///
     /// - Parameter looking: called after each block, so that matches can be printed as they are found.
-    /// - Throws: ``LogError/corrupt(_:)`` at a block that is no good.
+    /// - Throws: ``LogError/corrupt(_:)`` at a damaged block.
     package mutating func read(
         _ filter: RecordFilter, looking: () -> Void,
         _ body: (LoggedRecord, Catalog) throws -> Bool
@@ -35,7 +35,7 @@ package struct ReverseWalk {
         _ segment: SegmentReader, _ filter: RecordFilter, _ looking: () -> Void,
         _ body: (LoggedRecord, Catalog) throws -> Bool
     ) throws -> Bool {
-        // A segment that was merged into this one and is not removed yet was read before.
+        // The records of a segment that was merged into this one and not removed yet were already read.
         let headers = try segment.headers().filter { $0.header.firstSequence < reached }
         try checkEnd(of: segment, headers.last)
         // Tables only ever gain columns, so those at the segment's end explain all of its records.
@@ -67,7 +67,8 @@ package struct ReverseWalk {
         return true
     }
 
-    /// Headers are read from the front to the first that is damaged, and that must not hide what follows.
+    /// Headers are read from the start to the first damaged one. This check makes sure that a damaged one does not hide the
+    /// records behind it.
     private func checkEnd(
         of segment: SegmentReader, _ last: (header: BlockHeader, offset: Int)?
     ) throws(LogError) {

@@ -3,7 +3,7 @@ import Foundation
 package import WriteBehindCore
 import WriteBehindSQLite
 
-/// A row as people name it: `flight[123]`.
+/// A row as text for people: `flight[123]`.
 package enum RowName {
     package static func text(_ schema: TableSchema, _ key: [UInt8]) -> String {
         let name = plain(schema.name)
@@ -14,8 +14,8 @@ package enum RowName {
         return "\(name)[\(key.joined(separator: ", "))]"
     }
 
-    /// A name in a form that is safe in a line: as it is if it is an ordinary one, quoted and escaped
-    /// otherwise.
+    /// A name in a form that is safe in a line: unchanged if it is an ordinary name, otherwise quoted and
+    /// escaped.
     package static func plain(_ name: String) -> String {
         let isOrdinary =
             !name.isEmpty
@@ -27,10 +27,10 @@ package enum RowName {
 }
 
 extension StoreInspection {
-    /// The store's past. Folding spills into the system's directory for temporary files, not into
+    /// The store's past. Folding writes temporary files into the system's directory for them, not into
     /// the store.
     ///
-    /// - Parameter verified: snapshots that were read wholly just now.
+    /// - Parameter verified: snapshots that were just read to their ends.
     package func history(
         memoryLimit: Int = 256 << 20, verified: Set<UInt64> = []
     ) -> StoreHistory {
@@ -39,7 +39,7 @@ extension StoreInspection {
 }
 
 extension StoreHistory {
-    /// One whose folding spills into the system's directory for temporary files.
+    /// A history whose folding writes temporary files into the system's directory for them.
     static func spilling(
         _ environment: LogEnvironment, readable: UInt64, memoryLimit: Int = 256 << 20,
         verified: Set<UInt64> = []

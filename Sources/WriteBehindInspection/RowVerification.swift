@@ -3,13 +3,13 @@ import WriteBehindCore
 import WriteBehindSQLite
 
 extension StoreInspection {
-    /// Puts the rows at the log's end together from snapshot and log, as a replay or a rebuilt database would, and
-    /// returns what keeps them from it: a change of a row that is not there, for instance.
+    /// Computes the rows at the log's end from snapshot and log, as a replay or a rebuilt database would. Returns
+    /// the fault if that is not possible: for instance a change of a row that does not exist.
     ///
     /// - Parameters:
     ///   - verified: the snapshots that were read wholly just now.
     ///   - progress: gets the number of records that were folded in.
-    /// - Throws: what says nothing of the store: a disk that cannot be read.
+    /// - Throws: an error that proves nothing about the store, such as a disk that cannot be read.
     package func faultOfRows(
         verified: Set<UInt64>, progress: (UInt64) -> Void = { _ in }
     ) throws -> Finding? {
@@ -19,7 +19,7 @@ extension StoreInspection {
             return nil
         } catch {
             if error.isOfDisk { throw error }
-            // Its files may be merged or deleted while they are read.
+            // A writer may merge or delete files while they are read.
             if isLive, error.isOfMovingLog { return nil }
             let severity: Finding.Severity = if case .gone = error { .warning } else { .corrupt }
             return Finding(
@@ -30,7 +30,7 @@ extension StoreInspection {
 }
 
 extension HistoryError {
-    /// Whether a log that is written meanwhile may be the cause.
+    /// Whether the cause may be that the log is written meanwhile.
     fileprivate var isOfMovingLog: Bool {
         switch self {
         case .malformed: false

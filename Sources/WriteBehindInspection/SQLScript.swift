@@ -2,9 +2,9 @@ import EventLog
 package import WriteBehindCore
 import WriteBehindSQLite
 
-/// A stretch of the log as SQL: each commit is a transaction, its records are the statements that they mean.
+/// A part of the log as SQL: each commit is a transaction, and each record is a statement with the same effect.
 package struct SQLScript {
-    /// A definition that the `sqlite3` program does not read as it is written.
+    /// A definition that the `sqlite3` program would read with other characters.
     package struct Unwritable: Error, CustomStringConvertible {
         var table: String
         package var description: String {
@@ -18,12 +18,12 @@ package struct SQLScript {
     private let startTime: UInt64
     private let end: FoldLimit
     private let tables: Set<UInt32>?
-    /// The rows before the first commit, where the log's head is gone.
+    /// The rows before the first commit, if the beginning of the log was deleted.
     private let base: MergedRows?
 
     /// - Parameters:
-    ///   - start: the first commit: the one that holds a sequence, the first of a time or later, the first after a
-    ///     mark. nil for all that there is.
+    ///   - start: the first commit: the one that holds a sequence, the first at a time or later, or the first after a
+    ///     mark. nil begins with the oldest commit.
     ///   - tables: the tables that matter; nil for all.
     package init(
         _ store: StoreInspection, from start: LogPoint?, to end: LogPoint, tables: Set<UInt32>?
@@ -74,7 +74,7 @@ package struct SQLScript {
         return found
     }
 
-    /// Hands out the script, line by line.
+    /// Calls `line` for each line of the script.
     ///
     /// - Returns: how many commits it holds.
     package func write(_ line: (String) throws -> Void) throws -> Int {
@@ -185,7 +185,8 @@ package struct SQLScript {
         }
     }
 
-    /// The statements for declared indices. Unique constraints are left out: the log has rows that a database refused.
+    /// The statements for declared indices. Unique constraints are left out, because the log has rows that a database
+    /// refused.
     private static func indices(_ new: TableSQL, after old: TableSQL?) -> [String] {
         let before = old?.indices().filter { !$0.index.isUnique } ?? []
         let after = new.indices().filter { !$0.index.isUnique }
@@ -214,7 +215,7 @@ package struct SQLScript {
             statements = [sql.create, sql.createExpiryIndex].compactMap(\.self)
             statements += indices(sql, after: nil)
         }
-        // A Character: one of carriage return and line feed is neither alone.
+        // Compares Characters: a carriage return with a line feed is one Character, different from both.
         guard !statements.contains(where: { $0.contains("\r\n") }) else {
             throw Unwritable(table: new.schema.name)
         }

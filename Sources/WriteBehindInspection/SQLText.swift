@@ -30,7 +30,7 @@ package struct SQLText {
             ? "NOTHING"
             : "UPDATE SET " + columns.map { "\($0) = excluded.\($0)" }.joined(separator: ", ")
         let literals = (key + changes.map(\.value)).map(Self.literal)
-        // In a table with the name `excluded`, that word would mean the old row.
+        // If the table itself is named `excluded`, that word would mean the old row.
         let alias = isSameName(schema.name, "excluded") ? " AS \"the row\"" : ""
         return "INSERT INTO \(table)\(alias) (\((keys + columns).joined(separator: ", "))) "
             + "VALUES (\(literals.joined(separator: ", "))) "
@@ -59,7 +59,7 @@ package struct SQLText {
     package static func literal(_ value: StoredValue) -> String {
         switch value {
         case .null: "NULL"
-        case .integer(.min): "(-9223372036854775807 - 1)"  // its digits alone would be a real
+        case .integer(.min): "(-9223372036854775807 - 1)"  // SQLite would read its digits as a real
         case .integer(let value): "\(value)"
         case .real(let value): real(value)
         case .text(let value): text(value)
@@ -67,9 +67,9 @@ package struct SQLText {
         }
     }
 
-    /// A literal that SQLite reads as the same bits. Its versions round decimals in different ways, but all of them
-    /// read a decimal right if it has at most 15 digits and at most three of them behind the point. Any other real
-    /// is written as a whole number times powers of two, where nothing is rounded.
+    /// A literal that SQLite reads as the same bits. Versions of SQLite round decimals in different ways, but all of them
+    /// read a decimal exactly if it has at most 15 digits, at most three of them behind the point. Any other real
+    /// is written as a whole number times powers of two, so that nothing is rounded.
     private static func real(_ value: Double) -> String {
         guard value.isFinite else { return value < 0 ? "-9e999" : "9e999" }
         let decimal = "\(value)"
@@ -93,12 +93,12 @@ package struct SQLText {
         return "(\(text)) /* \(decimal) */"
     }
 
-    /// Control characters are spelled out, because the program drops a carriage return at the end of a line, SQL ends
-    /// at a NUL, and terminals act on others.
+    /// Control characters are written as codes, because the program drops a carriage return at the end of a line, SQL ends
+    /// at a NUL, and other characters control terminals.
     private static func text(_ text: String) -> String {
         let controls = text.unicodeScalars.count(where: needsEscape)
         if controls == 0 { return quoted(text, "'") }
-        // SQLite compiles no deeper chain than 1,000.
+        // SQLite does not compile an expression that is nested deeper than 1,000.
         guard controls <= 50 else { return "CAST(x'\(hexadecimal([UInt8](text.utf8)))' AS TEXT)" }
         var pieces: [String] = []
         var rest = Substring(text).unicodeScalars

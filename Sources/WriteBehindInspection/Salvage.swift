@@ -2,12 +2,12 @@ package import EventLog
 import WriteBehindCore
 import WriteBehindSQLite
 
-/// Writes what can still be read of a damaged store into a new one.
+/// Writes everything that can still be read of a damaged store into a new one.
 ///
-/// From the newest good snapshot on, if there is one, else from the log's beginning, every commit that can be read
-/// is written again, in order and with its time, under new sequence numbers: the old ones would have gaps, and a
-/// log has none. Where the database can be read, the rows are put right by it at its watermark
-/// (SalvageDatabase.swift). The damaged store is not touched. Memory is that of all its rows.
+/// It starts at the newest good snapshot, or else at the log's beginning. Every commit that can be read
+/// is written again, in order and with its time, under new sequence numbers, because the old ones would have gaps, and a
+/// log has none. If the database can be read, the rows are corrected by it at its watermark
+/// (SalvageDatabase.swift). The damaged store is not touched. Memory holds all rows.
 package final class Salvage {
     package struct Result: Sendable {
         /// The snapshot that it started from; 0 for none.
@@ -15,23 +15,23 @@ package final class Salvage {
         /// Rows of that snapshot.
         package var rows: UInt64 = 0
         package var records: UInt64 = 0
-        /// The records that nothing holds any more and no snapshot covers.
+        /// The records that no file holds any more and no snapshot covers.
         package var lost: [Loss] = []
         package var tableNames = TableNames()
         /// Changes that could not be kept.
         package var orphans: [Orphans] = []
-        /// Segments with damaged headers: nothing in them can be trusted.
+        /// Segments with damaged headers. Nothing in them can be trusted.
         package var unreadable: [String] = []
-        /// Snapshots that are damaged and were passed over, and what is wrong with them.
+        /// Damaged snapshots that were not used, and what is wrong with them.
         package var badSnapshots: [String] = []
-        /// The rows that the database supplied.
+        /// How the database was used.
         package var database = DatabaseUse.none
 
         package var losesAnything: Bool {
             !lost.isEmpty || !orphans.isEmpty || !unreadable.isEmpty || !badSnapshots.isEmpty
         }
 
-        /// Whether the database says what the rows are behind these sequences.
+        /// Whether the database shows the rows as they are after these sequences.
         package func knowsRows(of range: ClosedRange<UInt64>) -> Bool {
             if case .used(let watermark, _, _) = database {
                 range.upperBound <= watermark
@@ -46,7 +46,7 @@ package final class Salvage {
         package var table: String
         package var changes: UInt64
         package var rows: UInt64
-        /// Whether the database says what the rows are after these changes.
+        /// Whether the database shows the rows as they are after these changes.
         package var rowsAreKnown: Bool
     }
 
@@ -54,24 +54,25 @@ package final class Salvage {
         /// There is none.
         case none
         case unusable(reason: String)
-        /// Its rows are those of the snapshot, or older.
+        /// Its rows are as old as the snapshot, or older.
         case older(watermark: UInt64)
-        /// At its watermark, the rows are the database's: so many were put right, and so many removed.
+        /// At its watermark, the rows were made equal to the database's: `restored` were corrected, and `removed` were
+        /// deleted.
         case used(watermark: UInt64, restored: UInt64, removed: UInt64)
     }
 
     let store: StoreInspection
     let target: NewStore
     var result = Result()
-    /// The new store's numbers of the tables.
+    /// The numbers of the tables in the new store.
     private(set) var numbers: [UInt32: UInt32] = [:]
     private(set) var tables = SalvagedTables()
     /// The rows that the new store has.
     var rows: RowTable
-    /// The time of what was written last, milliseconds since 1970.
+    /// The time of the last write, milliseconds since 1970.
     private(set) var lastTime: UInt64 = 0
     private var orphans: [UInt32: (changes: UInt64, keys: Set<[UInt8]>)] = [:]
-    /// The database's watermark, until the rows are put right by it.
+    /// The database's watermark, until the rows are corrected by the database.
     private var database: UInt64?
 
     package static func run(
@@ -126,12 +127,12 @@ package final class Salvage {
 
     // MARK: tables
 
-    /// All tables as they came to be, at once: rows from before a column was added lack it, as ever.
+    /// Defines all tables in their last form. Rows from before a column was added lack it, as in any store.
     private func defineTables(_ log: SalvagedLog, _ snapshot: SnapshotReader?) throws {
         var found = try log.definitions()
         if let snapshot { found.append((snapshot.head.sequence, snapshot.preamble.records)) }
         for definition in store.database.contents?.tables ?? [] { tables.note(definition) }
-        // Of one sequence, the log's own records come after what a preamble repeats.
+        // At the same sequence, the log's own records come after those that a preamble repeats.
         for (_, records) in found.enumerated().sorted(by: {
             ($0.element.sequence, $0.offset) < ($1.element.sequence, $1.offset)
         }).map(\.element) {
@@ -139,7 +140,7 @@ package final class Salvage {
         }
         result.tableNames = TableNames(tables)
         for definition in tables.definitions.values.sorted(by: { $0.id < $1.id }) {
-            // Times never decrease, so a later one would become that of everything behind it.
+            // Times never decrease, so a later time would become the time of everything behind it.
             numbers[definition.id] = try target.define(
                 definition.schema, time: store.identity.createdMilliseconds)
             rows.setDefaults(
@@ -182,7 +183,7 @@ package final class Salvage {
     ) throws -> Bool {
         guard let number = numbers[table] else { return false }
         let hash = rows.hash(table: UInt16(table), key: key.span)
-        // The fold has no sequence 0.
+        // The fold does not accept sequence 0.
         _ = rows.put(hash, UInt16(table), key.span, body.span, sequence: max(1, sequence))
         try target.put(number, key: key, body: body, time: time)
         return true
@@ -211,7 +212,7 @@ package final class Salvage {
         lastTime = commit.time
     }
 
-    /// Folds a record in; false for a change of a row that is not there, or of a table that is not known.
+    /// Folds a record in; false for a change of a row that does not exist, or of an unknown table.
     private func fits(_ record: LoggedRecord) throws -> Bool {
         switch record.operation {
         case .mark: return true
@@ -258,7 +259,7 @@ package final class Salvage {
     private func putRight() throws {
         database = nil
         try putRightByDatabase()
-        // The database had the rows that were missing before.
+        // The rows that were missing are now those of the database.
         if case .used = result.database { giveUpOrphans(rowsAreKnown: true) }
     }
 }

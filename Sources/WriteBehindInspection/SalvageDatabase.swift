@@ -3,16 +3,16 @@ import GRDB
 import WriteBehindCore
 import WriteBehindSQLite
 
-// The database of a store whose log is damaged often holds what the log has lost: at its watermark, it says what
-// every row is. So when salvage comes past the watermark, the rows that it has put together from the log are made
+// If the log is damaged, the store's database often still holds what the log has lost: it has every row as of its
+// watermark. So when salvage passes the watermark, the rows that it has computed from the log are made
 // equal to the database's, by puts and deletes of the rows that differ. Rows in quarantine stay as the log has them.
 
 extension Salvage {
-    /// Makes the rows those of the database, if it is whole and of the log's history.
+    /// Makes the rows equal to those of the database, if it is readable and belongs to the log's history.
     func putRightByDatabase() throws {
         do {
             let access = try DatabaseAccess(store.layout.database, isLive: store.isLive)
-            // One transaction: all of it is of one watermark.
+            // In one transaction, so that everything is of one watermark.
             try access.queue.read { db in
                 if let fault = try fault(of: db) {
                     result.database = .unusable(reason: fault)
@@ -33,7 +33,7 @@ extension Salvage {
         guard let watermark = store.database.contents?.watermark else {
             return "it has no watermark"
         }
-        // If the log no longer has its chain value there, nothing speaks against the database.
+        // If the log no longer has the chain value there, there is no evidence against the database.
         let chain = try? LogReader.chain(at: watermark.sequence, store.environment)
         guard chain == nil || chain == watermark.chain else {
             return "it belongs to another history than the log"
@@ -70,7 +70,7 @@ extension Salvage {
             watermark: contents.watermark.sequence, restored: restored, removed: removed)
     }
 
-    /// Puts a row of the database, if the log has another value.
+    /// Puts a row of the database, if the log gives another value.
     private func restore(
         _ key: [UInt8], _ body: ArraySlice<UInt8>, _ fault: String?,
         _ definition: WriteBehindCore.TableDefinition, _ held: Set<QuarantinedKey>

@@ -2,7 +2,7 @@ package import EventLog
 package import WriteBehindCore
 import WriteBehindSQLite
 
-/// The readable commits of a damaged log: each once, in the order of sequences, whichever file holds it.
+/// The readable commits of a damaged log, from any file: each once, in the order of sequences.
 package struct SalvagedLog {
     private struct Piece {
         var segment: Int
@@ -31,7 +31,7 @@ package struct SalvagedLog {
                 Piece(segment: index, header: $0.header, offset: $0.offset)
             }
         }
-        // Segments overlap where a merge was interrupted.
+        // Segments may overlap if a merge was interrupted.
         pieces.sort {
             ($0.header.firstSequence, $0.segment) < ($1.header.firstSequence, $1.segment)
         }
@@ -47,8 +47,8 @@ package struct SalvagedLog {
         case lost(ClosedRange<UInt64>)
     }
 
-    /// Calls back for each commit behind `start`, and for each stretch of sequences that nothing holds, until a
-    /// callback says to stop.
+    /// Calls `body` for each commit behind `start`, and the other closure for each range of sequences that no file holds,
+    /// until one of them returns false.
     ///
     /// - Parameter isBackward: the last commit comes first.
     package func forEachCommit(
@@ -97,7 +97,7 @@ package struct SalvagedLog {
         return found
     }
 
-    /// Staging may hold what a damaged block held, and what no block held yet.
+    /// Staging may hold commits of a damaged block, and commits that no block held yet.
     private func fill(_ next: inout UInt64, before limit: UInt64, _ found: inout [Stretch]) {
         guard next < limit else { return }
         for commit in staged where commit.firstSequence >= next && commit.firstSequence < limit {
@@ -109,7 +109,7 @@ package struct SalvagedLog {
         next = max(next, limit)
     }
 
-    /// The tables that are known, as far as their numbers have no gap: from the log, and as the database has them.
+    /// The known tables, as far as their numbers have no gap. They come from the log and from the database.
     package func catalog(_ store: StoreInspection) throws -> Catalog {
         var tables = SalvagedTables()
         for definition in store.database.contents?.tables ?? [] { tables.note(definition) }
@@ -122,7 +122,7 @@ package struct SalvagedLog {
         return catalog
     }
 
-    /// The faults at the places where these sequences are lost: in their order, each finding with its sequences.
+    /// The faults because of which these sequences are lost, in order, each with its sequences.
     package func findings(of lost: ClosedRange<UInt64>) -> [Finding] {
         var found: [Finding] = []
         var next = lost.lowerBound
@@ -148,7 +148,7 @@ package struct SalvagedLog {
         return found
     }
 
-    /// The definitions that blocks and staging hold, with the sequence behind which each is known, in order.
+    /// The definitions in blocks and staging, each with the sequence before it, in order.
     func definitions() throws -> [(sequence: UInt64, records: [UInt8])] {
         var found: [(sequence: UInt64, records: [UInt8])] = []
         var loader = BlockLoader()
@@ -166,7 +166,7 @@ package struct SalvagedLog {
         return found + staged.map { ($0.commit.lastSequence, $0.records) }
     }
 
-    /// False for a block that is no good any more.
+    /// False if the block is not good any more.
     private func load(_ piece: Piece, _ loader: inout BlockLoader) throws -> Bool {
         guard
             case .opened(let segment) = try SegmentReader.open(
@@ -181,7 +181,7 @@ package struct SalvagedLog {
 struct SalvagedTables {
     private(set) var definitions: [UInt32: TableDefinition] = [:]
 
-    /// Takes in a definition, unless a later one of its table is known.
+    /// Adds a definition, unless a later one of its table is known.
     mutating func note(_ definition: TableDefinition) {
         if let known = definitions[definition.id],
             (known.revision, known.schema.columns.count)
@@ -192,7 +192,7 @@ struct SalvagedTables {
         definitions[definition.id] = definition
     }
 
-    /// Takes in the define records among others; what cannot be read defines nothing.
+    /// Adds the define records among others. Records that cannot be read define nothing.
     mutating func note(records: [UInt8]) {
         let bytes = records.span
         var reader = ByteReader(0..<bytes.count)

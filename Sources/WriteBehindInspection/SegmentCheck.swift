@@ -2,7 +2,7 @@ package import EventLog
 import WriteBehindCore
 import WriteBehindSQLite
 
-/// One segment, read wholly. It goes on behind damage, so that all of it is found.
+/// Reads one segment to its end. It goes on behind damage, so that all damage is found.
 package struct SegmentCheck: Sendable {
     package let base: UInt64
     package let path: String
@@ -14,7 +14,7 @@ package struct SegmentCheck: Sendable {
     package private(set) var findings: [Finding] = []
     /// The sequence after the segment's last one, lost ones included.
     package private(set) var nextSequence: UInt64
-    /// The chain value there; nil if damage leaves it unknown.
+    /// The chain value after that; nil if it is unknown because of damage.
     package private(set) var chain: UInt64?
     private let limit: UInt64
     private let end: Int
@@ -22,17 +22,17 @@ package struct SegmentCheck: Sendable {
     private let checksContents: Bool
     /// The tables that the segment's preamble names; nil if it cannot be read.
     private(set) var tablesBefore: Catalog?
-    /// The tables for checking its records; nil if damage leaves unknown which there are.
+    /// The tables for checking its records; nil if they are unknown because of damage.
     private var records: RecordCheck?
-    /// The tables known at its end; nil if damage leaves that unknown.
+    /// The tables at its end; nil if they are unknown because of damage.
     var tablesAfter: Catalog? { records?.catalog }
     /// The tables that the last block's records belong to.
     private var tables = TableSet()
 
     /// - Parameters:
-    ///   - limit: the last sequence to look at; what follows may be half written.
-    ///   - end: the offset to stop at; what follows is not a part of the log.
-    ///   - contents: false to check headers alone.
+    ///   - limit: the last sequence to read. Later blocks may be half written.
+    ///   - end: the offset at which to stop. Later bytes do not belong to the log.
+    ///   - contents: false to check only headers.
     package init(
         _ environment: LogEnvironment, base: UInt64, through limit: UInt64 = .max,
         before end: Int = .max, contents: Bool = true
@@ -62,7 +62,7 @@ package struct SegmentCheck: Sendable {
         }
     }
 
-    /// A segment, or the cut-off end of one, read by itself. The store does not matter.
+    /// A segment, or the cut-off end of one, read by itself. It may belong to any store.
     package init(_ file: SegmentReader) throws(LogError) {
         base = file.header.base
         (limit, end, checksContents) = (.max, .max, true)
@@ -176,7 +176,7 @@ package struct SegmentCheck: Sendable {
         }
     }
 
-    /// The facts about records whose tables are unknown.
+    /// Checks records whose tables are unknown.
     private mutating func parse(
         _ commit: Commit, _ payload: Span<UInt8>
     ) throws(MalformedRecord) {
@@ -194,8 +194,8 @@ package struct SegmentCheck: Sendable {
         }
     }
 
-    /// The fault of commits that staging holds behind this segment; nil if there is none, or damage leaves that
-    /// unknown.
+    /// The fault of commits that staging holds behind this segment; nil if there is none, or if it is unknown because of
+    /// damage.
     func fault(ofStaged commits: [LogInspection.StagedCommit]) -> String? {
         do throws(MalformedRecord) {
             var check = records
@@ -218,7 +218,7 @@ package struct SegmentCheck: Sendable {
         }
         chain = footer.chain
         if let table = try segment.seekTable(footer, at: offset) {
-            // Readers trust a whole one, so a wrong one keeps them from finding what is there.
+            // Readers trust a complete seek table, so a wrong one keeps them from finding blocks.
             // A cut-off end has other offsets than its segment.
             if findings.isEmpty, header?.kind == .segment,
                 table.blockOffsets != good.map(\.offset)

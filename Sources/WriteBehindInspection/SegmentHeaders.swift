@@ -2,17 +2,17 @@ package import EventLog
 import WriteBehindCore
 import WriteBehindSQLite
 
-/// A segment by its headers alone. It goes on behind damage.
+/// A segment by its headers only. Reading goes on behind damage.
 package struct SegmentHeaders: Sendable {
     package let base: UInt64
     package let byteCount: Int
-    /// nil if the header is no good.
+    /// nil if the header is not good.
     package let header: SegmentHeader?
     package private(set) var blocks: [(header: BlockHeader, offset: Int)] = []
     package private(set) var isSealed = false
     /// The sequence after the last one in its headers.
     package private(set) var nextSequence: UInt64
-    /// Where a header is damaged, and how.
+    /// The offsets of damaged headers, and their faults.
     package private(set) var faults: [(offset: Int, reason: String)] = []
 
     package init(_ environment: LogEnvironment, base: UInt64) throws {

@@ -10,9 +10,9 @@ package struct SnapshotVerification: Sendable {
         package var rowCount: UInt64 = 0
         package var byteCount = 0
         var error: SnapshotError?
-        /// Its fault.
+        /// The snapshot's fault; nil if it is good.
         package var fault: String? { error.map { "\($0)" } }
-        /// Whether its bytes are bad; a file that cannot be read now, or by this version, may be good.
+        /// Whether its bytes are damaged. A file that cannot be read now, or by this version, may be good.
         package var isDamaged: Bool {
             if case .damaged = error { true } else { false }
         }
@@ -21,7 +21,7 @@ package struct SnapshotVerification: Sendable {
     package let snapshots: [Snapshot]
 
     /// - Parameters:
-    ///   - isWhole: whether all rows are read; else headers, schemas and footers are.
+    ///   - isWhole: whether all rows are read; otherwise only headers, schemas and footers are.
     ///   - jobs: how many snapshots are read at once.
     package init(_ environment: LogEnvironment, isWhole: Bool = true, jobs: Int = 1) throws {
         let sequences = try SnapshotReader.sequences(environment)
@@ -30,7 +30,7 @@ package struct SnapshotVerification: Sendable {
         }
     }
 
-    /// Why one of them could not be judged, if that is so: a newer version wrote it, or it cannot be read now.
+    /// Why one of them could not be judged: a newer version wrote it, or it cannot be read now. nil if all were.
     package var obstacle: SnapshotError? {
         snapshots.lazy.filter { !$0.isDamaged }.compactMap(\.error).first
     }
@@ -38,9 +38,9 @@ package struct SnapshotVerification: Sendable {
     /// The sequences of damaged snapshots.
     package var damaged: [UInt64] { snapshots.filter(\.isDamaged).map(\.sequence) }
 
-    /// Moves damaged snapshots into `aside/`. The caller has the store's lock, and has checked that log and other
-    /// snapshots do without them.
-    /// - Returns: where they are now.
+    /// Moves damaged snapshots into `aside/`. The caller holds the store's lock, and has checked that log and other
+    /// snapshots are complete without them.
+    /// - Returns: their new paths.
     package static func putAside(
         _ sequences: [UInt64], in environment: LogEnvironment
     ) throws(SystemError) -> [String] {
@@ -77,9 +77,9 @@ package struct SnapshotVerification: Sendable {
 }
 
 extension StoreInspection {
-    /// Moves damaged snapshots into `aside/`, unless the store needs them: where the log's beginning is
-    /// deleted and no other snapshot is good.
-    /// - Returns: where they are now.
+    /// Moves damaged snapshots into `aside/`, unless the log's beginning was deleted and no other snapshot is
+    /// good, so that the store needs them.
+    /// - Returns: their new paths.
     package func setDamagedSnapshotsAside() throws -> [String] {
         let damaged = try SnapshotVerification(environment).damaged
         guard !damaged.isEmpty else { return [] }

@@ -3,11 +3,11 @@ package import WriteBehindCore
 import WriteBehindSQLite
 
 extension StoreInspection {
-    /// Calls back for the records that only staging holds, until the callback says to stop. The
-    /// next open takes them; power loss before it would not have left them.
+    /// Calls `body` for the records that only staging holds, until it returns false. The
+    /// next open takes them; they may not have survived a power loss before that.
     ///
-    /// - Parameter catalog: the tables known at the segments' end.
-    /// - Returns: false if the callback did.
+    /// - Parameter catalog: the tables at the end of the segments.
+    /// - Returns: false if `body` did.
     @discardableResult
     package func forEachStagedRecord(
         _ catalog: Catalog, _ body: (LoggedRecord, Catalog) throws -> Bool
@@ -25,12 +25,12 @@ extension StoreInspection {
         return true
     }
 
-    /// The tables known at the end of the segments.
+    /// The tables at the end of the segments.
     package func catalog() throws -> Catalog {
         try CatalogLookup(environment).catalog(through: readable)
     }
 
-    /// The tables known at the end of all, staging included. If the log is damaged, as far as they are known.
+    /// The tables at the end of the log, staging included. If the log is damaged, only those that are known.
     package func fullCatalog() throws -> Catalog {
         if damage != nil { return try SalvagedLog(self).catalog(self) }
         var known = try catalog()

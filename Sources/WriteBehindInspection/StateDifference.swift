@@ -26,7 +26,7 @@ package struct StateDifference {
 
     /// - Parameters:
     ///   - tables: nil for all.
-    ///   - filter: which rows, as they were before or after.
+    ///   - filter: selects rows that meet it before or after.
     package init(
         _ history: StoreHistory, from start: LogPoint, to end: LogPoint, tables: Set<UInt32>?,
         _ filter: RecordFilter
@@ -35,7 +35,7 @@ package struct StateDifference {
         new = try history.fold(to: end, tables: tables)
         before = old.position
         after = new.position
-        // Every row can be read with a later definition: the later catalog explains both.
+        // Every row can be read with a later definition, so the later catalog fits both states.
         catalog = before.sequence > after.sequence ? old.catalog : new.catalog
         matcher = RecordMatcher(filter, catalog)
     }
@@ -44,7 +44,7 @@ package struct StateDifference {
         matcher.admits(table: row.table, key: row.key, row: row.body)
     }
 
-    /// Calls back for each row that differs, with its table and key.
+    /// Calls `body` for each row that differs, with its table and key.
     package func read(_ body: (TableSchema, [UInt8], Change) throws -> Void) throws {
         var left = try old.next()
         var right = try new.next()

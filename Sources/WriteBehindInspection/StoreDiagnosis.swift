@@ -2,7 +2,7 @@ import EventLog
 import WriteBehindCore
 import WriteBehindSQLite
 
-/// Why a store's database is behind its log, as far as that can be seen from outside the writer.
+/// Why a store's database is behind its log, as far as another process than the writer can see it.
 package struct StoreDiagnosis: Sendable, Equatable {
     package struct Cause: Sendable, Equatable {
         package enum Kind: String, Sendable, CaseIterable {
@@ -29,15 +29,15 @@ package struct StoreDiagnosis: Sendable, Equatable {
     }
 
     package private(set) var causes: [Cause] = []
-    /// Whether the store is being written and its database takes nothing in.
+    /// Whether the store is being written and its database does not take any records.
     package private(set) var isStalled = false
 
-    /// A WAL that a checkpoint, which comes every second or so, would have kept smaller.
+    /// A checkpoint, which comes about every second, would have kept a WAL of this length smaller.
     private static let longWAL = 64 << 20
     /// How old a writer's report may be, milliseconds; it is written every second.
     private static let reportAge: UInt64 = 10_000
 
-    /// - Parameter limit: for how long nothing must have been applied to call it stalled, milliseconds.
+    /// - Parameter limit: the store counts as stalled if nothing was applied for this long, milliseconds.
     package init(_ summary: StoreSummary, stalledAfter limit: UInt64) {
         let store = summary.store
         let locks = DatabaseLocks(of: store.layout.database)
@@ -73,7 +73,7 @@ package struct StoreDiagnosis: Sendable, Equatable {
             }
         guard let text, writer.state != "D" || lateness(summary) > 1000 else { return }
         causes.append(Cause(kind: .process, text: text, since: nil, process: writer.number))
-        // It cannot even notice that it is late.
+        // A stopped writer cannot notice that it is late.
         if writer.state == "T" || writer.state == "t" { isStalled = true }
     }
 
@@ -85,7 +85,7 @@ package struct StoreDiagnosis: Sendable, Equatable {
     }
 
     private mutating func add(_ locks: DatabaseLocks, writer: Int?, _ summary: StoreSummary) {
-        // Others may have the lock for a moment, as any writer of the database.
+        // Another process may hold the lock for a moment, as any writer of the database does.
         if lateness(summary) > 1000, let holder = locks.writer {
             let isOwn = holder == writer
             let text =
@@ -151,7 +151,7 @@ package struct StoreDiagnosis: Sendable, Equatable {
 }
 
 extension StoreInspection {
-    /// The process that has the store open, `815 (flightboard)`; nil if there is none, or it cannot be seen.
+    /// The process that has the store open, as `815 (flightboard)`; nil if there is none, or it cannot be seen.
     package var writerName: String? {
         guard case .live(let process?) = state else { return nil }
         return ProcessLook(process).name
@@ -165,7 +165,7 @@ extension StoreSummary {
     }
 }
 
-/// How fast a store is written and its database follows, between two looks.
+/// How fast a store is written and its database follows, between two observations.
 package struct StoreRates: Sendable, Equatable {
     /// Records a second.
     package let written: Double
@@ -173,7 +173,7 @@ package struct StoreRates: Sendable, Equatable {
     /// nil if the database does not catch up.
     package let secondsToCatchUp: Double?
 
-    /// nil if the looks are not of one life of the store, or at the same moment.
+    /// nil if `after` is not later, belongs to another store, or has less of the log.
     package init?(from before: StoreSummary, to after: StoreSummary) {
         guard after.time > before.time, after.store.identity == before.store.identity,
             after.store.durable >= before.store.durable
@@ -181,7 +181,7 @@ package struct StoreRates: Sendable, Equatable {
         let seconds = Double(after.time - before.time) / 1000
         written = Double(after.store.durable - before.store.durable) / seconds
         let marks = [before, after].map { $0.store.database.contents?.watermark.sequence ?? 0 }
-        // A database that was rebuilt meanwhile is further back.
+        // The watermark goes back if the database was rebuilt meanwhile.
         applied = marks[1] < marks[0] ? 0 : Double(marks[1] - marks[0]) / seconds
         let lag = Double(after.lag?.records ?? 0)
         if lag == 0 {

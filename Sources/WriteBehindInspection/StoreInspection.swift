@@ -3,8 +3,8 @@ import Foundation
 package import WriteBehindCore
 import WriteBehindSQLite
 
-/// A store seen from outside: read without the lock, whether it is being written, was
-/// closed, or ended badly. Nothing is changed.
+/// A store as another process sees it: read without the lock, while it is being written, after it was
+/// closed, or after its writer died. Nothing is changed.
 package struct StoreInspection: Sendable {
     package enum State: Equatable, Sendable {
         /// A process has it open for writing.
@@ -17,20 +17,20 @@ package struct StoreInspection: Sendable {
 
     package let layout: StoreLayout
     package let identity: StoreIdentity
-    /// Whether its first writer ended before the store had an identity. It is empty.
+    /// Whether its first writer ended before the store had an identity. The store is empty then.
     package let isUnmade: Bool
     package let environment: LogEnvironment
-    /// Whether anything but the segments themselves says where the log begins and ends.
+    /// Whether other evidence than the segments themselves counts: database, snapshots, `log-start` and `clean-end`.
     package let trustsWitnesses: Bool
     package let state: State
-    /// How the log ended; nil while it is being written.
+    /// The inspection of the log; nil while it is being written.
     package let log: LogInspection?
-    /// The database as it describes itself.
+    /// The database by what its own tables say.
     package let database: DatabaseInspection
-    /// The sequence that the last writer had published as readable, if its staging file is there.
+    /// The sequence that the last writer published as readable, if its staging file is there.
     package let published: UInt64?
 
-    /// - Throws: ``StoreError/notAStore(path:reason:)``; ``LogError`` where files cannot be read.
+    /// - Throws: ``StoreError/notAStore(path:reason:)``; ``LogError`` if files cannot be read.
     ///
     /// - Parameter trustsWitnesses: whether database and snapshots prove what was durable.
     package init(
@@ -70,7 +70,7 @@ package struct StoreInspection: Sendable {
                     believesSegments: !trustsWitnesses)
             }
         self.trustsWitnesses = trustsWitnesses
-        // No staging alone does not say that it was closed.
+        // A missing staging file alone does not prove that it was closed.
         if case .closed = known, let left = log?.judgement.left, left == .open || left == .unknown {
             state = .ended
         } else {
@@ -78,7 +78,7 @@ package struct StoreInspection: Sendable {
         }
     }
 
-    /// Why a directory without a store.json is no store.
+    /// Why a directory without a store.json is not a store.
     private static func whyNot(
         _ layout: StoreLayout, _ disk: any Disk
     ) throws(SystemError) -> String {
@@ -94,7 +94,7 @@ package struct StoreInspection: Sendable {
         return "it holds no store.json; a store is a directory with one"
     }
 
-    /// Whether there is nothing yet but the lock that opening takes first.
+    /// Whether there is only the lock file, which opening makes first.
     private static func isUnmade(
         _ layout: StoreLayout, _ disk: any Disk
     ) throws(LogError) -> Bool {
@@ -118,10 +118,10 @@ package struct StoreInspection: Sendable {
     /// The last sequence that segments hold and that may be read.
     package var readable: UInt64 { log?.written ?? published ?? 0 }
 
-    /// The last sequence that survives power loss; of a store without a writer, as far as any evidence shows.
+    /// The last sequence that survives power loss. For a store without a writer, as far as the evidence shows.
     package var durable: UInt64 { log?.judgement.durable ?? readable }
 
-    /// The last sequence that the next open would go on from; while live, the durable one.
+    /// The sequence behind which the next open would go on; while a writer has it open, the last durable one.
     package var end: UInt64 { log?.plan.end ?? durable }
 
     /// Whether the end of the log was left half written, and recovery would cut it off.
@@ -134,8 +134,8 @@ package struct StoreInspection: Sendable {
         get throws { try LogReader.segmentBases(environment).first ?? 1 }
     }
 
-    /// The segments that were merged into the one before them and are not removed yet. A writer that is at work
-    /// may be about to do so.
+    /// The segments that were merged into the one before them and are not removed yet; none while a writer has the
+    /// store open, because it may be about to remove them.
     package func mergedSegments() throws -> [UInt64] {
         isLive ? [] : try SegmentList(environment).leftovers
     }

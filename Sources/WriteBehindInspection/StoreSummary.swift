@@ -14,7 +14,7 @@ package struct StoreSummary: Sendable {
         package var records: UInt64 = 0
         /// Log on disk that the database does not reflect.
         package var bytes = 0
-        /// When the oldest of it was written, milliseconds since 1970.
+        /// When the oldest record of it was written, milliseconds since 1970.
         package var since: UInt64?
     }
 
@@ -30,21 +30,21 @@ package struct StoreSummary: Sendable {
     /// Files that recovery kept.
     package private(set) var keptFiles = Pile()
     package private(set) var databaseBytes = 0
-    /// Of these, what is in the WAL.
+    /// The part of these in the WAL.
     package private(set) var walBytes = 0
     package private(set) var stagingBytes = 0
     /// The time of the last record in segments or staging, milliseconds since 1970.
     package private(set) var lastTime: UInt64?
     /// nil if there is no database to be behind.
     package private(set) var lag: Lag?
-    /// When it was looked, milliseconds since 1970.
+    /// When the summary was made, milliseconds since 1970.
     package let time: UInt64
     /// Records that were written in the last ``recently``.
     package private(set) var recentRecords: UInt64 = 0
     package let room: DiskRoom?
-    /// The writer's report about itself, if it is not well; the last one of a writer that died.
+    /// The writer's report about itself, if it is not well; the last report if the writer died.
     package let report: WriterReport?
-    /// What the writer says of its secondary databases, or said last.
+    /// The writer's last report about its secondary databases.
     package let secondaries: SecondariesReport?
     package let changeStreams: StreamList
 
@@ -83,7 +83,7 @@ package struct StoreSummary: Sendable {
     private mutating func measure(behind watermark: UInt64?, _ lag: inout Lag) throws {
         let environment = store.environment
         let bases = try LogReader.segmentBases(environment)
-        // Recent writes may have begun a segment.
+        // Recent writes may have started a new segment, so the one before it is read too.
         let last = bases.dropLast().last ?? 0
         let start = min(last, bases.last { $0 <= (watermark ?? .max) } ?? 0)
         for base in bases where base >= start {

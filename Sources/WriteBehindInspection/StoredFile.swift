@@ -12,7 +12,7 @@ package struct StoredFile: Sendable {
         case cutOff = "cut-off end of a segment"
     }
 
-    /// A block, or a commit of a staging file, or what is damaged.
+    /// A block, a commit of a staging file, or a damaged part.
     package struct Part: Sendable {
         package enum Content: Sendable {
             case block(BlockHeader)
@@ -28,17 +28,17 @@ package struct StoredFile: Sendable {
     package let kind: Kind
     package let storeID: StoreID
     package let byteCount: Int
-    /// In the order of the file.
+    /// The parts in the order of the file.
     package let parts: [Part]
-    /// The last sequence that survives power loss; what follows may not. All that a segment holds does.
+    /// The last sequence that survives power loss; later ones may not. Everything in a segment does.
     package let readable: UInt64
-    /// Of a snapshot: the sequence that it reflects.
+    /// The sequence that a snapshot reflects.
     private let snapshotSequence: UInt64
     let disk: any Disk
 
-    /// nil for a directory, and for a path where nothing is.
+    /// nil for a directory, and if there is nothing at the path.
     ///
-    /// - Throws: ``LogError`` if the header is no good; ``NoStoredFile`` for a file of another kind.
+    /// - Throws: ``LogError`` if the header is not good; ``NoStoredFile`` for a file of another kind.
     package init?(_ path: String, on disk: any Disk = PosixDisk()) throws {
         if let target = Self.target(ofLink: path) {
             guard Self.kind(of: path) == .typeRegular else { return nil }
@@ -82,7 +82,7 @@ package struct StoredFile: Sendable {
         return kind == .typeSymbolicLink ? nil : kind
     }
 
-    /// Where a symbolic link leads; nil for all else.
+    /// The target of a symbolic link; nil for anything else.
     static func target(ofLink path: String) -> String? {
         try? FileManager.default.destinationOfSymbolicLink(atPath: path)
     }
@@ -133,7 +133,7 @@ package struct StoredFile: Sendable {
     }
 }
 
-/// A file that is none of a store's, or has lost its header.
+/// A file that does not belong to a store, or has lost its header.
 package struct NoStoredFile: Error, CustomStringConvertible {
     package var path: String
     package var reason: String?
@@ -151,7 +151,7 @@ package struct NoStoredFile: Error, CustomStringConvertible {
 }
 
 extension StoredFile {
-    /// The tables of the store in whose directory the file is. A file without schemas needs them.
+    /// The tables of the store in whose directory the file is. They are needed for a file without schemas.
     func tablesAround() -> Catalog {
         let directory = StoreLayout.directory(of: path)
         for root in [directory, StoreLayout.directory(of: directory)] {
@@ -163,8 +163,8 @@ extension StoredFile {
         return Catalog()
     }
 
-    /// Calls back for the records in the order of the file, with the tables that are known there, and for damage
-    /// where it lies, until a callback says to stop.
+    /// Calls `body` for the records in the order of the file, with the tables that are known there, and `damage` for damage
+    /// at its place, until one of them returns false.
     package func read(
         _ body: (LoggedRecord, Catalog) throws -> Bool, damage: (Finding) throws -> Bool
     ) throws {
@@ -210,7 +210,7 @@ extension StoredFile {
             _ body: (LoggedRecord, Catalog) throws -> Bool
         ) throws -> Bool {
             try forEachRecord(of: commit, in: payload) { record in
-                // A table that does not follow on the known ones stays unknown.
+                // If its number does not follow the known tables, a table stays unknown.
                 if record.operation == .define {
                     try? catalog.apply(define: record.table, body: record.body.span)
                 }

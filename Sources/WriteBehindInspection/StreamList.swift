@@ -3,17 +3,17 @@ import WriteBehind
 import WriteBehindCore
 import WriteBehindSQLite
 
-/// The change streams of a store, as its files tell of them.
+/// The change streams of a store, read from its files.
 package struct StreamList: Sendable {
     package struct Stream: Sendable, Equatable {
         package var name: String
         /// nil for all tables.
         package var table: String?
-        /// Everything through here is acknowledged.
+        /// Everything through this sequence is acknowledged.
         package var sequence: UInt64
-        /// When that was written, milliseconds since 1970.
+        /// When the commit at ``sequence`` was written, milliseconds since 1970.
         package var time: UInt64
-        /// Records of the log that are not.
+        /// How many records of the log are not acknowledged.
         package var records: UInt64
         /// Why it cannot go on.
         package var fault: String?
@@ -46,7 +46,7 @@ package struct StreamList: Sendable {
         }
     }
 
-    /// What cannot be read proves nothing.
+    /// Whether the log has another history at the stream's position. If that cannot be read, it proves nothing.
     private static func isForeign(
         _ stream: StreamPositions.Stream, _ store: StoreInspection
     ) -> Bool {

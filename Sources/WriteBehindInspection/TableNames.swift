@@ -2,7 +2,7 @@ package import EventLog
 package import WriteBehindCore
 import WriteBehindSQLite
 
-/// The names of a store's tables, for what is said of records that cannot be read.
+/// The names of a store's tables, for messages about records that cannot be read.
 package struct TableNames: Sendable {
     private var names: [UInt32: String] = [:]
 
@@ -16,13 +16,13 @@ package struct TableNames: Sendable {
         for definition in catalog.tables { names[definition.id] = definition.schema.name }
     }
 
-    /// All that database, snapshots, staging and what can be read of the log name.
+    /// All tables that are named by database, snapshots, staging and the readable part of the log.
     package init(_ store: StoreInspection) throws {
         let environment = store.environment
         var tables = SalvagedTables()
         for definition in store.database.contents?.tables ?? [] { tables.note(definition) }
         for sequence in try SnapshotReader.sequences(environment) {
-            // A damaged one names nothing.
+            // A damaged snapshot names no tables.
             guard let snapshot = try? SnapshotReader(of: sequence, in: environment) else {
                 continue
             }
@@ -42,14 +42,14 @@ package struct TableNames: Sendable {
         self.init(tables)
     }
 
-    /// A table and how many of the lost records are of it.
+    /// A table, and how many of the lost records belong to it.
     package struct Share: Equatable, Sendable {
-        /// If tables share a bit, it is `a or b`.
+        /// The table's name; if several tables share a bit, `a or b`.
         package var table: String
         package var records: ClosedRange<UInt64>
     }
 
-    /// The tables that lost records belong to. nil if a header is lost that would have to name them.
+    /// The tables that lost records belong to; nil if a header that would name them is lost, too.
     package func list(_ lost: LostTables) -> [Share]? { lost.isComplete ? shares(lost) : nil }
 
     /// `of table ev`, `of tables ev (1 to 7) and player (1 to 7)`, `of tables ev (0 to 2) or player (0 to 2)` if only a
@@ -74,7 +74,7 @@ package struct TableNames: Sendable {
         return lost.isComplete ? all : all + ", maybe of others too"
     }
 
-    /// A mark belongs to table 0, which is none.
+    /// Table 0 is left out, because it stands for marks, which belong to no table.
     private func shares(_ lost: LostTables) -> [Share] {
         (0..<64).compactMap { (bit: UInt32) -> Share? in
             guard let records = lost.count(ofBit: bit) else { return nil }
@@ -88,7 +88,7 @@ package struct TableNames: Sendable {
 }
 
 extension SalvagedTables {
-    /// Takes in what the readable ones of these blocks define.
+    /// Adds the tables that the readable blocks among these define.
     mutating func note(
         _ segment: SegmentReader, _ blocks: [(header: BlockHeader, offset: Int)]
     ) throws {
@@ -108,7 +108,7 @@ extension SalvagedTables {
 }
 
 extension StoredFile {
-    /// The tables that the file itself and the store around it name.
+    /// The tables that the file itself names, and those of the store to which it belongs.
     package func tableNames() throws -> TableNames {
         var tables = SalvagedTables()
         for definition in tablesAround().tables { tables.note(definition) }

@@ -10,7 +10,7 @@ package struct TableSizes: Sendable, Equatable {
         package var bytes: Int
     }
 
-    /// Biggest first; SQLite's and the store's own tables too.
+    /// The tables, biggest first, with SQLite's and the store's own tables.
     package let tables: [Size]
     /// Pages that are not used at present.
     package let free: Int

@@ -10,11 +10,11 @@ struct TouchedRows {
     }
 
     private let records: [LoggedRecord]
-    /// Which of the records change a row.
+    /// For each row, the indices of the records that change it.
     private var changes: [Row: [Int]] = [:]
-    /// Tables that it clears, and by which record last.
+    /// The tables that the commit clears, and the index of the last record that does.
     private var cleared: [UInt32: Int] = [:]
-    /// The rows that were deleted since, and are not there now.
+    /// The rows that were deleted since, and do not exist now.
     private var gone: Set<Row> = []
     private var settled: Set<Row> = []
 
@@ -33,7 +33,7 @@ struct TouchedRows {
     var isEmpty: Bool { changes.isEmpty && cleared.isEmpty }
     var tables: Set<UInt32> { Set(changes.keys.map(\.table)).union(cleared.keys) }
 
-    /// The rows, if they are few enough to look for each one alone.
+    /// The rows, if they are few enough to search for each one alone.
     var few: [(UInt32, [UInt8])]? {
         guard cleared.isEmpty, changes.count <= 4 else { return nil }
         return changes.keys.sorted { one, other in
@@ -48,7 +48,7 @@ struct TouchedRows {
         return RecordNeedles(keys: keys, clears: true)
     }
 
-    /// The rows that were not there before, in any order.
+    /// The rows that did not exist before, in any order.
     var rest: [(UInt32, [UInt8])] {
         changes.keys.filter { !settled.contains($0) }.map { ($0.table, $0.key) }
     }
@@ -62,7 +62,7 @@ struct TouchedRows {
         if changes[row] != nil { settled.insert(row) }
     }
 
-    /// The row that the commit made of one.
+    /// The row after the commit, given the row before it.
     func after(
         _ table: UInt32, _ key: [UInt8], _ before: [UInt8]?, _ defaults: [[UInt8]]
     ) throws -> [UInt8]? {
@@ -88,7 +88,7 @@ struct TouchedRows {
 
     // MARK: since then
 
-    /// Takes in a record after the commit. Returns whether it changes one of the rows.
+    /// Notes a record after the commit. Returns whether it changes one of the rows.
     mutating func noteLater(_ record: LoggedRecord, _ catalog: Catalog) -> Bool {
         let row = Row(table: record.table, key: record.key)
         switch record.operation {

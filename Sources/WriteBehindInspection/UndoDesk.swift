@@ -3,7 +3,7 @@ import WriteBehind
 package import WriteBehindCore
 import WriteBehindSQLite
 
-/// A store opened to take a commit back.
+/// A store that is opened to take a commit back.
 package final class UndoDesk: Sendable {
     private let store: Store
 
@@ -22,9 +22,9 @@ package final class UndoDesk: Sendable {
         return try UndoPlan(sequence, history, limit: log.commitLimit)
     }
 
-    /// Writes it as one commit.
+    /// Writes the plan's records as one commit.
     ///
-    /// - Returns: its sequences.
+    /// - Returns: the sequences of the commit.
     package func apply(_ plan: UndoPlan) async throws -> ClosedRange<UInt64> {
         var commit = CommitBuilder()
         for change in plan.changes {

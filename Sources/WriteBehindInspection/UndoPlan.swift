@@ -21,10 +21,10 @@ package struct UndoPlan {
     package let last: UInt64
     /// Milliseconds since 1970.
     package let time: UInt64
-    /// The records that take it back. Deletes come first, because others may need what they free (a unique value). Their
-    /// sequences mean nothing.
+    /// The records that take it back. Deletes come first, because other records may need a unique value that a delete frees.
+    /// The sequences of these records have no meaning.
     package private(set) var changes: [LoggedRecord] = []
-    /// The first change of its rows since; of tables that it cleared, any change.
+    /// The first later change of one of its rows, or of a table that it cleared.
     package private(set) var later: Later?
     /// The tables as they are now.
     package let catalog: Catalog
@@ -33,7 +33,7 @@ package struct UndoPlan {
     private var rows: TouchedRows
 
     /// - Parameters:
-    ///   - sequence: one of the commit's.
+    ///   - sequence: one of the commit's sequences.
     ///   - limit: the most bytes that a commit may hold.
     package init(_ sequence: UInt64, _ history: StoreHistory, limit: Int) throws {
         guard sequence > 0, sequence <= history.readable else {
@@ -108,7 +108,7 @@ package struct UndoPlan {
     private mutating func takeBack(_ history: StoreHistory) throws {
         let before = LogPoint.sequence(first - 1)
         if let few = rows.few {
-            // Found without putting the whole table together.
+            // These are found without computing the whole table.
             for (table, key) in few {
                 guard let definition = catalog[table] else { continue }
                 let row = try history.row(of: key, in: definition, asOf: before)
@@ -137,7 +137,7 @@ package struct UndoPlan {
                 try append(.patch, table, key, patch)
             }
         case (let before?, let after):
-            // A put if the row is gone by now, because a patch needs its row.
+            // If the row does not exist any more, a put is needed, because a patch needs its row.
             if after == before { return }
             try append(.put, table, key, RowCodec.completed(before.span, schema) ?? before)
         }

@@ -5,18 +5,18 @@ import WriteBehindSQLite
 
 /// Finds the process that has a store open for writing, without touching its lock.
 ///
-/// Asking the lock itself would mean to take it, if only for a moment, and a writer that opens in
-/// just that moment would be refused. Linux lists the holders of all locks in `/proc/locks`:
+/// Testing the lock itself means taking it, if only for a moment, and a writer that opens the store in
+/// that moment would be refused. Linux lists the holders of all locks in `/proc/locks`:
 ///
 ///     1: FLOCK  ADVISORY  WRITE 4711 fe:01:1837465 0 EOF
 ///
-/// In a namespace of processes, a container for instance, the list leaves out the locks of processes outside it.
-/// There, the lock is asked if the list names no process.
+/// In a process namespace, such as a container, the list leaves out the locks of processes outside of it.
+/// There, the lock itself is tested if the list names no process.
 package struct WriterProbe {
     package enum Finding: Equatable, Sendable {
         case nobody
         case process(Int)
-        /// The list cannot be read: a process may be writing.
+        /// The list cannot be read, so a process may be writing.
         case unknown
     }
 
@@ -34,12 +34,12 @@ package struct WriterProbe {
         return found
     }
 
-    /// Whether the list names the locks of all processes: the kernel's first namespace has a fixed number.
+    /// Whether the list has the locks of all processes, which is so in the kernel's first namespace. Its number is fixed.
     private static func isFirstNamespace(_ path: String) -> Bool {
         (try? FileManager.default.destinationOfSymbolicLink(atPath: path)) == "pid:[4026531836]"
     }
 
-    /// Takes the lock for a moment.
+    /// Tests the lock by taking it for a moment.
     private static func ask(_ path: String, on disk: any Disk) -> Finding {
         do throws(SystemError) {
             return try disk.lock(path).taken == nil ? .unknown : .nobody
