@@ -24,11 +24,11 @@ enum AddressSpace {
         return max(0, most - (pages ?? 0) * sysconf(Int32(_SC_PAGESIZE)))
     }
 
-    /// As much as is wanted, or a part of what is left, but what is needed.
+    /// `wanted` bytes, or less if the process has less left, but never less than `needed`.
     ///
     /// - Parameters:
-    ///   - needed: with less there is no use.
-    ///   - parts: how many could take as much as this one without taking all.
+    ///   - needed: less than this is of no use.
+    ///   - parts: how many reservations of this size must fit into what is left.
     static func reservation(
         wanted: Int, needed: Int, parts: Int
     ) throws(OutOfMemory) -> Int {

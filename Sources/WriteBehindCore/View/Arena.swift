@@ -8,7 +8,7 @@
 //
 // Fragmentation is bounded three ways: a block wastes what SizeClass.swift says; each class has at
 // most one page that was never full; and the next block of a class goes to pages that others have
-// left sparse, which eviction, walking memory in order, empties. The rest is
+// left sparse, and that eviction, which walks memory in order, empties. The rest is
 // reported: the bound on memory is on resident chunks, not on the blocks inside them.
 //
 // Contract with the owner of a block: its first byte is not zero. The arena keeps the first byte of
@@ -22,8 +22,8 @@
         (Int(UInt32.max) * SizeClass.granule) & ~(PagePool.hugeBytes - 1)
 
     private struct Page {
-        /// Neighbours in the class's list of pages with free blocks: page + 1, 0 for none. Of a run
-        /// `next` is its length in pages.
+        /// Neighbours in the class's list of pages with free blocks: page + 1, 0 for none. In a run,
+        /// `next` is the run's length in pages.
         var next: UInt32 = 0
         var previous: UInt32 = 0
         /// First free block: granule in the page + 1, 0 for none.
@@ -53,7 +53,7 @@
     /// Bytes of the blocks in use.
     package private(set) var bytesInUse = 0
 
-    /// Bytes of memory that the kernel may have given us for blocks.
+    /// Bytes of memory that the kernel may have given to the arena for blocks.
     package var bytesResident: Int { pool.residentBytes }
 
     /// Reserves address space for blocks; no memory yet.
@@ -167,7 +167,7 @@
     mutating func freeAll() {
         for index in 0..<endPage {
             let page = unsafe pages[index]
-            // Pages that hold no blocks are not ours; those of a run go with the first of them.
+            // Pages that hold no blocks do not belong to the arena; the pages of a run go with its first page.
             guard page.sizeClass != 0, page.sizeClass != Page.runContinued else { continue }
             if page.sizeClass == Page.run {
                 freeRun(index)
@@ -188,7 +188,7 @@
         if unsafe classes[sizeClass].firstPage == UInt32(index + 1) {
             let other = unsafe pages[index].next
             guard other != 0 else { return 0 }
-            // To the front with the other one; order in the list means nothing.
+            // The other page moves to the front; the order of the list means nothing.
             unlink(Int(other) - 1)
             link(Int(other) - 1)
         }
@@ -196,13 +196,13 @@
         return unsafe allocate(Int(classes[sizeClass].granules) * SizeClass.granule)
     }
 
-    /// Copies all of a block to another of the same length.
+    /// Copies a whole block to another block of the same length.
     func copyBlock(from source: Reference, to target: Reference) {
         unsafe address(target).copyMemory(
             from: address(source), byteCount: blockBytes(source))
     }
 
-    /// Takes adjacent pages for something else than blocks, which a walk does not see; nil when the
+    /// Takes adjacent pages for something other than blocks. A walk does not see them. Nil when the
     /// reservation is used up.
     mutating func takePages(_ count: Int) -> Int? {
         guard let index = pool.takeRun(count) else { return nil }
@@ -213,7 +213,7 @@
         return index
     }
 
-    /// Gives such pages back.
+    /// Gives pages back that ``takePages(_:)`` took.
     mutating func givePages(_ range: Range<Int>) {
         for page in range { unsafe pages[page] = Page() }
         pool.release(range)
@@ -228,7 +228,7 @@
         pool.hasRoom(pages: count, residentLimit: residentLimit)
     }
 
-    /// Whether so many pages can be had, wherever they are.
+    /// Whether `count` pages can be had, wherever they are.
     @inline(__always)
     mutating func hasRoom(scattered count: Int) -> Bool { pool.hasRoom(scattered: count) }
 
@@ -318,7 +318,7 @@ extension Arena {
     /// The next block in use at or behind the cursor, which moves past it; 0 at the end, where the
     /// cursor goes back to the start. Blocks may be taken and freed between two calls.
     ///
-    /// - Parameter limit: the page that is not looked at any more: 0 there, too, with the cursor on it.
+    /// - Parameter limit: the page to stop at. The result is 0 there, too, and the cursor stays on it.
     package func next(_ cursor: inout Cursor, before limit: Int = .max) -> Reference {
         while cursor.page < endPage {
             if cursor.page >= limit { return 0 }
@@ -333,7 +333,7 @@ extension Arena {
                 unsafe page.sizeClass == Page.runContinued
                 ? 0
                 : Int(classes[Int(page.sizeClass)].granules)
-            // A page that changed its class since has its blocks elsewhere: up to the next of them.
+            // If the page has changed its class since then, its blocks start elsewhere: go up to the next one.
             if granules > 0 {
                 cursor.granule = (cursor.granule + granules - 1) / granules * granules
             }

@@ -2,7 +2,7 @@
 package struct CacheStatistics: Equatable, Sendable {
     /// Lookups that memory answered, tombstones included.
     package internal(set) var hits = 0
-    /// Lookups that the database has to answer, or to complete.
+    /// Lookups that the database must answer or complete.
     package internal(set) var misses = 0
     /// Rows dropped to make room.
     package internal(set) var evictions = 0
@@ -12,9 +12,9 @@ package struct CacheStatistics: Equatable, Sendable {
     package internal(set) var rows = 0
     /// Bytes of rows that the database does not hold yet.
     package internal(set) var dirtyBytes = 0
-    /// The part of them that belongs to rows in quarantine.
+    /// The part of ``dirtyBytes`` that belongs to rows in quarantine.
     package internal(set) var pinnedBytes = 0
-    /// Bytes of memory, by the chunks that it is taken and returned in.
+    /// Bytes of resident memory, counted in the chunks in which it is taken and returned.
     package internal(set) var residentBytes = 0
 
     static func += (left: inout Self, right: Self) {

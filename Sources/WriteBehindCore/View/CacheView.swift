@@ -6,15 +6,15 @@ import EventLog
 /// staging lock may be taken inside a shard's lock, never the other way around.
 ///
 /// Memory is bounded by `limit`: each shard keeps to its share by evicting clean rows, and refuses
-/// (``Shard/admits(_:largest:)``) when dirty rows leave no room. It may pass its share by what one
+/// (``Shard/admits(_:largest:)``) when dirty rows leave no room. It may exceed its share by what one
 /// admitted commit takes beyond what was estimated for it, at most one chunk (PagePool.swift) more than the commit itself.
 @safe package final class CacheView: Sendable {
     /// A set of shards; there are at most 64.
     private typealias ShardSet = UInt64
 
-    /// Smaller limits are taken as this: a shard needs pages for many sizes of rows.
+    /// A smaller limit counts as this one: a shard needs pages for many sizes of rows.
     package static let smallestLimit = 8 << 20
-    /// No shard reaches farther.
+    /// The references of 64 shards reach no farther.
     private static let largestLimit = 64 * Arena.largestReservation
     /// A shard of less than this would lose much of it to pages of sizes that are rare.
     private static let smallestShare = 16 << 20
@@ -22,12 +22,12 @@ import EventLog
     // Written in init and freed in deinit only; what they point to is behind mutexes.
     private nonisolated(unsafe) let slots: UnsafeMutablePointer<Lock<Shard>>
     package let shardCount: Int
-    /// How many bytes the rows may take that the database does not hold, of all shards.
+    /// How many bytes all shards together may use for rows that the database does not hold.
     package let dirtyLimit: Int
     private let seed: UInt64
 
-    /// An empty view. `limit` bounds its memory in bytes, `dirtyLimit` the part of it that rows may
-    /// take which the database does not hold yet (at most three quarters of `limit`).
+    /// An empty view. `limit` bounds its memory in bytes. `dirtyLimit` bounds the part of it for rows
+    /// that the database does not hold yet (at most three quarters of `limit`).
     package init(
         limit: Int, dirtyLimit: Int, watermark: UInt64,
         seed: UInt64 = .random(in: .min ... .max)
@@ -41,7 +41,7 @@ import EventLog
         self.dirtyLimit = dirtyLimit
         let share = limit / count
         let reservation = try Self.reservation(share: share, count)
-        // Last: where it throws there is nothing yet that `deinit` would take apart.
+        // This comes last: if it throws, there is nothing yet that `deinit` would have to free.
         unsafe slots = try Self.slots(count) { () throws(OutOfMemory) in
             try Shard(
                 limit: share, dirtyLimit: dirtyLimit / count, watermark: watermark, seed: seed,
@@ -49,8 +49,8 @@ import EventLog
         }
     }
 
-    /// The address space of one of `count` shards. They take a third of what there is at most: batches for the
-    /// database, SQLite, threads and all others need some, too.
+    /// The address space of one of `count` shards. Together they take at most a third of what is left: batches for the
+    /// database, SQLite, threads and everything else need some, too.
     private static func reservation(share: Int, _ count: Int) throws(OutOfMemory) -> Int {
         let needed = share + share / 2 + (8 << 20)
         // Four times, so that a run of pages is found among scattered ones; the rest for a commit of

@@ -1,10 +1,10 @@
-// A clear looks at no row. It notes its sequence, and from then on the rows of its table that were written
-// before it count as absent: they are *cleared*. The first to meet one frees it: a search for its key, eviction,
-// or a walk over all of memory that is done in small steps, with the lock released between them.
+// A clear visits no row. It notes its sequence, and from then on the rows of its table that were written
+// before it count as absent: they are *cleared*. The first operation that meets such a row frees it: a search for its key,
+// eviction, or a walk over all of memory that is done in small steps, with the lock released between them.
 
 /// Whether there may be cleared rows, and how far the walk that frees them has come.
 struct ClearedRows {
-    /// Most of the time this is false, and all that searches pay for clears is to look here.
+    /// Mostly false. To look here is all that a search pays for clears then.
     private(set) var mayBeHere = false
     /// Some may be behind the walk.
     private var areBehind = false
@@ -22,7 +22,7 @@ struct ClearedRows {
 }
 
 extension RowTable {
-    /// How many rows, and pages, which may hold few, are looked at while a lock is held: some 10 µs.
+    /// How many rows and pages one step visits while it holds a lock: about 10 µs. (A page may hold few rows.)
     static let (rowsPerStep, pagesPerStep) = (128, 2)
 
     /// Applies a clear.
@@ -51,7 +51,7 @@ extension RowTable {
 
     /// Does a step of the walk. Returns whether there may be more to free.
     ///
-    /// - Parameter freeing: is called with the word and the block's length of each row that goes.
+    /// - Parameter freeing: is called with the word and the block's length of each row that is freed.
     mutating func freeCleared(_ freeing: (UInt64, Int) -> Void) -> Bool {
         guard cleared.mayBeHere else { return false }
         let limit = cleared.cursor.page + Self.pagesPerStep
@@ -70,7 +70,7 @@ extension RowTable {
 }
 
 extension CacheView {
-    /// Frees the memory of cleared rows, in turn a little of each shard, so that others get them in between.
+    /// Frees the memory of cleared rows, a little of each shard in turn, so that others can lock the shards in between.
     package func freeCleared() {
         var rest = Array(0..<shardCount)
         while !rest.isEmpty {

@@ -4,8 +4,8 @@ import DequeModule
 ///
 /// Bytes are counted in buckets of 4,096 sequences. A bucket is dropped when the watermark reaches
 /// its end, so the total may count a bucket's sequences too many, never too few; it is exactly zero when
-/// the watermark has reached the highest sequence. Where there are more than ``bucketLimit`` of them, each
-/// two neighbours become one: the farther the database is behind, the coarser the oldest are.
+/// the watermark has reached the highest sequence. If there are more than ``bucketLimit`` buckets, each
+/// two neighbours become one: the farther the database is behind, the coarser the oldest buckets are.
 package struct DirtyBytes {
     private struct Bucket {
         /// The last sequence that is counted here. The first is the one after the bucket before.
@@ -69,7 +69,7 @@ package struct DirtyBytes {
         buckets.append(bucket)
     }
 
-    /// The bucket that counts a sequence, which one does.
+    /// The bucket that counts a sequence. There must be one.
     @inline(__always)
     private func position(of sequence: UInt64) -> Int {
         let last = buckets.count - 1
@@ -80,7 +80,7 @@ package struct DirtyBytes {
 
     @inline(never)
     private func position(of sequence: UInt64, distance: UInt64, _ last: Int) -> Int {
-        // Mostly all are of one length, and the place follows from the distance to the last.
+        // Mostly all buckets have one length, and the place follows from the distance to the last.
         if distance <= UInt64(last) {
             let guess = last - Int(distance)
             if buckets[guess].end >= sequence,

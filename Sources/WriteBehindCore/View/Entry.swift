@@ -186,7 +186,7 @@ struct NewEntry {
     var deadline: UInt64?
 }
 
-/// Compares short keys without a call, which is most of them.
+/// Compares short keys, which most keys are, without a call.
 @inline(__always)
 @unsafe private func equalBytes(
     _ left: UnsafeMutableRawPointer, _ right: UnsafeRawPointer?, _ count: Int

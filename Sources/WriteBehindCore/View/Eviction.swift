@@ -6,8 +6,8 @@
 // sequential read. A new row takes the place that the hand just freed, so it is looked at one
 // round later, as in CLOCK.
 //
-// When the room that is needed is a page of another size class, rows that must stay would keep
-// pages alive. So what the hand leaves of a page moves into the holes of others of its class.
+// If the room that is needed is a page of another size class, rows that must stay would keep
+// pages in use. So the rows that the hand leaves in a page move into free blocks of other pages of the class.
 
 extension Shard {
     /// The bytes that a row takes in memory, for ``admits(_:largest:)``: an upper bound of its block
@@ -20,7 +20,7 @@ extension Shard {
     /// bodyLength:)`` has it), may be written now: within the dirty limit, and with room, which is
     /// made by evicting clean rows. Asked before the log is appended to; applying never refuses.
     ///
-    /// A row that alone exceeds the dirty limit is taken where nothing else is dirty, or it never could be.
+    /// A row that alone exceeds the dirty limit is admitted if nothing else is dirty; otherwise it could never be written.
     @inline(__always)
     package mutating func admits(_ byteCount: Int, largest: Int) -> Bool {
         guard dirtyBytes + byteCount <= dirtyLimit || dirtyBytes == 0 || freeDirty(byteCount) else {
@@ -30,7 +30,7 @@ extension Shard {
             || evictUntilRoom(byteCount, largest: largest)
     }
 
-    /// Rows that a clear made absent are dirty no more. Any that are still counted are freed now.
+    /// Rows that a clear made absent are no longer dirty. This frees those that are still counted.
     @inline(never)
     private mutating func freeDirty(_ byteCount: Int) -> Bool {
         while freeCleared() {
@@ -39,7 +39,7 @@ extension Shard {
         return dirtyBytes + byteCount <= dirtyLimit || dirtyBytes == 0
     }
 
-    /// Memory is missing, not room within the limits.
+    /// Whether the kernel refused memory. Room within the limits is another matter.
     package var lacksMemory: Bool { rows.arena.lacksMemory }
 
     mutating func makeRoom(_ byteCount: Int) -> Bool {
@@ -63,7 +63,7 @@ extension Shard {
             + max(0, limit - rows.arena.bytesResident)
     }
 
-    /// Two rounds at most: the first may have done nothing but take marks.
+    /// Two rounds at most: the first may do nothing but remove marks.
     @inline(never)
     private mutating func evictUntilRoom(_ byteCount: Int, largest: Int) -> Bool {
         var steps = isExhausted ? 0 : 2 * rows.count + 2

@@ -19,7 +19,7 @@
         number: Int, _ body: (inout Shard) throws(E) -> R
     ) throws(E) -> R {
         guard let shard = unsafe shards[number] else {
-            // The shards of a commit are locked for all of its keys.
+            // All shards of a commit's keys are locked before.
             preconditionFailure("the shard is not locked")
         }
         return unsafe try body(&shard.pointee)
@@ -79,13 +79,13 @@ extension CacheView {
         for number in 0..<shardCount { try withShard(number: number, body) }
     }
 
-    /// The sink reflects the log up to `watermark`. Shards learn it one after the other, each before
+    /// The sink reflects the log up to `watermark`. The shards advance one after the other, each before
     /// any of its rows can leave.
     package func advance(to watermark: UInt64) {
         forEachShard { $0.advance(to: watermark) }
     }
 
-    /// The content and work of all shards; not of one moment.
+    /// The content and work of all shards. The shards are read one after the other, not at one moment.
     package func statistics() -> CacheStatistics {
         var result = CacheStatistics()
         forEachShard { result += $0.statistics }

@@ -8,17 +8,17 @@ import Glibc
 //
 // Memory is counted, bounded and given back by the chunk. A chunk of 32 pages (2 MiB) is one huge
 // page where the kernel has one: counting smaller units then would promise a bound that it does not
-// keep (khugepaged fills the holes again). A chunk of one page is for tables of which there are many.
+// keep (khugepaged fills the holes again). Chunks of one page are for small tables, of which there are many.
 // Pages are taken lowest first from resident chunks, so the chunks at the end of the reservation
 // drain and are given back.
 //
 // Where the machine promises no more memory than it has (vm.overcommit_memory=2), what is usable counts, and a step
-// may be refused. So a step reaches farther than what is asked for: one that was taken is enough for a whole commit.
+// may be refused. So a step reaches farther than the request: a step that succeeded is enough for a whole commit.
 
 /// The address space of an ``Arena`` and which of its pages are in use.
 @safe struct PagePool: ~Copyable, @unchecked Sendable {  // sole owner of its memory
     static let pageBytes = 64 << 10
-    /// The size of a huge page, which every reservation is a multiple of.
+    /// The size of a huge page. Every reservation is a multiple of it.
     static let hugeBytes = 2 << 20
 
     private struct Chunk {
@@ -71,7 +71,7 @@ import Glibc
         pagesPerChunk = hugePages ? 32 : 1
         fullChunk = hugePages ? .max : 1
         chunks = Array(repeating: Chunk(), count: pageCount / pagesPerChunk)
-        // Advice only: if it is not taken everything works all the same.
+        // Only advice: without it everything works the same.
         _ = unsafe madvise(base, length, hugePages ? MADV_HUGEPAGE : MADV_NOHUGEPAGE)
     }
 
@@ -97,7 +97,7 @@ import Glibc
             || (makeUsable(through: min(pageCount, needed + headroomPages)) && needed <= usableEnd)
     }
 
-    /// Whether there are so many adjacent pages that may be used, resident or not.
+    /// Whether there are `count` adjacent pages that may be used, resident or not.
     private mutating func canGrow(by count: Int) -> Bool {
         let start = count == 1 ? firstAbsentPage() : findRun(count, residentOnly: false)
         let canGrow = start.map { makeUsable(through: min(pageCount, $0 + count + headroomPages)) }
@@ -150,7 +150,7 @@ import Glibc
         return found
     }
 
-    /// Gives pages back. Of chunks without used pages one is kept, the others' memory is returned.
+    /// Gives pages back. One chunk without used pages is kept; the memory of the others goes back to the kernel.
     mutating func release(_ pages: Range<Int>) {
         for page in pages {
             let index = page / pagesPerChunk
@@ -199,15 +199,15 @@ import Glibc
         freeResidentPages -= 1
     }
 
-    /// Has the kernel back a chunk at once: one by one, the 16 faults of a small chunk cost more than
-    /// all else that a put does. Advice only; a huge page is one fault anyway. The first chunks are left out:
-    /// a table of few rows uses a little of several, one for each size of row.
+    /// Lets the kernel back a whole chunk at once: one by one, the 16 faults of a small chunk cost more than
+    /// everything else that a put does. Only advice; a huge page is one fault anyway. The first chunks are left out:
+    /// a table of few rows uses a little of several chunks, one for each size of row.
     private func faultIn(_ index: Int) {
         guard pagesPerChunk == 1, residentChunks >= 4 else { return }
         _ = unsafe madvise(base + index * chunkBytes, chunkBytes, MADV_POPULATE_WRITE)
     }
 
-    /// The first run of free pages. Linear in the chunks, which is fair for a block of many pages.
+    /// The first run of free pages. Takes time linear in the chunks, which is little for a block of many pages.
     private func findRun(_ count: Int, residentOnly: Bool) -> Int? {
         guard !residentOnly || freeResidentPages >= count else { return nil }
         var length = 0

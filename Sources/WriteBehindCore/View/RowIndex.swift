@@ -8,10 +8,10 @@ import CLinux
 // ("home"). Slots that are not empty are in ascending order of their tags (linear probing, each
 // run kept sorted, as in Robin Hood hashing). So a search for an absent key ends early, growing
 // reads the slots once in order without touching a row, and removing shifts the rest of the run
-// back: there are no graves. There is no wrap-around: some slots behind the last home take the runs
+// back, so removed rows leave no marks. There is no wrap-around: some slots behind the last home take the runs
 // that reach over it.
 
-/// The slots of a ``RowTable``. Which of the rows with one tag is the right one, the table decides.
+/// The slots of a ``RowTable``. The table decides which of the rows with one tag is the right one.
 @safe struct RowIndex: ~Copyable, @unchecked Sendable {  // sole owner of its memory
     private var slots: UnsafeMutablePointer<UInt64>
     private var pageCount: Int
@@ -26,7 +26,7 @@ import CLinux
     private static let slotsPerPage = PagePool.pageBytes / MemoryLayout<UInt64>.stride
 
     /// An index. Its slots are pages of `arena`, which is new and must be given to every method that
-    /// asks for one: so one bound counts rows and index alike.
+    /// asks for one. So one bound covers the rows and the index.
     init(in arena: inout Arena) {
         pageCount = 1
         firstPage = Self.takePages(1, in: &arena)
@@ -44,7 +44,7 @@ import CLinux
     /// Seven eighths: searches of a few slots in one or two cache lines.
     private static func countLimit(_ homes: UInt64) -> Int { Int(homes / 8 * 7) }
 
-    /// How many pages the index takes when it grows, before it gives back the ones it has. By half:
+    /// How many pages the index takes when it grows, before it gives back its old ones. It grows by half:
     /// with the limit above, 9 to 14 bytes a row.
     var grownPageCount: Int { pageCount + max(1, pageCount / 2) }
 
@@ -58,7 +58,7 @@ import CLinux
     }
 
     private static func takePages(_ count: Int, in arena: inout Arena) -> Int {
-        // As with blocks (RowTable.swift): the reservation is several times what may be used.
+        // As for blocks (RowTable.swift), the reservation is several times as large as what may be used.
         guard let page = arena.takePages(count) else {
             preconditionFailure("the index's address space is used up")
         }
@@ -75,7 +75,7 @@ import CLinux
     @inline(__always)
     func home(_ tag: UInt32) -> Int { Int((UInt64(tag) &* homes) >> 32) }
 
-    /// Begins to bring a tag's slots into the processor's cache: on random keys the first of two places in memory
+    /// Begins to bring a tag's slots into the processor's cache. On random keys this is the first of two places in memory
     /// that an operation waits for.
     @inline(__always)
     func prefetch(_ tag: UInt32) { unsafe prefetch_for_writing(slots + home(tag)) }
@@ -133,7 +133,7 @@ import CLinux
         count -= 1
     }
 
-    /// Whether there are so many rows that going through all slots costs less than removing one by one.
+    /// Whether there are so many rows that a pass over all slots costs less than removing them one by one.
     var isWorthEmptying: Bool { count > slotCount / 64 }
 
     mutating func removeAll() {
@@ -173,7 +173,7 @@ import CLinux
         let old = firstPage..<firstPage + pageCount
         var newPageCount = pageCount
         while true {
-            // Once, but for a run that reaches over the end of the new slots as well.
+            // One pass, unless a run reaches over the end of the new slots as well.
             newPageCount += max(1, newPageCount / 2)
             let newCount = newPageCount * Self.slotsPerPage
             let newPage = Self.takePages(newPageCount, in: &arena)

@@ -2,9 +2,9 @@ import CLinux
 package import EventLog
 
 extension RowTable {
-    /// Applies a record that was read back; marks and schema changes are no business of rows.
+    /// Applies a record that was read back. Marks and schema changes do not change rows.
     ///
-    /// Deletes leave tombstones. Throws, with nothing changed, if the record is none that a codec
+    /// Deletes leave tombstones. Throws, with nothing changed, if the record is not one that a codec
     /// wrote.
     package mutating func apply(
         _ record: Record, in bytes: Span<UInt8>, sequence: UInt64
@@ -40,7 +40,7 @@ extension RowTable {
         switch record.operation {
         case .put: _ = put(hash, table, key, body, sequence: sequence)
         case .patch:
-            // What the clear took is gone here, too: the patch makes a row, and is laid over none of before.
+            // The rows that the clear removed are gone here, too: the patch makes a new row, with nothing beneath it.
             let isGone = clearedAt[table] != nil
             _ = try patch(hash, table, key, body, sequence: sequence, isGone: isGone)
         case .delete: _ = delete(hash, table, key, sequence: sequence)
@@ -67,7 +67,7 @@ extension RowTable {
         try body(unsafe entry(reference).key.bindMemory(to: UInt8.self).span)
     }
 
-    /// Hands out the row (of a partial row the patch, of a tombstone nothing), in place.
+    /// Hands out the row in place; the patch if the row is partial, nothing if it is a tombstone.
     @inline(__always)
     package func withBody<R, E: Error>(
         _ reference: Reference, _ body: (Span<UInt8>) throws(E) -> R
@@ -124,7 +124,7 @@ extension RowTable {
         return result
     }
 
-    /// Ordered by the prefix alone, which the compiler makes fast; what is left is sorted afterwards.
+    /// Ordered by the prefix alone, which the compiler makes fast. Equal prefixes are sorted afterwards.
     private struct SortKey: Comparable {
         var prefix: UInt64
         var reference: Reference
@@ -155,7 +155,7 @@ extension RowTable {
         for key in keys { result.append(key.reference) }
     }
 
-    /// How many bytes all the keys begin with alike.
+    /// How many bytes at the start are the same in all keys.
     private func commonPrefix(_ references: [Reference]) -> Int {
         guard let first = references.first else { return 0 }
         let model = unsafe entry(first).key
@@ -171,7 +171,7 @@ extension RowTable {
     }
 }
 
-/// Eight bytes as a number that orders as they do; bytes behind the end count as zero, so equal
+/// Eight bytes as a number with the same order as the bytes. Bytes behind the end count as zero, so equal
 /// numbers decide nothing.
 private func bigEndianPrefix(_ key: UnsafeRawBufferPointer, from start: Int) -> UInt64 {
     if key.count - start >= 8 {

@@ -12,11 +12,11 @@ package import EventLog
 /// | delete | tombstone*  | tombstone*   | tombstone*     | tombstone*   |
 /// | clear  | every row of the table is absent from then on (ClearedRows.swift)                    |
 ///
-/// \* or nothing, where the caller has no use for tombstones.
-/// \** A patch makes its row where there is none: the put of a program that lacks columns of the table.
+/// \* or nothing, if the caller has no use for tombstones.
+/// \** A patch makes a row if there is none: it is the put of a program that lacks columns of the table.
 /// The columns that it does not set get their defaults.
 ///
-/// Nothing here survives a crash; it is all made again from the log. Not for several threads.
+/// Nothing here survives a crash; everything is made again from the log. For one thread at a time.
 package struct RowTable: ~Copyable, Sendable {
     /// Names a row until it is changed or removed; 0 names none.
     package typealias Reference = UInt32
@@ -31,7 +31,7 @@ package struct RowTable: ~Copyable, Sendable {
     private var defaults: [UInt16: [[UInt8]]] = [:]
     private var scratch: [UInt8] = []
 
-    /// An empty table for as many rows as the process's limits let in.
+    /// An empty table for as many rows as the process's limits allow.
     package init(
         hugePages: Bool = true, seed: UInt64 = .random(in: .min ... .max)
     ) throws(OutOfMemory) {
@@ -41,7 +41,7 @@ package struct RowTable: ~Copyable, Sendable {
     }
 
     /// An empty table that may grow to `byteCount` bytes of blocks (32 GiB at most). That is address
-    /// space; memory is taken as needed, with huge pages (the faster) in steps of 2 MiB, else of
+    /// space; memory is taken as needed: with huge pages, which are faster, in steps of 2 MiB, otherwise of
     /// 64 KiB.
     package init(
         reserving byteCount: Int,
@@ -56,7 +56,7 @@ package struct RowTable: ~Copyable, Sendable {
     /// An empty table for about `memory` bytes of rows. A small one is made and freed at little cost.
     init(memory: Int) throws(OutOfMemory) {
         let memory = max(0, min(memory, Arena.largestReservation))
-        // Twice, since pages are not full, and the index is there as well, old and new while it grows.
+        // More than `memory`: pages are not full, and the index needs room, twice while it grows.
         let byteCount = try AddressSpace.reservation(
             wanted: 4 * memory + (512 << 20),
             needed: min(2 * memory, Arena.largestReservation) + (16 << 20), parts: 4)
@@ -65,9 +65,9 @@ package struct RowTable: ~Copyable, Sendable {
 
     /// Rows, tombstones and partial rows, with the cleared ones that are not freed yet.
     package var count: Int { index.count }
-    /// Bytes of the rows, with their headers and what their blocks round up to.
+    /// Bytes of the rows' blocks: with their headers, and rounded up.
     package var bytesInUse: Int { arena.bytesInUse }
-    /// Bytes of memory behind all of it, the index included.
+    /// Bytes of memory for everything, the index included.
     package var bytesResident: Int { arena.bytesResident }
 
     /// The values of columns that rows written before these columns existed do not hold: one encoded
@@ -133,8 +133,8 @@ package struct RowTable: ~Copyable, Sendable {
             key, row, hash: hash, at: place)
     }
 
-    /// Applies a patch; the row keeps its deadline. Throws, with nothing changed, if the patch or the
-    /// row is no bytes that a codec wrote.
+    /// Applies a patch; the row keeps its deadline. Throws, with nothing changed, if the bytes of the patch or the
+    /// row are not from a codec.
     ///
     /// - Parameter isGone: whether it is known that there is no row, if there is no entry.
     package mutating func patch(
@@ -180,7 +180,7 @@ package struct RowTable: ~Copyable, Sendable {
     }
 
     /// Puts `base` beneath the patch that a partial row holds: a whole row, which makes it full, or an earlier
-    /// patch. It keeps its sequence, flags and deadline. Throws, with nothing changed, if the bytes are none
+    /// patch. The row keeps its sequence, flags and deadline. Throws, with nothing changed, if the bytes are not
     /// that a codec wrote.
     mutating func complete(
         _ hash: UInt64, _ table: UInt16, _ key: Span<UInt8>, base: Span<UInt8>,
@@ -252,8 +252,8 @@ extension RowTable {
     @inline(__always)
     private mutating func take(_ byteCount: Int) -> Reference {
         let reference = arena.allocate(byteCount)
-        // Callers that bound their memory reserve several times their bound, the others reserve all
-        // that references reach: memory is used up long before.
+        // Callers that bound their memory reserve several times their bound. The others reserve all
+        // that references can reach: memory is used up long before.
         precondition(reference != 0, "the rows' address space is used up")
         return reference
     }
@@ -279,12 +279,12 @@ extension RowTable {
         return Place(slot: slot, reference: reference)
     }
 
-    /// Moves what is left in a page of the arena into other pages that have room for it, so that the
+    /// Moves the blocks that are left in a page of the arena into other pages with room for them, so that the
     /// page can serve another class. References into it change.
     mutating func evacuate(page: Int) {
         var cursor = Arena.Cursor(page: page)
         while case let old = arena.next(&cursor), old != 0, Arena.page(of: old) == page {
-            // The walk that frees it may be past where it would go.
+            // Not a cleared row: the walk that frees it may already be past its new place.
             if isCleared(old) { continue }
             let new = arena.allocateElsewhere(than: old)
             guard new != 0 else { return }

@@ -13,19 +13,19 @@ package struct Shard: ~Copyable, Sendable {
     /// The highest sequence of any row that left without a newer record of its key: by eviction,
     /// time to live, or as a tombstone that became clean.
     package private(set) var droppedThrough: UInt64
-    /// Counts changes of the database's rows that its watermark does not show: commits that left quarantine, and
+    /// Counts changes to the database's rows that its watermark does not show: commits that left quarantine, and
     /// another database in its place.
     package private(set) var sinkGeneration: UInt64 = 0
     let limit: Int
     let dirtyLimit: Int
     private var unsaved: UnsavedBytes
-    /// Tables that are held as a whole, and from which sequence on. A clear behind it is in quarantine: its rows are
+    /// Tables that are held as a whole, and the sequence from which on. A clear from there on is in quarantine: its rows are
     /// gone, though the database still shows them.
     private var heldTables: [UInt16: UInt64] = [:]
-    /// Tombstones by ascending sequence. Some are gone by now, about as many as there are rows at most.
+    /// Tombstones by ascending sequence. Some of them are gone by now, at most about as many as there are rows.
     private var tombstones: Deque<Tombstone> = []
     var hand = Arena.Cursor()
-    /// A full walk found nothing to evict, and nothing became clean since.
+    /// Whether a full walk found nothing to evict, and nothing became clean since.
     var isExhausted = false
     var counters = CacheStatistics()
 
@@ -38,23 +38,23 @@ package struct Shard: ~Copyable, Sendable {
         var hash: UInt64
     }
 
-    /// The result of ``lookup(_:_:_:now:)``. The reference is good until the shard changes or its lock
-    /// is released, and 0 if there is no entry.
+    /// The result of ``lookup(_:_:_:now:)``. The reference is valid until the shard changes or its lock
+    /// is released. It is 0 if there is no entry.
     package struct Lookup {
         package var state: RowState
         package var sequence: UInt64
         package var reference: RowTable.Reference
     }
 
-    /// The fate of a row that was read from the database.
+    /// What became of a row that was read from the database.
     package enum Fill: Equatable, Sendable {
         /// Resident now; ``lookup(_:_:_:now:)`` finds it. A partial row was completed with it.
         case filled
         /// Current, but there is no room to keep it.
         case unkept
-        /// The database has no such row, nor has the view.
+        /// Neither the database nor the view has such a row.
         case absent
-        /// The view holds something of its own: look it up.
+        /// The view has an entry of its own for the key: look it up.
         case present
         /// It may be older than an acknowledged write: read the database again.
         case lookAgain
@@ -75,7 +75,7 @@ package struct Shard: ~Copyable, Sendable {
     /// Bytes of rows that the database does not hold yet, blocks rounded up.
     package var dirtyBytes: Int { unsaved.total }
 
-    /// How much is remembered of deletes that the database has not seen.
+    /// How many tombstones are kept for deletes that the database may not have seen.
     package var tombstoneCount: Int { tombstones.count }
 
     var statistics: CacheStatistics {
@@ -144,7 +144,7 @@ package struct Shard: ~Copyable, Sendable {
         return cleared > watermark || isHeld(cleared, of: table) ? cleared : nil
     }
 
-    /// Whether a clear is in quarantine: the database has passed it, and not taken it.
+    /// Whether a clear is in quarantine: the database's watermark has passed it, but the database did not take it.
     private func isHeld(_ cleared: UInt64, of table: UInt16) -> Bool {
         cleared >= heldTables[table] ?? .max
     }
@@ -154,7 +154,7 @@ package struct Shard: ~Copyable, Sendable {
         return now >= deadline && isClean(entry)
     }
 
-    /// Hands out the bytes of what a lookup found: a row, or of a partial row its patch.
+    /// Hands out the bytes that a lookup found: a row, or the patch of a partial row.
     @inline(__always)
     package func withBody<R, E: Error>(
         _ reference: RowTable.Reference, _ body: (Span<UInt8>) throws(E) -> R
@@ -164,7 +164,7 @@ package struct Shard: ~Copyable, Sendable {
 
     // MARK: Writing
 
-    /// Begins to bring what a write to a key needs nearer; worth it some 100 ns before the write.
+    /// Begins to fetch the memory that a write to a key needs. Worth it about 100 ns before the write.
     @inline(__always)
     func prefetch(_ hash: UInt64) { rows.index.prefetch(UInt32(truncatingIfNeeded: hash)) }
 
@@ -185,7 +185,7 @@ package struct Shard: ~Copyable, Sendable {
         sequence: UInt64
     ) throws(MalformedRecord) {
         if rows.cleared.mayBeHere { _ = find(hash, table, key) }
-        // The database would still show the row that the clear took.
+        // The database would still show the row that the clear removed.
         let isGone = !rows.clearedAt.isEmpty && pendingClear(of: table) != nil
         unsaved.add(
             try rows.patch(hash, table, key, patch, sequence: sequence, isGone: isGone), sequence)
@@ -207,7 +207,7 @@ package struct Shard: ~Copyable, Sendable {
         isExhausted = false
     }
 
-    /// Frees cleared rows, looking at some of all rows. Returns whether there may be more of them.
+    /// Frees cleared rows among the next rows of the walk. Returns whether there may be more of them.
     package mutating func freeCleared() -> Bool {
         var freed: [(word: UInt64, bytes: Int)] = []
         let mayBeMore = rows.freeCleared { freed.append(($0, $1)) }
@@ -217,7 +217,7 @@ package struct Shard: ~Copyable, Sendable {
 
     // MARK: Filling
 
-    /// Takes in what the database held at `watermark`; nil is no row.
+    /// Takes in the row that the database held at `watermark`; nil if it held none.
     ///
     /// Allowed only if nothing newer than that watermark was ever dropped here, the table was not cleared
     /// since, and ``sinkGeneration`` is what it was when the database was asked: otherwise the row could be
@@ -233,7 +233,7 @@ package struct Shard: ~Copyable, Sendable {
             generation == sinkGeneration
         else { return .lookAgain }
         if let cleared = rows.clearedAt[table], isHeld(cleared, of: table) {
-            // What the database has is from before the clear.
+            // The database's row is from before the clear.
             guard state == .partial else { return .lookAgain }
             let nothing = RowCodec.noValues
             try complete(hash, table, key, base: nothing.span, at: found)
@@ -242,7 +242,7 @@ package struct Shard: ~Copyable, Sendable {
         guard let row else { return .absent }
         counters.fills += 1
         if state == .partial {
-            // It is resident already, and what completes it is one row: no question of room.
+            // The row is resident already and grows to one whole row: room need not be made for that.
             try complete(hash, table, key, base: row, at: found)
             return .filled
         }
@@ -251,14 +251,14 @@ package struct Shard: ~Copyable, Sendable {
         else { return .unkept }
         let entry = NewEntry(
             table: table, state: .full, sequence: watermark, flags: .filled, deadline: deadline)
-        // Found again: making room may have moved the place.
+        // Searched again: making room may have moved the place.
         _ = rows.store(entry, key, row, hash: hash, at: rows.find(hash, table, key))
         return .filled
     }
 
     // MARK: Leaving
 
-    /// Drops the cached copy of a row; false if it is dirty, and stays (I6).
+    /// Drops the cached copy of a row. False if the row is dirty: then it stays (I6).
     @discardableResult
     package mutating func evict(_ hash: UInt64, _ table: UInt16, _ key: Span<UInt8>) -> Bool {
         let place = find(hash, table, key)
@@ -268,20 +268,20 @@ package struct Shard: ~Copyable, Sendable {
         return true
     }
 
-    /// Removes a clean row and remembers that something of its sequence is gone.
+    /// Removes a clean row and notes that a row of its sequence is gone.
     mutating func drop(_ place: RowTable.Place) {
         let entry = rows.entry(place.reference)
         droppedThrough = max(droppedThrough, entry.sequence)
         forget(place)
     }
 
-    /// Frees a row. ``RowTable/clearedAt`` says that it was cleared.
+    /// Frees a row that was cleared (``RowTable/clearedAt``).
     mutating func forget(_ place: RowTable.Place) {
         unsaved.remove(rows.entry(place.reference).word, rows.arena.blockBytes(place.reference))
         rows.remove(place)
     }
 
-    /// The sink reflects the log up to `watermark`: what is not above it becomes clean.
+    /// The sink reflects the log up to `watermark`: rows that are not above it become clean.
     package mutating func advance(to watermark: UInt64) {
         guard watermark > self.watermark else { return }
         self.watermark = watermark
@@ -314,7 +314,8 @@ package struct Shard: ~Copyable, Sendable {
         return nil
     }
 
-    /// Rows that are deleted again and again while the database is behind must not fill the memory.
+    /// Forgets tombstones whose keys were written again: rows that are deleted again and again while the database is behind
+    /// must not fill the memory.
     @inline(never)
     private mutating func forgetWhatWasWrittenAgain() {
         var all: Deque<Tombstone> = []
@@ -336,15 +337,15 @@ package struct Shard: ~Copyable, Sendable {
         return true
     }
 
-    /// Takes in what commits in quarantine left of a row, beneath what is here of it already, and pins it.
+    /// Takes in the state that commits in quarantine gave a row, beneath what the view already has of it, and pins the row.
     ///
-    /// Later writes to it are in the database as little as they are. So they are either here or in
+    /// Like those commits, later writes to the row are not in the database. So they are either here or in
     /// `body`: changes to such a row follow into quarantine.
     package mutating func restore(
         _ hash: UInt64, _ table: UInt16, _ key: Span<UInt8>, _ state: RowState,
         _ body: Span<UInt8>, sequence: UInt64
     ) throws(MalformedRecord) {
-        // The table may have been cleared since: what was written to the row after that is here.
+        // The table may have been cleared since: all later writes to the row are here.
         guard sequence > rows.clearedAt[table] ?? 0 else { return }
         let place = find(hash, table, key)
         switch (place.reference == 0 ? .absent : rows.entry(place.reference).state, state) {
@@ -354,15 +355,15 @@ package struct Shard: ~Copyable, Sendable {
         case (.partial, .full), (.partial, .partial):
             try complete(hash, table, key, base: body, state, at: place)
         case (.partial, .tombstone):
-            // What the database has is from before the delete.
+            // The database's row is from before the delete.
             let nothing = RowCodec.noValues
             try complete(hash, table, key, base: nothing.span, at: place)
-        default: break  // here is all of it
+        default: break  // the view has the whole row
         }
         _ = pin(hash, table, key)
     }
 
-    /// Lays a partial row's patch over what was there before it.
+    /// Lays a partial row's patch over the row before it.
     private mutating func complete(
         _ hash: UInt64, _ table: UInt16, _ key: Span<UInt8>, base: Span<UInt8>,
         _ state: RowState = .full, at place: RowTable.Place
@@ -380,10 +381,10 @@ package struct Shard: ~Copyable, Sendable {
     /// watermark; nil ends that.
     mutating func hold(_ table: UInt16, since: UInt64?) { heldTables[table] = since }
 
-    /// The database may say otherwise of rows in quarantine from now on. To be called before they are unpinned.
+    /// The database's rows may change for keys in quarantine from now on. To be called before they are unpinned.
     package mutating func sinkDidChange() { sinkGeneration += 1 }
 
-    /// Ends what ``pin(_:_:_:)`` began; a tombstone that is clean goes.
+    /// Ends the effect of ``pin(_:_:_:)``; a tombstone that is clean is removed.
     package mutating func unpin(_ hash: UInt64, _ table: UInt16, _ key: Span<UInt8>) {
         let place = find(hash, table, key)
         guard place.reference != 0 else { return }

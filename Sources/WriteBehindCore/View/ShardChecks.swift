@@ -1,7 +1,7 @@
 import EventLog
 
 extension Shard {
-    /// Like ``lookup(_:_:_:now:)``, for a commit that checks what it has read: counts as no use.
+    /// Like ``lookup(_:_:_:now:)``, for a commit that checks what it has read. Does not count as use of the row.
     package mutating func peek(_ hash: UInt64, _ table: UInt16, _ key: Span<UInt8>) -> Lookup {
         let place = find(hash, table, key)
         guard place.reference != 0 else {
@@ -14,7 +14,7 @@ extension Shard {
         return Lookup(state: entry.state, sequence: entry.sequence, reference: place.reference)
     }
 
-    /// Whether the database's rows at `watermark` are still right for keys that are not in the view.
+    /// Whether the database's rows at `watermark` are still current for keys that are not in the view.
     func isCurrent(_ table: UInt16, asOf watermark: UInt64) -> Bool {
         watermark >= droppedThrough && watermark >= rows.clearedAt[table] ?? 0
     }
@@ -31,9 +31,9 @@ extension Shard {
 }
 
 extension Shard {
-    /// Hands out key and body of whole rows of a table that are dirty, looking at some of all rows.
+    /// Hands out key and body of a table's whole, dirty rows among the next rows of a walk.
     ///
-    /// Returns where to go on, nil at the end. Rows may move meanwhile, so one may be missed.
+    /// Returns where to go on; nil at the end. Rows may move meanwhile, so a row may be missed.
     func forSomeDirtyRows(
         of table: UInt16, from cursor: Arena.Cursor, _ body: (Span<UInt8>, Span<UInt8>) -> Void
     ) -> Arena.Cursor? {

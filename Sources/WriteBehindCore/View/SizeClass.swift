@@ -17,7 +17,7 @@ package enum SizeClass {
     /// The class whose blocks hold `byteCount` bytes, which must be 1...largestBytes.
     @inline(__always)
     package static func of(_ byteCount: Int) -> Int {
-        // Two granules at least: a free block holds a link.
+        // At least two granules: a free block holds a link.
         let granules = max(2, (byteCount + granule - 1) / granule)
         if granules <= finest { return granules }
         return ofLarge(granules)

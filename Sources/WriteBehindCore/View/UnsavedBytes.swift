@@ -10,7 +10,7 @@ struct UnsavedBytes {
 
     var total: Int { dirty.total + pinned }
 
-    /// Counts a row in the place of what was there. A row that was pinned stays pinned.
+    /// Counts a row in the place of its earlier entry. A row that was pinned stays pinned.
     @inline(__always)
     mutating func add(_ change: RowTable.Change, _ sequence: UInt64) {
         if change.oldWord != 0 { remove(change.oldWord, change.oldBytes) }

@@ -11,7 +11,7 @@ struct ReplayedChange {
     fileprivate let hash: UInt64
 }
 
-/// The changes that a block of the log makes to rows, by shards, each shard's in the order of the log.
+/// The changes that a block of the log makes to rows, by shard. Within a shard they have the order of the log.
 struct ReplayedChanges {
     private var shards: [[ReplayedChange]]
 
@@ -41,11 +41,11 @@ extension CacheView {
     /// How many changes ahead memory is fetched: about as long as a fetch takes.
     private static let ahead = 8
 
-    /// Applies a shard's changes as they were applied when they were written, up to one for which dirty rows leave
-    /// no room. Returns how many those were.
+    /// Applies a shard's changes as they were applied when they were written, up to the first for which dirty rows leave
+    /// no room. Returns how many were applied.
     ///
-    /// The lock is taken once for all of them: each time costs waiting until what was written before has reached
-    /// the cache, and what one shard needs of the index mostly stays there.
+    /// The lock is taken once for all of them: each time it is taken, the processor waits until earlier writes have reached
+    /// the cache; and the part of the index that one shard needs mostly stays in the cache.
     func replay(
         _ changes: [ReplayedChange], shard number: Int, in bytes: Span<UInt8>
     ) throws(MalformedRecord) -> Int {
