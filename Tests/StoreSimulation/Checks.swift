@@ -22,7 +22,7 @@ extension SimulatedStore {
 
     // MARK: the log
 
-    /// I2, I10: what was acknowledged is there, the rest is a prefix of what was written, and all of it is whole.
+    /// I2, I10: every acknowledged write is there, the log is a prefix of what was written, and every commit is whole.
     func checkWhatSurvived() {
         guard let store, let engine else { return }
         if let damage = store.damage { return fail("damage", "\(damage)") }
@@ -51,7 +51,7 @@ extension SimulatedStore {
 
     // MARK: the database
 
-    /// I1, I3, I4: the database is the fold up to its watermark, but for what it lists as quarantined.
+    /// I1, I3, I4: the database is the fold up to its watermark, without the commits that it lists as quarantined.
     func checkDatabase() {
         guard fault == nil, let engine, let content = database.content else { return }
         noteDurable()
@@ -72,7 +72,7 @@ extension SimulatedStore {
         checkProjection(content)
     }
 
-    /// I3, I4 of the secondary database, which refuses nothing: each has a watermark of its own.
+    /// I3, I4 for the secondary database, which refuses nothing. Each database has its own watermark.
     func checkSecondary() {
         guard fault == nil, let engine, let content = secondary.content else { return }
         noteDurable()
@@ -93,7 +93,7 @@ extension SimulatedStore {
         }
     }
 
-    /// The first row in which bodies are not what the model has; nil if they are the same.
+    /// The first row whose body differs from the model; nil if all are the same.
     private func difference(_ found: [Row: [UInt8]], _ expected: StoreModel.Rows) -> String? {
         for (row, body) in found {
             let values = try? values(body, row.table)
@@ -113,7 +113,7 @@ extension SimulatedStore {
             + "and should be \(right.map { "\($0)" } ?? "absent")"
     }
 
-    /// The commits in quarantine, by what the database says of it; in order.
+    /// The commits that the database lists as quarantined, in order.
     func quarantined(_ content: SimulatedDatabase.Content) -> [StoreModel.Commit] {
         guard !content.quarantine.isEmpty else { return [] }
         return model.commits[..<model.count(through: content.watermark.sequence)].filter {
@@ -121,7 +121,7 @@ extension SimulatedStore {
         }
     }
 
-    /// I7: what is in quarantine is there for a row that was refused, or for a commit before it; and it is counted.
+    /// I7: every commit in quarantine is there for a refused row or for a commit before it, and it is counted.
     private func checkQuarantine(_ content: SimulatedDatabase.Content) {
         var held: Set<QuarantinedKey> = []
         let commits = quarantined(content)
@@ -159,7 +159,7 @@ extension SimulatedStore {
 
     // MARK: memory
 
-    /// I8: memory keeps to its limits, but for the commit that reached them.
+    /// I8: memory keeps to its limits, except for the commit that reached them.
     func checkMemory() {
         guard fault == nil, let engine else { return }
         let used = engine.view.statistics()
@@ -172,7 +172,7 @@ extension SimulatedStore {
         }
     }
 
-    /// I6, I9: what is in memory, over what the database holds, is what the model has. Unlike a read, it
+    /// I6, I9: the rows in memory, laid over those in the database, are the model's. Unlike a read, this check
     /// changes nothing.
     func checkView() {
         guard let content = database.content else { return }
@@ -233,7 +233,7 @@ extension SimulatedStore {
         }
     }
 
-    /// I5 against others at work: a read shows a state of its own time.
+    /// I5 while other work goes on: a read shows a state from the time of the read.
     func read(_ row: Row, meanwhile steps: [Step]) throws {
         let before = model.rows[row]
         let count = model.commits.count
@@ -254,7 +254,8 @@ extension SimulatedStore {
 
     // MARK: the past
 
-    /// I9: newest snapshot and log behind it make the rows as of a commit, counted from the last durable one.
+    /// I9: the newest snapshot and the log behind it make the rows as of a commit, which is counted from the last durable
+    /// one.
     func lookBack(_ commits: Int) throws {
         guard let log = engine?.log, log.readable > 0 else { return }
         let count = model.count(through: log.readable)
@@ -271,7 +272,7 @@ extension SimulatedStore {
                 found[try Tables.row(row.table, row.key.span)] = row.body
             }
         } catch let error as HistoryError {
-            // Deleted log is gone, but never the present.
+            // A past state may be gone with deleted log, but never the present state.
             if case .gone = error, commits > 0 { return note("\(error)") }
             throw error
         }

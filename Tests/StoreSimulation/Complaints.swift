@@ -1,11 +1,11 @@
 import Logging
 import TestSupport
 
-/// Keeps what a store logs as a warning or an error: without trouble there is nothing to complain of.
+/// Keeps what a store logs as a warning or an error. Without trouble it must log none.
 struct Complaints: LogHandler {
     struct Heard {
         var complaints: [String] = []
-        /// Further log lines, if they are wanted.
+        /// Other log lines, if they are to be kept.
         var remarks: [String] = []
     }
 
@@ -31,7 +31,7 @@ struct Complaints: LogHandler {
 
     func log(event: LogEvent) {
         let text = "\(event.message)"
-        // Which rows the database refuses, and which database there is, is the steps' doing.
+        // The steps decide which rows the database refuses, and which database there is. So these are no complaints.
         let isRemark =
             event.level < .warning || text.hasSuffix("it is in quarantine")
             || text.contains("put aside")

@@ -2,15 +2,15 @@ import EventLog
 import TestSupport
 import WriteBehindCore
 
-/// A consumer of a change stream through all lives: what it has acknowledged does not come again, and nothing else is
+/// A consumer of a change stream through all lives: changes that it has acknowledged do not come again, and nothing else is
 /// missing.
 struct Consumer {
     /// The table that it follows.
     static let table: UInt32 = 1
 
-    /// nil until it goes on in this life.
+    /// The open stream; nil until the consumer continues in this life.
     var source: ChangeSource?
-    /// Everything through here was said to be acknowledged.
+    /// Everything through here was acknowledged, and the acknowledgement returned.
     var acknowledged: UInt64 = 0
     /// The last sequence that it has ever seen.
     var seen: UInt64 = 0
@@ -18,10 +18,10 @@ struct Consumer {
     var position: UInt64 = 0
     /// The part of a commit that has come.
     var part: [StoreModel.Change] = []
-    /// In a life in which the file of positions cannot be used: what it held before, and where the log began.
+    /// In a life in which the file of positions is damaged: its earlier bytes, and the log's first segment.
     var spoiled: (positions: [UInt8], firstSegment: UInt64)?
 
-    /// His process ended with the store's.
+    /// The consumer's process ended together with the store's.
     mutating func reopen() {
         source = nil
         part = []
@@ -67,7 +67,7 @@ extension SimulatedStore {
                 continue
             }
             let wasOpen = source.wanted != nil
-            // It would wait.
+            // The stream would wait for more.
             if let wanted = source.wanted, wanted > log.readable { break }
             try source.fill()
             if !wasOpen { begin(at: source.position.sequence) }
@@ -75,7 +75,7 @@ extension SimulatedStore {
         return last
     }
 
-    /// The stream is opened: what it leaves out was acknowledged, or had come before the acknowledgement failed.
+    /// The stream was opened. Changes that it leaves out were acknowledged, or had come before the acknowledgement failed.
     private func begin(at position: UInt64) {
         note("the stream goes on behind \(position)")
         if position < consumer.acknowledged {
@@ -126,7 +126,7 @@ extension SimulatedStore {
             .compactMap { StoreLayout.sequence(ofFileNamed: String($0.dropFirst(10))) }.min()
     }
 
-    /// In some lives, something has written over the file of positions.
+    /// In some lives, the file of positions is overwritten.
     func spoilPositions(_ end: End) {
         guard end.salt % 5 == 1, let bytes = disk.readAll(Self.positions), let first = firstSegment
         else { return }
@@ -135,7 +135,7 @@ extension SimulatedStore {
         note("the file of positions is spoiled")
     }
 
-    /// The file is put back, and no log may have been deleted that a stream may need.
+    /// Puts the file back. Until then, no log that a stream may need may have been deleted.
     func restorePositions() {
         guard let spoiled = consumer.spoiled else { return }
         if let first = firstSegment, first > spoiled.firstSegment {
@@ -145,7 +145,7 @@ extension SimulatedStore {
         consumer.spoiled = nil
     }
 
-    /// Everything was taken and acknowledged: the stream is at the log's end.
+    /// Once everything was taken and acknowledged, the stream is at the log's end.
     func checkConsumerIsAtTheEnd() {
         guard fault == nil, let log = engine?.log, let source = consumer.source else { return }
         if source.position.sequence != log.readable {

@@ -2,9 +2,9 @@ import EventLog
 import TestSupport
 import WriteBehindCore
 
-// What others do to a store that is in use: they try to write it as well, or take its files away from under it.
+// Other processes at a store that is in use: they try to open it for writing as well, or move its files away.
 
-/// Files that are taken from a running store, and are put back when it has ended.
+/// Files that are moved away from a running store, and put back when it has ended.
 package enum Displacement: String, CaseIterable, Sendable {
     case moved = "the directory is moved"
     case restored = "the directory is moved, and a copy of it is restored in its place"
@@ -42,7 +42,7 @@ package enum Displacement: String, CaseIterable, Sendable {
         }
     }
 
-    /// Whether a file is part of the store that took this one's place.
+    /// Whether a file belongs to what took this store's place.
     fileprivate func isOfOthers(_ path: String) -> Bool {
         switch self {
         case .moved, .restored: path.hasPrefix("store/")
@@ -75,7 +75,7 @@ extension SimulatedStore {
     }
 
     /// R21: a store that is no longer in its place acknowledges nothing more as durable, and touches neither the database
-    /// nor what is in its place. What it had acknowledged is found once it is back.
+    /// nor what is in its place. What it had acknowledged is found once the files are back.
     func displace(_ what: Displacement, _ steps: [Step], _ end: End) {
         guard let engine, pendingEnd == nil else { return }
         noteDurable()
@@ -83,7 +83,7 @@ extension SimulatedStore {
         let content = database.content
         isTroubled = true
         do {
-            // A failure that is planned is the store's, not the operator's.
+            // A planned disk failure must hit the store's operations, not those of this method.
             disk.stopFailing()
             try what.perform(on: disk)
             let others = files(what.isOfOthers)

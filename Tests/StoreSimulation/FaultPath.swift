@@ -1,7 +1,7 @@
 import TestSupport
 import WriteBehindCore
 
-/// A way through the store, on which each operation of the disk is to fail.
+/// A way through the store. Each of its disk operations is made to fail, one in each run.
 package enum FaultPath: String, CaseIterable, Sendable {
     case creating = "open an empty directory"
     case openingClosed = "open after a clean close"
@@ -26,7 +26,7 @@ package enum FaultPath: String, CaseIterable, Sendable {
         }
     }
 
-    /// The store's fate before; the salt decides what power loss leaves.
+    /// The steps before the path; the salt decides what power loss leaves.
     func preparation(salt: UInt64) -> [Step] {
         switch self {
         case .creating: []
@@ -36,7 +36,7 @@ package enum FaultPath: String, CaseIterable, Sendable {
             Self.writes(30) + [.flush(urgent: true), .materialize(urgent: true)]
                 + Self.writes(20, from: 30) + [.end(End(kind: .kill, salt: salt))]
         case .openingTorn:
-            // Indices that are being built ask for everything to be synced: they come first.
+            // Indices that are being built make everything be synced: they are built first.
             Self.writes(30) + Array(repeating: .flush(urgent: true), count: 40)
                 + Self.writes(20, from: 30)
                 + [.flush(urgent: false), .writeBack, .end(End(kind: .powerLoss, salt: salt))]
@@ -52,7 +52,7 @@ package enum FaultPath: String, CaseIterable, Sendable {
     /// Segments are merged when they are small for their size.
     var segmentSize: Int { self == .merging ? 64 << 10 : 4 << 10 }
 
-    /// Whether the files that came and went, when nothing failed, are those of such a path.
+    /// Whether the files that were created and removed, when nothing failed, are those of this path.
     func isWalked(created: Set<String>, removed: Set<String>) -> Bool {
         func count(_ files: Set<String>, _ part: String) -> Int {
             files.count { $0.contains(part) }
@@ -132,13 +132,13 @@ package enum FaultPath: String, CaseIterable, Sendable {
         }
     }
 
-    /// As many values as the table may ever have columns.
+    /// Values for all columns that the table may ever have.
     private static func values(_ number: Int) -> [StoredValue] {
         var random = SeededRandom(seed: UInt64(number))
         let integer = StoredValue.integer(Int64(number))
         switch number % 3 {
         case 0:
-            // Text that no compression makes short.
+            // Text that does not compress well.
             let name = (0..<6).map { _ in String(random.next(), radix: 36) }.joined()
             return [integer, .text(name), integer, .text("note \(number)"), integer]
         case 1: return [integer, integer, integer]

@@ -2,10 +2,10 @@ import EventLog
 package import TestSupport
 import WriteBehindCore
 
-/// Fails the n-th operation of the disk on a path through the store, and looks at what is left of it.
+/// Fails the n-th disk operation on a path through the store, and checks what is left.
 ///
 /// The path is walked on a copy of one prepared state. While the disk fails, calls may throw, but only
-/// the library's own errors, and what can be read must be right. Then the disk is well again, the store
+/// the library's own errors, and what can be read must be right. Then the disk works again, the store
 /// ends, and the next life must hold everything that was acknowledged and bring it to the database.
 package struct FaultSweep {
     package let path: FaultPath
@@ -39,7 +39,7 @@ package struct FaultSweep {
         throw SimulatedStore.Fault(rule: "path", detail: "it was never walked")
     }
 
-    /// Nil if this salt leads to something else than the path is named after.
+    /// Nil if this salt leads to another path than the named one.
     private init?(_ path: FaultPath, salt: UInt64) throws(SimulatedStore.Fault) {
         self.path = path
         base = SimulatedStore.prepared(
@@ -89,7 +89,8 @@ extension SimulatedStore {
         if path == .closing { check { try close() } }
     }
 
-    /// Unless a sync has failed, the store need not be opened again; if a log could not be closed, it is closed again.
+    /// Checks that the store goes on without being opened again, unless a sync has failed. If the log could not be closed,
+    /// closes it again.
     fileprivate func goOnOnHealthyDisk() {
         disk.stopFailing()
         if case .closed? = engine?.log.refusal { check { try engine?.log.close() } }

@@ -1,7 +1,7 @@
-/// A mistake that is planted on purpose: it must be found, and what is left of its seed must be short.
+/// A mistake that is planted on purpose. It must be found, and the shortened steps must be few.
 package enum Flaw: Sendable, CaseIterable {
-    /// The disk says that a segment was synced, and did nothing.
+    /// The disk reports that a segment was synced, but did nothing.
     case segmentsAreNotSynced
-    /// The database leaves out patches where their batch also clears a table.
+    /// The database leaves out patches if their batch also clears a table.
     case patchesBesideClearsAreLost
 }

@@ -7,10 +7,10 @@ struct Follower {
     private(set) var position: UInt64 = 0
     private var reader: LogReader?
 
-    /// His process ended with the store's.
+    /// The reader's process ended together with the store's.
     mutating func reopen() { reader = nil }
 
-    /// Goes on by some blocks. Returns what is wrong, or nil.
+    /// Follows some blocks further. Returns the fault, or nil.
     mutating func follow(
         _ log: Log, blocks: Int, _ body: (StoreModel.Commit) throws -> String?
     ) throws -> String? {
@@ -97,7 +97,7 @@ extension StoreModel.Change {
         }
     }
 
-    /// As the table is after all changes.
+    /// The change with the columns that the table has after all its changes.
     var completed: StoreModel.Change {
         switch self {
         case .put(let row, let values):

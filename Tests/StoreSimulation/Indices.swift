@@ -1,10 +1,10 @@
 import EventLog
 import WriteBehindCore
 
-// Indices, which hold every row as it was acknowledged, in the order that SQL gives them.
+// Indices: they hold every acknowledged row, in the order of SQL's ORDER BY.
 
 extension Tables {
-    /// The indices of a table, as far as it has their columns, which may have other names by now.
+    /// The indices of a table whose columns it has. The columns may have other names by now.
     static func indices(_ table: UInt32, _ schema: TableSchema) -> [IndexDefinition] {
         let all: [[IndexDefinition]] = [
             [
@@ -27,7 +27,7 @@ extension Tables {
 }
 
 extension SimulatedStore {
-    /// Declares the indices of all tables, which are built by and by.
+    /// Declares the indices of all tables. They are built step by step.
     func declareIndices() throws {
         guard hasIndices, let engine else { return }
         for table in engine.tables.tables {
@@ -39,7 +39,7 @@ extension SimulatedStore {
         }
     }
 
-    /// Adds the indices in the midst of a life, and has a part of them built.
+    /// Adds the indices in the middle of a life, and builds a part of them.
     func addIndices() {
         guard fault == nil, let store, store.damage == nil, !hasIndices else { return }
         hasIndices = true
@@ -52,14 +52,14 @@ extension SimulatedStore {
         engine?.indices.all.count { $0.phase == .ready } ?? 0
     }
 
-    /// Does a little for indices that are not ready, and looks at those that are.
+    /// Does a piece of work on indices that are not ready, and checks those that are.
     func stepIndices() {
         guard fault == nil, let store else { return }
         _ = store.indexBuilder.step()
         checkIndices()
     }
 
-    /// Every index becomes ready if nothing is in its way.
+    /// Builds every index to its end. Without trouble, each must become ready.
     func finishIndices() {
         guard fault == nil, let store, let engine else { return }
         for _ in 0..<10_000 where engine.indices.all.contains(where: { $0.phase == .building }) {

@@ -4,7 +4,7 @@ import TestSupport
 import WriteBehindCore
 import WriteBehindInspection
 
-// A life of the store lasts from one opening to its end, however that comes.
+// A life of the store lasts from its opening to its end, of whatever kind.
 
 extension SimulatedStore {
     // MARK: opening
@@ -13,7 +13,7 @@ extension SimulatedStore {
         let store = try OpenStore(
             path: "/store", configuration: configuration(end), environment: environment(salt))
         self.store = store
-        // An index that is being built asks for all of the log to be synced, which hides what is not.
+        // An index that is being built makes all of the log be synced. That would hide missing syncs.
         hasIndices = salt.isMultiple(of: 2)
         hasProjection = salt % 5 != 3
         checkWhatSurvived()
@@ -156,7 +156,7 @@ extension SimulatedStore {
         if end.readsAll { checkReads() } else if end.salt & 3 == 0 { check { try lookBack(0) } }
     }
 
-    /// Opens the store on a disk that is full but for some bytes. True if that succeeds; otherwise another try leaves
+    /// Opens the store on a disk that is full except for some bytes. True if that succeeds; otherwise another try must leave
     /// no more behind than the first.
     private func openWhereThereIsLittle(
         _ room: Int, _ end: End, _ random: inout SeededRandom
@@ -183,7 +183,7 @@ extension SimulatedStore {
         return false
     }
 
-    /// The verdict of a tool that only looks, on the store that will be opened next.
+    /// The verdict of a tool that only reads, on the store that will be opened next.
     private func inspected() -> (end: UInt64, worst: Finding.Severity?)? {
         // A store that was killed while it was made has no identity yet.
         guard
@@ -205,7 +205,7 @@ extension SimulatedStore {
         if seen.end != end { fail("verify", "it saw the end at \(seen.end), opening at \(end)") }
     }
 
-    /// The work that a crash finds half done.
+    /// Begins to close the store, for a crash in the middle of it.
     private func beginClosing(_ operation: Int) {
         isTroubled = true
         if operation > 0 { disk.fail(at: operation, with: .errno(EIO), permanently: true) }

@@ -2,7 +2,7 @@ import EventLog
 import TestSupport
 import WriteBehindCore
 
-// A projection that keeps a second copy of a table, by what it gets to see.
+// A projection that keeps a second copy of a table, made from the changes that it receives.
 
 /// The content of the projection.
 struct Mirror {
@@ -15,7 +15,7 @@ struct Mirror {
     var seen: [UInt64] = []
     /// The watermark of the database when it was built.
     var builtAt: UInt64 = 0
-    /// The first change whose row before is not the one that came last.
+    /// The first change whose old row is not the row after the change before it.
     var fault: String?
 }
 
@@ -78,7 +78,7 @@ extension SimulatedSink {
 
     var projections: [ProjectionStatus]? { book(of: present).status(at: present.watermark) }
 
-    /// All of it at once.
+    /// Builds the whole projection at once.
     func buildProjections() throws(SinkError) -> Next {
         let content = present
         let unbuilt = book(of: content).declared(.unbuilt, at: content.watermark)
@@ -98,7 +98,7 @@ extension SimulatedSink {
 }
 
 extension SimulatedStore {
-    /// Declares the projection, in most lives: a program may leave it out, or have another version.
+    /// Declares the projection in most lives: a program may leave it out, or declare another version.
     func declareProjection(_ end: End) {
         guard hasProjection, let store else { return }
         _ = store.projections.declare(
@@ -108,7 +108,7 @@ extension SimulatedStore {
         store.materializer.work.raise()
     }
 
-    /// A projection that has the database's watermark is its table, and saw each change once and in order.
+    /// A projection at the database's watermark equals its table, and saw each change once and in order.
     func checkProjection(_ content: SimulatedDatabase.Content) {
         guard let stored = content.projections[Mirror.name],
             stored.watermark == content.watermark
@@ -142,7 +142,7 @@ extension SimulatedStore {
         }
     }
 
-    /// After all trouble it is built, and has everything.
+    /// After all trouble the projection is built, and holds everything.
     func checkProjectionIsCurrent() {
         guard fault == nil, hasProjection, let store,
             store.engine.tables[Mirror.table] != nil

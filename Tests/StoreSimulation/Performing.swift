@@ -63,7 +63,7 @@ extension SimulatedStore {
         checkMemory()
     }
 
-    /// The values that a program writes by now, of all that the table may ever have.
+    /// The values for the columns that the table has now, out of those for all columns that it may ever have.
     private func present(_ values: [StoredValue], _ table: UInt32) -> [StoredValue]? {
         guard let schema = engine?.tables[table]?.schema else { return nil }
         return zip(values, schema.valueColumns).map(Tables.fitting)
@@ -101,7 +101,7 @@ extension SimulatedStore {
         wrote(receipt, [.delete(row)])
     }
 
-    /// Reads a row and changes a column; half of what happens meanwhile does so while the database is read.
+    /// Reads a row and changes a column. Half of the other steps happen while the database is read.
     private func patch(
         _ row: Row, _ column: Int, _ meanwhile: [Step], _ change: (StoredValue) -> StoredValue
     ) throws {
@@ -191,7 +191,7 @@ extension SimulatedStore {
         wrote(try engine.commit(commit), [])
     }
 
-    /// Lets other things happen while the database is read, if it is.
+    /// Lets other steps happen while the database is read, if it is read.
     func whileReading<R>(_ steps: [Step], _ body: () throws -> R) rethrows -> R {
         database.withState { state in
             state.whileReading = { [unowned self] in
@@ -232,7 +232,7 @@ extension SimulatedStore {
         }
     }
 
-    /// Some of what is due is deleted, and nothing else.
+    /// Expires rows: some of those that are due are deleted, and nothing else.
     func expire() throws {
         guard let store, let engine else { return }
         let due = dueRows
@@ -250,7 +250,7 @@ extension SimulatedStore {
                 return fail("expiry", "\(count) deleted, and of those due \(deleted)")
             }
         }
-        // In the order in which they were deleted, which their tombstones tell.
+        // In the order in which they were deleted, which their tombstones' sequences show.
         let versions = deleted.map { row in (row, sequence: tombstone(of: row)) }
         for (row, sequence) in versions.sorted(by: { $0.sequence < $1.sequence }) {
             wrote(
@@ -260,7 +260,7 @@ extension SimulatedStore {
         _ = try result.get()
     }
 
-    /// The sequence of the delete that memory knows of a row; 0 if it knows of none.
+    /// The sequence of a row's delete in memory; 0 if there is none.
     private func tombstone(of row: Row) -> UInt64 {
         guard let view = engine?.view else { return 0 }
         let (table, key) = (UInt16(row.table), Tables.key(row.id))
@@ -282,14 +282,14 @@ extension SimulatedStore {
         checkDatabase()
     }
 
-    /// Gives a commit in quarantine up, or puts other values in the place of its first row. It waits for what was
+    /// Skips a commit in quarantine, or puts other values in the place of its first row. This waits for what was
     /// written before, so that has to succeed.
     private func settle(_ number: Int, with values: [StoredValue]?) throws {
         guard let store, let engine, !isTroubled else { return }
         catchUp()
         let index = engine.sink.quarantine
         guard fault == nil, let content = database.content, !index.isEmpty else { return }
-        // Commits that only follow as well.
+        // Among them are commits that are there only because they follow another.
         let commits = quarantined(content)
         let commit = commits[number % commits.count]
         let correction = values.flatMap { self.correction(of: commit, $0) }
@@ -313,7 +313,7 @@ extension SimulatedStore {
         let group = commit.changes.lazy.compactMap { index.held[$0.key]?.group }.first
         let keys = group.flatMap { index.groups[$0]?.keys } ?? []
         var changes: [StoreModel.Change] = []
-        // Those of the commit itself come last.
+        // The rows of the commit itself come last.
         let own = Set(commit.changes.map(\.key))
         let rows = try keys.map { (isOwn: own.contains($0) ? 1 : 0, row: try Self.row($0)) }
         for (_, row) in rows.sorted(by: {
@@ -356,7 +356,7 @@ extension SimulatedStore {
     private func correction(of commit: StoreModel.Commit, _ values: [StoredValue]) -> Correction? {
         for case .row(let table, let key) in commit.changes.map(\.key) {
             guard let row = try? Tables.row(table, key.span) else { continue }
-            // They were made for the first table, and fit the others in part.
+            // The values were made for the first table, and fit the others only in part.
             let fitting = Tables.columns(table).map { column in
                 values.first { $0.type == column.type } ?? column.missingValue
             }
@@ -368,7 +368,7 @@ extension SimulatedStore {
         return nil
     }
 
-    /// Runs what suspends for nothing, since all that it waits for has happened.
+    /// Runs an asynchronous function that never has to wait, because everything it waits for has happened.
     private static func waiting<R: Sendable>(
         _ body: @escaping @Sendable () async throws -> R
     ) -> Result<R, any Error> {

@@ -44,7 +44,7 @@ final class SimulatedDatabase: Sendable {
         try state.withLock(body)
     }
 
-    /// Another one in the same state.
+    /// Another database in the same state.
     func copy() -> SimulatedDatabase {
         let copy = SimulatedDatabase()
         let history = withState { $0.history }
@@ -54,7 +54,7 @@ final class SimulatedDatabase: Sendable {
 
     var content: Content? { withState { $0.history.last } }
 
-    /// Opens it as a sink, making it first if need be.
+    /// Opens the database as a sink, and makes it first if there is none.
     func open(
         origin: Watermark, _ projections: ProjectionRegistry = ProjectionRegistry()
     ) -> SimulatedSink {
@@ -66,7 +66,7 @@ final class SimulatedDatabase: Sendable {
         return SimulatedSink(self, content, projections)
     }
 
-    /// Loses what power loss may cost.
+    /// Loses some of the last transactions, as power loss may.
     func losePower(using random: inout SeededRandom) {
         withState { state in
             guard !state.history.isEmpty else { return }
@@ -75,7 +75,7 @@ final class SimulatedDatabase: Sendable {
         }
     }
 
-    /// The user changes constraints of the table.
+    /// Changes which rows are refused, as a user changes the constraints of a table.
     func refuse(_ change: (inout Set<Row>) -> Void) {
         withState { state in
             guard var content = state.history.last else { return }
@@ -84,7 +84,7 @@ final class SimulatedDatabase: Sendable {
         }
     }
 
-    /// Somebody deletes the file, or puts another in its place.
+    /// Another program deletes the file, or puts another file in its place.
     func replace(with content: Content?) {
         withState { $0.history = content.map { [$0] } ?? [] }
     }
@@ -123,7 +123,7 @@ extension SimulatedDatabase.Content {
 }
 
 extension SimulatedDatabase.Content {
-    /// As the put of an older program does.
+    /// Whether a patch makes its row if there is none, as the put of an older program does.
     private static func makesRow(_ patch: Span<UInt8>, _ schema: TableSchema) -> Bool {
         guard let changes = try? RowCodec.decodePatch(patch, schema) else { return false }
         return RowCodec.makesRow(changes.map(\.column), schema)

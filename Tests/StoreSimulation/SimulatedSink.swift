@@ -15,7 +15,7 @@ struct SimulatedOpener: SinkOpener {
     }
 }
 
-/// A sink over a ``SimulatedDatabase``, written from the protocol's words alone.
+/// A sink over a ``SimulatedDatabase``, written from the protocol's documentation alone.
 final class SimulatedSink: Sink {
     typealias Content = SimulatedDatabase.Content
 
@@ -92,7 +92,7 @@ final class SimulatedSink: Sink {
                 let row = try Tables.row(table, key)
                 try check(.row(table: table, key: Array(copying: key)))
                 try content.refuseFollowed(table)
-                // Also where there is no such row: a projection would have seen the change.
+                // Also if there is no such row: a projection would have seen the change.
                 content.touched.insert(table)
                 if database.losesPatchesBesideClears, kind == .patch, !batch.cleared.isEmpty {
                     return
@@ -150,7 +150,7 @@ final class SimulatedSink: Sink {
         try body(&quarantine, &content)
     }
 
-    /// Applies a commit or, returning why not, nothing of it.
+    /// Applies a commit, or nothing of it: then it returns the reason.
     private static func attempt(
         _ commit: OrderedCommit, _ content: inout Content
     ) throws(SinkError) -> SinkError? {
@@ -262,7 +262,7 @@ final class SimulatedSink: Sink {
 
     var quarantine: QuarantineIndex { lastContent.quarantine }
 
-    /// The sink's knowledge in memory, also of a database that was deleted or replaced under it.
+    /// The content that the sink last saw, also if the database was deleted or replaced while it was open.
     private var lastContent: Content {
         known.withLock { known in
             // Once it is closed, there may be another database under its name.

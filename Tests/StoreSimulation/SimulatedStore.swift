@@ -3,27 +3,27 @@ import Glibc
 import TestSupport
 import WriteBehindCore
 
-/// A store on a simulated disk with a simulated database, to which one step after the other happens: no
+/// A store on a simulated disk with a simulated database. Steps happen to it one after the other: no
 /// threads, no clock, so that a list of steps always ends in the same way.
 package final class SimulatedStore {
     let disk: SimulatedDisk
     let database: SimulatedDatabase
-    /// Follows the same log beside it.
+    /// The secondary database, which follows the same log.
     let secondary: SimulatedDatabase
     let time: ManualTime
     var model = StoreModel()
     var store: OpenStore?
     var follower = Follower()
     var consumer = Consumer()
-    /// Everything through this sequence was said to be durable.
+    /// The store has reported everything through this sequence as durable.
     var durable: UInt64 = 0
     /// An older copy of the database.
     var backup: SimulatedDatabase.Content?
     /// The end of this life, as soon as the disk has stopped.
     var pendingEnd: End?
-    /// Since the log was last seen whole, something happened that may cost what was not durable.
+    /// Whether something happened, since the log was last checked, that may lose writes that were not durable.
     var mayLose = false
-    /// In this life the disk or the database fails: calls may throw, but nothing may be lost for it.
+    /// Whether the disk or the database fails in this life: calls may throw, but nothing may be lost.
     var isTroubled = false
     /// Rows that the database has refused at some time.
     var everRefused: Set<Row> = []
@@ -42,7 +42,7 @@ package final class SimulatedStore {
     let isTraced: Bool
 
     package struct Fault: Error, Equatable, CustomStringConvertible {
-        /// Which promise is broken: what a shorter run must break as well to be the same failure.
+        /// The promise that is broken. A shorter run must break the same one to count as the same failure.
         package var rule: String
         package var detail: String
 
@@ -119,7 +119,7 @@ package final class SimulatedStore {
         stepIndices()
     }
 
-    /// Plays a step while another one is under way, whose life goes on until it is over.
+    /// Plays a step while another step is under way. The life goes on until that other step is over.
     func playInside(_ step: Step) {
         do {
             try perform(step)
@@ -129,7 +129,7 @@ package final class SimulatedStore {
         hear()
     }
 
-    /// Listens to what the store has logged since.
+    /// Checks what the store has logged since the last call.
     func hear() {
         let heard = heard.withLock { heard in
             defer { heard = Complaints.Heard() }
@@ -139,7 +139,7 @@ package final class SimulatedStore {
         if let first = heard.complaints.first, !isTroubled { fail("logged", first) }
     }
 
-    /// Errors are for callers that have trouble or find the database behind, and are the library's own.
+    /// An error may only be one of the library's own, and only if there is trouble or the database is behind.
     func judge(_ error: any Error) {
         note("\(error)")
         if case StoreError.backlogFull = error, isBehind { return }
@@ -173,7 +173,7 @@ package final class SimulatedStore {
             pendingEnd = nil
             play(.end(End(kind: .kill, salt: 1, readsAll: false)))
         }
-        // A power loss in the midst of the steps before gives the database what it refused back.
+        // A power loss during the steps before can restore the database's refusals.
         play(.admitAll)
         guard fault == nil else { return }
         check { try retryQuarantine() }
@@ -188,7 +188,7 @@ package final class SimulatedStore {
         checkReads()
         checkNothingIsDue()
         check { try lookBack(0) }
-        // The first time may only find out that the follower's place in the log is gone.
+        // The first time may only find that the follower's place in the log is gone.
         for _ in 0..<2 { check { try follow(blocks: .max) } }
         if fault == nil, follower.position != engine?.log.readable {
             fail("follower", "it ends at \(follower.position), the log at \(durable)")
@@ -203,7 +203,7 @@ package final class SimulatedStore {
         do { try body() } catch { judge(error) }
     }
 
-    /// One piece of the secondary database's work, opening it included.
+    /// One piece of the secondary database's work, which includes opening it.
     func stepSecondary(isUrgent: Bool) {
         guard let log = engine?.log else { return }
         for database in store?.secondaries ?? [] {
@@ -234,7 +234,7 @@ package final class SimulatedStore {
     func catchUp() {
         guard fault == nil, let store else { return }
         let (log, materializer) = (store.engine.log, store.materializer)
-        // Steps that bring nothing nearer.
+        // The number of steps without progress.
         var (reached, tries) = (UInt64(0), 0)
         while log.readable < log.lastSequence || materializer.watermark.sequence < log.readable,
             tries < 1000

@@ -22,7 +22,7 @@ package enum Simulation {
         SimulatedStore.run(StepGenerator.steps(seed: seed), isTraced: true).trace
     }
 
-    /// A part of the steps that breaks the same rule, and of which nothing can be left out.
+    /// A part of the steps that breaks the same rule, and from which no step can be left out.
     package static func shortened(
         _ steps: [Step], keeping rule: String, flaw: Flaw? = nil, runs limit: Int = 3000
     ) -> [Step] {

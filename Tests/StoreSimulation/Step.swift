@@ -7,13 +7,13 @@ package struct Row: Hashable, Sendable {
     package var id: Int64
 }
 
-/// One thing that happens to a store. A run is a list of them, and nothing else decides what it does: a step
-/// can be taken out, and the others still mean the same.
+/// One thing that happens to a store. A run is a list of steps, and nothing else decides what the run does: a step
+/// can be removed, and the others still mean the same.
 package enum Step: Equatable, Sendable {
     // Callers.
     /// The values of all columns outside the key that the table may ever have.
     case put(Row, [StoredValue], timeToLive: UInt64?)
-    /// By a program from before any column was added: it sets the columns that it knows.
+    /// A put by a program from before any column was added: it sets only the columns of its time.
     case olderPut(Row, [StoredValue])
     case delete(Row)
     /// Reads a row, and writes a column of it if the row was not changed meanwhile.
@@ -26,7 +26,7 @@ package enum Step: Equatable, Sendable {
     case changeTable(UInt32)
     /// The next of the tables that are not there from the start.
     case addTable
-    /// Many puts one after the other, over the rows from one on, whose first value goes up.
+    /// Many puts one after the other, to `rows` rows from this one on. The first value rises with each.
     case burst(Row, rows: Int64, count: Int, [StoredValue])
     case mark
     case read(Row, meanwhile: [Step])
@@ -34,16 +34,16 @@ package enum Step: Equatable, Sendable {
 
     // The store's own work.
     case flush(urgent: Bool)
-    /// Somebody waits for power loss to be survived, be it in staging.
+    /// A caller waits until its writes survive power loss, which may be in staging.
     case sync
     case materialize(urgent: Bool)
     case snapshot(urgent: Bool, pieces: Int)
     case expire
-    /// Somebody follows the log, some blocks further.
+    /// A reader follows the log, some blocks further.
     case follow(blocks: Int)
-    /// The consumer of a change stream takes so many changes, and acknowledges the last commit of them, or not.
+    /// The consumer of a change stream takes some changes, and acknowledges the last commit of them or not.
     case consume(changes: Int, acknowledges: Bool)
-    /// The whole past: the newest snapshot and the log behind it; as of a commit, counted from the last.
+    /// Reads a past state from the newest snapshot and the log behind it, as of a commit that is counted from the last one.
     case lookBack(commits: Int)
 
     // The clock and the disk.
@@ -73,9 +73,9 @@ package enum Step: Equatable, Sendable {
     case putBack
     case deleteDatabase
 
-    // Others.
+    // Other processes.
     case openASecondTime
-    /// Files are taken from the store while it is open; then it ends, and they are put back.
+    /// Files are moved away from the store while it is open. Then the store ends, and they are put back.
     case displace(Displacement, meanwhile: [Step], End)
 
     /// The store ends, and is opened again.
@@ -102,25 +102,26 @@ package struct End: Equatable, Sendable {
     var operation = 0
     /// Chooses what power loss leaves, and the next life's salts.
     var salt: UInt64
-    /// The store is being closed when the crash comes, which then is inside that, or right after it.
+    /// Whether the store is being closed when the crash comes. The crash is then during closing or right after it.
     var isClosing = false
-    /// Recovery itself is ended by crashes inside these operations, one after the other.
+    /// Recovery is interrupted by crashes inside these disk operations, one after the other.
     var inRecovery: [Int] = []
-    /// How many bytes the disk has left when the store is opened, at first.
+    /// How many bytes the disk has left at the first attempt to open the store.
     var room: Int?
-    /// Every row is read afterwards, which makes it resident.
+    /// Whether every row is read afterwards, which makes the rows resident.
     var readsAll = true
     var batchRecords = 10
-    /// From how many bytes of log on a snapshot is made by itself.
+    /// After how many bytes of log the store makes a snapshot by itself.
     var snapshotAfter: Int?
     var stagingSlots = 2
     /// How many pages of 4 KiB one slot of staging has.
     var slotPages = 1
-    /// Where they are large, most segments are small enough to be merged.
+    /// Whether segments may grow large: then most are small enough to be merged.
     var hasLargeSegments = false
-    /// Limits that a few writes reach which the database has not taken, if there is nothing in quarantine.
+    /// Whether the limits are so small that a few writes that the database has not taken reach them. Only if nothing is in
+    /// quarantine.
     var isTight = false
-    /// Over how many shards the rows in memory are spread: 1, 2 or 4.
+    /// The number of shards for the rows in memory: 1, 2 or 4.
     var shardCount = 1
 
     package var isCrash: Bool { kind == .kill || kind == .powerLoss }
@@ -186,11 +187,11 @@ extension Step: CustomStringConvertible {
         case .mark: "mark this moment"
         case .read(let row, let steps): "read \(row)" + Self.meanwhile(steps)
         case .evict(let row): "evict \(row)"
-        case .flush(let urgent): "flush" + (urgent ? ", somebody waits" : "")
-        case .sync: "flush, somebody waits for durable"
-        case .materialize(let urgent): "materialize" + (urgent ? ", somebody waits" : "")
+        case .flush(let urgent): "flush" + (urgent ? ", a caller waits" : "")
+        case .sync: "flush, a caller waits for durable"
+        case .materialize(let urgent): "materialize" + (urgent ? ", a caller waits" : "")
         case .snapshot(let urgent, let pieces):
-            "\(pieces) pieces of snapshots and tidying" + (urgent ? ", somebody waits" : "")
+            "\(pieces) pieces of snapshots and tidying" + (urgent ? ", a caller waits" : "")
         case .expire: "delete what is due"
         case .follow(let blocks): "follow the log for \(blocks) blocks"
         case .consume(let count, let acknowledges):
@@ -216,7 +217,7 @@ extension Step: CustomStringConvertible {
         case .backUp: "back the database up"
         case .putBack: "the database is replaced by its backup under the store"
         case .deleteDatabase: "the database is deleted under the store"
-        case .openASecondTime: "somebody else opens the store"
+        case .openASecondTime: "another process opens the store"
         case .displace(let what, let steps, let end):
             what.rawValue + Self.meanwhile(steps) + "; then \(end)"
         case .end(let end): end.description

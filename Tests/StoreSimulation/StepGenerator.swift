@@ -12,13 +12,13 @@ package struct StepGenerator {
     private let troubles: [Trouble]
     private let work: Int
     private let hasLargeSegments: Bool
-    /// How many rows a table has at most, but for the crowd's: among few, more meet.
+    /// How many rows a table has at most, except the table `crowd`: with few rows, more steps meet at one row.
     private let keyCount: Int
     private let tableCount: Int
     /// How often the declaration of a table changes.
     private let changes: Int
     private var diskIsFull = false
-    /// The next step: some say more in company.
+    /// The steps that come next: some steps show more together with others.
     private var next: [Step] = []
 
     private enum Trouble: CaseIterable { case database, constraints, disk }
@@ -84,7 +84,7 @@ package struct StepGenerator {
         return .patch(row, column: column, values[column], meanwhile: beside())
     }
 
-    /// Rows from before are changed in the same block, more often than chance would have it.
+    /// Changes earlier rows in the same block, more often than by chance.
     private mutating func changeTable() -> Step {
         let table = someTable()
         next = (0..<number(0...3)).map { _ in patch(table) }
@@ -132,7 +132,7 @@ package struct StepGenerator {
         }
     }
 
-    /// Somebody else at the store that is open.
+    /// Another process at the open store.
     private mutating func someVisitor() -> Step {
         if isChosen(40) { return .openASecondTime }
         let steps = (0..<number(1...8)).map { _ in
@@ -223,11 +223,11 @@ package struct StepGenerator {
         Row(table: someTable(), id: someID())
     }
 
-    /// Of the crowd, single rows are among the first ones as well.
+    /// The single rows of the table `crowd` are also among the first ones.
     private mutating func someID() -> Int64 { Int64(number(0...keyCount - 1)) }
 
-    /// Mostly of one row, which has as many followers then where it is refused, or of the whole crowd. Now and then
-    /// they are thousands.
+    /// Mostly of one row, which then has as many followers if it is refused, or of the whole table `crowd`. Now and then
+    /// it has thousands of puts.
     private mutating func someBurst() -> Step {
         let row = someRow()
         let rows = row.table == 4 ? Tables.keyCount(4) : Int64(number(1...2))

@@ -19,9 +19,9 @@ struct StoreModel {
     typealias Rows = [Row: [StoredValue]]
 
     private(set) var commits: [Commit] = []
-    /// The fold of all of them.
+    /// The fold of all commits.
     private(set) var rows: Rows = [:]
-    /// A fold from which one of a later sequence goes on.
+    /// An earlier fold, from which a fold through a later sequence continues.
     private var folded: (count: Int, rows: Rows) = (0, [:])
 
     var lastSequence: UInt64 { commits.last?.receipt.sequence ?? 0 }
@@ -53,7 +53,7 @@ struct StoreModel {
         return low
     }
 
-    /// The rows as of a sequence, but for some commits.
+    /// The rows as of a sequence, without some commits.
     mutating func fold(through sequence: UInt64, without: Set<UInt64> = []) -> Rows {
         let count = count(through: sequence)
         if !without.isEmpty {

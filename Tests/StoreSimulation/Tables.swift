@@ -15,7 +15,7 @@ package enum Tables {
                 "counter",
                 [
                     .column("n", .integer), .column("name", .text, nullable: true),
-                    // Two at once: a patch of the second leaves the first of an older row to its default.
+                    // Two columns at once: a patch of the second leaves the first at its default in an older row.
                     .column("extra", .integer, default: .integer(7)),
                     .column("note", .text, default: .text("-")),
                 ]),
@@ -75,7 +75,7 @@ package enum Tables {
                     .column("deadline", .integer, formerly: "until", nullable: true),
                 ], expiry: "deadline", dropping: ["holder"]),
         ],
-        // With more rows than the others.
+        // This table has more rows than the others.
         [
             table("crowd", [.column("n", .integer)]),
             table(
@@ -122,7 +122,7 @@ package enum Tables {
         TableSchema(name, [.key("id", .integer)] + columns, expiry: expiry, dropping: dropping)
     }
 
-    /// The same as the log has them.
+    /// The declarations in the form that the log holds.
     private static let versions: [[TableSchema]] = declarations.map { declarations in
         var catalog = Catalog()
         return declarations.map { declaration in
@@ -133,7 +133,7 @@ package enum Tables {
         }
     }
 
-    /// As it is after all changes.
+    /// A table's schema after all changes.
     static func latest(_ table: UInt32) -> TableSchema {
         let versions = versions[Int(table) - 1]
         return versions[versions.count - 1]

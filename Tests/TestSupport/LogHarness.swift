@@ -18,7 +18,7 @@ package final class ManualTime: TimeSource {
         }
     }
 
-    /// The machine starts again, and with it the monotonic clock.
+    /// The machine restarts, and the monotonic clock begins anew.
     package func reboot() { state.withLock { $0.monotonic = 1 } }
 
     /// Sets the wall clock alone, as an administrator does.
@@ -43,7 +43,7 @@ package final class LogHarness {
     package var options: LogOptions
     package var random: SeededRandom
     package private(set) var log: Log?
-    /// The commits that the store must still have, or may have lost when power went.
+    /// The commits that the store must still have, or may have lost with the power.
     package private(set) var appended: [Appended] = []
     /// The highest sequence that was seen to be durable.
     package private(set) var acknowledged: UInt64 = 0
@@ -76,7 +76,7 @@ package final class LogHarness {
             random: { salts.withLock { $0.next() } })
     }
 
-    /// Opens the log, making its directories where they are missing.
+    /// Opens the log, and makes its directories if they are missing.
     @discardableResult
     package func open(witnesses: [Witness] = []) throws -> Log {
         let layout = StoreLayout(root: Self.root)
@@ -124,14 +124,15 @@ package final class LogHarness {
         noteDurable()
     }
 
-    /// Asks for everything to be durable and steps until it is, or the log refuses.
+    /// Asks for everything to be durable, and steps the flusher until it is or the log refuses.
     package func makeDurable() {
         guard let log, let flusher = log.flusher else { return }
         flusher.request(readable: log.lastSequence)
         flush()
     }
 
-    /// Asks for everything to survive power loss, wherever that costs less, and steps until it does.
+    /// Asks for everything to survive power loss, in staging or in segments, whichever costs less. Steps the flusher until
+    /// it does.
     package func makeSynced() {
         guard let log, let flusher = log.flusher else { return }
         flusher.request(durable: log.lastSequence)
@@ -148,7 +149,7 @@ package final class LogHarness {
         log = nil
     }
 
-    /// The process dies, or the power goes.
+    /// The process dies, or power is lost.
     package func crash(_ kind: SimulatedDisk.Crash) {
         noteDurable()
         disk.crash(kind, using: &random)
@@ -160,7 +161,7 @@ package final class LogHarness {
         try read(try log.reader(from: 1), through: log.readable)
     }
 
-    /// The commits that a reader still has before it.
+    /// The commits that a reader has not read yet.
     package static func read(_ reader: LogReader, through readable: UInt64) throws -> [Appended] {
         var found: [Appended] = []
         while try reader.next(through: readable) {

@@ -1,6 +1,6 @@
 import Foundation
 
-/// The code of an article of the documentation, which a test file must hold in full: so it compiles, and runs.
+/// The code of an article of the documentation. A test file must hold all of it, so that it compiles and runs.
 package enum PageCode {
     private static let pages = URL(fileURLWithPath: #filePath)
         .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()

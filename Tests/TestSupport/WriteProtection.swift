@@ -1,6 +1,6 @@
 import Foundation
 
-/// Keeps a file from being written, by root as well: an immutable one, where the file system knows such.
+/// Keeps a file from being written, even by root: makes it immutable, if the file system supports that.
 package enum WriteProtection {
     private struct Failed: Error {
         var path: String
