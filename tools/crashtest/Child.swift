@@ -3,7 +3,7 @@ import Foundation
 import TestSupport
 import WriteBehind
 
-/// The process that is killed, or kills itself: writes until then, and says what was acknowledged.
+/// The process that is killed, or kills itself. Until then it writes, and reports what was acknowledged.
 struct Child: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "child", abstract: "Write until killed.", shouldDisplay: false)
@@ -12,7 +12,7 @@ struct Child: AsyncParsableCommand {
     @Argument var seed: UInt64
     @Argument var round: Int
     @Option var failpoint: String?
-    /// Opens the store, which recovers it, and dies at the latest when that is done.
+    /// Whether it only opens the store, which recovers it, and dies when that is done at the latest.
     @Flag var reopening = false
 
     func run() async throws {
@@ -39,7 +39,7 @@ struct Child: AsyncParsableCommand {
         }
     }
 
-    /// A line for every acknowledged write: `THREAD SEQUENCE`, and with ` durable` where that was waited for.
+    /// A line for every acknowledged write: `THREAD SEQUENCE`, and ` durable` if it waited for that.
     private static func write(
         _ tables: Tables, _ seed: UInt64, _ round: Int, _ thread: Int
     ) async throws {
@@ -57,7 +57,7 @@ struct Child: AsyncParsableCommand {
     }
 
     private static func say(_ line: String) throws {
-        // One write of less than a pipe's page: lines of threads do not mix.
+        // One write of fewer bytes than a pipe's page, so that the lines of several threads do not mix.
         try FileHandle.standardOutput.write(contentsOf: Data((line + "\n").utf8))
     }
 }

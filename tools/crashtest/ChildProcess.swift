@@ -7,7 +7,7 @@ struct ChildProcess {
     private let output = Locked(Data())
     private let isRead = DispatchSemaphore(value: 0)
 
-    /// Arguments as ``Child`` takes them.
+    /// Starts a child with these arguments of ``Child``.
     init(_ arguments: [String]) throws {
         process.executableURL = URL(
             fileURLWithPath: try FileManager.default.destinationOfSymbolicLink(
@@ -27,10 +27,10 @@ struct ChildProcess {
 
     var isRunning: Bool { process.isRunning }
     var hasSpoken: Bool { output.withLock { !$0.isEmpty } }
-    /// Its output by now.
+    /// Its output so far.
     var report: Report { Report(output.withLock { $0 }) }
 
-    /// Waits until it is dead, at most so long.
+    /// Waits until it is dead, at most `milliseconds`.
     func waitUntilDead(milliseconds: Int) {
         for _ in 0..<max(1, milliseconds * 2) where process.isRunning { usleep(500) }
     }
@@ -52,10 +52,10 @@ struct ChildProcess {
 struct Report {
     /// The sequences of each thread's acknowledged writes, in order; 0 if nothing was to be changed.
     private(set) var sequences = [[UInt64]](repeating: [], count: Load.threadCount)
-    /// The last sequence whose write returned, and the last one that was waited for as durable.
+    /// The last sequence whose write returned, and the last one that the child waited for as durable.
     private(set) var last: UInt64 = 0
     private(set) var durable: UInt64 = 0
-    /// How many were waited for.
+    /// How many writes the child waited for as durable.
     private(set) var durableCount = 0
     /// The changes that its consumer has seen, and the last of those that it acknowledged.
     private(set) var seen: [UInt64] = []
@@ -64,7 +64,7 @@ struct Report {
     private(set) var reachedFailpoint = false
 
     init(_ output: Data) {
-        // Behind the last newline there may be half a line.
+        // There may be half a line behind the last newline.
         let lines = String(decoding: output, as: UTF8.self).split(
             separator: "\n", omittingEmptySubsequences: false
         ).dropLast()

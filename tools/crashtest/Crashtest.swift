@@ -14,7 +14,7 @@ struct Crashtest: AsyncParsableCommand {
         discussion: """
             Each round starts a child that writes with several tasks and reports every
             write that was acknowledged. It dies by SIGKILL: at a random moment, or by
-            its own hand before, in the middle of or after some operation on its files,
+            itself before, in the middle of or after some operation on its files,
             SQLite's among them; then, every other round, up to three times more while
             it recovers. Then the store is opened and checked: every acknowledged write
             is there, no transaction is there in part, and log, snapshots and database
@@ -61,7 +61,8 @@ struct Crashtest: AsyncParsableCommand {
     }
 
     private var seed: UInt64 { options.seed }
-    /// Power is lost on one file system after the other: the first would take all the time.
+    /// With --power the number is always limited: file systems are tested one after the other, and the first would take all
+    /// the time.
     private var rounds: Int { power ? wanted ?? 50 : options.limit(wanted, else: 50) }
 
     func run() async throws {
@@ -117,7 +118,7 @@ struct Crashtest: AsyncParsableCommand {
         }
     }
 
-    /// Says what failed where, in lines that fit a terminal, and leaves the store.
+    /// Prints what failed and where, in lines that fit a terminal, and keeps the store.
     private func failed(_ round: Int, _ error: any Error, _ directory: String) -> ExitCode {
         say("FAILED in round \(round) of seed \(seed):")
         var line = ""
@@ -133,7 +134,7 @@ struct Crashtest: AsyncParsableCommand {
     }
 }
 
-/// How long, and with which seed: of the crash test and the simulation alike.
+/// How long to run, and with which seed: for the crash test and for the simulation.
 struct RunOptions: ParsableArguments {
     @Option(help: "Stop after this many seconds.")
     var seconds: Double?
@@ -141,7 +142,7 @@ struct RunOptions: ParsableArguments {
     @Option(
         name: .customLong("seed"),
         help: ArgumentHelp(
-            "Chooses what is written and where it breaks off. (default: random)",
+            "Decides what is written and where it breaks off. (default: random)",
             valueName: "seed"))
     var given: UInt64?
 
@@ -149,7 +150,7 @@ struct RunOptions: ParsableArguments {
 
     var seed: UInt64 { given ?? Self.random }
 
-    /// How many times: what was asked for, else as many as the time allows.
+    /// How many times to run: the number in `wanted`, otherwise `usual`; with --seconds there is no limit.
     func limit(_ wanted: Int?, else usual: Int) -> Int {
         wanted ?? (seconds == nil ? usual : .max)
     }
@@ -157,7 +158,7 @@ struct RunOptions: ParsableArguments {
     var end: Date { seconds.map { Date(timeIntervalSinceNow: $0) } ?? .distantFuture }
 }
 
-/// At once, also into a pipe or a file.
+/// Prints a line at once, without a buffer, also into a pipe or a file.
 func say(_ text: String) {
     FileHandle.standardOutput.write(Data((text + "\n").utf8))
 }

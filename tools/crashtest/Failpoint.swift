@@ -5,12 +5,12 @@ import TestSupport
 struct Failpoint: Equatable, CustomStringConvertible {
     enum Moment: String, CaseIterable {
         case before
-        /// Half of a write's bytes are in the file. Before any other operation.
+        /// Half of a write's bytes are in the file. For all other operations, the same as before.
         case halfway
         case after
     }
 
-    /// An operation and what it is done to.
+    /// An operation and the kind of file that it changes.
     struct Place: Hashable, CustomStringConvertible {
         enum Operation: String {
             case any, append, create, write, sync, truncate, rename, remove
@@ -27,7 +27,7 @@ struct Failpoint: Equatable, CustomStringConvertible {
 
         var operation: Operation
         var area: Area
-        /// How often this may happen before a round is over.
+        /// The highest number of such operations to count before the process dies.
         var most = 1
 
         var description: String { "\(operation.rawValue) \(area.rawValue)" }
@@ -49,7 +49,7 @@ struct Failpoint: Equatable, CustomStringConvertible {
 
     var description: String { "\(moment.rawValue) \(place) \(count)" }
 
-    /// Everything that is worth dying at. A sync is followed by publishing what is durable; a segment
+    /// All places where the child may die. A sync is followed by publishing what is durable; a segment
     /// is created, and its name synced, in the middle of a roll.
     static let places: [Place] = [
         Place(operation: .any, area: .any, most: 400),
@@ -91,7 +91,7 @@ struct Failpoint: Equatable, CustomStringConvertible {
         (self.place, self.moment, self.count) = (place, moment, count)
     }
 
-    /// In the form of ``description``.
+    /// Parses the form of ``description``.
     init?(_ text: String) {
         let words = text.split(separator: " ").map(String.init)
         guard words.count == 4, let moment = Moment(rawValue: words[0]),
@@ -103,13 +103,13 @@ struct Failpoint: Equatable, CustomStringConvertible {
     }
 }
 
-/// The failpoint of this process. One, and global: SQLite's calls carry no context.
+/// The failpoint of this process. There is one, and it is global: SQLite's calls carry no context.
 enum Armed {
     private static let failpoint = Locked<Failpoint?>(nil)
 
     static func set(_ new: Failpoint?) { failpoint.withLock { $0 = new } }
 
-    /// Does an operation, and dies around it if it is the one.
+    /// Does an operation. The process dies around it if the failpoint is reached.
     ///
     /// - Parameter half: does half of it.
     static func around<R, E: Error>(
@@ -124,7 +124,7 @@ enum Armed {
         return result
     }
 
-    /// The moment to die at, if this is the n-th such operation.
+    /// The moment to die at, if this is the n-th such operation; otherwise nil.
     private static func hit(
         _ operation: Failpoint.Place.Operation, _ area: Failpoint.Place.Area
     ) -> Failpoint.Moment? {
@@ -138,7 +138,7 @@ enum Armed {
         }
     }
 
-    /// Says that it was the failpoint, and dies as by `kill -9` from outside.
+    /// Reports that the failpoint was reached, and dies as with `kill -9` from outside.
     private static func die() -> Never {
         let line = Array("!\n".utf8)
         _ = Glibc.write(STDOUT_FILENO, line, line.count)

@@ -2,11 +2,11 @@ import EventLog
 import TestSupport
 import WriteBehind
 
-/// The consumer of a change stream: it says what it sees, and what it has acknowledged.
+/// The consumer of a change stream: it reports the changes that it sees, and those that it has acknowledged.
 enum Following {
     private static let name = "crashtest"
 
-    /// Lines `seen SEQUENCE` and `done SEQUENCE`, until the process is killed.
+    /// Prints lines `seen SEQUENCE` and `done SEQUENCE` until the process is killed.
     static func run(_ tables: Tables, _ say: (String) throws -> Void) async throws {
         var commits = 0
         for try await change in tables.store.changes(of: tables.items, named: name, from: .oldest) {
@@ -19,7 +19,7 @@ enum Following {
         }
     }
 
-    /// Goes on where the killed consumer was, to the end of the log, and compares both with the log.
+    /// Continues where the killed consumer was, up to the end of the log, and compares both consumers' changes with the log.
     static func check(_ tables: Tables, _ report: Report) async throws {
         let store = tables.store
         try await store.waitForAll(.durable)

@@ -1,4 +1,4 @@
-/// Something acknowledged is missing, or something is there that must not be.
+/// The finding that something acknowledged is missing, or that something is there that must not be.
 struct Loss: Error, CustomStringConvertible {
     var description: String
     init(_ description: String) { self.description = description }
@@ -11,15 +11,15 @@ struct Ledger {
     /// Writes that survived although the process ended before it acknowledged them.
     private(set) var surplus = 0
     private var model = Model()
-    /// Which build of the projection the store has; nil until it was looked at.
+    /// Which build of the projection the store has; nil until it was read.
     var build: String?
 
     init(seed: UInt64) { self.seed = seed }
 
     mutating func beginStore() { (model, build) = (Model(), nil) }
 
-    /// Compares what was found with what was reported: each thread's rows are as after its acknowledged
-    /// writes up to `end`, where the log ends; or as after one more, the one under way.
+    /// Compares the rows found with the report: each thread's rows must be those after its acknowledged
+    /// writes up to `end`, where the log ends, or those after one more write, which was under way.
     mutating func settle(
         _ report: Report, round: Int, found: Model, end: UInt64
     ) throws {
@@ -31,7 +31,7 @@ struct Ledger {
             let part = found.part(of: thread)
             let expected = model.part(of: thread)
             if part == expected { continue }
-            // Only the write without an answer may be there as well.
+            // Only the write that was not answered may be there as well.
             if kept.count == report.sequences[thread].count {
                 model.apply(load.next())
                 surplus += 1

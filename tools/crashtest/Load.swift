@@ -31,7 +31,7 @@ struct Item: TableRow, Equatable {
     }
 }
 
-/// A row of the table that is cleared now and then; thread 0's.
+/// A row of the table that is cleared now and then. Only thread 0 writes it.
 struct Visit: TableRow, Equatable {
     typealias Key = Int
     static let schema = WriteBehind.TableSchema(
@@ -52,25 +52,25 @@ struct Visit: TableRow, Equatable {
     }
 }
 
-/// The writes of a thread, by its seed: the child makes them, and the parent can compute them.
+/// The writes of a thread. They follow from its seed: the child makes them, and the parent can compute them.
 struct Load {
     static let threadCount = 4
     static let rowsOfThread = 40
     static let visitCount = 30
 
     enum Change {
-        /// With a cached copy that goes at once, or stays.
+        /// `isShortLived`: whether its cached copy expires at once.
         case put(Item, isShortLived: Bool)
         case update(Int, note: String)
         case increment(Int, by: Int)
         case delete(Int)
-        /// Two rows, a row that goes, and a row of another table: one commit.
+        /// Two rows, a deleted row, and a row of another table, in one commit.
         case transaction([Item], deleting: Int, KeyValue)
-        /// From one row to another, where both are there: a transaction that reads.
+        /// Moves an amount from one row to another, if both exist: a transaction that reads.
         case move(Int, Int, by: Int)
         case visit(Visit)
         case clearVisits
-        /// All go and one comes, as one commit.
+        /// Clears the table and puts one row, in one commit.
         case restartVisits(Visit)
     }
 
@@ -78,7 +78,7 @@ struct Load {
     private var random: SeededRandom
     private var count = 0
 
-    /// Whether the write is waited for until it is durable.
+    /// Whether the child waits until the write is durable.
     var waitsForDurable: Bool { count.isMultiple(of: 16) }
 
     init(seed: UInt64, round: Int, thread: Int) {
@@ -92,7 +92,7 @@ struct Load {
     }
 
     private mutating func someNote() -> String {
-        // Nothing that compresses well: segments have to fill up.
+        // Nothing that compresses well, because segments must fill up.
         (0..<Int.random(in: 0...25, using: &random)).map { _ in String(random.next(), radix: 36) }
             .joined()
     }
@@ -194,7 +194,7 @@ struct Tables {
         try Sums.declare(self)
     }
 
-    /// Small buffers and short pauses, so that a kill finds everything in the middle of something.
+    /// Small buffers and short pauses, so that a kill hits every worker in the middle of its work.
     static var configuration: StoreConfiguration {
         var configuration = StoreConfiguration()
         configuration.cacheLimit = 8 << 20
@@ -210,7 +210,7 @@ struct Tables {
         return configuration
     }
 
-    /// The receipt of what was acknowledged; nil if there was nothing to change.
+    /// Makes a change. Returns the receipt of the acknowledged write; nil if there was nothing to change.
     func apply(_ change: Load.Change) async throws -> Receipt? {
         switch change {
         case .put(let item, let isShortLived):
@@ -268,7 +268,7 @@ struct Tables {
 }
 
 extension StoreEnvironment {
-    /// The machine with a failpoint, and with checkpoints often enough to be hit by one.
+    /// The machine with a failpoint, and with checkpoints so frequent that a failpoint can hit one.
     static func watched(
         _ directory: String, _ configuration: StoreConfiguration
     ) -> StoreEnvironment {

@@ -9,10 +9,10 @@ enum FileSystem: String, CaseIterable, ExpressibleByArgument, CustomStringConver
 
     private var maker: String { "mkfs.\(rawValue)" }
 
-    /// The disks that can be made here.
+    /// The file systems that this machine can make.
     static var here: [FileSystem] { allCases.filter { Command.exists($0.maker) } }
 
-    /// Makes one in a file, without a word.
+    /// Makes a file system in a file, without output.
     func make(in image: String) throws {
         let quietly = self == .ext4 ? ["-q", "-F"] : self == .xfs ? ["-q"] : ["-q", "-f"]
         try Command.run(maker, quietly + [image])
@@ -25,7 +25,7 @@ struct LoopDisk {
     let directory: String
     let kind: FileSystem
 
-    /// Makes the file, sparse, and the file system in it.
+    /// Makes a sparse file, and the file system in it.
     func create(byteCount: UInt64) throws {
         guard FileManager.default.createFile(atPath: image, contents: nil) else {
             throw Loss("\(image) cannot be made")
@@ -42,7 +42,7 @@ struct LoopDisk {
         try Command.run("mount", ["-t", kind.rawValue, "-o", "loop", image, directory])
     }
 
-    /// Unmounts it, and removes the loop device with it.
+    /// Unmounts the disk, which also removes the loop device.
     func unmount() throws {
         do {
             try Command.run("umount", [directory])
@@ -53,16 +53,16 @@ struct LoopDisk {
         if kind == .btrfs { try Command.run("btrfs", ["device", "scan", "--forget"]) }
     }
 
-    /// Detaches it after a failure: no process finds it any more. A process that has files of it open keeps it
+    /// Detaches the disk after a failure: no process finds it any more. A process that has files of it open keeps it
     /// until it closes them.
     func detach() {
         try? Command.run("umount", ["--lazy", directory])
     }
 
-    /// The disk as it is at this instant, as another file.
+    /// Copies the disk, as it is at this instant, to another file.
     ///
-    /// On XFS a clone keeps writes to the file out until it is made, so it is one moment of the disk: all
-    /// writes that the file system had given to it, none that was still in the kernel's memory.
+    /// On XFS, writes to the file wait until the clone is made. So the clone is one moment of the disk: all
+    /// writes that the file system had given to the disk, and none that was still in the kernel's memory.
     func copy(to path: String) throws {
         let source = Foundation.open(image, O_RDONLY | O_CLOEXEC)
         let target = Foundation.open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
@@ -77,7 +77,7 @@ struct LoopDisk {
     }
 }
 
-/// Programs of the system.
+/// Runs programs of the system.
 enum Command {
     private static let path = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"]
 

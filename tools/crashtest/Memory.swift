@@ -5,17 +5,17 @@ import GRDBSQLite
 import TestSupport
 import WriteBehind
 
-/// How much memory a store takes while its database does not follow, in a process of its own.
+/// Measures how much memory a store takes while its database does not follow. Runs in its own process.
 struct Memory: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Write while the database is locked, until it is refused; measure memory.",
+        abstract: "Write while the database is locked, until writes are refused; measure memory.",
         discussion: """
             The database is locked by another connection and writes go on as fast as
             they can, until one of the two limits refuses them. Ends with an error if
             the process took more memory than it had before it opened the store, what
             the configuration allows, and \(constant >> 20) MiB.
 
-            With --reopening, opens a store that was left so, lets the database follow,
+            With --reopening, opens a store that an earlier run left, lets the database follow,
             and measures that.
 
             EXAMPLES
@@ -24,9 +24,9 @@ struct Memory: AsyncParsableCommand {
             """)
 
     enum Keys: String, CaseIterable, ExpressibleByArgument {
-        /// A thousand rows again and again: the log's bytes on disk come to their limit first.
+        /// The same thousand rows again and again: the log's bytes on disk reach their limit first.
         case hot
-        /// Ever new rows: the memory for what the database does not hold does.
+        /// Always new rows: the memory for rows that the database does not hold reaches its limit first.
         case distinct
     }
 
@@ -39,7 +39,7 @@ struct Memory: AsyncParsableCommand {
     @Flag(help: "Open what an earlier run left.")
     var reopening = false
 
-    /// Besides what is configured and the program itself: the log's unpacked blocks, the connections that
+    /// Memory besides the configured limits and the program itself: the log's unpacked blocks, the connections that
     /// read, threads, and what the allocator keeps.
     static let constant = 48 << 20
 
@@ -78,16 +78,16 @@ struct Memory: AsyncParsableCommand {
             try Self.lock("\(directory)/database.sqlite")
             let (count, refusal) = try await fill(items)
             say("\(keys.rawValue) keys: \(count) writes, refused at \(refusal)")
-            // Everything in the background has its turn: the materializer has gathered a batch, and tries.
+            // Leaves time for all background work: the materializer gathers a batch, and tries to write it.
             try await store.waitForAll(.durable)
             try await Task.sleep(for: .seconds(1))
         }
         try Self.measure(program: program)
-        // As a killed process leaves it: the next opening must bring the rest into the database.
+        // Ends like a killed process: the next opening must bring the rest into the database.
         Foundation.exit(0)
     }
 
-    /// Takes the database's write lock, for as long as the process lives.
+    /// Takes the database's write lock for as long as the process lives.
     private static func lock(_ path: String) throws {
         var connection: OpaquePointer?
         guard sqlite3_open(path, &connection) == SQLITE_OK,
@@ -96,14 +96,14 @@ struct Memory: AsyncParsableCommand {
         else { throw Loss("the database cannot be locked") }
     }
 
-    /// Writes from several threads until each is refused; how many writes were taken, and what refused.
+    /// Writes from several threads until each is refused. Returns how many writes were accepted, and the refusal.
     private func fill(_ items: StoredTable<Item>) async throws -> (Int, String) {
         let keys = keys
         return try await withThrowingTaskGroup(of: (Int, String).self) { group in
             for thread in 0..<Load.threadCount {
                 group.addTask {
                     var random = SeededRandom(seed: UInt64(thread))
-                    // A kilobyte each that hardly compresses, and more of them than go into one block.
+                    // About a kilobyte each, which hardly compresses, and more notes than fit into one block.
                     let notes = (0..<1024).map { _ in
                         (0..<80).map { _ in String(random.next(), radix: 36) }.joined()
                     }
@@ -130,7 +130,7 @@ struct Memory: AsyncParsableCommand {
         }
     }
 
-    /// A line of what the kernel says of this process's memory.
+    /// A figure of this process's memory from the kernel, in bytes.
     private static func bytes(_ name: String) throws -> Int {
         let status = try String(contentsOfFile: "/proc/self/status", encoding: .utf8)
         let line = status.split(separator: "\n").first { $0.hasPrefix(name + ":") }

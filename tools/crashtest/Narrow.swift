@@ -5,12 +5,12 @@ import Logging
 import TestSupport
 import WriteBehind
 
-/// One life of a store on a machine that is short of something, in a process of its own.
+/// One life of a store on a machine that lacks something, in its own process.
 struct Narrow: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Use a store where room, memory or descriptors are short.",
+        abstract: "Use a store where space, memory or descriptors are short.",
         discussion: """
-            Opens a store as it comes, reads what earlier lives wrote, writes, waits and
+            Opens the store, reads what earlier lives wrote, writes, waits and
             closes. Its parent limits it: by ulimit, a full disk, a read-only
             root. Exit codes: 0, all went well; 3, the store refused something by an
             error of its own; 1, it did something else. A signal is a crash, SIGALRM a
@@ -37,7 +37,7 @@ struct Narrow: AsyncParsableCommand {
     var unclean = false
 
     func run() async throws {
-        // The kernel kills a process that exceeds a limit of lengths, unless it asks for an error of the call.
+        // The kernel kills a process that exceeds a limit on file lengths, unless the signal is ignored: then the call fails.
         signal(SIGXFSZ, SIG_IGN)
         alarm(90)
         var configuration = StoreConfiguration()
@@ -73,7 +73,7 @@ struct Narrow: AsyncParsableCommand {
             say("acknowledged \(id + 1)")
         }
         if unclean { return }
-        // So much in one transaction of the database, in its order, that SQLite keeps a part aside.
+        // So many rows in one transaction of the database that SQLite writes a part to disk before the commit.
         try store.mark("narrow")
         try store.transaction { transaction in
             for id in 0..<from + rows { try transaction.put(Self.item(id), in: items) }
@@ -85,14 +85,14 @@ struct Narrow: AsyncParsableCommand {
         guard count ?? 0 >= from + rows else { throw Loss("the database has \(count ?? 0) rows") }
     }
 
-    /// Text that does not compress: a life takes some hundred kilobytes.
+    /// A row of text that does not compress: a life takes some hundred kilobytes.
     private static func item(_ id: Int) -> Item {
         var random = SeededRandom(seed: UInt64(id))
         let note = (0..<10).map { _ in String(random.next(), radix: 36) }.joined()
         return Item(id: id, value: id, note: note)
     }
 
-    /// The store's own error, or SQLite's from a query of ours; any other is thrown on.
+    /// The error of `body`, if it is one of the store, or one of SQLite from this file's query. Any other is thrown.
     private func refused(_ body: () async throws -> Void) async throws -> (any Error)? {
         do {
             try await body()

@@ -5,7 +5,7 @@ import WriteBehind
 
 /// The process that kills the child, and checks what must be there.
 struct Parent {
-    /// Holds one store after the other, so that none grows for ever.
+    /// The directory of the stores: a new store follows after some rounds, so that none grows without limit.
     let root: String
     let seed: UInt64
     private(set) var round = 0
@@ -28,11 +28,11 @@ struct Parent {
     mutating func playRound() async throws {
         if round % Self.roundsOfStore == 0 { ledger.beginStore() }
         let report = try killWriter()
-        // Recovery is killed, and the next recovery as well.
+        // Recovery is killed, too, up to three times.
         if Bool.random(using: &random) {
             for _ in 0..<Int.random(in: 1...3, using: &random) { try killRecovery() }
         }
-        // Every other time the state right after the kill is looked at before it is recovered.
+        // Every other time, the state right after the kill is checked before it is recovered.
         if Bool.random(using: &random) { try StoreCheck.run(directory, isClosed: false) }
         try await Self.check(
             directory, report, round, &ledger, atLeast: report.last, following: report)
@@ -46,8 +46,8 @@ struct Parent {
     /// Opens the store, compares it with the ledger, closes it and verifies every file.
     ///
     /// - Parameters:
-    ///   - sequence: what the log must hold.
-    ///   - following: what the consumer of changes had said when the store ended.
+    ///   - sequence: the sequence up to which the log must hold everything.
+    ///   - following: what the consumer of changes had reported when the store ended.
     static func check(
         _ directory: String, _ report: Report, _ round: Int, _ ledger: inout Ledger,
         atLeast sequence: UInt64, following: Report

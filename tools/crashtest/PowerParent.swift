@@ -7,10 +7,10 @@ import TestSupport
 /// The tested file system is in a file, and that file on an XFS that can clone it: `disk.img` on `shelf/`,
 /// itself in `shelf.img`. A clone under load is what the disk would hold if power failed at that
 /// instant and the disk lost none of the writes it was given. So this proves that the store syncs what
-/// it calls durable, through a real file system and the replay of its journal. A copy with `cp`
-/// would not do: it spans a second, in which a later write may be caught and an earlier one, synced
-/// before it, missed, which no disk does. Disks that drop or reorder writes between two flushes are not
-/// shown by this; the simulated disk of the tests does that.
+/// it reports as durable, through a real file system and the replay of its journal. A copy with `cp`
+/// would not do: it takes a second, in which it may contain a later write and miss an earlier one that was synced
+/// before, which no disk does. Disks that drop or reorder writes between two flushes are not
+/// covered here; the simulated disk of the tests covers them.
 struct PowerParent {
     let root: String
     let seed: UInt64
@@ -18,7 +18,7 @@ struct PowerParent {
     private let disk: LoopDisk
     private(set) var round = 0
     private(set) var ledger: Ledger
-    /// How many acknowledged writes were waited for as durable, and how many of the others were lost.
+    /// How many acknowledged writes the children waited for as durable, and how many of the others were lost.
     private(set) var durable: UInt64 = 0
     private(set) var lost = 0
     private var random: SeededRandom
@@ -79,7 +79,7 @@ struct PowerParent {
         let child = try ChildProcess([store, "\(seed)", "\(round)"])
         while child.isRunning, !child.hasSpoken { usleep(500) }
         usleep(.random(in: 0...400_000, using: &random))
-        // What was durable, seen and acknowledged before the instant of the copy; the rest may be on it or not.
+        // What was durable, seen and acknowledged before the instant of the copy. Later writes may be on the copy or not.
         let before = child.report
         let copy = shelf.directory + "/copy.img"
         do {

@@ -2,7 +2,7 @@ import Foundation
 import GRDBSQLite
 
 /// ``Armed`` around SQLite's own writes: in the middle of a commit (its WAL) and of a checkpoint (the
-/// database file). SQLite lets its system calls be replaced for just this.
+/// database file). SQLite lets a program replace its system calls for such tests.
 enum SQLiteCalls {
     private typealias Write = @convention(c) (Int32, UnsafeRawPointer?, Int, off_t) -> Int
 
@@ -19,7 +19,7 @@ enum SQLiteCalls {
             }
         }
         let pointer = unsafeBitCast(write, to: sqlite3_syscall_ptr.self)
-        // Which of the two it uses is decided when it is built.
+        // SQLite's build decides which of the two it uses.
         let codes = ["pwrite", "pwrite64"].map { name in
             name.withCString { set(vfs, $0, pointer) }
         }

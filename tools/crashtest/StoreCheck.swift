@@ -6,9 +6,9 @@ import WriteBehindInspection
 /// the log at its watermark.
 enum StoreCheck {
     /// - Parameter isClosed: whether the store was closed. Right after a kill the log's end may be torn, and
-    ///   the database not there yet.
+    ///   the database may not be there yet.
     static func run(_ directory: String, isClosed: Bool) throws {
-        // Killed before there was a store.
+        // The child may have been killed before there was a store.
         guard try isClosed || PosixDisk().exists(StoreLayout(root: directory).identity) else {
             return
         }

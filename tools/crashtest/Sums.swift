@@ -3,8 +3,8 @@ import GRDB
 import TestSupport
 import WriteBehind
 
-/// A projection of the items: their number and the sum of their values, for each thread. What is applied twice, or not at
-/// all, is in the sums for ever. A table of the projection's own says when it was built.
+/// A projection of the items: their number and the sum of their values, for each thread. A change that is applied twice, or
+/// not at all, makes the sums wrong for ever. A table of the projection itself holds an id of its build.
 enum Sums {
     private static let name = "sums"
 
@@ -31,7 +31,7 @@ enum Sums {
         }
     }
 
-    /// Compares table and projection in one view of the database.
+    /// Compares the table and the projection in one snapshot of the database.
     /// - Returns: which build of the projection it is.
     static func check(_ store: Store) async throws -> String {
         try await store.waitForAll(.materialized)

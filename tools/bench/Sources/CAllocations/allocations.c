@@ -1,5 +1,5 @@
-// Takes the place of the C library's functions in this program and all its libraries, and counts, by
-// thread, so that counting costs no run anything that could be measured.
+// Replaces the C library's functions in this program and all its libraries, and counts calls by
+// thread, so that the cost of counting is too small to be measured.
 
 #include "allocations.h"
 

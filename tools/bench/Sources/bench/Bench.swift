@@ -1,7 +1,7 @@
 import ArgumentParser
 import Foundation
 
-/// Measures the store against what people use today, on this machine, in turn.
+/// Measures the store and the stores that people use today, in turn, on this machine.
 @main
 struct Bench: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -28,7 +28,7 @@ struct Compare: AsyncParsableCommand {
             "Workloads by name, with commas: \(Workload.all.map(\.id).joined(separator: ", "))."
     )
     var only: String?
-    @Option(help: "Contenders whose names begin so, separated by commas.")
+    @Option(help: "The beginnings of contenders' names, separated by commas.")
     var contenders: String?
     @Flag(help: "A short form of two minutes: few records, one round.")
     var quick = false

@@ -22,7 +22,7 @@ enum Contender: String, Codable, CaseIterable {
 
     var isLimit: Bool { rawValue.hasPrefix("limit") }
 
-    /// The failure that a put survives once it has returned, if nothing waits for it.
+    /// The failure that a put survives once it has returned, if the caller waits for nothing more.
     var survivesUnsynced: String {
         switch self {
         case .zstd, .map, .upserts: "-"
@@ -59,7 +59,7 @@ enum Contender: String, Codable, CaseIterable {
     ///
     /// - Parameters:
     ///   - keys: how many keys a store is to have room for.
-    ///   - keepsLog: nothing is written from memtables before the end, so that all records are in the log.
+    ///   - keepsLog: whether no memtable is written to a file before the end, so that all records are in the log.
     func open(
         _ directory: String, durable: Bool, keys: Int = 0, keepsLog: Bool = false
     ) throws -> any Peer {

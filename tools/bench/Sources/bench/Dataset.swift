@@ -3,20 +3,19 @@ import Foundation
 /// The records of a run: the same for every contender, made before the clock starts.
 ///
 /// Keys are 16 hexadecimal digits in random order, all distinct. `@unchecked Sendable`: the memory
-/// is
-/// written in init only.
+/// is written in init only.
 final class Dataset: @unchecked Sendable {
     enum Values: String, Codable {
         /// 100 bytes, of which zstd can save half.
         case halfCompressible
-        /// About as long, as services write it.
+        /// About as long: JSON like that of services.
         case json
     }
 
     static let keyLength = 16
     static let hotKeys = 10_000
 
-    /// Beyond these, values repeat.
+    /// After this many values, they repeat.
     private static let valueLimit = 1_000_000
 
     let count: Int
@@ -67,7 +66,7 @@ final class Dataset: @unchecked Sendable {
         count * Self.keyLength + count * (starts.last ?? 0) / (starts.count - 1)
     }
 
-    /// The key of each operation: `hot` draws from few keys by Zipf's law, else each once.
+    /// The key of each operation: if `hot`, drawn from few keys by Zipf's law, otherwise each key once.
     func order(hot: Bool) -> [Int32] {
         hot ? Zipf(keys: min(Self.hotKeys, count)).draw(count) : (0..<Int32(count)).map { $0 }
     }
@@ -117,7 +116,7 @@ struct SplitMix: RandomNumberGenerator {
     }
 }
 
-/// Zipf's law with exponent 0.99, as YCSB has it.
+/// Zipf's law with exponent 0.99, as in YCSB.
 struct Zipf {
     private var cumulated: [Double] = []
 
@@ -139,7 +138,7 @@ struct Zipf {
                 let middle = (low + high) / 2
                 if cumulated[middle] < wanted { low = middle + 1 } else { high = middle }
             }
-            // Scattered, so that hot keys are no neighbours.
+            // Scattered, so that hot keys are not neighbours.
             return Int32(SplitMix.mix(UInt64(low)) % UInt64(cumulated.count))
         }
     }

@@ -4,7 +4,7 @@ import Foundation
 /// P10: the cost of an operation with more and more keys.
 struct Growth: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "P10: put, get and recovery with ever more keys, all of them resident.",
+        abstract: "P10: put, get and recovery with more and more keys, all of them resident.",
         discussion: "50 million keys take about 15 GB of memory and 10 GB of disk.")
 
     @Option(help: "Numbers of keys, separated by commas.")
@@ -44,7 +44,7 @@ struct Growth: ParsableCommand {
         try FileManager.default.createDirectory(
             atPath: directory, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(atPath: directory) }
-        // Long enough for all of them, however slow.
+        // Long enough for all keys, however slow the machine is.
         let setting = Workload.Setting(
             directory: directory, count: count, seconds: 3600, width: 1)
         warmMemory(for: setting)

@@ -11,7 +11,7 @@ struct Measurement: Codable {
     var worst: Double?
     /// Processor seconds of the whole process, from the start of the clock.
     var cpuSeconds: Double?
-    /// The most memory that the process had, less what it had when the clock started.
+    /// The peak of the process's memory, minus its memory when the clock started. In bytes.
     var peakMemory: Int?
     var diskBytes: Int?
     /// Figures that only this workload measures.
@@ -80,13 +80,13 @@ enum Usage {
             var status = stat()
             guard stat(directory + "/" + name, &status) == 0, status.st_mode & S_IFMT == S_IFREG
             else { return sum }
-            // Blocks on disk: without room that is set aside behind a log's end, and without holes.
+            // Blocks on disk: without the space reserved behind a log's end, and without holes.
             return sum + min(Int(status.st_blocks) * 512, Int(status.st_size))
         }
     }
 }
 
-/// Runs `body` on so many threads, and returns once all have ended.
+/// Runs `body` on `count` threads, and returns once all have ended.
 func concurrently(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) {
     let done = DispatchSemaphore(value: 0)
     for number in 0..<count {
@@ -105,7 +105,7 @@ func end(_ error: any Error) -> Never {
     exit(1)
 }
 
-/// A file of the kernel's with lines of names and kilobytes.
+/// A file of the kernel with lines of names and kilobytes.
 enum ProcFile {
     static func bytes(_ path: String, _ name: String) -> Int {
         let text = (try? String(contentsOfFile: path, encoding: .utf8)) ?? ""

@@ -11,7 +11,7 @@ struct Series: Codable {
     func median(_ figure: (Measurement) -> Double?) -> Double? {
         let sorted = runs.compactMap(figure).sorted()
         guard !sorted.isEmpty else { return nil }
-        // Two are in the middle of an even number, and their mean counts. The upper one alone would be too good.
+        // With an even number of values, two are in the middle, and their mean counts. The upper one alone would be too good.
         return (sorted[(sorted.count - 1) / 2] + sorted[sorted.count / 2]) / 2
     }
 

@@ -68,7 +68,7 @@ struct Table: CustomStringConvertible {
         }
     }
 
-    /// How many times as good we are.
+    /// How many times as good the store is as a peer.
     private func ratio(_ theirs: Double, _ ours: Double?) -> String {
         guard let ours, ours > 0, theirs > 0 else { return "" }
         return (workload.result == .rate ? ours / theirs : theirs / ours).short
@@ -90,7 +90,7 @@ struct Table: CustomStringConvertible {
 }
 
 extension Double {
-    /// Three digits, and thousands and millions by letter.
+    /// Three digits, with a letter for thousands and millions.
     var short: String {
         switch abs(self) {
         case 0: "0"

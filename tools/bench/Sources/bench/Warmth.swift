@@ -2,12 +2,12 @@ import Foundation
 
 /// Takes memory from the machine, writes to all of it and gives it back.
 ///
-/// A virtual machine's host hands out a page when it is first written to, which took 11 µs where the kernel itself
-/// takes 2. So a run that needs more memory than was in use before would measure the host. The process that starts
-/// a run must call this, because memory that is warmed counts as used.
+/// A virtual machine's host provides a page when it is first written to, which took 11 µs, while the kernel itself
+/// takes 2 µs. So a run that needs more memory than was in use before would measure the host. The process that starts
+/// a run must call this, not the run itself, where the warmed memory would count as used.
 func warmMemory(for setting: Workload.Setting) {
     let page = Int(getpagesize())
-    // About what the rows of all contenders take, in memory and in the page cache; but not what file caches have.
+    // About as much as the rows of any contender take in memory and in the page cache, but no memory that file caches use.
     let wanted = (1 << 30) + setting.count * 600
     let length = min(wanted, Machine.freeMemory / 8 * 7)
     guard length > 0,

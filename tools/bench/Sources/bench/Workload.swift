@@ -1,4 +1,4 @@
-/// A workload. Each run has a process of its own, so that memory and CPU are the contender's.
+/// A workload. Each run has its own process, so that only the contender's memory and CPU time count.
 struct Workload: Sendable {
     /// Where and how large one run is.
     struct Setting: Codable {
@@ -16,17 +16,16 @@ struct Workload: Sendable {
     var contenders: [Contender]
     /// Numbers of threads or tasks to run with.
     var widths = [1]
-    /// The failure that an operation survives once it has returned; nil: what the contender offers without
+    /// The failure that an operation survives once it has returned; nil for the one that the contender survives without
     /// syncing.
     var survives: String?
     /// The unit of ``Measurement/perSecond``, or the name of a figure of ``Measurement/more`` that
-    /// is the
-    /// result instead.
+    /// is the result instead.
     var result = Result.rate
 
     enum Result: Sendable, Equatable {
         case rate
-        /// A figure by name, with its unit; the smaller the better.
+        /// A figure's name and its unit; smaller is better.
         case figure(String, String)
     }
 

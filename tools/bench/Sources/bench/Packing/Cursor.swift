@@ -1,11 +1,11 @@
-/// Reads or writes what a block's payload consists of, one after the other. It trusts what it reads: the store
-/// wrote it, and zstd compared its checksum.
+/// Reads or writes the parts of a block's payload, one after the other. It does not check what it reads: the store
+/// wrote the payload, and zstd compared its checksum.
 struct Cursor {
     var at: UnsafeMutablePointer<UInt8>
 
     init(_ start: UnsafeMutablePointer<UInt8>) { at = start }
 
-    /// Only to read.
+    /// A cursor that is only used to read.
     init(_ bytes: Bytes) { at = UnsafeMutablePointer(mutating: bytes.baseAddress!) }
 
     @inline(__always)
@@ -44,7 +44,7 @@ struct Cursor {
         append(UInt8(rest))
     }
 
-    /// Moves bytes from where another one is.
+    /// Copies bytes from the position of another cursor, and moves both.
     @inline(__always)
     mutating func append(from source: inout Cursor, _ count: Int) {
         at.update(from: source.at, count: count)

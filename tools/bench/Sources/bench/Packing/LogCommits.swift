@@ -1,8 +1,8 @@
 import CBase
 import Foundation
 
-/// The commits of a log, read from its segments as the article "Format" describes them, and put into blocks
-/// anew.
+/// The commits of a log. They are read from its segments, which the article "Format" describes, and put into blocks
+/// again.
 struct LogCommits {
     struct Commit {
         var time: Int
@@ -41,7 +41,7 @@ struct LogCommits {
                 }
                 payload.withUnsafeBufferPointer { parse($0, hasPreamble) }
             } else {
-                // A skippable frame: the block's header is before it.
+                // A skippable frame: a block's header, which comes before its payload.
                 hasPreamble = length == 80 && rest[28] & 8 != 0
             }
             rest = UnsafeRawBufferPointer(rebasing: rest[length...])
@@ -70,7 +70,7 @@ struct LogCommits {
 
     mutating func removeFirst(_ count: Int) { commits.removeFirst(count) }
 
-    /// Blocks as the flusher makes them. A block is full at so many bytes or commits.
+    /// Blocks as the flusher makes them. A block is full at `size` bytes or `limit` commits.
     func blocks(ofBytes size: Int = .max, ofCommits limit: Int = .max) -> [Block] {
         var blocks: [Block] = []
         var block = Block(payload: [])

@@ -5,7 +5,7 @@ struct LoneBlocks {
     let blocks: [LogCommits.Block]
     private let before: [LogCommits.Block]
 
-    /// - Parameter trainingBytes: the dictionaries are made from so many of the log's first bytes.
+    /// - Parameter trainingBytes: how many of the log's first bytes the dictionaries are made from.
     init(_ log: LogCommits, commits: Int, trainingBytes: Int = 128 << 10) {
         let all = log.blocks(ofCommits: commits)
         var count = 0
@@ -26,10 +26,10 @@ struct LoneBlocks {
         return ZDICT_isError(length) == 0 ? Array(dictionary[..<length]) : []
     }
 
-    /// The blocks before it, unchanged.
+    /// A dictionary of the bytes before the blocks, without training.
     func plainDictionary(_ size: Int) -> [UInt8] { before.flatMap(\.payload).suffix(size) }
 
-    /// Returns the bytes of all, their headers included, and the seconds that packing took.
+    /// Packs all blocks. Returns their bytes, headers included, and the seconds that packing took.
     func pack(_ dictionary: [UInt8]?) -> (bytes: Int, seconds: Double) {
         let context = ZSTD_createCCtx()
         defer { ZSTD_freeCCtx(context) }

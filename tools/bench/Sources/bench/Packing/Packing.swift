@@ -14,11 +14,11 @@ struct Packing: AsyncParsableCommand {
 
     @Argument(help: "Directories of closed stores.")
     var stores: [String] = []
-    @Option(help: "How often every way is run, in turn; the median counts.")
+    @Option(help: "How often every way of packing runs, in turn; the median counts.")
     var rounds = 5
     @Option(help: "Records of the logs that are made here; 0 makes none.")
     var count = 200_000
-    @Option(help: "Where they are made; removed at the end.")
+    @Option(help: "Where these logs are made; removed at the end.")
     var directory = "/tmp/writebehind-bench"
 
     func run() async throws {
@@ -54,7 +54,7 @@ struct Packing: AsyncParsableCommand {
         }
     }
 
-    /// Patches of one column only: that the rows are put first is left out.
+    /// Patches of one column only. The puts that make the rows are left out.
     private func increments() async throws -> LogCommits {
         let rows = min(count, Dataset.hotKeys)
         var result = try await log { peer in
@@ -103,7 +103,7 @@ struct Packing: AsyncParsableCommand {
         let split = Transposition(isCoarse: true, payloadLimit: longest)
         let columns = Transposition(isCoarse: false, payloadLimit: longest)
         func trial(_ name: String, _ size: Int, _ level: Int, _ way: Transposition?) -> Trial {
-            // The callers below name only the sizes above.
+            // The sizes in the calls below are among those above.
             Trial("\(name) \(size)k \(level)", blocks[size]!, level: level, way)
         }
         return [1, -5, -1, 3, 6].map { trial("rows", 256, $0, nil) }

@@ -9,21 +9,21 @@ final class Streams {
         static let commits = 0
         static let heads = 1
         static let bodies = 2
-        /// The first of a table's slots. Table 0 has no rows and needs none.
+        /// The first of a table's slots. Table 0 has no rows and needs no slots.
         static func table(_ table: Int) -> Int { table * 64 }
         static let keys = 3
         static let shared = 4
         static let suffixLengths = 5
         static let counts = 6
         static let patched = 7
-        /// Tags, numbers, and bytes of a column follow each other.
+        /// The first of a column's three slots: tags, numbers, and bytes.
         static func column(_ column: Int) -> Int { 8 + column * 3 }
     }
 
     static let tables = 8
     static let columns = 18
     static let limit = Slot.table(tables)
-    /// A zstd block of its own is not worth it for less.
+    /// Streams shorter than this do not get a zstd block of their own.
     private static let shortest = 1000
 
     private let cursors: UnsafeMutablePointer<Cursor>

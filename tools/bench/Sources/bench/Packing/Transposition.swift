@@ -1,11 +1,11 @@
-/// Divides a payload into streams of similar values, and joins them to the same bytes again, because chain and
-/// materializer need rows.
+/// Divides a payload into streams of similar values, and joins the streams to the same bytes again, because the checksum
+/// chain and the materializer need rows.
 final class Transposition {
     typealias Slot = Streams.Slot
 
     let streams: Streams
-    /// Whether only keys and bodies are apart. Otherwise each column is, integers as differences from the
-    /// column's last, and keys without what they share with their table's last.
+    /// Whether there are only two kinds of streams, keys and bodies. Otherwise each column has its own: integers as
+    /// differences from the column's last value, and keys without the prefix that they share with their table's last key.
     let isCoarse: Bool
     private let lastKeys: UnsafeMutablePointer<UInt8>
     private let lastLengths: UnsafeMutablePointer<Int>
@@ -36,7 +36,7 @@ final class Transposition {
         _ = varint(&rows, Slot.commits, Apart.self)
         while rows.at < end {
             let count = varint(&rows, Slot.commits, Apart.self)
-            // The records' length comes back with them.
+            // The length of the records is found again when they are joined.
             _ = rows.varint()
             _ = varint(&rows, Slot.commits, Apart.self)
             for _ in 0..<count { record(&rows, Apart.self) }

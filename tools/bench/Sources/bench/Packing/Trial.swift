@@ -1,7 +1,7 @@
 import CBase
 import Foundation
 
-/// One way to pack the blocks of a log, and what it costs: seconds of this thread on a processor.
+/// One way to pack the blocks of a log, and its cost: seconds of this thread on a processor.
 final class Trial {
     struct Seconds {
         /// Dividing into streams, which is a part of packing.
@@ -17,7 +17,7 @@ final class Trial {
     let name: String
     let blocks: [LogCommits.Block]
     private(set) var bytes = 0
-    /// nil for rows, as in the format.
+    /// nil for rows, as in the log's format.
     private let transposition: Transposition?
     private let compressor = ZSTD_createCCtx()
     private let decompressor = ZSTD_createDCtx()

@@ -1,9 +1,9 @@
 #if canImport(CLMDB)
     import CLMDB
 
-    /// LMDB with a writable map, one transaction a put.
+    /// LMDB with a writable map, and one transaction for each put.
     ///
-    /// `@unchecked Sendable`: the fields are set once; LMDB lets one writer in at a time by itself.
+    /// `@unchecked Sendable`: the fields are set once; LMDB itself allows one writer at a time.
     final class LMDB: Peer, @unchecked Sendable {
         fileprivate let environment: OpaquePointer
         fileprivate let database: MDB_dbi

@@ -8,7 +8,7 @@
         fileprivate let database: OpaquePointer
         private let options: OpaquePointer
 
-        /// - Parameter memtable: its size; nil for LevelDB's own.
+        /// - Parameter memtable: its size in bytes; nil for LevelDB's default.
         init(_ directory: String, memtable: Int? = nil) throws {
             options = leveldb_options_create()
             leveldb_options_set_create_if_missing(options, 1)

@@ -72,8 +72,7 @@ final class ZstdLimit: Peer, Session, @unchecked Sendable {
 }
 
 /// The cost of a sync: each put is a write of one record and fdatasync, behind the end of the file
-/// or
-/// over zeros that are there already.
+/// or over zeros that are there already.
 ///
 /// `@unchecked Sendable`: the offset is used by one thread.
 final class SyncLimit: Peer, Session, @unchecked Sendable {

@@ -1,6 +1,6 @@
 import Foundation
 
-/// Bytes that stay where they are for the time of a call.
+/// Bytes that stay valid during a call.
 typealias Bytes = UnsafeBufferPointer<UInt8>
 
 /// A key-value store as the workloads use it: WriteBehind or a peer.
@@ -12,12 +12,12 @@ protocol Peer: AnyObject, Sendable {
     func close() async throws
 }
 
-/// Used by one thread.
+/// A connection to a peer. Used by one thread.
 protocol Session: AnyObject {
     func put(_ key: Bytes, _ value: Bytes) throws
     /// The length of the value under a key; nil if there is none.
     func get(_ key: Bytes) throws -> Int?
-    /// Ends what was put and not yet answered.
+    /// Waits for the puts that are not answered yet.
     func finish() throws
 }
 

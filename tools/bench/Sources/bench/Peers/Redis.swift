@@ -2,7 +2,7 @@
     import CHiredis
     import Foundation
 
-    /// A Redis server of our own on a unix socket, with an append-only file.
+    /// A Redis server that the bench starts on a unix socket, with an append-only file.
     ///
     /// `@unchecked Sendable`: the fields are set once.
     final class Redis: Peer, @unchecked Sendable {
@@ -38,7 +38,7 @@
             }
         }
 
-        /// Whether it answers, its file loaded.
+        /// Whether the server answers, which it does once its file is loaded.
         private var isReady: Bool {
             guard let context = redisConnectUnix(socket) else { return false }
             defer { redisFree(context) }
@@ -62,7 +62,7 @@
             try RedisSession(socket, pipeline: pipeline)
         }
 
-        /// A connection for any commands, of which some are sent before their answers are read.
+        /// A connection for any commands. Up to `pipeline` of them are sent before their answers are read.
         func requests(pipeline: Int) throws -> RedisRequests {
             RedisRequests(try RedisSession(socket, pipeline: pipeline), pipeline)
         }
@@ -72,7 +72,7 @@
             server.waitUntilExit()
         }
 
-        /// Killed, because it was started by a thread that blocks signals: it gets no SIGTERM.
+        /// Kills the server. A thread that blocks signals started it, so it would not get SIGTERM.
         func close() { kill() }
     }
 
@@ -135,7 +135,7 @@
         }
 
         fileprivate func send(_ words: [String]) {
-            // One buffer of all words, since the client copies them at once.
+            // One buffer for all words is enough, since the client copies them at once.
             let text = Array(words.joined().utf8)
             text.withUnsafeBufferPointer { all in
                 var start = 0

@@ -6,7 +6,7 @@
     /// `@unchecked Sendable`: the pointers are set once, and RocksDB may be called from any thread.
     final class RocksDB: Peer, @unchecked Sendable {
         struct Options {
-            /// nil: RocksDB's own.
+            /// Bytes; nil for RocksDB's default.
             var memtable: Int?
             var packsLog = false
         }

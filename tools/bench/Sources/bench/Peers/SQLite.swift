@@ -1,7 +1,7 @@
 import CBase
 import Foundation
 
-/// A key-value table in SQLite, WAL, prepared upserts.
+/// A key-value table in SQLite, with a WAL and prepared upserts.
 ///
 /// `@unchecked Sendable`: the pointer is set once; the connection serializes its callers.
 final class SQLite: Peer, @unchecked Sendable {
@@ -30,7 +30,7 @@ final class SQLite: Peer, @unchecked Sendable {
             """)
     }
 
-    /// Another connection to a database that is there.
+    /// Another connection to a database that exists.
     init(opening path: String) throws {
         var opened: OpaquePointer?
         let flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_FULLMUTEX

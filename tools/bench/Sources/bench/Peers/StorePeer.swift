@@ -16,7 +16,7 @@ final class StorePeer: Peer {
         try self.init(directory, Self.configuration(materializes, keys: keys))
     }
 
-    /// The defaults, with memory for all rows of the bench, as the peers have it.
+    /// The defaults, with memory for all rows of the bench, which the peers have as well.
     ///
     /// - Parameter materializes: whether the database follows; otherwise the log alone is measured.
     static func configuration(_ materializes: Bool, keys: Int = 0) -> StoreConfiguration {

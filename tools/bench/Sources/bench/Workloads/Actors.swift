@@ -1,7 +1,7 @@
 import WriteBehind
 
 extension Workload {
-    // P3a, P3i, P3u: the calls that services make, on an actor of theirs, for rows in memory.
+    // P3a, P3i, P3u: calls for rows in memory from an actor, as services make them.
     static let actorGets = calls("P3a", "get of a resident row, from an actor", .get)
     static let actorIncrements = calls(
         "P3i", "increment of a resident row, from an actor", .increment)

@@ -2,7 +2,8 @@ import CAllocations
 import WriteBehind
 
 extension Workload {
-    /// PA: how often the caller's thread allocates memory. The cache's own comes in pages, from the system.
+    /// PA: how often the caller's thread allocates memory. The cache takes its memory in pages from the system, which does
+    /// not count.
     static let allocations = Workload(
         id: "PA", title: "allocations a put; gets and typed rows below",
         contenders: [.writebehind], survives: "-", result: .figure("a put", "calls")

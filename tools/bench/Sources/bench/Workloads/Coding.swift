@@ -1,15 +1,15 @@
 import WriteBehind
 
 extension Workload {
-    /// PC: what a struct's own code takes of a put and of a get. A row here is a hundred structs, so the rest of the call
-    /// counts a hundredth.
+    /// PC: the part of a put and of a get that the struct's own code takes. A row here is a hundred structs, so the rest of
+    /// the call counts only a hundredth.
     static let coding = Workload(
         id: "PC", title: "encoding six columns of a @Table struct; decoding below",
         contenders: [.writebehind], survives: "-", result: .figure("encoded", "ns")
     ) { _, setting in
         let peer = try StorePeer(setting.directory)
         let rows = try peer.store.table(Hundred.self)
-        // A word of 24 characters, which a string does not hold inside itself.
+        // 24 characters, which a string cannot hold inline.
         var row = Hundred(player: Player(7))
         row.player.name = "a player's very long name"
         let rounds = 2_000

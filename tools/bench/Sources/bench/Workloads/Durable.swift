@@ -13,7 +13,7 @@ extension Workload {
         let order = dataset.order(hot: false)
         let peer = try contender.open(setting.directory, durable: true)
         var setting = setting
-        // One thread is all that a bare loop has; it shows what one sync costs.
+        // A bare loop has only one thread; it shows the cost of one sync.
         if contender.isLimit { setting.width = 1 }
         setting.seconds = min(setting.seconds, 3)
         let result =
@@ -58,7 +58,7 @@ private func waitForEach(
     return latencies
 }
 
-/// Apart, since a span may not live across a suspension.
+/// A function of its own, because a span may not live across a suspension.
 func put(_ peer: StorePeer, _ dataset: Dataset, _ index: Int) throws -> Receipt {
     let (key, value) = (dataset.key(index), dataset.value(index))
     return try peer.table.put(value.span, for: key.span)

@@ -2,9 +2,9 @@ import GRDB
 import WriteBehind
 
 extension Workload {
-    // P16: what change streams and projections cost, and how fast they are.
+    // P16: the cost and the speed of change streams and projections.
 
-    /// P16s: what a writer pays for a consumer that follows its table; alone below.
+    /// P16s: the cost to a writer of a consumer that follows its table; without a consumer below.
     static let besideStream = Workload(
         id: "P16s", title: "put beside a consumer of the table's changes; without one below",
         contenders: [.writebehind], survives: "kill -9", result: .figure("followed", "ns")
@@ -12,7 +12,7 @@ extension Workload {
         let store = try await Store(
             at: setting.directory + "/store", configuration: StorePeer.configuration(false))
         let players = try store.table(Player.self)
-        // Whatever is made once is made before the clock.
+        // Everything that is made only once is made before the clock starts.
         for number in 0..<min(10_000, setting.count) { try players.put(Player(number)) }
         var figures: [String: Double] = [:]
         let clock = Stopwatch()
@@ -39,7 +39,7 @@ extension Workload {
         return result
     }
 
-    /// P16d: changes a second that a consumer takes from a log that is there, with an acknowledgement for each 1,000.
+    /// P16d: changes a second that a consumer takes from an existing log, with one acknowledgement for each 1,000.
     static let delivery = Workload(
         id: "P16d", title: "changes of a table delivered to a consumer that is behind",
         contenders: [.writebehind], survives: "-"
@@ -64,7 +64,7 @@ extension Workload {
         return result
     }
 
-    /// P16p: records a second that reach the database where a projection sums up a table, and where nothing does.
+    /// P16p: the time for each record to reach the database, with a projection that sums up a table and without one.
     static let projection = Workload(
         id: "P16p", title: "backlog of a projected table into SQLite; without the projection below",
         contenders: [.writebehind], survives: "-", result: .figure("projected", "ns a record")
@@ -75,7 +75,7 @@ extension Workload {
         for isProjected in [false, true] {
             let path = setting.directory + (isProjected ? "/projected" : "/plain")
             var configuration = StorePeer.configuration(true)
-            // Nothing is applied before it is waited for.
+            // Nothing is applied before the bench waits for it.
             configuration.materializeInterval = .seconds(86_400)
             let store = try await Store(at: path, configuration: configuration)
             let players = try store.table(Player.self)

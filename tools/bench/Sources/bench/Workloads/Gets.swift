@@ -2,10 +2,10 @@ import Foundation
 import Synchronization
 
 extension Workload {
-    /// P3: reads of what is in memory.
+    /// P3: reads of rows in memory.
     static let gets = gets("P3", "get of a resident key, random order", widths: [1, 2])
 
-    /// P3d: the same, where a processor cannot begin one read before it has ended the other.
+    /// P3d: the same, but the processor cannot begin one read before it has ended the last.
     static let dependentGets = gets(
         "P3d", "get of a resident key that the get before decides", areDependent: true)
 
@@ -47,7 +47,7 @@ private func measureGets(
             let deadline = nanoseconds() + UInt64(setting.seconds * 1e9)
             // Each thread reads all keys, from its own start.
             let start = number * order.count / setting.width
-            // It is 0, but compiler and processor cannot compute that before the length is there.
+            // Always 0, but compiler and processor cannot compute that before the length is known.
             var offset = 0
             for index in 0..<order.count {
                 let key = dataset.key(Int(order[(start + index + offset) % order.count]))

@@ -22,7 +22,7 @@ struct BoardRow: TableRow {
 }
 
 extension Workload {
-    /// The calls that a leaderboard is made of.
+    /// The calls that a leaderboard makes.
     enum BoardCall { case put, top, rank }
 
     // P14: a leaderboard of all records, in random order, beside a sorted set of Redis. The store returns whole rows, Redis

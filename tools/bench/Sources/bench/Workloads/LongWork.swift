@@ -1,9 +1,9 @@
 import Glibc
 import WriteBehind
 
-/// P13: work on many rows at once, beside which a caller must not wait.
+/// P13: work on many rows at once. Callers must not wait for it.
 extension Workload {
-    /// A million rows wait for their time; each put of another table is timed.
+    /// A million rows expire; each put to another table is timed.
     static let besideExpiry = Workload(
         id: "P13e", title: "put beside many rows that expire",
         contenders: [.writebehindLive], result: .figure("p99.9", "µs")
@@ -41,7 +41,7 @@ extension Workload {
         return result.with(figure: "median", (result.p50 ?? 0) / 1000)
     }
 
-    /// A table of nearly as many columns as SQLite takes is opened again.
+    /// A store is opened whose table has nearly as many columns as SQLite allows.
     static let wideTable = Workload(
         id: "P13o", title: "opening a store with a table of 1,000 columns",
         contenders: [.writebehindLive], result: .figure("seconds", "s")
@@ -100,7 +100,7 @@ extension Workload {
         let store = try await Store(
             at: setting.directory + "/store", configuration: StorePeer.configuration(true))
         let visits = try store.table(Visit.self)
-        // They would become due one by one for three hours.
+        // They would become due one after the other, for three hours.
         let now = Int64(time(nil))
         for number in 0..<setting.count {
             try visits.put(Visit(id: number, until: now + 600 + Int64(number % 10_000)))

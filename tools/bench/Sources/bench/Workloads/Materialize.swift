@@ -13,7 +13,7 @@ extension Workload {
         try await measureMaterializing(contender, setting, hot: false)
     }
 
-    /// P5h: log records a second where most of them overwrite each other.
+    /// P5h: log records a second if most of them overwrite each other.
     static let materializeHot = Workload(
         id: "P5h", title: "backlog into SQLite, hot keys (log records)",
         contenders: [.writebehind, .upserts], survives: "-"
@@ -43,7 +43,7 @@ extension Workload {
         return result.with(diskIn: setting.directory)
     }
 
-    /// One prepared upsert a row, sorted within transactions of 200,000, as the store makes them.
+    /// One prepared upsert for each row, in transactions of 200,000 sorted rows, like those of the store.
     static func upsert(
         _ dataset: Dataset, _ order: [Int32], _ setting: Setting
     ) throws -> Measurement {

@@ -2,7 +2,7 @@ import Foundation
 import Synchronization
 
 extension Workload {
-    /// P6: how long a caller waits for a write, where a transaction of the database takes 50 ms.
+    /// P6: how long a caller waits for a write if a transaction of the database takes 50 ms.
     static let patterns = Workload(
         id: "P6", title: "caller's wait, database of 50 ms a transaction",
         contenders: [.writebehindLive, .writeThrough, .cacheAside], survives: "-"

@@ -43,7 +43,7 @@ extension Workload {
     }
 }
 
-/// Puts from `setting.width` threads, each its share of the operations.
+/// Measures puts from `setting.width` threads. Each makes its share of the operations.
 func measurePuts(
     _ peer: any Peer, _ dataset: Dataset, _ order: [Int32], _ setting: Workload.Setting,
     durable: Bool = false, every: Int = 16

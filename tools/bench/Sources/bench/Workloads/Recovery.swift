@@ -40,7 +40,7 @@ extension Workload {
         for index in stride(from: 0, to: dataset.count, by: 997) {
             let key = dataset.key(index)
             var found = try session.get(key)
-            // Opening may have brought some of so many into the database, and let them go.
+            // With so many records, opening may have brought some into the database and removed them from memory.
             if found == nil, let store = peer as? StorePeer {
                 found = try await store.table.get(String(decoding: key, as: UTF8.self))?.value.count
             }

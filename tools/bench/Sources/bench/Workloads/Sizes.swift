@@ -1,7 +1,7 @@
 import WriteBehind
 
 extension Workload {
-    /// P7: what a record takes in the log.
+    /// P7: the bytes that a record takes in the log.
     static let logSize = sizes("P7", "bytes of log a record, half-compressible", .halfCompressible)
     static let logSizeJSON = sizes("P7j", "bytes of log a record, JSON-like", .json)
 
@@ -25,8 +25,8 @@ extension Workload {
         }
     }
 
-    /// P8: what a row takes in memory beyond its key and value. Staging's pages are a file's, and
-    /// not in it.
+    /// P8: the memory that a row takes beyond its key and value. Staging's pages belong to a file, and
+    /// do not count.
     static let memory = Workload(
         id: "P8", title: "memory a resident row beyond its bytes",
         contenders: [.writebehind], result: .figure("bytes beyond the row", "B")

@@ -73,7 +73,7 @@ extension Workload {
                 operations += 1
                 if now > end { return (latencies.all, operations, refused) }
             } catch {
-                // The backlog is at its limit: the store says so, and a writer waits.
+                // The backlog is at its limit: the store refuses the write, and the writer waits.
                 refused += 1
                 usleep(1000)
                 if nanoseconds() > end { return (latencies.all, operations, refused) }

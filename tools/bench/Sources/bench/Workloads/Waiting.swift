@@ -2,7 +2,8 @@ import Foundation
 import WriteBehind
 
 extension Workload {
-    /// P2w: very many tasks that each put and wait for durable, again and again. One of as many is cancelled.
+    /// P2w: very many tasks that each put and wait for durable, again and again. Then one of equally many waiting tasks is
+    /// cancelled.
     static let waiting = Workload(
         id: "P2w", title: "10,000 tasks put and wait for durable",
         contenders: [.writebehind], survives: "power loss"

@@ -2,7 +2,7 @@ import Foundation
 import WriteBehind
 
 extension Workload {
-    /// P11: what reads the whole log: a replay into a new database, a comparison with the database, a snapshot.
+    /// P11: work that reads the whole log: a replay into a new database, a comparison with the database, a snapshot.
     static let wholeLog = Workload(
         id: "P11", title: "replay into a new database (rows)",
         contenders: [.writebehind, .upserts], survives: "-"
@@ -31,10 +31,10 @@ extension Workload {
         _ peer: StorePeer, _ dataset: Dataset
     ) async throws -> [String: Double] {
         let sample = min(dataset.count, 300_000)
-        // The first time over rows that are clean is slower than all later ones.
+        // The first pass over clean rows is slower than all later ones.
         _ = try rate(peer, dataset, sample)
         try await peer.store.waitForAll(.materialized)
-        // Or one that was begun by itself would be waited for as well.
+        // Otherwise the measured time might include a snapshot that the store began by itself.
         try await peer.store.snapshot()
         let alone = try rate(peer, dataset, sample)
         try await peer.store.waitForAll(.materialized)
