@@ -1,12 +1,12 @@
 package import EventLog
 
-/// Another disk whose n-th operation fails, and no other. For real files; ``SimulatedDisk`` fails by itself.
+/// A wrapper of another disk that makes chosen operations fail. For real files; a ``SimulatedDisk`` can fail without it.
 package final class FailingDisk: Disk {
     private let disk: any Disk
     private let faults: Locked<(count: Int, faults: SimulatedDisk.Faults)>
     private let before: @Sendable () -> Void
 
-    /// - Parameter before: runs before each operation, on the thread that asks for it.
+    /// - Parameter before: runs before each operation, on the thread that calls it.
     package init(_ disk: any Disk, before: @escaping @Sendable () -> Void = {}) {
         self.disk = disk
         self.before = before
@@ -29,7 +29,7 @@ package final class FailingDisk: Disk {
         faults.withLock { $0.faults.named.append(.init(kind, "", fault, left: .max)) }
     }
 
-    /// How many operations there were.
+    /// How many operations were counted so far.
     package var operationCount: Int { faults.withLock { $0.count } }
 
     fileprivate func begin(_ kind: DiskOperation, _ path: String) throws(SystemError) {

@@ -2,7 +2,7 @@ import EventLog
 
 /// A value behind a lock, for test doubles that several threads use.
 package final class Locked<Value>: @unchecked Sendable {
-    // The value is only reached with the lock held.
+    // The value is only used with the lock held.
     private let mutex = Lock(())
     private var value: Value
 

@@ -22,14 +22,14 @@
 //
 // Mapped bytes live in pages that are coherent with read and write here, so that writers in other
 // threads need no lock, as with a real mapping. The model
-// looks for changed sectors when it needs to know them. It cannot see by itself a state that
-// was overwritten in between: `noteMappedBytes()` makes it take notice of the present one.
+// looks for changed sectors when it needs them. It cannot see by itself a state that
+// was overwritten in between: `noteMappedBytes()` makes it record the present state.
 //
 // A crash starts a new life. Handles, mappings and locks of the old one are dead: they throw EBADF,
 // and storing into an old mapping changes nothing. A process crash keeps all bytes and names,
 // synced or not; what was not synced can still be lost to power in a later life.
 //
-// Everything random comes from the generator handed in or the disk's own seed; nothing depends on
+// All randomness comes from the caller's generator or the disk's own seed; nothing depends on
 // the order of a hash table. Not modelled: links, permissions, times, "..", renaming a directory
 // over another. The working directory is the root, which exists and is durable.
 
@@ -39,7 +39,7 @@ import Glibc
 /// A disk for crash tests.
 package final class SimulatedDisk: Disk {
     package enum Crash: Sendable, CaseIterable {
-        /// The process dies; the page cache lives on.
+        /// The process dies; the page cache survives.
         case process
         /// The machine dies; what was not synced survives in part or not at all.
         case power
@@ -48,8 +48,8 @@ package final class SimulatedDisk: Disk {
     let state: Lock<State>
     private let reserving = Locked<(@Sendable () -> Void)?>(nil)
 
-    /// The seed decides only how much of a short write is written. Where only one thread uses the disk and
-    /// its mappings, these are cheaper.
+    /// A new, empty disk. The seed decides only how much of a short write is written. If only one thread uses the disk and
+    /// its mappings, pass false for `isSharedByThreads`: that makes mappings cheaper.
     package init(seed: UInt64 = 0, isSharedByThreads: Bool = true) {
         state = Lock(
             State(random: SeededRandom(seed: seed), isSharedByThreads: isSharedByThreads))
@@ -81,7 +81,7 @@ package final class SimulatedDisk: Disk {
         return SimulatedDisk(copying: copied)
     }
 
-    /// Takes notice of what is in mapped memory now, as when the kernel writes pages back by
+    /// Records what is in mapped memory now, as when the kernel writes pages back by
     /// itself: a power loss may bring back this state even after it was overwritten.
     package func noteMappedBytes() {
         state.withLock { state in
@@ -89,7 +89,7 @@ package final class SimulatedDisk: Disk {
         }
     }
 
-    /// Runs before room is reserved for mapped bytes: what another thread does at that moment.
+    /// Runs before space is reserved for mapped bytes. It stands for the work of another thread at that moment.
     package var beforeReserving: (@Sendable () -> Void)? {
         get { reserving.withLock { $0 } }
         set { reserving.withLock { $0 = newValue } }
@@ -203,14 +203,14 @@ extension SimulatedDisk {
         return SimulatedHold(self, node: node, life: life)
     }
 
-    /// Itself: names mean here what they mean from the root, also while a directory is moved.
+    /// This disk itself: names start at the root here, also while a directory is moved.
     package func entering(_ path: String) throws(SystemError) -> any Disk { self }
 
     func standing(
         of node: Int, at path: String, life: Int
     ) throws(SystemError) -> Standing {
         try perform(.standing, path, life: life) { state throws(SystemError) in
-            // A name in a directory that is gone is gone.
+            // If the directory is gone, the name is gone.
             guard let named = try? state.node(at: path) else { return .missing }
             return named == node ? .inPlace : .replaced
         }
@@ -233,7 +233,7 @@ extension SimulatedDisk {
 // MARK: - The disk as a test sees it
 
 extension SimulatedDisk {
-    /// The bytes that a read would see; nil if there is no such file. Counts as no operation.
+    /// The bytes that a read would see; nil if there is no such file. Does not count as an operation.
     package func readAll(_ path: String) -> [UInt8]? {
         state.withLock { state in
             guard let node = try? state.node(at: path) else { return nil }
@@ -242,13 +242,13 @@ extension SimulatedDisk {
         }
     }
 
-    /// Makes the file hold these bytes, durable with their name, as if it had never been otherwise.
+    /// Makes the file hold these bytes. They and the name are durable, as if the file had always held them.
     /// Handles and mappings that are open keep the old file. The directory must exist.
     package func overwrite(_ path: String, _ bytes: [UInt8]) throws(SystemError) {
         try state.withLock { state throws(SystemError) in try state.overwrite(path, bytes) }
     }
 
-    /// Changes one byte, durably, by exclusive or with `mask`.
+    /// Changes one byte, durably: exclusive or with `mask`.
     package func flip(_ path: String, at offset: Int, mask: UInt8 = 0xFF) throws(SystemError) {
         guard var bytes = readAll(path), bytes.indices.contains(offset) else {
             throw SystemError(call: "flip", path: path, code: ENOENT)
@@ -257,8 +257,8 @@ extension SimulatedDisk {
         try overwrite(path, bytes)
     }
 
-    /// Changes bytes of the file itself, as a stray pointer, a bad page or a copy that is made over it does: what
-    /// is open or mapped sees them.
+    /// Changes bytes of the file itself, as a stray pointer, a bad page or a copy over the file does: handles and
+    /// mappings that are open see them.
     package func changeInPlace(_ path: String, at offset: Int, _ bytes: [UInt8]) {
         state.withLock { state in
             guard let node = try? state.node(at: path) else { return }
@@ -266,7 +266,7 @@ extension SimulatedDisk {
         }
     }
 
-    /// Cuts the file itself off, as restoring a copy over it does first.
+    /// Cuts the file itself, which a restore of a copy over it does first.
     package func cutInPlace(_ path: String, to byteCount: Int) {
         state.withLock { state in
             guard let node = try? state.node(at: path) else { return }
@@ -274,18 +274,18 @@ extension SimulatedDisk {
         }
     }
 
-    /// Puts a file or a directory with all that is in it under another name, durably, as `mv` does. Open files
+    /// Renames a file, or a directory with its content, durably, as `mv` does. Open files
     /// go with it.
     package func move(_ path: String, to target: String) throws(SystemError) {
         try state.withLock { state throws(SystemError) in try state.move(path, to: target) }
     }
 
-    /// Removes a directory with all that is in it, durably. Open files stay usable.
+    /// Removes a directory with its content, durably. Open files stay usable.
     package func eraseAll(_ path: String) throws(SystemError) {
         try state.withLock { state throws(SystemError) in try state.erase(path) }
     }
 
-    /// Makes a copy of a directory with all that is in it, durably, as `cp -r` does.
+    /// Copies a directory with its content, durably, as `cp -r` does.
     package func copyAll(_ path: String, to target: String) throws(SystemError) {
         try createDirectory(target)
         for name in try list(path) {
@@ -298,7 +298,7 @@ extension SimulatedDisk {
         }
     }
 
-    /// Takes the file away, durably.
+    /// Removes the file, durably.
     package func erase(_ path: String) throws(SystemError) {
         try state.withLock { state throws(SystemError) in try state.erase(path) }
     }
@@ -308,6 +308,6 @@ extension SimulatedDisk {
         state.withLock { $0.paths(below: State.root, prefix: "").sorted() }
     }
 
-    /// The room of all files together.
+    /// The bytes of all files together.
     package var usedBytes: Int { allFiles.reduce(0) { $0 + (readAll($1)?.count ?? 0) } }
 }

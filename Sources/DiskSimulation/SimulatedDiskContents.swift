@@ -5,7 +5,7 @@ import Glibc
 struct SimulatedContents: Sendable {
     static let sectorSize = 512
     static let sectorsPerPage = 8
-    /// So many bytes are compared at once.
+    /// How many bytes are compared at once.
     private static let stretch = 128 * sectorSize
 
     /// The bytes that reads see, after ``absorb()``.
@@ -20,7 +20,7 @@ struct SimulatedContents: Sendable {
     private var lengths = 0...0
     /// A failed sync forgot the length too.
     private var lengthIsForgotten = false
-    /// The memory of mappings; it overrules `current` where it reaches.
+    /// The memory of mappings. As far as it reaches, it counts instead of `current`.
     private var pages: SimulatedPages?
 
     init() {}
@@ -80,7 +80,7 @@ struct SimulatedContents: Sendable {
         }
     }
 
-    /// A sync failed: what it was to write counts as written from now on, without being it.
+    /// After a failed sync: the bytes that it should have written count as written from now on, although they are not.
     mutating func forget(_ range: Range<Int>? = nil) {
         absorb()
         for index in dirtySectors(in: range) {
@@ -91,7 +91,7 @@ struct SimulatedContents: Sendable {
 
     // MARK: Mapping
 
-    /// The memory for the file's first `byteCount` bytes; nil when the model has no such memory:
+    /// The memory for the file's first `byteCount` bytes. Nil if the model has no such memory:
     /// beyond the end of the file, or beyond what a mapping that is in use was made for.
     mutating func map(byteCount: Int, sharedByThreads: Bool) -> SimulatedPages? {
         absorb()
@@ -103,11 +103,11 @@ struct SimulatedContents: Sendable {
         return made
     }
 
-    /// Takes over what was stored into mapped memory since the last time.
+    /// Takes over the bytes that were stored into mapped memory since the last call.
     mutating func absorb() {
         guard let pages else { return }
         let mapped = pages.read(min(pages.byteCount, current.count))
-        // Most of it is as it was.
+        // Most of it is unchanged.
         for start in stride(from: 0, to: mapped.count, by: Self.stretch) {
             let end = min(start + Self.stretch, mapped.count)
             if !mapped.equals(current, in: start..<end) { absorb(mapped, in: start..<end) }
@@ -123,7 +123,7 @@ struct SimulatedContents: Sendable {
         }
     }
 
-    /// Ends all mappings; what was stored through them stays.
+    /// Ends all mappings. Bytes that were stored through them stay.
     mutating func unmap() {
         absorb()
         pages = nil
@@ -131,7 +131,7 @@ struct SimulatedContents: Sendable {
 
     // MARK: Power loss
 
-    /// Becomes what a disk might hold after a loss of power, and forgets all else.
+    /// Becomes what a disk might hold after power loss, and forgets everything else.
     mutating func losePower<R: RandomNumberGenerator>(using random: inout R) {
         unmap()
         switch UInt8.random(in: 0..<8, using: &random) {
@@ -243,7 +243,7 @@ extension [UInt8] {
         return sector
     }
 
-    /// Puts as much of a sector as lies before the end.
+    /// Puts the part of a sector that lies before the end.
     fileprivate mutating func putSector(_ sector: [UInt8], at index: Int) {
         let start = index * SimulatedContents.sectorSize
         guard start < count else { return }
@@ -254,7 +254,7 @@ extension [UInt8] {
     fileprivate func equals(_ other: [UInt8], in range: Range<Int>) -> Bool {
         unsafe withUnsafeBytes { mine in
             unsafe other.withUnsafeBytes { others in
-                // An array that has this range has bytes.
+                // An array with this range is not empty.
                 guard let left = mine.baseAddress, let right = others.baseAddress else {
                     return true
                 }

@@ -14,17 +14,17 @@ package enum DiskOperation: String, Sendable, CaseIterable {
     case standing
     case dropCache
 
-    /// Whether sweeps that fail one operation after the other leave it out: looking what a name means comes
+    /// Whether sweeps that fail one operation after the other leave it out: the check whether a file is in its place comes
     /// with every change, and dropping a cache cannot fail.
     var isUncounted: Bool { self == .standing || self == .dropCache }
 }
 
 /// How an operation fails.
 package enum Fault: Sendable, Equatable {
-    /// With this error and no effect, but that a sync forgets what it was to write.
+    /// With this error and no effect, except that a sync forgets what it should have written.
     case errno(Int32)
-    /// With this error after a part of the bytes, chosen by the disk's seed, was written. Of other
-    /// operations than a write there is no part: they have no effect.
+    /// With this error, after a part of the bytes was written; the disk's seed decides how much. Other
+    /// operations than a write have no effect.
     case shortWrite(Int32)
 
     var code: Int32 {
@@ -62,8 +62,8 @@ extension SimulatedDisk {
         state.withLock { $0.faults.named.append(.init(kind, suffix, fault, left: times)) }
     }
 
-    /// From now on syncs of files whose path contains `part` do nothing, and say that they succeeded: no disk
-    /// should, but a test checks that such a disk is found out.
+    /// From now on, syncs of files whose path contains `part` do nothing, but report success. No disk
+    /// should do that, but a test checks that such a disk is detected.
     package func ignoreSyncs(ofPathsWith part: String) {
         state.withLock { $0.unsyncedPaths = part }
     }
@@ -76,10 +76,10 @@ extension SimulatedDisk {
     /// Whether the disk has begun to fail for good.
     package var hasStopped: Bool { state.withLock { $0.faults.hasStopped } }
 
-    /// How many operations there were, failed ones included; crashes do not reset it.
+    /// How many operations there were, including failed ones. Crashes do not reset it.
     package var operationCount: Int { state.withLock { $0.operationCount } }
 
-    /// How many operations of one kind there were while ``keepsTrace``.
+    /// How many operations of one kind there were while ``keepsTrace`` was true.
     package func count(of kind: DiskOperation) -> Int {
         state.withLock { $0.operationCounts[kind, default: 0] }
     }

@@ -53,7 +53,7 @@ final class SimulatedFile: DiskFile {
         }
     }
 
-    /// Reads here come from the same bytes in any case; the trace shows that it was asked for.
+    /// Has no effect on reads here. The trace shows the call.
     func dropCache() { try? disk.perform(.dropCache, path, life: life) { _ in } }
 
     func standing(at path: String) throws(SystemError) -> Standing {
@@ -130,8 +130,8 @@ extension SimulatedDisk {
         try disk.perform(.reserve, path, life: life) { _ in }
     }
 
-    /// The file keeps what was stored so far, and gets what is stored from here on as well: no worse than that
-    /// can a store do that still writes.
+    /// Does nothing: the file gets later stores as well as earlier ones. That is the worst
+    /// that a store which still writes can do.
     func detach() {}
 }
 

@@ -2,7 +2,7 @@
 struct SimulatedNames: Sendable {
     typealias Tree = [Int: [String: Int]]
 
-    /// One name in one directory comes to mean another node, or nothing.
+    /// One name in one directory gets another node, or is removed.
     struct Step: Sendable {
         let directory: Int
         let name: String
@@ -23,7 +23,7 @@ struct SimulatedNames: Sendable {
 
     /// The names as the process sees them.
     private(set) var current: Tree = [SimulatedDisk.State.root: [:]]
-    /// The names that are durable, but for synced changes that still wait behind an unsynced one.
+    /// The names that are durable, without synced changes that still wait behind an unsynced one.
     private var durable: Tree = [SimulatedDisk.State.root: [:]]
     /// The changes to `durable` since, in order.
     private var changes: [Change] = []
@@ -41,8 +41,8 @@ struct SimulatedNames: Sendable {
         fold()
     }
 
-    /// Makes durable what happened to names in this directory. A renaming between two directories
-    /// is one entry in a file system's journal, so it comes whole with either of them.
+    /// Makes the changes to names in this directory durable. A renaming between two directories
+    /// is one entry in a file system's journal, so a sync of either makes both sides durable.
     mutating func synchronize(_ directory: Int) {
         for index in changes.indices
         where changes[index].steps.contains(where: { $0.directory == directory }) {
@@ -83,7 +83,7 @@ struct SimulatedNames: Sendable {
         return found
     }
 
-    /// Applies the changes that nothing unsynced comes before. The others wait, because the order
+    /// Applies the synced changes up to the first unsynced one. The others wait, because the order
     /// of changes to one name decides what it means in the end.
     private mutating func fold() {
         let count = changes.firstIndex { !$0.isSynced } ?? changes.count
@@ -93,7 +93,7 @@ struct SimulatedNames: Sendable {
 }
 
 extension SimulatedNames.Tree {
-    /// There are no hard links: what gets a name gives up the one it had, which it still has when
+    /// There are no hard links: a node that gets a name loses its earlier one, which it still has if
     /// an earlier renaming was lost.
     fileprivate mutating func apply(_ steps: [SimulatedNames.Step]) {
         for step in steps {

@@ -24,7 +24,7 @@ extension SimulatedDisk {
         var operationCount = 0
         var operationCounts: [DiskOperation: Int] = [:]
         private var lastNode = root
-        /// The findings of ``parent(of:)`` since a directory was made or lost.
+        /// The results of ``parent(of:)`` since a directory was last made or lost.
         private var parents: [String: (directory: Int, name: String)] = [:]
 
         init(random: SeededRandom, isSharedByThreads: Bool) {
@@ -102,7 +102,7 @@ extension SimulatedDisk {
             return (directory, name)
         }
 
-        /// The node that a path names; nil if there is nothing of the last name.
+        /// The node that a path names; nil if its last name does not exist.
         mutating func node(at path: String) throws(SystemError) -> Int? {
             if !path.isEmpty, path.utf8.allSatisfy({ "/.".utf8.contains($0) }) { return Self.root }
             let (directory, name) = try parent(of: path)
@@ -187,7 +187,7 @@ extension SimulatedDisk {
         // MARK: Files
 
         func byteCount(of node: Int) -> Int {
-            // By index: what is looked up by key is copied.
+            // By index: a lookup by key would copy the contents.
             files.index(forKey: node).map { files.values[$0].current.count } ?? 0
         }
 

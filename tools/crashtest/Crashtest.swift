@@ -13,12 +13,12 @@ struct Crashtest: AsyncParsableCommand {
             """,
         discussion: """
             Each round starts a child that writes with several tasks and reports every
-            write that was acknowledged. It dies by SIGKILL: at a random moment, or by
-            itself before, in the middle of or after some operation on its files,
-            SQLite's among them; then, every other round, up to three times more while
-            it recovers. Then the store is opened and checked: every acknowledged write
-            is there, no transaction is there in part, and log, snapshots and database
-            verify.
+            write that was acknowledged. It is killed by SIGKILL at a random moment, or
+            kills itself before, in the middle of or after some operation on its files,
+            SQLite's among them. Every other round, it is killed up to three more times
+            while it recovers. Then the store is opened and checked: every acknowledged
+            write is there, no transaction is there in part, and log, snapshots and
+            database verify.
 
             With --power, the child works on a file system of its own. Its disk is
             copied in one instant, as power loss would leave it: what only the kernel's

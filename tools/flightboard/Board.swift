@@ -19,7 +19,7 @@ struct Board: Sendable {
     func show(_ event: FlightEvent, of facts: Flight) async throws -> Receipt? {
         switch event.kind {
         case .scheduled:
-            // A whole row, without looking at what was there.
+            // Puts a whole row, without a read.
             var row = facts
             event.apply(to: &row, facts: facts)
             return try flights.put(row)

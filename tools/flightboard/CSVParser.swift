@@ -41,7 +41,7 @@ struct CSVParser {
     func optionalText(_ column: String) throws -> String? {
         guard let index = columns[column] else { throw problem("there is no column \(column)") }
         let field = bytes[fields[index]]
-        // R writes NA for what is unknown.
+        // R writes NA for an unknown value.
         if field.isEmpty || field.elementsEqual([0x4e, 0x41]) { return nil }
         return String(decoding: field, as: UTF8.self)
     }

@@ -2,7 +2,7 @@ import Foundation
 import WriteBehind
 import WriteBehindInspection
 
-/// The three classic caching patterns under the same load, on a database as it is and on a slow one.
+/// The three classic caching patterns under the same load, on a normal database and on a slow one.
 ///
 /// One caller shows events one after the other, and looks the flight up after each.
 struct Comparison {
@@ -16,7 +16,7 @@ struct Comparison {
         var writes = Latencies()
         var lookups = Latencies()
         var elapsed = 0.0
-        /// From the last answer until the database held everything.
+        /// Seconds from the last answer until the database held everything.
         var finishing = 0.0
 
         var line: String {
@@ -30,7 +30,7 @@ struct Comparison {
 
     /// The extra time of a slow database for every write, in seconds.
     static let delay = 0.05
-    /// The most events that are shown, and how long a pattern is measured at most, in seconds.
+    /// The highest number of events that are shown, and the longest time that a pattern is measured, in seconds.
     private static let limit = 20_000
     private static let patience = 1.5
 

@@ -19,7 +19,7 @@ struct Demo {
         checks = Checks(screen)
     }
 
-    /// For what is not kept. Beside the store, so that it is on the same disk.
+    /// The directory for files that are not kept. It is beside the store, so that it is on the same disk.
     private var scratch: String { directory + ".scratch" }
 
     mutating func run() async throws {

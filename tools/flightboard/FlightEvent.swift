@@ -1,4 +1,4 @@
-/// Something that became known about a flight.
+/// News about a flight.
 struct FlightEvent {
     enum Kind: Equatable {
         case scheduled
@@ -17,7 +17,7 @@ struct FlightEvent {
 
     /// Applies the event to a flight's row.
     ///
-    /// - Parameter facts: the flight as the CSV shows it in the end.
+    /// - Parameter facts: the flight's final state, from the CSV.
     func apply(to row: inout Flight, facts: Flight) {
         switch kind {
         case .scheduled:
@@ -70,7 +70,7 @@ struct FlightEvent {
         }
     }
 
-    /// The airport where it is counted.
+    /// The airport where the event is counted; nil if no airport counts it.
     func airport(of flight: Flight) -> String? {
         switch kind {
         case .departed: flight.key.origin
@@ -88,7 +88,7 @@ struct FlightEvent {
 }
 
 extension FlightEvent {
-    /// The events of one flight. The CSV has only the end of the flight, so they are made up from that.
+    /// The events of one flight. The CSV has only the flight's final state, so the events are derived from that.
     ///
     /// - Parameter midnight: the start of its day, minutes since 1970.
     static func events(of flight: Flight, at index: Int, midnight: Int) -> [FlightEvent] {
@@ -97,7 +97,7 @@ extension FlightEvent {
         guard flight.departure != nil, let delay = flight.departureDelay else {
             return events + [FlightEvent(time: planned, flight: index, kind: .cancelled)]
         }
-        // A delay becomes known bit by bit: every half hour the board adds what it must.
+        // A delay becomes known step by step: every half hour the board shows a longer delay.
         for late in stride(from: 0, to: delay - 10, by: 30) {
             events.append(
                 FlightEvent(
@@ -105,8 +105,8 @@ extension FlightEvent {
         }
         events.append(FlightEvent(time: planned + delay, flight: index, kind: .departed))
         guard flight.arrival != nil else { return events }
-        // The CSV has the arrival on the clocks of the destination; time in the air and a quarter
-        // of an hour on the ground put it on those of New York.
+        // The CSV has the arrival in the destination's local time. Time in the air and a quarter
+        // of an hour on the ground give it in New York's.
         let flown = (flight.airTime ?? 120) + 15
         events.append(FlightEvent(time: planned + delay + flown, flight: index, kind: .arrived))
         return events

@@ -8,7 +8,7 @@ struct FlightFile {
         var midnight: Int
     }
 
-    /// The fault of a file of flights, in words for the user.
+    /// A fault in a file of flights, in words for the user.
     struct Problem: Error, CustomStringConvertible {
         var description: String
     }

@@ -3,7 +3,7 @@ import GRDB
 import Logging
 import WriteBehind
 
-/// Runs the load in a child process, kills it with `kill -9` in the middle, and looks at what is left.
+/// Runs the load in a child process, kills it with `kill -9` in the middle, and checks what is left.
 struct KilledLoad {
     let directory: String
     /// The arguments that make the child play the same.
@@ -23,17 +23,17 @@ struct KilledLoad {
     /// The content of the store when it was opened again.
     struct Survival {
         var reopening: Double
-        /// Events that the store shows: those acknowledged, and one more if it was on its way.
+        /// Events that the store shows: those acknowledged, and one more if it was written but not reported.
         var shown: Int
-        /// Rows that are not as they must be after that many events.
+        /// Rows that differ from the expected rows after that many events.
         var wrong: Int
         var hasLastSequence: Bool
     }
 
-    /// - Parameter limit: the child is killed when so many events are acknowledged; nil lets it finish.
+    /// - Parameter limit: the child is killed when this many events are acknowledged; nil lets it finish.
     func round(from first: Int, until limit: Int?) throws -> Round {
         let child = Process()
-        // The program that runs now, from any directory.
+        // The running program, found from any directory.
         let link = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
         child.executableURL = URL(fileURLWithPath: link)
         child.arguments = load + ["--directory", directory, "--child-from", "\(first)"]
@@ -90,8 +90,8 @@ struct KilledLoad {
     private func countWrong(_ board: Board, after count: Int) async throws -> Int {
         let expected = Expectation(timetable, after: count)
         var wrong = 0
-        // The rows of the last events, as the store answers right after opening: they may be on their way
-        // to the database still.
+        // The rows of the last events, as the store returns them right after opening: they may still be on their way
+        // to the database.
         let last = Set(timetable.events.prefix(count).suffix(10_000).map(\.flight))
         for index in last
         where try await board.flights.get(timetable.flights[index].key) != expected.flights[index] {
@@ -104,7 +104,7 @@ struct KilledLoad {
         return try await wrong + countWrongInDatabase(board, expected)
     }
 
-    /// Every flight, in the database, and no row besides.
+    /// Counts the wrong rows in the database: each flight must be there, and no other row.
     private func countWrongInDatabase(_ board: Board, _ expected: Expectation) async throws -> Int {
         try await board.store.waitForAll(.materialized, timeout: .seconds(600))
         guard let database = board.store.database else { return 1 }
@@ -132,7 +132,7 @@ extension Cursor where Element == Flight {
     }
 }
 
-/// Sequence numbers as they come through the pipe, eight bytes each, cut anywhere.
+/// Sequence numbers from the pipe, eight bytes each. A read may end in the middle of one.
 private struct Receipts {
     private(set) var count = 0
     private(set) var last: UInt64 = 0
@@ -151,7 +151,7 @@ private struct Receipts {
 }
 
 extension StoreConfiguration {
-    /// Without the notice that the last end was unclean: that is what the demo is after.
+    /// A configuration that does not log that the last end was unclean: the demo makes it so on purpose.
     static var quiet: StoreConfiguration {
         var configuration = StoreConfiguration()
         configuration.logger.logLevel = .warning

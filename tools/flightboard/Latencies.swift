@@ -1,4 +1,4 @@
-/// How long each of many calls took. It keeps them all, so its percentiles are exact.
+/// How long each of many calls took. It keeps all times, so its percentiles are exact.
 struct Latencies: Sendable {
     private var nanoseconds: [UInt32] = []
 

@@ -109,7 +109,7 @@ extension PlainDatabase {
 }
 
 extension Flight {
-    /// A row of the table `flight`, as SQL gives it.
+    /// A flight from a row of the SQL table `flight`.
     init(row: Row) {
         self.init(
             key: Key(day: row[0], carrier: row[1], number: row[2], origin: row[3]),

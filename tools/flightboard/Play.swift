@@ -11,7 +11,7 @@ struct Play {
     /// The measurements.
     struct Result: Sendable {
         var elapsed = 0.0
-        /// Rows written, the counters' among them.
+        /// Rows written, including those of the counters.
         var rows: UInt64 = 0
         var puts = Latencies()
         var updates = Latencies()
@@ -19,12 +19,12 @@ struct Play {
         var lookups = Lookups()
         var peakRecords: UInt64 = 0
         var peakSeconds = 0.0
-        /// From the last write until the database had it.
+        /// Seconds from the last write until the database had it.
         var catchUp = 0.0
         var lagAtEnd: UInt64 = 0
     }
 
-    /// How many events are on the board: what readers may ask for.
+    /// How many events are on the board. Readers ask only for those.
     private let shown = Progress()
 
     func run() async throws -> Result {
@@ -72,7 +72,7 @@ struct Play {
         result.lagAtEnd = board.store.health.lag.records
     }
 
-    /// Looks up flights that are on the board, at about ten thousand a second, until all is played.
+    /// Looks up flights that are on the board, about ten thousand a second, until all events are played.
     private func look(seed: UInt64) async throws -> Lookups {
         var lookups = Lookups()
         var random = SplitMix(state: seed)
@@ -126,7 +126,7 @@ struct Lookups: Sendable {
 }
 
 extension Flight.Status {
-    /// A flight's status only ever goes up.
+    /// The order of states: a flight's status only moves up.
     fileprivate var order: Int {
         switch self {
         case .scheduled: 0
@@ -137,7 +137,7 @@ extension Flight.Status {
     }
 }
 
-/// How far the play is.
+/// How many events have been played.
 private final class Progress: Sendable {
     private let played = Atomic<Int>(0)
     private let ended = Atomic<Bool>(false)

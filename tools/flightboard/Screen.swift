@@ -3,7 +3,7 @@ import Foundation
 
 /// The user's view: lines on standard output, a progress bar on standard error.
 ///
-/// Colour and movement only where a terminal shows them.
+/// Colour and the progress bar are used only on a terminal.
 final class Screen: Sendable {
     private let isColoured: Bool
     private let showsProgress: Bool
@@ -43,7 +43,7 @@ final class Screen: Sendable {
         error("\u{1b}[?7l\r\u{1b}[K  \(Text.left(what, 10)) \(bar) \(percent)  \(detail)\u{1b}[?7h")
     }
 
-    /// Drawing takes longer than most of the steps that it shows.
+    /// Whether the progress bar may be drawn again: drawing takes longer than most of the steps that it shows.
     private func isDue() -> Bool {
         drawn.withLock { last in
             let now = ContinuousClock.now

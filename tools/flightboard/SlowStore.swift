@@ -5,13 +5,13 @@ import WriteBehindSQLite
 
 /// A store with a slow database.
 enum SlowStore {
-    /// Opens a store. Its database takes so many seconds more for every transaction.
+    /// Opens a store whose database takes `delay` seconds more for every transaction.
     ///
     /// No user needs this, so the public API has nothing for it.
     static func open(at path: String, delay: Double) throws -> Store {
         let configuration = StoreConfiguration()
         var environment = StoreEnvironment.machine(readers: configuration.readers)
-        // It asks for the time once in each transaction, which is a place to wait inside it.
+        // The sink asks for the time once in each transaction. So the wait happens there.
         environment.opener = SQLiteOpener(
             SQLiteOptions {
                 Thread.sleep(forTimeInterval: delay)

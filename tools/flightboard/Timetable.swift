@@ -1,6 +1,6 @@
 /// The flights of a file, and their events in the order of time.
 struct Timetable: Sendable {
-    /// As the CSV has them, in the end.
+    /// The flights in their final state, as in the CSV.
     var flights: [Flight]
     var events: [FlightEvent]
 
@@ -11,7 +11,7 @@ struct Timetable: Sendable {
         for (index, entry) in parsed.enumerated() {
             events += FlightEvent.events(of: entry.flight, at: index, midnight: entry.midnight)
         }
-        // The events of one flight stay in order, so the same file is always the same play.
+        // The events of one flight stay in order, so the same file always gives the same sequence of events.
         let order = events.indices.sorted {
             (events[$0].time, $0) < (events[$1].time, $1)
         }
@@ -30,7 +30,7 @@ struct Timetable: Sendable {
     }
 }
 
-/// The expected rows after the first events: worked out in memory, without any store.
+/// The expected rows after the first events, computed in memory without a store.
 struct Expectation {
     private(set) var flights: [Flight?]
     private(set) var carriers: [String: CarrierCount] = [:]

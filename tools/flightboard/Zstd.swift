@@ -26,11 +26,11 @@ enum Zstd {
             guard ZSTD_isError(hint) == 0 else { return nil }
             output += chunk[..<written]
         }
-        // zstd says 0 when a frame has ended, and how much it expects otherwise.
+        // zstd returns 0 when a frame has ended, otherwise how many bytes it expects next.
         return hint == 0 ? output : nil
     }
 
-    /// The number of bytes in the frames, from their headers alone; nil if a header does not have it.
+    /// The number of unpacked bytes in the frames, from their headers alone; nil if a header does not have it.
     static func rawSize(_ packed: [UInt8]) -> Int? {
         unsafe packed.withUnsafeBytes { bytes in
             var total = 0

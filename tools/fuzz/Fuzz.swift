@@ -2,7 +2,7 @@
 // its options:
 //
 //   FUZZ_TARGET   the target (Fuzzing/FuzzTarget.swift); without it the targets are listed
-//   FUZZ_SEEDS    a directory to write what to start from, and no more
+//   FUZZ_SEEDS    a directory: the first inputs are written there, and nothing else is done
 
 import Foundation
 import Fuzzing
@@ -12,7 +12,7 @@ private let target: FuzzTarget? = {
     return environment["FUZZ_TARGET"].flatMap { FuzzTarget(rawValue: $0) }
 }()
 
-/// Before the first input.
+/// libFuzzer calls this before the first input.
 @_cdecl("LLVMFuzzerInitialize")
 public func initialize(
     _ count: UnsafeMutablePointer<Int32>, _ arguments: UnsafeMutableRawPointer
@@ -32,7 +32,7 @@ public func initialize(
     exit(0)
 }
 
-/// One input.
+/// libFuzzer calls this with each input.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func test(_ bytes: UnsafePointer<UInt8>?, _ count: Int) -> Int32 {
     do {

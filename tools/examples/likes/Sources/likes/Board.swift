@@ -9,7 +9,7 @@ struct Board: Sendable {
     let sessions: StoredTable<Session>
     private let now: @Sendable () -> Date
 
-    /// - Parameter now: the time that posts are dated with and sessions expire by. A test has its own.
+    /// - Parameter now: the time for posts' dates and sessions' expiry. A test passes its own.
     init(_ store: Store, now: @escaping @Sendable () -> Date = { .now }) throws {
         self.store = store
         self.now = now
@@ -37,7 +37,7 @@ struct Board: Sendable {
 
     // MARK: posts
 
-    /// Publishes a post. When this returns it survives power loss, because somebody typed it.
+    /// Publishes a post. When this returns, the post survives power loss, because a user typed it.
     func publish(_ text: String, by author: String) async throws -> Post {
         let post = Post(id: UUID(), author: author, text: text, created: now())
         let receipt = try posts.put(post)

@@ -5,7 +5,7 @@ import ServiceLifecycle
 import Synchronization
 import WriteBehind
 
-/// Follows the posts, and sends the standings to everybody who looks at the page.
+/// Follows the posts, and sends the standings to every open page.
 final class Live: Service {
     struct Standings: Codable {
         var leaders: [Post]
@@ -25,9 +25,9 @@ final class Live: Service {
         self.board = board
     }
 
-    /// Server-sent events: the standings as they are, and again when they have changed.
+    /// Server-sent events: the present standings, and the new ones after each change.
     func events() -> AsyncStream<ByteBuffer> {
-        // A slow reader skips what is no longer true.
+        // A slow reader skips standings that are out of date.
         AsyncStream(bufferingPolicy: .bufferingNewest(1)) { continuation in
             let id = UUID()
             continuation.onTermination = { [weak self] _ in
@@ -46,7 +46,7 @@ final class Live: Service {
                 do {
                     try await follow()
                 } catch let error where !Task.isCancelled {
-                    // The server goes on. The page begins again.
+                    // The server goes on, and the page starts again.
                     logger.error("the live page stopped", metadata: ["cause": "\(error)"])
                     try await Task.sleep(for: .seconds(1))
                 }
@@ -64,7 +64,7 @@ final class Live: Service {
             shown = store.health.lag.staged
             try await show()
             try await change.acknowledge()
-            // Nobody reads faster. Meanwhile changes wait in the log, not in memory.
+            // People do not read faster. Meanwhile changes wait in the log, not in memory.
             try await Task.sleep(for: .milliseconds(100))
         }
     }

@@ -17,7 +17,7 @@ func routes(_ board: Board, _ live: Live) -> Router<BasicRequestContext> {
             status: .ok,
             headers: [.contentType: "text/event-stream", .cacheControl: "no-store"],
             body: ResponseBody { writer in
-                // Ends when the client goes, or the server shuts down.
+                // Ends when the client disconnects or the server shuts down.
                 try await request.body.consumeWithCancellationOnInboundClose { _ in
                     for await event in live.events().cancelOnGracefulShutdown() {
                         try await writer.write(event)
@@ -34,7 +34,7 @@ func routes(_ board: Board, _ live: Live) -> Router<BasicRequestContext> {
             headers: [.contentType: "application/json"],
             body: ResponseBody(byteBuffer: ByteBuffer(bytes: try JSONEncoder().encode(health))))
     }
-    // Does nothing: `measure` compares the others with it.
+    // Does nothing: `measure` compares the other routes with it.
     router.get("empty") { _, _ in HTTPResponse.Status.ok }
 
     router.post("sessions") { request, context in

@@ -5,7 +5,7 @@ import WriteBehindTesting
 
 @testable import likes
 
-/// The board on a store in memory: no file, no thread of a store, and time that a test moves.
+/// The board on a store in memory: without files, without threads, and with a clock that the test moves.
 @Suite struct BoardTests {
     private let store: Store
     private let board: Board
@@ -58,7 +58,7 @@ import WriteBehindTesting
         }
         let page = try await board.feed(limit: 3)
         #expect(page.rows.map(\.text) == ["post 6", "post 5", "post 4"])
-        // What is written meanwhile moves nothing.
+        // Posts written meanwhile do not move the next page.
         _ = try await board.publish("post 7", by: "ada")
         let older = try await board.feed(after: page.next)
         #expect(older.rows.map(\.text) == ["post 3", "post 2", "post 1", "post 0"])

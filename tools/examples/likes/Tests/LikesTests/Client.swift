@@ -5,7 +5,7 @@ import NIOHTTP1
 
 @testable import likes
 
-/// Asks a server that listens on a port of this machine.
+/// Sends requests to a server that listens on a port of this machine.
 struct Client: Sendable {
     /// An answer that is not 200.
     struct Refused: Error, Equatable {
@@ -35,7 +35,7 @@ struct Client: Sendable {
         return session.token
     }
 
-    /// What the live page gets, until it is enough or the server ends.
+    /// Reads the events of the live page until they are enough or the server ends.
     func watch(_ isEnough: (Live.Standings) -> Bool) async throws {
         let request = HTTPClientRequest(url: "http://localhost:\(port)/live")
         let response = try await HTTPClient.shared.execute(request, timeout: .seconds(60))
@@ -53,7 +53,7 @@ struct Client: Sendable {
     }
 }
 
-/// What a probe reads.
+/// The answer to a health probe.
 struct Probe: Decodable {
     var verdict: String
 }

@@ -5,14 +5,14 @@ import WriteBehind
 
 @testable import likes
 
-/// What clients asked for, and what was answered.
+/// The clients' requests, and the answers.
 private actor Load {
     private(set) var sessions: [UUID: String] = [:]
     private(set) var tried: Set<Like.Key> = []
     private(set) var answered: Set<Like.Key> = []
 
-    /// Signs users in and likes all posts as each of them, until it is cancelled. What fails is not tried again: it may have been
-    /// written or not.
+    /// Signs users in and likes all posts as each of them, until it is cancelled. A failed request is not tried again: its
+    /// change may have been written or not.
     nonisolated func run(_ client: Client, number: Int, posts: [UUID]) async {
         var user = 0
         while !Task.isCancelled {
@@ -61,7 +61,7 @@ private actor Load {
                     try await Task.sleep(for: .milliseconds(20))
                 }
                 try await server.kill()
-                // No answer comes any more: these are to be found by the next one.
+                // No more answers come: the next server must have all that were answered.
                 let answered = await load.answered
                 try await server.start()
                 for post in posts {
@@ -76,7 +76,7 @@ private actor Load {
         try await check(directory, load, posts)
     }
 
-    /// Looks into the store that the server has closed.
+    /// Checks the store that the server has closed.
     private func check(_ directory: String, _ load: Load, _ posts: [UUID]) async throws {
         let (sessions, tried, answered) = await (load.sessions, load.tried, load.answered)
         let store = try await Store(at: directory)

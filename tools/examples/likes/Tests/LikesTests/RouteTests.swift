@@ -20,7 +20,7 @@ import WriteBehindTesting
         try await server(board, port: 0).test(.live) { live in
             try await test(Client(port: #require(live.port)))
         }
-        // The server's end closed the store.
+        // The server closed the store when it ended.
         #expect(store.health.verdict == .closed)
     }
 
@@ -100,7 +100,7 @@ import WriteBehindTesting
                 try await client.watch { $0.leaders.first?.likes == 3 }
             }
             for user in 0..<3 { _ = try await board.like(post.id, by: "user \(user)") }
-            // Changes come when they survive power loss.
+            // Changes come only once they survive power loss.
             let showing = Task {
                 while !Task.isCancelled {
                     store.advance(by: .seconds(1))
@@ -109,7 +109,7 @@ import WriteBehindTesting
             }
             try await watching.value
             showing.cancel()
-            // This one looks on while the server shuts down.
+            // This client still watches while the server shuts down.
             Task { try await client.watch { _ in false } }
             try await Task.sleep(for: .milliseconds(200))
         }

@@ -15,7 +15,7 @@ final class Server {
     /// Starts it, and waits until it answers.
     func start() async throws {
         process = Process()
-        // It is beside the test program.
+        // The server's program is beside the test program.
         process.executableURL = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
             .deletingLastPathComponent().appendingPathComponent("likes")
         process.arguments = [directory, "\(client.port)"]
@@ -41,7 +41,7 @@ final class Server {
         try await end()
     }
 
-    /// Ends it as an orchestrator does.
+    /// Ends it with SIGTERM, as an orchestrator does.
     func shutDown() async throws -> Bool {
         process.terminate()
         try await end()
