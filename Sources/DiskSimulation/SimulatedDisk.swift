@@ -9,7 +9,7 @@
 //
 //   sector     the synced one, the newest, any in between, or garbage; decided by page of 4 KiB or
 //              by sector. Bytes that were synced and not changed since are never touched, since a
-//              sector is the smallest thing a disk writes. Where a sector extends the file, its
+//              sector is the smallest thing a disk writes. If a sector extends the file, its
 //              synced content is zero.
 //   length     anything between the shortest and the longest since the last sync
 //   names      each creation, renaming and removal since the last sync of its directory kept or

@@ -34,8 +34,9 @@ extension Store {
     ///
     /// - Parameters:
     ///   - name: 1 to 255 bytes of UTF-8, different for each projection.
-    ///   - version: if the number differs from before, the projection is built anew. Change it whenever you change a closure.
-    ///   - table: the table. If it is another one than before, the projection is built anew.
+    ///   - version: if the number differs from before, the projection is built again. Change it whenever you change a
+    ///     closure.
+    ///   - table: the table. If it is another one than before, the projection is built again.
     ///   - setUp: makes the tables, and their indices, views and triggers if need be, in an empty database.
     ///   - apply: applies one change. It runs on one of the store's threads.
     /// - Throws: ``StoreError/projection(name:reason:)`` if a projection of this name was declared since the store was

@@ -7,7 +7,7 @@ import WriteBehindCore
 /// Rows are read in the order of their keys, a page at a time, and between pages the store's database goes on. The
 /// projection gets a change of a row that was already read after the change is committed. A change of any other row will be
 /// in a later page. So when the last page is read, the projection has seen the rows as they are. If the process ends, the
-/// build is lost and begins anew.
+/// build is lost and starts from the beginning.
 ///
 /// The file is unlinked once it is open, so nothing is left of it, however the process ends.
 final class ProjectionBuild {

@@ -97,7 +97,7 @@ enum ProjectionTable {
         ])
     }
 
-    /// Notes that the projection must be built anew.
+    /// Notes that the projection must be built again.
     static func forgetPlace(of name: String, _ db: Database) throws {
         try db.execute(
             sql: """

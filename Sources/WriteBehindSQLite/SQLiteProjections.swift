@@ -260,13 +260,14 @@ final class SQLiteProjections: @unchecked Sendable {
         clearTransitions()
         attempt { _ throws(ProjectionBuild.Trouble) in
             throw ProjectionBuild.Trouble(
-                "more than 64 MiB of its table changed at once; it begins anew", mayPass: true)
+                "more than 64 MiB of its table changed at once; it starts again", mayPass: true)
         }
     }
 
     private static let transitionLimit = 64 << 20
 
-    /// Gives committed changes to the projection that is being built. After an error of the machine, the build begins anew.
+    /// Gives committed changes to the projection that is being built. After an error of the machine, the build starts from
+    /// the beginning.
     private func deliver(_ changes: [RowTransition]) {
         attempt { build throws(ProjectionBuild.Trouble) in try build.follow(changes) }
     }

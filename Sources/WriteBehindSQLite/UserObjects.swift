@@ -22,7 +22,7 @@ struct UserObjects {
             let names = try String.fetchAll(db, sql: "SELECT name FROM _writebehind_table")
             stores = Set(names.map(foldedName))
         }
-        // Objects of projections are left out, because a projection is built anew from the rows.
+        // Objects of projections are left out, because a projection is built again from the rows.
         let built = Set(try ProjectionTable.allObjects(db).map { foldedName($0.name) })
         let kinds = try Row.fetchAll(db, sql: "PRAGMA main.table_list").reduce(into: [:]) {
             $0[$1["name"] as String] = $1["type"] as String

@@ -18,7 +18,7 @@ package final class ManualTime: TimeSource {
         }
     }
 
-    /// The machine restarts, and the monotonic clock begins anew.
+    /// The machine restarts, and the monotonic clock starts at its beginning.
     package func reboot() { state.withLock { $0.monotonic = 1 } }
 
     /// Sets the wall clock alone, as an administrator does.

@@ -65,7 +65,7 @@ struct Parent {
         try await Following.check(tables, following)
         let build = try await Sums.check(tables.store)
         guard ledger.build == nil || ledger.build == build else {
-            throw Loss("the projection was built anew, and had missed nothing")
+            throw Loss("the projection was built again, and had missed nothing")
         }
         ledger.build = build
         let closed = try await tables.store.close()

@@ -62,7 +62,7 @@ struct ChangesCommand: ParsableCommand {
             abstract: "Remove a change stream: no log is kept for it any more.",
             discussion: """
                 Its consumer loses its place. A stream that is made again under this name
-                begins anew.
+                starts again.
 
                 Example:
                   writebehind changes remove airport webhook

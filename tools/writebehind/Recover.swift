@@ -14,7 +14,7 @@ struct Recover: AsyncParsableCommand {
             Without --apply nothing is changed. --apply cuts off a torn end (and keeps
             it in aside/), takes the commits in the write buffer, puts an unusable
             database aside, rebuilds it from snapshot and log, makes a damaged snapshot
-            anew, and verifies everything. No bytes are ever deleted.
+            again, and verifies everything. No bytes are ever deleted.
 
             If store.json is lost or damaged, it is written again, because the log's
             files hold the store's UUID.

@@ -37,8 +37,8 @@ extension Store {
     /// The projections that were declared, and those that the database keeps, by their names.
     public var projections: [Health.Projection] { engine.projectionHealth }
 
-    /// Builds a projection anew from the rows of its table, in the background. Its present tables stay until the new ones are
-    /// complete. A projection that has stopped starts again this way, after you have removed the cause.
+    /// Builds a projection again from the rows of its table, in the background. Its present tables stay until the new ones
+    /// are complete. A projection that has stopped starts again this way, after you have removed the cause.
     ///
     /// - Returns: whether there is one of this name.
     /// - Throws: ``StoreError/database(_:)``; ``StoreError/closed(_:)``.
@@ -49,7 +49,7 @@ extension Store {
         try await change { sink throws(SinkError) in try sink.rebuildProjection(name) }
     }
 
-    /// Drops a projection and its tables. It is not declared any more, and may be declared anew.
+    /// Drops a projection and its tables. It is not declared any more, and may be declared again.
     ///
     /// - Returns: whether there was one of this name.
     /// - Throws: ``StoreError/database(_:)``; ``StoreError/closed(_:)``.

@@ -66,7 +66,7 @@ package final class ChangeStreams: LogFollower {
             state.fault =
                 "\(log.environment.layout.changeStreams) cannot be used: \(fault)"
                 + (fault.isNewer
-                    ? "" : "; move it away while the store is closed, and all streams begin anew")
+                    ? "" : "; move it away while the store is closed, and all streams start again")
         }
         self.state = Lock(state)
     }

@@ -19,7 +19,7 @@ package final class Engine: Sendable {
     package let readable: WaitList
     package let materialized: WaitList
     private let catalog: Lock<Catalog>
-    /// How often a table got more columns. When it changes, a handle must check again whether it knows all columns of its
+    /// How often a table was defined or changed. When it changes, a handle must check its columns again against those of its
     /// table.
     let generation = Atomic<UInt32>(0)
     /// The tables that have an index, by the last six bits of their numbers.

@@ -13,7 +13,7 @@ import Logging
 // 3. the rows in the database, in the order of their keys, each page from a snapshot of its own, at `base` or later.
 //
 // The database is scanned last, because that takes long, and a busy store deletes log meanwhile. If the log above `base` is
-// deleted before it was read, the database has got it. Then `base` is taken anew, and quarantine is visited again.
+// deleted before it was read, the database has got it. Then `base` is taken again, and quarantine is visited again.
 //
 // The entry of each row is set to what the row is *now*. This is read under its shard's lock, by the rule for reading
 // a row (I5): the view's row is valid; if there is none, the database's row is valid if nothing newer has left the view

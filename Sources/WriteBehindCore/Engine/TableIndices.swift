@@ -57,7 +57,7 @@ package final class TableIndices: Sendable {
     }
 
     /// Follows a later definition of a table. An index over a column that may be null now, or holds reals now, is built
-    /// anew, because its entries have another form. An index over a column that was dropped stops.
+    /// again, because its entries have another form. An index over a column that was dropped stops.
     ///
     /// Called before any row can be written by the new definition.
     fileprivate func follow(_ table: TableDefinition) {

@@ -44,7 +44,7 @@ final class BatchAhead: @unchecked Sendable {
     private let reader: LogReader
     private let gathering: Gathering
 
-    /// - Parameter batch: a batch to fill anew; its content is not needed any more.
+    /// - Parameter batch: a batch to fill again; its content is not needed any more.
     init(
         _ batch: ChangeBatch, after start: Watermark, _ reader: LogReader, _ gathering: Gathering
     ) {

@@ -75,8 +75,9 @@ package final class Materializer: Sendable {
         var stepsBesideBuilding = 0
     }
 
-    /// After opening, the database waits so long for projections to be declared that can go on where they were, nanoseconds.
-    /// The wait ends early if a caller waits for the database.
+    /// For this time after opening, nothing is applied that a projection would miss. Until then, a program can declare its
+    /// projections, so that they go on where they were. In nanoseconds. The wait ends early if a caller waits for the
+    /// database.
     package static let declarationTime: UInt64 = 3_000_000_000
     /// With a backlog, a piece of a projection is built after this many steps, so that the backlog does not hold it up.
     private static let buildingShare = 16

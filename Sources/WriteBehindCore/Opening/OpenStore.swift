@@ -120,7 +120,8 @@ package final class OpenStore: Sendable {
         if try disk.exists(layout.log), try !disk.list(layout.log).isEmpty {
             return "it holds a log, but its store.json is missing; \(StoreIdentity.wayBack)"
         }
-        // What a process leaves that was killed while it made a store, and the content of a new file system.
+        // Names that do not count: those left by a process that was killed while it made a store, and that of a new file
+        // system.
         let paths = [
             layout.lock, StoreLayout.temporary(layout.identity), layout.log, layout.snapshots,
             layout.aside, layout.root + "/lost+found",

@@ -12,7 +12,7 @@ struct RateMeter {
     private static let span: UInt64 = 10_000_000_000
 
     mutating func note(staged: UInt64, materialized: UInt64, at time: UInt64) {
-        // A rebuilt database begins anew.
+        // A rebuilt database starts from the beginning.
         if let last = samples.last, materialized < last.materialized { samples = [] }
         samples.removeAll { time - min(time, $0.time) > Self.span }
         samples.append(Sample(time: time, staged: staged, materialized: materialized))

@@ -57,7 +57,7 @@ package struct ProjectionStatus: Sendable, Equatable {
 /// A projection is *current* if the watermark that is stored with it equals the database's own: then it has seen every
 /// commit that the database has. It gets the next commit in the same transaction, and both watermarks move. If a projection
 /// misses a commit (the program has not declared it, or an older program has written the database), its watermark stays
-/// behind, and it is built anew when it is declared.
+/// behind, and it is built again when it is declared.
 package struct ProjectionBook: Sendable {
     package var stored: [String: StoredProjection] = [:]
     package var declared: [String: ProjectionDeclaration] = [:]

@@ -119,7 +119,7 @@ package protocol Sink: QuarantiningSink {
     func buildProjections() throws(SinkError) -> Next
     /// The projections that are declared or stored; nil for a database that cannot have any.
     var projections: [ProjectionStatus]? { get }
-    /// Marks a projection to be built anew; false if there is none of this name. Only for the caller that changes the sink.
+    /// Marks a projection to be built again; false if there is none of this name. Only for the caller that changes the sink.
     func rebuildProjection(_ name: String) throws(SinkError) -> Bool
     /// Drops a projection and its tables; false if there is none of this name. Only for the caller that changes the sink.
     func removeProjection(_ name: String) throws(SinkError) -> Bool

@@ -12,7 +12,7 @@ import Glibc
 // Pages are taken lowest first from resident chunks, so the chunks at the end of the reservation
 // drain and are given back.
 //
-// Where the machine promises no more memory than it has (vm.overcommit_memory=2), what is usable counts, and a step
+// If the machine promises no more memory than it has (vm.overcommit_memory=2), usable pages count, and a step
 // may be refused. So a step reaches farther than the request: a step that succeeded is enough for a whole commit.
 
 /// The address space of an ``Arena`` and which of its pages are in use.

@@ -54,6 +54,6 @@ enum KeyText {
 }
 
 extension ColumnSchema {
-    /// What it holds, in a word.
+    /// The name of the type of its values.
     var meaning: String { logicalType?.rawValue ?? type.rawValue }
 }
