@@ -37,6 +37,7 @@ extension StoredTable<KeyValue> {
     ///   - key: UTF-8.
     ///   - body: runs with a part of the store locked. It must be short and not use the store.
     /// - Returns: what `body` returns; nil, and `body` did not run, if the value is not in memory.
+    /// - Throws: the error of `body`.
     @inlinable
     public func withCached<R>(
         _ key: Span<UInt8>, _ body: (Span<UInt8>) throws -> R

@@ -62,6 +62,9 @@ public struct OrderedRows<Row: TableRow>: AsyncSequence, Sendable {
 
         fileprivate init(rows: OrderedRows) { self.rows = rows }
 
+        /// The next row; nil at the end.
+        ///
+        /// - Throws: as ``StoredTable/top(_:by:)-(_,String)``.
         public mutating func next(
             isolation actor: isolated (any Actor)? = #isolation
         ) async throws(StoreError) -> Row? {
@@ -75,6 +78,7 @@ public struct OrderedRows<Row: TableRow>: AsyncSequence, Sendable {
             return read.popFirst()
         }
 
+        /// The same as ``next(isolation:)``, outside of any actor.
         public mutating func next() async throws(StoreError) -> Row? {
             try await next(isolation: nil)
         }

@@ -77,6 +77,7 @@ public struct RowChanges<Row: TableRow>: AsyncSequence, Sendable {
             }
         }
 
+        /// The same as ``next(isolation:)``, outside of any actor.
         public mutating func next() async throws(StoreError) -> RowChange<Row>? {
             try await next(isolation: nil)
         }

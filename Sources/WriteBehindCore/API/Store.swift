@@ -140,6 +140,8 @@ public final class Store: Sendable {
     }
 
     /// The built-in table `keyvalue`: bytes under a name.
+    ///
+    /// - Throws: as ``table(_:)``.
     public func keyValues() throws(StoreError) -> StoredTable<KeyValue> {
         try table(KeyValue.self)
     }

@@ -62,6 +62,9 @@ public struct StoredTable<Row: TableRow>: Sendable {
     ///   - row: all of its columns.
     ///   - lifetime: how long the cached copy may serve reads once the database holds the row. The row itself
     ///     stays; to have it deleted, give its table an expiry column.
+    /// - Returns: the receipt of the write, which is ``Stage/staged`` now. It survives power loss once it is
+    ///   ``Stage/durable``: see ``Store/wait(for:_:timeout:)``.
+    /// - Throws: the errors of any write: see ``StoredTable``. Then nothing was written.
     @discardableResult
     public func put(_ row: Row, cachedFor lifetime: Duration? = nil) throws(StoreError) -> Receipt {
         let until = lifetime.map { deadline(after: $0) }
@@ -86,7 +89,7 @@ public struct StoredTable<Row: TableRow>: Sendable {
         return try putAgain(key, body, until)
     }
 
-    /// Puts one of the first rows, or one where the table got columns since the handle was made.
+    /// Puts one of the first rows, or a row of a table that has changed since the handle was made.
     @inline(never)
     private func putAgain(
         _ key: Span<UInt8>, _ body: Span<UInt8>, _ until: UInt64?
@@ -118,6 +121,9 @@ public struct StoredTable<Row: TableRow>: Sendable {
     }
 
     /// Deletes the row with this key, if there is one.
+    ///
+    /// - Returns: the receipt of the write, which is ``Stage/staged`` now.
+    /// - Throws: the errors of any write: see ``StoredTable``. Then nothing was deleted.
     @discardableResult
     public func delete(_ key: Row.Key) throws(StoreError) -> Receipt {
         try encoders.withEncoder { (encoder) throws(StoreError) in
@@ -128,6 +134,9 @@ public struct StoredTable<Row: TableRow>: Sendable {
     }
 
     /// Deletes all rows.
+    ///
+    /// - Returns: the receipt of the write, which is ``Stage/staged`` now.
+    /// - Throws: the errors of any write: see ``StoredTable``. Then no row was deleted.
     @discardableResult
     public func clear() throws(StoreError) -> Receipt {
         var commit = CommitBuilder()
@@ -157,6 +166,8 @@ public struct StoredTable<Row: TableRow>: Sendable {
     }
 
     /// The row with this key if it is in memory; nil says nothing about whether it exists.
+    ///
+    /// - Throws: ``StoreError/row(_:)`` if the key does not fit its table, or the stored values do not fit the row's type.
     public func cached(_ key: Row.Key) throws(StoreError) -> Row? {
         guard case .known(let row) = try resident(key) else { return nil }
         return row
@@ -188,6 +199,7 @@ public struct StoredTable<Row: TableRow>: Sendable {
     /// change.
     ///
     /// - Returns: whether the row is out of memory now.
+    /// - Throws: ``StoreError/row(_:)`` if the key does not fit its table.
     @discardableResult
     public func evict(_ key: Row.Key) throws(StoreError) -> Bool {
         let bytes = try encoded(key)

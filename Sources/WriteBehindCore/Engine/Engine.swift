@@ -126,7 +126,7 @@ package final class Engine: Sendable {
         return receipt
     }
 
-    /// Puts or deletes a row, as most writes do. Returns nil, with nothing written, if a table got columns since
+    /// Puts or deletes a row, as most writes do. Returns nil, with nothing written, if a table was changed since
     /// `generation`, because the row may lack them.
     @inline(__always)
     func write(

@@ -65,6 +65,7 @@ public struct Health: Sendable, Encodable {
 
     /// An index of a table.
     public struct Index: Sendable, Equatable, Encodable {
+        /// The table that it orders.
         public var table: String
         public var name: String
         /// Whether it can be read.
