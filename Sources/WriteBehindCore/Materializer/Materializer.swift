@@ -75,9 +75,8 @@ package final class Materializer: Sendable {
         var stepsBesideBuilding = 0
     }
 
-    /// For this time after opening, nothing is applied that a projection would miss. Until then, a program can declare its
-    /// projections, so that they go on where they were. In nanoseconds. The wait ends early if a caller waits for the
-    /// database.
+    /// For this many nanoseconds after opening, nothing is applied that a projection would miss, so that the program can
+    /// declare its projections before. The wait ends early if a caller waits for the database.
     package static let declarationTime: UInt64 = 3_000_000_000
     /// With a backlog, a piece of a projection is built after this many steps, so that the backlog does not hold it up.
     private static let buildingShare = 16
