@@ -73,7 +73,7 @@ extension SimulatedDisk {
         state.withLock { $0.faults = Faults() }
     }
 
-    /// Whether the disk has begun to fail for good.
+    /// Whether a failure was due that makes all later operations fail.
     package var hasStopped: Bool { state.withLock { $0.faults.hasStopped } }
 
     /// How many operations there were, including failed ones. Crashes do not reset it.

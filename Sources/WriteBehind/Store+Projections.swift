@@ -37,7 +37,7 @@ extension Store {
     ///   - version: if the number differs from before, the projection is built again. Change it whenever you change a
     ///     closure.
     ///   - table: the table. If it is another one than before, the projection is built again.
-    ///   - setUp: makes the tables, and their indices, views and triggers if need be, in an empty database.
+    ///   - setUp: makes the tables, and their indices, views and triggers if needed, in an empty database.
     ///   - apply: applies one change. It runs on one of the store's threads.
     /// - Throws: ``StoreError/projection(name:reason:)`` if a projection of this name was declared since the store was
     ///   opened, or the name cannot be used; ``StoreError/unknownTable(_:)`` for a table of another store;

@@ -78,7 +78,7 @@ extension Configuration {
 
 /// The first steps of opening: check to which store the database belongs, and load what it holds.
 enum SQLiteOpening {
-    /// Checks that the database is this store's or empty, and creates the file if need be. Changes nothing in another
+    /// Checks that the database is this store's or empty, and creates the file if needed. Changes nothing in another
     /// database.
     ///
     /// - Returns: the number in the header of the file, if its WAL is empty. GRDB writes into the WAL when it opens.
@@ -139,7 +139,7 @@ enum SQLiteOpening {
         var state: SQLiteSink.State
     }
 
-    /// Creates the store's tables if need be, loads them, and checks the schema.
+    /// Creates the store's tables if needed, loads them, and checks the schema.
     static func prepare(
         _ pool: any DatabaseWriter, storeID: [UInt8], origin: Watermark, header: Int64?,
         _ registry: ProjectionRegistry, _ options: SQLiteOptions

@@ -35,7 +35,7 @@ private struct Counter: TableRow {
         return (store, sessions)
     }
 
-    /// Somebody else commits between reading and writing, as often as it can.
+    /// Another task commits between reading and writing, as often as it can.
     @Test(arguments: [2, 16, 64])
     func nobodyTriesMuchMoreOftenThanThereAreOthers(tasks: Int) async throws {
         let directory = TemporaryStore()

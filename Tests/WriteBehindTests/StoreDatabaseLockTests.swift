@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 import WriteBehind
 
-/// Somebody else's locks and reads, and what health says of them.
+/// Locks and reads of other processes, and what health reports about them.
 @Suite struct StoreDatabaseLockTests {
     /// A connection that may keep a transaction open.
     private static func other(_ path: String) throws -> DatabaseQueue {

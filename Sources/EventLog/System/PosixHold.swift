@@ -51,7 +51,7 @@ final class PosixLock: Held {
     /// Locks the file that is at `path` now.
     ///
     /// The file could be unlinked or replaced between opening and locking. The lock would then be on
-    /// a file that no other process can find. So the file is compared with the path, and the lock is taken again if need be.
+    /// a file that no other process can find. So the file is compared with the path, and the lock is taken again if needed.
     static func take(
         _ path: String, _ flags: Int32, from directory: PosixDirectory?
     ) throws(SystemError) -> Locking {

@@ -62,7 +62,7 @@ package final class OpenStore: Sendable {
         }
     }
 
-    /// Creates the directory if need be, and locks it for this store.
+    /// Creates the directory if needed, and locks it for this store.
     private static func take(
         _ layout: StoreLayout, _ environment: StoreEnvironment
     ) throws(StoreError) -> FencedDisk {

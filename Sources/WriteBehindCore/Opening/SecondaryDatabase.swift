@@ -19,7 +19,7 @@ package final class SecondaryDatabase: LogFollower {
     }
 
     private struct State {
-        /// nil until the database is opened for the first time. From then on, the materializer replaces it if need be.
+        /// nil until the database is opened for the first time. From then on, the materializer replaces it if needed.
         var materializer: Materializer?
         var sink: (any Sink)?
         var backoff: Backoff

@@ -31,7 +31,7 @@
 /// of ``Key`` does not fit the key column, ``Store/table(_:)`` throws.
 ///
 /// The store calls both methods only with values of your own rows. They must not trap. If your program
-/// only writes rows of a type, its `init(from:)` may throw an error of your own: rows are logged all the same, and a read
+/// only writes rows of a type, its `init(from:)` may throw an error of your own: rows are logged anyway, and a read
 /// throws ``RowError/Problem/decodingFailed(_:)`` with the text of the error.
 public protocol TableRow: Sendable {
     /// The key by which a row is found: a single value, or your own type for a composite key.

@@ -99,7 +99,7 @@
         return Int(sizeClass) == SizeClass.of(byteCount)
     }
 
-    /// Whether a block can be had while at most `residentLimit` bytes are resident.
+    /// Whether a block can be taken while at most `residentLimit` bytes are resident.
     @inline(__always)
     package mutating func hasRoom(for byteCount: Int, residentLimit: Int) -> Bool {
         if byteCount <= SizeClass.largestBytes {
@@ -223,12 +223,12 @@
         unsafe pool.base + page * PagePool.pageBytes
     }
 
-    /// Whether adjacent pages can be had while at most `residentLimit` bytes are resident.
+    /// Whether adjacent pages can be taken while at most `residentLimit` bytes are resident.
     mutating func hasRoom(pages count: Int, residentLimit: Int) -> Bool {
         pool.hasRoom(pages: count, residentLimit: residentLimit)
     }
 
-    /// Whether `count` pages can be had, wherever they are.
+    /// Whether `count` pages can be taken, wherever they are.
     @inline(__always)
     mutating func hasRoom(scattered count: Int) -> Bool { pool.hasRoom(scattered: count) }
 

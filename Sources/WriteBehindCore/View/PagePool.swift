@@ -79,7 +79,7 @@ import Glibc
         _ = unsafe munmap(mapping, mappedBytes)
     }
 
-    /// Whether `count` adjacent pages can be had while at most `residentLimit` bytes are resident.
+    /// Whether `count` adjacent pages can be taken while at most `residentLimit` bytes are resident.
     mutating func hasRoom(pages count: Int, residentLimit: Int) -> Bool {
         if count == 1, freeResidentPages > 0 { return true }
         let newChunks = (count + pagesPerChunk - 1) / pagesPerChunk
@@ -89,7 +89,7 @@ import Glibc
         return findRun(count, residentOnly: true) != nil
     }
 
-    /// Whether `count` pages can be had, wherever they are.
+    /// Whether `count` pages can be taken, wherever they are.
     @inline(__always)
     mutating func hasRoom(scattered count: Int) -> Bool {
         let needed = residentChunks * pagesPerChunk - freeResidentPages + count

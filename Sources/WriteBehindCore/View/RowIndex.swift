@@ -102,7 +102,7 @@ import CLinux
         unsafe slots[slot] = (slots[slot] & ~0xFFFF_FFFF) | UInt64(reference)
     }
 
-    /// Inserts at the slot where ``search(_:from:)`` ended, growing first if need be.
+    /// Inserts at the slot where ``search(_:from:)`` ended, growing first if needed.
     @inline(__always)
     mutating func insert(
         _ reference: UInt32, tag: UInt32, at slot: Int, arena: inout Arena
