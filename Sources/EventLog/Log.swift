@@ -166,9 +166,11 @@ package final class Log: Sendable {
         return nil
     }
 
-    /// The chain value after `sequence`, from the blocks; nil if no commit ends there.
+    /// The chain value after `sequence`, from the blocks; nil if no commit ends there. Of a whole log, that holds as well
+    /// for a sequence that it has not reached: nothing of it is missing then.
     package func chain(at sequence: UInt64) throws(LogError) -> UInt64? {
-        try LogReader.chain(at: sequence, environment)
+        guard sequence <= readable || recovery.corruption != nil else { return nil }
+        return try LogReader.chain(at: sequence, environment)
     }
 
     // MARK: staging

@@ -54,6 +54,50 @@ import Testing
         #expect(harness.appended.count == 24)
     }
 
+    @Test(arguments: [true, false])
+    func noCommitEndsBeyondTheEndOfAWholeLog(isSealed: Bool) throws {
+        let harness = LogHarness()
+        var log = try harness.open()
+        try harness.append(commits: 3)
+        harness.makeDurable()
+        if isSealed {
+            try harness.close()
+            log = try harness.open()
+        }
+        #expect(try log.chain(at: log.readable) != nil)
+        for beyond in [log.readable + 1, log.readable + 500, 1 << 62, .max] {
+            #expect(try log.chain(at: beyond) == nil)
+            #expect(try LogReader.chain(at: .max, log.environment) == nil)
+        }
+    }
+
+    @Test func theLogBehindASequenceIsMeasuredWithoutAnotherWalk() throws {
+        let harness = LogHarness()
+        let log = try harness.open()
+        var place: BlockPlace?
+        func measure(after sequence: UInt64) throws -> Int {
+            try SegmentList.byteCount(after: sequence, from: &place, log.environment)
+        }
+        for _ in 0..<40 {
+            try harness.append(commits: 1)
+            harness.makeDurable()
+        }
+        let sequence = log.readable
+        #expect(try measure(after: sequence) == 0)
+        let before = try SegmentList.byteCount(after: 0, log.environment)
+        for _ in 0..<40 {
+            try harness.append(commits: 1)
+            harness.makeDurable()
+        }
+        _ = try measure(after: sequence)
+        harness.disk.clearOperations()
+        let measured = try measure(after: sequence)
+        #expect(harness.disk.operations.count { $0.kind == .read } < 5)
+        #expect(try measured == SegmentList.byteCount(after: sequence, log.environment))
+        #expect(try measured + before == SegmentList.byteCount(after: 0, log.environment))
+        #expect(try measure(after: sequence + 40) == 0)
+    }
+
     /// Writers wait when staging is full, so a backlog is compressed in a hurry.
     @Test func theFullerStagingIsTheLessIsCompressed() throws {
         var options = LogOptions()

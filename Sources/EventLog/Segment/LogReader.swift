@@ -146,6 +146,7 @@ package final class LogReader {
         at sequence: UInt64, _ environment: LogEnvironment
     ) throws(LogError) -> UInt64? {
         guard sequence > 0 else { return Chain(startOf: environment.storeID).value }
+        guard sequence <= Frame.sequenceLimit else { return nil }
         if let oldest = try segmentBases(environment).first, oldest == sequence + 1 {
             return try LogReader(environment, from: oldest).chainAfter
         }

@@ -92,6 +92,15 @@ package struct SegmentList: Sendable {
     package static func byteCount(
         after sequence: UInt64, _ environment: LogEnvironment
     ) throws(LogError) -> Int {
+        var place: BlockPlace?
+        return try byteCount(after: sequence, from: &place, environment)
+    }
+
+    /// The same for a caller that asks often: the segment with the sequence is walked only once, because `place` keeps
+    /// where the sequence ends in it.
+    package static func byteCount(
+        after sequence: UInt64, from place: inout BlockPlace?, _ environment: LogEnvironment
+    ) throws(LogError) -> Int {
         let bases = try LogReader.segmentBases(environment)
         var total = 0
         for base in bases where base > sequence {
@@ -104,12 +113,35 @@ package struct SegmentList: Sendable {
                 environment.layout.segment(base), on: environment.disk)
         else { return total }
         let count = try segment.byteCount()
-        var offset = SegmentHeader.byteCount
-        while case .block(let block) = try segment.item(at: offset, fileByteCount: count) {
-            let length = BlockHeader.byteCount + Int(block.packedLength)
-            if block.nextSequence - 1 > sequence { total += length }
-            offset += length
+        // Merging makes a segment anew, and takes away the one behind it.
+        let next = bases.first { $0 > base }
+        if place?.sequence != sequence || place?.base != base || place?.next != next {
+            place = BlockPlace(
+                sequence: sequence, base: base, next: next,
+                offset: try segment.end(of: sequence, fileByteCount: count))
         }
-        return total
+        return total + max(0, count - (place?.offset ?? count))
+    }
+}
+
+/// The place in a segment where the blocks begin that are behind a sequence.
+package struct BlockPlace: Sendable {
+    fileprivate var sequence: UInt64
+    fileprivate var base: UInt64
+    /// The base of the next segment; nil if there is none.
+    fileprivate var next: UInt64?
+    fileprivate var offset: Int
+}
+
+extension SegmentReader {
+    /// The offset of the first block that reaches beyond a sequence, or of the end of the blocks.
+    fileprivate func end(of sequence: UInt64, fileByteCount: Int) throws(LogError) -> Int {
+        var offset = SegmentHeader.byteCount
+        while case .block(let block) = try item(at: offset, fileByteCount: fileByteCount),
+            block.nextSequence - 1 <= sequence
+        {
+            offset += BlockHeader.byteCount + Int(block.packedLength)
+        }
+        return offset
     }
 }

@@ -56,6 +56,8 @@ package final class Snapshotter: Sendable {
         var verified: Set<UInt64> = []
         var bad: Set<UInt64> = []
         var newest: (sequence: UInt64, byteCount: Int) = (0, 0)
+        /// Where the log behind the newest snapshot begins.
+        var place: BlockPlace?
         var checkedAt: UInt64 = 0
         var tidiedAt: UInt64 = 0
         var retryAt: UInt64 = 0
@@ -115,9 +117,9 @@ package final class Snapshotter: Sendable {
         }
     }
 
-    /// Whether there is a snapshot that reaches `sequence`.
+    /// Whether there is a snapshot that reaches `sequence`, read to its end or not.
     package func reaches(_ sequence: UInt64) -> Bool {
-        taken.withLock { $0 }.reached >= sequence
+        state.withLock { $0.newest.sequence } >= sequence
     }
 
     /// Does one piece of work.
@@ -137,6 +139,14 @@ package final class Snapshotter: Sendable {
         if !state.isPrepared { try prepare(&state) }
         if let job = state.job {
             try step(job, &state)
+            return .stepAgain
+        }
+        if let check = state.check {
+            try go(on: check, &state)
+            return .stepAgain
+        }
+        if isNewestWanted(state) {
+            try startReading(state.newest.sequence, &state)
             return .stepAgain
         }
         if try isDue(&state, now) {
@@ -165,9 +175,29 @@ package final class Snapshotter: Sendable {
         }
         if let newest = try newest(&state) {
             state.newest = (newest.head.sequence, newest.byteCount)
-            taken.withLock { $0 }.advance(to: newest.head.sequence)
         }
         state.isPrepared = true
+    }
+
+    /// Whether a caller waits for a snapshot that is there from an earlier process, and that nobody has read to its end.
+    private func isNewestWanted(_ state: State) -> Bool {
+        let wanted = wanted.load(ordering: .relaxed)
+        return wanted > taken.withLock({ $0 }).reached && wanted <= state.newest.sequence
+    }
+
+    /// A snapshot that was read to its end, and is of this log's history, serves those that wait for one.
+    func accept(_ head: SnapshotHead, _ state: inout State) {
+        state.verified.insert(head.sequence)
+        state.bad.remove(head.sequence)
+        if head.sequence == state.newest.sequence {
+            taken.withLock { $0 }.advance(to: head.sequence)
+        }
+    }
+
+    /// It is not used again. If it was the newest one, another one is due.
+    func reject(_ sequence: UInt64, _ state: inout State) {
+        state.bad.insert(sequence)
+        if sequence == state.newest.sequence { state.newest = (0, 0) }
     }
 
     /// The newest snapshot of this history that can be opened.
@@ -193,7 +223,8 @@ package final class Snapshotter: Sendable {
         guard let limit = limits.automaticBytes, now >= state.checkedAt + limits.checkInterval
         else { return false }
         state.checkedAt = now
-        let bytes = try SegmentList.byteCount(after: state.newest.sequence, log.environment)
+        let bytes = try SegmentList.byteCount(
+            after: state.newest.sequence, from: &state.place, log.environment)
         return bytes > max(limit, state.newest.byteCount)
     }
 
@@ -210,7 +241,6 @@ package final class Snapshotter: Sendable {
     private func step(_ job: SnapshotJob, _ state: inout State) throws {
         guard let head = try job.step() else { return }
         if let base = job.base { state.verified.insert(base.head.sequence) }
-        state.verified.insert(head.sequence)
         state.job = nil
         state.isTidying = true
         state.backoff.reset()
@@ -220,7 +250,7 @@ package final class Snapshotter: Sendable {
         observer.didTake(
             head, rows: reader.rowCount, byteCount: reader.byteCount, nanoseconds: now - job.started
         )
-        taken.withLock { $0 }.advance(to: head.sequence)
+        accept(head, &state)
     }
 
     private func refuseWaiters(_ error: any Error) {
@@ -236,13 +266,11 @@ package final class Snapshotter: Sendable {
     private func fail(_ state: inout State, _ error: any Error, _ now: UInt64) -> Next {
         // A base that turned out to be damaged is not used again. The next try uses an older one.
         if let base = state.job?.base, (error as? HistoryError)?.blames(base.path) == true {
-            state.bad.insert(base.head.sequence)
-            state.newest = (0, 0)
+            reject(base.head.sequence, &state)
+        } else if let check = state.check, (error as? HistoryError)?.blames(check.path) == true {
+            reject(check.head.sequence, &state)
         } else {
             refuseWaiters(error)
-        }
-        if let check = state.check, (error as? SnapshotError)?.isDamage == true {
-            state.bad.insert(check.head.sequence)
         }
         state.job = nil
         state.check = nil
@@ -262,11 +290,5 @@ extension HistoryError {
         case .snapshot(.damaged(let damaged, _, _)): damaged == path
         default: false
         }
-    }
-}
-
-extension SnapshotError {
-    fileprivate var isDamage: Bool {
-        if case .damaged = self { true } else { false }
     }
 }

@@ -121,6 +121,18 @@ package struct StoreHistory: Sendable {
         guard chain == position.chain else { throw .otherHistory(snapshot: end) }
     }
 
+    /// Checks that a snapshot is of the log's history, if the log still holds the end of what the snapshot reflects.
+    func checkHistory(of head: SnapshotHead) throws(HistoryError) {
+        let chain: UInt64?
+        do throws(LogError) {
+            chain = try LogReader.chain(at: head.sequence, environment)
+        } catch {
+            if case .deleted = error { return }
+            throw .log(error)
+        }
+        guard chain == head.chain else { throw .otherHistory(snapshot: head.sequence) }
+    }
+
     func reader(from sequence: UInt64) throws(HistoryError) -> LogReader {
         do throws(LogError) {
             return try LogReader(environment, from: sequence)

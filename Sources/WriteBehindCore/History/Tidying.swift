@@ -3,7 +3,6 @@ import EventLog
 extension Snapshotter {
     /// Does one piece of tidying up. Returns whether there was anything to do.
     func tidy(_ state: inout State) throws -> Bool {
-        if let check = state.check { return try go(on: check, &state) }
         let sequences = try SnapshotReader.sequences(log.environment)
         let kept = retention.kept(sequences, bad: state.bad)
         let surplus = retention.surplus(sequences, bad: state.bad)
@@ -12,7 +11,8 @@ extension Snapshotter {
             segments.segments, through: try reach(kept, checkpoint: false), now: now)
         if !surplus.isEmpty || !expired.isEmpty {
             if let unread = kept.first(where: { !state.verified.contains($0) }) {
-                return try startReading(unread, &state)
+                try startReading(unread, &state)
+                return true
             }
             if let oldest = surplus.first { return try delete(snapshot: oldest) }
             if try deleteSegments(segments.segments, kept) { return true }
@@ -30,26 +30,25 @@ extension Snapshotter {
 
     // MARK: reading what is to be kept
 
-    private func startReading(_ sequence: UInt64, _ state: inout State) throws -> Bool {
+    func startReading(_ sequence: UInt64, _ state: inout State) throws {
         do throws(SnapshotError) {
             state.check = try SnapshotReader(of: sequence, in: log.environment)
         } catch {
             if case .system(let cause) = error { throw cause }
-            state.bad.insert(sequence)
+            reject(sequence, &state)
             observer.didFail(error, attempts: 1)
         }
-        return true
     }
 
-    private func go(on check: SnapshotReader, _ state: inout State) throws -> Bool {
+    func go(on check: SnapshotReader, _ state: inout State) throws {
         for _ in 0..<4000 {
-            if try !check.next() {
-                state.verified.insert(check.head.sequence)
-                state.check = nil
-                break
-            }
+            let isRow = try snapshotErrors { () throws(SnapshotError) in try check.next() }
+            if isRow { continue }
+            try history.checkHistory(of: check.head)
+            state.check = nil
+            accept(check.head, &state)
+            return
         }
-        return true
     }
 
     // MARK: deleting
