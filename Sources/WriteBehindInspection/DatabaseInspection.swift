@@ -73,9 +73,7 @@ package struct DatabaseInspection: Sendable {
         let tables = try json.map { try WriteBehindCore.TableDefinition(json: Array($0.utf8).span) }
         return .readable(
             Contents(
-                watermark: Watermark(
-                    sequence: UInt64(bitPattern: row[1] as Int64),
-                    chain: UInt64(bitPattern: row[2] as Int64)),
+                watermark: try Watermark(stored: row[1], chain: row[2]),
                 appliedAt: row[3], tables: tables,
                 quarantine: try QuarantineTable.load(db)))
     }

@@ -2,7 +2,7 @@ import EventLog
 import Foundation
 import GRDB
 import GRDBSQLite
-import WriteBehindCore
+package import WriteBehindCore
 
 /// The options for opening a database. The defaults suit a store that writes all day on a small machine.
 package struct SQLiteOptions: Sendable {
@@ -162,9 +162,7 @@ enum SQLiteOpening {
                 else { throw SinkError(.corrupt, "the database has no watermark") }
                 var generation = FileGeneration(number: row[2], base: row[3])
                 if let header { generation.base = header }
-                let watermark = Watermark(
-                    sequence: UInt64(bitPattern: row[0] as Int64),
-                    chain: UInt64(bitPattern: row[1] as Int64))
+                let watermark = try Watermark(stored: row[0], chain: row[1])
                 let projections = try SQLiteProjections(
                     db, at: watermark, registry, now: options.now)
                 let writer = unsafe try SQLiteWriter(
@@ -212,5 +210,15 @@ enum SQLiteOpening {
             }
         }
         return tables
+    }
+}
+
+extension Watermark {
+    /// - Throws: ``SinkError/Kind/corrupt`` for a sequence that no store writes.
+    package init(stored sequence: Int64, chain: Int64) throws(SinkError) {
+        guard sequence >= 0 else {
+            throw SinkError(.corrupt, "the database's watermark is \(sequence)")
+        }
+        self.init(sequence: UInt64(sequence), chain: UInt64(bitPattern: chain))
     }
 }

@@ -46,6 +46,36 @@ import WriteBehindInspection
         try await store.close()
     }
 
+    /// It says nothing of the log, which is whole.
+    @Test(arguments: ["-1", "-9223372036854775808"])
+    func aDatabaseWithAWatermarkThatNoStoreWritesIsPutAsideAndRebuilt(sequence: String) async throws
+    {
+        let directory = TemporaryStore()
+        var store = try directory.open()
+        for id in 0..<10 { try store.table(Player.self).put(Player(id: id, name: "p")) }
+        try await store.waitForAll(.materialized, timeout: .hang)
+        try await store.close()
+        let queue = try DatabaseQueue(path: directory.database)
+        try await queue.write {
+            try $0.execute(sql: "UPDATE _writebehind_watermark SET sequence = \(sequence)")
+        }
+        try queue.close()
+        let judgement = try DatabaseJudgement(
+            withoutRowsOf: StoreInspection(path: directory.path, disk: PosixDisk()))
+        guard case .damaged(let reason) = judgement else {
+            Issue.record("it is judged as \(judgement)")
+            return
+        }
+        #expect(reason.contains("watermark is \(sequence)"))
+        store = try directory.open()
+        try await store.waitForAll(.materialized, timeout: .hang)
+        let count = try await store.database?.read {
+            try Int.fetchOne($0, sql: "SELECT count(*) FROM player")
+        }
+        #expect(count == 10 && store.health.verdict == .healthy, "\(store.health.causes)")
+        try await store.close()
+    }
+
     /// The WAL names a later watermark than the log reaches, but it is not this database's.
     @Test(arguments: [["-wal"], ["-wal", "-shm"]])
     func aWALOfALaterTimeIsNoEvidenceOfALongerLog(suffixes: [String]) async throws {

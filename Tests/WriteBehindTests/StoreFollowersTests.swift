@@ -207,6 +207,19 @@ private struct LateOpener: SinkOpener {
         try await isToldOfAForeignDatabase("another history")
     }
 
+    @Test func aSecondDatabaseAheadOfTheLogIsOfAnotherHistory() async throws {
+        defer { cleanUp() }
+        let store = try open()
+        try await fill(store, from: 1)
+        try await store.close(deadline: .hang)
+        let queue = try DatabaseQueue(path: other)
+        try await queue.write {
+            try $0.execute(sql: "UPDATE _writebehind_watermark SET sequence = sequence + 500")
+        }
+        try queue.close()
+        try await isToldOfAForeignDatabase("another history")
+    }
+
     /// It was left out for some lives, in which nothing kept the log for it.
     @Test func aSecondDatabaseWhoseQuarantineTheLogLacksIsRefused() async throws {
         defer { cleanUp() }
@@ -325,6 +338,18 @@ private struct LateOpener: SinkOpener {
         #expect(try followers.released(checkpoint: true) == 4)
         for follower in all where follower.sequence == 4 { followers.remove(follower) }
         #expect(try followers.released(checkpoint: true) > 4)
+    }
+
+    /// A call that reads the past does so on its own thread.
+    @Test func aFollowerLearnsOfLogThatAnotherThreadMakesReadable() throws {
+        let stepped = try SteppedStore(directory)
+        let reader = Reader()
+        stepped.store.followers.add(reader)
+        let definition = try stepped.engine.declare(Player.schema)
+        #expect(definition.id == 1 && reader.wakes.withLock { $0 } == 0)
+        stepped.engine.log.makeReadable(through: stepped.engine.log.lastSequence)
+        #expect(reader.wakes.withLock { $0 } == 1)
+        try stepped.close()
     }
 
     @Test func theLogIsKeptForAFollowerThatOnlyReads() async throws {

@@ -30,10 +30,7 @@ extension Store {
         return [
             // A task that waits for `durable` after each write asks again within some 30 µs.
             Worker("flusher", signal: work, polling: 50_000, startThread: startThread) {
-                let before = store.engine.log.readable
-                let next = flusher.step()
-                if store.engine.log.readable > before { store.followers.logDidGrow() }
-                return next
+                flusher.step()
             },
             Worker("materializer", signal: materializer.work, startThread: startThread) {
                 materializer.step()

@@ -2,21 +2,26 @@ import CoreMetrics
 import EventLog
 import Logging
 
-/// Gets the flusher's reports: wakes the callers that wait for it, counts, and logs when writes are refused.
+/// Gets the flusher's reports: wakes the callers that wait for it and the log's followers, counts, and logs when writes are
+/// refused.
+///
+/// The reports come on the thread that steps the flusher. That is also one that reads the past: ``Log/makeReadable(through:)``.
 final class LogMonitor: LogObserver {
     private let durable: WaitList
     private let readable: WaitList
+    private let followers: Followers
     private let backlog: BacklogMeter
     private let status: Status
     private let metrics: StoreMetrics
     private let logger: Logger
 
     init(
-        durable: WaitList, readable: WaitList, backlog: BacklogMeter, status: Status,
-        metrics: StoreMetrics, logger: Logger
+        durable: WaitList, readable: WaitList, followers: Followers, backlog: BacklogMeter,
+        status: Status, metrics: StoreMetrics, logger: Logger
     ) {
         self.durable = durable
         self.readable = readable
+        self.followers = followers
         self.backlog = backlog
         self.status = status
         self.metrics = metrics
@@ -35,7 +40,9 @@ final class LogMonitor: LogObserver {
     func didSync(through sequence: UInt64, isReadable: Bool, nanoseconds: UInt64) {
         metrics.syncTime.recordNanoseconds(Int64(clamping: nanoseconds))
         durable.advance(to: sequence)
-        if isReadable { readable.advance(to: sequence) }
+        guard isReadable else { return }
+        readable.advance(to: sequence)
+        followers.logDidGrow()
     }
 
     func didChangeRefusal(_ error: LogError?) {

@@ -91,7 +91,11 @@ package final class SecondaryDatabase: LogFollower {
             replacement: { [unowned self] _ in
                 try? self.sink?.close()
                 let (sink, watermark) = try opening.open()
-                state.withLock { $0.sink = sink }
+                state.withLock { state in
+                    state.sink = sink
+                    // It may be an older copy, which needs more of the log.
+                    state.released = min(state.released, watermark.sequence)
+                }
                 return (sink, watermark)
             },
             alongside: alongside, work: work)

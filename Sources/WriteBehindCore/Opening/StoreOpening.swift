@@ -7,7 +7,7 @@ struct StoreOpening {
     let pins: Pins
     let materializer: Materializer
     let snapshotter: Snapshotter
-    let followers = Followers()
+    let followers: Followers
     let secondaries: [SecondaryDatabase]
     let changeStreams: ChangeStreams
     let projections: ProjectionRegistry
@@ -27,6 +27,7 @@ struct StoreOpening {
         self.layout = layout
         self.configuration = configuration
         self.status = status
+        followers = Followers()
         alongside = environment.alongside
         let logger = configuration.logger
         let owner = SinkOwner(layout, store, disk: environment.disk)
@@ -37,9 +38,8 @@ struct StoreOpening {
         let readable = WaitList(reached: 0)
         let backlog = BacklogMeter(watermark: 0, limit: max(1, configuration.backlogLimit))
         let monitor = LogMonitor(
-            durable: durable, readable: readable, backlog: backlog, status: status,
-            metrics: metrics,
-            logger: logger)
+            durable: durable, readable: readable, followers: followers, backlog: backlog,
+            status: status, metrics: metrics, logger: logger)
         let log = try Self.openLog(
             LogEnvironment(
                 disk: environment.disk, layout: layout, storeID: store, time: environment.time,

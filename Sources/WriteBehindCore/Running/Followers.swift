@@ -8,7 +8,7 @@ package protocol LogFollower: AnyObject, Sendable {
     ///   power loss.
     func released(checkpoint: Bool) throws -> UInt64
 
-    /// Called by the flusher when more of the log can be read. It must not wait.
+    /// Called when more of the log can be read, on the thread that has made it so. It must not wait.
     func logDidGrow()
 }
 
