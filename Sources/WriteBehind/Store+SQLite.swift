@@ -41,7 +41,16 @@ extension Store {
     /// The database, for reading: your own queries, GRDB records and observations.
     ///
     /// It shows the store as of some sequence number, always whole commits, usually a tenth of a second old.
-    /// nil if the store's database is not SQLite. If the database was lost and replaced, this is the new one, and readers and
-    /// observations of the old one end with an error. So keep the store, not the reader.
-    public var database: (any DatabaseReader)? { (engine.sink as? SQLiteSink)?.reader }
+    /// If the database was lost and replaced, this is the new one, and readers and observations of the old one end with an
+    /// error. So keep the store, not the reader.
+    ///
+    /// - Throws: ``StoreError/database(_:)`` if the store's database is not SQLite.
+    public var database: any DatabaseReader {
+        get throws(StoreError) {
+            guard let sink = engine.sink as? SQLiteSink else {
+                throw .database("the store's database is not SQLite, so GRDB cannot read it")
+            }
+            return sink.reader
+        }
+    }
 }

@@ -21,6 +21,8 @@ package struct DatabaseInspection: Sendable {
         package var appliedAt: Int64
         package var tables: [WriteBehindCore.TableDefinition]
         package var quarantine: QuarantineIndex
+        /// By their names.
+        package var projections: [StoredProjection]
 
         /// The commits that were refused; others follow them.
         package var quarantined: [QuarantinedCommit] { quarantine.all }
@@ -69,12 +71,14 @@ package struct DatabaseInspection: Sendable {
                 db, sql: "SELECT log, sequence, chain, applied_at FROM _writebehind_watermark"),
             [UInt8](row[0] as Data) == storeID
         else { return .foreign }
+        try DatabaseLayout.check(db)
         let json = try String.fetchAll(db, sql: "SELECT schema FROM _writebehind_table ORDER BY id")
         let tables = try json.map { try WriteBehindCore.TableDefinition(json: Array($0.utf8).span) }
         return .readable(
             Contents(
                 watermark: try Watermark(stored: row[1], chain: row[2]),
                 appliedAt: row[3], tables: tables,
-                quarantine: try QuarantineTable.load(db)))
+                quarantine: try QuarantineTable.load(db),
+                projections: try ProjectionTable.load(db).values.sorted { $0.name < $1.name }))
     }
 }

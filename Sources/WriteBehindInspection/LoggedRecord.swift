@@ -14,12 +14,15 @@ package struct LoggedRecord: Sendable, Equatable {
     package var table: UInt32
     package var key: [UInt8]
     package var body: [UInt8]
+    /// The row before a patch, where the record carries it.
+    package var before: [UInt8]?
     /// Bytes that the record takes, unpacked.
     package var byteCount: Int
 
     package init(
         sequence: UInt64, time: UInt64, commit: UInt64, commitCount: UInt32,
-        operation: Operation, table: UInt32, key: [UInt8], body: [UInt8], byteCount: Int
+        operation: Operation, table: UInt32, key: [UInt8], body: [UInt8],
+        before: [UInt8]? = nil, byteCount: Int
     ) {
         self.sequence = sequence
         self.time = time
@@ -29,6 +32,7 @@ package struct LoggedRecord: Sendable, Equatable {
         self.table = table
         self.key = key
         self.body = body
+        self.before = before
         self.byteCount = byteCount
     }
 }
@@ -58,6 +62,8 @@ package func forEachRecord(
             commitCount: commit.count, operation: record.operation, table: record.table,
             key: [UInt8](copying: payload.extracting(record.key)),
             body: [UInt8](copying: payload.extracting(record.body)),
+            before: record.before.isEmpty
+                ? nil : [UInt8](copying: payload.extracting(record.before)),
             byteCount: reader.offset - start)
         guard try body(logged) else { return false }
     }

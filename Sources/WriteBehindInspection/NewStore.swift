@@ -69,7 +69,9 @@ package final class NewStore: Sendable {
             case .put:
                 commit.append(.put, table: table, key: change.key.span, body: change.body.span)
             case .patch:
-                commit.append(.patch, table: table, key: change.key.span, body: change.body.span)
+                commit.append(
+                    .patch, table: table, key: change.key.span, body: change.body.span,
+                    before: change.before)
             case .delete: commit.append(.delete, table: table, key: change.key.span, body: Span())
             case .clear: commit.appendClear(table: table)
             case .mark: commit.appendMark(DecodedRecord(change, Catalog()).text ?? "")

@@ -29,7 +29,7 @@ package final class QuarantineDesk: Sendable {
     /// Replaces a row of a commit by a corrected one.
     ///
     /// - Parameter values: one for each column, in schema order.
-    package func patch(
+    package func correct(
         _ sequence: UInt64, table: TableDefinition, values: [StoredValue], reason: String,
         includingFollowers: Bool
     ) async throws {

@@ -47,6 +47,7 @@ package struct StoreSummary: Sendable {
     /// The writer's last report about its secondary databases.
     package let secondaries: SecondariesReport?
     package let changeStreams: StreamList
+    package let projections: ProjectionList
 
     /// Milliseconds.
     package static let recently: UInt64 = 10_000
@@ -58,6 +59,7 @@ package struct StoreSummary: Sendable {
         report = WriterReport.read(store.layout, on: store.environment.disk)
         secondaries = SecondariesReport.read(store.layout, on: store.environment.disk)
         changeStreams = try StreamList(store)
+        projections = try ProjectionList(store)
         let layout = store.layout
         first = try store.first
         segments = pile(layout.log, where: { StoreLayout.sequence(ofFileNamed: $0) != nil })

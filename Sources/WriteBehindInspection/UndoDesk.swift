@@ -26,20 +26,10 @@ package final class UndoDesk: Sendable {
     ///
     /// - Returns: the sequences of the commit.
     package func apply(_ plan: UndoPlan) async throws -> ClosedRange<UInt64> {
-        var commit = CommitBuilder()
-        for change in plan.changes {
-            let kind: ChangeKind =
-                switch change.operation {
-                case .put: .put
-                case .patch: .patch
-                default: .delete
-                }
-            commit.append(
-                kind, table: UInt16(change.table), key: change.key.span, body: change.body.span)
-        }
         while true {
+            let (commit, reads) = try await changes(of: plan)
             do throws(StoreError) {
-                let receipt = try store.engine.commit(commit)
+                guard let receipt = try store.engine.commit(commit, reads: reads) else { continue }
                 try await store.wait(for: .durable, receipt)
                 return receipt.firstSequence...receipt.sequence
             } catch {
@@ -47,6 +37,32 @@ package final class UndoDesk: Sendable {
                 try await Task.sleep(for: .milliseconds(10))
             }
         }
+    }
+
+    /// The commit, with the rows before its updates where the log has whole rows, and what was read for that.
+    private func changes(
+        of plan: UndoPlan
+    ) async throws -> (commit: CommitBuilder, reads: [ReadVersion]) {
+        var commit = CommitBuilder()
+        var reads: [ReadVersion] = []
+        for change in plan.changes {
+            let kind: ChangeKind =
+                switch change.operation {
+                case .put: .put
+                case .patch: .patch
+                default: .delete
+                }
+            let table = UInt16(change.table)
+            var before: [UInt8]?
+            if kind == .patch, store.engine.tables[change.table]?.schema.changes == .wholeRows {
+                let fetched = try await store.engine.fetch(table, change.key)
+                before = fetched.body
+                reads.append(ReadVersion(table: table, key: change.key, version: fetched.version))
+            }
+            commit.append(
+                kind, table: table, key: change.key.span, body: change.body.span, before: before)
+        }
+        return (commit, reads)
     }
 
     @discardableResult

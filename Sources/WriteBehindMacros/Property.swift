@@ -209,11 +209,18 @@
             return first.expression
         }
 
-        /// The string literals of the argument with this label and of those after it.
+        /// The argument with this label.
+        func argument(_ label: String) -> ExprSyntax? {
+            guard case .argumentList(let arguments) = arguments else { return nil }
+            return arguments.first { $0.label?.text == label }?.expression
+        }
+
+        /// The string literals of the argument with this label and of those after it, up to the next label.
         func texts(_ label: String, _ what: String, _ mistakes: inout [Mistake]) -> [String] {
             guard case .argumentList(let arguments) = arguments else { return [] }
             var texts: [String] = []
             for argument in arguments.drop(while: { $0.label?.text != label }) {
+                if let other = argument.label?.text, other != label { break }
                 if let text = argument.expression.literalText {
                     texts.append(text)
                 } else {

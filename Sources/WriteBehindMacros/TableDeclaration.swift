@@ -15,6 +15,8 @@
         var sqlIndices: [SQLIndexDeclaration] = []
         /// The columns to remove from the table.
         var droppedColumns: [String]
+        /// What its log has of updates, as it is written.
+        var changes: String?
 
         /// - Returns: nil if there is any mistake.
         init?(
@@ -28,6 +30,7 @@
             access = Self.access(of: structure)
             tableName = Self.name(for: typeName)
             droppedColumns = attribute.texts("dropping", "a column to drop", &mistakes)
+            changes = attribute.argument("changes")?.trimmedDescription
             if let argument = attribute.firstArgument {
                 if let name = argument.literalText {
                     tableName = name

@@ -75,8 +75,8 @@
                 "    \(access)let \(name) = TableIndex(\(text), \(paths.joined(separator: ", ")))"
         }
 
-        /// The arguments of the schema for indices.
-        private var indexDefinitions: String {
+        /// The arguments of the schema for indices and changes.
+        private var otherDefinitions: String {
             let ofColumns = columns.filter { $0.indexAttribute != nil }.map { literal($0.column) }
             let ofSeveral = indices.map { index in
                 let columns = index.columns.map { literal($0.column) }.joined(separator: ", ")
@@ -90,6 +90,7 @@
             }
             return indices
                 + (ofSQL.isEmpty ? "" : ", sqlIndices: [\(ofSQL.joined(separator: ", "))]")
+                + (changes.map { ", changes: \($0)" } ?? "")
         }
 
         /// The schema. It is in the struct itself, so that names in default values keep their meaning.
@@ -114,7 +115,7 @@
             return """
                 \(raw: access)static let schema = TableSchema(\(raw: literal(tableName)), [
                 \(raw: lines.joined(separator: "\n"))
-                ]\(raw: others)\(raw: indexDefinitions))
+                ]\(raw: others)\(raw: otherDefinitions))
                 """
         }
 

@@ -58,6 +58,25 @@ extension DatabaseEventKind {
     }
 }
 
+extension Database {
+    /// Whether SQLite's own check finds the store's database damaged.
+    ///
+    /// A projection's code may say so of something else: another database that it has opened, or an error that it makes
+    /// itself. The whole database is read, which may take minutes; then either the projection stops, or the database is
+    /// replaced.
+    ///
+    /// - Throws: where it cannot be read now.
+    func isDamaged() throws(SinkError) -> Bool {
+        do {
+            return try String.fetchOne(self, sql: "PRAGMA main.quick_check(1)") != "ok"
+        } catch {
+            let error = SinkError(wrapping: error)
+            guard error.kind == .corrupt else { throw error }
+            return true
+        }
+    }
+}
+
 extension DatabaseError {
     /// Whether the machine or another program may be the cause, so that the same code may succeed later.
     ///

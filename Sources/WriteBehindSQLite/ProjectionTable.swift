@@ -1,10 +1,10 @@
 import Foundation
-import GRDB
-import WriteBehindCore
+package import GRDB
+package import WriteBehindCore
 
 /// The projections that the database keeps. They are changed in the caller's transaction. The table is made with the first
 /// projection.
-enum ProjectionTable {
+package enum ProjectionTable {
     /// An object that a projection has made in the database.
     struct Object: Codable, Hashable {
         var type: String
@@ -28,7 +28,7 @@ enum ProjectionTable {
             arguments: [name]) != nil
     }
 
-    static func load(_ db: Database) throws -> [String: StoredProjection] {
+    package static func load(_ db: Database) throws -> [String: StoredProjection] {
         guard try exists(db) else { return [:] }
         let rows = try Row.fetchAll(
             db,

@@ -139,7 +139,8 @@ package import WriteBehindCore
             let sequence = UInt64(bitPattern: row["sequence"] as Int64)
             let kind = SinkError.Kind(rawValue: row["kind"]) ?? .constraint
             let group = UInt64(bitPattern: row["group_id"] as Int64)
-            let isDefinition: Bool = row["is_definition"]
+            // A database that is only read may have the layout of before.
+            let isDefinition = row["is_definition"] as Bool? ?? false
             index.load(
                 QuarantinedCommit(
                     firstSequence: sequence, recordCount: row["record_count"],

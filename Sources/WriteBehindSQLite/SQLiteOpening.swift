@@ -149,6 +149,8 @@ enum SQLiteOpening {
                 try db.inTransaction(.immediate) {
                     if try !db.tableExists("_writebehind_watermark") {
                         try createTables(db, storeID: storeID, origin: origin, options)
+                    } else {
+                        try DatabaseLayout.upgrade(db)
                     }
                     return .commit
                 }
@@ -183,7 +185,8 @@ enum SQLiteOpening {
                 CREATE TABLE _writebehind_watermark (
                   log BLOB PRIMARY KEY NOT NULL, sequence INTEGER NOT NULL,
                   chain INTEGER NOT NULL, applied_at INTEGER NOT NULL,
-                  generation INTEGER NOT NULL, base INTEGER NOT NULL
+                  generation INTEGER NOT NULL, base INTEGER NOT NULL,
+                  layout INTEGER NOT NULL
                 ) STRICT, WITHOUT ROWID;
                 CREATE TABLE _writebehind_table (
                   id INTEGER PRIMARY KEY NOT NULL, name TEXT NOT NULL, schema TEXT NOT NULL
@@ -191,11 +194,11 @@ enum SQLiteOpening {
                 """ + QuarantineTable.schema)
         let generation = FileGeneration.first
         try db.execute(
-            sql: "INSERT INTO _writebehind_watermark VALUES (?, ?, ?, ?, ?, ?)",
+            sql: "INSERT INTO _writebehind_watermark VALUES (?, ?, ?, ?, ?, ?, ?)",
             arguments: [
                 Data(storeID), Int64(bitPattern: origin.sequence),
                 Int64(bitPattern: origin.chain), options.now(),
-                generation.number, generation.base,
+                generation.number, generation.base, DatabaseLayout.version,
             ])
     }
 

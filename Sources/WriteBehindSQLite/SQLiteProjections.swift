@@ -185,7 +185,7 @@ final class SQLiteProjections: @unchecked Sendable {
         do {
             for change in changes { try effects.apply(change, db) }
         } catch {
-            if let error = error as? DatabaseError, error.isOfTheMachine {
+            if let error = try machineError(error, db) {
                 try endure(error, of: projection.name, at: first)
             } else {
                 forgetMachineErrors(of: projection.name, at: first)
@@ -198,6 +198,15 @@ final class SQLiteProjections: @unchecked Sendable {
         if writer.hasDanglingForeignKey() { return "a row of its refers to one that is not there" }
         if try writer.currentSchema() != version { return Self.changedSchema }
         return nil
+    }
+
+    /// The error if the machine, or damage of the store's own database, is to blame for it.
+    private func machineError(
+        _ error: any Error, _ db: Database
+    ) throws(SinkError) -> DatabaseError? {
+        guard let error = error as? DatabaseError, error.isOfTheMachine else { return nil }
+        guard error.resultCode == .SQLITE_CORRUPT else { return error }
+        return try db.isDamaged() ? error : nil
     }
 
     /// Throws an error of the machine, so that the transaction is tried again, unless the projection had too many of them.

@@ -152,7 +152,9 @@ extension SQLiteSink {
                 }
             }
         } catch {
-            if error.callsForReplacement { throw error }
+            // What is damaged may be the scratch database.
+            let isCalledFor = try error.kind == .corrupt ? isDamaged() : true
+            if error.callsForReplacement, isCalledFor { throw error }
             trouble = trouble ?? ProjectionBuild.Trouble(error)
         }
         try withWriter { _, writer in
@@ -167,6 +169,10 @@ extension SQLiteSink {
             }
             projections.show(at: writer.watermark)
         }
+    }
+
+    private func isDamaged() throws(SinkError) -> Bool {
+        try withWriter { db, _ in try db.isDamaged() }
     }
 
     /// Drops the objects of a projection and changes its stored state, in one transaction.

@@ -7,7 +7,7 @@ package import WriteBehindCore
 /// The SQLite database that the log is materialized into: real tables with real columns, and beside them five
 /// tables of the store's own, and one more once there is a projection.
 ///
-///     _writebehind_watermark(log, sequence, chain, applied_at, generation, base)
+///     _writebehind_watermark(log, sequence, chain, applied_at, generation, base, layout)
 ///                                                                what the tables reflect
 ///     _writebehind_table(id, name, schema)                       what was defined, as JSON
 ///     _writebehind_quarantine(sequence, …), …_key(table_id, key, since, …), …_group(id, followers)

@@ -35,6 +35,7 @@ extension SimulatedStore {
             fail("invented", "the log ends at \(end), only \(model.lastSequence) was written")
         }
         model.cut(after: end)
+        checkDefinitions()
         if model.lastSequence != end { fail("atomic", "a commit was cut at \(end)") }
         if follower.position > end {
             fail("follower", "it saw \(follower.position) as durable, and the log ends at \(end)")
@@ -64,6 +65,7 @@ extension SimulatedStore {
             return fail("database", "its watermark \(watermark) is inside a commit")
         }
         checkQuarantine(content)
+        checkConstraints(content)
         let expected = model.fold(
             through: watermark, without: Set(quarantined(content).map(\.receipt.firstSequence)))
         if let wrong = difference(content.rows, expected) {
@@ -125,10 +127,13 @@ extension SimulatedStore {
     private func checkQuarantine(_ content: SimulatedDatabase.Content) {
         var held: Set<QuarantinedKey> = []
         let commits = quarantined(content)
+        let conflicts = conflicts
         for commit in commits {
-            let isRefused = commit.changes.contains { change in
-                everRefused.contains { change.concerns($0) }
-            }
+            let isRefused =
+                conflicts.contains(commit.receipt.firstSequence)
+                || commit.changes.contains { change in
+                    everRefused.contains { change.concerns($0) }
+                }
             let keys = commit.changes.map(\.key)
             let follows = keys.contains { key in
                 if held.contains(key) || held.contains(.table(key.table)) { return true }
@@ -215,7 +220,7 @@ extension SimulatedStore {
 
     private func forEachRow(_ body: (Row) throws -> Void) {
         for table in 1...Tables.count where engine?.tables[table] != nil {
-            for id in 0..<Tables.keyCount(table) {
+            for id in ids(of: table) {
                 check { try body(Row(table: table, id: id)) }
             }
         }

@@ -98,12 +98,13 @@ extension SimulatedStore {
 
     private func check(_ change: LoggedChange, _ log: Log) {
         if change.sequence > log.readable { fail("consumer", "\(change.sequence) is not durable") }
-        let key = change.bytes.span.extracting(..<change.keyCount)
-        let body = change.bytes.span.extracting(change.keyCount...)
+        let key = change.bytes.span.extracting(change.key)
+        let body = change.bytes.span.extracting(change.body)
         guard
             let part = try? StoreModel.Change.logged(change.operation, change.table, key, body)
         else { return fail("consumer", "\(change) cannot be read") }
         consumer.part += part.map(\.completed)
+        checkWholeRow(change)
         guard change.isLastOfCommit else { return }
         let next = model.commits[model.count(through: consumer.position)...].first {
             !changes(of: $0).isEmpty
@@ -117,6 +118,20 @@ extension SimulatedStore {
         }
         consumer.position = next.receipt.sequence
         consumer.seen = max(consumer.seen, consumer.position)
+    }
+
+    /// The row before an update is that of the very change, however far the rows have gone on.
+    private func checkWholeRow(_ change: LoggedChange) {
+        guard let before = change.before else { return }
+        let latest = Tables.latest(change.table)
+        guard let row = try? Tables.row(change.table, change.bytes.span.extracting(change.key)),
+            let found = try? RowCodec.decodeRow(change.bytes.span.extracting(before), latest)
+        else { return fail("consumer", "the row before \(change) cannot be read") }
+        let right = model.fold(through: change.sequence - 1)[row]
+        if right.map({ Tables.completed($0, latest) }) != Tables.completed(found, latest) {
+            fail(
+                "consumer", "\(row) was \(found) before \(change.sequence), not \(right ?? [])")
+        }
     }
 
     private static let positions = "/store/change-streams"

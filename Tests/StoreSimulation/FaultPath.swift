@@ -141,7 +141,7 @@ package enum FaultPath: String, CaseIterable, Sendable {
             // Text that does not compress well.
             let name = (0..<6).map { _ in String(random.next(), radix: 36) }.joined()
             return [integer, .text(name), integer, .text("note \(number)"), integer]
-        case 1: return [integer, integer, integer]
+        case 1: return [integer, number % 2 == 0 ? integer : .null, integer, integer]
         default:
             let until = Int64(Tables.start / 1000) + 30
             return [integer, .integer(until), .text("holder \(number)")]

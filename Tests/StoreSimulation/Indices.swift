@@ -35,7 +35,8 @@ extension SimulatedStore {
             _ = try engine.declare(
                 TableSchema(
                     schema.name, schema.columns.filter { !$0.isDropped }, expiry: schema.expiry,
-                    indices: Tables.indices(table.id, schema)))
+                    indices: Tables.indices(table.id, schema), sqlIndices: schema.sqlIndices,
+                    changes: schema.changes))
         }
     }
 

@@ -82,9 +82,10 @@ extension SimulatedStore {
 
     func declare(_ schema: TableSchema) throws {
         guard let engine else { return }
-        _ = try engine.declare(schema)
+        let definition = try engine.declare(schema)
         let sequence = engine.log.lastSequence
         model.append(.init(receipt: Receipt(firstSequence: sequence, sequence: sequence, store: 0)))
+        definitions.append((sequence, definition))
     }
 
     // MARK: ending
@@ -209,6 +210,7 @@ extension SimulatedStore {
     private func beginClosing(_ operation: Int) {
         isTroubled = true
         if operation > 0 { disk.fail(at: operation, with: .errno(EIO), permanently: true) }
+        closeAssignedKeys()
         do {
             try engine?.log.close()
         } catch {
@@ -231,8 +233,14 @@ extension SimulatedStore {
         crashes += 1
     }
 
+    private func closeAssignedKeys() {
+        engine?.closeAssignedKeys()
+        noteDefinitions()
+    }
+
     func close() throws {
         consumer.reopen()
+        closeAssignedKeys()
         try engine?.log.close()
         noteDurable()
         try engine?.sink.close()

@@ -123,7 +123,8 @@ extension SimulatedStore {
             return fail("projection", "it saw a change twice: \(mirror.seen)")
         }
         // Commits that were refused come later, or never.
-        guard everRefused.isEmpty, !mirror.seen.isEmpty || hasProjection else { return }
+        guard everRefused.isEmpty, conflicts.isEmpty, !mirror.seen.isEmpty || hasProjection
+        else { return }
         if zip(mirror.seen, mirror.seen.dropFirst()).contains(where: { $0 >= $1 }) {
             return fail("projection", "it saw changes out of order: \(mirror.seen)")
         }

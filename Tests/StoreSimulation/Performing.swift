@@ -8,6 +8,7 @@ extension SimulatedStore {
         switch step {
         case .put(let row, let values, let life): try put(row, values, life)
         case .olderPut(let row, let values): try olderPut(row, values)
+        case .insert(let values): try insert(values)
         case .delete(let row): try delete(row)
         case .patch(let row, let column, let value, let meanwhile):
             try patch(row, column, meanwhile) { _ in value }
@@ -54,7 +55,7 @@ extension SimulatedStore {
     // MARK: - callers
 
     /// Notes a commit that was acknowledged.
-    private func wrote(_ receipt: Receipt, _ changes: [StoreModel.Change]) {
+    func wrote(_ receipt: Receipt, _ changes: [StoreModel.Change]) {
         if receipt.firstSequence != model.lastSequence + 1 {
             fail("sequence", "\(receipt) follows \(model.lastSequence)")
         }
@@ -64,7 +65,7 @@ extension SimulatedStore {
     }
 
     /// The values for the columns that the table has now, out of those for all columns that it may ever have.
-    private func present(_ values: [StoredValue], _ table: UInt32) -> [StoredValue]? {
+    func present(_ values: [StoredValue], _ table: UInt32) -> [StoredValue]? {
         guard let schema = engine?.tables[table]?.schema else { return nil }
         return zip(values, schema.valueColumns).map(Tables.fitting)
     }
@@ -120,7 +121,9 @@ extension SimulatedStore {
         for step in meanwhile[half...] { playInside(step) }
         guard fault == nil else { return }
         var commit = CommitBuilder()
-        commit.append(.patch, table: UInt16(row.table), key: key.span, body: patch.span)
+        commit.append(
+            .patch, table: UInt16(row.table), key: key.span, body: patch.span,
+            before: table.schema.changes == .wholeRows ? body : nil)
         let read = ReadVersion(table: UInt16(row.table), key: key, version: fetched.version)
         guard let receipt = try engine.commit(commit, reads: [read]) else {
             return note("the row has changed")
@@ -329,10 +332,12 @@ extension SimulatedStore {
         }
         wrote(receipt, changes)
         catchUp()
-        let isRefused = changes.contains { change in
-            guard case .put(let row, _) = change else { return false }
-            return database.content?.refused.contains(row) ?? true
-        }
+        let isRefused =
+            conflicts.contains(receipt.firstSequence)
+            || changes.contains { change in
+                guard case .put(let row, _) = change else { return false }
+                return database.content?.refused.contains(row) ?? true
+            }
         if !isRefused, let content = database.content,
             quarantined(content).contains(where: { $0.receipt.firstSequence == sequence })
         {

@@ -15,6 +15,8 @@ final class SimulatedDatabase: Sendable {
         var quarantine = QuarantineIndex()
         /// Rows that may not be written, only deleted: the user's constraints.
         var refused: Set<Row> = []
+        /// The declared unique constraints that are in force: no rows broke them when they were made.
+        var inForce: Set<Unique> = []
         var projections: [String: StoredProjection] = [:]
         var mirror = Mirror()
         /// In the transaction under way: the tables that a projection follows, and those whose rows were changed.
@@ -28,6 +30,8 @@ final class SimulatedDatabase: Sendable {
         /// The errors of the next transactions.
         var failures: [SinkError] = []
         var nextReadFails = false
+        /// The commits that broke a unique constraint, each time that they were tried.
+        var conflicts: Set<UInt64> = []
         /// Runs between a read's snapshot and its return: other work that may happen meanwhile.
         var whileReading: (() -> Void)?
     }
@@ -35,9 +39,12 @@ final class SimulatedDatabase: Sendable {
     private let state = Locked(State())
     /// See ``Flaw``.
     let losesPatchesBesideClears: Bool
+    /// Whether it makes the declared unique constraints.
+    let hasConstraints: Bool
 
-    init(losesPatchesBesideClears: Bool = false) {
+    init(losesPatchesBesideClears: Bool = false, hasConstraints: Bool = true) {
         self.losesPatchesBesideClears = losesPatchesBesideClears
+        self.hasConstraints = hasConstraints
     }
 
     func withState<R>(_ body: (inout State) throws -> R) rethrows -> R {
@@ -46,9 +53,9 @@ final class SimulatedDatabase: Sendable {
 
     /// Another database in the same state.
     func copy() -> SimulatedDatabase {
-        let copy = SimulatedDatabase()
-        let history = withState { $0.history }
-        copy.withState { $0.history = history }
+        let copy = SimulatedDatabase(hasConstraints: hasConstraints)
+        let (history, conflicts) = withState { ($0.history, $0.conflicts) }
+        copy.withState { ($0.history, $0.conflicts) = (history, conflicts) }
         return copy
     }
 
@@ -59,8 +66,14 @@ final class SimulatedDatabase: Sendable {
         origin: Watermark, _ projections: ProjectionRegistry = ProjectionRegistry()
     ) -> SimulatedSink {
         let content = withState { state in
-            let content = state.history.last ?? Content(watermark: origin)
-            if state.history.isEmpty { state.history = [content] }
+            guard var content = state.history.last else {
+                let content = Content(watermark: origin)
+                state.history = [content]
+                return content
+            }
+            let before = content.inForce
+            if hasConstraints { content.makeConstraints() }
+            if content.inForce != before { state.history.append(content) }
             return content
         }
         return SimulatedSink(self, content, projections)
@@ -103,7 +116,10 @@ extension SimulatedDatabase.Content {
             throw SinkError(.constraint, "the row is refused")
         }
         switch kind {
-        case .put: rows[row] = Array(copying: body)
+        case .put:
+            let body = Array(copying: body)
+            try checkConstraints(row, body)
+            rows[row] = body
         case .delete: rows[row] = nil
         case .patch:
             let old = rows[row] ?? RowCodec.noValues
@@ -117,6 +133,7 @@ extension SimulatedDatabase.Content {
             } catch {
                 throw SinkError(.corrupt, error.reason)
             }
+            try checkConstraints(row, merged)
             rows[row] = merged
         }
     }

@@ -19,7 +19,7 @@ struct SimulatedOpener: SinkOpener {
 final class SimulatedSink: Sink {
     typealias Content = SimulatedDatabase.Content
 
-    private let database: SimulatedDatabase
+    let database: SimulatedDatabase
     private let isClosed = Locked(false)
     private let known: Locked<Content>
     /// The watermark of its last transaction: no other writer may have moved it since.
@@ -111,7 +111,7 @@ final class SimulatedSink: Sink {
             for commit in commits {
                 try Self.withQuarantine(of: &content) { (quarantine, content) throws(SinkError) in
                     try quarantine.admit(commit, at: 0) { (commit) throws(SinkError) in
-                        try Self.attempt(commit, &content)
+                        try attempt(commit, &content)
                     }
                 }
             }
@@ -129,7 +129,7 @@ final class SimulatedSink: Sink {
             for commit in commits {
                 try Self.withQuarantine(of: &content) { (quarantine, content) throws(SinkError) in
                     try quarantine.readmit(commit, in: &next, at: 0) { (commit) throws(SinkError) in
-                        try Self.attempt(commit, &content)
+                        try attempt(commit, &content)
                     }
                 }
             }
@@ -151,7 +151,7 @@ final class SimulatedSink: Sink {
     }
 
     /// Applies a commit, or nothing of it: then it returns the reason.
-    private static func attempt(
+    private func attempt(
         _ commit: OrderedCommit, _ content: inout Content
     ) throws(SinkError) -> SinkError? {
         var copy = content
@@ -179,6 +179,7 @@ final class SimulatedSink: Sink {
             }
         } catch {
             guard error.kind == .constraint else { throw error }
+            database.noteRefusal(of: commit, error)
             return error
         }
         content = copy
@@ -189,7 +190,7 @@ final class SimulatedSink: Sink {
         _ table: TableDefinition, through: Watermark
     ) throws(SinkError) -> QuarantineIndex.Changes {
         try transaction { (content) throws(SinkError) in
-            content.tables[table.id] = table
+            content.define(table, hasConstraints: database.hasConstraints)
             content.watermark = through
         }
         return QuarantineIndex.Changes()
@@ -254,7 +255,10 @@ final class SimulatedSink: Sink {
                 due.append((moment, Tables.key(row.id)))
             }
         }
-        due.sort { ($0.moment, $0.key[$0.key.count - 1]) < ($1.moment, $1.key[$1.key.count - 1]) }
+        due.sort { left, right in
+            left.moment == right.moment
+                ? left.key.lexicographicallyPrecedes(right.key) : left.moment < right.moment
+        }
         return DueRows(
             keys: due.prefix(limit).map(\.key), watermark: content.watermark.sequence,
             column: column)

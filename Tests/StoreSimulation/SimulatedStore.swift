@@ -27,6 +27,10 @@ package final class SimulatedStore {
     var isTroubled = false
     /// Rows that the database has refused at some time.
     var everRefused: Set<Row> = []
+    /// The definitions of tables that were logged, with their sequences.
+    var definitions: [(sequence: UInt64, definition: TableDefinition)] = []
+    /// The ids that new rows were given, with the sequences of these rows.
+    var given: [Int64: UInt64] = [:]
     var segmentSize = 4 << 10
     /// Whether this life declares its tables' indices.
     var hasIndices = true
@@ -54,7 +58,7 @@ package final class SimulatedStore {
         disk.keepsTrace = false
         if flaw == .segmentsAreNotSynced { disk.ignoreSyncs(ofPathsWith: "/log/") }
         database = SimulatedDatabase(losesPatchesBesideClears: flaw == .patchesBesideClearsAreLost)
-        secondary = SimulatedDatabase()
+        secondary = SimulatedDatabase(hasConstraints: false)
         time = ManualTime(wall: Tables.start)
         self.isTraced = isTraced
     }
@@ -66,6 +70,7 @@ package final class SimulatedStore {
         time = ManualTime(wall: other.time.wallMilliseconds())
         model = other.model
         durable = other.durable
+        (definitions, given) = (other.definitions, other.given)
         mayLose = other.mayLose
         follower = other.follower
         consumer = other.consumer
@@ -176,6 +181,7 @@ package final class SimulatedStore {
         // A power loss during the steps before can restore the database's refusals.
         play(.admitAll)
         guard fault == nil else { return }
+        check { try liftConstraints() }
         check { try retryQuarantine() }
         catchUp()
         catchUpSecondary()

@@ -16,6 +16,8 @@ package enum Step: Equatable, Sendable {
     /// A put by a program from before any column was added: it sets only the columns of its time.
     case olderPut(Row, [StoredValue])
     case delete(Row)
+    /// A new row, with an id that the store gives.
+    case insert([StoredValue])
     /// Reads a row, and writes a column of it if the row was not changed meanwhile.
     case patch(Row, column: Int, StoredValue, meanwhile: [Step])
     case increment(Row, by: Int64, meanwhile: [Step])
@@ -172,6 +174,7 @@ extension Step: CustomStringConvertible {
             "put \(row) \(values)" + (timeToLive.map { ", cached for \($0) ms" } ?? "")
         case .olderPut(let row, let values): "an older program puts \(row) \(values)"
         case .delete(let row): "delete \(row)"
+        case .insert(let values): "a new row \(values)"
         case .patch(let row, let column, let value, let steps):
             "set column \(column) of \(row) to \(value)" + Self.meanwhile(steps)
         case .increment(let row, let amount, let steps):

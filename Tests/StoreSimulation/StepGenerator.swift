@@ -17,6 +17,10 @@ package struct StepGenerator {
     private let tableCount: Int
     /// How often the declaration of a table changes.
     private let changes: Int
+    /// How many codes there are, of which no two rows may have the same; 0: rows have none.
+    private let codeCount: Int
+    /// How often new rows are given an id.
+    private let inserts: Int
     private var diskIsFull = false
     /// The steps that come next: some steps show more together with others.
     private var next: [Step] = []
@@ -39,6 +43,8 @@ package struct StepGenerator {
             ]
             .randomElement(using: &random) ?? Tables.earlyCount
         changes = [0, 1, 6].randomElement(using: &random) ?? 1
+        codeCount = [0, 0, 3, 12].randomElement(using: &random) ?? 0
+        inserts = [0, 3, 15].randomElement(using: &random) ?? 3
         hasLargeSegments = Int.random(in: 0..<3, using: &random) == 0
     }
 
@@ -92,7 +98,10 @@ package struct StepGenerator {
     }
 
     private mutating func someWrite() -> Step {
-        let row = someRow()
+        var row = someRow()
+        if isChosen(inserts) { return .insert(someValues(Tables.assigned)) }
+        // Also one that was given its id, or whose id may be given.
+        if row.table == Tables.assigned, isChosen(inserts * 2) { row.id = Int64(number(1...150)) }
         if isChosen(22) { return .delete(row) }
         if isChosen(8) { return .olderPut(row, someValues(row.table)) }
         return .put(
@@ -242,6 +251,9 @@ package struct StepGenerator {
             if column.isNullable, isChosen(40) { return .null }
             guard column.type == .integer else {
                 return .text(String(repeating: "n", count: number(0...3) * number(0...20)))
+            }
+            if column.name == "code" {
+                return codeCount == 0 ? .null : .integer(Int64(number(1...codeCount)))
             }
             if column.name != "until" { return someInteger() }
             return .integer(Int64(Tables.start / 1000) + Int64(number(-50...150)))

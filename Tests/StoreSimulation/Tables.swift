@@ -44,19 +44,28 @@ package enum Tables {
                 ], dropping: ["name"]),
         ],
         [
-            table("flag", [.column("n", .integer)]),
+            // No two may have the same code, later not the same number either, and in the end they may again.
+            table(
+                "flag", [.column("n", .integer), .column("code", .integer, nullable: true)],
+                sqlIndices: [SQLIndexDefinition("code", unique: true)]),
             table(
                 "flag",
                 [
-                    .column("n", .integer), .column("level", .integer, default: .integer(-1)),
+                    .column("n", .integer), .column("code", .integer, nullable: true),
+                    .column("level", .integer, default: .integer(-1)),
                     .column("kind", .integer, nullable: true, default: .integer(3)),
+                ],
+                sqlIndices: [
+                    SQLIndexDefinition("code", unique: true), SQLIndexDefinition("level"),
+                    SQLIndexDefinition("n", unique: true),
+                    SQLIndexDefinition("kind", "level", unique: true),
                 ]),
             table(
                 "flag",
                 [
-                    .column("n", .integer),
+                    .column("n", .integer), .column("code", .integer, nullable: true),
                     .column("level", .real, nullable: true, default: .real(-1)),
-                ], dropping: ["kind"]),
+                ], dropping: ["kind"], sqlIndices: [SQLIndexDefinition("level")]),
         ],
         [
             table(
@@ -117,9 +126,13 @@ package enum Tables {
     ]
 
     private static func table(
-        _ name: String, _ columns: [ColumnSchema], expiry: String? = nil, dropping: [String] = []
+        _ name: String, _ columns: [ColumnSchema], expiry: String? = nil, dropping: [String] = [],
+        sqlIndices: [SQLIndexDefinition] = []
     ) -> TableSchema {
-        TableSchema(name, [.key("id", .integer)] + columns, expiry: expiry, dropping: dropping)
+        // Of the first one, which has a consumer, the log has whole rows.
+        TableSchema(
+            name, [.key("id", .integer)] + columns, expiry: expiry, dropping: dropping,
+            sqlIndices: sqlIndices, changes: name == "counter" ? .wholeRows : .columns)
     }
 
     /// The declarations in the form that the log holds.
@@ -203,7 +216,12 @@ package enum Tables {
     /// The wall clock at the start, milliseconds.
     static let start: UInt64 = 1_700_000_000_000
 
-    private static let keys = (0..<Int64(40)).map { id -> [UInt8] in
+    /// The table whose new rows are given ids.
+    static let assigned: UInt32 = 3
+
+    private static let keys = (0..<Int64(200)).map(encodedKey)
+
+    private static func encodedKey(_ id: Int64) -> [UInt8] {
         // All tables have a key of one integer.
         guard let key = try? KeyCodec.encode([.integer(id)], declarations[0][0]) else {
             preconditionFailure("a key cannot be encoded")
@@ -211,21 +229,18 @@ package enum Tables {
         return key
     }
 
-    static func key(_ id: Int64) -> [UInt8] { keys[Int(id)] }
+    static func key(_ id: Int64) -> [UInt8] {
+        id >= 0 && id < keys.count ? keys[Int(id)] : encodedKey(id)
+    }
 
     /// The row that a key means.
     static func row(_ table: UInt32, _ key: Span<UInt8>) throws(SinkError) -> Row {
-        // Small numbers differ in their last byte.
-        if key.count == 8, key[7] < UInt8(keys.count) {
-            let known = keys[Int(key[7])]
-            if known.span.isEqual(to: key) { return Row(table: table, id: Int64(key[7])) }
+        if key.count == 8 {
+            // Negative numbers, which have the first bit clear, are no ids.
+            var id = Int64(key[0] & 0x7F)
+            for index in 1..<8 { id = id << 8 | Int64(key[index]) }
+            if key[0] & 0x80 != 0 { return Row(table: table, id: id) }
         }
         throw SinkError(.corrupt, "a key that nobody wrote")
-    }
-}
-
-extension Span<UInt8> {
-    fileprivate func isEqual(to other: Span<UInt8>) -> Bool {
-        count == other.count && (0..<count).allSatisfy { self[$0] == other[$0] }
     }
 }

@@ -152,7 +152,7 @@ import WriteBehind
     @Test func aRowThatIsNoRowIsAWrongArgument() async throws {
         let fixture = try await Fixture.closed()
         try expect(
-            2, "error: --row: ", "quarantine", "patch", fixture.path, "4", "--table", "flight",
+            2, "error: --row: ", "quarantine", "correct", fixture.path, "4", "--table", "flight",
             "--row", "{", "--reason", "x")
     }
 

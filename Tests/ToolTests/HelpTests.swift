@@ -8,7 +8,7 @@ import Testing
         ["recover"],
         ["replay"], ["quarantine"], ["quarantine", "list"], ["quarantine", "show"],
         ["quarantine", "retry"],
-        ["quarantine", "skip"], ["quarantine", "patch"], ["snapshot"], ["snapshot", "list"],
+        ["quarantine", "skip"], ["quarantine", "correct"], ["snapshot"], ["snapshot", "list"],
         ["snapshot", "verify"], ["snapshot", "take"], ["undo"], ["import"],
         ["changes"], ["changes", "list"], ["changes", "remove"],
     ])

@@ -206,7 +206,7 @@ import WriteBehind
         try all.run("quarantine", "retry", fixture.path)
         try all.run("quarantine", "skip", fixture.path, "\(sequences[0])", "--reason", "double")
         try all.run(
-            "quarantine", "patch", fixture.path, "\(sequences[1])", "--table", "flight", "--row",
+            "quarantine", "correct", fixture.path, "\(sequences[1])", "--table", "flight", "--row",
             #"{"number":32,"carrier":"AA","note":"other"}"#, "--reason", "typing error")
         try all.run("log", fixture.path, "--operation", "settle")
     }

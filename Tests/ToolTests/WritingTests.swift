@@ -89,7 +89,7 @@ import WriteBehind
         let skip = try Tool.run("quarantine", "skip", fixture.path, "15", "--reason", "double")
         #expect(skip.status == 0, "\(skip.errors)")
         let patch = try Tool.run(
-            "quarantine", "patch", fixture.path, "16", "--table", "flight", "--row",
+            "quarantine", "correct", fixture.path, "16", "--table", "flight", "--row",
             #"{"number":32,"carrier":"AA","note":"other"}"#, "--reason", "typing error")
         #expect(patch.status == 0, "\(patch.errors)")
         #expect(try Tool.run("quarantine", "list", fixture.path).status == 0)

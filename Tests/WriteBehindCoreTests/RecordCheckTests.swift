@@ -54,6 +54,11 @@ import WriteBehindInspection
             "a value of another type",
             PastHarness.record(.put, key, Bodies.row([Bodies.blob(3), Bodies.null])), "#3"),
         Wrong(
+            "a row before a patch that does not fit",
+            [0x82]
+                + PastHarness.record(.patch, key, Bodies.patch([0: Bodies.integer(1)])).dropFirst()
+                + Bodies.row([Bodies.blob(3), Bodies.null]), "#3"),
+        Wrong(
             "more values than columns",
             PastHarness.record(
                 .put, key, Bodies.row([Bodies.integer(1), Bodies.null, Bodies.null])), "#3"),

@@ -147,6 +147,14 @@ import WriteBehindCore
         } catch {
             #expect(error.problem == .definitionsTooLong(bytes: limit, limit: limit - 1))
         }
+        // A reservation of ids is a definition, too.
+        let reserved = try catalog.definition(of: table, assigned: 4096)
+        let room = Catalog.defineRecord(reserved).count
+        #expect(reserved.assigned == 4096 && reserved.revision == table.revision + 1)
+        #expect(try catalog.definition(of: table, assigned: 4096, limit: room) == reserved)
+        #expect(throws: SchemaError.self) {
+            try catalog.definition(of: table, assigned: 4096, limit: room - 1)
+        }
         // A schema read from a log counts as a declared one does.
         let read = try Catalog(defineRecords: Catalog.defineRecord(table).span)
         #expect(read == catalog)

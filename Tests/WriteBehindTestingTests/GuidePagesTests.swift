@@ -31,6 +31,7 @@
             switch self {
             case .row, .commitTooLarge, .quarantined: 422
             case .duplicateKey: 409
+            case .noSuchRow: 404
             case .timedOut: 202
             case .backlogFull, .diskFull, .noResources, .contended, .database: 503
             case .closed, .cancelled: 503
@@ -58,7 +59,7 @@
         }
 
         private func sql(_ query: String, of store: Store) async throws -> [String] {
-            try await store.database?.read { db in try String.fetchAll(db, sql: query) } ?? []
+            try await store.database.read { db in try String.fetchAll(db, sql: query) }
         }
 
         @Test func stages() async throws {
@@ -136,7 +137,7 @@
             try await store.waitForAll(.materialized)
 
             let copy = try DatabaseQueue(path: path)
-            try store.database?.backup(to: copy)
+            try store.database.backup(to: copy)
 
             #expect(
                 try await copy.read { try String.fetchAll($0, sql: "SELECT item FROM \"order\"") }
@@ -158,7 +159,7 @@
             try orders.put(Order(id: 1, item: "tea"))
             try await store.waitForAll(.materialized)
             let copy = try DatabaseQueue(path: copied)
-            try store.database?.backup(to: copy)
+            try store.database.backup(to: copy)
             try copy.close()
             try orders.put(Order(id: 2, item: "milk"))
             try await store.close()
@@ -181,7 +182,7 @@
             let midnight = store.clock.date.addingTimeInterval(3600)
             let first = Visits(page: "/", count: 1, until: midnight)
             let visits = try await table.increment("/", \.count, orPut: first)
-            #expect(visits?.value == 1)
+            #expect(visits.value == 1)
             store.advance(by: .seconds(3605))
             #expect(try await table.get("/") == nil)
         }

@@ -40,7 +40,7 @@ import WriteBehindTesting
 
     @Suite struct MemoryStoreTests {
         private func count(_ table: String, of store: Store) async throws -> Int? {
-            try await store.database?.read { db in
+            try await store.database.read { db in
                 guard try db.tableExists(table) else { return nil }
                 return try Int.fetchOne(db, sql: "SELECT count(*) FROM \(table)")
             }

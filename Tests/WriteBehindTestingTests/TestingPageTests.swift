@@ -24,9 +24,9 @@
                 table = try store.table(Visit.self)
             }
 
-            func count(_ name: String, until: Date) async throws -> Int? {
+            func count(_ name: String, until: Date) async throws -> Int {
                 let first = Visit(id: name, count: 1, until: until)
-                return try await table.increment(name, \.count, orPut: first)?.value
+                return try await table.increment(name, \.count, orPut: first).value
             }
         }
     }
@@ -43,7 +43,7 @@
             #expect(try await visits.count("ada", until: tomorrow) == 2)
 
             clock.advance(by: .seconds(1))  // the database follows
-            let inSQL = try await store.database?.read { db in
+            let inSQL = try await store.database.read { db in
                 try Int.fetchOne(db, sql: "SELECT count FROM visit")
             }
             #expect(inSQL == 2)

@@ -99,7 +99,7 @@ import WriteBehindInspection
             let players = try store.table(Player.self)
             for row in rows { #expect(try await players.get(row.id) == row) }
             try await store.waitForAll(.materialized, timeout: .seconds(60))
-            let count = try await store.database?.read {
+            let count = try await store.database.read {
                 try Int.fetchOne($0, sql: "SELECT count(*) FROM player")
             }
             #expect(count == rows.count)

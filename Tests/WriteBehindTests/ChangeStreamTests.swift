@@ -51,10 +51,10 @@ import WriteBehind
         #expect(
             try changes[0].columns
                 == ["name": .text("Ada"), "score": .integer(10), "team": .null])
-        #expect(try changes[0].row == Player(id: 1, name: "Ada", score: 10))
+        #expect(try changes[0].new == Player(id: 1, name: "Ada", score: 10))
         #expect(try changes[1].columns == ["team": .text("red")])
         #expect(try changes[1]["team"] == .text("red"))
-        #expect(try changes[1]["name"] == nil && changes[1].row == nil)
+        #expect(try changes[1]["name"] == nil && changes[1].new == nil)
         #expect(try changes[2].columns == ["score": .integer(11)])
         #expect(try changes[3].columns.isEmpty && changes[4].columns.isEmpty)
         try await store.close(deadline: .hang)
@@ -130,7 +130,7 @@ import WriteBehind
         // A program that lacks a column sets those that it has.
         #expect(changes[2].operation == .update)
         let new = store.changes(of: ranked, named: "new", from: .oldest)
-        #expect(try await take(1, of: new)[0].row?.rank == 7)
+        #expect(try await take(1, of: new)[0].new?.rank == 7)
         try await store.close(deadline: .hang)
     }
 

@@ -52,7 +52,7 @@
             try await second.update(1) { $0.score = 4 }
             #expect(try await first.rank(of: 1, by: \.points, order: .ascending) == 4)
             try await store.waitForAll(.materialized, timeout: .hang)
-            let stored = try await #require(store.database).read { db in
+            let stored = try await store.database.read { db in
                 try Int.fetchAll(db, sql: "SELECT id FROM run ORDER BY score, id")
             }
             #expect(stored == [3, 5, 4, 7, 1, 2, 6])
@@ -127,8 +127,8 @@
                     ["score": .real(3)], [:], ["score": .real(0.5)], ["score": .real(7)],
                 ])
             #expect(try new.map { try $0[\.score] } == [3, nil, 0.5, 7])
-            #expect(try new[0].row == Third(id: 1, score: 3))
-            #expect(try new[3].row == Third(id: 3, score: 7))
+            #expect(try new[0].new == Third(id: 1, score: 3))
+            #expect(try new[3].new == Third(id: 3, score: 7))
             try await store.close(deadline: .hang)
         }
 

@@ -174,7 +174,7 @@
             let last = try store.table(Last.self)
             try last.put(Last(id: 100, title: "new", size: 5.5))
             try await store.waitForAll(.materialized, timeout: .hang)
-            let found = try await #require(store.database).read { db in
+            let found = try await store.database.read { db in
                 try [
                     "SELECT title FROM ship WHERE title = 's3'",
                     "SELECT id FROM ship INDEXED BY by_size WHERE size = 49",
@@ -288,7 +288,7 @@
             store = try directory.open()
             try await store.waitForAll(.materialized, timeout: .hang)
             #expect(store.quarantine.list().isEmpty)
-            let found = try await #require(store.database).read { db in
+            let found = try await store.database.read { db in
                 try String.fetchAll(db, sql: "SELECT a FROM pair INDEXED BY by_a ORDER BY a")
                     + String.fetchAll(db, sql: "SELECT a FROM all_a ORDER BY a")
             }
@@ -306,8 +306,8 @@
             #expect(try await first.get(1) == First(id: 1, name: "A"))
             try await first.update(1) { $0.name = "B" }
             #expect(try await renamed.get(1) == Renamed(id: 1, title: "B"))
-            #expect(try await first.increment(1, \.crew)?.value == 4)
-            #expect(try await first.increment(1, "crew")?.value == 5)
+            #expect(try await first.increment(1, \.crew).value == 4)
+            #expect(try await first.increment(1, "crew").value == 5)
             try await store.waitForAll(.materialized, timeout: .hang)
             try await store.close()
             store = try directory.open()

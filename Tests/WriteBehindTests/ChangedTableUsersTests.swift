@@ -29,7 +29,7 @@
             try store.table(PlainVisit.self).put(PlainVisit(id: 2, page: "b"))
             try await store.waitForAll(.materialized, timeout: .hang)
             #expect(store.health.causes == [])
-            let notes = try await store.database?.read {
+            let notes = try await store.database.read {
                 try String.fetchAll($0, sql: "SELECT note FROM visit WHERE note IS NOT NULL")
             }
             #expect(notes == ["mine"])

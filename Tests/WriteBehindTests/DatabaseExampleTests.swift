@@ -26,7 +26,7 @@ private struct Standing: Codable, FetchableRecord, TableRecord, Equatable {
         try await store.waitForAll(.materialized, timeout: .hang)
 
         // Queries, with GRDB's query interface or in SQL.
-        let database = try #require(store.database)
+        let database = try store.database
         let best = try await database.read { db in
             try Standing.order(GRDB.Column("score").desc).fetchOne(db)
         }

@@ -32,7 +32,7 @@
         private let directory = TemporaryStore()
 
         private func indices(_ store: Store) async throws -> [String] {
-            try await #require(store.database).read { db in
+            try await store.database.read { db in
                 try String.fetchAll(
                     db,
                     sql: """
@@ -56,7 +56,7 @@
             _ = try store.table(Indexed.self)
             try await store.waitForAll(.materialized, timeout: .hang)
             #expect(try await indices(store) == Self.ofIndexed)
-            let plan = try await #require(store.database).read { db in
+            let plan = try await store.database.read { db in
                 let row = try Row.fetchOne(
                     db, sql: "EXPLAIN QUERY PLAN SELECT id FROM user WHERE city = 'x'")
                 return row?["detail"] as String?
@@ -102,7 +102,7 @@
         }
 
         private func text(_ sql: String, _ store: Store) async throws -> String? {
-            try await #require(store.database).read { try String.fetchOne($0, sql: sql) }
+            try await store.database.read { try String.fetchOne($0, sql: sql) }
         }
 
         /// What was acknowledged before the declaration stays where it is.

@@ -134,7 +134,7 @@ import WriteBehindInspection
         try await store.waitForAll(.materialized, timeout: .hang)
         try place.user("DROP INDEX one_name")
         try FileManager.default.copyItem(atPath: place.store, toPath: place.backup)
-        let database = try #require(store.database)
+        let database = try store.database
         func count() async throws -> Int? {
             // On the connection of the first call: no other is opened any more.
             try await database.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM player") }

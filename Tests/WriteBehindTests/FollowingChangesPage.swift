@@ -17,6 +17,12 @@
 
         enum State: String { case draft, published }
 
+        @Table(changes: .wholeRows) struct Product {
+            let id: Int
+            var name: String
+            var price: Int
+        }
+
         /// Columns of the kinds that the page does not show.
         @Table struct Sighting {
             @Key var place: String
@@ -89,6 +95,69 @@
 
             #expect(store.changeStreams.map(\.name) == ["search"])
             try await store.close(deadline: .hang)
+        }
+
+        @Test func wholeRowsAndAllTablesAreAsThePageSays() async throws {
+            let directory = TemporaryStore()
+            let store = try directory.open()
+            let articles = try store.table(Article.self)
+            let products = try store.table(FollowingChangesPage.Product.self)
+            let known = Locked<[String]>([])
+            @Sendable func index(_ product: FollowingChangesPage.Product) async throws {
+                known.withLock { $0.append("\(product.name) at \(product.price)") }
+            }
+            @Sendable func remove(_ key: Int?) async throws {
+                known.withLock { $0.append("no \(key ?? 0)") }
+                throw Enough()
+            }
+            let writer = Task {
+                _ = await eventually { store.changeStreams.first?.isConsumed == true }
+                try products.put(FollowingChangesPage.Product(id: 1, name: "pen", price: 2))
+                try await products.update(1) { $0.price = 3 }
+                try products.delete(1)
+            }
+            await #expect(throws: Enough.self) {
+                for try await change in store.changes(of: products, named: "search index") {
+                    if let product = try change.new {
+                        try await index(product)
+                    } else {
+                        try await remove(change.key)
+                    }
+                    if change.isLastOfCommit { try await change.acknowledge() }
+                }
+            }
+            try await writer.value
+            #expect(known.withLock { $0 } == ["pen at 2", "pen at 3", "no 1"])
+
+            let found = try await self.audit(store, articles, products)
+            #expect(found == ["article 7", "product: 2 columns"])
+            try await store.close(deadline: .hang)
+        }
+
+        private func audit(
+            _ store: Store, _ articles: StoredTable<Article>,
+            _ products: StoredTable<FollowingChangesPage.Product>
+        ) async throws -> [String] {
+            let writer = Task {
+                _ = await eventually { store.changeStreams.first?.isConsumed == true }
+                try store.transaction { transaction in
+                    try transaction.put(Article(id: 7, title: "t"), in: articles)
+                    try transaction.put(
+                        FollowingChangesPage.Product(id: 1, name: "pen", price: 2), in: products)
+                }
+            }
+            var found: [String] = []
+            for try await change in store.changes(named: "audit") {
+                if let article = try change.of(articles) {
+                    found.append("article \(article.key ?? 0)")
+                } else {
+                    found.append("\(change.table): \(try change.columns.count) columns")
+                }
+                if change.isLastOfCommit { try await change.acknowledge() }
+                if found.count == 2 { break }
+            }
+            try await writer.value
+            return found
         }
 
         @Test func columnsOfEveryKindHaveTheirTypes() async throws {

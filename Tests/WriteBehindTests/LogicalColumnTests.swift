@@ -49,7 +49,7 @@
         }
 
         private func types(_ store: Store) async throws -> [String] {
-            try await #require(store.database).read { db in
+            try await store.database.read { db in
                 try Row.fetchAll(db, sql: "PRAGMA table_info(parcel)").map {
                     "\($0["name"] as String) \($0["type"] as String)"
                 }
@@ -70,7 +70,7 @@
             }
             try await store.waitForAll(.materialized, timeout: .hang)
             #expect(try await types(store) == Self.declared)
-            let stored = try await #require(store.database).read { db in
+            let stored = try await store.database.read { db in
                 try Row.fetchAll(
                     db,
                     sql: """
@@ -111,7 +111,7 @@
             try store.table(Plain.self).put(Plain(Self.parcel(4, 4)))
             try await store.waitForAll(.materialized, timeout: .hang)
             #expect(try await types(store) == Self.declared)
-            let counts = try await #require(store.database).read { db in
+            let counts = try await store.database.read { db in
                 try [
                     "seen", "open", "parcel INDEXED BY by_price WHERE price > ''",
                     "pragma_integrity_check WHERE integrity_check = 'ok'",

@@ -91,7 +91,7 @@
             try store.table(Everything.self).put(row)
             try store.table(Post.self).put(post)
             try await store.waitForAll(.materialized, timeout: .hang)
-            let found = try await store.database?.read { db in
+            let found = try await store.database.read { db in
                 let row = try Row.fetchOne(
                     db,
                     sql: """
@@ -230,10 +230,10 @@
             let row = Everything.example
             try rows.put(row)
             let key = Everything.Key(day: row.day, number: row.number)
-            #expect(try await rows.increment(key, \.small, by: -1)?.value == 126)
+            #expect(try await rows.increment(key, \.small, by: -1).value == 126)
             let error = await storeError { _ = try await rows.increment(key, \.small, by: 2) }
             #expect("\(try #require(error))".contains("128 is not in -128...127"))
-            #expect(try await rows.increment(key, \.whole)?.value == 4_000_000_001)
+            #expect(try await rows.increment(key, \.whole).value == 4_000_000_001)
             try await store.transaction { transaction in
                 try await transaction.increment(key, \.small, in: rows)
                 let sum = try await transaction.increment(key, \.observed, in: rows)

@@ -45,7 +45,7 @@
                     == NewBook(price: 2.5, isbn: nil, pages: 400, id: 1, title: "Emma"))
             #expect(try await new.get(2) == longer)
             #expect(try await old.get(2) == Book(id: 2, title: "Ulysses", pages: 7, price: nil))
-            let stored = try await store.database?.read { db in
+            let stored = try await store.database.read { db in
                 try Row.fetchOne(db, sql: "SELECT * FROM book WHERE id = 2").map {
                     zip($0.columnNames, $0.databaseValues).map { "\($0) \($1)" }
                 }

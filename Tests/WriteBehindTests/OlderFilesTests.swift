@@ -201,7 +201,7 @@ private final class Lives {
             if found != right[id] { return "\(id) reads as \(found as Any)" }
         }
         try await store.waitForAll(.materialized, timeout: .hang)
-        let rows = try await store.database?.read { db in
+        let rows = try await store.database.read { db in
             try Row.fetchAll(db, sql: "SELECT id, name, score FROM player ORDER BY id").map {
                 Player(id: $0[0], name: $0[1], score: $0[2])
             }

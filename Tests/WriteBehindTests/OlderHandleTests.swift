@@ -59,7 +59,7 @@ import WriteBehind
         #expect(try await old.get(1) == row)
         #expect(try await store.table(PlayerWithRank.self).get(1) == after)
         try await store.waitForAll(.materialized, timeout: .hang)
-        let rank = try await store.database?.read {
+        let rank = try await store.database.read {
             try Int.fetchOne($0, sql: "SELECT rank FROM player")
         }
         #expect(rank == expected, "the database has the same")
@@ -157,7 +157,7 @@ import WriteBehind
         #expect(try await old.get(1) == Player(id: 1, name: "p1", score: 1, team: "red"))
         #expect(try old.cached(1)?.name == "p1")
         try await old.update(1) { $0.name = "Ada" }
-        #expect(try await old.increment(1, "score", by: 4)?.value == 5)
+        #expect(try await old.increment(1, "score", by: 4).value == 5)
         try await store.transaction { tx in
             try await tx.update(1, in: old) { $0.team = "blue" }
             #expect(try await tx.get(1, in: players)?.rank == 3)

@@ -42,10 +42,10 @@ import WriteBehind
         #expect(await eventually { store.health.verdict == .healthy }, "\(store.health.causes)")
         #expect(try teams.difference(store) == nil)
         #expect(try teams.calls(store).map(\.operation).allSatisfy { $0 == "initial" })
-        let tables = try await store.database?.read {
+        let tables = try await store.database.read {
             try String.fetchAll($0, sql: "SELECT name FROM sqlite_master")
         }
-        #expect(tables?.contains("mine") == true)
+        #expect(tables.contains("mine"))
         try await store.close(deadline: .hang)
     }
 

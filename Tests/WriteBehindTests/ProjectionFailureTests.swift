@@ -67,7 +67,7 @@ import WriteBehind
         // The other one and the table have everything, this one what was before.
         #expect(try teams.difference(store) == nil)
         #expect(try teams.calls(store).count == 5)
-        let (own, rows) = try await #require(store.database).read { db in
+        let (own, rows) = try await store.database.read { db in
             (
                 try Int.fetchAll(db, sql: "SELECT n FROM own"),
                 try Int.fetchAll(db, sql: "SELECT id FROM player ORDER BY 1")
@@ -163,7 +163,7 @@ import WriteBehind
         try players.put(Player(id: 2, name: "p", score: 2))
         try await store.waitForAll(.materialized, timeout: .hang)
         #expect(
-            try await #require(store.database).read {
+            try await store.database.read {
                 try Int.fetchOne($0, sql: "SELECT count(*) FROM player")
             } == 2)
         try await store.close(deadline: .hang)
@@ -193,7 +193,7 @@ import WriteBehind
         #expect(await eventually { store.projections.first?.state == .current })
         try players.put(Player(id: 9, name: "p", score: 9))
         try await store.waitForAll(.materialized, timeout: .hang)
-        let database = try #require(store.database)
+        let database = try store.database
         let (log, best, twice) = try await database.read { db in
             (
                 try Int.fetchAll(db, sql: "SELECT n FROM log ORDER BY rowid"),

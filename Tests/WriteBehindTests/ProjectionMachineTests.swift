@@ -31,7 +31,7 @@ import WriteBehind
         #expect(keys.name == "keys" && keys.state == .stopped)
         #expect(keys.cause?.contains("database or disk is full") == true, "\(keys.cause ?? "")")
         #expect(keys.cause?.contains("it ended the transaction") == false)
-        let own = try await #require(store.database).read { db in
+        let own = try await store.database.read { db in
             try Int.fetchAll(db, sql: "SELECT n FROM own ORDER BY id")
         }
         #expect(own == [0, 1])
@@ -66,7 +66,7 @@ import WriteBehind
     }
 
     /// A closure that opens a file of its own: what is wrong with that is nothing to the store's database.
-    @Test(arguments: [ResultCode.SQLITE_NOTADB, .SQLITE_CANTOPEN])
+    @Test(arguments: [ResultCode.SQLITE_NOTADB, .SQLITE_CANTOPEN, .SQLITE_CORRUPT])
     func whatAClosureOpensIsNotTheStoresDatabase(_ code: ResultCode) async throws {
         let store = try directory.open { $0.materializeInterval = .milliseconds(1) }
         let players = try store.table(Player.self)
@@ -80,10 +80,53 @@ import WriteBehind
         try await store.waitForAll(.materialized, timeout: .hang)
         #expect(store.projections.first?.state == .stopped)
         #expect(try number(of: directory.database) == file)
-        let count = try await store.database?.read {
+        let count = try await store.database.read {
             try Int.fetchOne($0, sql: "SELECT count(*) FROM player")
         }
         #expect(count == 3)
+        try await store.close(deadline: .hang)
+    }
+
+    /// If it is the store's database indeed, that is rebuilt, and the projection with it.
+    @Test func aDatabaseThatIsDamagedIsReplacedAlsoWhereAClosureNoticesIt() async throws {
+        var store = try directory.open { $0.materializeInterval = .milliseconds(1) }
+        var players = try store.table(Player.self)
+        let name = String(repeating: "n", count: 1000)
+        for id in 1000..<5000 { try players.put(Player(id: id, name: name)) }
+        try await store.waitForAll(.materialized, timeout: .hang)
+        try await store.close(deadline: .hang)
+
+        store = try directory.open { $0.materializeInterval = .milliseconds(1) }
+        players = try store.table(Player.self)
+        let file = try number(of: directory.database)
+        let isWhole = Locked(true)
+        try store.project("notices", version: 1, of: players) { db in
+            try db.execute(sql: "CREATE TABLE noticed (id INTEGER)")
+        } apply: { [path = directory.database] change, db in
+            if change.key == 1,
+                isWhole.withLock({ isWhole in
+                    defer { isWhole = false }
+                    return isWhole
+                })
+            {
+                let handle = try FileHandle(forUpdating: URL(fileURLWithPath: path))
+                try handle.seek(toOffset: 100 * 4096)
+                try handle.write(contentsOf: Data(repeating: 0xA5, count: 500 * 4096))
+                throw DatabaseError(resultCode: .SQLITE_CORRUPT)
+            }
+            try db.execute(sql: "INSERT INTO noticed VALUES (?)", arguments: [change.key])
+        }
+        #expect(await eventually { store.projections.first?.state == .current })
+        for id in 0..<3 { try players.put(Player(id: id, name: "p", score: id)) }
+        try await store.waitForAll(.materialized, timeout: .hang)
+        #expect(try number(of: directory.database) != file)
+        #expect(await eventually { store.projections.first?.state == .current })
+        let counts = try await store.database.read { db in
+            try ["player", "noticed"].map {
+                try Int.fetchOne(db, sql: "SELECT count(*) FROM \($0)")
+            }
+        }
+        #expect(counts == [4003, 4003])
         try await store.close(deadline: .hang)
     }
 

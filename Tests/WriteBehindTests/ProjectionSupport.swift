@@ -74,7 +74,7 @@ struct Teams: Sendable {
     }
 
     func calls(_ store: Store) throws -> [Call] {
-        try #require(store.database).read { db in
+        try store.database.read { db in
             try Row.fetchAll(db, sql: "SELECT * FROM \(table)_call ORDER BY rowid").map {
                 Call(sequence: $0[0], operation: $0[1], id: $0[2], old: $0[3], new: $0[4])
             }
@@ -83,7 +83,7 @@ struct Teams: Sendable {
 
     /// The difference between table and projection in one view of the database; nil if there is none.
     func difference(_ store: Store) throws -> String? {
-        try #require(store.database).read { db in
+        try store.database.read { db in
             let right = try Row.fetchAll(
                 db,
                 sql: """

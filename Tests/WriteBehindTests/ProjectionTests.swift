@@ -239,7 +239,7 @@ import WriteBehind
         #expect(try teams.difference(store) == nil)
         mayGoOn.signal()
         #expect(await eventually { store.projections.first?.state == .current })
-        let database = try #require(store.database)
+        let database = try store.database
         let (best, names) = try await database.read { db in
             (
                 try Int.fetchOne(db, sql: "SELECT best FROM team WHERE name = 'red'"),
@@ -273,7 +273,7 @@ import WriteBehind
         for score in 0..<100 { try players.put(Player(id: 1, name: "p", score: score)) }
         for value in 0..<100 { try values.put(KeyValue(key: "a", value: [UInt8(value)])) }
         try await store.waitForAll(.materialized, timeout: .hang)
-        let database = try #require(store.database)
+        let database = try store.database
         let touched = try await database.read {
             try Int.fetchOne($0, sql: "SELECT count(*) FROM touched")
         }
@@ -293,7 +293,7 @@ import WriteBehind
         }
         let found = Locked<[Int]>([])
         let task = Task {
-            for try await sum in observation.values(in: try #require(store.database)) {
+            for try await sum in observation.values(in: try store.database) {
                 found.withLock { $0.append(sum) }
             }
         }

@@ -47,7 +47,7 @@
             try await posts.increment(1, \.likes, by: 5)
             try await store.waitForAll(.materialized, timeout: .hang)
 
-            let best = try await store.database?.read { db in
+            let best = try await store.database.read { db in
                 try String.fetchOne(
                     db, sql: "SELECT author FROM likes_per_author ORDER BY likes DESC")
             }
@@ -55,7 +55,7 @@
             #expect(best == "Ada")
             try posts.clear()
             try await store.waitForAll(.materialized, timeout: .hang)
-            let left = try await store.database?.read { db in
+            let left = try await store.database.read { db in
                 try Int.fetchOne(db, sql: "SELECT count(*) FROM likes_per_author")
             }
             #expect(left == 0)

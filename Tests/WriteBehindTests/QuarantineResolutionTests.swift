@@ -80,7 +80,7 @@ extension StoreQuarantineTests {
                     first.sequence, reason: "a test", includingFollowers: true)
             default:
                 let right = Player(id: 1, name: "corrected", score: 5001)
-                try await store.quarantine.patch(
+                try await store.quarantine.correct(
                     first.sequence, with: right, in: players, reason: "a test",
                     includingFollowers: true)
             }
@@ -102,11 +102,11 @@ extension StoreQuarantineTests {
         let receipt = try await poison(store, players, id: 1)
         for wrong in [
             { () async throws -> Void in
-                try await store.quarantine.patch(
+                try await store.quarantine.correct(
                     receipt.sequence, with: Player(id: 2, name: "two"), in: players, reason: "t")
             },
             {
-                try await store.quarantine.patch(
+                try await store.quarantine.correct(
                     receipt.sequence, with: Session(id: "one", until: 0), in: sessions, reason: "t")
             },
         ] {
@@ -126,7 +126,7 @@ extension StoreQuarantineTests {
         let store = try await storeWithUniqueNames(directory)
         let players = try store.table(Player.self)
         let receipt = try await poison(store, players, id: 1)
-        let later = try #require(try await players.update(1) { $0.score = 5 })
+        let later = try await players.update(1) { $0.score = 5 }
         try await store.waitForAll(.materialized, timeout: .hang)
         let told = await storeError { try await store.wait(for: .materialized, later) }
         guard case .quarantined(later.sequence, let reason)? = told else {
@@ -268,7 +268,7 @@ extension StoreQuarantineTests {
         let players = try store.table(Player.self)
         let receipt = try await poison(store, players, id: 1)
         let corrected = Player(id: 1, name: "corrected", score: 1)
-        let patched = try await store.quarantine.patch(
+        let patched = try await store.quarantine.correct(
             receipt.sequence, with: corrected, in: players, reason: "a test")
         try await store.wait(for: .materialized, patched, timeout: .hang)
         #expect(store.quarantine.list().isEmpty)

@@ -71,7 +71,7 @@ extension StoreQuarantineTests {
                     try await store.quarantine.skip(
                         first.firstSequence, reason: "a test", includingFollowers: true)
                 default:
-                    try await store.quarantine.patch(
+                    try await store.quarantine.correct(
                         first.firstSequence, with: Player(id: 1, name: "right", score: 3),
                         in: players,
                         reason: "a test", includingFollowers: true)

@@ -27,9 +27,9 @@ import WriteBehind
         let receipts = [
             try players.put(Player(id: 1, name: "Ada")),
             try players.put(Player(id: 2, name: "Bo"), cachedFor: .seconds(1)),
-            try #require(try await players.update(1) { $0.score = 1 }),
-            try #require(try await players.update(1) { $0.score = 1 }),
-            try #require(try await players.increment(1, "score")?.receipt),
+            try await players.update(1) { $0.score = 1 },
+            try await players.update(1) { $0.score = 1 },
+            try await players.increment(1, "score").receipt,
             try store.transaction { try $0.delete(2, in: players) }.receipt,
             try store.transaction { _ in }.receipt,
             try await store.transaction { try await $0.get(1, in: players) }.receipt,

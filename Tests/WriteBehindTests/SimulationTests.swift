@@ -30,7 +30,7 @@ import Testing
             "puts of", "replaced by its backup under the store", "a second writer is refused",
             "the stream goes on behind", "acknowledged through", "was removed or moved while",
             "was replaced by something else while", "the file of positions is spoiled",
-            "indices are added",
+            "indices are added", "is new", "is taken",
         ]
         let missing = await onThreadOfItsOwn {
             var missing = expected

@@ -204,7 +204,14 @@ import WriteBehind
         try await store.transaction { transaction in
             #expect(try await transaction.increment(1, "score", in: players, by: 5) == 15)
             #expect(try await transaction.increment(1, "score", in: players) == 16)
-            #expect(try await transaction.increment(2, "score", in: players) == nil)
+            // The transaction can go on.
+            let missing = StoreError.noSuchRow(table: "player", key: "2")
+            await #expect(throws: missing) {
+                _ = try await transaction.increment(2, "score", in: players)
+            }
+            await #expect(throws: missing) {
+                try await transaction.update(2, in: players) { $0.score = 1 }
+            }
             let first = Player(id: 2, name: "Bo", score: 1)
             #expect(
                 try await transaction.increment(2, "score", in: players, by: 9, orPut: first) == 1)

@@ -14,7 +14,7 @@ import WriteBehind
     }
 
     private func count(_ store: Store, _ sql: String) async throws -> Int? {
-        try await store.database?.read { try Int.fetchOne($0, sql: sql) }
+        try await store.database.read { try Int.fetchOne($0, sql: sql) }
     }
 
     @Test(arguments: ["log", "snapshot"])

@@ -132,7 +132,7 @@ private final class Crowd: Sendable {
 
     /// SQL only ever shows more: every row follows its own order (I1).
     func query() async throws {
-        let database = try #require(store.database)
+        let database = try store.database
         var last = [Int](repeating: 0, count: 32)
         while goesOn {
             let scores = try await database.read { db in
@@ -176,9 +176,9 @@ private final class Crowd: Sendable {
 
     func dueSessions() async throws -> Int {
         try await store.waitForAll(.materialized)
-        return try await store.database?.read { db in
+        return try await store.database.read { db in
             try Int.fetchOne(db, sql: "SELECT count(*) FROM session") ?? 0
-        } ?? -1
+        }
     }
 
     /// Another life finds what was acknowledged, in memory and in the database.
@@ -187,7 +187,7 @@ private final class Crowd: Sendable {
         for (id, score) in scores.withLock({ $0 }).enumerated() {
             #expect(try await players.get(id)?.score == score, "player \(id)")
         }
-        let rows = try await store.database?.read { try Int.fetchAll($0, sql: Self.query) }
+        let rows = try await store.database.read { try Int.fetchAll($0, sql: Self.query) }
         #expect(rows == scores.withLock { $0 })
         try await store.close()
     }

@@ -215,7 +215,7 @@ import WriteBehind
         let directory = try await storeOfSegments()
         let store = try directory.open()
         try await store.waitForAll(.materialized, timeout: .hang)
-        let count = try await store.database?.read { db in
+        let count = try await store.database.read { db in
             try Int.fetchOne(db, sql: "SELECT count(*) FROM player")
         }
         #expect(count == 20_000)

@@ -89,7 +89,7 @@ import WriteBehindInspection
         try put(players, 0..<100)
         try await store.waitForAll(.materialized, timeout: .hang)
         let backup = try DatabaseQueue(path: copy)
-        try #require(store.database).backup(to: backup)
+        try store.database.backup(to: backup)
         try backup.close()
         try put(players, 100..<200)
         try await store.waitForAll(.materialized, timeout: .hang)
@@ -237,7 +237,7 @@ import WriteBehindInspection
         try players.put(Player(id: 4, name: "gone"))
         try await store.waitForAll(.materialized, timeout: .hang)
         let backup = try DatabaseQueue(path: copy)
-        try #require(store.database).backup(to: backup)
+        try store.database.backup(to: backup)
         try await backup.write { try $0.execute(sql: "CREATE UNIQUE INDEX one ON player (name)") }
         try backup.close()
         try players.put(Player(id: 2, name: "same", score: 2))
@@ -349,7 +349,7 @@ import WriteBehindInspection
         #expect(await eventually { FileManager.default.fileExists(atPath: aside) })
         #expect(await eventually { store.health.verdict == .healthy }, "\(store.health.causes)")
         let isCarriedOver = try await eventually {
-            try await store.database?.read {
+            try await store.database.read {
                 try String.fetchOne($0, sql: "SELECT name FROM sqlite_master WHERE name = 'mine'")
             } == "mine"
         }

@@ -36,7 +36,7 @@ import WriteBehindInspection
         try lastWeek.write(to: URL(filePath: killed.database))
         store = try killed.open()
         try await store.waitForAll(.materialized, timeout: .hang)
-        let names = try await store.database?.read {
+        let names = try await store.database.read {
             try String.fetchAll($0, sql: "SELECT DISTINCT name FROM player ORDER BY name")
         }
         #expect(names == ["new", "newest"])
@@ -69,7 +69,7 @@ import WriteBehindInspection
         #expect(reason.contains("watermark is \(sequence)"))
         store = try directory.open()
         try await store.waitForAll(.materialized, timeout: .hang)
-        let count = try await store.database?.read {
+        let count = try await store.database.read {
             try Int.fetchOne($0, sql: "SELECT count(*) FROM player")
         }
         #expect(count == 10 && store.health.verdict == .healthy, "\(store.health.causes)")
@@ -133,7 +133,7 @@ import WriteBehindInspection
         }
         let reopened = try directory.open()
         try await reopened.waitForAll(.materialized, timeout: .hang)
-        let count = try await reopened.database?.read {
+        let count = try await reopened.database.read {
             try Int.fetchOne($0, sql: "SELECT count(*) FROM player")
         }
         #expect(count == 200)
@@ -153,7 +153,7 @@ import WriteBehindInspection
         let players = try store.table(Player.self)
         try players.put(Player(id: 1, name: "Ada"))
         try await store.waitForAll(.materialized, timeout: .hang)
-        let database = try #require(store.database)
+        let database = try store.database
         let started = Locked(0)
         let queries = (0..<4).map { _ in
             Task {

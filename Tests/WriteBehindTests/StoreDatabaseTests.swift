@@ -52,7 +52,7 @@ import WriteBehind
         for id in ids { #expect(try await players.get(id)?.score == id) }
         #expect(try await players.get(ids.upperBound) == nil)
         try await store.waitForAll(.materialized, timeout: .hang)
-        let found = try await store.database?.read {
+        let found = try await store.database.read {
             try Int.fetchAll($0, sql: "SELECT score FROM player ORDER BY id")
         }
         #expect(found == Array(ids))
@@ -133,7 +133,7 @@ import WriteBehind
         let aside = directory.path + "/aside/database.sqlite.other-history"
         #expect(FileManager.default.fileExists(atPath: aside))
         let store = try directory.open()
-        let names = try await store.database?.read {
+        let names = try await store.database.read {
             try String.fetchAll(
                 $0,
                 sql:
@@ -194,7 +194,7 @@ import WriteBehind
         try await store.waitForAll(.materialized, timeout: .hang)
         #expect(store.quarantine.list().count == 1)
         let copy = try DatabaseQueue(path: backup)
-        try #require(store.database).backup(to: copy)
+        try store.database.backup(to: copy)
         try copy.close()
         try directory.user("DROP INDEX one")
         try await store.quarantine.retry()

@@ -20,7 +20,7 @@ import WriteBehind
         try heal()
         try await store.waitForAll(.materialized, timeout: .hang)
         #expect(store.health.verdict == .healthy, "\(store.health.causes)")
-        let count = try await store.database?.read {
+        let count = try await store.database.read {
             try Int.fetchOne($0, sql: "SELECT count(*) FROM player WHERE id >= 1000")
         }
         #expect(count == 100)
@@ -159,7 +159,7 @@ import WriteBehind
         #expect(heals)
         try await store.waitForAll(.materialized, timeout: .hang)
         #expect(store.health.verdict == .healthy, "\(store.health.causes)")
-        let ids = try await store.database?.read {
+        let ids = try await store.database.read {
             try Int.fetchAll($0, sql: "SELECT score FROM player ORDER BY id")
         }
         #expect(ids == Array(0...taken))

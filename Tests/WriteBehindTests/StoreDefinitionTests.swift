@@ -64,7 +64,7 @@ import WriteBehind
         #expect(retried.applied == 4 && retried.left == 0)
         #expect(store.quarantine.list().isEmpty)
         #expect(store.health.verdict == .healthy, "\(store.health.causes)")
-        let colours = try await store.database?.read {
+        let colours = try await store.database.read {
             try String.fetchAll($0, sql: "SELECT colour FROM badge ORDER BY name")
         }
         #expect(colours == ["none", "gold"])
@@ -97,7 +97,7 @@ import WriteBehind
         try directory.user(isNew ? "DROP TABLE badge" : "ALTER TABLE player DROP COLUMN rank")
         #expect(try await store.quarantine.retry().left == 0)
         #expect(store.health.verdict == .healthy, "\(store.health.causes)")
-        let found = try await store.database?.read {
+        let found = try await store.database.read {
             try String.fetchAll(
                 $0, sql: isNew ? "SELECT name FROM badge" : "SELECT name || rank FROM player")
         }
@@ -187,10 +187,10 @@ import WriteBehind
         #expect(store.quarantine.list().count == 1)
         #expect(store.health.verdict == .degraded)
         #expect(try await store.keyValues().get("k1")?.value == [2])
-        let names = try await store.database?.read {
+        let names = try await store.database.read {
             try String.fetchAll($0, sql: "SELECT name FROM player")
         }
-        #expect(names?.sorted() == ["Ada", "Bo"])
+        #expect(names.sorted() == ["Ada", "Bo"])
         try await store.close()
         store = try directory.open()
         #expect(try await store.keyValues().get("k1")?.value == [2])
@@ -202,7 +202,7 @@ import WriteBehind
         let retried = try await store.quarantine.retry()
         #expect(retried.applied == 3)
         #expect(store.health.verdict == .healthy, "\(store.health.causes)")
-        let count = try await store.database?.read {
+        let count = try await store.database.read {
             try Int.fetchOne($0, sql: "SELECT count(*) FROM keyvalue")
         }
         #expect(count == 2)
@@ -219,7 +219,7 @@ import WriteBehind
         #expect(try await store.table(PlayerWithRank.self).get(2)?.rank == 7)
         try store.keyValues().put(KeyValue(key: "k2", value: [2]))
         try await store.waitForAll(.materialized, timeout: .hang)
-        let count = try await store.database?.read {
+        let count = try await store.database.read {
             try Int.fetchOne($0, sql: "SELECT count(*) FROM keyvalue")
         }
         #expect(count == 2)

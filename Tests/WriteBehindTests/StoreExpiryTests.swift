@@ -98,7 +98,7 @@ private final class ShiftedTime: TimeSource {
         #expect(
             try await eventually {
                 try await store.waitForAll(.materialized, timeout: .hang)
-                let ids = try await store.database?.read {
+                let ids = try await store.database.read {
                     try String.fetchAll($0, sql: "SELECT id FROM session ORDER BY id")
                 }
                 return ids == ["always", "prolonged"]

@@ -51,7 +51,7 @@ import WriteBehindSQLite
             try await store.waitForAll(.materialized, timeout: .hang)
         }
         try await write(1)
-        let database = try #require(store.database)
+        let database = try store.database
         let (started, goOn) = (DispatchSemaphore(value: 0), DispatchSemaphore(value: 0))
         let reading = Task.detached {
             try database.read { db in

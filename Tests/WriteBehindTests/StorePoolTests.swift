@@ -108,7 +108,7 @@ private struct EndlessQueries {
         let started = Locked(0)
         tasks = (0..<count).map { [goOn] _ in
             Task {
-                try? await store.database?.read { _ in
+                try? await store.database.read { _ in
                     started.withLock { $0 += 1 }
                     goOn.wait()
                 }
@@ -227,7 +227,7 @@ private struct StoreLife {
         must(try await store.quarantine.retry().left == 3)
         try await store.quarantine.skip(refused[0].sequence, reason: "a test")
         let free = Player(id: 2, name: "free")
-        try await store.quarantine.patch(
+        try await store.quarantine.correct(
             refused[1].sequence, with: free, in: players, reason: "a test")
         try await store.waitForAll(.materialized)
         try directory.user("DROP INDEX unique_name")

@@ -19,7 +19,7 @@ import WriteBehind
     }
 
     func count(_ store: Store) async throws -> Int? {
-        try await store.database?.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM player") }
+        try await store.database.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM player") }
     }
 
     /// Puts a row that the database refuses, and waits until it has.
@@ -205,7 +205,7 @@ import WriteBehind
             try $0.put(Player(id: 1, name: "poison"), in: players)
             try $0.put(Player(id: 2, name: "two"), in: players)
         }
-        let inside = try #require(try await players.update(2) { $0.name = "two" })
+        let inside = try await players.update(2) { $0.name = "two" }
         let error = await storeError {
             try await store.wait(for: .materialized, inside, timeout: .hang)
         }
@@ -215,8 +215,8 @@ import WriteBehind
         }
         #expect(try players.evict(0), "the database has it")
         for receipt in [
-            try #require(try await players.update(0) { $0.name = "poison" }),
-            try #require(try await players.update(0) { $0.name = "poison" }),
+            try await players.update(0) { $0.name = "poison" },
+            try await players.update(0) { $0.name = "poison" },
             try store.transaction { _ in }.receipt,
             try await store.transaction { try await $0.get(0, in: players) }.receipt,
         ] {

@@ -189,7 +189,7 @@ import WriteBehind
         #expect(try table.evict(name))
         #expect(try await table.get(name)?.value == name + "!")
         let quoted = "\"" + name.replacingOccurrences(of: "\"", with: "\"\"") + "\""
-        let stored = try store.database?.read { db in
+        let stored = try store.database.read { db in
             try Row.fetchOne(db, sql: "SELECT * FROM \(quoted)")
         }
         #expect(stored.map { Array($0.columnNames) } == ["k" + name, name])

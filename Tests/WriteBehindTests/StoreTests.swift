@@ -65,7 +65,7 @@ final class TemporaryStore: Sendable {
         let receipt = try players.put(Player(id: 1, name: "Ada", score: 10))
         #expect(try await players.get(1) == Player(id: 1, name: "Ada", score: 10))
         try await store.wait(for: .materialized, receipt, timeout: .hang)
-        let database = try #require(store.database)
+        let database = try store.database
         let name = try await database.read {
             try String.fetchOne($0, sql: "SELECT name FROM player")
         }

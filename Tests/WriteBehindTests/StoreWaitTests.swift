@@ -97,7 +97,7 @@ import WriteBehindSQLite
         let store = try directory.open()
         _ = try store.table(Player.self)
         try await store.waitForAll(.materialized, timeout: .hang)
-        let count = try await store.database?.read {
+        let count = try await store.database.read {
             try Int.fetchOne($0, sql: "SELECT count(*) FROM player")
         }
         #expect(count == 100)

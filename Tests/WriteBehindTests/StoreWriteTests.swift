@@ -53,10 +53,11 @@ struct PlayerWithTextScore: TableRow {
         let players = try store.table(Player.self)
         try players.put(Player(id: 1, name: "Ada", score: 1, team: "red"))
         let receipt = try await players.update(1) { $0.score = 2 }
-        #expect(receipt?.sequence == 3)
+        #expect(receipt.sequence == 3)
         let unchanged = try await players.update(1) { $0.score = 2 }
         #expect(unchanged == receipt, "nothing is logged where nothing differs")
-        #expect(try await players.update(9) { $0.score = 2 } == nil)
+        let missing = StoreError.noSuchRow(table: "player", key: "9")
+        #expect(await storeError { try await players.update(9) { $0.score = 2 } } == missing)
         try await store.close()
         let records = try directory.records()
         #expect(records.map(\.operation) == [.define, .put, .patch])
@@ -83,11 +84,12 @@ struct PlayerWithTextScore: TableRow {
         let directory = TemporaryStore()
         let store = try directory.open()
         let players = try store.table(Player.self)
-        #expect(try await players.increment(1, "score") == nil)
+        let missing = StoreError.noSuchRow(table: "player", key: "1")
+        #expect(await storeError { try await players.increment(1, "score") } == missing)
         let first = Player(id: 1, name: "Ada", score: 5)
-        #expect(try await players.increment(1, "score", orPut: first)?.value == 5)
-        #expect(try await players.increment(1, "score", by: -7, orPut: first)?.value == -2)
-        #expect(try await players.increment(1, "score", by: .max)?.value == .max - 2)
+        #expect(try await players.increment(1, "score", orPut: first).value == 5)
+        #expect(try await players.increment(1, "score", by: -7, orPut: first).value == -2)
+        #expect(try await players.increment(1, "score", by: .max).value == .max - 2)
         for (column, amount) in [("score", 3), ("team", 1), ("id", 1), ("nothing", 1)] {
             let error = await storeError { _ = try await players.increment(1, column, by: amount) }
             guard case .cannotIncrement(table: "player", column: column, _)? = error else {
@@ -248,7 +250,7 @@ struct PlayerWithTextScore: TableRow {
         _ = try await players.update(4) { $0.rank = 8 }
         _ = try await players.update(3) { $0.score = 1 }
         try await store.waitForAll(.materialized, timeout: .hang)
-        let ranks = try await store.database?.read {
+        let ranks = try await store.database.read {
             try Int.fetchAll($0, sql: "SELECT rank FROM player ORDER BY id")
         }
         #expect(ranks == [7, 7, 7, 8])
@@ -279,7 +281,7 @@ struct PlayerWithTextScore: TableRow {
         let players = try store.table(Player.self)
         #expect(try await players.get(1) == nil)
         try players.put(Player(id: 1, name: "Ada"))
-        #expect(try await players.update(1) { $0.score = 3 } != nil)
+        try await players.update(1) { $0.score = 3 }
         #expect(try await players.get(1)?.score == 3)
         failing.now = nil
         try await store.waitForAll(.materialized, timeout: .hang)

@@ -67,11 +67,11 @@
             let users = try store.table(User.self)
             let receipt = try users.put(User(id: 1, name: "Ada"))
             try await store.wait(for: .materialized, receipt)
-            let found = try await store.database?.read { db in
+            let found = try await store.database.read { db in
                 try User.fetchAll(db, sql: "SELECT * FROM user WHERE name = ?", arguments: ["Ada"])
             }
 
-            #expect(found?.map(\.id) == [1])
+            #expect(found.map(\.id) == [1])
             try await store.close()
         }
 

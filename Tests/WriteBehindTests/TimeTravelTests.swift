@@ -149,7 +149,7 @@ import WriteBehind
 
     private func rows(_ store: Store) async throws -> [String] {
         try await store.waitForAll(.materialized, timeout: .hang)
-        return try await #require(store.database).read {
+        return try await store.database.read {
             try Row.fetchAll($0, sql: "SELECT * FROM player ORDER BY id").map(\.description)
         }
     }
@@ -192,7 +192,7 @@ import WriteBehind
         try FileManager.default.copyItem(atPath: old, toPath: directory.database)
         store = try directory.open()
         #expect(try await rows(store) == before)
-        let index = try await #require(store.database).read {
+        let index = try await store.database.read {
             try String.fetchOne($0, sql: "SELECT name FROM sqlite_master WHERE name = 'by_name'")
         }
         #expect(index == "by_name")

@@ -210,14 +210,19 @@ struct Tables {
         return configuration
     }
 
+    private func ifThere(_ change: () async throws -> Receipt) async throws -> Receipt? {
+        do { return try await change() } catch StoreError.noSuchRow { return nil }
+    }
+
     /// Makes a change. Returns the receipt of the acknowledged write; nil if there was nothing to change.
     func apply(_ change: Load.Change) async throws -> Receipt? {
         switch change {
         case .put(let item, let isShortLived):
             return try items.put(item, cachedFor: isShortLived ? .milliseconds(1) : nil)
-        case .update(let id, let note): return try await items.update(id) { $0.note = note }
+        case .update(let id, let note):
+            return try await ifThere { try await items.update(id) { $0.note = note } }
         case .increment(let id, let amount):
-            return try await items.increment(id, "value", by: amount)?.receipt
+            return try await ifThere { try await items.increment(id, "value", by: amount).receipt }
         case .delete(let id): return try items.delete(id)
         case .transaction(let new, let deleted, let label):
             return try store.transaction { transaction in

@@ -79,7 +79,7 @@ struct Narrow: AsyncParsableCommand {
             for id in 0..<from + rows { try transaction.put(Self.item(id), in: items) }
         }
         try await store.waitForAll(.materialized, timeout: .seconds(20))
-        let count = try await store.database?.read { db in
+        let count = try await store.database.read { db in
             try Int.fetchOne(db, sql: "SELECT count(*) FROM item")
         }
         guard count ?? 0 >= from + rows else { throw Loss("the database has \(count ?? 0) rows") }

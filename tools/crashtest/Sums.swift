@@ -41,7 +41,7 @@ enum Sums {
         guard let projection = store.projections.first, projection.state == .current else {
             throw Loss("the projection is \(store.projections)")
         }
-        guard let database = store.database else { throw Loss("there is no database") }
+        let database = try store.database
         return try await database.read { db in
             let right = try Row.fetchAll(
                 db,

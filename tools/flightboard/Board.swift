@@ -42,13 +42,17 @@ struct Board: Sendable {
         _ event: FlightEvent, of facts: Flight, in transaction: inout Transaction
     ) async throws {
         let carrier = facts.key.carrier
-        if try await !transaction.update(carrier, in: carriers, { event.count(in: &$0) }) {
+        do {
+            try await transaction.update(carrier, in: carriers) { event.count(in: &$0) }
+        } catch StoreError.noSuchRow {
             var first = CarrierCount(carrier)
             event.count(in: &first)
             try transaction.put(first, in: carriers)
         }
         guard let airport = event.airport(of: facts) else { return }
-        if try await !transaction.update(airport, in: airports, { event.count(in: &$0) }) {
+        do {
+            try await transaction.update(airport, in: airports) { event.count(in: &$0) }
+        } catch StoreError.noSuchRow {
             var first = AirportCount(airport)
             event.count(in: &first)
             try transaction.put(first, in: airports)

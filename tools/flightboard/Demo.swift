@@ -47,7 +47,7 @@ struct Demo {
         let board = try Board(store)
         let result = try await Play(board: board, timetable: timetable, screen: screen).run()
         var database: CarrierDelays?
-        if let reader = store.database { database = try await CarrierDelays(reader) }
+        database = try await CarrierDelays(try store.database)
         try await store.close()
         show(result)
         try showSizes()

@@ -107,7 +107,7 @@ struct KilledLoad {
     /// Counts the wrong rows in the database: each flight must be there, and no other row.
     private func countWrongInDatabase(_ board: Board, _ expected: Expectation) async throws -> Int {
         try await board.store.waitForAll(.materialized, timeout: .seconds(600))
-        guard let database = board.store.database else { return 1 }
+        let database = try board.store.database
         let (stored, counters) = try await database.read { db in
             let rows = try Row.fetchCursor(db, sql: "SELECT * FROM flight").map(Flight.init(row:))
             return (try rows.byKey(), try Int.fetchOne(db, sql: Self.countCounters) ?? 0)

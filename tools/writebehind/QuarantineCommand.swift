@@ -12,7 +12,7 @@ struct QuarantineCommand: ParsableCommand {
         abstract: "List the commits that the database refused; retry, give up or correct them.",
         discussion: """
             list and show only read. retry asks the service that has the store open, or
-            opens the store itself. skip and patch open the store for writing, so no other
+            opens the store itself. skip and correct open the store for writing, so no other
             process may have it open; a running service uses `store.quarantine` instead.
 
             Examples:
@@ -21,7 +21,7 @@ struct QuarantineCommand: ParsableCommand {
               writebehind quarantine retry airport
               writebehind quarantine skip airport 1042 --reason 'duplicate of 1040'
             """,
-        subcommands: [List.self, Show.self, Retry.self, Skip.self, Patch.self],
+        subcommands: [List.self, Show.self, Retry.self, Skip.self, Correct.self],
         defaultSubcommand: List.self)
 
     /// The content of quarantine, read from the database.
@@ -317,11 +317,11 @@ struct QuarantineCommand: ParsableCommand {
         }
     }
 
-    struct Patch: AsyncParsableCommand {
+    struct Correct: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Replace a row of a commit by a corrected one.",
             usage: """
-                writebehind quarantine patch <store> <sequence> --table <table>
+                writebehind quarantine correct <store> <sequence> --table <table>
                     --row <row> --reason <reason> [--with-followers] [--json]
                 """,
             discussion: """
@@ -329,7 +329,7 @@ struct QuarantineCommand: ParsableCommand {
                 what the database holds. --with-followers as for skip.
 
                 Example:
-                  writebehind quarantine patch airport 1042 --table flight \\
+                  writebehind quarantine correct airport 1042 --table flight \\
                     --row '{"number":123,"carrier":"UA","delay":5}' --reason 'typing error'
                 """)
 
@@ -351,7 +351,7 @@ struct QuarantineCommand: ParsableCommand {
             let values = try RowFile(text: row, schema: definition.schema).onlyRow()
             let desk = try await QuarantineDesk(store: store.store)
             do {
-                try await desk.patch(
+                try await desk.correct(
                     sequence, table: definition, values: values, reason: reason,
                     includingFollowers: withFollowers)
             } catch {
@@ -359,7 +359,7 @@ struct QuarantineCommand: ParsableCommand {
                 throw error
             }
             try await desk.close()
-            QuarantineCommand.tell(sequence, "was corrected", "patched", json: json.json)
+            QuarantineCommand.tell(sequence, "was corrected", "corrected", json: json.json)
         }
     }
 }

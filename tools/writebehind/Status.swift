@@ -113,6 +113,7 @@ struct Status: ParsableCommand {
             || secondaries.contains { $0.quarantined > 0 || $0.cause != nil }
             || look.summary.changeStreams.fault != nil
             || look.summary.changeStreams.streams.contains { $0.fault != nil }
+            || look.summary.projections.projections.contains { $0.cause != nil }
         return look.database?.severity == nil && look.database != nil && !isUnattended
             && !holdsRefused ? .done : .warnings
     }

@@ -1,6 +1,6 @@
 // Records: the parts of a commit. The log holds rows only as records.
 //
-//   record  := u8(operation) varint(table) varint(length) key body
+//   record  := u8(operation) varint(table) varint(length) key body before?
 //   body    := put: row | patch: varint(count) (varint(column) value)* | delete: empty
 //            | clear: empty, key empty | define: varint(length) UTF-8 JSON of the table's schema
 //            | mark: varint(length) UTF-8 name, table 0, key empty
@@ -8,6 +8,7 @@
 //            | settle: varint(first) varint(last sequence that a group of quarantined commits starts with)
 //              varint(rows of the group that are left for later commits) varint(length) UTF-8 reason,
 //              table 0, key empty
+//   before  := row: the one before a patch, if the operation has the bit 128
 //   row     := varint(count) value*              the non-key columns, in schema order
 //   value   := 0 null | 1 zigzag integer | 2 f64 | 3 varint(length) UTF-8 | 4 varint(length) bytes
 //
@@ -46,7 +47,11 @@ package struct Record: Sendable, Equatable {
     package var table: UInt32
     package var key: Range<Int>
     package var body: Range<Int>
+    /// The row before a patch, where the record carries it; empty otherwise.
+    package var before = 0..<0
 
+    /// Set in the operation's byte of a patch that carries the row before it.
+    package static let beforeFlag: UInt8 = 0x80
     /// The longest key, in bytes.
     package static let keyLimit = 65_535
 }
@@ -134,7 +139,9 @@ package struct ByteReader: Sendable {
     /// Parses the record at the current offset and steps over it.
     package mutating func record(_ bytes: Span<UInt8>) throws(MalformedRecord) -> Record {
         let start = offset
-        guard let operation = Operation(rawValue: try byte(bytes)) else {
+        let first = try byte(bytes)
+        let hasBefore = first == Operation.patch.rawValue | Record.beforeFlag
+        guard let operation = hasBefore ? .patch : Operation(rawValue: first) else {
             throw MalformedRecord(offset: start, reason: "unknown operation")
         }
         let table = try table(bytes)
@@ -145,7 +152,12 @@ package struct ByteReader: Sendable {
         let key = try take(keyLength)
         let bodyStart = offset
         try skipBody(of: operation, bytes)
-        return Record(operation: operation, table: table, key: key, body: bodyStart..<offset)
+        var record = Record(operation: operation, table: table, key: key, body: bodyStart..<offset)
+        if hasBefore {
+            try skipBody(of: .put, bytes)
+            record.before = record.body.upperBound..<offset
+        }
+        return record
     }
 
     /// Parses a record's table, which follows its operation.

@@ -13,6 +13,7 @@
 ///       aside/                          what recovery cut off, and databases that were replaced
 ///       health.json                     why the writer is not well, while it is not
 ///       secondaries.json                how far secondary databases are, if there are any
+///       projections.json                how far projections are, if there are any and the store is open
 ///       quarantine.retry, .retried      the tool asks a running writer, which answers
 ///
 /// Sequence numbers are padded to 20 digits, so that `ls` sorts them.
@@ -35,6 +36,7 @@ package struct StoreLayout: Sendable, Equatable {
     package var aside: String { root + "/aside" }
     package var health: String { root + "/health.json" }
     package var secondaries: String { root + "/secondaries.json" }
+    package var projections: String { root + "/projections.json" }
     package var retryRequest: String { root + "/quarantine.retry" }
     package var retried: String { root + "/quarantine.retried" }
 

@@ -14,19 +14,19 @@ extension StoredTable {
     ///   - amount: what to add; may be negative.
     ///   - initial: the row to put, as it is, if there is none yet: `amount` is not added to it. It must have
     ///     this key.
-    /// - Returns: the new value and the receipt; nil, having logged nothing, if there is no row and no
-    ///   `initial`.
-    /// - Throws: ``StoreError/cannotIncrement(table:column:reason:)`` if the sum does not fit the property's type;
+    /// - Returns: the new value and the receipt.
+    /// - Throws: ``StoreError/noSuchRow(table:key:)`` if there is neither a row nor an `initial`;
+    ///   ``StoreError/cannotIncrement(table:column:reason:)`` if the sum does not fit the property's type;
     ///   ``StoreError/initialHasAnotherKey(table:)``; the errors of any write or read.
     @discardableResult
     public nonisolated(nonsending) func increment<V: ColumnValue & FixedWidthInteger>(
         _ key: Row.Key, _ column: KeyPath<Row.StoredColumns, TableColumn<Row, V>>,
         by amount: Int = 1, orPut initial: Row? = nil
-    ) async throws(StoreError) -> (value: V, receipt: Receipt)? {
+    ) async throws(StoreError) -> (value: V, receipt: Receipt) {
         // The sum is within the type.
-        try await increment(
-            key, layout.name(of: column), by: amount, within: V.stored, orPut: initial
-        ).map { (V(truncatingIfNeeded: $0.value), $0.receipt) }
+        let sum = try await increment(
+            key, layout.name(of: column), by: amount, within: V.stored, orPut: initial)
+        return (V(truncatingIfNeeded: sum.value), sum.receipt)
     }
 }
 
@@ -37,17 +37,17 @@ extension Transaction {
     ///   - column: the column, as `@Table` made it.
     ///   - initial: the row to put, as it is, if there is none yet: `amount` is not added to it. It must have
     ///     this key.
-    /// - Returns: the new value; nil, having logged nothing, if there is no row and no `initial`.
+    /// - Returns: the new value.
     /// - Throws: as ``StoredTable/increment(_:_:by:orPut:)-(_,KeyPath<Row.StoredColumns,TableColumn<Row,V>>,_,_)``.
     @discardableResult
     public nonisolated(nonsending) mutating func increment<Row, V: ColumnValue & FixedWidthInteger>(
         _ key: Row.Key, _ column: KeyPath<Row.StoredColumns, TableColumn<Row, V>>,
         in table: StoredTable<Row>, by amount: Int = 1, orPut initial: Row? = nil
-    ) async throws(StoreError) -> V? {
-        try await increment(
+    ) async throws(StoreError) -> V {
+        let sum = try await increment(
             key, table.layout.name(of: column), in: table, by: amount, within: V.stored,
-            orPut: initial
-        ).map { V(truncatingIfNeeded: $0) }
+            orPut: initial)
+        return V(truncatingIfNeeded: sum)
     }
 }
 

@@ -11,7 +11,7 @@ public import Foundation
 /// - ``retry()`` has the database take its commits, after the reason was removed;
 /// - a later commit puts or deletes all rows of the group, and the database takes it: mostly a corrected
 ///   ``StoredTable/put(_:cachedFor:)`` of the one row;
-/// - ``skip(_:reason:includingFollowers:)`` or ``patch(_:with:in:reason:includingFollowers:)`` gives it up.
+/// - ``skip(_:reason:includingFollowers:)`` or ``correct(_:with:in:reason:includingFollowers:)`` gives it up.
 ///
 /// Quarantine is kept in the database, and outlasts a crash. It takes memory for each row, however many commits
 /// follow. All methods may be called from any thread or task.
@@ -131,7 +131,7 @@ public struct Quarantine: Sendable {
     ///
     /// - Throws: ``StoreError/notOfCommit(sequence:row:)`` if the commit does not change a row with this key.
     @discardableResult
-    public func patch<Row>(
+    public func correct<Row>(
         _ sequence: UInt64, with row: Row, in table: StoredTable<Row>, reason: String,
         includingFollowers: Bool = false
     ) async throws(StoreError) -> Receipt {

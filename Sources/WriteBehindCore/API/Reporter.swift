@@ -12,6 +12,8 @@ final class Reporter: Sendable {
         /// The last report of the secondary databases, without the causes, whose texts change by themselves; nil before the
         /// first report.
         var secondaries: [SecondariesReport.Database]?
+        /// The last report of the projections, without what changes by itself; nil before the first one.
+        var projections: [ProjectionsReport.Projection]?
     }
 
     private let engine: Engine
@@ -42,6 +44,7 @@ final class Reporter: Sendable {
         // same as the report, and readers see how old it is.
         try? report()
         try? reportSecondaries()
+        try? reportProjections()
         try? answer()
         return .wait(nanoseconds: Self.interval)
     }
@@ -83,13 +86,30 @@ final class Reporter: Sendable {
         state.withLock { $0.secondaries = seen }
     }
 
+    private func reportProjections() throws {
+        let report = ProjectionsReport(
+            engine.projectionHealth, time: engine.time.wallMilliseconds())
+        var seen = report.projections
+        for index in seen.indices { seen[index].since = nil }
+        guard state.withLock({ $0.projections != seen }) else { return }
+        let disk = engine.log.environment.disk
+        if seen.isEmpty {
+            try ProjectionsReport.remove(layout, on: disk)
+        } else {
+            try report.write(layout, on: disk)
+        }
+        state.withLock { $0.projections = seen }
+    }
+
     private func answer() throws {
         try RetryRequest.serve(layout, on: engine.log.environment.disk, retry)
     }
 
-    /// Removes the report when the store is closed. The report of the secondary databases stays.
+    /// Removes the reports when the store is closed. The report of the secondary databases stays. The state of projections is
+    /// in the database.
     func end() {
         try? reportSecondaries()
         try? WriterReport.remove(layout, on: engine.log.environment.disk)
+        try? ProjectionsReport.remove(layout, on: engine.log.environment.disk)
     }
 }

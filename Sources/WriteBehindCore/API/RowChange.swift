@@ -27,7 +27,7 @@ public struct RowChange<Row: TableRow>: Sendable {
     public let operation: ChangeOperation
     /// The row's key; nil for ``ChangeOperation/clear``, which concerns all rows.
     public let key: Row.Key?
-    /// Whether no other change of this table follows in the same commit. A ``Transaction`` makes several.
+    /// Whether the stream has no other change of the same commit after this one. A ``Transaction`` makes several.
     public let isLastOfCommit: Bool
 
     private let logged: LoggedChange
@@ -43,7 +43,7 @@ public struct RowChange<Row: TableRow>: Sendable {
             operation == .clear
             ? nil
             : try rowErrors { () throws(RowError) in
-                try layout.key(Row.Key.self, logged.bytes.span.extracting(..<logged.keyCount))
+                try layout.key(Row.Key.self, logged.bytes.span.extracting(logged.key))
             }
         self.logged = logged
         self.layout = layout
@@ -56,15 +56,7 @@ public struct RowChange<Row: TableRow>: Sendable {
     /// - Throws: ``StoreError/row(_:)`` if the stored values cannot be read.
     public var columns: [String: StoredValue] {
         get throws(StoreError) {
-            try rowErrors { () throws(RowError) in
-                switch operation {
-                case .put:
-                    try layout.columns(ofRow: logged.bytes.span.extracting(logged.keyCount...))
-                case .update:
-                    try layout.columns(ofPatch: logged.bytes.span.extracting(logged.keyCount...))
-                case .delete, .clear: [:]
-                }
-            }
+            try rowErrors { () throws(RowError) in try layout.columns(of: logged) }
         }
     }
 
@@ -73,16 +65,36 @@ public struct RowChange<Row: TableRow>: Sendable {
         get throws(StoreError) { try columns[column] }
     }
 
-    /// The whole row, for a put. Other changes do not carry the row, so it is nil for them.
+    /// The whole row as this change left it. Later changes of the row do not matter.
+    ///
+    /// A put always has it. An update has it if the table's log has whole rows (``LoggedChanges/wholeRows``); otherwise it is
+    /// nil, because the log does not hold the columns that the update left alone. Deletions have none.
+    ///
+    /// It is also nil for a put of a program that lacks columns of the table. Such a put is logged as an update, and its
+    /// program does not know the rest of the row.
     ///
     /// - Throws: ``StoreError/row(_:)`` if the stored values do not fit the row's type.
-    public var row: Row? {
+    public var new: Row? {
         get throws(StoreError) {
-            guard operation == .put else { return nil }
+            try rowErrors { () throws(RowError) in
+                try layout.row(after: logged).map { body throws(RowError) in
+                    try layout.row(
+                        Row.self, key: logged.bytes.span.extracting(logged.key), body: body.span)
+                }
+            }
+        }
+    }
+
+    /// The whole row before an update, where the table's log has whole rows (``LoggedChanges/wholeRows``).
+    ///
+    /// nil for all other changes: puts and deletions are written without reading what is there.
+    public var old: Row? {
+        get throws(StoreError) {
+            guard let before = logged.before else { return nil }
             return try rowErrors { () throws(RowError) in
                 try layout.row(
-                    Row.self, key: logged.bytes.span.extracting(..<logged.keyCount),
-                    body: logged.bytes.span.extracting(logged.keyCount...))
+                    Row.self, key: logged.bytes.span.extracting(logged.key),
+                    body: logged.bytes.span.extracting(before))
             }
         }
     }
@@ -94,7 +106,7 @@ public struct RowChange<Row: TableRow>: Sendable {
         guard operation == .put || operation == .update else { return nil }
         return try rowErrors { () throws(RowError) in
             try layout.value(
-                at: index, in: logged.bytes.span.extracting(logged.keyCount...),
+                at: index, in: logged.bytes.span.extracting(logged.body),
                 isPatch: operation == .update, decode)
         }
     }

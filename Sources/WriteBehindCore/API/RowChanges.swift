@@ -1,5 +1,4 @@
 import EventLog
-import Synchronization
 
 /// Where a new change stream begins.
 public enum ChangeStart: Sendable {
@@ -42,20 +41,11 @@ public struct RowChanges<Row: TableRow>: AsyncSequence, Sendable {
     /// cancelled, or the iterator is gone. Copies of an iterator are the same consumer: each change goes to one of them, and
     /// once one of them has thrown, the others throw ``StoreError/cancelled``.
     public struct Iterator: AsyncIteratorProtocol {
-        /// Gives the stream back when the last copy of the iterator is gone. Changes may live longer.
-        private final class Hold: Sendable {
-            let feed: ChangeFeed
-
-            init(_ feed: ChangeFeed) { self.feed = feed }
-            deinit { feed.end() }
-        }
-
-        private var hold: Hold?
+        private var hold: ChangeFeedHold?
         private let table: StoredTable<Row>
-        private var layout: (generation: UInt32, columns: ChangeLayout)?
 
         init(feed: ChangeFeed, table: StoredTable<Row>) {
-            hold = Hold(feed)
+            hold = ChangeFeedHold(feed)
             self.table = table
         }
 
@@ -70,7 +60,7 @@ public struct RowChanges<Row: TableRow>: AsyncSequence, Sendable {
             guard let feed = hold?.feed else { return nil }
             do throws(StoreError) {
                 let change = try await feed.next()
-                return try RowChange(change, currentLayout(), feed)
+                return try RowChange(change, feed.layouts.columns(of: table), feed)
             } catch {
                 hold = nil
                 throw error
@@ -80,17 +70,6 @@ public struct RowChanges<Row: TableRow>: AsyncSequence, Sendable {
         /// The same as ``next(isolation:)``, outside of any actor.
         public mutating func next() async throws(StoreError) -> RowChange<Row>? {
             try await next(isolation: nil)
-        }
-
-        /// The table's columns; looked up again when a table has got more.
-        private mutating func currentLayout() -> ChangeLayout {
-            let engine = table.engine
-            let generation = engine.generation.load(ordering: .relaxed)
-            if let layout, layout.generation == generation { return layout.columns }
-            let schema = engine.tables[UInt32(table.id)]?.schema ?? table.layout.schema
-            let columns = ChangeLayout(table.layout, schema)
-            layout = (generation, columns)
-            return columns
         }
     }
 }

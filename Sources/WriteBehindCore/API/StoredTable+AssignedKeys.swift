@@ -63,12 +63,14 @@ extension Transaction {
 }
 
 /// Looks for an id that no row has. Many ids in a row may be taken, so its steps grow.
-private struct FreeKeySearch {
+package struct FreeKeySearch {
     /// The next id is above this.
-    private(set) var past: Int64 = 0
+    package private(set) var past: Int64 = 0
     private var step: Int64 = 1
 
-    mutating func pass(_ taken: Int) {
+    package init() {}
+
+    package mutating func pass(_ taken: Int) {
         let (sum, isOver) = Int64(taken).addingReportingOverflow(step)
         past = isOver ? .max : sum
         step = step.multipliedReportingOverflow(by: 2).overflow ? .max : step * 2

@@ -60,6 +60,10 @@ extension StoredTable {
         }
     }
 
+    func missing(_ key: [UInt8]) -> StoreError {
+        .noSuchRow(table: name, key: layout.schema.text(ofKey: key))
+    }
+
     func duplicate(_ key: [UInt8]) -> StoreError {
         .duplicateKey(table: name, key: layout.schema.text(ofKey: key))
     }

@@ -36,7 +36,7 @@ public struct StoredTable<Row: TableRow>: Sendable {
         let schema = engine.tables[UInt32(id)]?.schema
         return EncoderPool.Form(
             generation: generation, lacksColumns: schema.map(layout.lacksColumns) ?? false,
-            checksLeft: checksLeft)
+            logsWholeRows: schema?.changes == .wholeRows, checksLeft: checksLeft)
     }
 
     /// Whether the table has columns that rows of this handle lack: the program is an older one, or the table got them
@@ -46,9 +46,22 @@ public struct StoredTable<Row: TableRow>: Sendable {
         if known.lacksColumns || known.generation == engine.generation.load(ordering: .relaxed) {
             return known.lacksColumns
         }
+        return currentForm(known).lacksColumns
+    }
+
+    /// Whether an update is logged with the row before it.
+    var logsWholeRows: Bool {
+        let known = encoders.current
+        if known.generation == engine.generation.load(ordering: .relaxed) {
+            return known.logsWholeRows
+        }
+        return currentForm(known).logsWholeRows
+    }
+
+    private func currentForm(_ known: EncoderPool.Form) -> EncoderPool.Form {
         let now = Self.form(engine, id, layout, checksLeft: known.checksLeft)
         encoders.note(now)
-        return now.lacksColumns
+        return now
     }
 
     var name: String { layout.schema.name }
@@ -117,7 +130,7 @@ public struct StoredTable<Row: TableRow>: Sendable {
         encoders.note(
             EncoderPool.Form(
                 generation: known.generation, lacksColumns: known.lacksColumns,
-                checksLeft: known.checksLeft - 1))
+                logsWholeRows: known.logsWholeRows, checksLeft: known.checksLeft - 1))
     }
 
     /// Deletes the row with this key, if there is one.
@@ -214,20 +227,20 @@ public struct StoredTable<Row: TableRow>: Sendable {
     /// `change` runs where the caller does, on an actor as well, and again if another write changed the row
     /// meanwhile. Nothing is written if it throws.
     ///
-    /// - Returns: nil, having logged nothing, if there is no such row. If no column differs, nothing is
-    ///   logged either, and the receipt is that of the row as it was found.
-    /// - Throws: ``StoreError/keyChanged(table:)``, what `change` throws, and the errors of any write or read.
+    /// - Returns: the receipt. If no column differs, nothing is logged, and the receipt is that of the row as it was found.
+    /// - Throws: ``StoreError/noSuchRow(table:key:)`` if there is no row with this key; ``StoreError/keyChanged(table:)``, what
+    ///   `change` throws, and the errors of any write or read.
     @discardableResult
     public nonisolated(nonsending) func update(
         _ key: Row.Key, _ change: (inout Row) throws -> Void
-    ) async throws -> Receipt? {
+    ) async throws -> Receipt {
         let bytes = try encoded(key)
         var turn = Turn(engine)
         defer { turn.end() }
         while true {
             var transaction = Transaction(engine: engine)
             let fetched = try await engine.fetch(id, bytes)
-            guard let body = fetched.body else { return nil }
+            guard let body = fetched.body else { throw missing(bytes) }
             var row = try decode(key: bytes, body: body)
             try change(&row)
             guard try transaction.patch(self, key: bytes, from: body, to: row) != nil else {
@@ -249,15 +262,15 @@ public struct StoredTable<Row: TableRow>: Sendable {
     ///   - amount: what to add; may be negative.
     ///   - initial: the row to put, as it is, if there is none yet: `amount` is not added to it. It must have
     ///     this key.
-    /// - Returns: the new value and the receipt; nil, having logged nothing, if there is no row and no
-    ///   `initial`.
-    /// - Throws: ``StoreError/cannotIncrement(table:column:reason:)`` on overflow, null, another type, or if
+    /// - Returns: the new value and the receipt.
+    /// - Throws: ``StoreError/noSuchRow(table:key:)`` if there is neither a row nor an `initial`;
+    ///   ``StoreError/cannotIncrement(table:column:reason:)`` on overflow, null, another type, or if
     ///   no column outside the key has the name; ``StoreError/initialHasAnotherKey(table:)``; what any
     ///   write or read throws.
     @discardableResult
     public nonisolated(nonsending) func increment(
         _ key: Row.Key, _ column: String, by amount: Int = 1, orPut initial: Row? = nil
-    ) async throws(StoreError) -> (value: Int, receipt: Receipt)? {
+    ) async throws(StoreError) -> (value: Int, receipt: Receipt) {
         try await increment(key, column, by: amount, within: .min ... .max, orPut: initial)
     }
 
@@ -265,18 +278,16 @@ public struct StoredTable<Row: TableRow>: Sendable {
     nonisolated(nonsending) func increment(
         _ key: Row.Key, _ column: String, by amount: Int, within range: ClosedRange<Int64>,
         orPut initial: Row?
-    ) async throws(StoreError) -> (value: Int, receipt: Receipt)? {
+    ) async throws(StoreError) -> (value: Int, receipt: Receipt) {
         let bytes = try encoded(key)
         var turn = Turn(engine)
         defer { turn.end() }
         while true {
             let fetched = try await engine.fetch(id, bytes)
             var transaction = Transaction(engine: engine)
-            guard
-                let sum = try transaction.increment(
-                    self, key: bytes, body: fetched.body, column, by: amount, within: range,
-                    orPut: initial)
-            else { return nil }
+            let sum = try transaction.increment(
+                self, key: bytes, body: fetched.body, column, by: amount, within: range,
+                orPut: initial)
             let read = ReadVersion(table: id, key: bytes, version: fetched.version)
             if let receipt = try turn.commit(transaction.commit, reads: [read]) {
                 return (sum.value, receipt)

@@ -26,6 +26,8 @@ public struct Transaction: ~Copyable, Sendable {
     /// The bytes of rows as this transaction sees them; nil is deleted or absent.
     private var seen: [RowID: [UInt8]?] = [:]
     private var cleared: Set<UInt16> = []
+    /// Rows of which ``seen`` may lack columns that this program does not have.
+    private var incomplete: Set<RowID> = []
 
     init(engine: Engine, reads: Bool = false) {
         self.engine = engine
@@ -59,6 +61,7 @@ public struct Transaction: ~Copyable, Sendable {
         let id = RowID(table: table.id, key: key)
         // A row that was not read may have more columns than this program declares. They stay unknown here; this program
         // does not read them.
+        if seen[id] == nil, !cleared.contains(table.id) { incomplete.insert(id) }
         let before = (seen[id] ?? nil) ?? RowCodec.noValues
         seen[id] = .some(try table.patched(before, patch))
     }
@@ -119,20 +122,18 @@ public struct Transaction: ~Copyable, Sendable {
 
     /// Changes a row; only the columns that differ are logged.
     ///
-    /// - Returns: whether there is such a row.
-    /// - Throws: ``StoreError/keyChanged(table:)`` if `change` gave it another key, and what `change` throws.
-    @discardableResult
+    /// - Throws: ``StoreError/noSuchRow(table:key:)`` if there is no row with this key; ``StoreError/keyChanged(table:)`` if
+    ///   `change` gave it another key, and what `change` throws. Then the transaction has not changed, and can go on.
     public nonisolated(nonsending) mutating func update<Row>(
         _ key: Row.Key, in table: StoredTable<Row>, _ change: (inout Row) throws -> Void
-    ) async throws -> Bool {
+    ) async throws {
         let bytes = try table.encoded(key)
-        guard let body = try await body(bytes, table) else { return false }
+        guard let body = try await body(bytes, table) else { throw table.missing(bytes) }
         var row = try table.decode(key: bytes, body: body)
         try change(&row)
         if let after = try patch(table, key: bytes, from: body, to: row) {
             note(table.id, bytes, after)
         }
-        return true
     }
 
     /// Writes a row that must not be there yet.
@@ -152,13 +153,13 @@ public struct Transaction: ~Copyable, Sendable {
     /// - Parameters:
     ///   - initial: the row to put, as it is, if there is none yet: `amount` is not added to it. It must have
     ///     this key.
-    /// - Returns: the new value; nil, having logged nothing, if there is no row and no `initial`.
-    /// - Throws: as ``StoredTable/increment(_:_:by:orPut:)-(_,String,_,_)``.
+    /// - Returns: the new value.
+    /// - Throws: as ``StoredTable/increment(_:_:by:orPut:)-(_,String,_,_)``. Then the transaction has not changed.
     @discardableResult
     public nonisolated(nonsending) mutating func increment<Row>(
         _ key: Row.Key, _ column: String, in table: StoredTable<Row>, by amount: Int = 1,
         orPut initial: Row? = nil
-    ) async throws(StoreError) -> Int? {
+    ) async throws(StoreError) -> Int {
         try await increment(
             key, column, in: table, by: amount, within: .min ... .max, orPut: initial)
     }
@@ -167,12 +168,11 @@ public struct Transaction: ~Copyable, Sendable {
     nonisolated(nonsending) mutating func increment<Row>(
         _ key: Row.Key, _ column: String, in table: StoredTable<Row>, by amount: Int,
         within range: ClosedRange<Int64>, orPut initial: Row?
-    ) async throws(StoreError) -> Int? {
+    ) async throws(StoreError) -> Int {
         let bytes = try table.encoded(key)
         let before = try await body(bytes, table)
         let sum = try increment(
             table, key: bytes, body: before, column, by: amount, within: range, orPut: initial)
-        guard let sum else { return nil }
         note(table.id, bytes, sum.body)
         return sum.value
     }
@@ -213,18 +213,29 @@ extension Transaction {
             return try RowCodec.diff(old: old.span, new: newBody.span, schema)
         }
         guard let patch else { return nil }
-        commit.append(.patch, table: table.id, key: key.span, body: patch.span)
+        append(patch, of: key, before: body, table)
         return known == nil ? newBody : try table.patched(body, patch)
     }
 
+    /// Logs a patch of a row, with the row before it if the table's log has whole rows.
+    private mutating func append<Row>(
+        _ patch: [UInt8], of key: [UInt8], before: [UInt8], _ table: StoredTable<Row>
+    ) {
+        let isCarried =
+            table.logsWholeRows && !incomplete.contains(RowID(table: table.id, key: key))
+        commit.append(
+            .patch, table: table.id, key: key.span, body: patch.span,
+            before: isCarried ? before : nil)
+    }
+
     /// Logs the sum of a column's value and an amount, or the initial row if there is none yet. Returns the new value and the
-    /// row's new bytes; nil if there is neither a row nor an initial one.
+    /// row's new bytes.
     mutating func increment<Row>(
         _ table: StoredTable<Row>, key: [UInt8], body: [UInt8]?, _ column: String,
         by amount: Int, within range: ClosedRange<Int64>, orPut initial: Row?
-    ) throws(StoreError) -> (value: Int, body: [UInt8])? {
+    ) throws(StoreError) -> (value: Int, body: [UInt8]) {
         guard let body else {
-            guard let initial else { return nil }
+            guard let initial else { throw table.missing(key) }
             return try put(initial, in: table, key: key, column)
         }
         let schema = table.layout.schema
@@ -239,7 +250,7 @@ extension Transaction {
         let patch = try rowErrors { () throws(RowError) in
             try RowCodec.encodePatch([change], schema)
         }
-        commit.append(.patch, table: table.id, key: key.span, body: patch.span)
+        append(patch, of: key, before: body, table)
         return (Int(sum), reads ? try table.patched(body, patch) : [])
     }
 

@@ -7,15 +7,35 @@ package struct LoggedChange: Sendable {
     package var sequence: UInt64
     /// The time of its commit, milliseconds since 1970.
     package var time: UInt64
-    /// The key, and then the record's body.
+    /// The key, the record's body, and the row before it if the record carries that.
     package var bytes: [UInt8]
-    package var keyCount: Int
+    /// The places of these parts in ``bytes``.
+    package var key, body: Range<Int>
+    package var before: Range<Int>?
     /// Whether it is the last change of its commit for this stream.
     package var isLastOfCommit: Bool
     /// The last commit of which all has been delivered with this change.
     package var position: LogPosition
     /// The number with which its consumer acknowledges it.
     package var claim: UInt64
+}
+
+extension LoggedChange {
+    fileprivate init(
+        _ record: Record, in payload: Span<UInt8>, sequence: UInt64, time: UInt64,
+        isLastOfCommit: Bool, position: LogPosition, claim: UInt64
+    ) {
+        (operation, table) = (record.operation, record.table)
+        (self.sequence, self.time) = (sequence, time)
+        (self.isLastOfCommit, self.position, self.claim) = (isLastOfCommit, position, claim)
+        let start = record.key.lowerBound
+        func place(_ range: Range<Int>) -> Range<Int> {
+            range.lowerBound - start..<range.upperBound - start
+        }
+        (key, body) = (place(record.key), place(record.body))
+        before = record.before.isEmpty ? nil : place(record.before)
+        bytes = Array(copying: payload.extracting(start..<start + (before ?? body).upperBound))
+    }
 }
 
 /// Reads the changes behind a stream's position, in order, for one consumer.
@@ -100,13 +120,9 @@ package final class ChangeSource: Sendable {
             let isLast = state.next == state.changes.count
             if isLast { state.delivered = state.position.sequence }
             return LoggedChange(
-                operation: record.operation, table: record.table, sequence: sequence,
-                time: state.position.time,
-                bytes: Array(
-                    copying: payload.span.extracting(
-                        record.key.lowerBound..<record.body.upperBound)),
-                keyCount: record.key.count, isLastOfCommit: isLast,
-                position: isLast ? state.position : state.before, claim: claim)
+                record, in: payload.span, sequence: sequence, time: state.position.time,
+                isLastOfCommit: isLast, position: isLast ? state.position : state.before,
+                claim: claim)
         }
     }
 

@@ -72,7 +72,7 @@ final class AssignedKeys: Sendable {
 
 extension Engine {
     /// The id of a table's next row, above `past`: one that no row was given before.
-    func nextKey(of table: UInt16, past: Int64) throws(StoreError) -> Int64 {
+    package func nextKey(of table: UInt16, past: Int64) throws(StoreError) -> Int64 {
         try assignedKeys.next(of: table, past: past, self)
     }
 

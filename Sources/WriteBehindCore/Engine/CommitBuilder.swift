@@ -39,12 +39,14 @@ package struct CommitBuilder: Sendable {
     package var isEmpty: Bool { steps.isEmpty }
     var byteCount: Int { bytes.count }
 
+    /// - Parameter before: of a patch, the row that it changes, for readers of the log.
     package mutating func append(
         _ kind: ChangeKind, table: UInt16, key: Span<UInt8>, body: Span<UInt8>,
-        deadline: UInt64? = nil
+        before: [UInt8]? = nil, deadline: UInt64? = nil
     ) {
+        assert(before == nil || kind == .patch)
         note(table)
-        bytes.append(kind.operation.rawValue)
+        bytes.append(kind.operation.rawValue | (before == nil ? 0 : Record.beforeFlag))
         bytes.append(varint: UInt64(table))
         bytes.append(varint: UInt64(key.count))
         let keyStart = bytes.count
@@ -56,6 +58,7 @@ package struct CommitBuilder: Sendable {
                 Change(
                     kind: kind, table: table, key: keyStart..<bodyStart,
                     body: bodyStart..<bytes.count, deadline: deadline)))
+        if let before { bytes += before }
     }
 
     package mutating func appendClear(table: UInt16) {

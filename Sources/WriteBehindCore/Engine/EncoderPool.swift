@@ -62,14 +62,20 @@ final class EncoderPool: Sendable {
         /// - Parameters:
         ///   - generation: the engine's generation when the table was read.
         ///   - lacksColumns: whether the table had columns then that the layout lacks.
-        init(generation: UInt32, lacksColumns: Bool, checksLeft: Int) {
-            word = UInt64(generation) << 8 | UInt64(checksLeft) << 1 | (lacksColumns ? 1 : 0)
+        ///   - logsWholeRows: whether the log had whole rows of the table then.
+        init(generation: UInt32, lacksColumns: Bool, logsWholeRows: Bool, checksLeft: Int) {
+            word =
+                UInt64(generation) << 8 | UInt64(checksLeft) << 1 | (lacksColumns ? 1 : 0)
+                | (logsWholeRows ? Self.wholeRows : 0)
         }
+
+        private static let wholeRows: UInt64 = 1 << 63
 
         fileprivate init(word: UInt64) { self.word = word }
 
         var generation: UInt32 { UInt32(truncatingIfNeeded: word >> 8) }
         var lacksColumns: Bool { word & 1 != 0 }
+        var logsWholeRows: Bool { word & Self.wholeRows != 0 }
         var checksLeft: Int { Int(word & 0xFF) >> 1 }
         /// Whether a row can be written as it was encoded, without further checks.
         var isPlain: Bool { word & 0xFF == 0 }

@@ -88,9 +88,9 @@ package final class Engine: Sendable {
     func note(assigned: Int64, in table: UInt16) throws(StoreError) {
         try catalog.withLock { (catalog) throws(StoreError) in
             guard let known = catalog[UInt32(table)] else { throw .unknownTable("\(table)") }
-            let definition = TableDefinition(
-                id: known.id, schema: known.schema, revision: known.revision &+ 1,
-                assigned: assigned)
+            let definition = try Self.schemaErrors { () throws(SchemaError) in
+                try catalog.definition(of: known, assigned: assigned)
+            }
             try commit(CommitBuilder(define: definition))
             try Self.schemaErrors { () throws(SchemaError) in try catalog.define(definition) }
         }

@@ -67,7 +67,7 @@ extension Engine {
 
     /// The row as of the last acknowledged write (I5), from memory or else from the database, which
     /// then fills the view.
-    nonisolated(nonsending) func fetch(
+    package nonisolated(nonsending) func fetch(
         _ table: UInt16, _ key: [UInt8], deadline: UInt64? = nil
     ) async throws(StoreError) -> Fetched {
         while true {

@@ -74,6 +74,10 @@ struct RowHistory {
             defer { sequence += 1 }
             guard record.table == table, concerns(record, payload) else { continue }
             let body = payload.extracting(record.body)
+            if !isKnown, !record.before.isEmpty {
+                row = Array(copying: payload.extracting(record.before))
+                isKnown = true
+            }
             try apply(record.operation, body)
             versions.append(
                 RowVersionBytes(

@@ -126,7 +126,14 @@ package final class Materializer: Sendable {
     package func exclusively<R, E: Error>(
         _ body: () throws(E) -> sending R
     ) throws(E) -> sending R {
-        try state.withLock { (_) throws(E) in try body() }
+        try state.withLock { (state) throws(E) in
+            let tables = state.sink.tables
+            defer {
+                // What was gathered has the defaults of columns as they were before.
+                if state.sink.tables != tables { forget(&state) }
+            }
+            return try body()
+        }
     }
 
     /// Runs `body` while no other retry of quarantine runs: otherwise one might apply what the other has found refused.

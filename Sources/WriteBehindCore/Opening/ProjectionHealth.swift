@@ -18,13 +18,19 @@ extension Engine {
             case .undeclared: health.state = .undeclared
             }
             if let failure = status.failure {
-                let place = failure.sequence > 0 ? "at sequence \(failure.sequence): " : ""
-                health.cause = place + failure.message
+                health.cause = failure.placed
                 let since = UInt64(max(0, failure.since)) / 1000
                 health.seconds = Double(now - min(now, since)) / 1000
             }
             return health
         }
+    }
+}
+
+extension StoredProjection.Failure {
+    /// The message, with the commit at which it came.
+    package var placed: String {
+        (sequence > 0 ? "at sequence \(sequence): " : "") + message
     }
 }
 

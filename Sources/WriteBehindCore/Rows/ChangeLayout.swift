@@ -30,6 +30,49 @@ final class ChangeLayout: Sendable {
         try RowDecoder.decode(type, key: key, row: body, layout)
     }
 
+    /// The row that a patch makes of the row before it.
+    private func row(
+        _ before: Span<UInt8>, patch: Span<UInt8>
+    ) throws(RowError) -> [UInt8] {
+        var after: [UInt8] = []
+        do throws(MalformedRecord) {
+            try RowMerge.row(
+                before, patch: patch, defaults: RowCodec.defaults(schema), into: &after)
+        } catch {
+            throw RowError(table: schema.name, .malformed(error.reason))
+        }
+        return after
+    }
+
+    /// The whole row after a change; nil if there is none, or the log does not have it.
+    func row(after change: LoggedChange) throws(RowError) -> [UInt8]? {
+        let bytes = change.bytes.span
+        switch change.operation {
+        case .put: return Array(copying: bytes.extracting(change.body))
+        case .patch:
+            guard let before = change.before else { return nil }
+            return try row(bytes.extracting(before), patch: bytes.extracting(change.body))
+        default: return nil
+        }
+    }
+
+    /// The values that a change wrote, by their names.
+    func columns(of change: LoggedChange) throws(RowError) -> [String: StoredValue] {
+        let body = change.bytes.span.extracting(change.body)
+        return switch change.operation {
+        case .put: try columns(ofRow: body)
+        case .patch: try columns(ofPatch: body)
+        default: [:]
+        }
+    }
+
+    /// The values of a key, by their names.
+    func columns(ofKey key: Span<UInt8>) throws(RowError) -> [String: StoredValue] {
+        let values = try KeyCodec.decode(key, schema)
+        return Dictionary(
+            zip(schema.keyColumns.map(\.name), values), uniquingKeysWith: { first, _ in first })
+    }
+
     /// The values of a row body, by their names.
     func columns(ofRow body: Span<UInt8>) throws(RowError) -> [String: StoredValue] {
         var columns: [String: StoredValue] = [:]
@@ -40,7 +83,7 @@ final class ChangeLayout: Sendable {
     }
 
     /// The values of a patch, by their names.
-    func columns(ofPatch body: Span<UInt8>) throws(RowError) -> [String: StoredValue] {
+    private func columns(ofPatch body: Span<UInt8>) throws(RowError) -> [String: StoredValue] {
         var columns: [String: StoredValue] = [:]
         for change in try RowCodec.decodePatch(body, schema) {
             if let name = names[change.column] { columns[name] = change.value }

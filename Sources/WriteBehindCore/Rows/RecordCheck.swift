@@ -85,7 +85,10 @@ package struct RecordCheck {
             _ = try KeyCodec.decode(payload.extracting(record.key), schema)
             switch record.operation {
             case .put: _ = try RowCodec.decodeRow(body, schema)
-            case .patch: _ = try RowCodec.decodePatch(body, schema)
+            case .patch:
+                _ = try RowCodec.decodePatch(body, schema)
+                let before = payload.extracting(record.before)
+                if !before.isEmpty { _ = try RowCodec.decodeRow(before, schema) }
             default: break
             }
         } catch {

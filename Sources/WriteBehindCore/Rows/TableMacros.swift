@@ -34,14 +34,19 @@
     ///   - name: the table's name in SQL; without it, the struct's name with a small first letter.
     ///   - droppedColumns: columns to remove from the table. Their values are lost when the struct is
     ///     declared to a store.
+    ///   - changes: what the log has of an update: the columns that it changed, or the row before it as well, so that change
+    ///     streams know whole rows.
     @attached(member, names: named(Key), named(StoredColumns), named(schema))
     @attached(
         extension, conformances: TableRow, AssignedKeyRow, names: named(encode), named(init),
         named(assignedKey))
-    public macro Table(_ name: String? = nil, dropping droppedColumns: String...) =
+    public macro Table(
+        _ name: String? = nil, dropping droppedColumns: String...,
+        changes: LoggedChanges = .columns
+    ) =
         #externalMacro(module: "WriteBehindMacros", type: "TableMacro")
 
-    /// Marks a property of a ``Table(_:dropping:)`` as its key. Several make a composite key, in the order of the properties.
+    /// Marks a property of a ``Table(_:dropping:changes:)`` as its key. Several make a composite key, in the order of the properties.
     ///
     /// Without it the property `id` is the key. A composite key is found by a `Key` of the struct:
     /// `get(Departure.Key(day: "2013-01-01", number: 7))`.
@@ -52,7 +57,7 @@
     @attached(peer) public macro Key(assigned: Bool = false) =
         #externalMacro(module: "WriteBehindMacros", type: "MarkerMacro")
 
-    /// Gives the column of a property of a ``Table(_:dropping:)`` another name than the property's.
+    /// Gives the column of a property of a ``Table(_:dropping:changes:)`` another name than the property's.
     ///
     /// When you rename a property, write `@Column(formerly: "the old name")`: its column is renamed as well. Or write
     /// `@Column("the old name")`, so that the column keeps its name.
@@ -66,25 +71,25 @@
     ) =
         #externalMacro(module: "WriteBehindMacros", type: "MarkerMacro")
 
-    /// Keeps a property of a ``Table(_:dropping:)`` out of the table. A row that is read has the property's initial value,
-    /// so it must have one.
+    /// Keeps a property of a ``Table(_:dropping:changes:)`` out of the table. A row that is read has the property's initial
+    /// value, so it must have one.
     @attached(peer) public macro Ignored() =
         #externalMacro(module: "WriteBehindMacros", type: "MarkerMacro")
 
-    /// Marks the property of a ``Table(_:dropping:)`` that says when a row expires: the row is deleted then.
+    /// Marks the property of a ``Table(_:dropping:changes:)`` that says when a row expires: the row is deleted then.
     ///
     /// It is a `Date`, or an `Int` in seconds since 1970; nil means never. The column holds whole seconds, rounded up. The
     /// row is deleted within about ``StoreConfiguration/expiryInterval``; until that, reads return it.
     @attached(peer) public macro Expires() =
         #externalMacro(module: "WriteBehindMacros", type: "MarkerMacro")
 
-    /// Lets rows of a ``Table(_:dropping:)`` be read in the order of a property: `top(20, by: \.score)`.
+    /// Lets rows of a ``Table(_:dropping:changes:)`` be read in the order of a property: `top(20, by: \.score)`.
     ///
     /// The index is kept in memory, current to the last write: see <doc:LeaderboardsAndFeeds>.
     @attached(peer) public macro Index() =
         #externalMacro(module: "WriteBehindMacros", type: "MarkerMacro")
 
-    /// Lets rows of a ``Table(_:dropping:)`` be read in the order of several properties.
+    /// Lets rows of a ``Table(_:dropping:changes:)`` be read in the order of several properties.
     ///
     /// ```swift
     /// @Table @Index("byAuthor", on: "author", "created") struct Post { … }

@@ -40,11 +40,30 @@ package struct Catalog: Sendable, Equatable {
         for schema: TableSchema, byName: Bool = false, limit: Int = Preamble.byteLimit
     ) throws(SchemaError) -> TableDefinition? {
         guard let definition = try change(to: schema, byName: byName) else { return nil }
+        try checkRoom(for: definition, limit)
+        return definition
+    }
+
+    /// The definition to log before ids through `assigned` are given to rows of a table.
+    /// - Throws: if it has no room.
+    package func definition(
+        of known: TableDefinition, assigned: Int64, limit: Int = Preamble.byteLimit
+    ) throws(SchemaError) -> TableDefinition {
+        let definition = TableDefinition(
+            id: known.id, schema: known.schema, revision: known.revision &+ 1, assigned: assigned)
+        try checkRoom(for: definition, limit)
+        return definition
+    }
+
+    /// Throws if the definitions of all tables would not fit into a preamble.
+    private func checkRoom(
+        for definition: TableDefinition, _ limit: Int
+    ) throws(SchemaError) {
         let bytes = byteCount(with: Self.defineRecord(definition).count, for: definition.id)
         guard bytes <= limit else {
-            throw SchemaError(table: schema.name, .definitionsTooLong(bytes: bytes, limit: limit))
+            throw SchemaError(
+                table: definition.schema.name, .definitionsTooLong(bytes: bytes, limit: limit))
         }
-        return definition
     }
 
     /// The length of all define records once this table has one of this length.
@@ -62,7 +81,7 @@ package struct Catalog: Sendable, Equatable {
             }
             let schema = TableSchema(
                 declared.name, declared.columns, expiry: declared.expiry,
-                sqlIndices: declared.sqlIndices)
+                sqlIndices: declared.sqlIndices, changes: declared.changes)
             return TableDefinition(id: nextID, schema: schema)
         }
         let schema = try declared.following(known.schema, byName: byName)

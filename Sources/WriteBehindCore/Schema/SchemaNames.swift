@@ -41,7 +41,8 @@ extension TableSchema {
         return TableSchema(
             name, kept + added,
             expiry: newExpiry(known, kept, matches, isOlder: isOlder),
-            sqlIndices: newSQLIndices(known, kept, matches, isOlder: isOlder))
+            sqlIndices: newSQLIndices(known, kept, matches, isOlder: isOlder),
+            changes: isOlder ? known.changes : changes)
     }
 
     /// The indices in SQL that the declaration names, or those of the table if the program is older, with the new names of

@@ -113,7 +113,7 @@ extension TableSchema {
         }
         let isEqual =
             expiryIndex == old.expiryIndex && columns == old.columns
-            && sqlIndices == old.sqlIndices
+            && sqlIndices == old.sqlIndices && changes == old.changes
         return isEqual ? .equal : .extended(addedColumns: added.count)
     }
 

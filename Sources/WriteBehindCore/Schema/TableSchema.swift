@@ -28,6 +28,8 @@ public struct TableSchema: Sendable, Hashable {
     public let sqlIndices: [SQLIndexDefinition]
     /// The names of columns to remove from the table. Their values are lost.
     public let droppedColumns: [String]
+    /// What the log has of an update.
+    public let changes: LoggedChanges
 
     /// The columns of the key, in schema order.
     package let keyColumns: [ColumnSchema]
@@ -46,16 +48,18 @@ public struct TableSchema: Sendable, Hashable {
     ///   - droppedColumns: columns to remove from the table. Their values are lost when the table is declared.
     ///   - indices: the orders in which rows can be read.
     ///   - sqlIndices: indices and unique constraints in the database.
+    ///   - changes: what the log has of an update, for change streams.
     public init(
         _ name: String, _ columns: [ColumnSchema], expiry: String? = nil,
         dropping droppedColumns: [String] = [], indices: [IndexDefinition] = [],
-        sqlIndices: [SQLIndexDefinition] = []
+        sqlIndices: [SQLIndexDefinition] = [], changes: LoggedChanges = .columns
     ) {
         self.name = name
         self.columns = columns
         self.expiry = expiry
         self.indices = indices
         self.droppedColumns = droppedColumns
+        self.changes = changes
         // Uses the columns' own spelling, so that equal declarations give equal definitions.
         self.sqlIndices = sqlIndices.map { index in
             let names = index.columns.map { name in
@@ -80,7 +84,8 @@ public struct TableSchema: Sendable, Hashable {
         indices.isEmpty
             ? self
             : TableSchema(
-                name, columns, expiry: expiry, dropping: droppedColumns, sqlIndices: sqlIndices)
+                name, columns, expiry: expiry, dropping: droppedColumns, sqlIndices: sqlIndices,
+                changes: changes)
     }
 
     /// The place of ``expiry`` among the columns outside the key.

@@ -9,7 +9,7 @@ public enum ChangeStreamProblem: Sendable, Equatable {
     case takenOver
     /// The stream was removed, or never made.
     case removed
-    /// The stream was made for another table. Give this one another name.
+    /// The stream was made for another table, or for all tables. Give this one another name.
     case ofAnotherTable
     /// The log with these sequences was deleted, because the stream was behind by more than
     /// ``StoreConfiguration/changeStreamLimit``. Remove the stream and begin again.
@@ -32,7 +32,8 @@ extension ChangeStreamProblem: CustomStringConvertible {
         case .takenOver:
             "another consumer has it since this change was delivered, and gets the change again"
         case .removed: "it was removed"
-        case .ofAnotherTable: "it was made for another table; give this one another name"
+        case .ofAnotherTable:
+            "it was made for another table, or for all of them; give this one another name"
         case .gone(let first, let last):
             "the changes of sequences \(first) to \(last) are deleted, since it was too far behind "
                 + "(changeStreamLimit); remove it (removeChangeStream) and begin again"

@@ -56,6 +56,8 @@ public enum StoreError: Error, Sendable, Equatable {
     case initialHasAnotherKey(table: String)
     /// An `insert` found a row with its key. `key` is the key as text for people.
     case duplicateKey(table: String, key: String)
+    /// An `update` or `increment` found no row with this key, which is given as people read it.
+    case noSuchRow(table: String, key: String)
     /// An `increment` would exceed 64 bits or its property's type, or its column holds no integer.
     case cannotIncrement(table: String, column: String, reason: String)
     /// The database could not be read or opened, or is being rebuilt and does not hold the row yet.
@@ -150,6 +152,8 @@ extension StoreError: CustomStringConvertible {
                 + "give both the same"
         case .duplicateKey(let table, let key):
             "table \(StoredValue.text(table)): a row with the key \(key) exists already; to write it anyway, use put"
+        case .noSuchRow(let table, let key):
+            "table \(StoredValue.text(table)): there is no row with the key \(key); to make one, use put or insert"
         case .cannotIncrement(let table, let column, let reason):
             "table \(StoredValue.text(table)), column \(StoredValue.text(column)): cannot increment: \(reason)"
         case .database(let what): "the database: \(what)"

@@ -146,7 +146,8 @@ struct RecordText {
             let columns = index.columns.map { plain($0) }.joined(separator: ", ")
             return (index.isUnique ? " unique" : " index") + " (\(columns))"
         }
-        return "(" + columns.joined(separator: ", ") + ")" + expiry + indices.joined()
+        let changes = schema.changes == .wholeRows ? " logged as whole rows" : ""
+        return "(" + columns.joined(separator: ", ") + ")" + expiry + indices.joined() + changes
     }
 
     // MARK: for programs

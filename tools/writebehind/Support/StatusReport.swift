@@ -32,6 +32,9 @@ enum StatusReport {
         if let fault = summary.changeStreams.fault {
             rows.append(("changes", "change-streams cannot be used: \(fault)".red))
         }
+        for projection in summary.projections.projections {
+            rows.append(("projection", text(projection)))
+        }
         if let rates = look.rates { rows.append(("rates", text(rates, summary))) }
         rows.append(("snapshots", snapshots(summary)))
         rows.append(("quarantine", quarantine(summary)))
@@ -315,6 +318,7 @@ enum StatusReport {
                 ("secondaries", .array((summary.secondaries?.databases ?? []).map(secondary))),
                 ("secondariesSaidAt", .optional(summary.secondaries?.time) { .time($0) }),
                 ("changeStreams", .array(summary.changeStreams.streams.map(json))),
+                ("projections", .array(summary.projections.projections.map(json))),
                 ("rates", .optional(look.rates, rates)),
                 (
                     "room",

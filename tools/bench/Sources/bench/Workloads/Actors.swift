@@ -40,7 +40,7 @@ private actor Caller {
             let start = operations % 16 == 0 ? nanoseconds() : 0
             switch call {
             case .get: last = try await players.get(number)?.score ?? last
-            case .increment: last = try await players.increment(number, "score")?.value ?? last
+            case .increment: last = try await players.increment(number, "score").value
             case .update: try await players.update(number) { $0.score += 1 }
             }
             operations += 1

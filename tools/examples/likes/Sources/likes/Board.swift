@@ -47,7 +47,11 @@ struct Board: Sendable {
 
     /// Counts a view, and returns the post.
     func view(_ id: UUID) async throws -> Post? {
-        try await posts.increment(id, \.views)
+        do {
+            try await posts.increment(id, \.views)
+        } catch StoreError.noSuchRow {
+            return nil
+        }
         return try await posts.get(id)
     }
 

@@ -24,6 +24,7 @@ extension StoreError {
         // The row does not fit: the same call fails again.
         case .row, .commitTooLarge, .quarantined: .unprocessableContent
         case .duplicateKey: .conflict
+        case .noSuchRow: .notFound
         // The write is in the log. It was not confirmed in time.
         case .timedOut: .accepted
         // The same call may succeed soon.

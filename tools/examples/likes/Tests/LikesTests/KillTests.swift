@@ -88,7 +88,7 @@ private actor Load {
             #expect(like != nil, "the like of \(key.user) was answered, and is lost")
         }
         for post in posts {
-            let users = try await store.database?.read { db in
+            let users = try await store.database.read { db in
                 try String.fetchSet(
                     db, sql: "SELECT user FROM likes WHERE post = ?", arguments: [post])
             }
