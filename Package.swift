@@ -25,6 +25,7 @@ let package = Package(
     name: "WriteBehind",
     products: [
         .library(name: "WriteBehind", targets: ["WriteBehind"]),
+        .library(name: "WriteBehindPostgreSQL", targets: ["WriteBehindPostgreSQL"]),
         .library(name: "WriteBehindTesting", targets: ["WriteBehindTesting"]),
         .executable(name: "writebehind", targets: ["writebehind"]),
     ],
@@ -53,6 +54,9 @@ let package = Package(
             name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
         .systemLibrary(
             name: "CXXHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
+        // Only who uses the product WriteBehindPostgreSQL needs it.
+        .systemLibrary(
+            name: "CPostgreSQL", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
         // statfs, which Swift's Glibc module leaves out, and prefetching, for which Swift has no word.
         .systemLibrary(name: "CLinux"),
         .target(
@@ -95,6 +99,11 @@ let package = Package(
                     name: "ServiceLifecycle", package: "swift-service-lifecycle",
                     condition: .when(traits: ["ServiceLifecycle"])),
             ],
+            swiftSettings: shipping),
+        // The database in PostgreSQL, for those who want it.
+        .target(
+            name: "WriteBehindPostgreSQL",
+            dependencies: ["WriteBehindCore", "EventLog", "CPostgreSQL"],
             swiftSettings: shipping),
         // What only the tool needs; no user of the library gets it.
         .target(
@@ -185,6 +194,14 @@ let package = Package(
                 "WriteBehindSQLite", "WriteBehindCore", "EventLog", "TestSupport",
                 .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "GRDBSQLite", package: "GRDB.swift"),
+            ],
+            swiftSettings: language),
+        .testTarget(
+            name: "WriteBehindPostgreSQLTests",
+            dependencies: [
+                "WriteBehindPostgreSQL", "WriteBehind", "WriteBehindCore", "EventLog",
+                "TestSupport", "CPostgreSQL",
+                .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: language),
         .testTarget(

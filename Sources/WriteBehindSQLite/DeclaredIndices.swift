@@ -68,16 +68,7 @@ extension SQLiteSink {
     /// The constraints that are left out, in words; nil if all are in force.
     var leftOutConstraints: String? {
         let (leftOut, tables) = state.withLock { ($0.leftOut, $0.tables) }
-        let all = leftOut.sorted { $0.key < $1.key }.flatMap { id, indices in
-            indices.map { (table: tables[id]?.schema.name ?? "", columns: $0.columns) }
-        }
-        guard let first = all.first else { return nil }
-        let others = all.count == 1 ? "" : ", nor are \(all.count - 1) others"
-        return """
-            rows of table \(StoredValue.text(first.table)) have the same \
-            \(first.columns.joined(separator: ", ")), so the unique constraint on it is not in force\(others); \
-            change these rows, then retry quarantine
-            """
+        return SQLIndexDefinition.concern(leftOut) { tables[$0]?.schema.name ?? "" }
     }
 }
 

@@ -85,16 +85,10 @@ extension SQLiteSink {
     private func refuse(
         _ table: WriteBehindCore.TableDefinition, through: Watermark, _ error: SinkError
     ) throws(SinkError) -> QuarantineIndex.Changes {
-        var error = error
-        error.message =
-            "table \(StoredValue.text(table.schema.name)) cannot be made as it was declared, and waits: "
-            + "\(error.message); rename or drop what is in its way, then retry"
         var index = quarantine
         index.add(
             QuarantinedCommit(
-                firstSequence: through.sequence, recordCount: 1, error: error,
-                refusedAt: options.now(), attempts: 1, keys: [.table(table.id)],
-                isDefinition: true))
+                definition: table, at: through.sequence, refused: error, now: options.now()))
         let changes = index.takeChanges()
         try transaction(through: through) { db, _ throws(SinkError) in
             try QuarantineTable(db).save(changes, of: index)

@@ -123,7 +123,8 @@ package final class SQLiteSink: ReplaceableSink {
     }
 
     package func apply(_ batch: some SortedChanges) throws(SinkError) {
-        try refuseHeldKeys(batch)
+        // Checked before anything is applied. Otherwise each batch would be rolled back as long as a hot row is in quarantine.
+        try quarantine.refuse(batch)
         try transaction(through: batch.through) { _, writer throws(SinkError) in
             let followed = writer.projections.followed
             for table in batch.cleared {
@@ -138,20 +139,6 @@ package final class SQLiteSink: ReplaceableSink {
             }
             try batch.forEach(apply)
         }
-    }
-
-    /// Checked before anything is applied. Otherwise each batch would be rolled back as long as a hot row is in quarantine.
-    private func refuseHeldKeys(_ batch: some SortedChanges) throws(SinkError) {
-        let quarantine = state.withLock(\.quarantine)
-        guard !quarantine.isEmpty else { return }
-        for table in batch.cleared { try quarantine.refuse(.table(table)) }
-        func check(
-            _ table: UInt32, _ kind: ChangeKind, _ key: Span<UInt8>, _ body: Span<UInt8>
-        ) throws(SinkError) {
-            guard quarantine.holdsAny(of: table) else { return }
-            try quarantine.refuse(.row(table: table, key: [UInt8](copying: key)))
-        }
-        try batch.forEach(check)
     }
 
     package func applyInOrder(

@@ -12,7 +12,7 @@ import Testing
         "WriteBehindCore/Running", "WriteBehindCore/Materializer", "WriteBehindCore/History",
         "WriteBehindCore/Changes", "WriteBehindCore/Engine", "WriteBehindCore/Opening",
         "WriteBehindCore/API",
-        "WriteBehindSQLite", "WriteBehind", "WriteBehindInspection",
+        "WriteBehindSQLite", "WriteBehindPostgreSQL", "WriteBehind", "WriteBehindInspection",
         // For tests, users' and ours.
         "DiskSimulation", "WriteBehindTesting",
         // Knows only names, in the code that it writes for others.

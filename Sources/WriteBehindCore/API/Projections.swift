@@ -15,7 +15,7 @@ extension Store {
             throw .projection(name: name, reason: reason)
         }
         guard engine.sink.projections != nil else {
-            try refuse("the store's database cannot have projections")
+            try refuse("the store's primary database cannot have projections, which need SQLite")
         }
         guard !name.isEmpty, name.utf8.count <= 255 else {
             try refuse("a name has 1 to 255 bytes")

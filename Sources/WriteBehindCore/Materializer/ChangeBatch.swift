@@ -52,6 +52,16 @@ package final class ChangeBatch: SortedChanges {
         through = Watermark(sequence: block.nextSequence - 1, chain: block.chain)
     }
 
+    /// Folds in a record of a commit that is applied by itself.
+    package func append(
+        _ record: Record, in bytes: Span<UInt8>, sequence: UInt64
+    ) throws(MalformedRecord) {
+        isSorted = false
+        if isEmpty { firstSequence = sequence }
+        try rows.apply(record, in: bytes, sequence: sequence)
+        recordCount += 1
+    }
+
     /// Brings the changes into the database's order. To be called once all blocks are in.
     package func sort() {
         guard !isSorted else { return }

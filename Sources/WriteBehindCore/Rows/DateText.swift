@@ -7,7 +7,7 @@ import Foundation
 /// sorts by time, so years outside 0 to 9999 have none.
 struct DateText {
     static let length = 23
-    private let milliseconds: Int64
+    let milliseconds: Int64
 
     private static let millisecondsPerDay: Int64 = 86_400_000
     /// 0000-01-01 00:00:00.000 through 9999-12-31 23:59:59.999.
@@ -17,10 +17,14 @@ struct DateText {
     /// read and written again, because most thousandths have no exact binary form.
     init?(_ date: Date) {
         let milliseconds = (date.timeIntervalSince1970 * 1000).rounded()
-        guard let exact = Int64(exactly: milliseconds), Self.range.contains(exact) else {
-            return nil
-        }
-        self.milliseconds = exact
+        guard let exact = Int64(exactly: milliseconds) else { return nil }
+        self.init(milliseconds: exact)
+    }
+
+    /// - Parameter milliseconds: since 1970.
+    init?(milliseconds: Int64) {
+        guard Self.range.contains(milliseconds) else { return nil }
+        self.milliseconds = milliseconds
     }
 
     func append(to bytes: inout [UInt8]) {

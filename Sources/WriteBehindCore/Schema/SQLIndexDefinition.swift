@@ -25,6 +25,26 @@ public struct SQLIndexDefinition: Sendable, Hashable {
     }
 }
 
+extension SQLIndexDefinition {
+    /// The unique constraints that are left out because rows break them, in words; nil if there are none.
+    ///
+    /// - Parameter name: of a table.
+    package static func concern(
+        _ leftOut: [UInt32: [SQLIndexDefinition]], _ name: (UInt32) -> String
+    ) -> String? {
+        let all = leftOut.sorted { $0.key < $1.key }.flatMap { id, indices in
+            indices.map { (table: name(id), columns: $0.columns) }
+        }
+        guard let first = all.first else { return nil }
+        let others = all.count == 1 ? "" : ", nor are \(all.count - 1) others"
+        return """
+            rows of table \(StoredValue.text(first.table)) have the same \
+            \(first.columns.joined(separator: ", ")), so the unique constraint on it is not in force\(others); \
+            change these rows, then retry quarantine
+            """
+    }
+}
+
 extension TableSchema {
     /// The most indices in SQL that a table may have.
     public static let sqlIndexLimit = 64

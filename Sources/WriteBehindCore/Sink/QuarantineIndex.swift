@@ -121,6 +121,19 @@ package struct QuarantineIndex: Sendable, Equatable {
         }
     }
 
+    /// Throws where a batch must not be applied before what is in quarantine.
+    package func refuse(_ batch: some SortedChanges) throws(SinkError) {
+        guard !isEmpty else { return }
+        for table in batch.cleared { try refuse(.table(table)) }
+        func check(
+            _ table: UInt32, _ kind: ChangeKind, _ key: Span<UInt8>, _ body: Span<UInt8>
+        ) throws(SinkError) {
+            guard holdsAny(of: table) else { return }
+            try refuse(.row(table: table, key: [UInt8](copying: key)))
+        }
+        try batch.forEach(check)
+    }
+
     /// The groups that a commit that touches these keys would follow.
     package func groups(touching keys: [QuarantinedKey]) -> Set<UInt64> {
         var found: Set<UInt64> = []

@@ -32,3 +32,19 @@ package struct QuarantinedCommit: Sendable, Equatable {
         self.isDefinition = isDefinition
     }
 }
+
+extension QuarantinedCommit {
+    /// A definition, as a commit that touches all rows of its table.
+    package init(
+        definition table: TableDefinition, at sequence: UInt64, refused error: SinkError,
+        now: Int64
+    ) {
+        var error = error
+        error.message =
+            "table \(StoredValue.text(table.schema.name)) cannot be made as it was declared, and waits: "
+            + "\(error.message); rename or drop what is in its way, then retry"
+        self.init(
+            firstSequence: sequence, recordCount: 1, error: error, refusedAt: now, attempts: 1,
+            keys: [.table(table.id)], isDefinition: true)
+    }
+}

@@ -1,0 +1,256 @@
+import EventLog
+import WriteBehindCore
+
+/// Changes rows of the store's tables inside a transaction of the caller's.
+///
+/// Each change is put to others of its kind, table and columns, until there are enough for a statement. In a batch no
+/// key comes twice, so their order among each other counts for nothing but constraints.
+struct BatchWriter {
+    private let connection: PostgreSQLConnection
+    private let tables: [UInt32: PostgreSQLTable]
+    private let options: PostgreSQLOptions
+    private var gathered: [Kind: GatheredRows] = [:]
+
+    /// What one statement does.
+    fileprivate struct Kind: Hashable {
+        var table: UInt32
+        var kind: ChangeKind
+        /// The places of the columns that a patch sets.
+        var places: [Int] = []
+        /// Whether a patch is an older program's put, which does not know all columns.
+        var makesRows = false
+    }
+
+    /// Which of a batch's changes are made: tables that refer to others need an order.
+    struct Part {
+        var tables: Set<UInt32>?
+        var deletes: Bool
+        var others: Bool
+
+        static let everything = Part(tables: nil, deletes: true, others: true)
+
+        func holds(_ table: UInt32, _ kind: ChangeKind) -> Bool {
+            (kind == .delete ? deletes : others) && (tables?.contains(table) ?? true)
+        }
+    }
+
+    init(
+        _ connection: PostgreSQLConnection, _ tables: [UInt32: PostgreSQLTable],
+        _ options: PostgreSQLOptions
+    ) {
+        (self.connection, self.tables, self.options) = (connection, tables, options)
+    }
+
+    /// - Parameter levels: the tables that refer to others behind these; empty if none does.
+    mutating func apply(
+        _ batch: some SortedChanges, levels: [Set<UInt32>]
+    ) throws(SinkError) {
+        for table in batch.cleared { try clear(table) }
+        guard !levels.isEmpty else { return try apply(.everything, of: batch) }
+        for level in levels {
+            try apply(Part(tables: level, deletes: false, others: true), of: batch)
+        }
+        for level in levels.reversed() {
+            try apply(Part(tables: level, deletes: true, others: false), of: batch)
+        }
+    }
+
+    private mutating func apply(
+        _ part: Part, of batch: some SortedChanges
+    ) throws(SinkError) {
+        // A closure of a protocol's method cannot change the one that it is called in.
+        var writer = self
+        defer { self = writer }
+        func change(
+            _ table: UInt32, _ kind: ChangeKind, _ key: Span<UInt8>, _ body: Span<UInt8>
+        ) throws(SinkError) {
+            guard part.holds(table, kind) else { return }
+            try writer.add(table, kind, key, body)
+        }
+        try batch.forEach(change)
+        try writer.flush()
+    }
+
+    private func table(_ id: UInt32) throws(SinkError) -> PostgreSQLTable {
+        guard let table = tables[id] else {
+            throw SinkError(.schema, "table \(id) is not defined in the database")
+        }
+        return table
+    }
+
+    private mutating func add(
+        _ id: UInt32, _ change: ChangeKind, _ key: Span<UInt8>, _ body: Span<UInt8>
+    ) throws(SinkError) {
+        let table = try table(id)
+        var kind = Kind(table: id, kind: change)
+        if change == .patch { try kind.notePlaces(body, table) }
+        var rows =
+            gathered.removeValue(forKey: kind)
+            ?? GatheredRows(table.keys + Self.columns(change, kind.places, of: table))
+        try rows.append(key: key, table)
+        switch change {
+        case .put: try rows.append(row: body, table)
+        case .patch: try rows.append(patch: body, table)
+        case .delete: break
+        }
+        if rows.count >= options.rowsAStatement || rows.byteCount >= options.bytesAStatement {
+            try run(kind, rows, table)
+            rows.removeAll()
+        }
+        gathered[kind] = rows
+    }
+
+    private static func columns(
+        _ kind: ChangeKind, _ places: [Int], of table: PostgreSQLTable
+    ) -> [PostgreSQLTable.Column] {
+        switch kind {
+        case .put: table.columns()
+        case .patch: table.columns(places)
+        case .delete: []
+        }
+    }
+
+    /// Runs what is left. Deletes go first: what they leave may be taken by others.
+    private mutating func flush() throws(SinkError) {
+        let kinds = gathered.keys.sorted {
+            ($0.kind == .delete ? 0 : 1, $0.table, $0.kind.rawValue)
+                < ($1.kind == .delete ? 0 : 1, $1.table, $1.kind.rawValue)
+        }
+        for kind in kinds {
+            guard let rows = gathered.removeValue(forKey: kind), rows.count > 0 else { continue }
+            try run(kind, rows, try table(kind.table))
+        }
+        gathered = [:]
+    }
+
+    private func run(
+        _ kind: Kind, _ rows: GatheredRows, _ table: PostgreSQLTable
+    ) throws(SinkError) {
+        let parameters = rows.parameters
+        let sql =
+            switch kind.kind {
+            case .put: table.put
+            case .patch where kind.makesRows: table.patchMaking(kind.places)
+            case .patch: table.patch(kind.places)
+            case .delete: table.delete
+            }
+        let changed = try connection.run(sql, parameters).changed
+        guard changed != rows.count else { return }
+        switch kind.kind {
+        case .put: throw .ignored("put", table)
+        case .patch:
+            throw SinkError(
+                .constraint,
+                "table \(table.name): a row to change is missing, or a trigger or rule ignored a change"
+            )
+        case .delete:
+            // Rows that are not there need no deleting.
+            if try connection.run(table.anyExists, parameters).rowCount > 0 {
+                throw .ignored("delete", table)
+            }
+        }
+    }
+
+    private func clear(_ id: UInt32) throws(SinkError) {
+        let table = try table(id)
+        try connection.run(table.clear)
+        if try connection.run(table.hasRows).rowCount > 0 { throw .ignored("clear", table) }
+    }
+}
+
+extension BatchWriter.Kind {
+    /// Notes the places that a patch sets, without those of dropped columns.
+    fileprivate mutating func notePlaces(
+        _ body: Span<UInt8>, _ table: PostgreSQLTable
+    ) throws(SinkError) {
+        var reader = ByteReader(0..<body.count)
+        let count = try reader.values(body, limit: table.values.count)
+        var given: [Int] = []
+        for _ in 0..<count {
+            let place = try reader.column(body)
+            guard place < UInt64(table.values.count), Int(place) > given.last ?? -1 else {
+                throw SinkError(.corrupt, "table \(table.name): a patch of an unknown column")
+            }
+            given.append(Int(place))
+            try reader.skip(body)
+        }
+        places = given.filter { table.values[$0] != nil }
+        makesRows = RowCodec.makesRow(given, table.schema)
+    }
+}
+
+extension SinkError {
+    fileprivate static func ignored(_ what: String, _ table: PostgreSQLTable) -> SinkError {
+        SinkError(
+            .constraint,
+            "table \(table.name): a \(what) changed fewer rows than it should: a trigger, a rule or row security "
+                + "ignored it")
+    }
+}
+
+/// Rows for one statement, as a parameter of each column.
+private struct GatheredRows {
+    private var columns: [ArrayColumn]
+    private(set) var count = 0
+
+    init(_ columns: [PostgreSQLTable.Column]) {
+        self.columns = columns.map { ArrayColumn($0.type.parameter.element) }
+    }
+
+    var byteCount: Int { columns.reduce(0) { $0 + $1.byteCount } }
+
+    var parameters: PostgreSQLParameters {
+        var parameters = PostgreSQLParameters()
+        for column in columns { parameters.append(column) }
+        return parameters
+    }
+
+    mutating func removeAll() {
+        count = 0
+        for place in columns.indices { columns[place].removeAll() }
+    }
+
+    mutating func append(key: Span<UInt8>, _ table: PostgreSQLTable) throws(SinkError) {
+        count += 1
+        try table.append(key: key) { (place, value) throws(SinkError) in
+            try value.append(to: &columns[place], table.keys[place])
+        }
+    }
+
+    mutating func append(row: Span<UInt8>, _ table: PostgreSQLTable) throws(SinkError) {
+        var reader = ByteReader(0..<row.count)
+        let given = try reader.values(row, limit: table.values.count)
+        var next = table.keys.count
+        for place in table.values.indices {
+            guard let column = table.values[place] else {
+                if place < given { try reader.skip(row) }
+                continue
+            }
+            if place < given {
+                try column.type.append(&reader, row, to: &columns[next], column.name)
+            } else {
+                // It was written before the column was added.
+                let missing = table.missing[place]
+                var value = ByteReader(0..<missing.count)
+                try column.type.append(&value, missing.span, to: &columns[next], column.name)
+            }
+            next += 1
+        }
+    }
+
+    mutating func append(patch: Span<UInt8>, _ table: PostgreSQLTable) throws(SinkError) {
+        var reader = ByteReader(0..<patch.count)
+        let given = try reader.values(patch, limit: table.values.count)
+        var next = table.keys.count
+        for _ in 0..<given {
+            // Checked when the places were looked for.
+            let place = Int(try reader.column(patch))
+            guard let column = table.values[place] else {
+                try reader.skip(patch)
+                continue
+            }
+            try column.type.append(&reader, patch, to: &columns[next], column.name)
+            next += 1
+        }
+    }
+}

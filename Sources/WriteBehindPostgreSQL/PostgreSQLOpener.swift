@@ -1,0 +1,32 @@
+import EventLog
+import Foundation
+package import WriteBehindCore
+
+/// Opens the part of a PostgreSQL database that is a store's. Made once for each store that is opened.
+package struct PostgreSQLOpener: SinkOpener {
+    private let options: PostgreSQLOptions
+    private let claims = Claims()
+
+    package init(_ options: PostgreSQLOptions) { self.options = options }
+
+    /// The address without what must stay secret.
+    package func name(for owner: SinkOwner) -> String { PostgreSQLAddress.shown(options.address) }
+
+    package func open(for owner: SinkOwner) throws(SinkError) -> any Sink {
+        try PostgreSQLSink(
+            options, store: owner.storeID.bytes, origin: owner.origin, claims)
+    }
+}
+
+/// The words of an address.
+enum PostgreSQLAddress {
+    /// A URL without its password; of anything else, no more than that it is one.
+    static func shown(_ address: String) -> String {
+        guard var url = URLComponents(string: address), url.scheme != nil else {
+            return "a PostgreSQL database"
+        }
+        if url.password != nil { url.password = "…" }
+        url.queryItems = url.queryItems?.filter { $0.name != "password" }
+        return url.string ?? "a PostgreSQL database"
+    }
+}

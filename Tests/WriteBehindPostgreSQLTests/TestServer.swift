@@ -1,0 +1,186 @@
+import CPostgreSQL
+import EventLog
+import Foundation
+import Testing
+import WriteBehindPostgreSQL
+
+/// All tests of PostgreSQL: one after the other, since they share a server that some of them kill.
+@Suite(.serialized) struct PostgreSQL {}
+
+/// A server of the tests' own, in a directory of its own, that listens on a Unix socket alone.
+///
+/// The server refuses to run as root, so it runs as the user that Debian's package makes. A shell starts it and waits for
+/// the tests' process: when that ends, however it does, the server ends and its directory goes.
+final class TestServer: Sendable {
+    static let shared: TestServer = {
+        do {
+            return try TestServer()
+        } catch {
+            fatalError("no PostgreSQL server for the tests (tools/setup installs it): \(error)")
+        }
+    }()
+
+    struct Failed: Error, CustomStringConvertible {
+        var description: String
+    }
+
+    let directory: String
+    private let keeper: Lock<FileHandle>
+    private let count = Lock(0)
+
+    private init() throws {
+        let directory = FileManager.default.temporaryDirectory.path + "/wb-pg-\(getpid())"
+        self.directory = directory
+        let bin = try Self.programs()
+        let asUser = getuid() == 0 ? "setpriv --reuid=postgres --regid=postgres --init-groups" : ""
+        let script = """
+            mkdir -p \(directory)/s && chmod 755 \(directory) || exit 1
+            \(getuid() == 0 ? "chown -R postgres \(directory)" : ":")
+            cd \(directory)
+            \(asUser) \(bin)/initdb -D \(directory)/data -A trust -U postgres -E UTF8 --locale=C.UTF-8 \
+            --no-sync >\(directory)/initdb.log 2>&1 || touch \(directory)/failed
+            while read -r word; do
+              # One that has ended is still in the list of processes, and a server with its number would not start.
+              [ -z "$child" ] || wait $child
+              (exec \(asUser) \(bin)/postgres -D \(directory)/data -c listen_addresses= \
+            -c unix_socket_directories=\(directory)/s -c fsync=off -c full_page_writes=off \
+            -c shared_buffers=32MB -c max_connections=60 -c autovacuum_naptime=3600 \
+            -c log_min_messages=panic -c deadlock_timeout=200ms >>\(directory)/log 2>&1) &
+              child=$!
+            done
+            kill -QUIT $child; wait; cd /; rm -rf \(directory)
+            """
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/bin/sh")
+        process.arguments = ["-c", script]
+        let pipe = Pipe()
+        process.standardInput = pipe
+        process.standardOutput = FileHandle.nullDevice
+        process.standardError = FileHandle.nullDevice
+        try process.run()
+        keeper = Lock(pipe.fileHandleForWriting)
+        try start()
+    }
+
+    private static func programs() throws -> String {
+        let root = "/usr/lib/postgresql"
+        let versions = (try? FileManager.default.contentsOfDirectory(atPath: root)) ?? []
+        let newest = versions.compactMap(Int.init).max()
+        guard let newest else { throw Failed(description: "nothing in \(root)") }
+        return "\(root)/\(newest)/bin"
+    }
+
+    // MARK: its life
+
+    func start() throws {
+        try keeper.withLock { try $0.write(contentsOf: Data("start\n".utf8)) }
+        for _ in 0..<3_000 {
+            if (try? Session(url())) != nil { return }
+            if FileManager.default.fileExists(atPath: directory + "/failed") { break }
+            usleep(20_000)
+        }
+        let log = (try? String(contentsOfFile: directory + "/log", encoding: .utf8)) ?? ""
+        throw Failed(description: "the server did not start: \(log.suffix(2000))")
+    }
+
+    private var pid: pid_t? {
+        let text = try? String(contentsOfFile: directory + "/data/postmaster.pid", encoding: .utf8)
+        return text?.split(separator: "\n").first.flatMap { pid_t($0) }
+    }
+
+    /// Ends all processes of the server, as `kill -9` does.
+    func kill() {
+        guard let pid else { return }
+        let children = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
+        let own = children.compactMap { pid_t($0) }.filter { child in
+            let stat = try? String(contentsOfFile: "/proc/\(child)/stat", encoding: .utf8)
+            // The name, in parentheses, may hold anything; behind it come the state and the parent.
+            let fields = stat?.split(separator: ")").last?.split(separator: " ") ?? []
+            return fields.count > 1 && pid_t(fields[1]) == pid
+        }
+        Foundation.kill(pid, SIGKILL)
+        for child in own { Foundation.kill(child, SIGKILL) }
+        waitForEnd(of: [pid] + own)
+    }
+
+    /// Ends the server at once, without letting anything finish.
+    func stopImmediately() {
+        guard let pid else { return }
+        Foundation.kill(pid, SIGQUIT)
+        waitForEnd(of: [pid])
+    }
+
+    private func waitForEnd(of pids: [pid_t]) {
+        for pid in pids {
+            for _ in 0..<3_000 {
+                let stat = try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8)
+                guard let stat, !stat.contains(") Z ") else { break }
+                usleep(10_000)
+            }
+        }
+    }
+
+    // MARK: its databases
+
+    /// - Parameter socket: the directory of another socket, such as a proxy's.
+    func url(_ database: String = "postgres", socket: String? = nil, user: String = "postgres")
+        -> String
+    {
+        let host = (socket ?? directory + "/s").replacing("/", with: "%2F")
+        return "postgresql://\(user)@\(host)/\(database)"
+    }
+
+    /// An empty database.
+    func makeDatabase() throws -> TestDatabase {
+        let number = count.withLock { count in
+            count += 1
+            return count
+        }
+        try Session(url()).run("CREATE DATABASE t\(number)")
+        return TestDatabase(server: self, name: "t\(number)")
+    }
+}
+
+struct TestDatabase: Sendable {
+    let server: TestServer
+    let name: String
+
+    var url: String { server.url(name) }
+
+    /// What a statement gives, as text.
+    @discardableResult
+    func run(_ sql: String) throws -> [[String?]] { try Session(url).run(sql) }
+
+    func value(_ sql: String) throws -> String? { try run(sql).first?.first ?? nil }
+}
+
+/// A session of a user's. One thread at a time uses it.
+final class Session: @unchecked Sendable {
+    private let connection: OpaquePointer
+
+    init(_ url: String) throws {
+        connection = PQconnectdb(url)
+        guard PQstatus(connection) == CONNECTION_OK else {
+            throw TestServer.Failed(description: String(cString: PQerrorMessage(connection)))
+        }
+        // Some tests give a database settings that are meant for the store.
+        try run("SET statement_timeout = 0")
+    }
+
+    deinit { PQfinish(connection) }
+
+    @discardableResult
+    func run(_ sql: String) throws -> [[String?]] {
+        let result = PQexec(connection, sql)
+        defer { PQclear(result) }
+        guard [PGRES_COMMAND_OK, PGRES_TUPLES_OK].contains(PQresultStatus(result)) else {
+            throw TestServer.Failed(description: String(cString: PQresultErrorMessage(result)))
+        }
+        return (0..<PQntuples(result)).map { row in
+            (0..<PQnfields(result)).map { column in
+                PQgetisnull(result, row, column) == 1
+                    ? nil : String(cString: PQgetvalue(result, row, column))
+            }
+        }
+    }
+}
