@@ -40,19 +40,7 @@ extension Engine {
         let hashes = commit.hashes(in: view)
         let readHashes = reads.map { view.hash(table: $0.table, key: $0.key.span) }
         while true {
-            let outcome = try lock(commit, hashes + readHashes) {
-                (shards) throws(StoreError) -> Staging.Outcome? in
-                guard areCurrent(reads, readHashes, shards) else { return nil }
-                try admit(commit, hashes, shards)
-                let outcome = try unsafe append(
-                    commit.bytes.span.bytes, count: commit.count, flags: commit.flags)
-                if case .appended(let first) = outcome {
-                    apply(commit, hashes, shards, first)
-                    if indexedTables.load(ordering: .relaxed) != 0 { index(commit, hashes) }
-                }
-                return outcome
-            }
-            guard let outcome else { return nil }
+            guard let outcome = try self.commit(commit, hashes, reads, readHashes) else { return nil }
             if case .appended(let first) = outcome {
                 if commit.clearsTable { cleared.raise() }
                 return Receipt(
@@ -60,6 +48,30 @@ extension Engine {
                     store: number)
             }
             wait(outcome)
+        }
+    }
+
+    /// Appends a commit without reads and applies it to the view, whole, unless staging is full.
+    func commitIfRoom(_ commit: CommitBuilder) throws(StoreError) -> Staging.Outcome {
+        guard let outcome = try self.commit(commit, commit.hashes(in: view), [], []) else {
+            preconditionFailure("a commit without reads conflicted")
+        }
+        return outcome
+    }
+
+    private func commit(
+        _ commit: CommitBuilder, _ hashes: [UInt64], _ reads: [ReadVersion], _ readHashes: [UInt64]
+    ) throws(StoreError) -> Staging.Outcome? {
+        try lock(commit, hashes + readHashes) { (shards) throws(StoreError) -> Staging.Outcome? in
+            guard areCurrent(reads, readHashes, shards) else { return nil }
+            try admit(commit, hashes, shards)
+            let outcome = try unsafe append(
+                commit.bytes.span.bytes, count: commit.count, flags: commit.flags)
+            if case .appended(let first) = outcome {
+                apply(commit, hashes, shards, first)
+                if indexedTables.load(ordering: .relaxed) != 0 { index(commit, hashes) }
+            }
+            return outcome
         }
     }
 
