@@ -75,6 +75,13 @@ extension Engine {
         }
     }
 
+    /// Whether rows that were read one after the other are all as they were read. One row always is as of one moment.
+    func areOfOneMoment(_ reads: [ReadVersion]) -> Bool {
+        guard reads.count > 1 else { return true }
+        let hashes = reads.map { view.hash(table: $0.table, key: $0.key.span) }
+        return view.withShards(of: hashes.span) { shards in areCurrent(reads, hashes, shards) }
+    }
+
     private func areCurrent(
         _ reads: [ReadVersion], _ hashes: [UInt64], _ shards: borrowing LockedShards
     ) -> Bool {
@@ -152,6 +159,8 @@ extension ReadVersion {
         let found = shard.peek(hash, table, key.span)
         switch version {
         case .resident(let sequence):
+            // If the row has only left memory, nothing newer than it has left its shard.
+            if found.state == .absent { return shard.isCurrent(table, asOf: sequence) }
             return (found.state == .full || found.state == .tombstone)
                 && found.sequence == sequence
         case .stored(let watermark):

@@ -112,7 +112,7 @@ extension Turns.Line {
     }
 }
 
-/// The tries of a transaction that reads rows and writes what depends on them.
+/// The tries of a transaction that reads rows, and of the changes that depend on them.
 struct Turn {
     /// After this many failed tries, a transaction takes a turn.
     private static let triesWithout = 3
@@ -130,7 +130,6 @@ struct Turn {
     mutating func commit(
         _ commit: CommitBuilder, reads: [ReadVersion]
     ) throws(StoreError) -> Receipt? {
-        tries += 1
         // A holder of a ticket has waited, and may try. A try without a ticket could make the holder's try fail.
         if tickets.isEmpty, engine.turns.areInUse, engine.turns.areTaken(lines(of: reads)) {
             return nil
@@ -138,8 +137,9 @@ struct Turn {
         return try engine.commit(commit, reads: reads)
     }
 
-    /// To be called after a commit that failed, and before the next try.
+    /// To be called after a try that failed, and before the next one.
     mutating func next(_ reads: [ReadVersion]) async throws(StoreError) {
+        tries += 1
         guard tries < Self.triesAtMost else { throw .contended(tries: tries) }
         let lines = lines(of: reads)
         if tickets.contains(where: { lines.contains($0.line) }) {
