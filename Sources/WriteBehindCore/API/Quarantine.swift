@@ -127,7 +127,7 @@ public struct Quarantine: Sendable {
     }
 
     /// Replaces one row of a commit by a corrected one; its other rows become again what the database holds.
-    /// Otherwise as ``skip(_:reason:includingFollowers:)``.
+    /// Columns that a later version of the program added, and that `Row` lacks, keep their values. Otherwise as ``skip(_:reason:includingFollowers:)``.
     ///
     /// - Throws: ``StoreError/notOfCommit(sequence:row:)`` if the commit does not change a row with this key.
     @discardableResult

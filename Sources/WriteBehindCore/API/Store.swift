@@ -161,8 +161,7 @@ public final class Store: Sendable {
         try open()
         var transaction = Transaction(engine: engine)
         let result = try body(&transaction)
-        guard !transaction.commit.isEmpty else { return (result, lastReceipt) }
-        return (result, try engine.commit(transaction.commit))
+        return (result, try transaction.commitWithoutReads() ?? lastReceipt)
     }
 
     /// Reads rows and makes changes that depend on them, in any tables, as one commit.
@@ -208,7 +207,8 @@ public final class Store: Sendable {
             if transaction.commit.isEmpty {
                 if engine.areOfOneMoment(transaction.versions) { return (result, lastReceipt) }
             } else if let receipt = try turn.commit(
-                transaction.commit, reads: transaction.versions)
+                transaction.commit, reads: transaction.versions,
+                generation: transaction.generation)
             {
                 return (result, receipt)
             }

@@ -33,14 +33,20 @@ extension Engine {
     }
 
     /// Appends a commit and applies it to the view, whole; nil if what it relied on has changed.
-    package func commit(_ commit: CommitBuilder, reads: [ReadVersion]) throws(StoreError)
-        -> Receipt?
-    {
+    ///
+    /// - Parameter generation: the ``generation`` before its rows were encoded. If a table has got columns since, the rows may
+    ///   lack them; nil if they cannot.
+    package func commit(
+        _ commit: CommitBuilder, reads: [ReadVersion], generation: UInt32? = nil
+    ) throws(StoreError) -> Receipt? {
         assert(!commit.isEmpty)
         let hashes = commit.hashes(in: view)
         let readHashes = reads.map { view.hash(table: $0.table, key: $0.key.span) }
         while true {
-            guard let outcome = try self.commit(commit, hashes, reads, readHashes) else { return nil }
+            guard
+                let outcome = try self.commit(
+                    commit, hashes, reads, readHashes, generation)
+            else { return nil }
             if case .appended(let first) = outcome {
                 if commit.clearsTable { cleared.raise() }
                 return Receipt(
@@ -53,16 +59,21 @@ extension Engine {
 
     /// Appends a commit without reads and applies it to the view, whole, unless staging is full.
     func commitIfRoom(_ commit: CommitBuilder) throws(StoreError) -> Staging.Outcome {
-        guard let outcome = try self.commit(commit, commit.hashes(in: view), [], []) else {
+        guard let outcome = try self.commit(commit, commit.hashes(in: view), [], [], nil)
+        else {
             preconditionFailure("a commit without reads conflicted")
         }
         return outcome
     }
 
     private func commit(
-        _ commit: CommitBuilder, _ hashes: [UInt64], _ reads: [ReadVersion], _ readHashes: [UInt64]
+        _ commit: CommitBuilder, _ hashes: [UInt64], _ reads: [ReadVersion], _ readHashes: [UInt64],
+        _ generation: UInt32?
     ) throws(StoreError) -> Staging.Outcome? {
         try lock(commit, hashes + readHashes) { (shards) throws(StoreError) -> Staging.Outcome? in
+            if let generation, generation != self.generation.load(ordering: .relaxed) {
+                return nil
+            }
             guard areCurrent(reads, readHashes, shards) else { return nil }
             try admit(commit, hashes, shards)
             let outcome = try unsafe append(

@@ -126,15 +126,16 @@ struct Turn {
 
     init(_ engine: Engine) { self.engine = engine }
 
-    /// Appends a commit; nil if the rows that it relies on have changed, or if other transactions have the turn.
-    mutating func commit(
-        _ commit: CommitBuilder, reads: [ReadVersion]
+    /// Appends a commit; nil if the rows that it relies on have changed, if a table has got columns since `generation`, or
+    /// if other transactions have the turn.
+    func commit(
+        _ commit: CommitBuilder, reads: [ReadVersion], generation: UInt32? = nil
     ) throws(StoreError) -> Receipt? {
         // A holder of a ticket has waited, and may try. A try without a ticket could make the holder's try fail.
         if tickets.isEmpty, engine.turns.areInUse, engine.turns.areTaken(lines(of: reads)) {
             return nil
         }
-        return try engine.commit(commit, reads: reads)
+        return try engine.commit(commit, reads: reads, generation: generation)
     }
 
     /// To be called after a try that failed, and before the next one.
