@@ -23,6 +23,8 @@ extension Quarantine {
 
     /// How a group is given up: as one commit, or as several that are each within these limits.
     package struct PartLimits: Sendable {
+        /// How often it is tried while other calls write its rows.
+        package var tries = 100
         package var rows = 8192
         package var bytes = 256 << 10
 
@@ -33,6 +35,9 @@ extension Quarantine {
         _ sequence: UInt64, reason: String, with correction: Correction?,
         _ includingFollowers: Bool
     ) async throws(StoreError) -> Receipt {
+        // After a few tries, updates of the group's rows wait for their turns. Without that, each would change the group.
+        var turn = Turn(engine, triesAtMost: partLimits.tries)
+        defer { turn.end() }
         while true {
             let found = try await Worker.waiting(
                 "quarantine", throwing: { () throws(StoreError) in try find(sequence) })
@@ -41,6 +46,8 @@ extension Quarantine {
                 sequence: sequence, found: found, rows: try rows(of: found), reason: reason,
                 correction: correction)
             if let receipt = try await settle(settlement) { return receipt }
+            let hashes = settlement.rows.map { engine.view.hash(table: $0.table, key: $0.key.span) }
+            try await turn.next(Turns.lines(of: hashes))
         }
     }
 
