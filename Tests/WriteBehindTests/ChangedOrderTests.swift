@@ -67,6 +67,25 @@
             try await store.close(deadline: .hang)
         }
 
+        @Test func anOlderProgramGivesBoundsAsIntegers() async throws {
+            let store = try directory.open()
+            let first = try store.table(First.self)
+            for id in 1...4 { try first.put(First(id: id, points: id)) }
+            let second = try store.table(Second.self)
+            try second.put(Second(id: 5, score: 2.5, lap: nil))
+            let range = try await first.range(in: \.points, from: 2, through: 3, limit: 9)
+            #expect(range.rows.map(\.id) == [2, 5, 3])
+            #expect(try await first.count(in: \.points, of: 4) == 1)
+            #expect(
+                try await first.count(
+                    in: "points", from: [.integer(2)], through: [.integer(3)]) == 3)
+            let error = await storeError {
+                _ = try await second.count(in: "score", from: [.text("a")])
+            }
+            #expect("\(try #require(error))".contains("score"))
+            try await store.close(deadline: .hang)
+        }
+
         @Table("pair") struct Pair {
             var id: Int
             @Index var first = 0
