@@ -83,4 +83,29 @@ private func whenRead(_ body: @escaping @Sendable () -> Void) {
         #expect(try await movers.top(5, by: "points").map(\.id) == [5, 4, 2, 1, 3])
         try await store.close(deadline: .hang)
     }
+
+    @Test(arguments: [1, 5, 1_024, 1_025, 2_048])
+    func thereIsNoNextPageBehindTheLastRow(count: Int) async throws {
+        let (store, movers) = try open(count)
+        for order in [ReadOrder.ascending, .descending] {
+            let all = try await movers.range(in: "points", order: order, limit: count)
+            #expect(all.rows.count == count)
+            #expect(all.next == nil)
+            guard count > 1 else { continue }
+            let some = try await movers.range(in: "points", order: order, limit: count - 1)
+            #expect(some.rows.count == count - 1)
+            let cursor = try #require(some.next)
+            let rest = try await movers.range(
+                in: "points", order: order, limit: 1, after: cursor)
+            #expect(rest.rows.map(\.id) == [order == .ascending ? count : 1])
+            #expect(rest.next == nil)
+            // The end of a part is one as well.
+            let part = try await movers.range(
+                in: "points", from: [.integer(1)], through: [.integer(Int64(count - 1))],
+                limit: count - 1)
+            #expect(part.rows.count == count - 1)
+            #expect(part.next == nil)
+        }
+        try await store.close(deadline: .hang)
+    }
 }

@@ -151,13 +151,15 @@ extension StoredTable {
         while rows.count < limit {
             // Only a part at a time, because writes wait while entries are copied.
             let wanted = min(limit - rows.count, Self.entriesAtOnce)
-            let found = try await index.read { [part] in $0.entries(part, limit: wanted) }
+            // One more shows whether that is all.
+            let next = try await index.read { [part] in $0.entries(part, limit: wanted + 1) }
+            let found = next.prefix(wanted)
             let read = try await self.rows(at: found)
             let places = read.indices.filter { place in
                 read[place] != nil && (returned.isEmpty || !returned.contains(found.key(place)))
             }
             rows += places.compactMap { read[$0] }
-            if found.count < wanted { return RowPage(rows: rows, next: nil) }
+            if next.count <= wanted { return RowPage(rows: rows, next: nil) }
             part.after = found.position(found.count - 1)
             if rows.count < limit { returned.formUnion(places.lazy.map { found.key($0) }) }
         }
