@@ -9,9 +9,9 @@
             guard let initialValue, initialValue.isConstant else { return nil }
             // The default is passed on as an optional. There `.none` would mean nil, but the property's type may have
             // a `.none` of its own.
-            guard let type, initialValue.isImplicitMember, !isOptional,
-                !type.is(ImplicitlyUnwrappedOptionalTypeSyntax.self)
-            else { return "\(initialValue)" }
+            guard let type, initialValue.isImplicitMember, !isOptional else {
+                return "\(initialValue)"
+            }
             return "\(initialValue) as \(type.trimmedDescription)"
         }
     }

@@ -1,4 +1,5 @@
 #if Macros
+    import SwiftParser
     import SwiftSyntax
 
     /// An index over several properties of a `@Table` struct: `@Index("byAuthor", on: "author", "created")`.
@@ -7,8 +8,14 @@
         var columns: [Property]
         var attribute: AttributeSyntax
 
-        /// The name as it is written in code.
-        var identifier: String { name }
+        /// The name as it is written in code: in backticks if it is a keyword.
+        var identifier: String {
+            // A member may be called `Type` or `Protocol` only in backticks, though these are no keywords.
+            let isPlain =
+                name.isValidSwiftIdentifier(for: .variableName)
+                && !["Type", "Protocol"].contains(name)
+            return isPlain ? name : "`\(name)`"
+        }
 
         /// The valid ones of the indices that are written before a struct.
         static func all(

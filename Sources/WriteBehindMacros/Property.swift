@@ -6,7 +6,7 @@
     struct Property {
         /// The name as it is written: in backticks if it is a keyword.
         var identifier: TokenSyntax
-        /// The type as it is written; nil if the compiler infers it.
+        /// The type as it is written, but `T?` for `T!`; nil if the compiler infers it.
         var type: TypeSyntax?
         var initialValue: ExprSyntax?
         var isConstant: Bool
@@ -113,7 +113,7 @@
                 }
                 var property = Property(
                     identifier: pattern.identifier.trimmed,
-                    type: writtenType(of: binding, in: variable),
+                    type: writtenType(of: binding, in: variable).map(withoutUnwrapping),
                     initialValue: binding.initializer?.value.trimmed,
                     isConstant: variable.bindingSpecifier.text == "let", declaration: variable,
                     binding: binding)
@@ -139,6 +139,14 @@
             guard binding.initializer == nil else { return nil }
             let following = variable.bindings.drop { $0.id != binding.id }
             return following.lazy.compactMap { $0.typeAnnotation?.type.trimmed }.first
+        }
+
+        /// `T!` may be written only as the type of a property itself, and means `T?` everywhere else.
+        private static func withoutUnwrapping(_ type: TypeSyntax) -> TypeSyntax {
+            guard let type = type.as(ImplicitlyUnwrappedOptionalTypeSyntax.self) else {
+                return type
+            }
+            return TypeSyntax(OptionalTypeSyntax(wrappedType: type.wrappedType))
         }
 
         private static func isStored(_ binding: PatternBindingSyntax) -> Bool {

@@ -18,16 +18,17 @@
         /// What its log has of updates, as it is written.
         var changes: String?
 
+        /// - Parameter context: the declarations around it, from the innermost one on.
         /// - Returns: nil if there is any mistake.
         init?(
-            _ declaration: some DeclGroupSyntax, attribute: AttributeSyntax,
+            _ declaration: some DeclGroupSyntax, attribute: AttributeSyntax, in context: [Syntax],
             _ mistakes: inout [Mistake]
         ) {
             guard let structure = Self.structure(declaration, attribute, &mistakes) else {
                 return nil
             }
             typeName = structure.name.text
-            access = Self.access(of: structure)
+            access = Self.access(of: structure, in: context)
             tableName = Self.name(for: typeName)
             droppedColumns = attribute.texts("dropping", "a column to drop", &mistakes)
             changes = attribute.argument("changes")?.trimmedDescription
@@ -119,15 +120,22 @@
             return structure
         }
 
-        private static func access(of structure: StructDeclSyntax) -> String {
-            for modifier in structure.modifiers {
-                switch modifier.name.text {
-                case "public": return "public "
-                case "package": return "package "
-                default: continue
-                }
+        private static func access(
+            of structure: StructDeclSyntax, in context: [Syntax]
+        ) -> String {
+            let around = context.drop { context in
+                context.as(StructDeclSyntax.self)?.name.text == structure.name.text
             }
-            return ""
+            // A member of an extension has the access level of the extension, unless it has one of its own.
+            let level =
+                accessLevel(structure.modifiers)
+                ?? around.first?.as(ExtensionDeclSyntax.self).flatMap { accessLevel($0.modifiers) }
+            return level.flatMap { ["public", "package"].contains($0) ? $0 + " " : nil } ?? ""
+        }
+
+        private static func accessLevel(_ modifiers: DeclModifierListSyntax) -> String? {
+            let levels = ["public", "package", "internal", "fileprivate", "private"]
+            return modifiers.lazy.map(\.name.text).first { levels.contains($0) }
         }
 
         private static func holdsProperties(_ condition: IfConfigDeclSyntax) -> Bool {

@@ -13,7 +13,8 @@
             conformingTo protocols: [TypeSyntax], in context: some MacroExpansionContext
         ) throws -> [DeclSyntax] {
             var mistakes: [Mistake] = []
-            let table = TableDeclaration(declaration, attribute: node, &mistakes)
+            let table = TableDeclaration(
+                declaration, attribute: node, in: context.lexicalContext, &mistakes)
             for mistake in mistakes { context.diagnose(mistake.diagnostic) }
             guard let table else { return [] }
             return [table.keyDeclaration, table.columnsDeclaration, table.schemaDeclaration]
@@ -26,7 +27,10 @@
             in context: some MacroExpansionContext
         ) throws -> [ExtensionDeclSyntax] {
             var mistakes: [Mistake] = []
-            guard let table = TableDeclaration(declaration, attribute: node, &mistakes) else {
+            guard
+                let table = TableDeclaration(
+                    declaration, attribute: node, in: context.lexicalContext, &mistakes)
+            else {
                 return []
             }
             return [try table.conformance(of: type.trimmedDescription)]

@@ -21,6 +21,47 @@
                 })
         }
 
+        /// A member of an extension has the access level of the extension, unless it has one of its own.
+        @Test(arguments: [
+            ("public extension", "", "public "), ("package extension", "", "package "),
+            ("extension", "", ""), ("private extension", "", ""),
+            ("public extension", "internal ", ""), ("extension", "public ", "public "),
+            ("public enum", "", ""),
+        ])
+        func aStructInAnExtensionIsAsVisibleAsThat(
+            around: String, own: String, access: String
+        ) {
+            let expanded = expansion(
+                of: """
+                    \(around) API {
+                        @Table \(own)struct Post {
+                            var id = 0
+                            var note = ""
+                        }
+                    }
+                    """)
+            for member in ["typealias Key", "struct StoredColumns", "static let schema"] {
+                let line = expanded.split(separator: "\n").first { $0.contains(member) }
+                let text = line?.trimmingPrefix { $0 == " " } ?? ""
+                #expect(text.hasPrefix(access + member), "\(expanded)")
+            }
+        }
+
+        @Test func anImplicitlyUnwrappedPropertyIsAnOptionalColumn() {
+            let expanded = expansion(
+                of: """
+                    @Table struct Post {
+                        var id = 0
+                        var note: String!
+                        @Ignored var draft: String!
+                        var a, b: Int!
+                    }
+                    """)
+            #expect(expanded.contains("var note: TableColumn<Post, String?>"), "\(expanded)")
+            #expect(expanded.contains("var a: TableColumn<Post, Int?>"), "\(expanded)")
+            #expect(expanded.contains("var b: TableColumn<Post, Int?>"), "\(expanded)")
+        }
+
         @Test func aStructGetsItsKeyItsColumnsAndItsCoding() {
             expect(
                 """

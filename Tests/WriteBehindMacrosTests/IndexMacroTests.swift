@@ -34,6 +34,20 @@
                 "\(expanded)")
         }
 
+        @Test(arguments: ["default", "switch", "Type", "self", "Any"])
+        func anIndexMayBeCalledAsAKeyword(name: String) {
+            let expanded = expansion(
+                of: """
+                    @Table @Index("\(name)", on: "author", "n") struct Post {
+                        var id = 0
+                        var author: String
+                        var n = 1
+                    }
+                    """)
+            #expect(expanded.contains("var `\(name)`: TableIndex<Post, String, String, Int>"))
+            #expect(expanded.contains("IndexDefinition(\"\(name)\", on:"), "\(expanded)")
+        }
+
         @Test func aTypeThatIsNotWrittenIsInferred() {
             let expanded = expansion(
                 of: """

@@ -148,6 +148,10 @@
                 message: "a key is never nil: 'id' cannot be optional", column: 9,
                 fix: ("make it not optional", "@Table struct A {\n    var id: Int }")),
             Case(
+                rule: "a key is never nil, nor unwrapped implicitly",
+                source: "@Table struct A {\n    var id: Int! }",
+                message: "a key is never nil: 'id' cannot be optional", column: 9),
+            Case(
                 rule: "the type of a key is written down",
                 source: "@Table struct A {\n    var id = UUID() }",
                 message: "the type of the key 'id' must be written down", column: 9,

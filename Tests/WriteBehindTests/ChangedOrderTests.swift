@@ -1,4 +1,6 @@
 #if Macros
+    import EventLog
+    import Foundation
     import GRDB
     import TestSupport
     import Testing
@@ -62,6 +64,65 @@
             let again = try store.table(Second.self)
             #expect(try await again.bottom(9, by: \.score).map(\.id) == stored)
             #expect(try await again.bottom(2, by: \.lap).map(\.id) == [5, 1])
+            try await store.close(deadline: .hang)
+        }
+
+        @Test func anOlderProgramGivesBoundsAsIntegers() async throws {
+            let store = try directory.open()
+            let first = try store.table(First.self)
+            for id in 1...4 { try first.put(First(id: id, points: id)) }
+            let second = try store.table(Second.self)
+            try second.put(Second(id: 5, score: 2.5, lap: nil))
+            let range = try await first.range(in: \.points, from: 2, through: 3, limit: 9)
+            #expect(range.rows.map(\.id) == [2, 5, 3])
+            #expect(try await first.count(in: \.points, of: 4) == 1)
+            #expect(
+                try await first.count(
+                    in: "points", from: [.integer(2)], through: [.integer(3)]) == 3)
+            let error = await storeError {
+                _ = try await second.count(in: "score", from: [.text("a")])
+            }
+            #expect("\(try #require(error))".contains("score"))
+            try await store.close(deadline: .hang)
+        }
+
+        @Table("pair") struct Pair {
+            var id: Int
+            @Index var first = 0
+            @Index var second = 0
+        }
+
+        @Table("pair") struct LoosePair {
+            var id: Int
+            @Index var first: Int?
+            @Index var second = 0
+        }
+
+        /// A write locks all indices of its table. The index over the first column is built again, and gets a higher number.
+        @Test func writesLockIndicesInOneOrderAfterOneIsBuiltAgain() async throws {
+            let store = try directory.open()
+            try store.table(Pair.self).put(Pair(id: 0))
+            let pairs = try store.table(LoosePair.self)
+            let table = try #require(store.engine.tables["pair"]?.id)
+            let numbers = store.engine.indices.indices(of: UInt16(table)).map(\.number)
+            #expect(numbers == numbers.sorted() && numbers.count == 2)
+            let done = Locked(0)
+            for writer in 0..<4 {
+                Thread {
+                    for id in 0..<5_000 {
+                        let pair = LoosePair(id: id, first: writer, second: id)
+                        if writer % 2 == 0 {
+                            _ = try? pairs.put(pair)
+                        } else {
+                            _ = try? store.transaction { try $0.put(pair, in: pairs) }
+                        }
+                    }
+                    done.withLock { $0 += 1 }
+                }
+                .start()
+            }
+            // Writers that wait for each other never end, and nor would a close.
+            try #require(await eventually(within: 60) { done.withLock { $0 } == 4 })
             try await store.close(deadline: .hang)
         }
 

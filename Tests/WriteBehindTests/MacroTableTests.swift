@@ -23,6 +23,24 @@
                 ])
         }
 
+        @Test func aStructOfAPublicExtensionIsATable() async throws {
+            #expect(
+                Outside.Member.schema.columns == [
+                    .key("id", .integer), .column("name", .text, default: .text("x")),
+                    .column("note", .text, nullable: true),
+                ])
+            let directory = TemporaryStore()
+            let store = try directory.open()
+            let members = try store.table(Outside.Member.self)
+            try members.put(Outside.Member(id: 1, name: "Ada", note: "b"))
+            try members.put(Outside.Member(id: 2, name: "Ada", note: nil))
+            #expect(try await members.get(1)?.note == "b")
+            #expect(try await members.get(2)?.note == .some(nil))
+            let page = try await members.range(in: \.default, of: "Ada", limit: 9)
+            #expect(page.rows.map(\.id) == [2, 1])
+            try await store.close()
+        }
+
         @Test func everyKindOfPropertyIsAColumn() {
             #expect(Everything.schema.name == "everything")
             #expect(

@@ -97,6 +97,17 @@
         }
     }
 
+    // swift-format-ignore: NoAccessLevelOnExtensionDeclaration
+    public extension Outside {
+        /// Public, because the extension is.
+        @Table @Index("default", on: "name", "note") struct Member: Sendable {
+            public var id: Int
+            public var name = "x"
+            public var note: String!
+            @Ignored public var draft: Int!
+        }
+    }
+
     extension Everything {
         static let example = Everything(
             day: "2013-01-01", number: 7, small: 127, wide: 1 << 62, ratio: 0.1, price: 1.25,

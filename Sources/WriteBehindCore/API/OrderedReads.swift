@@ -4,8 +4,9 @@
 extension StoredTable {
     /// The rows with the highest values, the highest first.
     ///
-    /// The order is as of the last write. The rows are read after that, as ``get(all:)`` reads them. A row that is written in
-    /// between is returned as it is then. A row that is deleted in between is left out, and the next one is taken.
+    /// The order is as of the last write, of one moment for each 1,024 rows. The rows are read after that, as ``get(all:)``
+    /// reads them. A row that is written in between is returned as it is then. A row that is deleted in between is left out,
+    /// and the next one is taken. No row is returned twice.
     ///
     /// - Parameters:
     ///   - count: how many at most.
@@ -145,13 +146,22 @@ extension StoredTable {
         var part = part
         part.after = cursor?.position
         var rows: [Row] = []
+        // The keys of these rows, if the index is read again. A row may have moved to a later place meanwhile.
+        var returned: Set<[UInt8]> = []
         while rows.count < limit {
             // Only a part at a time, because writes wait while entries are copied.
             let wanted = min(limit - rows.count, Self.entriesAtOnce)
-            let found = try await index.read { [part] in $0.entries(part, limit: wanted) }
-            rows += try await self.rows(at: found).compactMap(\.self)
-            if found.count < wanted { return RowPage(rows: rows, next: nil) }
+            // One more shows whether that is all.
+            let next = try await index.read { [part] in $0.entries(part, limit: wanted + 1) }
+            let found = next.prefix(wanted)
+            let read = try await self.rows(at: found)
+            let places = read.indices.filter { place in
+                read[place] != nil && (returned.isEmpty || !returned.contains(found.key(place)))
+            }
+            rows += places.compactMap { read[$0] }
+            if next.count <= wanted { return RowPage(rows: rows, next: nil) }
             part.after = found.position(found.count - 1)
+            if rows.count < limit { returned.formUnion(places.lazy.map { found.key($0) }) }
         }
         return RowPage(rows: rows, next: part.after.map(IndexCursor.init))
     }

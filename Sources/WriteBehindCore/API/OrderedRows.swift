@@ -20,7 +20,7 @@ public struct RankedRow<Row: Sendable>: Sendable {
 public struct RowPage<Row: Sendable>: Sendable {
     /// As many rows as the limit says, or all that are left.
     public let rows: [Row]
-    /// Pass it as `after` to get the next page; nil if there are no more rows.
+    /// Pass it as `after` to get the next page; nil if there were no more rows when this one was read.
     public let next: IndexCursor?
 }
 

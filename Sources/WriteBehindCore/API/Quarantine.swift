@@ -118,7 +118,8 @@ public struct Quarantine: Sendable {
     /// - Returns: its receipt; once it is materialized, quarantine no longer holds the commit.
     /// - Throws: ``StoreError/notInQuarantine(sequence:)``; ``StoreError/quarantineHasOthers(sequence:others:through:)``;
     ///   ``StoreError/database(_:)``, also for a group that clears a table: that can only be retried, or cleared
-    ///   again; and the errors of any write.
+    ///   again; ``StoreError/contended(tries:)`` if other calls put or delete rows of the group all the time; and the errors
+    ///   of any write.
     @discardableResult
     public func skip(
         _ sequence: UInt64, reason: String, includingFollowers: Bool = false
@@ -127,7 +128,7 @@ public struct Quarantine: Sendable {
     }
 
     /// Replaces one row of a commit by a corrected one; its other rows become again what the database holds.
-    /// Otherwise as ``skip(_:reason:includingFollowers:)``.
+    /// Columns that a later version of the program added, and that `Row` lacks, keep their values. Otherwise as ``skip(_:reason:includingFollowers:)``.
     ///
     /// - Throws: ``StoreError/notOfCommit(sequence:row:)`` if the commit does not change a row with this key.
     @discardableResult

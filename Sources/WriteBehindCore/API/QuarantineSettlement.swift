@@ -1,4 +1,5 @@
 import EventLog
+import Synchronization
 
 /// Gives up commits in quarantine: a group as a whole, by one commit if the group is not too large for that.
 extension Quarantine {
@@ -22,6 +23,8 @@ extension Quarantine {
 
     /// How a group is given up: as one commit, or as several that are each within these limits.
     package struct PartLimits: Sendable {
+        /// How often it is tried while other calls write its rows.
+        package var tries = 100
         package var rows = 8192
         package var bytes = 256 << 10
 
@@ -32,6 +35,9 @@ extension Quarantine {
         _ sequence: UInt64, reason: String, with correction: Correction?,
         _ includingFollowers: Bool
     ) async throws(StoreError) -> Receipt {
+        // After a few tries, updates of the group's rows wait for their turns. Without that, each would change the group.
+        var turn = Turn(engine, triesAtMost: partLimits.tries)
+        defer { turn.end() }
         while true {
             let found = try await Worker.waiting(
                 "quarantine", throwing: { () throws(StoreError) in try find(sequence) })
@@ -40,6 +46,8 @@ extension Quarantine {
                 sequence: sequence, found: found, rows: try rows(of: found), reason: reason,
                 correction: correction)
             if let receipt = try await settle(settlement) { return receipt }
+            let hashes = settlement.rows.map { engine.view.hash(table: $0.table, key: $0.key.span) }
+            try await turn.next(Turns.lines(of: hashes))
         }
     }
 
@@ -49,6 +57,10 @@ extension Quarantine {
         var rows: [GroupRow]
         var reason: String
         var correction: Correction?
+
+        func corrects(_ row: GroupRow) -> Bool {
+            correction?.table == row.table && correction?.key == row.key
+        }
     }
 
     /// Nil if the group has changed meanwhile.
@@ -57,18 +69,20 @@ extension Quarantine {
         while true {
             let part = settlement.rows[done...].prefix(partLimits.rows)
             var reads: [ReadVersion] = []
+            var refused: [UInt8]?
             reads.reserveCapacity(part.count)
             for row in part {
-                let version = try await engine.fetch(row.table, row.key).version
-                reads.append(ReadVersion(table: row.table, key: row.key, version: version))
+                let fetched = try await engine.fetch(row.table, row.key)
+                reads.append(ReadVersion(table: row.table, key: row.key, version: fetched.version))
+                if settlement.corrects(row) { refused = fetched.body }
             }
             // A commit that the database has yet to take may follow the group, and hold rows that the group does not.
             try await waitUntilJudged()
-            let (start, versions) = (done, reads)
+            let (start, versions, present) = (done, reads, refused)
             let taken = try await Worker.waiting(
                 "quarantine",
                 throwing: { () throws(StoreError) in
-                    try settleBlocking(settlement, from: start, versions)
+                    try settleBlocking(settlement, from: start, versions, present)
                 })
             guard let taken else { return nil }
             done += taken.rows
@@ -77,15 +91,21 @@ extension Quarantine {
     }
 
     /// Between two steps, so that the group cannot leave quarantine meanwhile. Nil if it has changed.
+    ///
+    /// - Parameter refused: the row to correct, as it is in memory.
     private func settleBlocking(
-        _ settlement: Settlement, from start: Int, _ reads: [ReadVersion]
+        _ settlement: Settlement, from start: Int, _ reads: [ReadVersion], _ refused: [UInt8]?
     ) throws(StoreError) -> (receipt: Receipt, rows: Int)? {
         try materializer.exclusively { () throws(StoreError) -> (receipt: Receipt, rows: Int)? in
             guard try isCurrent(settlement, from: start) else { return nil }
+            let generation = engine.generation.load(ordering: .relaxed)
             var changes = CommitBuilder()
             var count = 0
             for row in settlement.rows[start...].prefix(reads.count) {
-                let stored = try body(of: row, settlement.correction)
+                let stored =
+                    settlement.corrects(row)
+                    ? try settlement.correction?.row(over: refused, engine.tables)
+                    : try storedBody(of: row)
                 let length = row.key.count + (stored?.count ?? 0)
                 let isFull = changes.byteCount + length > partLimits.bytes
                 if count > 0, isFull { break }
@@ -101,16 +121,14 @@ extension Quarantine {
                 through: settlement.found.sequences.upperBound,
                 left: settlement.rows.count - start - count, reason: settlement.reason)
             commit.append(changes)
-            let receipt = try engine.commit(commit, reads: Array(reads.prefix(count)))
+            let receipt = try engine.commit(
+                commit, reads: Array(reads.prefix(count)), generation: generation)
             return receipt.map { ($0, count) }
         }
     }
 
-    /// What a row becomes: the correction, or what the database holds.
-    private func body(of row: GroupRow, _ correction: Correction?) throws(StoreError) -> [UInt8]? {
-        if let correction, correction.table == row.table, correction.key == row.key {
-            return correction.body
-        }
+    /// A row as the database holds it.
+    private func storedBody(of row: GroupRow) throws(StoreError) -> [UInt8]? {
         let sink = try engine.readableSink()
         return try StoreError.ofSink { () throws(SinkError) in
             try sink.read(UInt32(row.table), key: row.key.span).body

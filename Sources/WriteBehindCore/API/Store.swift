@@ -161,8 +161,7 @@ public final class Store: Sendable {
         try open()
         var transaction = Transaction(engine: engine)
         let result = try body(&transaction)
-        guard !transaction.commit.isEmpty else { return (result, lastReceipt) }
-        return (result, try engine.commit(transaction.commit))
+        return (result, try transaction.commitWithoutReads() ?? lastReceipt)
     }
 
     /// Reads rows and makes changes that depend on them, in any tables, as one commit.
@@ -179,6 +178,10 @@ public final class Store: Sendable {
     /// another way, such as a method of the table or another transaction, its commit never succeeds, and after 1,000 tries
     /// it ends with an error. Nothing is written if it throws.
     ///
+    /// A transaction that only reads gets rows that belong together in the same way: they are checked at its end, and
+    /// it runs again if one was changed meanwhile. It also runs again if `body` throws after it has read rows of
+    /// different moments.
+    ///
     /// - Returns: the result of `body`, and the commit's receipt; if `body` changed nothing,
     ///   one for the store's last write.
     /// - Throws: the error of `body`, any error of a write, ``StoreError/contended(tries:)``, and ``StoreError/cancelled``.
@@ -192,9 +195,21 @@ public final class Store: Sendable {
             try open()
             if Task.isCancelled { throw StoreError.cancelled }
             var transaction = Transaction(engine: engine, reads: true)
-            let result = try await body(&transaction)
-            guard !transaction.commit.isEmpty else { return (result, lastReceipt) }
-            if let receipt = try turn.commit(transaction.commit, reads: transaction.versions) {
+            let result: Result
+            do {
+                result = try await body(&transaction)
+            } catch {
+                // The reason may be that the rows which it read do not belong together.
+                if engine.areOfOneMoment(transaction.versions) { throw error }
+                try await turn.next(transaction.versions)
+                continue
+            }
+            if transaction.commit.isEmpty {
+                if engine.areOfOneMoment(transaction.versions) { return (result, lastReceipt) }
+            } else if let receipt = try turn.commit(
+                transaction.commit, reads: transaction.versions,
+                generation: transaction.generation)
+            {
                 return (result, receipt)
             }
             try await turn.next(transaction.versions)

@@ -33,7 +33,7 @@ extension StoredTable {
     public func put(contentsOf rows: some Sequence<Row>) throws(StoreError) -> Receipt? {
         var transaction = Transaction(engine: engine)
         for row in rows { try transaction.put(row, in: self) }
-        return transaction.commit.isEmpty ? nil : try engine.commit(transaction.commit)
+        return try transaction.commitWithoutReads()
     }
 
     /// Writes a row that must not be there yet.

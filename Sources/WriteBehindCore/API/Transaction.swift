@@ -1,4 +1,5 @@
 import EventLog
+import Synchronization
 
 /// Changes that become one commit, and the reads that they depend on.
 ///
@@ -17,7 +18,9 @@ public struct Transaction: ~Copyable, Sendable {
         var key: [UInt8]
     }
 
-    private let engine: Engine
+    let engine: Engine
+    /// The engine's generation before any row was encoded.
+    let generation: UInt32
     /// Whether it may read. If so, it remembers what it has written.
     private let reads: Bool
     package var commit = CommitBuilder()
@@ -32,11 +35,13 @@ public struct Transaction: ~Copyable, Sendable {
     init(engine: Engine, reads: Bool = false) {
         self.engine = engine
         self.reads = reads
+        generation = engine.generation.load(ordering: .relaxed)
     }
 
     // MARK: writing without reading
 
-    /// Writes a whole row. It replaces the row with the same key, if there is one.
+    /// Writes a whole row. It replaces the row with the same key, if there is one. Columns that a later version of the
+    /// program added, and that `Row` lacks, keep their values.
     public mutating func put<Row>(
         _ row: Row, in table: StoredTable<Row>
     ) throws(StoreError) {

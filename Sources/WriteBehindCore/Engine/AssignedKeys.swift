@@ -27,12 +27,30 @@ final class AssignedKeys: Sendable {
         var isClosed = false
     }
 
+    private enum Given {
+        case id(Int64)
+        /// There was no room to log a higher limit.
+        case full(Staging.Outcome)
+    }
+
     private let state = Lock(State())
 
     /// The next id, above `past`.
     fileprivate func next(
         of table: UInt16, past: Int64, _ engine: Engine
     ) throws(StoreError) -> Int64 {
+        while true {
+            switch try give(of: table, past: past, engine) {
+            case .id(let id): return id
+            case .full(let outcome): engine.wait(outcome)
+            }
+        }
+    }
+
+    /// Waits for nothing, because other calls, also for other tables, wait for its lock.
+    private func give(
+        of table: UInt16, past: Int64, _ engine: Engine
+    ) throws(StoreError) -> Given {
         try state.withLock { (state) throws(StoreError) in
             guard !state.isClosed else { throw StoreError(LogError.closed) }
             var block: Block
@@ -48,23 +66,28 @@ final class AssignedKeys: Sendable {
             if id > block.end {
                 let (sum, isOver) = last.addingReportingOverflow(block.size)
                 let end = isOver ? .max : sum
-                try engine.note(assigned: end, in: table)
+                let outcome = try engine.note(assigned: end, in: table)
+                if case .full = outcome { return .full(outcome) }
                 block.end = end
                 block.size = min(2 * block.size, Self.blocks.upperBound)
             }
             block.given = id
             state.blocks[table] = block
-            return id
+            return .id(id)
         }
     }
 
     /// Gives no more ids, and logs the last one of each table. If that fails, there is a gap.
     fileprivate func close(_ engine: Engine) {
-        state.withLock { state in
-            guard !state.isClosed else { return }
-            state.isClosed = true
-            for (table, block) in state.blocks where block.given < block.end {
-                try? engine.note(assigned: block.given, in: table)
+        let blocks = state.withLock { state in
+            defer { state.isClosed = true }
+            return state.isClosed ? [:] : state.blocks
+        }
+        for (table, block) in blocks where block.given < block.end {
+            while let outcome = try? engine.note(assigned: block.given, in: table),
+                case .full = outcome
+            {
+                engine.wait(outcome)
             }
         }
     }

@@ -64,36 +64,59 @@ package final class Engine: Sendable {
     func define(
         _ declared: TableSchema, byName: Bool
     ) throws(StoreError) -> TableDefinition {
-        try catalog.withLock { (catalog) throws(StoreError) in
-            let definition = try Self.schemaErrors { () throws(SchemaError) in
-                try catalog.definition(for: declared, byName: byName)
+        while true {
+            let (definition, outcome) = try catalog.withLock { (catalog) throws(StoreError) in
+                try define(declared, byName: byName, in: &catalog)
             }
-            if let definition {
-                if let objection = sink.objection(to: definition) { throw .schema(objection) }
-                try commit(CommitBuilder(define: definition))
-                try Self.schemaErrors { () throws(SchemaError) in try catalog.define(definition) }
-                // The defaults are set before any caller can have the table, because a patch of an older row needs them. A
-                // put under a shard's lock either comes before that, or sees the new generation.
-                generation.add(1, ordering: .relaxed)
-                setDefaults(definition)
-                followInIndices(definition)
-                return definition
-            }
-            guard let known = catalog[declared.name] else { throw .unknownTable(declared.name) }
-            return known
+            guard let outcome, case .full = outcome else { return definition }
+            wait(outcome)
         }
     }
 
-    /// Logs the highest id that rows of a table may have been given.
-    func note(assigned: Int64, in table: UInt16) throws(StoreError) {
+    /// The outcome is nil if the table is already as it is declared.
+    private func define(
+        _ declared: TableSchema, byName: Bool, in catalog: inout Catalog
+    ) throws(StoreError) -> (TableDefinition, Staging.Outcome?) {
+        let definition = try Self.schemaErrors { () throws(SchemaError) in
+            try catalog.definition(for: declared, byName: byName)
+        }
+        guard let definition else {
+            guard let known = catalog[declared.name] else { throw .unknownTable(declared.name) }
+            return (known, nil)
+        }
+        if let objection = sink.objection(to: definition) { throw .schema(objection) }
+        let outcome = try log(definition, in: &catalog)
+        if case .appended = outcome {
+            // The defaults are set before any caller can have the table, because a patch of an older row needs them. A
+            // put under a shard's lock either comes before that, or sees the new generation.
+            generation.add(1, ordering: .relaxed)
+            setDefaults(definition)
+            followInIndices(definition)
+        }
+        return (definition, outcome)
+    }
+
+    /// Logs the highest id that rows of a table may have been given, unless staging is full.
+    func note(assigned: Int64, in table: UInt16) throws(StoreError) -> Staging.Outcome {
         try catalog.withLock { (catalog) throws(StoreError) in
             guard let known = catalog[UInt32(table)] else { throw .unknownTable("\(table)") }
             let definition = try Self.schemaErrors { () throws(SchemaError) in
                 try catalog.definition(of: known, assigned: assigned)
             }
-            try commit(CommitBuilder(define: definition))
+            return try log(definition, in: &catalog)
+        }
+    }
+
+    /// Logs a definition and applies it to the catalog, unless staging is full. It does not wait for room, because the
+    /// watchdog and ``Store/health`` wait for the catalog's lock.
+    private func log(
+        _ definition: TableDefinition, in catalog: inout Catalog
+    ) throws(StoreError) -> Staging.Outcome {
+        let outcome = try commitIfRoom(CommitBuilder(define: definition))
+        if case .appended = outcome {
             try Self.schemaErrors { () throws(SchemaError) in try catalog.define(definition) }
         }
+        return outcome
     }
 
     static func schemaErrors<R>(

@@ -33,26 +33,20 @@ extension Engine {
     }
 
     /// Appends a commit and applies it to the view, whole; nil if what it relied on has changed.
-    package func commit(_ commit: CommitBuilder, reads: [ReadVersion]) throws(StoreError)
-        -> Receipt?
-    {
+    ///
+    /// - Parameter generation: the ``generation`` before its rows were encoded. If a table has got columns since, the rows may
+    ///   lack them; nil if they cannot.
+    package func commit(
+        _ commit: CommitBuilder, reads: [ReadVersion], generation: UInt32? = nil
+    ) throws(StoreError) -> Receipt? {
         assert(!commit.isEmpty)
         let hashes = commit.hashes(in: view)
         let readHashes = reads.map { view.hash(table: $0.table, key: $0.key.span) }
         while true {
-            let outcome = try lock(commit, hashes + readHashes) {
-                (shards) throws(StoreError) -> Staging.Outcome? in
-                guard areCurrent(reads, readHashes, shards) else { return nil }
-                try admit(commit, hashes, shards)
-                let outcome = try unsafe append(
-                    commit.bytes.span.bytes, count: commit.count, flags: commit.flags)
-                if case .appended(let first) = outcome {
-                    apply(commit, hashes, shards, first)
-                    if indexedTables.load(ordering: .relaxed) != 0 { index(commit, hashes) }
-                }
-                return outcome
-            }
-            guard let outcome else { return nil }
+            guard
+                let outcome = try self.commit(
+                    commit, hashes, reads, readHashes, generation)
+            else { return nil }
             if case .appended(let first) = outcome {
                 if commit.clearsTable { cleared.raise() }
                 return Receipt(
@@ -61,6 +55,42 @@ extension Engine {
             }
             wait(outcome)
         }
+    }
+
+    /// Appends a commit without reads and applies it to the view, whole, unless staging is full.
+    func commitIfRoom(_ commit: CommitBuilder) throws(StoreError) -> Staging.Outcome {
+        guard let outcome = try self.commit(commit, commit.hashes(in: view), [], [], nil)
+        else {
+            preconditionFailure("a commit without reads conflicted")
+        }
+        return outcome
+    }
+
+    private func commit(
+        _ commit: CommitBuilder, _ hashes: [UInt64], _ reads: [ReadVersion], _ readHashes: [UInt64],
+        _ generation: UInt32?
+    ) throws(StoreError) -> Staging.Outcome? {
+        try lock(commit, hashes + readHashes) { (shards) throws(StoreError) -> Staging.Outcome? in
+            if let generation, generation != self.generation.load(ordering: .relaxed) {
+                return nil
+            }
+            guard areCurrent(reads, readHashes, shards) else { return nil }
+            try admit(commit, hashes, shards)
+            let outcome = try unsafe append(
+                commit.bytes.span.bytes, count: commit.count, flags: commit.flags)
+            if case .appended(let first) = outcome {
+                apply(commit, hashes, shards, first)
+                if indexedTables.load(ordering: .relaxed) != 0 { index(commit, hashes) }
+            }
+            return outcome
+        }
+    }
+
+    /// Whether rows that were read one after the other are all as they were read. One row always is as of one moment.
+    func areOfOneMoment(_ reads: [ReadVersion]) -> Bool {
+        guard reads.count > 1 else { return true }
+        let hashes = reads.map { view.hash(table: $0.table, key: $0.key.span) }
+        return view.withShards(of: hashes.span) { shards in areCurrent(reads, hashes, shards) }
     }
 
     private func areCurrent(
@@ -140,6 +170,8 @@ extension ReadVersion {
         let found = shard.peek(hash, table, key.span)
         switch version {
         case .resident(let sequence):
+            // If the row has only left memory, nothing newer than it has left its shard.
+            if found.state == .absent { return shard.isCurrent(table, asOf: sequence) }
             return (found.state == .full || found.state == .tombstone)
                 && found.sequence == sequence
         case .stored(let watermark):

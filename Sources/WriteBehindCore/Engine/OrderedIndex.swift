@@ -35,7 +35,7 @@ package final class OrderedIndex: Sendable {
     package let definition: IndexDefinition
     package let columns: IndexColumns
     /// The place in the order of locks.
-    let number: Int
+    package let number: Int
     private let memory: IndexMemory
     private let content = Lock(Content())
     private let readiness = WaitList(reached: 0)

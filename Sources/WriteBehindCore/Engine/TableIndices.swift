@@ -4,6 +4,7 @@ import Synchronization
 /// The indices of all tables of a store.
 package final class TableIndices: Sendable {
     private struct State {
+        /// Those of each table are in the order of their numbers, in which a write locks them.
         var tables: [UInt16: [OrderedIndex]] = [:]
         var count = 0
     }
@@ -63,7 +64,7 @@ package final class TableIndices: Sendable {
     fileprivate func follow(_ table: TableDefinition) {
         let replaced = state.withLock { state -> [OrderedIndex] in
             var replaced: [OrderedIndex] = []
-            state.tables[UInt16(table.id)] = state.tables[UInt16(table.id)]?.compactMap { index in
+            let followed = state.tables[UInt16(table.id)]?.compactMap { index -> OrderedIndex? in
                 let places = index.columns.parts.map(\.place)
                 let isDropped = places.contains { table.schema.valueColumns[$0].isDropped }
                 if !isDropped,
@@ -77,6 +78,8 @@ package final class TableIndices: Sendable {
                 return OrderedIndex(
                     index.definition, on: places, of: table, number: state.count, memory: memory)
             }
+            // One that is built again has a higher number than those behind it.
+            state.tables[UInt16(table.id)] = followed?.sorted { $0.number < $1.number }
             return replaced
         }
         for index in replaced { index.stop("the table was declared otherwise meanwhile") }

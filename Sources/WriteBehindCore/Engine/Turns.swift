@@ -112,36 +112,44 @@ extension Turns.Line {
     }
 }
 
-/// The tries of a transaction that reads rows and writes what depends on them.
+/// The tries of a call that reads rows, and of the changes that depend on them.
 struct Turn {
     /// After this many failed tries, a transaction takes a turn.
     private static let triesWithout = 3
     /// With turns, no other transaction makes a try fail. A transaction that still fails so often changes the rows that it
     /// reads itself, or they are changed all the time by writes that read nothing, which take no turns.
-    private static let triesAtMost = 1_000
+    static let triesAtMost = 1_000
 
     private let engine: Engine
+    private let triesAtMost: Int
     private var tries = 0
     private var tickets: [Turns.Ticket] = []
 
-    init(_ engine: Engine) { self.engine = engine }
+    init(_ engine: Engine, triesAtMost: Int = Self.triesAtMost) {
+        (self.engine, self.triesAtMost) = (engine, triesAtMost)
+    }
 
-    /// Appends a commit; nil if the rows that it relies on have changed, or if other transactions have the turn.
-    mutating func commit(
-        _ commit: CommitBuilder, reads: [ReadVersion]
+    /// Appends a commit; nil if the rows that it relies on have changed, if a table has got columns since `generation`, or
+    /// if other transactions have the turn.
+    func commit(
+        _ commit: CommitBuilder, reads: [ReadVersion], generation: UInt32? = nil
     ) throws(StoreError) -> Receipt? {
-        tries += 1
         // A holder of a ticket has waited, and may try. A try without a ticket could make the holder's try fail.
         if tickets.isEmpty, engine.turns.areInUse, engine.turns.areTaken(lines(of: reads)) {
             return nil
         }
-        return try engine.commit(commit, reads: reads)
+        return try engine.commit(commit, reads: reads, generation: generation)
     }
 
-    /// To be called after a commit that failed, and before the next try.
+    /// To be called after a try that failed, and before the next one.
     mutating func next(_ reads: [ReadVersion]) async throws(StoreError) {
-        guard tries < Self.triesAtMost else { throw .contended(tries: tries) }
-        let lines = lines(of: reads)
+        try await next(lines(of: reads))
+    }
+
+    /// - Parameter lines: those of the rows that were read.
+    mutating func next(_ lines: Set<Int>) async throws(StoreError) {
+        tries += 1
+        guard tries < triesAtMost else { throw .contended(tries: tries) }
         if tickets.contains(where: { lines.contains($0.line) }) {
             // This transaction went on before its turn came, or others did.
             return try await engine.turns.wait(for: tickets)

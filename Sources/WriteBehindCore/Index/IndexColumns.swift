@@ -140,9 +140,7 @@ package struct IndexColumns: Sendable, Equatable {
 extension IndexColumns {
     /// A writer for the values of a bound.
     package func bound(of table: String) -> IndexBound {
-        IndexBound(
-            table: table,
-            columns: parts.map { .column($0.name, $0.type, nullable: $0.isNullable) })
+        IndexBound(table: table, columns: parts.map(\.column))
     }
 
     /// The first bytes of all entries that have these values in their first columns.
@@ -156,7 +154,8 @@ extension IndexColumns {
         let schema = TableSchema(table, [])
         var bytes: [UInt8] = []
         for (part, value) in zip(parts, values) {
-            try schema.check(value, .column(part.name, part.type, nullable: part.isNullable))
+            let value = part.wasInteger ? value.asReal : value
+            try schema.check(value, part.column)
             bytes.append(indexComponent: value, isNullable: part.isNullable)
         }
         return bytes
@@ -164,6 +163,12 @@ extension IndexColumns {
 }
 
 extension IndexColumns.Part {
+    fileprivate var column: ColumnSchema {
+        var column = ColumnSchema.column(name, type, nullable: isNullable)
+        column.wasInteger = wasInteger
+        return column
+    }
+
     /// The end of the component that begins at `start`.
     func end(in value: Span<UInt8>, from start: Int) -> Int {
         var end = start

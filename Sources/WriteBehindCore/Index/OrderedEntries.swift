@@ -213,6 +213,13 @@ package struct IndexedRows: Sendable {
         return try body(bytes.span.extracting(place.key..<place.end))
     }
 
+    /// The first entries.
+    func prefix(_ count: Int) -> IndexedRows {
+        var rows = self
+        rows.places.removeLast(max(0, rows.places.count - count))
+        return rows
+    }
+
     package func key(_ index: Int) -> [UInt8] {
         Array(bytes[places[index].key..<places[index].end])
     }

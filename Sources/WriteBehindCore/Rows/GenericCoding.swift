@@ -46,10 +46,8 @@ extension RowEncoder {
     /// Writes the next column: a time in whole seconds since 1970, or null.
     public mutating func encodeSeconds(_ value: Date?) {
         guard let value else { return encodeNull() }
-        // Rounded up, so that a row does not expire too early.
-        let seconds = value.timeIntervalSince1970.rounded(.up)
-        guard let whole = Int64(exactly: seconds) else { return refuse("\(value)") }
-        encode(whole)
+        guard let seconds = value.expirySeconds else { return refuse("\(value)") }
+        encode(seconds)
     }
 
     /// Writes the next column: seconds since 1970, or null.
@@ -207,4 +205,10 @@ enum ColumnJSON {
     static func value<V: Decodable>(_ type: V.Type, _ text: String) throws -> V {
         try JSONDecoder().decode(type, from: Data(text.utf8))
     }
+}
+
+extension Date {
+    /// The seconds since 1970 that are stored for the date at which a row expires; nil if they do not fit. They are rounded
+    /// up, so that a row does not expire too early.
+    var expirySeconds: Int64? { Int64(exactly: timeIntervalSince1970.rounded(.up)) }
 }

@@ -53,6 +53,13 @@ extension RowCodec {
         return patch
     }
 
+    /// Whether a whole row lacks columns of its table, because it was encoded before the table had them.
+    static func lacksColumns(_ row: Span<UInt8>, _ schema: TableSchema) throws(RowError) -> Bool {
+        var reader = ByteReader(0..<row.count)
+        let count = try schema.valueCount(&reader, row)
+        return schema.valueColumns[count...].contains { !$0.isDropped }
+    }
+
     /// Whether a patch of these columns makes its row if there is none. It does if it sets every column that needs a value,
     /// and the first column, or no column at all, because its program has only the key. Patches of updates mostly do not,
     /// so an update whose row is missing is still noticed.

@@ -1,3 +1,5 @@
+import Foundation
+
 // The orders in which rows of a table can be read, by the key paths that `@Table` makes.
 
 /// An order in which rows can be read: a column with its own index, as `\.score`, or an index over several columns, as
@@ -105,20 +107,48 @@ public struct IndexBound: Sendable {
     }
 
     /// Writes the next value.
+    ///
+    /// A bound is stored as a value of the column is. So the date at which a row expires is rounded up to whole seconds.
     public mutating func encode(_ value: some RowKey) {
         guard let column = next() else { return }
-        // Encoded with another column behind it, so that the value's end is marked.
-        let layout = RowLayout(
-            TableSchema(table, [.key(column.name, column.type), .key("", .integer)]))
-        var encoder = KeyEncoder(layout)
         do throws(RowError) {
-            try encoder.encode(first: value)
+            let component = try component(value, column)
+            if column.isNullable { bytes.append(1) }
+            bytes += component
         } catch {
             failure = failure ?? error
-            return
         }
-        if column.isNullable { bytes.append(1) }
-        bytes += encoder.key
+    }
+
+    private func component(
+        _ value: some RowKey, _ column: ColumnSchema
+    ) throws(RowError) -> [UInt8] {
+        // The date at which a row expires is in a column of integers.
+        if column.type == .integer, let date = value as? Date {
+            guard let seconds = date.expirySeconds else {
+                throw RowError(table: table, column: column.name, .dateOutOfRange)
+            }
+            return try component(seconds, column)
+        }
+        // Encoded with another column behind it, so that the value's end is marked.
+        func encoded(as type: ColumnType) throws(RowError) -> [UInt8] {
+            let schema = TableSchema(table, [.key(column.name, type), .key("", .integer)])
+            var encoder = KeyEncoder(RowLayout(schema))
+            try encoder.encode(first: value)
+            return encoder.key
+        }
+        do throws(RowError) {
+            return try encoded(as: column.type)
+        } catch {
+            // A program from before the column was one of reals has an integer.
+            guard column.wasInteger, let integer = try? encoded(as: .integer) else { throw error }
+            let schema = TableSchema(table, [.key(column.name, .integer)])
+            var bytes: [UInt8] = []
+            for value in try KeyCodec.decode(integer.span, schema) {
+                bytes.append(indexComponent: value.asReal, isNullable: false)
+            }
+            return bytes
+        }
     }
 
     /// Writes null.

@@ -15,7 +15,7 @@ public struct ColumnSchema: Sendable, Hashable {
     /// Its former names, the latest name last.
     public private(set) var formerNames: [String]
     /// Whether it held integers before. Rows from that time still hold them.
-    package private(set) var wasInteger = false
+    package internal(set) var wasInteger = false
     /// Whether it was dropped. It keeps its place, because older rows hold a value there, which is not read any more.
     package private(set) var isDropped = false
     /// Why the value of a property cannot be a default; ``TableSchema/validate()`` throws it.

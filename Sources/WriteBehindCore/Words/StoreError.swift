@@ -49,8 +49,8 @@ public enum StoreError: Error, Sendable, Equatable {
     case foreignReceipt
     /// An `update` gave the row another key. To change a key, delete the row and put the new one.
     case keyChanged(table: String)
-    /// A transaction, `update`, `increment` or `insert` was tried this many times, and each time a row that it had read was
-    /// changed before it was written.
+    /// A transaction, `update`, `increment` or `insert`, or giving up a commit in quarantine, was tried this many times, and
+    /// each time a row that it had read was changed before it ended.
     case contended(tries: Int)
     /// The row given as `orPut` to an `increment` has another key than the row to increment.
     case initialHasAnotherKey(table: String)
