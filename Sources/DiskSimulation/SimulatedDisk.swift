@@ -31,7 +31,8 @@
 //
 // All randomness comes from the caller's generator or the disk's own seed; nothing depends on
 // the order of a hash table. Not modelled: links, permissions, times, "..", renaming a directory
-// over another. The working directory is the root, which exists and is durable.
+// over another, writing to a copy that shares blocks. The working directory is the root, which exists
+// and is durable.
 
 package import EventLog
 import Glibc
@@ -112,6 +113,21 @@ package final class SimulatedDisk: Disk {
         get { state.withLock { $0.supportsSharedMapping } }
         set { state.withLock { $0.supportsSharedMapping = newValue } }
     }
+
+    /// How many files may be open at the same time, as by `ulimit -n`.
+    package var openFileLimit: Int {
+        get { state.withLock { $0.openFiles.limit } }
+        set { state.withLock { $0.openFiles.limit = newValue } }
+    }
+
+    /// The most files that were open at the same time.
+    package var mostOpenFiles: Int { state.withLock { $0.openFiles.most } }
+
+    /// Whether copies can share the blocks of a file. It is asked for when a file is mapped.
+    package var canShareBlocks: Bool {
+        get { state.withLock { $0.canShareBlocks } }
+        set { state.withLock { $0.canShareBlocks = newValue } }
+    }
 }
 
 // MARK: - The disk as a store sees it
@@ -129,7 +145,9 @@ extension SimulatedDisk {
 
     package func open(_ path: String, _ mode: OpenMode) throws(SystemError) -> any DiskFile {
         let (node, life) = try perform(.open, path) { state throws(SystemError) in
-            (try state.openFile(path, mode), state.life)
+            let node = try state.openFile(path, mode)
+            try state.countOpenFile(path)
+            return (node, state.life)
         }
         return SimulatedFile(self, path, node: node, life: life, isWritable: mode != .read)
     }
@@ -297,6 +315,16 @@ extension SimulatedDisk {
             }
         }
     }
+
+    /// Makes a copy of a file that shares its blocks, durably, as `cp --reflink` does. The copy takes no space, until a page
+    /// of the file is written: by a call, by a reservation, or by a store into a mapping.
+    package func share(_ path: String, with copy: String) throws(SystemError) {
+        try state.withLock { state throws(SystemError) in try state.share(path, with: copy) }
+    }
+
+    /// Whether a mapped page that shares its blocks was stored to while there was no space. A real disk ends the process
+    /// there (SIGBUS).
+    package var hasStoredWithoutRoom: Bool { state.withLock { $0.hasStoredWithoutRoom() } }
 
     /// Removes the file, durably.
     package func erase(_ path: String) throws(SystemError) {

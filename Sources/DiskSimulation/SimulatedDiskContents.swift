@@ -20,6 +20,10 @@ struct SimulatedContents: Sendable {
     private var lengths = 0...0
     /// A failed sync forgot the length too.
     private var lengthIsForgotten = false
+    /// The pages whose blocks a copy of the file shares, and the copy's node.
+    private(set) var shared: (pages: Set<Int>, copy: Int) = ([], 0)
+    /// How many shared pages were stored to through a mapping, and so took room.
+    private(set) var pagesTaken = 0
     /// The memory of mappings. As far as it reaches, it counts instead of `current`.
     private var pages: SimulatedPages?
 
@@ -47,6 +51,7 @@ struct SimulatedContents: Sendable {
         resize(to: max(oldCount, end))
         current.replaceSubrange(offset..<end, with: bytes)
         pages?.write(bytes, at: offset)
+        unshare(offset..<end)
         noteSectors(of: min(offset, oldCount)..<end)
     }
 
@@ -119,6 +124,7 @@ struct SimulatedContents: Sendable {
             let end = min(start + Self.sectorSize, range.upperBound)
             guard !mapped.equals(current, in: start..<end) else { continue }
             current.replaceSubrange(start..<end, with: mapped[start..<end])
+            pagesTaken += unshare(start..<end)
             noteSectors(of: start..<end)
         }
     }
@@ -127,6 +133,31 @@ struct SimulatedContents: Sendable {
     mutating func unmap() {
         absorb()
         pages = nil
+    }
+
+    // MARK: Sharing
+
+    /// A copy shares all blocks from now on.
+    mutating func share(with copy: Int) {
+        absorb()
+        let pageSize = Self.sectorSize * Self.sectorsPerPage
+        shared = (Set(0..<(current.count + pageSize - 1) / pageSize), copy)
+    }
+
+    /// The shared pages of a range.
+    func sharedPages(in range: Range<Int>) -> Set<Int> {
+        guard !shared.pages.isEmpty, !range.isEmpty else { return [] }
+        let pageSize = Self.sectorSize * Self.sectorsPerPage
+        let pages = range.lowerBound / pageSize...(range.upperBound - 1) / pageSize
+        return shared.pages.filter { pages.contains($0) }
+    }
+
+    /// Gives the pages of a range blocks of their own. Returns how many had none.
+    @discardableResult
+    mutating func unshare(_ range: Range<Int>) -> Int {
+        let pages = sharedPages(in: range)
+        shared.pages.subtract(pages)
+        return pages.count
     }
 
     // MARK: Power loss

@@ -19,6 +19,12 @@ final class SimulatedFile: DiskFile {
         self.isWritable = isWritable
     }
 
+    deinit {
+        disk.state.withLock { [life] state in
+            if state.life == life { state.openFiles.now -= 1 }
+        }
+    }
+
     func byteCount() throws(SystemError) -> Int {
         try disk.perform(.byteCount, path, life: life) { [node] state in
             state.byteCount(of: node)
@@ -127,8 +133,12 @@ extension SimulatedDisk {
 
     func reserve(_ range: Range<Int>) throws(SystemError) {
         disk.beforeReserving?()
-        try disk.perform(.reserve, path, life: life) { _ in }
+        try disk.perform(.reserve, path, life: life) { [node, path] state throws(SystemError) in
+            try state.reserve(range, of: node, path)
+        }
     }
+
+    var mayShareBlocks: Bool { disk.canShareBlocks }
 
     /// Does nothing: the file gets later stores as well as earlier ones. That is the worst
     /// that a store which still writes can do.

@@ -15,6 +15,9 @@ extension SimulatedDisk {
         var locked: Set<Int> = []
         var capacity: Int?
         var supportsSharedMapping = true
+        var canShareBlocks = true
+        /// How many files are open now, how many ever were, and how many may be.
+        var openFiles = (now: 0, most: 0, limit: Int.max)
         let isSharedByThreads: Bool
         var faults = Faults()
         /// Syncs of paths that contain this do nothing.
@@ -52,6 +55,7 @@ extension SimulatedDisk {
         mutating func killProcess() {
             for node in files.keys.sorted() { files[node]?.unmap() }
             locked = []
+            openFiles.now = 0
             life += 1
         }
 
@@ -191,6 +195,15 @@ extension SimulatedDisk {
             files.index(forKey: node).map { files.values[$0].current.count } ?? 0
         }
 
+        /// Counts a file that is opened and stays open.
+        mutating func countOpenFile(_ path: String) throws(SystemError) {
+            guard openFiles.now < openFiles.limit else {
+                throw SystemError(call: DiskOperation.open.rawValue, path: path, code: EMFILE)
+            }
+            openFiles.now += 1
+            openFiles.most = max(openFiles.most, openFiles.now)
+        }
+
         mutating func openFile(_ path: String, _ mode: OpenMode) throws(SystemError) -> Int {
             guard let node = try node(at: path) else {
                 if mode == .createExclusively { return try makeFile(path) }
@@ -229,15 +242,48 @@ extension SimulatedDisk {
 
         /// How many of `byteCount` bytes at `offset` there is space for.
         func space(for byteCount: Int, at offset: Int, in node: Int) -> Int {
-            guard let capacity else { return byteCount }
+            guard let room = room(for: node) else { return byteCount }
+            let end = files[node, default: SimulatedContents()].current.count + max(0, room)
+            return min(byteCount, max(0, end - offset))
+        }
+
+        /// How many bytes there is space for; nil without a limit. It is negative after stores into shared pages took space
+        /// that there was not.
+        private func room(for node: Int? = nil) -> Int? {
+            guard let capacity else { return nil }
             let linked = names.reachable(from: Self.root)
             var used = 0
             for (other, contents) in files where linked.contains(other) || other == node {
                 used += contents.current.count
+                if linked.contains(contents.shared.copy) {
+                    used -= contents.shared.pages.count * Self.pageSize
+                }
             }
-            let end =
-                files[node, default: SimulatedContents()].current.count + max(0, capacity - used)
-            return min(byteCount, max(0, end - offset))
+            return capacity - used
+        }
+
+        private static let pageSize =
+            SimulatedContents.sectorSize * SimulatedContents.sectorsPerPage
+
+        /// Gives a range of a file blocks of its own.
+        mutating func reserve(_ range: Range<Int>, of node: Int, _ path: String) throws(SystemError)
+        {
+            files[node]?.absorb()
+            let needed = files[node]?.sharedPages(in: range).count ?? 0
+            if needed > 0, let room = room(for: node), room < needed * Self.pageSize {
+                throw SystemError(call: DiskOperation.reserve.rawValue, path: path, code: ENOSPC)
+            }
+            files[node]?.unshare(range)
+        }
+
+        /// Whether a mapped page that shares its blocks was stored to while there was no space.
+        mutating func hasStoredWithoutRoom() -> Bool {
+            var pagesTaken = 0
+            for node in files.keys.sorted() {
+                files[node]?.absorb()
+                pagesTaken += files[node]?.pagesTaken ?? 0
+            }
+            return pagesTaken > 0 && room() ?? 0 < 0
         }
 
         // MARK: Tests
@@ -250,6 +296,13 @@ extension SimulatedDisk {
             let node = makeNode()
             files[node] = SimulatedContents(durable: bytes)
             names.change([.init(directory, name, node)], isSynced: true)
+        }
+
+        mutating func share(_ path: String, with copy: String) throws(SystemError) {
+            let node = try existing(path)
+            files[node]?.absorb()
+            try overwrite(copy, files[node]?.current ?? [])
+            files[node]?.share(with: lastNode)
         }
 
         mutating func erase(_ path: String) throws(SystemError) {

@@ -33,12 +33,15 @@ package final class Flusher: Sendable {
         /// Frame bytes in segments that are not synced.
         var unsyncedBytes = 0
         var syncDeadline: UInt64?
+        /// When room for staging is reserved again, if copies can share its blocks.
+        var reserveDeadline: UInt64
         var preamble: Preamble
         var isClosed = false
     }
 
     private let state: Lock<State>
     private let staging: Staging
+    private let reports = RefusalReports()
     private let environment: LogEnvironment
     private let options: LogOptions
     private let epoch: UInt64
@@ -46,6 +49,10 @@ package final class Flusher: Sendable {
     private let requested = Atomic<UInt64>(0)
     /// The highest sequence that a caller has asked to survive power loss.
     private let requestedDurable = Atomic<UInt64>(0)
+
+    /// How often room for staging is reserved again, nanoseconds. A copy that shares its blocks is harmless if the disk does
+    /// not become full within this time.
+    package static let reserveInterval: UInt64 = 100_000_000
 
     init(
         staging: Staging, environment: LogEnvironment, options: LogOptions, end: LogEnd
@@ -59,6 +66,7 @@ package final class Flusher: Sendable {
                 compressor: Compressor(level: options.compressionLevel),
                 cursor: Staging.Cursor(nextSequence: end.nextSequence), chain: Chain(end.chain),
                 startChain: end.chain, written: end.nextSequence - 1,
+                reserveDeadline: environment.time.monotonicNanoseconds() + Self.reserveInterval,
                 preamble: end.preamble))
     }
 
@@ -86,19 +94,44 @@ package final class Flusher: Sendable {
                 return .wait(nanoseconds: nil)
             }
             do throws(LogError) {
-                let next = try advance(&state)
-                if let error = reserveFreeSlots() {
-                    refuse(error)
-                    return next == .stepAgain ? next : .wait(nanoseconds: options.syncInterval)
-                }
-                if let refusal = staging.refusal, refusal.isTemporary { admit() }
-                return next
+                try reserveAgain(&state)
             } catch {
+                // Not even progress may be published, which is a store as well.
                 refuse(error)
-                if error.isTemporary { synchronizeStagingMeanwhile(&state) }
                 return .wait(nanoseconds: options.syncInterval)
             }
+            return untilReserving(work(&state))
         }
+    }
+
+    private func work(_ state: inout State) -> Next {
+        do throws(LogError) {
+            let next = try advance(&state)
+            if let error = reserveFreeSlots() {
+                refuse(error)
+                return next == .stepAgain ? next : .wait(nanoseconds: options.syncInterval)
+            }
+            if let refusal = staging.refusal, refusal.isTemporary { refuse(nil) }
+            return next
+        } catch {
+            refuse(error)
+            if error.isTemporary { synchronizeStagingMeanwhile(&state) }
+            return .wait(nanoseconds: options.syncInterval)
+        }
+    }
+
+    /// If copies can share the blocks of staging, reserves room for it again once in a while: a store without room would end
+    /// the process.
+    private func reserveAgain(_ state: inout State) throws(LogError) {
+        guard staging.mayShareBlocks else { return }
+        let now = environment.time.monotonicNanoseconds()
+        guard now >= state.reserveDeadline else { return }
+        try onDisk { () throws(SystemError) in try staging.reserveAgain() }
+        state.reserveDeadline = now + Self.reserveInterval
+    }
+
+    private func untilReserving(_ next: Next) -> Next {
+        staging.mayShareBlocks ? next.sooner(.wait(nanoseconds: Self.reserveInterval)) : next
     }
 
     /// Without room for the next slots, writes are refused. Commits that were already appended are written as usual.
@@ -138,6 +171,7 @@ package final class Flusher: Sendable {
         guard !state.isClosed else { return }
         if let refusal = staging.refusal, refusal.isFinal { throw refusal }
         do throws(LogError) {
+            try reserveAgain(&state)
             while try writeBlock(&state) {}
             try synchronize(&state)
             try seal(&state)
@@ -347,15 +381,9 @@ package final class Flusher: Sendable {
         }
     }
 
-    private func refuse(_ error: LogError) {
-        // A final refusal is already set.
-        if let refusal = staging.refusal, refusal.isFinal { return }
+    /// nil admits appends again.
+    private func refuse(_ error: LogError?) {
         staging.refuse(error)
-        environment.observer?.didChangeRefusal(error)
-    }
-
-    private func admit() {
-        staging.refuse(nil)
-        environment.observer?.didChangeRefusal(nil)
+        reports.report(staging, to: environment.observer)
     }
 }

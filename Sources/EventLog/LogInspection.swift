@@ -95,7 +95,9 @@ package struct LogInspection: Sendable {
             guard let header = try? StagingHeader(decoding: head.span),
                 header.storeID == environment.storeID
             else { return nil }
-            return head.span.integer(UInt64.self, at: StagingHeader.publishedOffset)
+            // The checksum behind it may come a moment later.
+            let readable = head.span.integer(UInt64.self, at: StagingHeader.publishedOffset)
+            return readable <= Frame.sequenceLimit ? readable : nil
         }
     }
 }

@@ -139,6 +139,84 @@ import Testing
         #expect(try harness.fault(mayLoseUnsynced: false) == nil)
     }
 
+    /// A lap is a use of each slot. The log may be idle when the copy is made.
+    @Test(arguments: [0, 1, 150, 151])
+    func noStoreNeedsRoomAfterACopyThatSharesItsBlocks(commits: Int) throws {
+        // The room when the copy is noticed; nil is enough, and then none. With less than a page, blocks can be written.
+        for room in [nil, 0, 3000] {
+            let harness = LogHarness()
+            let (disk, log) = (harness.disk, try harness.open())
+            for _ in 0..<commits {
+                if try !harness.append() { harness.makeDurable() }
+            }
+            harness.flush()
+            let used = disk.usedBytes
+            try disk.share(Self.path, with: "/copy")
+            disk.capacity = room.map { used + $0 }
+            harness.time.advance(milliseconds: Flusher.reserveInterval / 1_000_000)
+            harness.flush()
+            if room != nil {
+                guard case .diskFull? = logError({ try harness.append() }) else {
+                    Issue.record("a commit was taken without room for it")
+                    return
+                }
+                harness.makeDurable()
+                harness.makeSynced()
+                #expect(logError { try log.close() } != nil)
+                harness.crash(.process)
+                #expect(!disk.hasStoredWithoutRoom)
+                disk.capacity = nil
+                try harness.open()
+            } else {
+                disk.capacity = 0
+                while try harness.append() {}
+                harness.makeSynced()
+                #expect(!disk.hasStoredWithoutRoom)
+                disk.capacity = nil
+                harness.makeDurable()
+                #expect(log.refusal == nil)
+                #expect(try harness.append())
+            }
+            try harness.close()
+            try harness.open()
+            #expect(try harness.fault(mayLoseUnsynced: false) == nil)
+        }
+    }
+
+    @Test func writesGoOnWhenThereIsRoomForAllThatACopyShares() throws {
+        let harness = LogHarness()
+        let (disk, log) = (harness.disk, try harness.open())
+        try harness.append()
+        try disk.share(Self.path, with: "/copy")
+        disk.capacity = 0
+        harness.time.advance(milliseconds: 100)
+        harness.flush()
+        #expect(logError { try harness.append() } == log.refusal && log.refusal != nil)
+        disk.capacity = nil
+        harness.flush()
+        #expect(log.refusal == nil)
+        for _ in 0..<100 {
+            if try !harness.append() { harness.makeDurable() }
+        }
+        try harness.close()
+        #expect(!disk.hasStoredWithoutRoom)
+    }
+
+    @Test func anIdleFlusherComesBackToReserveRoomWhereCopiesCanShareBlocks() throws {
+        for canShare in [true, false] {
+            let harness = LogHarness()
+            harness.disk.canShareBlocks = canShare
+            let flusher = try #require(try harness.open().flusher)
+            #expect(flusher.step() == .wait(nanoseconds: canShare ? 100_000_000 : nil))
+            for _ in 0..<200 {
+                harness.time.advance(milliseconds: 100)
+                while try !harness.append() { harness.makeDurable() }
+                harness.flush()
+            }
+            #expect((harness.disk.count(of: .reserve) > 0) == canShare)
+        }
+    }
+
     /// The page cache shows the bytes that were written, even if the device lost them.
     @Test func whatRecoveryWritesIsReadBackFromTheDevice() throws {
         let harness = LogHarness()

@@ -95,4 +95,40 @@ import WriteBehindCore
             }
         }
     }
+
+    /// Log that was deleted would come back after power loss without what comes before it, or with the older `log-start`.
+    @Test(arguments: ["/store", "/log"], 0..<8)
+    func noSegmentIsDeletedAfterADirectoryCouldNotBeSynced(directory: String, seed: Int) throws {
+        let harness = PastHarness(seed: UInt64(seed) + 900)
+        harness.rule = RetentionRule(snapshots: 2, age: 0, bytes: 0)
+        harness.mergeCount = .max
+        try harness.open()
+        try harness.define()
+        for _ in 0..<4 {
+            for _ in 0..<3 { try harness.appendRandom() }
+            try harness.close()
+            try harness.open()
+        }
+        try harness.snapshot()
+        try harness.appendRandom()
+        harness.makeDurable()
+        let before = harness.segments.count
+        harness.disk.fail(.synchronizeDirectory, onFileNamed: directory, times: 1000)
+        for _ in 0..<5 {
+            try harness.snapshot()
+            harness.time.advance(milliseconds: 60_000)
+        }
+        let gone = directory == "/log" ? 1 : 0
+        #expect(harness.snapshots.count == 2)
+        #expect(harness.segments.count == before - gone)
+        #expect(harness.events.state.withLock { $0.failures.count } == 1)
+        harness.crash(.power)
+        harness.disk.stopFailing()
+        try harness.open()
+        #expect(try harness.fault() == nil)
+        try harness.appendRandom()
+        try harness.snapshot()
+        #expect(harness.segments.count == 1)
+        #expect(try harness.fault() == nil)
+    }
 }

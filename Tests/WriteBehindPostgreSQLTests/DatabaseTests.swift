@@ -15,7 +15,7 @@ extension PostgreSQL {
             try store.table(Player.self).put(Player(id: 1))
             try await store.waitForAll(.materialized, timeout: .hang)
             #expect(try test.players() == [Player(id: 1)])
-            #expect(store.database == nil)
+            #expect(throws: StoreError.self) { _ = try store.database }
             #expect(!FileManager.default.fileExists(atPath: test.path + "/database.sqlite"))
             try await store.close(deadline: .hang)
         }
@@ -30,7 +30,7 @@ extension PostgreSQL {
                 configuration: TestStore.configuration())
             for id in 10..<20 { try store.table(Player.self).put(Player(id: id)) }
             try await store.waitForAll(.materialized, timeout: .hang)
-            #expect(store.database != nil)
+            #expect(throws: Never.self) { _ = try store.database }
             let isThere = await eventually { (try? test.players().count) == 20 }
             #expect(isThere, "\(store.health.secondaries)")
             #expect(store.health.secondaries.map(\.name) == ["postgresql"])

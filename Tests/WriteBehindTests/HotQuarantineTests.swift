@@ -29,7 +29,7 @@ extension StoreQuarantineTests {
                 return try await store.quarantine.skip(
                     first, reason: "a test", includingFollowers: true)
             case .patch:
-                return try await store.quarantine.patch(
+                return try await store.quarantine.correct(
                     first, with: Player(id: 1, name: "right"), in: players, reason: "a test",
                     includingFollowers: true)
             }

@@ -104,4 +104,48 @@ import Testing
             #expect(isRight || isKilled, "\(line)")
         }
     }
+
+    /// `cp` makes a copy that shares all blocks with the files of the running store, and the disk becomes full. A store to a
+    /// page of the mapped buffer would need room from then on, and none is left.
+    @Test(
+        .enabled(if: LoopDevices.areUsable, "for root, with loop devices and mkfs"),
+        arguments: ["xfs", "overlay xfs"])
+    func aCopyOfARunningStoreOnAFullDiskEndsNoWriter(kind: String) throws {
+        let directory = TemporaryStore()
+        let (status, output) = try run(
+            """
+            set -e
+            d=\(directory.path); k='\(kind)'; mkdir -p $d/disk; cd $d; truncate -s 512M image
+            mkfs.xfs -q image && mount -o loop image disk; m=$d/disk
+            if [ "$k" != xfs ]; then
+                mkdir -p disk/lower disk/upper disk/work merged
+                mount -t overlay -o lowerdir=disk/lower,upperdir=disk/upper,workdir=disk/work none merged
+                m=$d/merged
+            fi
+            cat >$d/meanwhile <<END
+            cp -a $m/store $m/copy; rm $m/copy/database.sqlite-shm; sync
+            fill=\\$((\\$(df --output=avail -k $d/disk | tail -1) - \\$1))
+            until fallocate -l \\${fill}K $d/disk/fill 2>/dev/null; do fill=\\$((fill - 256)); done
+            END
+            for room in 0 64 4096 40960; do
+                r=0; $c narrow $m/store --rows 400 --meanwhile "sh $d/meanwhile $room" >$d/said || r=$?
+                n=$(sed -n 's/^acknowledged //p' $d/said | tail -1)
+                echo "room $room: $r $(tail -1 $d/said)"
+                rm -rf $d/disk/fill $m/copy; sync
+                r=0; $c narrow $m/store --from ${n:-0} --rows 500 >$d/said || r=$?
+                echo "again $room: $r $(tail -1 $d/said)"
+                rm -rf $m/store
+            done
+            """, privately: true)
+        #expect(status == 0, "\(output)")
+        let lines = output.split(separator: "\n").filter {
+            $0.hasPrefix("room ") || $0.hasPrefix("again ")
+        }
+        #expect(lines.count == 8, "\(output)")
+        for line in lines {
+            let isRight =
+                line.contains(": 0 ") || line.hasPrefix("room") && line.contains(": 3 ")
+            #expect(isRight, "\(line)")
+        }
+    }
 }

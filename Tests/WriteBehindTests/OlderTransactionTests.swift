@@ -116,7 +116,7 @@ import WriteBehind
             PlayerWithRank(id: 1, name: "poison", score: 1, team: nil, rank: 3))
         try await store.waitForAll(.materialized, timeout: .hang)
         try #require(store.quarantine.list().map(\.sequence) == [receipt.sequence])
-        let given = try await store.quarantine.patch(
+        let given = try await store.quarantine.correct(
             receipt.sequence, with: Player(id: 1, name: "right"), in: old, reason: "a test")
         try await store.wait(for: .materialized, given, timeout: .hang)
         try await expect(["right"], in: store)

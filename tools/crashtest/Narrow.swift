@@ -33,6 +33,9 @@ struct Narrow: AsyncParsableCommand {
     @Option(help: "How many rows are written.")
     var rows = 2000
 
+    @Option(help: "A shell command that runs while the store is open, after half of the rows.")
+    var meanwhile: String?
+
     @Flag(help: "End without closing, as a killed process does.")
     var unclean = false
 
@@ -67,6 +70,7 @@ struct Narrow: AsyncParsableCommand {
             guard try await items.get(id) == Self.item(id) else { throw Loss("row \(id) is lost") }
         }
         for id in from..<from + rows {
+            if id == from + rows / 2 { try await runMeanwhile(store) }
             let receipt = try items.put(Self.item(id))
             guard id % 100 == 99 else { continue }
             try await store.wait(for: .durable, receipt, timeout: .seconds(20))
@@ -83,6 +87,20 @@ struct Narrow: AsyncParsableCommand {
             try Int.fetchOne(db, sql: "SELECT count(*) FROM item")
         }
         guard count ?? 0 >= from + rows else { throw Loss("the database has \(count ?? 0) rows") }
+    }
+
+    private func runMeanwhile(_ store: Store) async throws {
+        guard let meanwhile else { return }
+        try await store.waitForAll(.materialized, timeout: .seconds(20))
+        let process = Process()
+        process.executableURL = URL(filePath: "/bin/sh")
+        process.arguments = ["-c", meanwhile]
+        process.standardOutput = FileHandle.standardError
+        try process.run()
+        process.waitUntilExit()
+        guard process.terminationStatus == 0 else { throw Loss("\(meanwhile) failed") }
+        // Longer than the log takes to notice a copy that shares blocks with its buffer.
+        try await Task.sleep(for: .milliseconds(500))
     }
 
     /// A row of text that does not compress: a life takes some hundred kilobytes.

@@ -3,6 +3,8 @@
 //   block  := preamble? varint(base time) commit*
 //   commit := varint(record count) varint(byte length) varint(time - base time) record*
 //
+// A record takes at least one byte, so a commit has no more records than bytes, and a block's count never overflows.
+//
 // Times are milliseconds since 1970 and never decrease. The byte length is that of the records: a
 // reader steps from commit to commit, and continues the chain, without parsing a record. The block's header says
 // whether there is a preamble (a record of that operation, Record.swift).
@@ -64,7 +66,7 @@ package struct CommitCursor: Sendable {
         let count = try reader.varint(payload)
         let length = try reader.varint(payload)
         let (time, overflow) = baseTime.addingReportingOverflow(try reader.varint(payload))
-        guard !overflow, count > 0, count <= endSequence - nextSequence else {
+        guard !overflow, count > 0, count <= length, count <= endSequence - nextSequence else {
             throw MalformedRecord(offset: start, reason: "impossible commit header")
         }
         guard time >= lastTime, time <= endTime else {

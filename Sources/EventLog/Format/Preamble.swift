@@ -6,6 +6,7 @@ package struct Preamble: Equatable, Sendable {
     package static let byteLimit = 60 << 20
 
     private var defines: [UInt32: [UInt8]] = [:]
+    private var byteCount = 0
 
     package init() {}
 
@@ -19,7 +20,7 @@ package struct Preamble: Equatable, Sendable {
         try note(bytes)
     }
 
-    /// Adds the define records among the records of a commit.
+    /// Adds the define records among the records of a commit. A store never writes more than ``byteLimit`` of them.
     package mutating func note(_ records: Span<UInt8>) throws(MalformedRecord) {
         var reader = ByteReader(0..<records.count)
         while !reader.isAtEnd {
@@ -27,6 +28,11 @@ package struct Preamble: Equatable, Sendable {
             let record = try reader.record(records)
             guard record.operation == .define else { continue }
             let bytes = records.extracting(start..<reader.offset)
+            let total = byteCount + bytes.count - (defines[record.table]?.count ?? 0)
+            guard total <= Self.byteLimit else {
+                throw MalformedRecord(offset: start, reason: "the definitions are too long")
+            }
+            byteCount = total
             defines[record.table] = unsafe bytes.withUnsafeBufferPointer { unsafe Array($0) }
         }
     }

@@ -16,7 +16,8 @@
 //      base   u64  first sequence; equals the file's name
 //      chain  u64  chain value before the first record (Chain.swift)
 //      other  u64  segment: the length of the writer's staging buffer, for what may be missing when that is
-//                  gone; snapshot: the sequence of the snapshot that it was made from, 0 for none
+//                  gone, at most 4 GiB; snapshot: the sequence of the snapshot that it was made from, 0
+//                  for none
 //      made   u64  microseconds since 1970
 //      vers   u32  format version: major << 16 + minor
 //      inco   u32  features that a reader must support
@@ -98,6 +99,11 @@ package struct SegmentHeader: Equatable, Sendable {
             throw .outOfRange(field: "base sequence")
         }
         guard epoch < .max else { throw .outOfRange(field: "epoch") }
+        let limit =
+            kind == .snapshot ? Frame.sequenceLimit : UInt64(StagingHeader.byteCountLimit)
+        guard other <= limit else {
+            throw .outOfRange(field: kind == .snapshot ? "earlier snapshot" : "buffer length")
+        }
         guard rawBlockBound <= Self.rawBlockCap else { throw .outOfRange(field: "raw block bound") }
     }
 

@@ -26,7 +26,7 @@
 //     20  44   zero
 //
 //   staged commit, padded to a multiple of 8
-//      0  u32  length of the records
+//      0  u32  length of the records, at most 4 MiB - 80
 //      4  u32  low half of XXH3-64 of bytes [8,32): the check of the header
 //      8  u32  low half of XXH3-64 of the records; both seeded with salt, generation and length
 //     12  u32  unsynced before: first sequence - 1 - last sequence known to survive power loss, saturating
@@ -157,7 +157,7 @@ package struct PublishedProgress: Equatable, Sendable {
         self.durable = durable
     }
 
-    /// nil if a kill came between two stores, or the bytes are damaged.
+    /// nil if a kill came between two stores, or no writer has published this.
     package init?(decodingPage bytes: Span<UInt8>, salt: UInt64) {
         let start = StagingHeader.publishedOffset
         guard bytes.count >= start + Self.byteCount,
@@ -166,6 +166,7 @@ package struct PublishedProgress: Equatable, Sendable {
         else { return nil }
         readable = bytes.integer(UInt64.self, at: start)
         durable = bytes.integer(UInt64.self, at: start + 8)
+        guard readable <= Frame.sequenceLimit, durable <= Frame.sequenceLimit else { return nil }
     }
 
     func encoded(salt: UInt64) -> [UInt8] {
@@ -212,6 +213,9 @@ package struct SlotHeader: Equatable {
 /// A commit in staging. Its bytes stay where they are for as long as this is used.
 @safe package struct StagedCommit {
     package static let headerByteCount = 32
+    /// The most bytes of records. With the longest preamble they still fit into a block.
+    package static let recordsLimit =
+        Int(SegmentHeader.rawBlockCap) - Preamble.byteLimit - 2 * BlockBuilder.commitOverhead
 
     var firstSequence: UInt64
     var count: UInt32
@@ -302,7 +306,7 @@ package struct SlotHeader: Equatable {
         let limit = UInt64(slotByteCount)
         let length = unsafe records.count
         return base <= Frame.sequenceLimit && firstSequence >= base && firstSequence - base <= limit
-            && count > 0 && Int(count) <= length
+            && length <= Self.recordsLimit && count > 0 && Int(count) <= length
             && (unsyncedBefore == .max || UInt64(unsyncedBefore) < firstSequence)
             && time <= .max / 1000
     }

@@ -158,6 +158,8 @@ struct Judge {
         }
         end.chain = chain.value
         end.preamble = preamble
+        // In a file that no store wrote, a commit that fits may come behind one with a higher sequence.
+        strays.removeAll { $0.commit.firstSequence < end.nextSequence }
     }
 }
 

@@ -50,11 +50,11 @@ extension Judge {
     private mutating func findTornStaging() {
         guard let staging else { return }
         // Commits that segments hold as well are not lost.
-        if let first = strays.first, let last = strays.last {
+        if let first = strays.first, let sequences = straySequences {
             judgement.findings.append(
                 Finding(
                     severity: .torn, path: staging.path, offset: first.offset,
-                    lost: end.nextSequence...last.commit.nextSequence - 1,
+                    lost: end.nextSequence...sequences.upperBound,
                     reason: "\(strays.count) staged commits follow a gap"))
         }
         for found in staging.damagedCommits where found.commit.firstSequence >= end.nextSequence {
@@ -72,6 +72,15 @@ extension Judge {
         }
     }
 
+    /// The sequences between the lowest and the highest of the commits that are left behind; nil if there are none. A file
+    /// that no store wrote may hold them in any order.
+    private var straySequences: ClosedRange<UInt64>? {
+        guard let first = strays.map(\.commit.firstSequence).min(),
+            let next = strays.map(\.commit.nextSequence).max()
+        else { return nil }
+        return first...next - 1
+    }
+
     private mutating func plan() {
         var steps = temporaries.map { Judgement.Step.removeTemporary(path: $0) }
         steps += leftovers.map { .removeMerged(path: environment.layout.segment($0)) }
@@ -84,11 +93,8 @@ extension Judge {
         if let stillborn {
             steps.append(.removeUnmade(path: stillborn.path, bytes: stillborn.byteCount))
         }
-        if let first = strays.first, let last = strays.last {
-            steps.append(
-                .cutStaged(
-                    commits: strays.count,
-                    sequences: first.commit.firstSequence...last.commit.nextSequence - 1))
+        if let straySequences {
+            steps.append(.cutStaged(commits: strays.count, sequences: straySequences))
         }
         if !staged.isEmpty {
             steps.append(.takeStaged(commits: staged.count, through: end.nextSequence - 1))

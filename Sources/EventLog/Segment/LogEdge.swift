@@ -123,10 +123,16 @@ extension LogEdge {
 
     /// Writes the file; it survives power loss once this returns.
     package func write(_ environment: LogEnvironment) throws(LogError) {
+        try replace(environment)
         try onDisk { () throws(SystemError) in
-            try environment.disk.replace(
-                Self.path(kind, environment.layout), with: encoded())
             try environment.disk.synchronizeDirectory(environment.layout.root)
+        }
+    }
+
+    /// Writes the file. Its name survives power loss once the root has been synced.
+    func replace(_ environment: LogEnvironment) throws(LogError) {
+        try onDisk { () throws(SystemError) in
+            try environment.disk.replace(Self.path(kind, environment.layout), with: encoded())
         }
     }
 

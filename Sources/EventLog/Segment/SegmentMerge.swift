@@ -130,16 +130,29 @@ package struct SegmentMerge {
 extension SegmentList {
     /// Removes the oldest segment of the log for good. `log-start` is written first, because otherwise its absence would
     /// look like damage.
+    ///
+    /// - Throws: ``LogError/poisoned(_:)`` if a directory cannot be synced. Then no other segment may be deleted until the
+    ///   store is reopened: it is unknown which names the disk holds, and a later sync that succeeds does not show it. The
+    ///   disk could keep the removal of a later segment without that of an earlier one, which would be a gap.
     package static func delete(
         _ segment: SegmentSummary, _ environment: LogEnvironment
     ) throws(LogError) {
         guard let next = segment.nextSequence, let chain = segment.nextChain else { return }
         try LogEdge(
             .start, of: environment.storeID, at: next - 1, chain: chain, epoch: 0
-        ).write(environment)
-        try onDisk { () throws(SystemError) in
-            try environment.disk.remove(segment.path)
-            try environment.disk.synchronizeDirectory(environment.layout.log)
+        ).replace(environment)
+        try synchronize(environment.layout.root, environment)
+        try onDisk { () throws(SystemError) in try environment.disk.remove(segment.path) }
+        try synchronize(environment.layout.log, environment)
+    }
+
+    private static func synchronize(
+        _ directory: String, _ environment: LogEnvironment
+    ) throws(LogError) {
+        do throws(SystemError) {
+            try environment.disk.synchronizeDirectory(directory)
+        } catch {
+            throw LogError(final: error)
         }
     }
 }

@@ -33,7 +33,7 @@ struct SegmentRewrite {
             rawBlockBound: max(
                 Int(old?.rawBlockBound ?? 0), rawBlockBound(segmentsEnd, staged)),
             bufferByteCount: max(
-                Int(clamping: old?.other ?? 0), options.slotCount * options.slotSize),
+                Int(old?.other ?? 0), options.slotCount * options.slotSize),
             epoch: max(epoch, old?.epoch ?? 0))
         let path = environment.layout.segment(header.base)
         try write(path, header, end: end) { (writer) throws(LogError) in

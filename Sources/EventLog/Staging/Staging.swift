@@ -13,8 +13,8 @@ package final class Staging: Sendable {
         var generation: UInt64 = 0
         var end = SlotHeader.byteCount
         var lastSequence: UInt64 = 0
-        /// Whether room on the disk is reserved for its pages, so that storing to them cannot fail.
-        var isReserved = false
+        /// Whether room on the disk was reserved for its pages since they were stored to last.
+        var isReserved: Bool
     }
 
     private struct State {
@@ -46,6 +46,8 @@ package final class Staging: Sendable {
     private let forks: UInt64
     private let header: StagingHeader
     private let time: any TimeSource
+    /// Whether a copy of the file can share its blocks, so that storing to it may need room that it had before.
+    let mayShareBlocks: Bool
     /// Raised when a slot becomes free, and when waiting has become useless.
     package let space = Signal()
     /// Raised when the flusher has something to do.
@@ -64,17 +66,16 @@ package final class Staging: Sendable {
         self.header = header
         self.wakeThreshold = wakeThreshold
         let room = header.commitsEnd - SlotHeader.byteCount - StagedCommit.headerByteCount - 8
-        self.commitLimit = min(commitLimit, room)
+        self.commitLimit = min(commitLimit, room, StagedCommit.recordsLimit)
         readableSequence = Atomic(nextSequence - 1)
         durableSequence = Atomic(nextSequence - 1)
         forks = ForkGuard.current()
+        mayShareBlocks = memory.mayShareBlocks
         // A slot before the first one. It counts as full and synced, so that the first append opens a slot.
-        var before = Slot()
-        before.end = header.commitsEnd
         // A file that was just written shares no blocks with a copy.
-        before.isReserved = true
-        var free = Slot()
-        free.isReserved = true
+        let free = Slot(isReserved: true)
+        var before = free
+        before.end = header.commitsEnd
         state = Lock(
             State(
                 generation: 0,
@@ -178,12 +179,23 @@ package final class Staging: Sendable {
         let slot = SlotHeader(firstSequence: state.nextSequence, generation: generation)
         memory.write(slot, slot: index, header)
         state.generation = generation
-        state.slots[index] = Slot(generation: generation)
+        state.slots[index] = Slot(generation: generation, isReserved: !mayShareBlocks)
         return true
+    }
+
+    /// Reserves room on the disk for everything that may be stored to, because a copy of the file that was made meanwhile
+    /// may share its blocks: the header page, and the slots in the order of their use.
+    func reserveAgain() throws(SystemError) {
+        try memory.reserve(0..<StagingHeader.pageByteCount)
+        let (generation, count) = (state.withLock { $0.generation }, UInt64(header.slotCount))
+        for slot in generation..<generation + count {
+            try memory.reserve(header.slotRange(Int(slot % count)))
+        }
     }
 
     /// Reserves room on the disk for the slots that are free again, before any of them is used.
     func reserveFreeSlots() throws(SystemError) {
+        guard mayShareBlocks else { return }
         let readable = self.readable
         let free = state.withLock { state in
             let current = Int(state.generation % UInt64(state.slots.count))

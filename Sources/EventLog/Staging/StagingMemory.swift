@@ -34,6 +34,9 @@ import Glibc
 
     var survivesProcessDeath: Bool { mapping != nil }
 
+    /// Whether copies of the file can share its blocks, so that room has to be reserved again and again.
+    var mayShareBlocks: Bool { mapping?.mayShareBlocks ?? false }
+
     @inline(__always)
     @unsafe func slot(_ index: Int, _ header: StagingHeader) -> UnsafeMutableRawPointer {
         unsafe base + (StagingHeader.byteCount + index * header.slotSize)

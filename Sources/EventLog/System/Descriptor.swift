@@ -71,8 +71,27 @@ struct Descriptor: ~Copyable, Sendable {
     /// Drops the file's clean pages from memory. Advice only.
     func dropCache() { _ = posix_fadvise(number, 0, 0, POSIX_FADV_DONTNEED) }
 
+    /// Whether copies of the file can share its blocks, as with `cp --reflink`.
+    func canShareBlocks(of path: String) throws(SystemError) -> Bool {
+        can_share_blocks(number, Int(try status(of: path).st_size)) == 0
+    }
+
+    /// Whether a range shares blocks with a copy of the file. If the file system does not tell, it may.
+    func sharesBlocks(_ range: Range<Int>, of path: String) throws(SystemError) -> Bool {
+        do throws(SystemError) {
+            return try systemCall("fiemap", on: path) {
+                shares_blocks(number, range.lowerBound, range.count)
+            } > 0
+        } catch {
+            guard error.isUnsupported else { throw error }
+            return true
+        }
+    }
+
     /// Gives a range its own blocks, if it shares some with a copy of the file, so that storing to
     /// it needs no more room. Only file systems that share blocks support the call.
+    ///
+    /// On XFS the call fails on a full disk even if the range has blocks of its own already.
     func unshare(_ range: Range<Int>, of path: String) throws(SystemError) {
         do throws(SystemError) {
             try systemCall("fallocate", on: path) {

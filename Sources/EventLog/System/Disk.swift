@@ -111,7 +111,11 @@ package protocol MappedBytes: AnyObject, Sendable {
     @unsafe var bytes: UnsafeMutableRawBufferPointer { get }
     /// Returns once this range of the mapping would survive power loss.
     func synchronize(_ range: Range<Int>) throws(SystemError)
-    /// Reserves room on the disk for these bytes, because a store into a mapping could not report that there is none.
+    /// Whether copies of the file can share its blocks. Then bytes that were written once need room again when they are
+    /// stored to after a copy was made.
+    var mayShareBlocks: Bool { get }
+    /// Reserves room on the disk for these bytes, because a store into a mapping could not report that there is none. It is
+    /// cheap if they share no blocks with a copy.
     func reserve(_ range: Range<Int>) throws(SystemError)
     /// Releases the file. The bytes can still be read and stored to, but have no meaning any more.
     func detach()

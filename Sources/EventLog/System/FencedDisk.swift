@@ -320,6 +320,7 @@ private final class FencedMapping: MappedBytes, FencedHandle {
         try disk.checkFence()
     }
 
+    var mayShareBlocks: Bool { mapping.mayShareBlocks }
     func reserve(_ range: Range<Int>) throws(SystemError) { try mapping.reserve(range) }
     func detach() { mapping.detach() }
 }

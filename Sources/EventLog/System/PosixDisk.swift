@@ -22,13 +22,23 @@ package struct PosixDisk: Disk {
     package func createDirectory(_ path: String) throws(SystemError) {
         do {
             try at(directory, path, "mkdir") { unsafe mkdirat($0, $1, 0o700) }
-            guard let owner = directory?.owner else { return }
-            try Descriptor(opening: path, O_RDONLY | O_DIRECTORY, from: directory)
-                .give(to: owner, path)
+            try giveDirectory(path)
         } catch let error where error.code == EEXIST {
             let kind = try linkStatus(of: path, from: directory).map { $0.st_mode & S_IFMT }
             if kind == S_IFLNK { throw SystemError(call: "mkdir", path: path, code: ELOOP) }
             guard kind == S_IFDIR else { throw error }
+        }
+    }
+
+    private func giveDirectory(_ path: String) throws(SystemError) {
+        guard let owner = directory?.owner else { return }
+        do throws(SystemError) {
+            try Descriptor(opening: path, O_RDONLY | O_DIRECTORY, from: directory)
+                .give(to: owner, path)
+        } catch {
+            // Otherwise the next call would accept a directory that its owner cannot use.
+            _ = try? at(directory, path, "rmdir") { unsafe unlinkat($0, $1, AT_REMOVEDIR) }
+            throw error
         }
     }
 

@@ -19,11 +19,19 @@ final class PosixFile: DiskFile {
             }
         // A FIFO would block the call until another process writes to it.
         descriptor = try Descriptor(opening: path, flags | O_NONBLOCK, from: directory)
-        guard try descriptor.status(of: path).st_mode & S_IFMT == S_IFREG else {
-            throw SystemError(call: "open", path: path, code: EINVAL)
-        }
-        if mode == .createExclusively, let owner = directory?.owner {
-            try descriptor.give(to: owner, path)
+        do throws(SystemError) {
+            guard try descriptor.status(of: path).st_mode & S_IFMT == S_IFREG else {
+                throw SystemError(call: "open", path: path, code: EINVAL)
+            }
+            if mode == .createExclusively, let owner = directory?.owner {
+                try descriptor.give(to: owner, path)
+            }
+        } catch {
+            // The owner may have no quota left. The caller gets no file, so its name must be free again.
+            if mode == .createExclusively {
+                _ = try? at(directory, path, "unlink") { unsafe unlinkat($0, $1, 0) }
+            }
+            throw error
         }
     }
 
@@ -32,8 +40,12 @@ final class PosixFile: DiskFile {
         try descriptor.map(path, byteCount: byteCount, writable: writable)
     }
 
+    /// Whether copies of the file can share its blocks.
+    func canShareBlocks() throws(SystemError) -> Bool { try descriptor.canShareBlocks(of: path) }
+
     /// Gives a range its own blocks, if it shares some with a copy of the file.
     func unshare(_ range: Range<Int>) throws(SystemError) {
+        guard try descriptor.sharesBlocks(range, of: path) else { return }
         try descriptor.unshare(range, of: path)
     }
 

@@ -7,6 +7,7 @@ final class PosixMapping: MappedBytes {
     private let file: Lock<PosixFile?>
     private let address: Int
     private let byteCount: Int
+    let mayShareBlocks: Bool
 
     init(
         _ path: String, byteCount: Int, writable: Bool, from directory: PosixDirectory?
@@ -16,6 +17,7 @@ final class PosixMapping: MappedBytes {
         guard try byteCount <= file.byteCount() else {
             throw SystemError(call: "mmap", path: path, code: EINVAL)
         }
+        mayShareBlocks = writable ? try file.canShareBlocks() : false
         address = try file.map(byteCount: byteCount, writable: writable)
         self.file = Lock(file)
         self.path = path
@@ -41,6 +43,7 @@ final class PosixMapping: MappedBytes {
     }
 
     func reserve(_ range: Range<Int>) throws(SystemError) {
+        guard mayShareBlocks else { return }
         try file.withLock { $0 }?.unshare(range)
     }
 

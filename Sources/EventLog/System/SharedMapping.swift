@@ -10,7 +10,7 @@ import Glibc
 // - a store costs no more than the memory it goes to.
 //
 // XFS shares blocks with copies of a file (`cp --reflink`, which `cp -a` does if it can). It is listed because
-// the file can get its own blocks first: ``MappedBytes/reserve(_:)``. btrfs, ZFS and bcachefs take new room
+// the file can get its own blocks, if that is done before it is stored to: ``MappedBytes/reserve(_:)``. btrfs, ZFS and bcachefs take new room
 // for every page that they write; NFS, SMB, FUSE, 9p and Ceph are not coherent. If the buffer is not
 // mapped, it is plain memory.
 

@@ -73,14 +73,18 @@ package struct StoreLayout: Sendable, Equatable {
 
     package static func fileName(_ sequence: UInt64) -> String { padded(sequence) + suffix }
 
-    /// The sequence that a segment or snapshot is named after; nil for any other name.
+    /// The sequence that a segment or snapshot is named after; nil for any other name. No file begins at 0 or beyond the
+    /// limit of sequences.
     package static func sequence(ofFileNamed name: String) -> UInt64? {
         guard name.utf8.count == digits + suffix.utf8.count, name.hasSuffix(suffix) else {
             return nil
         }
         let number = name.utf8.prefix(digits)
         guard number.allSatisfy({ (0x30...0x39).contains($0) }) else { return nil }
-        return UInt64(name.prefix(digits))
+        guard let sequence = UInt64(name.prefix(digits)),
+            (1...Frame.sequenceLimit).contains(sequence)
+        else { return nil }
+        return sequence
     }
 
     private static let digits = 20

@@ -21,7 +21,8 @@ package struct LogOptions: Sendable {
     package init() {}
 }
 
-/// The flusher's reports as it works. Called on the flusher's thread.
+/// The flusher's reports as it works. Called on the flusher's thread, or on the thread that finds the store's files
+/// replaced.
 package protocol LogObserver: Sendable {
     /// A block was written, and not synced yet. `nanoseconds` is how long packing and writing it took.
     func didWrite(_ block: BlockHeader, nanoseconds: UInt64)
@@ -29,6 +30,6 @@ package protocol LogObserver: Sendable {
     ///
     /// - Parameter isReadable: whether segments hold it. Otherwise only staging was synced so far.
     func didSync(through sequence: UInt64, isReadable: Bool, nanoseconds: UInt64)
-    /// Appends are refused from now on, or admitted again.
+    /// Appends are refused from now on, for another reason than before, or admitted again.
     func didChangeRefusal(_ error: LogError?)
 }

@@ -14,6 +14,8 @@ package enum HistoryError: Error, Sendable {
     case otherHistory(snapshot: UInt64)
     /// The log does not reach that far.
     case notReached(wanted: String, end: UInt64)
+    /// A directory could not be synced while log was deleted.
+    case unsynced(SystemError)
     /// A time outside the log and the snapshots; `span` says what they hold.
     case outsideSpan(wanted: String, span: String)
 }
@@ -54,6 +56,9 @@ extension HistoryError: CustomStringConvertible {
             "the snapshot at sequence \(sequence) reflects another history than the log's"
         case .notReached(let wanted, let end):
             "\(wanted) lies ahead: the log ends at sequence \(end)"
+        case .unsynced(let error):
+            "a directory could not be synced after files were changed in it (\(error)), so no more log is "
+                + "deleted until the store is opened again"
         case .outsideSpan(let wanted, let span):
             "\(wanted) is out of reach: \(span)"
         }

@@ -4,6 +4,10 @@ package import EventLog
 ///
 /// Memory is bounded: when the changes take more than the limit, they are written, sorted, into a
 /// temporary file (a run), and the fold goes on with none in memory. ``MergedRows`` merges runs and memory.
+///
+/// It holds one block of each run and has its file open, so the number of runs is bounded as well: whenever there are
+/// ``Spilling/mergeCount`` runs of one level, ``mergeRuns(rows:)`` makes one run of the next level of them. So each change is written
+/// once for each level, and a second level is enough for 64 GiB of changes, if a run has 64 MiB.
 package final class LogFold {
     /// The position through which the log is folded in.
     package private(set) var position: LogPosition
@@ -21,13 +25,16 @@ package final class LogFold {
     /// The changes of the block that is being folded in.
     private var gathered = GatheredChanges()
     /// zstd's compression level for runs. It is a fast one, because they are read once and soon.
-    private static let runLevel = -5
+    private static let compressionLevel = -5
+    private var merge: RunMerge?
 
     /// The directory into which changes are written, and the memory limit from which on.
     package struct Spilling: Sendable {
         var directory: String
         var memoryLimit: Int
         var environment: LogEnvironment
+        /// As many runs of one level become one of the next.
+        package var mergeCount = 32
 
         /// - Parameters:
         ///   - directory: for files with temporary names; it must exist.
@@ -165,23 +172,54 @@ package final class LogFold {
 
     private func spill(_ spilling: Spilling) throws(HistoryError) {
         noteClears()
-        let environment = spilling.environment
-        let name = "run-" + String(environment.random(), radix: 16)
+        let run = newRun(spilling, level: 0)
+        let writer = try writer(of: run, spilling)
+        let changes = MemoryRows(self)
+        while try changes.next() { try changes.write(to: writer) }
+        try snapshotErrors { () throws(SnapshotError) in try writer.finish(isDurable: false) }
+        runs.append(run)
+        rows.removeAll()
+        times.removeAll()
+    }
+
+    private func newRun(_ spilling: Spilling, level: Int) -> RunFile {
+        let name = "run-" + String(spilling.environment.random(), radix: 16)
         let path = StoreLayout.temporary(spilling.directory + "/" + name)
+        return RunFile(path, on: spilling.environment.disk, level: level)
+    }
+
+    private func writer(
+        of run: RunFile, _ spilling: Spilling
+    ) throws(HistoryError) -> SnapshotWriter {
         let head = SnapshotHead(
             sequence: position.sequence, chain: position.chain, time: position.time, created: 0,
             previous: 0)
-        let changes = MemoryRows(self)
-        let writer = try snapshotErrors { () throws(SnapshotError) in
+        return try snapshotErrors { () throws(SnapshotError) in
             try SnapshotWriter(
-                creating: path, head, preamble: Preamble(), blockSize: 64 << 10,
-                compressionLevel: Self.runLevel, in: environment)
+                creating: run.path, head, preamble: Preamble(), blockSize: 64 << 10,
+                compressionLevel: Self.compressionLevel, in: spilling.environment)
         }
-        runs.append(RunFile(path, on: environment.disk))
-        while try changes.next() { try changes.write(to: writer) }
-        try snapshotErrors { () throws(SnapshotError) in try writer.finish(isDurable: false) }
-        rows.removeAll()
-        times.removeAll()
+    }
+
+    /// Merges about so many rows of runs if there are too many runs. Returns false if there is nothing to merge; only then
+    /// may the next block be folded in.
+    func mergeRuns(rows limit: Int) throws(HistoryError) -> Bool {
+        guard let spilling else { return false }
+        if merge == nil {
+            let group = runs.suffix(spilling.mergeCount)
+            // Levels never ascend from older runs to newer ones.
+            guard group.count == spilling.mergeCount, let level = group.last?.level,
+                group.allSatisfy({ $0.level == level })
+            else { return false }
+            let run = newRun(spilling, level: level + 1)
+            merge = try RunMerge(Array(group), of: self, into: run, writer(of: run, spilling))
+        }
+        if let merge, try merge.step(rows: limit) {
+            runs.removeLast(spilling.mergeCount)
+            runs.append(merge.run)
+            self.merge = nil
+        }
+        return true
     }
 
     func row(_ reference: RowTable.Reference) -> SnapshotRow {

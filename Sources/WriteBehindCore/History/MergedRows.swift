@@ -16,6 +16,8 @@ package final class MergedRows {
     private let tables: Set<UInt32>?
     private let defaults: [UInt32: [[UInt8]]]
     private var sources: SourceMerge
+    /// Whether patches and deletes are handed out as well, because an older source that is not here may hold the row.
+    private let keepsChanges: Bool
     /// The row that ``advance()`` went to, without key and body.
     package private(set) var row = SnapshotRow(operation: .put, table: 0, sequence: 0, time: 0)
     /// The newest of the sources that have the row. It holds the row, unless the row was merged.
@@ -23,21 +25,38 @@ package final class MergedRows {
     private var merged: HistoryRow?
 
     /// - Parameter base: the snapshot that the fold started from; nil for none.
-    init(
+    convenience init(
         _ base: SnapshotReader?, _ fold: LogFold, tables: Set<UInt32>? = nil
+    ) throws(HistoryError) {
+        var all: [any RowSource] = base.map { [FileRows($0)] } ?? []
+        for run in fold.runs { all.append(try Self.rows(of: run, fold)) }
+        try self.init(
+            all + [MemoryRows(fold)], fold, snapshot: base?.head.sequence ?? 0, tables: tables,
+            keepsChanges: false)
+    }
+
+    /// The changes of some neighbouring runs of a fold, at most one of each row.
+    convenience init(merging runs: [RunFile], of fold: LogFold) throws(HistoryError) {
+        var all: [any RowSource] = []
+        for run in runs { all.append(try Self.rows(of: run, fold)) }
+        try self.init(all, fold, snapshot: 0, tables: nil, keepsChanges: true)
+    }
+
+    private init(
+        _ sources: [any RowSource], _ fold: LogFold, snapshot: UInt64, tables: Set<UInt32>?,
+        keepsChanges: Bool
     ) throws(HistoryError) {
         fold.noteClears()
         position = fold.position
         preamble = fold.preamble
         catalog = try fold.catalog()
-        snapshot = base?.head.sequence ?? 0
+        self.snapshot = snapshot
+        self.keepsChanges = keepsChanges
         clearedAt = fold.clearedAt
         self.tables = tables
         defaults = Dictionary(
             uniqueKeysWithValues: catalog.tables.map { ($0.id, RowCodec.defaults($0.schema)) })
-        var all: [any RowSource] = base.map { [FileRows($0)] } ?? []
-        for run in fold.runs { all.append(try Self.rows(of: run, fold)) }
-        sources = SourceMerge(all + [MemoryRows(fold)])
+        self.sources = SourceMerge(sources)
     }
 
     private static func rows(of run: RunFile, _ fold: LogFold) throws(HistoryError) -> FileRows {
@@ -87,10 +106,11 @@ package final class MergedRows {
         newest = last
         row = sources.row(last)
         if row.operation == .patch {
-            merged = try putTogether()
-            row.operation = .put
+            let whole = try putTogether()
+            merged = whole
+            row.operation = whole.row.operation
         }
-        return row.operation == .put
+        return keepsChanges || row.operation == .put
     }
 
     private func putTogether() throws(HistoryError) -> HistoryRow {
@@ -99,12 +119,13 @@ package final class MergedRows {
             whole = try merge(try sources.source(index).copy(), over: whole)
         }
         // The store logs a patch only for a row that exists.
-        guard let whole, whole.row.operation == .put else {
-            throw .malformed(
-                sequence: row.sequence, reason: "it changes a row that is not there")
+        guard let whole, keepsChanges || whole.row.operation == .put else {
+            throw .malformed(sequence: row.sequence, reason: Self.noRow)
         }
         return whole
     }
+
+    private static let noRow = "it changes a row that is not there"
 
     /// Whether a change is left out: its table was cleared later, or the caller does not want the table.
     private func isDropped(_ change: SnapshotRow) -> Bool {
@@ -139,7 +160,15 @@ package final class MergedRows {
         _ change: HistoryRow, over old: HistoryRow?
     ) throws(HistoryError) -> HistoryRow {
         guard change.row.operation == .patch else { return change }
-        guard let old, old.row.operation != .delete else { return try made(by: change) }
+        guard let old else { return keepsChanges ? change : try made(by: change) }
+        guard old.row.operation != .delete else {
+            let made = try made(by: change)
+            // Without the delete, an older source's row would come back.
+            guard !keepsChanges || made.row.operation == .put else {
+                throw .malformed(sequence: change.row.sequence, reason: Self.noRow)
+            }
+            return made
+        }
         var merged = change
         merged.row.operation = old.row.operation
         merged.body = []

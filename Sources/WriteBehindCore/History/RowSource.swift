@@ -73,14 +73,18 @@ final class FileRows: RowSource {
     }
 }
 
-/// A temporary file of sorted changes. It is removed when the object is released.
+/// A temporary file of sorted changes, or the name for one. It is removed when the object is released, so the object must
+/// be there before the file: if making the file fails, there may be a part of it.
 final class RunFile {
     let path: String
+    /// How many times its changes were merged into a longer run.
+    let level: Int
     private let disk: any Disk
 
-    init(_ path: String, on disk: any Disk) {
+    init(_ path: String, on disk: any Disk, level: Int = 0) {
         self.path = path
         self.disk = disk
+        self.level = level
     }
 
     deinit {

@@ -4,7 +4,7 @@ import EventLog
 ///
 ///     folding ──▶ merging ──▶ verifying ──▶ published
 ///
-/// folding reads the log behind the base; merging writes base and changes, in order, into a temporary
+/// folding reads the log behind the base, and merges runs if there are many; merging writes base and changes, in order, into a temporary
 /// file and syncs it; verifying reads all of that file again; publishing renames it and syncs the
 /// directory. If the job is dropped at any point, nothing is left. After a crash, a temporary file may be left.
 final class SnapshotJob {
@@ -65,6 +65,7 @@ final class SnapshotJob {
 
     private func gather(_ reader: LogReader) throws(HistoryError) {
         for _ in 0..<Self.blocksPerStep {
+            if try fold.mergeRuns(rows: Self.rowsPerStep) { return }
             guard try logErrors({ () throws(LogError) in try reader.next(through: target) }),
                 let block = reader.block
             else {
@@ -83,13 +84,13 @@ final class SnapshotJob {
             sequence: rows.position.sequence, chain: rows.position.chain, time: rows.position.time,
             created: environment.time.wallMilliseconds(), previous: base?.head.sequence ?? 0)
         let path = StoreLayout.temporary(environment.layout.snapshot(head.sequence))
+        temporary = RunFile(path, on: environment.disk)
         let writer = try snapshotErrors { () throws(SnapshotError) in
             try removeIfThere(path)
             return try SnapshotWriter(
                 creating: path, head, preamble: rows.preamble, blockSize: options.blockSize,
                 compressionLevel: options.compressionLevel, in: environment)
         }
-        temporary = RunFile(path, on: environment.disk)
         phase = .merging(rows, writer)
     }
 

@@ -42,7 +42,7 @@ package final class Snapshotter: Sendable {
         func didDelete(_ path: String, byteCount: Int, reason: String)
         func didMerge(_ paths: [String])
         func didFail(_ error: any Error, attempts: Int)
-        /// Work that failed has succeeded, and no snapshot is known to be bad.
+        /// Work that failed has succeeded, no snapshot is known to be bad, and log may be deleted.
         func didRecover()
     }
 
@@ -64,6 +64,9 @@ package final class Snapshotter: Sendable {
         var backoff: Backoff
         /// False after a sync of a directory failed while merging: nothing is merged until the store is opened again.
         var mayMerge = true
+        /// False after a sync of a directory failed while segments were deleted: none is deleted until the store is opened
+        /// again.
+        var mayDelete = true
     }
 
     let log: Log
@@ -160,7 +163,7 @@ package final class Snapshotter: Sendable {
             state.isTidying = false
             if state.backoff.attempts > 0 {
                 state.backoff.reset()
-                if state.bad.isEmpty { observer.didRecover() }
+                if state.bad.isEmpty, state.mayDelete { observer.didRecover() }
             }
         }
         return .wait(nanoseconds: limits.checkInterval)

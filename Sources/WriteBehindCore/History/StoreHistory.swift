@@ -99,6 +99,7 @@ package struct StoreHistory: Sendable {
         while try logErrors({ () throws(LogError) in try reader.next(through: end) }),
             let block = reader.block
         {
+            while try fold.mergeRuns(rows: .max) {}
             let payload = reader.payload
             let isWhole = try fold.append(
                 block, payload: payload.span, chainBefore: reader.chainBefore, limit: limit)

@@ -15,7 +15,9 @@ extension Snapshotter {
                 return true
             }
             if let oldest = surplus.first { return try delete(snapshot: oldest) }
-            if try deleteSegments(segments.segments, kept) { return true }
+            if state.mayDelete, try deleteSegments(segments.segments, kept, &state) {
+                return true
+            }
         }
         return try merge(segments, &state)
     }
@@ -64,11 +66,19 @@ extension Snapshotter {
     }
 
     /// Deletes the segments that may be deleted after a checkpoint. Returns whether it deleted any.
-    private func deleteSegments(_ segments: [SegmentSummary], _ kept: [UInt64]) throws -> Bool {
+    private func deleteSegments(
+        _ segments: [SegmentSummary], _ kept: [UInt64], _ state: inout State
+    ) throws -> Bool {
         let reach = try reach(kept, checkpoint: true)
         let expired = retention.expired(segments, through: reach, now: now)
         for segment in expired {
-            try SegmentList.delete(segment, log.environment)
+            do throws(LogError) {
+                try SegmentList.delete(segment, log.environment)
+            } catch {
+                guard case .poisoned(let cause) = error else { throw error }
+                state.mayDelete = false
+                throw HistoryError.unsynced(cause)
+            }
             observer.didDelete(
                 segment.path, byteCount: segment.byteCount,
                 reason: "snapshots and database reflect it through sequence \(reach)")
