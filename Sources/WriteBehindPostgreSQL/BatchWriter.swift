@@ -153,7 +153,7 @@ struct BatchWriter {
 
     private func clear(_ id: UInt32) throws(SinkError) {
         let table = try table(id)
-        try connection.run(table.clear)
+        _ = try connection.patiently { () throws(SinkError) in try connection.run(table.clear) }
         if try connection.run(table.hasRows).rowCount > 0 { throw .ignored("clear", table) }
     }
 }

@@ -18,6 +18,8 @@ import WriteBehindCore
     private static let preparedLimit = 256
     /// False once the server or the way to it is gone: what was asked last may have been done.
     private(set) var isUsable = true
+    /// Whether an answer may take as long as the server likes.
+    private var isPatient = false
     /// Called once if an answer takes longer than half of what locks may take.
     var whileWaiting: (() -> Void)?
 
@@ -79,6 +81,7 @@ import WriteBehindCore
     /// Runs a statement that has neither parameters nor rows.
     @discardableResult
     func run(_ sql: String) throws(SinkError) -> PostgreSQLAnswer {
+        try checkUsable()
         try check(unsafe PQsendQuery(connection, sql))
         return try answer()
     }
@@ -87,6 +90,7 @@ import WriteBehindCore
     func run(
         _ sql: String, _ parameters: PostgreSQLParameters
     ) throws(SinkError) -> PostgreSQLAnswer {
+        try checkUsable()
         let name = try prepare(sql)
         let sent = unsafe parameters.bytes.withUnsafeBytes { bytes in
             let base = bytes.baseAddress
@@ -122,6 +126,13 @@ import WriteBehindCore
     func forgetPrepared() throws(SinkError) {
         prepared = [:]
         try run("DEALLOCATE ALL")
+    }
+
+    /// Runs what may take the server very long: rewriting a table, making an index, deleting all rows.
+    func patiently<Result>(_ body: () throws(SinkError) -> Result) throws(SinkError) -> Result {
+        isPatient = true
+        defer { isPatient = false }
+        return try body()
     }
 
     // MARK: waiting
@@ -162,7 +173,7 @@ import WriteBehindCore
             throw closed()
         }
         let waited = Self.now() - start
-        if waited >= options.silenceLimit {
+        if !isPatient, waited >= options.silenceLimit {
             isUsable = false
             throw SinkError(
                 .gone, "the server has not answered for \(options.silenceLimit / 1_000_000_000) s")
@@ -179,8 +190,11 @@ import WriteBehindCore
         return unsafe Glibc.poll(&polled, 1, 50) != 0
     }
 
-    private func check(_ sent: Int32) throws(SinkError) {
+    private func checkUsable() throws(SinkError) {
         guard isUsable else { throw SinkError(.gone, "the connection to the server is lost") }
+    }
+
+    private func check(_ sent: Int32) throws(SinkError) {
         if sent == 0 { throw lost() }
     }
 

@@ -63,7 +63,9 @@ extension PostgreSQLSink {
             for (name, index, sql) in table.indices(store) where try !holds(name) {
                 do throws(SinkError) {
                     try transaction(through: nil) { writer throws(SinkError) in
-                        _ = try writer.connection.run(sql)
+                        _ = try writer.connection.patiently { () throws(SinkError) in
+                            try writer.connection.run(sql)
+                        }
                     }
                 } catch {
                     guard error.sqlState == "23505" else { throw error }

@@ -23,7 +23,7 @@ struct TableDefiner {
         try checkNames(new.schema)
         try own(new)
         if let old {
-            try change(from: old, to: new)
+            try connection.patiently { () throws(SinkError) in try change(from: old, to: new) }
         } else if try TableShape.exists(new, connection) {
             try adopt(new)
         } else {
