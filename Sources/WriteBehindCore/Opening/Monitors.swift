@@ -9,7 +9,7 @@ import Logging
 final class LogMonitor: LogObserver {
     private let durable: WaitList
     private let readable: WaitList
-    private let followers: Followers
+    private let logDidGrow: @Sendable () -> Void
     private let backlog: BacklogMeter
     private let status: Status
     private let metrics: StoreMetrics
@@ -21,7 +21,8 @@ final class LogMonitor: LogObserver {
     ) {
         self.durable = durable
         self.readable = readable
-        self.followers = followers
+        // Weak, because the followers have the log, and the log has this monitor.
+        logDidGrow = { [weak followers] in followers?.logDidGrow() }
         self.backlog = backlog
         self.status = status
         self.metrics = metrics
@@ -42,7 +43,7 @@ final class LogMonitor: LogObserver {
         durable.advance(to: sequence)
         guard isReadable else { return }
         readable.advance(to: sequence)
-        followers.logDidGrow()
+        logDidGrow()
     }
 
     func didChangeRefusal(_ error: LogError?) {
