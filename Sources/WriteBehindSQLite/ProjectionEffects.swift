@@ -68,6 +68,8 @@ extension Database {
     /// - Throws: where it cannot be read now.
     func isDamaged() throws(SinkError) -> Bool {
         do {
+            // Pages in memory may be whole where those in the file are damaged.
+            try execute(sql: "PRAGMA shrink_memory")
             return try String.fetchOne(self, sql: "PRAGMA main.quick_check(1)") != "ok"
         } catch {
             let error = SinkError(wrapping: error)
