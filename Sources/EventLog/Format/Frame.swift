@@ -5,7 +5,7 @@ package enum Frame {
 
     /// No block or segment may start at this sequence or above. No log gets so far, so bytes with a higher one are not a
     /// header, and counting on from an accepted sequence never overflows.
-    static let sequenceLimit: UInt64 = 1 << 62
+    static let sequenceLimit = StoreLayout.sequenceLimit
 
     /// The checksum of bytes [0,12) and [16,count).
     static func check(of bytes: Span<UInt8>, count: Int, seed: UInt64) -> UInt32 {

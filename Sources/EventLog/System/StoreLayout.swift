@@ -82,11 +82,13 @@ package struct StoreLayout: Sendable, Equatable {
         let number = name.utf8.prefix(digits)
         guard number.allSatisfy({ (0x30...0x39).contains($0) }) else { return nil }
         guard let sequence = UInt64(name.prefix(digits)),
-            (1...Frame.sequenceLimit).contains(sequence)
+            (1...sequenceLimit).contains(sequence)
         else { return nil }
         return sequence
     }
 
+    /// See ``Frame/sequenceLimit``.
+    static let sequenceLimit: UInt64 = 1 << 62
     private static let digits = 20
     private static let suffix = ".zst"
     private static let temporarySuffix = ".tmp"

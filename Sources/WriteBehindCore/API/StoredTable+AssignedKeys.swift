@@ -34,8 +34,8 @@ extension StoredTable where Row: AssignedKeyRow {
 }
 
 extension Transaction {
-    /// Writes a new row under a new id, as ``StoredTable/insert(_:)`` does. If the transaction runs again, the row gets
-    /// another id.
+    /// Writes a new row under a new id, as ``StoredTable/insert(_:)->Row`` does. If the transaction runs again, the row
+    /// gets another id.
     ///
     /// - Returns: the row with its id.
     /// - Throws: as that method.

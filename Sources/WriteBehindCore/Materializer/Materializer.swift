@@ -21,15 +21,6 @@ import Synchronization
 /// - If another writer may have the store, or its directory was moved, nothing is changed any more (FencedDisk.swift).
 /// - On any other error the same batch is tried again after a ``Backoff``; it is not gathered again.
 package final class Materializer: Sendable {
-    package struct Limits: Sendable {
-        package var records: Int
-        package var bytes: Int
-        /// The pause between batches when caught up, nanoseconds.
-        package var interval: UInt64
-        /// The longest pause after an error, nanoseconds.
-        package var retryLimit: UInt64
-    }
-
     /// Is called after every transaction, before the next one begins.
     package protocol Observer: Sendable {
         /// Commits may have come into quarantine or left it. Called before ``didApply(_:)``: rows that were
@@ -41,14 +32,6 @@ package final class Materializer: Sendable {
         /// Called at the end of every step. If some work after the replacement of a sink has failed, it is tried again here.
         func catchUp(_ watermark: Watermark) throws
         func didFail(_ error: any Error, attempts: Int)
-    }
-
-    /// The result of one transaction.
-    package struct Applied: Sendable, Equatable {
-        package var watermark: Watermark
-        package var records: Int
-        package var changes: Int
-        package var nanoseconds: UInt64
     }
 
     /// Opens or makes a sink that replaces the one that failed with this error; throws if that is not possible.
