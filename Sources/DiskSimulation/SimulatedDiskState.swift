@@ -15,7 +15,7 @@ extension SimulatedDisk {
         var locked: Set<Int> = []
         var capacity: Int?
         var supportsSharedMapping = true
-        var canShareBlocks = true
+        var canShareBlocks = false
         /// How many files are open now, how many ever were, and how many may be.
         var openFiles = (now: 0, most: 0, limit: Int.max)
         let isSharedByThreads: Bool

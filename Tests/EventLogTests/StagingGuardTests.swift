@@ -88,6 +88,7 @@ import Testing
     /// Segments hold a slot's commits already; a writer comes just before its room is reserved again.
     @Test func aWriterThatComesBeforeRoomIsReservedFindsNone() throws {
         let harness = LogHarness()
+        harness.disk.canShareBlocks = true
         let log = try harness.open()
         while try harness.append() {}
         let time = harness.time.wallMilliseconds()
@@ -115,6 +116,7 @@ import Testing
 
     @Test func noSlotIsUsedAgainBeforeThereIsRoomForSure() throws {
         let harness = LogHarness()
+        harness.disk.canShareBlocks = true
         let log = try harness.open()
         while try harness.append() {}
         let before = try #require(harness.disk.readAll(Self.path))
@@ -145,6 +147,7 @@ import Testing
         // The room when the copy is noticed; nil is enough, and then none. With less than a page, blocks can be written.
         for room in [nil, 0, 3000] {
             let harness = LogHarness()
+            harness.disk.canShareBlocks = true
             let (disk, log) = (harness.disk, try harness.open())
             for _ in 0..<commits {
                 if try !harness.append() { harness.makeDurable() }
@@ -185,6 +188,7 @@ import Testing
 
     @Test func writesGoOnWhenThereIsRoomForAllThatACopyShares() throws {
         let harness = LogHarness()
+        harness.disk.canShareBlocks = true
         let (disk, log) = (harness.disk, try harness.open())
         try harness.append()
         try disk.share(Self.path, with: "/copy")

@@ -218,7 +218,12 @@ import WriteBehind
         defer { try? FileManager.default.removeItem(atPath: fixture.path + "-2.sqlite") }
         try await Fixture.fill(store)
         try all.run("quarantine", "retry", fixture.path)
+        try store.project("carriers", version: 1, of: store.table(Flight.self)) { db in
+            try db.execute(sql: "CREATE TABLE carriers (carrier TEXT)")
+        } apply: { _, _ in
+        }
         try await fixture.close()
+        try all.run("status", fixture.path)
     }
 
     /// A look that fails, and causes: only a store in trouble has them.

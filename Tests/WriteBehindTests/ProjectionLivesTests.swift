@@ -52,7 +52,10 @@ import WriteBehind
         }
         switch Int.random(in: 0..<20, using: &random) {
         case 0..<9: try players.put(some())
-        case 9..<12: try await players.increment(some().id, "score")
+        case 9..<12:
+            do {
+                try await players.increment(some().id, "score")
+            } catch StoreError.noSuchRow {}
         case 12..<14: try players.delete(some().id)
         case 14: try players.clear()
         case 15: try await store.waitForAll(.durable)

@@ -128,7 +128,6 @@ import WriteBehind
             let first = try await transaction.get(1, in: accounts)
             #expect(try accounts.evict(1))
             let second = try await transaction.get(2, in: accounts)
-            #expect(try accounts.evict(2))
             return (first?.score ?? 0) + (second?.score ?? 0)
         }
         #expect(sum == 100)

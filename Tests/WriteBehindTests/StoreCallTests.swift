@@ -73,7 +73,7 @@ import WriteBehind
         #expect(tries == 2)
         try await store.wait(for: .materialized, receipt, timeout: .hang)
         // A call that wrote nothing gives no receipt, and there is nothing to wait for.
-        try await store.wait(for: .materialized, players.update(9) { $0.name = "x" })
+        try await store.wait(for: .materialized, players.put(contentsOf: []))
         try await store.close()
     }
 
