@@ -59,28 +59,28 @@ private func whenRead(_ body: @escaping @Sendable () -> Void) {
         try await store.close(deadline: .hang)
     }
 
-    /// One of the rows is deleted, so the call goes on for another one.
+    /// Two of the rows are deleted, so the call goes on for others.
     @Test func aRowThatMovesIsReturnedOnceOfAFewRowsToo() async throws {
-        let (store, movers) = try open(5)
+        let (store, movers) = try open(7)
         try await store.waitForIndices()
         whenRead {
-            _ = try? movers.delete(3)
-            _ = try? movers.put(Mover(5, 0))
+            for id in 4...5 { _ = try? movers.delete(id) }
+            _ = try? movers.put(Mover(7, 0))
         }
-        #expect(try await movers.top(5, by: "points").map(\.id) == [5, 4, 2, 1])
+        #expect(try await movers.top(6, by: "points").map(\.id) == [7, 6, 3, 2, 1])
         try await store.close(deadline: .hang)
     }
 
     /// A row that was not there the first time was not returned.
     @Test func aRowThatIsPutBackIsReturned() async throws {
-        let (store, movers) = try open(5)
+        let (store, movers) = try open(7)
         try await store.waitForIndices()
-        // The rows are read in the order 5, 4, 3, 2, 1.
+        // The rows are read in the order 7, 6, 3, 2.
         whenRead {
-            _ = try? movers.delete(3)
-            whenRead { whenRead { _ = try? movers.put(Mover(3, 0)) } }
+            for id in 4...5 { _ = try? movers.delete(id) }
+            whenRead { whenRead { _ = try? movers.put(Mover(5, 0)) } }
         }
-        #expect(try await movers.top(5, by: "points").map(\.id) == [5, 4, 2, 1, 3])
+        #expect(try await movers.top(6, by: "points").map(\.id) == [7, 6, 3, 2, 1, 5])
         try await store.close(deadline: .hang)
     }
 
