@@ -8,7 +8,7 @@ import WriteBehindCore
 /// It never waits inside libpq, which cannot be interrupted: all waiting is done here, so that the store can be closed
 /// and a server that says nothing is given up.
 ///
-/// Unchecked, because nothing here is locked: one thread at a time uses it.
+/// `@unchecked Sendable`: it has no lock of its own. Its owner, the writer or a read session, lets one thread at a time use it.
 @safe final class PostgreSQLConnection: @unchecked Sendable {
     private let connection: OpaquePointer
     private let options: PostgreSQLOptions

@@ -3,7 +3,7 @@ import WriteBehindCore
 
 /// The session that writes for a store.
 ///
-/// Unchecked, because nothing here is locked: an instance is used only with the sink's writer lock held.
+/// `@unchecked Sendable`: it has no lock of its own. An instance is used only while the sink's writer lock is held.
 final class PostgreSQLWriter: @unchecked Sendable {
     let connection: PostgreSQLConnection
     let options: PostgreSQLOptions

@@ -3,7 +3,7 @@ import WriteBehindCore
 /// Compares tables in the server with what the store needs: exactly its columns, and nothing that changes, hides or
 /// loses rows behind the log's back.
 ///
-/// Everything that is wrong with a table is in one list: whoever has to change it wants to do so once.
+/// One list holds all differences, so that the table can be changed in one go.
 struct TableShape {
     private let table: PostgreSQLTable
     private let connection: PostgreSQLConnection

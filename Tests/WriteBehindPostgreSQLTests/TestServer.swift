@@ -16,6 +16,7 @@ final class TestServer: Sendable {
         do {
             return try TestServer()
         } catch {
+            // All tests of the module need it, and a static property cannot throw.
             fatalError("no PostgreSQL server for the tests (tools/setup installs it): \(error)")
         }
     }()
@@ -154,7 +155,9 @@ struct TestDatabase: Sendable {
     func value(_ sql: String) throws -> String? { try run(sql).first?.first ?? nil }
 }
 
-/// A session of a user's. One thread at a time uses it.
+/// A session of a user's.
+///
+/// `@unchecked Sendable`: a test gives it to one thread at a time.
 final class Session: @unchecked Sendable {
     private let connection: OpaquePointer
 
