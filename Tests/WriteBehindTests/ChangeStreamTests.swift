@@ -21,11 +21,6 @@ import WriteBehind
         return changes
     }
 
-    private func problem(_ body: () async throws -> Void) async -> ChangeStreamProblem? {
-        guard case .changeStream(_, let problem)? = await storeError(body) else { return nil }
-        return problem
-    }
-
     // MARK: what is delivered
 
     @Test func everyChangeComesInTheOrderOfTheLogWithWhatItWrote() async throws {
@@ -78,7 +73,7 @@ import WriteBehind
         // In the middle of a commit, only what was before it is done.
         try await changes[1].acknowledge()
         #expect(try await take(4, of: stream).map(\.key) == [0, 1, 2, 0])
-        let late = await problem { try await changes[2].acknowledge() }
+        let late = await streamProblem { try await changes[2].acknowledge() }
         #expect(late == .takenOver, "the stream has been opened again since")
         try await store.close(deadline: .hang)
     }
@@ -187,7 +182,7 @@ import WriteBehind
             var iterator = stream.makeAsyncIterator()
             #expect(try await iterator.next()?.key == 1)
             #expect(store.changeStreams.first?.isConsumed == true)
-            #expect(await problem { _ = try await take(1, of: stream) } == .inUse)
+            #expect(await streamProblem { _ = try await take(1, of: stream) } == .inUse)
             // Others have their own positions.
             let other = store.changes(of: players, named: "two", from: .oldest)
             #expect(try await take(1, of: other).map(\.key) == [1])
@@ -280,7 +275,7 @@ import WriteBehind
         try names.put(KeyValue(key: "a", value: [1]))
         _ = try await take(1, of: store.changes(of: players, named: "mine", from: .oldest))
         let foreign = store.changes(of: names, named: "mine", from: .oldest)
-        #expect(await problem { _ = try await take(1, of: foreign) } == .ofAnotherTable)
+        #expect(await streamProblem { _ = try await take(1, of: foreign) } == .ofAnotherTable)
         let known = try #require(store.health.changeStreams.first)
         #expect(known.name == "mine" && known.table == "player" && known.records > 0)
 
@@ -291,7 +286,7 @@ import WriteBehind
         for name in ["", String(repeating: "n", count: 256)] {
             let stream = store.changes(of: players, named: name, from: .oldest)
             #expect(
-                await problem { _ = try await take(1, of: stream) } == .badName(limit: 255))
+                await streamProblem { _ = try await take(1, of: stream) } == .badName(limit: 255))
         }
         try await store.close(deadline: .hang)
     }
@@ -303,9 +298,9 @@ import WriteBehind
         try players.put(Player(id: 1, name: "p"))
         let change = try #require(try await iterator.next())
         try await store.removeChangeStream(named: "gone")
-        #expect(await problem { try await change.acknowledge() } == .removed)
+        #expect(await streamProblem { try await change.acknowledge() } == .removed)
         try players.put(Player(id: 2, name: "p"))
-        #expect(await problem { while try await iterator.next() != nil {} } == .removed)
+        #expect(await streamProblem { while try await iterator.next() != nil {} } == .removed)
         #expect(try await iterator.next() == nil, "an iterator that threw has ended")
         try await store.close(deadline: .hang)
     }

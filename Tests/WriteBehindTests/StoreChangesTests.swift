@@ -20,11 +20,6 @@ import WriteBehind
         return changes
     }
 
-    private func problem(_ body: () async throws -> Void) async -> ChangeStreamProblem? {
-        guard case .changeStream(_, let problem)? = await storeError(body) else { return nil }
-        return problem
-    }
-
     @Test func commitsComeWholeAndInTheirOrderAcrossTables() async throws {
         let store = try directory.open()
         let players = try store.table(Player.self)
@@ -116,12 +111,12 @@ import WriteBehind
         try players.put(Player(id: 1, name: "p"))
         _ = try await take(1, of: store.changes(named: "mine", from: .oldest))
         var ofTable = store.changes(of: players, named: "mine").makeAsyncIterator()
-        #expect(await problem { _ = try await ofTable.next() } == .ofAnotherTable)
+        #expect(await streamProblem { _ = try await ofTable.next() } == .ofAnotherTable)
         #expect(try await store.removeChangeStream(named: "mine"))
         var again = store.changes(of: players, named: "mine", from: .oldest).makeAsyncIterator()
         #expect(try await again.next()?.key == 1)
         #expect(
-            await problem { _ = try await take(1, of: store.changes(named: "mine")) }
+            await streamProblem { _ = try await take(1, of: store.changes(named: "mine")) }
                 == .ofAnotherTable)
         try await store.close(deadline: .hang)
     }

@@ -17,19 +17,10 @@ func storeError(_ body: () async throws -> Void) async -> StoreError? {
     }
 }
 
-/// Looks every few milliseconds until something holds; false after the time given.
-func eventually(
-    within seconds: Double = 300, _ holds: () async throws -> Bool
-) async rethrows -> Bool {
-    let end = Date(timeIntervalSinceNow: seconds)
-    // Not by time alone: among many tests this one, and what it waits for, may get no thread for minutes.
-    var looks = 0
-    while Date() < end || looks < 2_000 {
-        if try await holds() { return true }
-        looks += 1
-        try? await Task.sleep(for: .milliseconds(5))
-    }
-    return try await holds()
+/// The problem of a change stream that a call throws; nil if it throws none.
+func streamProblem(_ body: () async throws -> Void) async -> ChangeStreamProblem? {
+    guard case .changeStream(_, let problem)? = await storeError(body) else { return nil }
+    return problem
 }
 
 extension TemporaryStore {

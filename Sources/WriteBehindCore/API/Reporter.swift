@@ -77,13 +77,8 @@ final class Reporter: Sendable {
         // The text of a cause says how long it has lasted, so it differs each time.
         for index in seen.indices { seen[index].cause = seen[index].cause.map { _ in "" } }
         guard state.withLock({ $0.secondaries != seen }) else { return }
-        let disk = engine.log.environment.disk
-        if seen.isEmpty {
-            try SecondariesReport.remove(layout, on: disk)
-        } else {
-            try report.write(layout, on: disk)
-        }
-        state.withLock { $0.secondaries = seen }
+        try replace(report, isEmpty: seen.isEmpty)
+        state.withLock { [seen] in $0.secondaries = seen }
     }
 
     private func reportProjections() throws {
@@ -92,13 +87,18 @@ final class Reporter: Sendable {
         var seen = report.projections
         for index in seen.indices { seen[index].since = nil }
         guard state.withLock({ $0.projections != seen }) else { return }
+        try replace(report, isEmpty: seen.isEmpty)
+        state.withLock { [seen] in $0.projections = seen }
+    }
+
+    /// An empty report has no file.
+    private func replace<Report: ReportFile>(_ report: Report, isEmpty: Bool) throws {
         let disk = engine.log.environment.disk
-        if seen.isEmpty {
-            try ProjectionsReport.remove(layout, on: disk)
+        if isEmpty {
+            try Report.remove(layout, on: disk)
         } else {
             try report.write(layout, on: disk)
         }
-        state.withLock { $0.projections = seen }
     }
 
     private func answer() throws {
