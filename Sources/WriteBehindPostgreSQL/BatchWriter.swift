@@ -47,6 +47,8 @@ struct BatchWriter {
     ) throws(SinkError) {
         for table in batch.cleared { try clear(table) }
         guard !levels.isEmpty else { return try apply(.everything, of: batch) }
+        // A table that was just defined is in no level yet.
+        let levels = [Set(tables.keys).subtracting(levels.joined())] + levels
         for level in levels {
             try apply(Part(tables: level, deletes: false, others: true), of: batch)
         }

@@ -5,7 +5,7 @@ import WriteBehindCore
 ///
 /// Many commits share a savepoint, and are coalesced as in a batch. If something of them is refused, each half is tried
 /// by itself, until a commit is alone: so a few that are refused among thousands cost few savepoints, each of which
-/// takes a transaction's number from the server.
+/// takes a transaction's number from the server. A commit alone that is refused is tried once more, record by record.
 struct CommitWriter {
     private let writer: PostgreSQLWriter
     private let store: [UInt8]
@@ -86,7 +86,10 @@ struct CommitWriter {
             }
         }
         self.index = index
-        guard let error = try attempt({ writer throws(SinkError) in try writer.apply(batch) })
+        guard
+            let error = try attempt({ writer throws(SinkError) in
+                try writer.apply(batch, levels: writer.levels)
+            })
         else {
             return true
         }
@@ -109,12 +112,15 @@ struct CommitWriter {
     /// Applies a commit, or says why not and leaves nothing of it behind.
     private mutating func attempt(alone commit: OrderedCommit) throws(SinkError) -> SinkError? {
         let definitions = try CommitReader.definitions(in: commit.records.span)
-        let error = try attempt { writer throws(SinkError) in
+        var error = try attempt { writer throws(SinkError) in
             for definition in definitions { try writer.define(definition) }
             guard definitions.isEmpty else { return }
             let batch = try writer.makeBatch()
             try Self.append(commit, to: batch)
-            try writer.apply(batch)
+            try writer.apply(batch, levels: writer.levels)
+        }
+        if error?.kind == .constraint, definitions.isEmpty, commit.recordCount > 1 {
+            error = try attempt { writer throws(SinkError) in try writer.applyEach(of: commit) }
         }
         guard let error else {
             attempts[commit.firstSequence] = nil
@@ -159,7 +165,16 @@ struct CommitWriter {
         hasDefined = true
     }
 
-    private func apply(_ batch: ChangeBatch) throws(SinkError) {
+    /// Applies a commit's records one by one, as they are in the log: some constraints hold only in this order.
+    private mutating func applyEach(of commit: OrderedCommit) throws(SinkError) {
+        try Self.forEachChange(of: commit) { (record, bytes, sequence) throws(SinkError) in
+            let batch = try makeBatch()
+            try Self.append(record, in: bytes, sequence, to: batch)
+            try apply(batch, levels: [])
+        }
+    }
+
+    private func apply(_ batch: ChangeBatch, levels: [Set<UInt32>]) throws(SinkError) {
         batch.sort()
         var rows = BatchWriter(writer.connection, tables, writer.options)
         try rows.apply(batch, levels: levels)
@@ -184,6 +199,25 @@ struct CommitWriter {
     }
 
     private static func append(_ commit: OrderedCommit, to batch: ChangeBatch) throws(SinkError) {
+        try forEachChange(of: commit) { (record, bytes, sequence) throws(SinkError) in
+            try append(record, in: bytes, sequence, to: batch)
+        }
+    }
+
+    private static func append(
+        _ record: Record, in bytes: Span<UInt8>, _ sequence: UInt64, to batch: ChangeBatch
+    ) throws(SinkError) {
+        do throws(MalformedRecord) {
+            try batch.append(record, in: bytes, sequence: sequence)
+        } catch {
+            throw SinkError(malformed: error)
+        }
+    }
+
+    private static func forEachChange(
+        of commit: OrderedCommit,
+        _ body: (Record, Span<UInt8>, _ sequence: UInt64) throws(SinkError) -> Void
+    ) throws(SinkError) {
         let bytes = commit.records.span
         var reader = ByteReader(0..<bytes.count)
         var place = 0
@@ -192,15 +226,10 @@ struct CommitWriter {
             let sequence = commit.sequences?[place] ?? commit.firstSequence + UInt64(place)
             place += 1
             switch record.operation {
-            case .put, .patch, .delete, .clear: break
-            case .mark, .settle: continue
+            case .put, .patch, .delete, .clear: try body(record, bytes, sequence)
+            case .mark, .settle: break
             case .define, .preamble:
                 throw SinkError(.schema, "sequence \(sequence): a schema among changes of rows")
-            }
-            do throws(MalformedRecord) {
-                try batch.append(record, in: bytes, sequence: sequence)
-            } catch {
-                throw SinkError(malformed: error)
             }
         }
     }

@@ -106,6 +106,12 @@ enum NaturalType: Sendable, Hashable {
         }
     }
 
+    /// A condition that holds for the values that would be others as another type; nil if there can be none.
+    func differs(_ column: String, as new: NaturalType) -> String? {
+        guard new == .boolean || new == .timestamp else { return nil }
+        return "\(new.stored("(\(changed(column, to: new)))")) IS DISTINCT FROM \(stored(column))"
+    }
+
     /// A default, as SQL.
     func literal(_ value: StoredValue) -> String {
         switch (value, self) {

@@ -20,13 +20,13 @@ package struct PostgreSQLOpener: SinkOpener {
 
 /// The words of an address.
 enum PostgreSQLAddress {
-    /// A URL without its password; of anything else, no more than that it is one.
+    /// A URL with the place alone, since other parts may be secret; of anything else, no more than that it is one.
     static func shown(_ address: String) -> String {
         guard var url = URLComponents(string: address), url.scheme != nil else {
             return "a PostgreSQL database"
         }
         if url.password != nil { url.password = "…" }
-        url.queryItems = url.queryItems?.filter { $0.name != "password" }
+        url.queryItems = url.queryItems?.filter { ["host", "port", "dbname"].contains($0.name) }
         return url.string ?? "a PostgreSQL database"
     }
 }

@@ -53,12 +53,17 @@ extension PostgreSQLSink {
         state.withLock { $0.levels = levels }
     }
 
-    /// Makes the declared indices that are not there, but for unique ones that rows break: these are left out, health
-    /// names them, and they are tried again at the next opening and whenever quarantine is retried.
+    /// Makes the declared indices that are not there. Those that the rows do not allow are left out, and health names them:
+    /// unique ones that rows break, and ones that a value is too long for. They are tried again at the next opening and
+    /// whenever quarantine is retried. Before a database is filled, none is made: a snapshot may hold such rows.
     func makeIndices() throws(SinkError) {
-        let tables = state.withLock(\.tables).filter { !$0.value.schema.sqlIndices.isEmpty }
-        guard !tables.isEmpty else { return state.withLock { $0.leftOut = [:] } }
+        let (all, isFilled) = state.withLock { ($0.tables, $0.watermark.sequence > 0) }
+        let tables = all.filter { !$0.value.schema.sqlIndices.isEmpty }
+        guard isFilled, !tables.isEmpty else {
+            return state.withLock { ($0.leftOut, $0.indexFault) = ([:], nil) }
+        }
         var leftOut: [UInt32: [SQLIndexDefinition]] = [:]
+        var fault: String?
         for (id, table) in tables {
             for (name, index, sql) in table.indices(store) where try !holds(name) {
                 do throws(SinkError) {
@@ -68,12 +73,18 @@ extension PostgreSQLSink {
                         }
                     }
                 } catch {
-                    guard error.sqlState == "23505" else { throw error }
-                    leftOut[id, default: []].append(index)
+                    guard error.kind == .constraint else { throw error }
+                    if error.sqlState == "23505" {
+                        leftOut[id, default: []].append(index)
+                    } else {
+                        fault =
+                            "the index on \(index.columns.joined(separator: ", ")) of table "
+                            + "\(table.schema.name) could not be made: \(error.message)"
+                    }
                 }
             }
         }
-        state.withLock { [leftOut] in $0.leftOut = leftOut }
+        state.withLock { [leftOut, fault] in ($0.leftOut, $0.indexFault) = (leftOut, fault) }
     }
 
     private func holds(_ index: String) throws(SinkError) -> Bool {

@@ -15,6 +15,8 @@ final class PostgreSQLSink: Sink {
         var levels: [Set<UInt32>] = []
         /// The declared unique constraints that rows break, and so are not in force.
         var leftOut: [UInt32: [SQLIndexDefinition]] = [:]
+        /// Why an index could not be made, for another reason than that.
+        var indexFault: String?
         /// How often a commit alone was refused in words that explain nothing.
         var attempts: [UInt64: Int] = [:]
         /// Another store has claimed the database.
@@ -112,7 +114,6 @@ final class PostgreSQLSink: Sink {
             return try apply.save()
         }
         pass = result
-        if isLast { try? makeIndices() }
         return changes
     }
 
@@ -232,7 +233,7 @@ final class PostgreSQLSink: Sink {
     func lockHolder() -> String? { state.withLock(\.lockHolder) }
 
     func concern() -> String? {
-        let (leftOut, tables) = state.withLock { ($0.leftOut, $0.tables) }
-        return SQLIndexDefinition.concern(leftOut) { tables[$0]?.schema.name ?? "" }
+        let (leftOut, tables, fault) = state.withLock { ($0.leftOut, $0.tables, $0.indexFault) }
+        return SQLIndexDefinition.concern(leftOut) { tables[$0]?.schema.name ?? "" } ?? fault
     }
 }

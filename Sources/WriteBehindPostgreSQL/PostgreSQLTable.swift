@@ -1,3 +1,4 @@
+import EventLog
 import WriteBehindCore
 
 /// The statements for one table. All names are qualified and quoted.
@@ -233,8 +234,6 @@ struct PostgreSQLTable: Sendable {
     }
 
     private func hash(of text: String) -> String {
-        var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-        for byte in text.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
-        return String(hash, radix: 16)
+        String(Checksum.of(Array(text.utf8).span, seed: 0), radix: 16)
     }
 }

@@ -97,6 +97,10 @@ struct QuarantineTables {
         func number(_ row: Int, _ column: Int, _ answer: PostgreSQLAnswer) -> UInt64 {
             UInt64(bitPattern: answer.integer(row, column) ?? 0)
         }
+        func count(_ row: Int, _ column: Int, _ answer: PostgreSQLAnswer) -> Int {
+            // No store writes a negative one.
+            max(0, Int(answer.integer(row, column) ?? 0))
+        }
         for row in 0..<held.rowCount {
             let table = UInt32(truncatingIfNeeded: number(row, 0, held))
             let key =
@@ -124,9 +128,9 @@ struct QuarantineTables {
                 commits.text(row, 8) ?? "")
             index.load(
                 QuarantinedCommit(
-                    firstSequence: sequence, recordCount: Int(number(row, 1, commits)),
+                    firstSequence: sequence, recordCount: count(row, 1, commits),
                     error: error, refusedAt: commits.integer(row, 3) ?? 0,
-                    attempts: Int(number(row, 4, commits)),
+                    attempts: count(row, 4, commits),
                     keys: keys[sequence] ?? (isDefinition ? tables[group] ?? [] : []),
                     isDefinition: isDefinition),
                 group: group)
@@ -135,7 +139,7 @@ struct QuarantineTables {
             "SELECT id, followers FROM writebehind.quarantine_group WHERE store = $1::bytea",
             start)
         for row in 0..<groups.rowCount {
-            index.load(group: number(row, 0, groups), followers: Int(number(row, 1, groups)))
+            index.load(group: number(row, 0, groups), followers: count(row, 1, groups))
         }
         return index
     }

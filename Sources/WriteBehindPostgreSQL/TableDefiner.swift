@@ -140,6 +140,14 @@ struct TableDefiner {
         let (before, after) = (NaturalType(was), NaturalType(column))
         let name = quoted(column.name)
         if before != after {
+            if let differs = before.differs(name, as: after),
+                try connection.run("SELECT 1 FROM \(table.name) WHERE \(differs) LIMIT 1").rowCount
+                    > 0
+            {
+                throw .unfit(
+                    "table \(table.name) has a value in column \(name) that \(after.declaration) would not give back as it is"
+                )
+            }
             try alter(table, "ALTER COLUMN \(name) DROP DEFAULT")
             try alter(
                 table,

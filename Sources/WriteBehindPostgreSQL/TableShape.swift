@@ -136,14 +136,17 @@ struct TableShape {
         }
     }
 
+    /// The table, its partitions, and theirs.
+    private static let parts =
+        "WITH RECURSIVE parts AS (SELECT \(this)::oid AS part "
+        + "UNION SELECT i.inhrelid FROM pg_inherits AS i JOIN parts AS p ON i.inhparent = p.part)"
+
     /// Partitions are looked at as well; a table that inherits, or is inherited from, has rows of others.
     private mutating func checkRelatives() throws(SinkError) {
         let rows = try ask(
             """
-            WITH RECURSIVE parts AS (SELECT inhrelid FROM pg_inherits WHERE inhparent = \(Self.this) \
-            UNION SELECT i.inhrelid FROM pg_inherits AS i JOIN parts AS p ON i.inhparent = p.inhrelid) \
-            SELECT c.oid::regclass::text, c.relispartition, c.relpersistence = 'u', c.relkind = 'f' \
-            FROM parts JOIN pg_class AS c ON c.oid = parts.inhrelid
+            \(Self.parts) SELECT c.oid::regclass::text, c.relispartition, c.relpersistence = 'u', c.relkind = 'f' \
+            FROM parts JOIN pg_class AS c ON c.oid = parts.part WHERE c.oid <> \(Self.this)
             """)
         for row in 0..<rows.rowCount {
             let name = rows.text(row, 0) ?? ""
@@ -164,8 +167,8 @@ struct TableShape {
         // Bits of tgtype: 1 is of each row, 2 is before, 64 is instead.
         let rows = try ask(
             """
-            SELECT tgname::text FROM pg_trigger WHERE tgrelid = \(Self.this) AND NOT tgisinternal \
-            AND tgenabled <> 'D' AND tgtype & 2 <> 0 ORDER BY 1
+            \(Self.parts) SELECT DISTINCT tgname::text FROM pg_trigger JOIN parts ON tgrelid = part \
+            WHERE NOT tgisinternal AND tgenabled <> 'D' AND tgtype & 2 <> 0 ORDER BY 1
             """)
         for row in 0..<rows.rowCount {
             found.append(
@@ -177,8 +180,8 @@ struct TableShape {
     private mutating func checkForeignKeys() throws(SinkError) {
         let rows = try ask(
             """
-            SELECT conname::text, confrelid::regclass::text FROM pg_constraint \
-            WHERE conrelid = \(Self.this) AND contype = 'f' \
+            \(Self.parts) SELECT DISTINCT conname::text, confrelid::regclass::text \
+            FROM pg_constraint JOIN parts ON conrelid = part WHERE contype = 'f' \
             AND (confupdtype IN ('c', 'n', 'd') OR confdeltype IN ('c', 'n', 'd')) ORDER BY 1
             """)
         for row in 0..<rows.rowCount {

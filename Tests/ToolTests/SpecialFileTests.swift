@@ -90,6 +90,7 @@ import Testing
                 [0, 1, 3, 4, 5, 8].contains(result.status),
                 "\(command): \(result.status) \(result.output)\(result.errors)")
         }
-        #expect(peak < 1 << 30, "\(peak)")
+        // A child starts as large as the process of the tests, which may be a gigabyte. The file is four.
+        #expect(peak < 2 << 30, "\(peak)")
     }
 }

@@ -123,12 +123,97 @@ extension PostgreSQL {
                 sink, schema.columns, revision: 2, sequence: 4,
                 indices: [SQLIndexDefinition("a", unique: true)])
             #expect(sink.concern()?.contains("unique constraint") ?? false)
-            try put(sink, [.integer(2), .text("B")], schema, 5)
             try sink.close()
             sink = try open(test)
+            #expect(sink.concern()?.contains("unique constraint") ?? false)
+            try put(sink, [.integer(2), .text("B")], schema, 5)
+            try sink.makeIndices()
             #expect(sink.concern() == nil)
             #expect(throws: SinkError.self) { try put(sink, [.integer(3), .text("B")], schema, 6) }
             #expect(try sink.watermark().sequence == 5)
+            try sink.close()
+        }
+
+        /// An index cannot hold a value of more than a third of a page.
+        @Test func anIndexThatCannotBeMadeIsNamedAndHoldsUpNothing() async throws {
+            let test = try TestStore()
+            var sink = try open(test)
+            let schema = TableSchema("thing", [.key("id", .integer), .column("a", .text)])
+            _ = try define(sink, schema.columns, revision: 1, sequence: 1)
+            var random = SeededRandom(seed: 1)
+            let long = (0..<4000).map { _ in String(random.next(), radix: 36) }.joined()
+            try put(sink, [.integer(1), .text(long)], schema, 2)
+            _ = try define(
+                sink, schema.columns, revision: 2, sequence: 3,
+                indices: [SQLIndexDefinition("a", unique: false)])
+            #expect(sink.concern()?.contains("index on a of table thing") ?? false)
+            try put(sink, [.integer(2), .text("B")], schema, 4)
+            try sink.close()
+            sink = try open(test)
+            #expect(sink.concern()?.contains("index on a of table thing") ?? false)
+            try put(sink, [.integer(1), .text("A")], schema, 5)
+            try sink.makeIndices()
+            #expect(sink.concern() == nil)
+            try sink.close()
+        }
+
+        /// A snapshot may hold rows that were there before the constraint.
+        @Test func aDatabaseIsFilledBeforeItsConstraintsAreMade() async throws {
+            let test = try TestStore()
+            let sink = try open(test)
+            let schema = TableSchema("thing", [.key("id", .integer), .column("a", .text)])
+            _ = try define(
+                sink, schema.columns, revision: 1, sequence: 0,
+                indices: [SQLIndexDefinition("a", unique: true)])
+            try put(sink, [.integer(1), .text("A")], schema, 0)
+            try put(sink, [.integer(2), .text("A")], schema, 5)
+            try sink.makeIndices()
+            #expect(sink.concern()?.contains("unique constraint") ?? false)
+            try put(sink, [.integer(2), .text("B")], schema, 6)
+            try sink.makeIndices()
+            #expect(sink.concern() == nil)
+            #expect(throws: SinkError.self) { try put(sink, [.integer(3), .text("B")], schema, 7) }
+            try sink.close()
+        }
+
+        @Test func aValueThatIsNoneOfTheNewLogicalTypeKeepsTheColumnAsItIs() async throws {
+            for (type, value, logical) in [
+                (ColumnType.integer, StoredValue.integer(5), LogicalType.boolean),
+                (.text, .text("2026-11-27"), .timestamp),
+                (.text, .text("2026-11-27 01:02:03.123456"), .timestamp),
+            ] {
+                let test = try TestStore()
+                let sink = try open(test)
+                let schema = TableSchema("thing", [.key("id", .integer), .column("a", type)])
+                _ = try define(sink, schema.columns, revision: 1, sequence: 1)
+                try put(sink, [.integer(1), value], schema, 2)
+                let changes = try define(
+                    sink, [.key("id", .integer), .column("a", type, as: logical)], revision: 2,
+                    sequence: 3)
+                #expect(changes.added.count == 1, "\(logical) from \(value)")
+                let stored = try test.database.value("SELECT a::text FROM thing")
+                #expect(stored.map { "\(value)".contains($0) } ?? false, "\(stored as Any)")
+                try sink.close()
+            }
+        }
+
+        @Test func whatIsWrongWithAPartitionIsFound() async throws {
+            let test = try TestStore()
+            try test.database.run(
+                """
+                CREATE TABLE thing (id bigint PRIMARY KEY, a text NOT NULL) PARTITION BY HASH (id);
+                CREATE TABLE thing_0 PARTITION OF thing FOR VALUES WITH (MODULUS 1, REMAINDER 0);
+                CREATE TABLE parent (id bigint PRIMARY KEY);
+                ALTER TABLE thing_0 ADD CONSTRAINT gone FOREIGN KEY (id) REFERENCES parent ON DELETE CASCADE;
+                CREATE FUNCTION other() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN new.a = ''other''; RETURN new; END';
+                CREATE TRIGGER other BEFORE INSERT ON thing_0 FOR EACH ROW EXECUTE FUNCTION other()
+                """)
+            let sink = try open(test)
+            let changes = try define(
+                sink, [.key("id", .integer), .column("a", .text)], revision: 1, sequence: 1)
+            let message = changes.added.first?.error.message ?? ""
+            #expect(message.contains("BEFORE trigger"), "\(message)")
+            #expect(message.contains("cascades"), "\(message)")
             try sink.close()
         }
 

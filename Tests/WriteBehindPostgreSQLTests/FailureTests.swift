@@ -67,9 +67,10 @@ extension PostgreSQL {
             }
         }
 
-        @Test(
-            arguments: ["question", "answer", "answer too late", "half closed"],
-            ["cut", "cut behind"])
+        @Test(arguments: [
+            ("question", "cut"), ("question", "cut behind"), ("answer", "cut"),
+            ("answer", "cut behind"), ("answer", "too late"), ("answer", "half closed"),
+        ])
         func aCommitWhoseOutcomeNobodyKnows(_ place: String, _ how: String) async throws {
             let test = try TestStore()
             let proxy = try TestProxy(to: .shared, number: Int.random(in: 1...1_000_000))
@@ -79,10 +80,11 @@ extension PostgreSQL {
             try await write(test, at: address) { _, number in
                 guard number % 100 == 50 else { return }
                 let action: TestProxy.Action =
-                    switch place {
+                    switch how {
                     case "half closed": .halfClose
-                    case "answer too late": .delay(milliseconds: 100)
-                    default: how == "cut" ? .cut : .forwardAndCut
+                    case "too late": .delay(milliseconds: 100)
+                    case "cut": .cut
+                    default: .forwardAndCut
                     }
                 let done = proxy.once(action) {
                     place == "question" ? $0.isCommit : $0.isCommitted

@@ -98,11 +98,69 @@ extension PostgreSQL {
             try await again.close(deadline: .hang)
         }
 
-        @Test(arguments: [
-            "CREATE TRIGGER quiet BEFORE INSERT OR UPDATE ON player FOR EACH ROW EXECUTE FUNCTION quiet()",
-            "CREATE RULE quiet AS ON INSERT TO player DO INSTEAD NOTHING",
-        ])
-        func aRowThatIsLostWithoutAWordIsNoticed(_ sql: String) async throws {
+        /// It and its rows are one part of a retry, beside tables that refer to each other.
+        @Test func theRowsOfATableThatARetryDefinesAreThere() async throws {
+            let test = try TestStore()
+            try test.database.run("CREATE TABLE tag (name text PRIMARY KEY)")
+            try test.database.run("INSERT INTO tag VALUES ('in no log')")
+            let store = try test.open()
+            _ = (try store.table(Visit.self), try store.table(Player.self))
+            try await store.waitForAll(.materialized, timeout: .hang)
+            try test.database.run(
+                "ALTER TABLE visit ADD CONSTRAINT known FOREIGN KEY (id) REFERENCES player")
+            try await store.close(deadline: .hang)
+            let again = try test.open()
+            let tags = try again.table(Tag.self)
+            for name in ["a", "b", "c"] { try tags.put(Tag(name: name)) }
+            try await again.waitForAll(.materialized, timeout: .hang)
+            #expect(again.health.quarantined == 4)
+            try test.database.run("DELETE FROM tag")
+            let left = try await again.quarantine.retry()
+            #expect(left.left == 0)
+            #expect(try test.database.value("SELECT count(*) FROM tag") == "3")
+            // The next batches find it as well.
+            try tags.put(Tag(name: "d"))
+            try await again.waitForAll(.materialized, timeout: .hang)
+            #expect(try test.database.value("SELECT count(*) FROM tag") == "4")
+            try await again.close(deadline: .hang)
+        }
+
+        /// The order of its records is the one that works.
+        @Test func aCommitWhoseRowsTakeEachOthersNamesIsNoReasonForQuarantine() async throws {
+            let test = try TestStore()
+            let store = try test.open()
+            let players = try store.table(Player.self)
+            let visits = try store.table(Visit.self)
+            try players.put(Player(id: 1, name: "a"))
+            try players.put(Player(id: 2, name: "b"))
+            try visits.put(Visit(id: 1, until: nil))
+            try await store.waitForAll(.materialized, timeout: .hang)
+            try test.database.run("CREATE UNIQUE INDEX one_name ON player (name)")
+            try test.database.run(
+                "ALTER TABLE visit ADD CONSTRAINT known FOREIGN KEY (id) REFERENCES player")
+            try store.transaction { transaction in
+                try transaction.put(Player(id: 1, name: "between"), in: players)
+                try transaction.put(Player(id: 2, name: "a"), in: players)
+                try transaction.put(Player(id: 1, name: "b"), in: players)
+            }
+            try store.transaction { transaction in
+                try transaction.delete(2, in: players)
+                try transaction.put(Player(id: 3, name: "a"), in: players)
+            }
+            try await store.waitForAll(.materialized, timeout: .hang)
+            #expect(store.quarantine.list().map(\.reason) == [])
+            #expect(try test.players().map(\.name) == ["b", "a"])
+            try store.transaction { transaction in
+                try transaction.clear(visits)
+                try transaction.clear(players)
+            }
+            try await store.waitForAll(.materialized, timeout: .hang)
+            #expect(store.quarantine.list().map(\.reason) == [])
+            #expect(try test.players() == [])
+            try await store.close(deadline: .hang)
+        }
+
+        @Test func aRowThatIsLostWithoutAWordIsNoticed() async throws {
             let test = try TestStore()
             let store = try test.open()
             let players = try store.table(Player.self)
@@ -111,12 +169,14 @@ extension PostgreSQL {
             try test.database.run(
                 "CREATE FUNCTION quiet() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN null; END'"
             )
-            try test.database.run(sql)
+            try test.database.run(
+                "CREATE TRIGGER quiet BEFORE INSERT OR UPDATE ON player FOR EACH ROW EXECUTE FUNCTION quiet()"
+            )
             try players.put(Player(id: 2))
             let isNoticed = await eventually {
-                store.health.quarantined == 1 || !store.health.causes.isEmpty
+                store.quarantine.list().first?.reason.contains("changed fewer rows") ?? false
             }
-            #expect(isNoticed)
+            #expect(isNoticed, "\(store.health.causes)")
             #expect(try await players.get(2) == Player(id: 2))
             store.abandon()
         }

@@ -133,7 +133,7 @@ extension PostgreSQL {
         @Test(arguments: [1, 2, 3])
         func aRandomHistoryEndsAsTheSameRows(_ seed: UInt64) async throws {
             let test = try TestStore()
-            var random = SeededGenerator(seed)
+            var random = SeededRandom(seed: seed)
             var model: [Int: Player] = [:]
             for life in 0..<3 {
                 let store = try test.open {
@@ -186,18 +186,5 @@ extension PostgreSQL {
             #expect(store.health.quarantined == 0)
             try await store.close(deadline: .hang)
         }
-    }
-}
-
-struct SeededGenerator: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(_ seed: UInt64) { state = seed &* 0x9E37_79B9_7F4A_7C15 }
-
-    mutating func next() -> UInt64 {
-        state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-        var value = state
-        value = (value ^ (value >> 33)) &* 0xFF51_AFD7_ED55_8CCD
-        return value ^ (value >> 33)
     }
 }

@@ -27,7 +27,10 @@ struct QuarantineRetry {
             let isDone = try materializer.exclusively { () throws(StoreError) -> Bool in
                 try check()
                 let isDone = try step(&pass, &walk)
-                if isDone { try makeIndices() }
+                // Constraints that were not in force because rows broke them.
+                if isDone {
+                    try StoreError.ofSink { () throws(SinkError) in try sink.makeIndices() }
+                }
                 return isDone
             }
             if isDone { break }
@@ -35,13 +38,6 @@ struct QuarantineRetry {
             Signal().wait(after: 0, nanoseconds: 1_000_000)
         }
         return (pass.applied, sink.quarantine.commitCount)
-    }
-
-    /// Makes constraints that could not be in force because rows broke them.
-    private func makeIndices() throws(StoreError) {
-        try StoreError.ofSink { () throws(SinkError) in
-            try (sink as? any ReplaceableSink)?.makeIndices()
-        }
     }
 
     /// Returns whether all were tried.

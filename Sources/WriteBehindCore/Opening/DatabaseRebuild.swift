@@ -50,8 +50,8 @@ struct DatabaseRebuild {
                 guard let sink = sink as? any ReplaceableSink else { throw error }
                 try sink.dropCarriedOver(named: [])
                 try sink.apply(changes)
-                try sink.makeIndices()
             }
+            try sink.makeIndices()
         } catch {
             throw StoreError(error)
         }

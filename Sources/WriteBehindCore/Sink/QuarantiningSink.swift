@@ -26,6 +26,9 @@ package protocol QuarantiningSink: AnyObject, Sendable {
     func retry(
         _ commits: [OrderedCommit], in pass: inout RetryPass, isLast: Bool
     ) throws(SinkError) -> QuarantineIndex.Changes
+
+    /// Makes the declared constraints and indices that are not in force and that no row breaks any more.
+    func makeIndices() throws(SinkError)
 }
 
 extension QuarantiningSink {

@@ -15,9 +15,6 @@ package protocol ReplaceableSink: Sink {
     /// Drops objects of users that were made again: all indices and triggers, and every object with one of these names.
     /// Drops the declared unique constraints, too. All of them are made again once all rows are there.
     func dropCarriedOver(named names: [String]) throws(SinkError)
-
-    /// Makes the declared unique constraints that are not in force and that no row breaks any more.
-    func makeIndices() throws(SinkError)
 }
 
 /// A database that was put aside, and what its users had made in it.
