@@ -104,6 +104,32 @@ import WriteBehindCore
         #expect(try harness.fault() == nil)
     }
 
+    @Test func aClockThatIsSetAheadForAMinuteMakesNoLogOld() throws {
+        let harness = PastHarness(seed: 48)
+        harness.rule = RetentionRule(snapshots: 2, age: 86_400_000, bytes: .max)
+        try fill(harness)
+        harness.time.advance(milliseconds: 60_000)
+        try tidy(harness)
+        #expect(harness.segments.first == 1)
+        let start = harness.time.wallMilliseconds()
+        harness.time.jump(toWall: start + 365 * 86_400_000)
+        harness.time.advance(milliseconds: 60_000)
+        try tidy(harness)
+        #expect(harness.segments.first == 1, "the clock was set ahead just now")
+        harness.time.jump(toWall: start + 60_000)
+        for _ in 0..<3 {
+            harness.time.advance(milliseconds: 3_600_000)
+            try tidy(harness)
+        }
+        #expect(harness.segments.first == 1, "the clock is right again")
+        harness.time.jump(toWall: start + 365 * 86_400_000)
+        for _ in 0..<3 {
+            try tidy(harness)
+            harness.time.advance(milliseconds: 3_600_000)
+        }
+        #expect(try #require(harness.segments.first) > 1, "it has stood so for an hour")
+    }
+
     /// Times in the log do not decrease, so all later log has the time of the run with the wrong clock.
     @Test func logBehindARunWhoseClockWasAYearAheadGrowsOld() throws {
         let harness = PastHarness(seed: 47)

@@ -60,6 +60,7 @@ package final class Snapshotter: Sendable {
         var place: BlockPlace?
         var checkedAt: UInt64 = 0
         var tidiedAt: UInt64 = 0
+        var ageClock = AgeClock()
         var retryAt: UInt64 = 0
         var backoff: Backoff
         /// False after a sync of a directory failed while merging: nothing is merged until the store is opened again.

@@ -8,7 +8,7 @@ extension Snapshotter {
         let surplus = retention.surplus(sequences, bad: state.bad)
         let segments = try SegmentList(log.environment)
         let expired = retention.expired(
-            segments.segments, through: try reach(kept, checkpoint: false), now: now)
+            segments.segments, through: try reach(kept, checkpoint: false), now: now(&state))
         if !surplus.isEmpty || !expired.isEmpty {
             if let unread = kept.first(where: { !state.verified.contains($0) }) {
                 try startReading(unread, &state)
@@ -22,7 +22,12 @@ extension Snapshotter {
         return try merge(segments, &state)
     }
 
-    private var now: UInt64 { log.environment.time.wallMilliseconds() }
+    /// Milliseconds since 1970, as they count for the age of log.
+    private func now(_ state: inout State) -> UInt64 {
+        let time = log.environment.time
+        return state.ageClock.now(
+            wall: time.wallMilliseconds(), monotonic: time.monotonicNanoseconds() / 1_000_000)
+    }
 
     /// The last sequence that neither snapshots nor followers need from the log.
     private func reach(_ kept: [UInt64], checkpoint: Bool) throws -> UInt64 {
@@ -70,7 +75,7 @@ extension Snapshotter {
         _ segments: [SegmentSummary], _ kept: [UInt64], _ state: inout State
     ) throws -> Bool {
         let reach = try reach(kept, checkpoint: true)
-        let expired = retention.expired(segments, through: reach, now: now)
+        let expired = retention.expired(segments, through: reach, now: now(&state))
         for segment in expired {
             do throws(LogError) {
                 try SegmentList.delete(segment, log.environment)
