@@ -1,6 +1,7 @@
 #if Macros
     import Foundation
     import GRDB
+    import TestSupport
     import Testing
     import WriteBehind
 

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// Every command on damaged stores ends with one of its codes, and never by a signal.

@@ -1,6 +1,7 @@
 import EventLog
 import Foundation
 import GRDB
+import TestSupport
 import Testing
 import WriteBehind
 import WriteBehindInspection

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// A killed store on a file system with little room: it is read as ever, and opened, or says what that needs.

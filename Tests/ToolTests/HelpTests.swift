@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// The output of `--help` on a terminal of 80 columns, which the argument parser fills without asking.

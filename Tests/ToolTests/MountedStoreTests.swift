@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// A writer is known by the lock of its own file, on each kind of file system.

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// A file that a newer version wrote is never called damaged: it is left alone.

@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import TestSupport
 import Testing
 
 /// Special files, or files that claim to be huge, in the place of one of the store's files: no command waits for them

@@ -1,21 +1,21 @@
-import Foundation
+package import Foundation
 
 /// A command that goes on until it is interrupted.
-final class RunningTool {
+package final class RunningTool {
     /// All that it printed so far.
-    private(set) var text = ""
+    package private(set) var text = ""
     private let process: Process
     private let output: Pipe
     private var seen: String.Index
 
-    init(_ arguments: String...) throws {
+    package init(_ arguments: String...) throws {
         (process, output, _) = Tool.process(arguments)
         seen = text.startIndex
         try process.run()
     }
 
     /// Reads on until these words were printed, after the words that were waited for last. False if the command ended.
-    func prints(_ words: String) -> Bool {
+    package func prints(_ words: String) -> Bool {
         while true {
             if let range = text[seen...].range(of: words) {
                 seen = range.upperBound
@@ -30,7 +30,7 @@ final class RunningTool {
     }
 
     /// Ends it as Ctrl-C does. Returns how it ended.
-    func interrupt() -> Int32? {
+    package func interrupt() -> Int32? {
         process.interrupt()
         text += String(
             decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
@@ -40,22 +40,26 @@ final class RunningTool {
 }
 
 /// Runs the built `writebehind` executable, as an operator does.
-struct Tool {
-    struct Result {
-        var status: Int32
-        var output: String
-        var errors: String
+package struct Tool {
+    package struct Result {
+        package var status: Int32
+        package var output: String
+        package var errors: String
 
-        var lines: [String] { output.split(separator: "\n").map(String.init) }
+        package init(status: Int32, output: String, errors: String) {
+            (self.status, self.output, self.errors) = (status, output, errors)
+        }
+
+        package var lines: [String] { output.split(separator: "\n").map(String.init) }
     }
 
     /// It is beside the test program.
-    static var executable: URL {
+    package static var executable: URL {
         URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
             .deletingLastPathComponent().appendingPathComponent("writebehind")
     }
 
-    static func process(_ arguments: [String]) -> (Process, output: Pipe, errors: Pipe) {
+    package static func process(_ arguments: [String]) -> (Process, output: Pipe, errors: Pipe) {
         let process = Process()
         process.executableURL = executable
         process.arguments = arguments
@@ -71,11 +75,11 @@ struct Tool {
     }
 
     @discardableResult
-    static func run(_ arguments: String...) throws -> Result {
+    package static func run(_ arguments: String...) throws -> Result {
         try run(arguments)
     }
 
-    static func run(_ arguments: [String]) throws -> Result {
+    package static func run(_ arguments: [String]) throws -> Result {
         try finish(process(arguments))
     }
 
@@ -92,7 +96,7 @@ struct Tool {
     }
 
     /// Root may read everything: then the tool runs as another user.
-    static func runAsNobody(_ arguments: [String]) throws -> Result {
+    package static func runAsNobody(_ arguments: [String]) throws -> Result {
         let (process, output, errors) = process(arguments)
         if geteuid() == 0 {
             process.executableURL = URL(fileURLWithPath: "/usr/bin/setpriv")
