@@ -21,6 +21,11 @@ func swiftSyntax(_ products: String...) -> [Target.Dependency] {
     products.map { .product(name: $0, package: "swift-syntax", condition: macros) }
 }
 
+/// The tool and the demo speak to PostgreSQL too; without the trait, they need no libpq.
+let postgreSQL: [Target.Dependency] = [
+    .target(name: "WriteBehindPostgreSQL", condition: .when(traits: ["PostgreSQL"]))
+]
+
 let package = Package(
     name: "WriteBehind",
     products: [
@@ -30,10 +35,13 @@ let package = Package(
         .executable(name: "writebehind", targets: ["writebehind"]),
     ],
     traits: [
-        .default(enabledTraits: ["Macros"]),
+        .default(enabledTraits: ["Macros", "PostgreSQL"]),
         .trait(
             name: "Macros",
             description: "The macro @Table. Without it, swift-syntax is neither fetched nor built."),
+        .trait(
+            name: "PostgreSQL",
+            description: "The tool `writebehind` speaks PostgreSQL, for which it needs libpq."),
         .trait(
             name: "ServiceLifecycle",
             description: "A store is a Service of swift-service-lifecycle, which is fetched for it."
@@ -128,19 +136,21 @@ let package = Package(
         .executableTarget(
             name: "writebehind",
             dependencies: [
-                "WriteBehind", "WriteBehindInspection", "EventLog",
+                "WriteBehind", "WriteBehindCore", "WriteBehindSQLite", "WriteBehindInspection",
+                "EventLog",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Rainbow", package: "Rainbow"),
-            ],
+            ] + postgreSQL,
             path: "tools/writebehind", swiftSettings: shipping),
         .executableTarget(
             name: "flightboard",
             dependencies: [
-                "WriteBehind", "WriteBehindSQLite", "WriteBehindInspection", "EventLog", "CZstd",
+                "WriteBehind", "WriteBehindCore", "WriteBehindSQLite", "WriteBehindInspection",
+                "EventLog", "CZstd",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "Logging", package: "swift-log"),
-            ],
+            ] + postgreSQL,
             path: "tools/flightboard", resources: [.copy("Resources")],
             swiftSettings: shipping),
         .executableTarget(
@@ -201,6 +211,8 @@ let package = Package(
             dependencies: [
                 "WriteBehindPostgreSQL", "WriteBehind", "WriteBehindCore", "EventLog",
                 "TestSupport", "CPostgreSQL",
+                // Runs it as a process.
+                "writebehind",
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: language),

@@ -6,9 +6,13 @@ import WriteBehindSQLite
 /// judgement.
 package enum DatabaseJudgement: Sendable {
     case missing
+    /// It is a server's, and has nothing of the store yet. The next opening fills it.
+    case empty
+    /// It is no file of the store's directory, and its address was not given.
+    case elsewhere(String)
     /// It belongs to another store, or to none.
     case foreign
-    /// SQLite cannot read it, or tables of the store are missing in it.
+    /// It cannot be read for good, or tables of the store are missing in it.
     case damaged(reason: String)
     /// It reflects another history than the log.
     case otherHistory(watermark: UInt64)
@@ -62,6 +66,8 @@ package enum DatabaseJudgement: Sendable {
     ) throws -> DatabaseJudgement {
         switch store.database.state {
         case .missing: .missing
+        case .empty: .empty
+        case .elsewhere(let place): .elsewhere(place)
         case .foreign: .foreign
         case .unreadable(let error):
             if error.kind == .corrupt { .damaged(reason: error.message) } else { throw error }
@@ -70,7 +76,7 @@ package enum DatabaseJudgement: Sendable {
     }
 
     private static func judge(
-        _ contents: DatabaseInspection.Contents, _ store: StoreInspection,
+        _ contents: DatabaseContents, _ store: StoreInspection,
         _ look: (Watermark) throws -> DatabaseJudgement
     ) throws -> DatabaseJudgement {
         let watermark = contents.watermark.sequence
@@ -119,10 +125,9 @@ package enum DatabaseJudgement: Sendable {
     /// How serious the judgement is; nil if nothing is wrong.
     package var severity: Finding.Severity? {
         switch self {
-        case .missing: nil
+        case .missing, .uncompared, .elsewhere: nil
         case .foreign, .damaged, .otherHistory, .ahead: .corrupt
-        case .outdated, .incomparable: .warning
-        case .uncompared: nil
+        case .outdated, .incomparable, .empty: .warning
         case .compared(let result): result.differenceCount > 0 ? .corrupt : nil
         }
     }
@@ -130,7 +135,8 @@ package enum DatabaseJudgement: Sendable {
     /// The fault of the database as a whole; nil if its rows could be compared, or there is no database.
     package var fault: String? {
         switch self {
-        case .missing, .uncompared, .compared: nil
+        case .missing, .elsewhere, .uncompared, .compared: nil
+        case .empty: "it has nothing of the store yet"
         case .foreign: "it belongs to another store"
         case .damaged(let reason): reason
         case .otherHistory(let watermark):
@@ -145,7 +151,7 @@ package enum DatabaseJudgement: Sendable {
     /// Why it must be replaced; nil if it can stay.
     package var reasonToReplace: String? {
         switch self {
-        case .missing, .incomparable, .uncompared: nil
+        case .missing, .empty, .elsewhere, .incomparable, .uncompared: nil
         case .compared(let result):
             result.differenceCount > 0 ? "\(result.differenceCount) rows differ" : nil
         case .foreign, .damaged, .otherHistory, .ahead, .outdated: fault
@@ -157,7 +163,7 @@ package enum DatabaseJudgement: Sendable {
         switch self {
         case .incomparable(let watermark, _), .uncompared(let watermark): watermark
         case .compared(let result): result.watermark
-        case .missing, .foreign, .damaged, .otherHistory, .ahead, .outdated: nil
+        case .missing, .empty, .elsewhere, .foreign, .damaged, .otherHistory, .ahead, .outdated: nil
         }
     }
 }

@@ -1,12 +1,10 @@
 import EventLog
-import Foundation
-import GRDB
 package import WriteBehindCore
-import WriteBehindSQLite
 
 /// Compares every row of the database with the rows that result from snapshot and log at its watermark.
 ///
-/// Rows that quarantined commits touch are left out, because the database has them as they were before.
+/// Rows that quarantined commits touch are left out, because the database has them as they were before. Values that the
+/// database spells in its own way (JSON and decimals of a server) are compared by the database, all others exactly.
 package struct DatabaseVerification: Sendable {
     package enum Difference: Equatable, Sendable {
         /// The log has the row, the database does not.
@@ -36,6 +34,10 @@ package struct DatabaseVerification: Sendable {
     package private(set) var isOfOtherHistory = false
 
     private var held: Set<QuarantinedKey> = []
+    /// The columns of the table that the database spells in its own way.
+    private var respelled: Set<Int> = []
+    /// The rows of one run that differ in such columns.
+    private var doubtful: [DoubtfulRow] = []
 
     /// - Parameters:
     ///   - verified: the snapshots that were just read to their ends, and are not read twice.
@@ -46,78 +48,59 @@ package struct DatabaseVerification: Sendable {
         progress: (UInt64) -> Void = { _ in },
         report: (String, Difference) -> Void
     ) throws {
-        let access = try DatabaseAccess(store.layout.database, isLive: store.isLive)
-        // In one transaction, so that the database stays at one watermark while it is read.
-        try access.queue.read { db in
-            try compare(store, verified, db, progress, report)
+        guard let source = store.database.source else {
+            fault = "it is elsewhere"
+            return
+        }
+        try source.read(store.environment.storeID) { transaction in
+            try compare(store, verified, transaction, progress, report)
         }
     }
 
     private mutating func compare(
-        _ store: StoreInspection, _ verified: Set<UInt64>, _ db: Database,
+        _ store: StoreInspection, _ verified: Set<UInt64>, _ database: any InspectedTransaction,
         _ progress: (UInt64) -> Void,
         _ report: (String, Difference) -> Void
     ) throws {
-        guard
-            let row = try Row.fetchOne(
-                db, sql: "SELECT sequence, chain FROM _writebehind_watermark")
-        else {
+        guard let mark = try database.watermark() else {
             fault = "it has no watermark"
             return
         }
-        watermark = UInt64(bitPattern: row[0] as Int64)
-        held = Set(try QuarantineTable.load(db).held.keys)
+        watermark = mark.sequence
+        held = Set(try database.quarantine().held.keys)
         var store = store
         if case .live = store.state, watermark > store.readable {
             // The store was written since the log was read, and the database has followed.
-            store = try StoreInspection(path: store.layout.root, disk: store.environment.disk)
+            store = try store.again()
         }
         let rows = try store.history(verified: verified).fold(to: .sequence(watermark))
-        guard rows.position.sequence == watermark,
-            rows.position.chain == UInt64(bitPattern: row[1] as Int64)
-        else {
+        guard rows.position.sequence == watermark, rows.position.chain == mark.chain else {
             isOfOtherHistory = true
             fault = "its watermark #\(watermark) belongs to another history than the log"
             return
         }
-        try compare(rows, db, progress, report)
+        try compare(rows, database, progress, report)
     }
 
     private mutating func compare(
-        _ rows: MergedRows, _ db: Database, _ progress: (UInt64) -> Void,
+        _ rows: MergedRows, _ database: any InspectedTransaction, _ progress: (UInt64) -> Void,
         _ report: (String, Difference) -> Void
     ) throws {
         var isExpected = try rows.advance()
         for definition in rows.catalog.tables {
             tableCount += 1
-            guard try db.tableExists(definition.schema.name) else {
-                if held.contains(.table(definition.id)) {
-                    // The table's definition waits in quarantine, and all rows of the table with it.
-                    while isExpected, rows.row.table == definition.id {
-                        try tellMissing(rows, definition, report)
-                        isExpected = try rows.advance()
-                    }
-                    continue
-                }
+            let table = try database.rows(of: definition)
+            switch table {
+            case .rows(let source):
+                try compare(source, rows, &isExpected, definition, progress, report)
+            // The table's definition waits in quarantine, and all rows of the table with it.
+            case _ where held.contains(.table(definition.id)): break
+            case .missing:
                 fault = "table \(StoredValue.text(definition.schema.name)) is missing"
                 return
-            }
-            let stored = try StoredRows(definition, db)
-            var (run, next) = (StoredRun(stored), StoredRun(stored))
-            run.fill()
-            while !run.isEmpty {
-                var outcome = Result<Void, any Error>.success(())
-                // The other thread must not hold the last reference to a statement, because releasing it would finalize
-                // the statement while the connection is in use.
-                let ahead = { @Sendable [unowned next] in next.fill() }
-                Worker.alongside(ahead) {
-                    outcome = Result {
-                        try compare(run, rows, &isExpected, definition, report)
-                    }
-                }
-                try outcome.get()
-                progress(rowCount)
-                swap(&run, &next)
+            case .unfit(let reason):
+                fault = "table \(StoredValue.text(definition.schema.name)): \(reason)"
+                return
             }
             while isExpected, rows.row.table == definition.id {
                 try tellMissing(rows, definition, report)
@@ -126,10 +109,61 @@ package struct DatabaseVerification: Sendable {
         }
     }
 
+    private mutating func compare(
+        _ source: any StoredRowSource, _ rows: MergedRows, _ isExpected: inout Bool,
+        _ definition: TableDefinition, _ progress: (UInt64) -> Void,
+        _ report: (String, Difference) -> Void
+    ) throws {
+        var (run, next) = (StoredRun(source), StoredRun(source))
+        respelled = source.respelled
+        run.fill()
+        while !run.isEmpty {
+            var outcome = Result<Void, any Error>.success(())
+            // The other thread must not hold the last reference to a statement, because releasing it would finalize
+            // the statement while the connection is in use.
+            let ahead = { @Sendable [unowned next] in next.fill() }
+            Worker.alongside(ahead) {
+                outcome = Result {
+                    try compare(run, rows, &isExpected, definition, report)
+                }
+            }
+            try outcome.get()
+            try settle(source, definition, report)
+            progress(rowCount)
+            swap(&run, &next)
+        }
+    }
+
+    /// Has the database judge the rows that differ in a spelling, if in nothing else.
+    private mutating func settle(
+        _ source: any StoredRowSource, _ definition: TableDefinition,
+        _ report: (String, Difference) -> Void
+    ) throws {
+        guard !doubtful.isEmpty else { return }
+        defer { doubtful = [] }
+        let columns = definition.schema.valueColumns
+        let pairs = doubtful.flatMap { row in
+            row.columns.compactMap { RespelledPair($0, respelled) }
+        }
+        var equal = try source.areEqual(pairs).makeIterator()
+        for row in doubtful {
+            let differing = row.columns.filter { column in
+                // There is an answer to each pair.
+                RespelledPair(column, respelled) == nil || equal.next() != true
+            }
+            guard !differing.isEmpty else { continue }
+            let named = differing.map {
+                Difference.Column(
+                    name: columns[$0.place].name, log: $0.log, database: $0.database)
+            }
+            tell(row.key, definition, .columns(named), report)
+        }
+    }
+
     /// Compares some of a table's rows, and those of the log that come before them.
     private mutating func compare(
         _ run: StoredRun, _ rows: MergedRows, _ isExpected: inout Bool,
-        _ definition: WriteBehindCore.TableDefinition, _ report: (String, Difference) -> Void
+        _ definition: TableDefinition, _ report: (String, Difference) -> Void
     ) throws {
         let bytes = run.bytes
         for found in run.rows {
@@ -154,7 +188,7 @@ package struct DatabaseVerification: Sendable {
     }
 
     private mutating func tellMissing(
-        _ rows: MergedRows, _ definition: WriteBehindCore.TableDefinition,
+        _ rows: MergedRows, _ definition: TableDefinition,
         _ report: (String, Difference) -> Void
     ) throws(HistoryError) {
         try rows.withRow { (key, _) throws(HistoryError) in
@@ -164,7 +198,7 @@ package struct DatabaseVerification: Sendable {
     }
 
     private mutating func tell(
-        _ key: [UInt8], _ definition: WriteBehindCore.TableDefinition, _ difference: Difference,
+        _ key: [UInt8], _ definition: TableDefinition, _ difference: Difference,
         _ report: (String, Difference) -> Void
     ) {
         guard !isHeld(key, definition.id) else {
@@ -181,7 +215,7 @@ package struct DatabaseVerification: Sendable {
     }
 
     private mutating func check(
-        _ rows: MergedRows, _ definition: WriteBehindCore.TableDefinition, _ found: Span<UInt8>,
+        _ rows: MergedRows, _ definition: TableDefinition, _ found: Span<UInt8>,
         _ fault: String?, _ report: (String, Difference) -> Void
     ) throws(HistoryError) {
         try rows.withRow { (key, body) throws(HistoryError) in
@@ -193,7 +227,7 @@ package struct DatabaseVerification: Sendable {
     }
 
     private mutating func explain(
-        _ key: [UInt8], _ definition: WriteBehindCore.TableDefinition, _ body: [UInt8],
+        _ key: [UInt8], _ definition: TableDefinition, _ body: [UInt8],
         _ found: [UInt8],
         _ fault: String?, _ report: (String, Difference) -> Void
     ) {
@@ -208,13 +242,41 @@ package struct DatabaseVerification: Sendable {
                 try RowCodec.decodeRow(whole.span, schema),
                 try RowCodec.decodeRow(found.span, schema)
             )
-            let columns = schema.valueColumns.indices.filter { log[$0] != database[$0] }.map {
+            let differing = schema.valueColumns.indices.filter { log[$0] != database[$0] }.map {
+                DoubtfulRow.Column(place: $0, log: log[$0], database: database[$0])
+            }
+            if differing.contains(where: { RespelledPair($0, respelled) != nil }) {
+                return doubtful.append(DoubtfulRow(key: key, columns: differing))
+            }
+            let columns = differing.map {
                 Difference.Column(
-                    name: schema.valueColumns[$0].name, log: log[$0], database: database[$0])
+                    name: schema.valueColumns[$0.place].name, log: $0.log, database: $0.database)
             }
             tell(key, definition, .columns(columns), report)
         } catch {
             tell(key, definition, .malformed("\(error)"), report)
         }
+    }
+}
+
+/// A row that differs, maybe only in how values are spelled.
+private struct DoubtfulRow: Sendable {
+    struct Column: Sendable {
+        var place: Int
+        var log: StoredValue
+        var database: StoredValue
+    }
+
+    var key: [UInt8]
+    var columns: [Column]
+}
+
+extension RespelledPair {
+    /// nil if the database does not spell the column in its own way, or one of the values is null.
+    fileprivate init?(_ column: DoubtfulRow.Column, _ respelled: Set<Int>) {
+        guard respelled.contains(column.place), case .text(let log) = column.log,
+            case .text(let database) = column.database
+        else { return nil }
+        self.init(column: column.place, log: log, database: database)
     }
 }

@@ -24,8 +24,12 @@ package final class RowImporter: Sendable {
     /// Opens the store for writing and declares the table.
     ///
     /// - Parameter schema: the schema of the table. It may be the one that the store already has.
-    package init(store path: String, schema: TableSchema) throws {
-        store = try Store(at: path, configuration: .forTools)
+    package init(
+        store path: String, schema: TableSchema, _ opener: (any SinkOpener)? = nil
+    ) throws {
+        store = try Store(
+            at: path, configuration: .forTools,
+            environment: try ToolStore.environment(path, opener, .forTools))
         table = try store.engine.declare(schema)
         start = store.engine.log.lastSequence
     }

@@ -6,8 +6,8 @@ import WriteBehindSQLite
 package final class QuarantineDesk: Sendable {
     private let store: Store
 
-    package init(store path: String) async throws {
-        store = try await Store(at: path, configuration: .forTools)
+    package init(store path: String, _ opener: (any SinkOpener)? = nil) async throws {
+        store = try await ToolStore.open(path, opener)
     }
 
     package func list() -> [Quarantine.Entry] { store.quarantine.list() }

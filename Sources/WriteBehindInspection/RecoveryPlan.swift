@@ -10,6 +10,8 @@ package struct RecoveryPlan: Sendable {
         /// The database is kept under another name.
         case setDatabaseAside(reason: String)
         case rebuildDatabase(snapshot: UInt64, records: UInt64)
+        /// The store must be given an empty one, because nobody but its users may put a server's aside.
+        case giveEmptyDatabase(reason: String)
         /// The rest of the log is applied to the database.
         case rollForward(records: UInt64)
         /// Damaged snapshots move to `aside/`, and a new one is made.
@@ -67,10 +69,20 @@ package struct RecoveryPlan: Sendable {
     /// Whether there is something to do.
     package var isNeeded: Bool { !isRepairable || !steps.isEmpty }
 
+    /// Whether its steps can be carried out here.
+    package var isForTool: Bool {
+        !steps.contains { if case .giveEmptyDatabase = $0 { true } else { false } }
+    }
+
     /// The records that cannot be read.
     package var lost: [Loss] { log.findings.compactMap(\.loss) }
 
     private mutating func addDatabaseSteps(_ base: Result<Void, HistoryError>) throws {
+        if case .elsewhere = database { return }
+        if !store.database.isFile, let reason = database.reasonToReplace {
+            steps.append(.giveEmptyDatabase(reason: reason))
+            return
+        }
         if let watermark = database.watermark, database.reasonToReplace == nil {
             guard watermark < store.end else { return }
             let records = store.end - watermark
@@ -98,18 +110,21 @@ extension RecoveryPlan {
     /// rest.
     ///
     /// - Parameters:
+    ///   - opener: of a database that is no file of the store's directory.
     ///   - configuration: of the store that is opened.
     ///   - progress: gets the database's watermark.
     /// - Returns: the path to which the old database was moved; nil if it was not.
     package func apply(
-        _ configuration: StoreConfiguration = .forTools, progress: @Sendable (UInt64) -> Void
+        _ configuration: StoreConfiguration = .forTools, opener: (any SinkOpener)? = nil,
+        progress: @Sendable (UInt64) -> Void
     ) async throws -> String? {
+        let (layout, disk) = (store.layout, store.environment.disk)
+        let environment = try ToolStore.environment(
+            layout.root, opener, configuration, disk: disk)
         let aside = try putAside()
         if !store.trustsWitnesses { try believeSegments() }
-        let (layout, disk) = (store.layout, store.environment.disk)
         let opened = try Store(
-            at: layout.root, configuration: configuration,
-            environment: .machine(configuration, disk: disk))
+            at: layout.root, configuration: configuration, environment: environment)
         do {
             while opened.health.lag.materialized < opened.health.lag.staged {
                 progress(opened.health.lag.materialized)

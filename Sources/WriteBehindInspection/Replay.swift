@@ -119,8 +119,80 @@ package struct Replay {
         return count
     }
 
+    /// Has a server's database filled.
+    ///
+    /// - Parameters:
+    ///   - fill: writes the tables and the rows, all or nothing.
+    ///   - progress: gets the number of rows that were handed out.
+    ///   - goesOn: is asked now and then; if it returns false, `fill` gets an error.
+    /// - Returns: how many rows were written; nil if `goesOn` has ended the work.
+    package func write(
+        progress: @escaping (Int) -> Void, goesOn: @escaping () -> Bool,
+        _ fill: ([TableDefinition], RowStream) throws(SinkError) -> Void
+    ) throws -> Int? {
+        let end = Watermark(sequence: position.sequence, chain: position.chain)
+        let stream = RowStream(rows, through: end, progress, goesOn)
+        do throws(SinkError) {
+            try fill(tables, stream)
+        } catch {
+            if stream.state.isEnded { return nil }
+            throw stream.state.failure ?? error
+        }
+        return stream.state.count
+    }
+
     /// The next row, for callers that write it elsewhere.
     package func next() throws -> HistoryRow? { try rows.next() }
+}
+
+/// All rows as one batch, which can be read once.
+package struct RowStream: SortedChanges {
+    package let through: Watermark
+    package let cleared: [UInt32] = []
+    fileprivate let state = State()
+    private let rows: MergedRows
+    private let progress: (Int) -> Void
+    private let goesOn: () -> Bool
+
+    fileprivate final class State {
+        var count = 0
+        /// Whether the caller has ended the work.
+        var isEnded = false
+        var failure: HistoryError?
+    }
+
+    fileprivate init(
+        _ rows: MergedRows, through: Watermark, _ progress: @escaping (Int) -> Void,
+        _ goesOn: @escaping () -> Bool
+    ) {
+        (self.rows, self.through, self.progress, self.goesOn) = (rows, through, progress, goesOn)
+    }
+
+    package func forEach(
+        _ body: (
+            _ table: UInt32, _ kind: ChangeKind, _ key: Span<UInt8>, _ body: Span<UInt8>
+        ) throws(SinkError) -> Void
+    ) throws(SinkError) {
+        while let row = try next() {
+            try body(row.table, .put, row.key.span, row.body.span)
+            state.count += 1
+            guard state.count.isMultiple(of: 1024) else { continue }
+            progress(state.count)
+            guard goesOn() else {
+                state.isEnded = true
+                throw SinkError(.gone, "the work was ended")
+            }
+        }
+    }
+
+    private func next() throws(SinkError) -> HistoryRow? {
+        do throws(HistoryError) {
+            return try rows.next()
+        } catch {
+            state.failure = error
+            throw SinkError(.io, "\(error)")
+        }
+    }
 }
 
 /// Whole rows as a batch.

@@ -245,7 +245,8 @@ package final class Salvage {
 
     private func usableDatabase() -> UInt64? {
         switch store.database.state {
-        case .missing: return nil
+        case .missing, .empty: return nil
+        case .elsewhere(let place): result.database = .unusable(reason: "it is \(place)")
         case .foreign: result.database = .unusable(reason: "it belongs to another store")
         case .unreadable(let error): result.database = .unusable(reason: error.message)
         case .readable(let contents):

@@ -1,5 +1,4 @@
 import EventLog
-import GRDB
 import WriteBehindCore
 import WriteBehindSQLite
 
@@ -11,25 +10,20 @@ extension Salvage {
     /// Makes the rows equal to those of the database, if it is readable and belongs to the log's history.
     func putRightByDatabase() throws {
         do {
-            let access = try DatabaseAccess(store.layout.database, isLive: store.isLive)
-            // In one transaction, so that everything is of one watermark.
-            try access.queue.read { db in
-                if let fault = try fault(of: db) {
-                    result.database = .unusable(reason: fault)
-                } else {
-                    try makeEqual(to: db)
-                }
+            guard let source = store.database.source else { return }
+            if let fault = try fault(of: source) {
+                result.database = .unusable(reason: fault)
+            } else {
+                // In one transaction, so that everything is of one watermark.
+                try source.read(store.environment.storeID) { try makeEqual(to: $0) }
             }
-        } catch let error as DatabaseError {
-            result.database = .unusable(reason: "\(error)")
         } catch let error as SinkError {
             result.database = .unusable(reason: "\(error)")
         }
     }
 
-    private func fault(of db: Database) throws -> String? {
-        let found = try String.fetchOne(db, sql: "PRAGMA quick_check(1)") ?? ""
-        guard found == "ok" else { return found }
+    private func fault(of source: any InspectedDatabase) throws -> String? {
+        if let fault = try (source as? InspectedSQLite)?.fault() { return fault }
         guard let watermark = store.database.contents?.watermark else {
             return "it has no watermark"
         }
@@ -41,16 +35,16 @@ extension Salvage {
         return nil
     }
 
-    private func makeEqual(to db: Database) throws {
+    private func makeEqual(to database: any InspectedTransaction) throws {
         guard let contents = store.database.contents else { return }
         let held = Set(contents.quarantine.held.keys)
         var (restored, removed): (UInt64, UInt64) = (0, 0)
-        for definition in contents.tables where try db.tableExists(definition.schema.name) {
-            guard !held.contains(.table(definition.id)), numbers[definition.id] != nil else {
-                continue
-            }
+        for definition in contents.tables {
+            guard !held.contains(.table(definition.id)), numbers[definition.id] != nil,
+                case .rows(let source) = try database.rows(of: definition)
+            else { continue }
             var present = try RowTable()
-            let run = StoredRun(try StoredRows(definition, db))
+            let run = StoredRun(source)
             run.fill()
             while !run.isEmpty {
                 if let failure = run.failure { throw failure }

@@ -40,12 +40,13 @@ package struct StoreDiagnosis: Sendable, Equatable {
     /// - Parameter limit: the store counts as stalled if nothing was applied for this long, milliseconds.
     package init(_ summary: StoreSummary, stalledAfter limit: UInt64) {
         let store = summary.store
-        let locks = DatabaseLocks(of: store.layout.database)
         switch store.state {
         case .live(let process):
             let writer = process.map { ProcessLook($0) }
             add(writer, summary)
-            add(locks, writer: process, summary)
+            if store.database.isFile {
+                add(DatabaseLocks(of: store.layout.database), writer: process, summary)
+            }
             addRoom(summary)
             addReport(summary, writer: process)
             judge(summary, limit)
@@ -79,7 +80,10 @@ package struct StoreDiagnosis: Sendable, Equatable {
 
     /// For how long records have waited while nothing was applied, milliseconds.
     private func lateness(_ summary: StoreSummary) -> UInt64 {
-        guard let lag = summary.lag, lag.records > 0, let oldest = lag.since else { return 0 }
+        // When another database last took something is not known.
+        guard let lag = summary.lag, lag.records > 0, let oldest = lag.since,
+            summary.store.database.contents != nil
+        else { return 0 }
         let applied = summary.appliedAt ?? 0
         return summary.time - min(summary.time, max(oldest, applied))
     }
@@ -180,7 +184,7 @@ package struct StoreRates: Sendable, Equatable {
         else { return nil }
         let seconds = Double(after.time - before.time) / 1000
         written = Double(after.store.durable - before.store.durable) / seconds
-        let marks = [before, after].map { $0.store.database.contents?.watermark.sequence ?? 0 }
+        let marks = [before, after].map { $0.materialized ?? 0 }
         // The watermark goes back if the database was rebuilt meanwhile.
         applied = marks[1] < marks[0] ? 0 : Double(marks[1] - marks[0]) / seconds
         let lag = Double(after.lag?.records ?? 0)

@@ -32,9 +32,13 @@ package struct StoreInspection: Sendable {
 
     /// - Throws: ``StoreError/notAStore(path:reason:)``; ``LogError`` if files cannot be read.
     ///
-    /// - Parameter trustsWitnesses: whether database and snapshots prove what was durable.
+    /// - Parameters:
+    ///   - trustsWitnesses: whether database and snapshots prove what was durable.
+    ///   - named: the store's database; nil for the one in its directory. If its writer has reported another place,
+    ///     that is not looked at.
     package init(
-        path: String, disk: any Disk = PosixDisk(), trustsWitnesses: Bool = true
+        path: String, disk: any Disk = PosixDisk(), trustsWitnesses: Bool = true,
+        database named: (any InspectedDatabase)? = nil
     ) throws {
         var path = path
         while path.count > 1, path.hasSuffix("/") { path.removeLast() }
@@ -59,8 +63,12 @@ package struct StoreInspection: Sendable {
         default: known = published == nil ? .closed : .ended
         }
         let isLive = if case .live = known { true } else { false }
-        database = DatabaseInspection(
-            path: layout.database, storeID: identity.storeID.bytes, isLive: isLive)
+        if named == nil, let place = DatabasePlace.read(layout, on: disk)?.place {
+            database = DatabaseInspection(elsewhere: place)
+        } else {
+            database = DatabaseInspection(
+                named ?? InspectedSQLite(layout.database, isLive: isLive), of: identity.storeID)
+        }
         log =
             if case .live = known { nil } else {
                 try LogInspection(
@@ -105,6 +113,19 @@ package struct StoreInspection: Sendable {
         } catch {
             throw .system(error)
         }
+    }
+
+    /// The store as it is now, with the same database.
+    package func again() throws -> StoreInspection {
+        try StoreInspection(
+            path: layout.root, disk: environment.disk, trustsWitnesses: trustsWitnesses,
+            database: database.isFile ? nil : database.source)
+    }
+
+    /// The room of the database's tables; nil if it cannot be read.
+    package func sizes() throws(SinkError) -> DatabaseSizes? {
+        guard database.contents != nil else { return nil }
+        return try database.source?.sizes(environment.storeID)
     }
 
     /// Whether a writer has it open.

@@ -35,7 +35,7 @@ package struct StoreSummary: Sendable {
     package private(set) var stagingBytes = 0
     /// The time of the last record in segments or staging, milliseconds since 1970.
     package private(set) var lastTime: UInt64?
-    /// nil if there is no database to be behind.
+    /// nil if there is no database to be behind. For one that nobody has looked at, as its writer says.
     package private(set) var lag: Lag?
     /// When the summary was made, milliseconds since 1970.
     package let time: UInt64
@@ -69,16 +69,36 @@ package struct StoreSummary: Sendable {
             }
         }.sorted { $0.sequence < $1.sequence }
         keptFiles = pile(layout.aside, where: { _ in true })
-        walBytes = byteCount(layout.database + "-wal")
-        databaseBytes = byteCount(layout.database) + walBytes
+        if store.database.isFile {
+            walBytes = byteCount(layout.database + "-wal")
+            databaseBytes = byteCount(layout.database) + walBytes
+        } else {
+            databaseBytes = store.database.contents?.bytes ?? 0
+        }
         stagingBytes = byteCount(layout.staging)
-        let watermark = store.database.contents?.watermark.sequence
+        let watermark = materialized
         var lag = Lag()
         try measure(behind: watermark, &lag)
         if let watermark {
             lag.records = store.end - min(watermark, store.end)
             self.lag = lag
         }
+    }
+
+    /// What the store's writer said of its own database, if that is elsewhere and nobody has looked at it.
+    package var primary: SecondariesReport.Database? {
+        guard case .elsewhere(let place) = store.database.state else { return nil }
+        return secondaries?.primary.flatMap { $0.name == place ? $0 : nil }
+    }
+
+    /// The database's watermark.
+    package var materialized: UInt64? {
+        store.database.contents?.watermark.sequence ?? primary?.materialized
+    }
+
+    /// The commits in quarantine; nil if that is not known.
+    package var quarantined: Int? {
+        store.database.contents?.quarantine.commitCount ?? primary?.quarantined
     }
 
     /// Walks the block headers above the watermark.

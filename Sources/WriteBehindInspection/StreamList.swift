@@ -1,6 +1,6 @@
 import EventLog
 import WriteBehind
-import WriteBehindCore
+package import WriteBehindCore
 import WriteBehindSQLite
 
 /// The change streams of a store, read from its files.
@@ -60,8 +60,10 @@ package struct StreamList: Sendable {
 /// Removes a change stream of a store that no process has open for writing.
 package enum StreamRemoval {
     /// - Returns: whether there was one of this name.
-    package static func remove(_ name: String, of path: String) async throws -> Bool {
-        let store = try await Store(at: path, configuration: .forTools)
+    package static func remove(
+        _ name: String, of path: String, _ opener: (any SinkOpener)? = nil
+    ) async throws -> Bool {
+        let store = try await ToolStore.open(path, opener)
         do {
             let wasThere = try await store.removeChangeStream(named: name)
             try await store.close()

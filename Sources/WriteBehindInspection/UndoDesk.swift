@@ -7,11 +7,11 @@ import WriteBehindSQLite
 package final class UndoDesk: Sendable {
     private let store: Store
 
-    package init(store path: String) async throws {
+    package init(store path: String, _ opener: (any SinkOpener)? = nil) async throws {
         var configuration = StoreConfiguration.forTools
         // Nothing must change the rows between the plan and its commit.
         configuration.expiryInterval = .seconds(365 * 24 * 3600)
-        store = try await Store(at: path, configuration: configuration)
+        store = try await ToolStore.open(path, opener, configuration)
     }
 
     /// The plan that takes back the commit that holds this sequence.

@@ -192,6 +192,19 @@ extension NaturalType {
             && text.indices.allSatisfy { "+-.0123456789eE".utf8.contains(text[$0]) }
     }
 
+    /// What ``value(_:stored:)`` leaves out of a field; nil if nothing.
+    func loss(_ bytes: [UInt8]?) -> String? {
+        guard let number = bytes?.bigEndian(Int64.self) else { return nil }
+        let digits: Int64 =
+            switch self {
+            case .timestamp: 1000
+            case .seconds: Self.microseconds
+            default: 1
+            }
+        guard number % digits != 0 else { return nil }
+        return "has a time with more digits in the database than the store writes"
+    }
+
     /// The value of a field of an answer, as rows hold it.
     func value(_ bytes: [UInt8]?, stored: ColumnType) throws(SinkError) -> StoredValue {
         guard let bytes else { return .null }

@@ -31,6 +31,8 @@ import WriteBehindCore
             throw SinkError(.io, "no memory for a connection")
         }
         unsafe self.connection = unsafe connection
+        // Notices would go to the standard error of a program that did not ask for them.
+        _ = unsafe PQsetNoticeReceiver(connection, { _, _ in }, nil)
         try connect()
         guard unsafe PQserverVersion(connection) >= 140_000 else {
             throw SinkError(

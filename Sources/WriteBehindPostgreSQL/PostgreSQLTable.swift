@@ -155,6 +155,14 @@ struct PostgreSQLTable: Sendable {
             order: "(r.place)")
     }
 
+    /// All rows in the order of their keys: the key, then the other columns.
+    var everything: String {
+        let columns =
+            keys.map { $0.type.read("t.\($0.name)") } + readValues(Array(values.indices), "t")
+        let order = keys.map { $0.type.ordered("t.\($0.name)") }.joined(separator: ", ")
+        return "SELECT \(columns.joined(separator: ", ")) FROM \(name) AS t ORDER BY \(order)"
+    }
+
     /// The keys of due rows. Parameters behind the first two are the time and the most rows wanted.
     var due: String? {
         guard let place = schema.expiryIndex, let column = values[place] else { return nil }

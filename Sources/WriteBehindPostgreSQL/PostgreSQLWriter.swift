@@ -90,7 +90,7 @@ final class PostgreSQLWriter: @unchecked Sendable {
         return claimed
     }
 
-    private static func write(
+    static func write(
         _ claim: Claim, _ watermark: Watermark, isNew: Bool, _ connection: PostgreSQLConnection,
         _ store: [UInt8]
     ) throws(SinkError) -> Int64 {
@@ -125,7 +125,7 @@ final class PostgreSQLWriter: @unchecked Sendable {
         return pid
     }
 
-    private static func tables(
+    static func tables(
         _ connection: PostgreSQLConnection, _ store: [UInt8]
     ) throws(SinkError) -> [TableDefinition] {
         var parameters = PostgreSQLParameters()

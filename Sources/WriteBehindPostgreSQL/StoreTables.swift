@@ -64,11 +64,20 @@ enum StoreTables {
         guard there.integer(0, 0) != 5 else { return }
         do throws(SinkError) {
             try connection.run("BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE")
-            try connection.run("SELECT pg_advisory_xact_lock(7311146906524573797)")
-            for statement in statements { try connection.run(statement) }
+            try makeInTransaction(connection)
             try connection.run("COMMIT")
         } catch {
             if connection.isUsable { _ = try? connection.run("ROLLBACK") }
+            throw error
+        }
+    }
+
+    /// ``make(_:)`` in the caller's transaction.
+    static func makeInTransaction(_ connection: PostgreSQLConnection) throws(SinkError) {
+        do throws(SinkError) {
+            try connection.run("SELECT pg_advisory_xact_lock(7311146906524573797)")
+            for statement in statements { try connection.run(statement) }
+        } catch {
             guard error.kind == .schema else { throw error }
             var error = error
             error.message =

@@ -193,6 +193,28 @@ struct TableShape {
 }
 
 extension TableShape {
+    /// Why the rows cannot be read as the store defined them: the first column that is missing, or of another type.
+    static func obstacle(
+        toReading table: PostgreSQLTable, _ connection: PostgreSQLConnection
+    ) throws(SinkError) -> String? {
+        let rows = try connection.run(
+            """
+            SELECT attname::text, format_type(atttypid, atttypmod) FROM pg_attribute \
+            WHERE attrelid = \(this) AND attnum > 0 AND NOT attisdropped
+            """, parameter(table))
+        var types: [String: String] = [:]
+        for row in 0..<rows.rowCount { types[rows.text(row, 0) ?? ""] = rows.text(row, 1) }
+        for column in table.keys + table.columns() {
+            guard let type = types[column.plainName] else {
+                return "column \(column.name) is missing"
+            }
+            guard type == column.type.name else {
+                return "column \(column.name) is \(type) and should be \(column.type.name)"
+            }
+        }
+        return nil
+    }
+
     /// The tables in levels, so that each refers only to those in levels before it; empty if no table refers to another.
     /// Tables that refer to each other in a circle are of one level.
     static func levels(

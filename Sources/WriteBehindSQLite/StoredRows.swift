@@ -1,16 +1,16 @@
 import EventLog
-package import GRDB
+import GRDB
 import GRDBSQLite
-package import WriteBehindCore
+import WriteBehindCore
 
 /// The rows of one table in the database, in the order of their keys, encoded in the form of the log.
 ///
 /// Unchecked, because nothing is locked: one thread at a time reads.
-package final class StoredRows: @unchecked Sendable {
+final class StoredRows: StoredRowSource, @unchecked Sendable {
     /// The row that the last ``next()`` went to.
-    fileprivate private(set) var row = Row()
+    private var row = Row()
 
-    fileprivate struct Row {
+    private struct Row {
         var key: [UInt8] = []
         var body: [UInt8] = []
         /// Why the row cannot be encoded.
@@ -24,7 +24,7 @@ package final class StoredRows: @unchecked Sendable {
     /// After the end, SQLite would start over.
     private var isAtEnd = false
 
-    package init(_ definition: WriteBehindCore.TableDefinition, _ db: Database) throws {
+    init(_ definition: WriteBehindCore.TableDefinition, _ db: Database) throws {
         schema = definition.schema
         columns = Array(zip(RowLayout(schema).codes, schema.columns.map(\.type)))
         valueCount = schema.valueColumns.count
@@ -35,8 +35,14 @@ package final class StoredRows: @unchecked Sendable {
             cached: "SELECT \(columns) FROM \(quoted(schema.name)) ORDER BY \(keys)", in: db)
     }
 
+    func fill(_ run: StoredRun) throws(SinkError) {
+        while !run.isFull, try next() {
+            run.append(key: row.key, body: row.body, fault: row.fault)
+        }
+    }
+
     /// Goes to the next row; false behind the last.
-    fileprivate func next() throws(SinkError) -> Bool {
+    private func next() throws(SinkError) -> Bool {
         guard !isAtEnd else { return false }
         isAtEnd = true
         guard try statement.step() else { return false }
@@ -70,57 +76,6 @@ package final class StoredRows: @unchecked Sendable {
             let keys = zip(schema.columns, values).filter(\.0.isKey).map(\.1)
             row = Row(key: (try? KeyCodec.encode(keys, schema)) ?? [], fault: "\(error)")
         }
-    }
-}
-
-/// Some of the rows, read together, while others are compared.
-///
-/// Unchecked, because nothing is locked: one thread at a time uses a run, or two runs of one table.
-package final class StoredRun: @unchecked Sendable {
-    package struct Row {
-        /// The places of key and body in ``bytes``.
-        package var key: Range<Int>
-        package var body: Range<Int>
-        /// Why the row cannot be encoded.
-        package var fault: String?
-    }
-
-    /// Enough rows that handing them from thread to thread costs little in comparison; and the bytes beyond which no row is
-    /// added.
-    private static let (rowLimit, byteLimit) = (8192, 2 << 20)
-
-    private let stored: StoredRows
-    package private(set) var bytes: [UInt8] = []
-    package private(set) var rows: [Row] = []
-    /// The error that stopped reading, if any.
-    package private(set) var failure: SinkError?
-
-    package init(_ stored: StoredRows) {
-        self.stored = stored
-    }
-
-    package var isEmpty: Bool { rows.isEmpty && failure == nil }
-
-    /// Reads the next rows, replacing those before.
-    @Sendable package func fill() {
-        bytes.removeAll(keepingCapacity: true)
-        rows.removeAll(keepingCapacity: true)
-        failure = nil
-        do throws(SinkError) {
-            while rows.count < Self.rowLimit, bytes.count < Self.byteLimit, try stored.next() {
-                append(stored.row)
-            }
-        } catch {
-            failure = error
-        }
-    }
-
-    private func append(_ row: StoredRows.Row) {
-        let start = bytes.count
-        let middle = start + row.key.count
-        bytes.append(contentsOf: row.key)
-        bytes.append(contentsOf: row.body)
-        rows.append(Row(key: start..<middle, body: middle..<bytes.count, fault: row.fault))
     }
 }
 

@@ -21,7 +21,7 @@ import Testing
     }
 
     @Test(arguments: SourceTree.under("Sources"))
-    func onlyTheSQLiteSinkTheDoorAndTheToolsLibraryKnowGRDB(_ file: SourceTree.File) {
+    func onlyTheSQLiteSinkAndTheDoorKnowGRDB(_ file: SourceTree.File) {
         let mayImport =
             file.path.hasPrefix("Sources/WriteBehindSQLite/")
             // It hands the database out.
@@ -29,11 +29,6 @@ import Testing
             // Its closures are given a database.
             || file.path == "Sources/WriteBehind/Store+Projections.swift"
             || file.path == "Sources/WriteBehindTesting/MemoryDatabase.swift"
-            // They look at a database that no store has open.
-            || file.path.hasPrefix("Sources/WriteBehindInspection/Database")
-            || ["SalvageDatabase", "TableSizes"].contains {
-                file.path == "Sources/WriteBehindInspection/\($0).swift"
-            }
         #expect(mayImport || !(file.imports("GRDB") || file.imports("GRDBSQLite")))
     }
 

@@ -60,6 +60,7 @@ struct ChangesCommand: ParsableCommand {
     struct Remove: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Remove a change stream: no log is kept for it any more.",
+            usage: "writebehind changes remove [<options>] <store> <name>",
             discussion: """
                 Its consumer loses its place. A stream that is made again under this name
                 starts again.
@@ -71,11 +72,13 @@ struct ChangesCommand: ParsableCommand {
         @OptionGroup var store: StoreArgument
         @Argument(help: "The stream's name.")
         var name: String
+        @OptionGroup var postgresql: PostgreSQLOption
         @OptionGroup var json: JSONOption
 
         func run() async throws {
-            _ = try store.inspect()
-            let wasThere = try await StreamRemoval.remove(name, of: store.store)
+            let inspection = try store.inspect()
+            let opener = try postgresql.opener(for: inspection.identity.storeID)
+            let wasThere = try await StreamRemoval.remove(name, of: store.store, opener)
             var output = Output()
             output.line(
                 json.json

@@ -2,6 +2,7 @@ import ArgumentParser
 import EventLog
 import Foundation
 import WriteBehind
+import WriteBehindCore
 import WriteBehindInspection
 
 /// `writebehind import`: CSV or NDJSON into a table, through the log.
@@ -47,8 +48,17 @@ struct Import: AsyncParsableCommand {
     var create = false
     @Flag(help: "Check the file, write nothing.")
     var dryRun = false
+    @Option(
+        help: ArgumentHelp(
+            "The address of the store's database, if that is a PostgreSQL server's.",
+            valueName: "url"))
+    var postgresql: String?
     @OptionGroup var json: JSONOption
     @OptionGroup var progress: ProgressOption
+
+    func validate() throws {
+        if postgresql != nil { try PostgreSQLTool.check() }
+    }
 
     func run() async throws {
         let isThere = FileManager.default.fileExists(atPath: store.store + "/store.json")
@@ -78,7 +88,7 @@ struct Import: AsyncParsableCommand {
     private func write(
         _ source: RowFile, _ schema: TableSchema
     ) async throws -> RowImporter.Report {
-        let importer = try RowImporter(store: store.store, schema: schema)
+        let importer = try RowImporter(store: store.store, schema: schema, try opener())
         let bar = progress.bar("writing", total: source.byteCount, unit: .bytes)
         do {
             try await source.write { values, offset in
@@ -95,6 +105,12 @@ struct Import: AsyncParsableCommand {
         let report = try await importer.close()
         bar.finish()
         return report
+    }
+
+    private func opener() throws -> (any SinkOpener)? {
+        guard let postgresql else { return nil }
+        let identity = try? store.inspect().identity.storeID
+        return try PostgreSQLTool.opener(postgresql, schema: nil, for: identity)
     }
 
     /// The format by the file's name. If the name does not show it, the file could be read in the wrong format.

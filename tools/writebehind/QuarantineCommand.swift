@@ -14,6 +14,7 @@ struct QuarantineCommand: ParsableCommand {
             list and show only read. retry asks the service that has the store open, or
             opens the store itself. skip and correct open the store for writing, so no other
             process may have it open; a running service uses `store.quarantine` instead.
+            If the store's database is on a server, they need its address: --postgresql.
 
             Examples:
               writebehind quarantine list airport
@@ -27,7 +28,11 @@ struct QuarantineCommand: ParsableCommand {
     /// The content of quarantine, read from the database.
     static func quarantine(_ store: StoreInspection) throws -> QuarantineIndex {
         switch store.database.state {
-        case .missing: return QuarantineIndex()
+        case .missing, .empty: return QuarantineIndex()
+        case .elsewhere(let place):
+            throw ValidationError(
+                "The store's database is \(place), which has the quarantine; give its address with "
+                    + "--postgresql.")
         case .readable(let contents): return contents.quarantine
         case .unreadable(let error): throw error
         case .foreign: throw SinkError(.foreignDatabase, "it belongs to another store")
@@ -67,13 +72,15 @@ struct QuarantineCommand: ParsableCommand {
     struct List: ParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "List the commits in quarantine.",
+            usage: "writebehind quarantine list [<options>] <store>",
             discussion: """
                 Ends with 3 if there are any. Only the store's writer can read a secondary
                 database, so the first twenty commits of that are shown as the writer last
-                reported them.
+                reported them. So are those of a database on a server, without its address.
 
                 Examples:
                   writebehind quarantine list airport
+                  writebehind quarantine list airport --postgresql postgresql:///airport
                   writebehind quarantine list airport --database reports
                 """)
 
@@ -83,13 +90,17 @@ struct QuarantineCommand: ParsableCommand {
                 "The secondary database of this name, instead of the store's own.",
                 valueName: "name"))
         var database: String?
+        @OptionGroup var postgresql: PostgreSQLOption
         @OptionGroup var json: JSONOption
         @Flag(help: "Times in UTC.")
         var utc = false
 
         func run() throws {
-            let inspection = try store.inspect()
+            let inspection = try postgresql.inspect(store.store)
             if let database { return try list(database, inspection) }
+            if let primary = try StoreSummary(inspection).primary {
+                return try list(primary, inspection)
+            }
             let quarantine = try QuarantineCommand.quarantine(inspection)
             let commits = quarantine.all
             let catalog = try inspection.fullCatalog()
@@ -130,6 +141,7 @@ struct QuarantineCommand: ParsableCommand {
     struct Show: ParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Show the records of a commit in quarantine.",
+            usage: "writebehind quarantine show [<options>] <store> <sequence>",
             discussion: """
                 Example:
                   writebehind quarantine show airport 1042
@@ -138,10 +150,11 @@ struct QuarantineCommand: ParsableCommand {
         @OptionGroup var store: StoreArgument
         @Argument(help: "The sequence that list shows.")
         var sequence: UInt64
+        @OptionGroup var postgresql: PostgreSQLOption
         @OptionGroup var json: JSONOption
 
         func run() throws {
-            let inspection = try store.inspect()
+            let inspection = try postgresql.inspect(store.store)
             let catalog = try inspection.fullCatalog()
             let quarantine = try QuarantineCommand.quarantine(inspection)
             guard let commit = quarantine.refused[sequence] else {
@@ -172,6 +185,7 @@ struct QuarantineCommand: ParsableCommand {
     struct Retry: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Try all of quarantine again, in order.",
+            usage: "writebehind quarantine retry [<options>] <store>",
             discussion: """
                 If a service has the store open, its writer is asked to try, and answers
                 within about a second, or when it has tried. It tries its secondary
@@ -189,14 +203,15 @@ struct QuarantineCommand: ParsableCommand {
             help: ArgumentHelp(
                 "How long to wait for the answer of a running writer.", valueName: "seconds"))
         var timeout = 60.0
+        @OptionGroup var postgresql: PostgreSQLOption
         @OptionGroup var json: JSONOption
 
         func run() async throws {
-            let inspection = try store.inspect()
+            let inspection = try postgresql.inspect(store.store)
             let answer =
                 inspection.isLive
                 ? try askWriter(inspection)
-                : RetryRequest.Answer(try await retryHere())
+                : RetryRequest.Answer(try await retryHere(inspection))
             var output = Output()
             if json.json {
                 output.line(Self.json(answer).text)
@@ -238,8 +253,11 @@ struct QuarantineCommand: ParsableCommand {
             ])
         }
 
-        private func retryHere() async throws -> Quarantine.Retried {
-            let desk = try await QuarantineDesk(store: store.store)
+        private func retryHere(
+            _ inspection: StoreInspection
+        ) async throws -> Quarantine.Retried {
+            let opener = try postgresql.opener(for: inspection.identity.storeID)
+            let desk = try await QuarantineDesk(store: store.store, opener)
             do {
                 let result = try await desk.retry()
                 try await desk.close()
@@ -282,7 +300,7 @@ struct QuarantineCommand: ParsableCommand {
             abstract: "Give a commit up.",
             usage: """
                 writebehind quarantine skip <store> <sequence> --reason <reason>
-                    [--with-followers] [--json]
+                    [--with-followers] [--postgresql <url>] [--json]
                 """,
             discussion: """
                 Its rows become again what the database holds. That is logged with the
@@ -300,11 +318,13 @@ struct QuarantineCommand: ParsableCommand {
         var reason: String
         @Flag(help: "Give up the other commits that share its rows as well.")
         var withFollowers = false
+        @OptionGroup var postgresql: PostgreSQLOption
         @OptionGroup var json: JSONOption
 
         func run() async throws {
-            _ = try store.inspect()
-            let desk = try await QuarantineDesk(store: store.store)
+            let inspection = try postgresql.inspect(store.store)
+            let opener = try postgresql.opener(for: inspection.identity.storeID)
+            let desk = try await QuarantineDesk(store: store.store, opener)
             do {
                 try await desk.skip(
                     sequence, reason: reason, includingFollowers: withFollowers)
@@ -322,7 +342,8 @@ struct QuarantineCommand: ParsableCommand {
             abstract: "Replace a row of a commit by a corrected one.",
             usage: """
                 writebehind quarantine correct <store> <sequence> --table <table>
-                    --row <row> --reason <reason> [--with-followers] [--json]
+                    --row <row> --reason <reason> [--with-followers]
+                    [--postgresql <url>] [--json]
                 """,
             discussion: """
                 The row must be one that the commit changes; its other rows become again
@@ -344,12 +365,15 @@ struct QuarantineCommand: ParsableCommand {
         var reason: String
         @Flag(help: "Give up the other commits that share its rows as well.")
         var withFollowers = false
+        @OptionGroup var postgresql: PostgreSQLOption
         @OptionGroup var json: JSONOption
 
         func run() async throws {
-            let definition = try store.inspect().definition(named: table)
+            let inspection = try postgresql.inspect(store.store)
+            let definition = try inspection.definition(named: table)
             let values = try RowFile(text: row, schema: definition.schema).onlyRow()
-            let desk = try await QuarantineDesk(store: store.store)
+            let opener = try postgresql.opener(for: inspection.identity.storeID)
+            let desk = try await QuarantineDesk(store: store.store, opener)
             do {
                 try await desk.correct(
                     sequence, table: definition, values: values, reason: reason,

@@ -4,7 +4,7 @@ import Rainbow
 import WriteBehind
 import WriteBehindInspection
 
-/// `writebehind quarantine list --database NAME`.
+/// `writebehind quarantine list --database NAME`, and of a database on a server whose address is not given.
 extension QuarantineCommand.List {
     /// A secondary database may be on any machine, so this prints what the store's writer has reported about it.
     func list(_ name: String, _ store: StoreInspection) throws {
@@ -16,6 +16,11 @@ extension QuarantineCommand.List {
                     + (names.isEmpty ? "." : "; it has \(names.joined(separator: ", ")).")
             )
         }
+        try list(found, store)
+    }
+
+    /// A database as the writer last said.
+    func list(_ found: SecondariesReport.Database, _ store: StoreInspection) throws {
         var output = Output()
         for commit in found.refused {
             output.line(json.json ? Self.json(commit).text : line(commit))
@@ -27,7 +32,8 @@ extension QuarantineCommand.List {
                 "note: \(found.quarantined) commits are in its quarantine; the writer names the first twenty "
                     + "that were refused, and not those that follow them")
         }
-        if !store.isLive {
+        let report = SecondariesReport.read(store.layout, on: store.environment.disk)
+        if !store.isLive, let report {
             note("note: as its writer reported at \(Clock(isUTC: utc).full(report.time))")
         }
         if found.quarantined > 0 { throw ExitStatus.warnings }

@@ -23,6 +23,12 @@ struct Recover: AsyncParsableCommand {
             --salvage writes everything that can be read into a new store, and lists what
             is lost.
 
+            A database on a server is compared if --postgresql gives its address, and
+            with --apply brought up to date. It is never put aside: if it cannot stay,
+            the plan says so, and you give the store an empty one. Without its address
+            such a store cannot be opened, so --apply is refused if something is to do.
+            --salvage does not look at it.
+
             Ends with 0 if everything is good, or a database is only missing or behind,
             which the next open corrects; 3 if something was lost or cut off, or the
             database cannot be compared or is outdated; 4 if the plan must cut off a torn
@@ -33,6 +39,7 @@ struct Recover: AsyncParsableCommand {
               writebehind recover airport
               writebehind recover airport --apply
               writebehind recover airport --salvage airport-2
+              writebehind recover airport --postgresql postgresql://db.example/airport
             """)
 
     @OptionGroup var store: StoreArgument
@@ -45,6 +52,7 @@ struct Recover: AsyncParsableCommand {
     var salvage: String?
     @Flag(help: "Put a database or snapshots aside that are ahead of the log; believe the log.")
     var detach = false
+    @OptionGroup var postgresql: PostgreSQLOption
     @Option(help: ArgumentHelp("How many segments to read at once.", valueName: "count"))
     var jobs = ProcessInfo.processInfo.activeProcessorCount
     @OptionGroup var json: JSONOption
@@ -54,6 +62,9 @@ struct Recover: AsyncParsableCommand {
         guard jobs > 0 else { throw ValidationError("--jobs must be at least 1.") }
         if apply, salvage != nil {
             throw ValidationError("--apply repairs in place, --salvage writes elsewhere: choose.")
+        }
+        if salvage != nil, postgresql.postgresql != nil {
+            throw ValidationError("--salvage does not look at a database on a server.")
         }
     }
 
@@ -66,7 +77,7 @@ struct Recover: AsyncParsableCommand {
             guard apply else { throw ExitStatus.corrupt }
             report.tellRestored(lost, kept: try lost.restore())
         }
-        let inspection = try StoreInspection(path: store.store, trustsWitnesses: !detach)
+        let inspection = try postgresql.inspect(store.store, trustsWitnesses: !detach)
         if case .live(let process) = inspection.state {
             let who = process.map { " (process \($0))" } ?? ""
             note("error: the store is open for writing\(who); nothing needs to be recovered")
@@ -79,9 +90,10 @@ struct Recover: AsyncParsableCommand {
             try report.planStatus(plan).check()
             return
         }
-        guard plan.isRepairable else { throw ExitStatus.corrupt }
+        guard plan.isRepairable, plan.isForTool else { throw ExitStatus.corrupt }
+        let opener = try postgresql.opener(for: inspection.identity.storeID)
         let bar = progress.bar("database", total: Int(inspection.end), unit: .records)
-        let aside = try await plan.apply { bar.advance(to: Int($0)) }
+        let aside = try await plan.apply(opener: opener) { bar.advance(to: Int($0)) }
         bar.finish()
         try verify(&report, plan, aside)
     }
@@ -103,7 +115,7 @@ struct Recover: AsyncParsableCommand {
     private func verify(
         _ report: inout RecoverReport, _ plan: RecoveryPlan, _ aside: String?
     ) throws {
-        let after = try StoreInspection(path: store.store)
+        let after = try postgresql.inspect(store.store)
         let log = try LogVerification(after, jobs: jobs)
         let snapshots = try SnapshotVerification(after.environment, jobs: jobs)
         let database = try DatabaseJudgement(

@@ -14,6 +14,10 @@ struct ReplayCommand: AsyncParsableCommand {
             after it. The store and its database are not touched. Without a point,
             everything that is durable is written.
 
+            --into also takes the address of an empty PostgreSQL database, as a
+            postgresql:// URL. Everything is one transaction then: if it is interrupted
+            or killed, nothing of it is left, and it can be run again.
+
             --sql prints the log itself, as SQL for the sqlite3 program: each commit
             is a transaction. It begins with the commit that holds the sequence --from,
             the first at that time or later, or the first after that mark.
@@ -25,6 +29,7 @@ struct ReplayCommand: AsyncParsableCommand {
               writebehind replay airport --into before.sqlite --to-time 2013-01-15T12:00
               writebehind replay airport --into-store copy --to-mark before-deploy \\
                 --exclusive
+              writebehind replay airport --into postgresql://db.example/copy
               writebehind replay airport --into second.sqlite --follow
               writebehind replay airport --into x.sqlite --dry-run
               writebehind replay airport --sql | sqlite3 -bail new.sqlite
@@ -33,9 +38,15 @@ struct ReplayCommand: AsyncParsableCommand {
 
     @OptionGroup var store: StoreArgument
     @Option(
-        help: ArgumentHelp("A database file that does not exist yet.", valueName: "file"),
+        help: ArgumentHelp(
+            "A database file that does not exist yet, or an empty database's address.",
+            valueName: "file or url"),
         completion: .file())
     var into: String?
+    @Option(
+        name: .customLong("schema"),
+        help: ArgumentHelp("With an address: the schema of the tables.", valueName: "name"))
+    var namespace: String?
     @Option(
         help: ArgumentHelp("A directory that does not exist yet.", valueName: "directory"),
         completion: .directory)
@@ -86,14 +97,35 @@ struct ReplayCommand: AsyncParsableCommand {
             throw ValidationError(
                 "Say where to: --into FILE.sqlite, --into-store DIRECTORY, or --sql.")
         }
+        try validateAddress()
         if follow, into == nil || tables != nil || point != .end || exclusive {
             throw ValidationError("--follow goes with --into alone: all tables, up to the end.")
         }
         try validateTime()
     }
 
+    /// The address of a server's database.
+    private var address: String? { into.flatMap { PostgreSQLTool.isURL($0) ? $0 : nil } }
+
+    private func validateAddress() throws {
+        guard address != nil else {
+            guard namespace == nil else {
+                throw ValidationError("--schema goes with --into and a postgresql:// URL.")
+            }
+            return
+        }
+        try PostgreSQLTool.check()
+        if follow {
+            throw ValidationError(
+                "--follow goes with a file. A store keeps a PostgreSQL database current itself: "
+                    + "give it one as its second database.")
+        }
+        if explain { throw ValidationError("--explain shows statements of SQLite.") }
+    }
+
     private func validateSQL() throws {
-        guard into == nil, intoStore == nil, !dryRun, !explain, !follow, !exclusive, !json.json
+        guard into == nil, intoStore == nil, namespace == nil, !dryRun, !explain, !follow,
+            !exclusive, !json.json
         else {
             throw ValidationError("--sql goes with --from, a point to end at, --tables and --utc.")
         }
@@ -115,7 +147,9 @@ struct ReplayCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        for target in [into, intoStore].compactMap(\.self) { try NewFile.refuseExisting(target) }
+        for target in [address == nil ? into : nil, intoStore].compactMap(\.self) {
+            try NewFile.refuseExisting(target)
+        }
         let inspection = try store.inspect()
         var wanted: Set<UInt32>?
         if let tables {
@@ -129,7 +163,9 @@ struct ReplayCommand: AsyncParsableCommand {
         let replay = try fold(inspection, wanted)
         let bar = progress.bar("rows", total: 0, unit: .rows)
         let rows: Int
-        if let into {
+        if let address {
+            rows = try write(replay, inspection, address, bar)
+        } else if let into {
             rows = try write(replay, into, bar)
         } else {
             rows = try await StoreReplay(replay).write(intoStore ?? "", bar)
@@ -178,9 +214,26 @@ struct ReplayCommand: AsyncParsableCommand {
         return written
     }
 
+    private func write(
+        _ replay: Replay, _ inspection: StoreInspection, _ address: String, _ bar: ProgressBar
+    ) throws -> Int {
+        let interrupts = Interrupts()
+        let written = try PostgreSQLTool.write(
+            replay, of: inspection.identity.storeID, to: address, schema: namespace,
+            progress: { bar.advance(to: $0) }, goesOn: { !interrupts.wasInterrupted })
+        guard let written else {
+            bar.finish()
+            throw Interrupted()
+        }
+        return written
+    }
+
+    /// What is written, without what must stay secret.
+    private var target: String? { address.map(PostgreSQLTool.shown) ?? into ?? intoStore }
+
     private func tell(_ replay: Replay, _ rows: Int) {
         var output = Output()
-        let target = into ?? intoStore ?? ""
+        let target = target ?? ""
         if json.json {
             output.line(
                 JSON.object([
@@ -241,7 +294,7 @@ struct ReplayCommand: AsyncParsableCommand {
                     + "\(start) to #\(plan.through)"
             )
             output.line(
-                "and write the rows into \(RowName.path(into ?? intoStore ?? "(nothing named)"))")
+                "and write the rows into \(RowName.path(target ?? "(nothing named)"))")
             output.line("takes about \(WriteBehindText.duration(seconds: plan.seconds))")
         }
         output.flush()

@@ -60,6 +60,7 @@ struct SnapshotCommand: ParsableCommand {
     struct Take: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Make a snapshot of everything, from the last one and the log.",
+            usage: "writebehind snapshot take [<options>] <store>",
             discussion: """
                 Opens the store for writing, so no other process may have it open; a running
                 service makes its own snapshots. A damaged snapshot moves to aside/ first, if
@@ -70,6 +71,7 @@ struct SnapshotCommand: ParsableCommand {
                 """)
 
         @OptionGroup var store: StoreArgument
+        @OptionGroup var postgresql: PostgreSQLOption
         @OptionGroup var json: JSONOption
         @Flag(help: "Times in UTC.")
         var utc = false
@@ -79,7 +81,8 @@ struct SnapshotCommand: ParsableCommand {
             for path in try inspection.setDamagedSnapshotsAside() {
                 note("note: a damaged snapshot is \(RowName.path(path)) now")
             }
-            let opened = try await Store(at: store.store, configuration: .forTools)
+            let opener = try postgresql.opener(for: inspection.identity.storeID)
+            let opened = try await ToolStore.open(store.store, opener)
             do {
                 try await opened.snapshot()
             } catch {

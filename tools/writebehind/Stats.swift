@@ -45,7 +45,7 @@ struct Stats: ParsableCommand {
         let statistics = try gather(inspection)
         let report = StatsReport(
             statistics, store: inspection, clock: Clock(isUTC: utc), hottest: hottest,
-            sizes: inspection.database.contents == nil ? nil : try TableSizes(inspection))
+            sizes: try inspection.sizes())
         var output = Output()
         if let html {
             try NewFile.write(report.html, to: html)

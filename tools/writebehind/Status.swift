@@ -20,6 +20,9 @@ struct Status: ParsableCommand {
             damaged; 9 if the store is stalled: a writer has it open, and records wait
             longer than --stalled-after while nothing is applied, or the writer says so.
 
+            A database on a server is shown as the writer last said. With --postgresql it
+            is asked itself.
+
             --watch redraws until interrupted. If the output is not a terminal, it
             prints a line for each look. It goes on while the store is opened, closed,
             killed or rebuilt.
@@ -28,10 +31,12 @@ struct Status: ParsableCommand {
               writebehind status airport
               writebehind status airport --rates --tables
               writebehind status airport --watch
+              writebehind status airport --postgresql postgresql://db.example/airport
               writebehind status airport --json | jq .lag.seconds
             """)
 
     @OptionGroup var store: StoreArgument
+    @OptionGroup var postgresql: PostgreSQLOption
     @OptionGroup var json: JSONOption
     @Flag(help: "Look twice, a second apart, and show rates and the time to catch up.")
     var rates = false
@@ -83,12 +88,11 @@ struct Status: ParsableCommand {
 
     /// The store as it is now.
     func look() throws -> StatusLook {
-        let summary = try StoreSummary(try store.inspect())
+        let summary = try StoreSummary(try postgresql.inspect(store.store))
         return try StatusLook(
             summary, try Self.judge(summary.store),
             StoreDiagnosis(summary, stalledAfter: UInt64(stalledAfter * 1000)),
-            tables && summary.store.database.contents != nil
-                ? try TableSizes(summary.store) : nil)
+            tables ? try summary.store.sizes() : nil)
     }
 
     /// nil if the database cannot be read now, which proves nothing about it.
@@ -109,7 +113,7 @@ struct Status: ParsableCommand {
         let isUnattended = look.diagnosis.causes.contains { $0.kind == .unattended }
         let secondaries = look.summary.secondaries?.databases ?? []
         let holdsRefused =
-            store.database.contents.map { !$0.quarantined.isEmpty } ?? false
+            look.summary.quarantined ?? 0 > 0
             || secondaries.contains { $0.quarantined > 0 || $0.cause != nil }
             || look.summary.changeStreams.fault != nil
             || look.summary.changeStreams.streams.contains { $0.fault != nil }
@@ -125,7 +129,7 @@ struct StatusLook {
     /// nil if it cannot be read.
     var database: DatabaseJudgement?
     var diagnosis: StoreDiagnosis
-    var tables: TableSizes?
+    var tables: DatabaseSizes?
     /// Since the look before.
     var rates: StoreRates?
 
@@ -136,7 +140,7 @@ struct StatusLook {
 
     init(
         _ summary: StoreSummary, _ database: DatabaseJudgement?, _ diagnosis: StoreDiagnosis,
-        _ tables: TableSizes?
+        _ tables: DatabaseSizes?
     ) throws {
         (self.summary, self.database) = (summary, database)
         (self.diagnosis, self.tables) = (diagnosis, tables)

@@ -30,6 +30,7 @@ struct Undo: AsyncParsableCommand {
     var apply = false
     @Flag(help: "Write it even if later changes of the same rows are lost.")
     var overwriteLater = false
+    @OptionGroup var postgresql: PostgreSQLOption
     @OptionGroup var json: JSONOption
     @Flag(help: "Times in UTC, each with its date.")
     var utc = false
@@ -61,7 +62,8 @@ struct Undo: AsyncParsableCommand {
             if plan.later != nil { throw ExitStatus.warnings }
             return try ExitStatus(inspection).check()
         }
-        let desk = try await UndoDesk(store: store.store)
+        let opener = try postgresql.opener(for: inspection.identity.storeID)
+        let desk = try await UndoDesk(store: store.store, opener)
         do {
             try await write(number, desk)
         } catch {

@@ -4,6 +4,7 @@ import Foundation
 import Rainbow
 import WriteBehind
 import WriteBehindInspection
+import WriteBehindSQLite
 
 /// `writebehind verify`: checks that everything is as it was written.
 struct Verify: ParsableCommand {
@@ -18,6 +19,10 @@ struct Verify: ParsableCommand {
             snapshot and log are folded up to the database's watermark and every row is
             compared; rows in quarantine are left out. One file is checked by itself.
 
+            --postgresql does so with a database on a server, in one transaction that
+            only reads. JSON and decimals are compared as values, because the server
+            spells them in its own way; everything else must be equal.
+
             Ends with 0 if everything is good, 3 with warnings, 4 if the log's end is
             torn, 5 if something is damaged or a row differs, 1 if a file cannot be read,
             8 if a newer version wrote it.
@@ -25,12 +30,14 @@ struct Verify: ParsableCommand {
             Examples:
               writebehind verify airport
               writebehind verify airport --database --jobs 4
+              writebehind verify airport --postgresql postgresql://db.example/airport
               writebehind verify airport --database --json | jq '.differences[]'
             """)
 
     @OptionGroup var store: StoreOrFileArgument
     @Flag(help: "Compare every table with the database at its watermark.")
     var database = false
+    @OptionGroup var postgresql: PostgreSQLOption
     @Option(
         help: ArgumentHelp("How many segments or snapshots to read at once.", valueName: "count"))
     var jobs = ProcessInfo.processInfo.activeProcessorCount
@@ -46,7 +53,7 @@ struct Verify: ParsableCommand {
 
     func run() throws {
         if let file = try store.file() { return try verify(file) }
-        let inspection = try store.inspect()
+        let inspection = try inspect()
         var report = VerifyReport(isJSON: json.json, limit: limit)
         do {
             try check(inspection, &report)
@@ -58,8 +65,29 @@ struct Verify: ParsableCommand {
         try report.status.check()
     }
 
+    private var comparesRows: Bool { database || postgresql.postgresql != nil }
+
+    /// The store with the database that is compared.
+    private func inspect() throws -> StoreInspection {
+        let inspection = try postgresql.inspect(store.store)
+        guard database, case .elsewhere(let place) = inspection.database.state else {
+            return inspection
+        }
+        // The one in the directory may be a secondary one, or one of earlier.
+        let file = InspectedSQLite(inspection.layout.database, isLive: inspection.isLive)
+        guard case .readable = file.state(of: inspection.identity.storeID) else {
+            return inspection
+        }
+        note(
+            "note: this compares database.sqlite; the store's own database is \(place), which "
+                + "--postgresql compares")
+        return try StoreInspection(path: store.store, database: file)
+    }
+
     private func verify(_ file: StoredFile) throws {
-        if database { throw ValidationError("--database goes with a store, not with one file.") }
+        if comparesRows {
+            throw ValidationError("--database goes with a store, not with one file.")
+        }
         let report = try FileReport(file, Clock(isUTC: true))
         var output = Output()
         if json.json {
@@ -85,7 +113,7 @@ struct Verify: ParsableCommand {
         if log.worst != .corrupt, let fault = try faultOfRows(inspection, snapshots.good, log) {
             report.tell(fault, names)
         }
-        if database { try compare(inspection, snapshots.good, &report) }
+        if comparesRows { try compare(inspection, snapshots.good, &report) }
     }
 
     private func faultOfRows(

@@ -2,6 +2,7 @@ import ArgumentParser
 import EventLog
 import Foundation
 import WriteBehind
+import WriteBehindCore
 
 /// Runs the command that the arguments name and ends with the tool's own exit codes.
 func run() async -> Int32 {
@@ -35,9 +36,15 @@ func report(_ error: any Error) -> Int32 {
         target.write(Data(text.utf8))
         return parserCode.isSuccess ? ExitStatus.done.rawValue : ExitStatus.usage.rawValue
     }
-    let text = FileProblem(error)?.description ?? "\(error)"
+    let text = words(of: error)
     note("error: \(text)" + remedy(text))
     return ExitStatus(error).rawValue
+}
+
+private func words(of error: any Error) -> String {
+    // Its kind and its code say nothing more to a reader.
+    if let error = error as? SinkError { return "the database: \(error.message)" }
+    return FileProblem(error)?.description ?? "\(error)"
 }
 
 /// Advice if a permission is missing, whichever layer reports it.

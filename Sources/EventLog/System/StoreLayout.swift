@@ -11,8 +11,9 @@
 ///       snapshots/00000000000000048000.zst
 ///       database.sqlite                 the materialized database
 ///       aside/                          what recovery cut off, and databases that were replaced
+///       database.json                   where the database is, if it is not the file database.sqlite
 ///       health.json                     why the writer is not well, while it is not
-///       secondaries.json                how far secondary databases are, if there are any
+///       secondaries.json                how far databases are that are not in the directory, if there are any
 ///       projections.json                how far projections are, if there are any and the store is open
 ///       quarantine.retry, .retried      the tool asks a running writer, which answers
 ///
@@ -34,6 +35,7 @@ package struct StoreLayout: Sendable, Equatable {
     package var snapshots: String { root + "/snapshots" }
     package var database: String { root + "/database.sqlite" }
     package var aside: String { root + "/aside" }
+    package var databasePlace: String { root + "/database.json" }
     package var health: String { root + "/health.json" }
     package var secondaries: String { root + "/secondaries.json" }
     package var projections: String { root + "/projections.json" }

@@ -9,9 +9,9 @@ final class Reporter: Sendable {
         var since: UInt64?
         /// Whether there may be a report of an earlier process.
         var mayBeThere = true
-        /// The last report of the secondary databases, without the causes, whose texts change by themselves; nil before the
-        /// first report.
-        var secondaries: [SecondariesReport.Database]?
+        /// The last report of the databases, without the causes, whose texts change by themselves; nil before the first
+        /// report.
+        var databases: [SecondariesReport.Database]?
         /// The last report of the projections, without what changes by itself; nil before the first one.
         var projections: [ProjectionsReport.Projection]?
     }
@@ -20,6 +20,7 @@ final class Reporter: Sendable {
     private let layout: StoreLayout
     private let health: @Sendable () -> Health
     private let secondaries: [SecondaryQuarantine]
+    private let place: String?
     private let retry: @Sendable () -> RetryRequest.Answer
     private let state = Lock(State())
 
@@ -32,6 +33,7 @@ final class Reporter: Sendable {
     ) {
         engine = store.engine
         layout = store.layout
+        place = store.place
         self.health = health
         secondaries = store.secondaries.map {
             SecondaryQuarantine(database: $0, engine: store.engine)
@@ -72,13 +74,13 @@ final class Reporter: Sendable {
     /// Only what has changed: a store at rest writes nothing.
     private func reportSecondaries() throws {
         let report = SecondariesReport(
-            health(), secondaries, time: engine.time.wallMilliseconds())
-        var seen = report.databases
+            health(), secondaries, place: place, engine, time: engine.time.wallMilliseconds())
+        var seen = report.databases + (report.primary.map { [$0] } ?? [])
         // The text of a cause says how long it has lasted, so it differs each time.
         for index in seen.indices { seen[index].cause = seen[index].cause.map { _ in "" } }
-        guard state.withLock({ $0.secondaries != seen }) else { return }
+        guard state.withLock({ $0.databases != seen }) else { return }
         try replace(report, isEmpty: seen.isEmpty)
-        state.withLock { [seen] in $0.secondaries = seen }
+        state.withLock { [seen] in $0.databases = seen }
     }
 
     private func reportProjections() throws {

@@ -18,6 +18,8 @@ package final class OpenStore: Sendable {
     package let changeStreams: ChangeStreams
     package let projections: ProjectionRegistry
     package let pins: Pins
+    /// The address of the database; nil for one in the store's directory.
+    let place: String?
     /// The tasks that wait until a write survives power loss, in segments or in staging.
     let durable: WaitList
     package let expirer: Expirer
@@ -42,6 +44,7 @@ package final class OpenStore: Sendable {
             status = Status(now: environment.time.monotonicNanoseconds())
             metrics = StoreMetrics()
             startThread = environment.startThread
+            place = environment.opener.place
             let opening = try StoreOpening(
                 layout, identity.storeID, configuration, environment, status, metrics)
             engine = opening.engine
@@ -56,6 +59,8 @@ package final class OpenStore: Sendable {
             expirer = Expirer(engine: engine)
             indexBuilder = IndexBuilder(engine: engine, rowLimit: environment.rowsAScan)
             try opening.replay()
+            // Only tools need it, and a disk that refuses this refuses other writes with words of its own.
+            try? DatabasePlace.note(place, layout, on: disk)
         } catch {
             disk.release()
             throw error

@@ -5,6 +5,9 @@ package protocol SinkOpener: Sendable {
     /// The path or address, for messages.
     func name(for owner: SinkOwner) -> String
 
+    /// The address, if the database is no file that tools find in the store's directory; without what must stay secret.
+    var place: String? { get }
+
     /// Opens the store's database, or creates it with the store's origin as its watermark.
     ///
     /// Throws `.foreignDatabase`, having touched nothing, if the database belongs to another store or to none.
@@ -18,6 +21,8 @@ package protocol SinkOpener: Sendable {
 }
 
 extension SinkOpener {
+    package var place: String? { nil }
+
     /// The default is for a database that the store does not own.
     package func putAside(for owner: SinkOwner, reason: String) throws(SinkError) {
         throw SinkError(

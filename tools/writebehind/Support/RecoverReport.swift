@@ -23,6 +23,7 @@ struct RecoverReport {
     func planStatus(_ plan: RecoveryPlan) -> ExitStatus {
         if !plan.isRepairable || !plan.snapshots.damaged.isEmpty { return .corrupt }
         if plan.database.severity == .corrupt { return .corrupt }
+        if case .elsewhere = plan.database, plan.log.worst != .torn { return .warnings }
         if plan.log.worst == .torn { return .torn }
         return plan.database.severity == nil && plan.log.worst == nil ? .done : .warnings
     }
@@ -46,7 +47,9 @@ struct RecoverReport {
         head(plan.isNeeded ? "to do" : "nothing to do")
         if plan.isRepairable {
             for step in plan.steps { item(text(step)) }
-            if !plan.steps.isEmpty {
+            if !plan.isForTool {
+                item("--apply cannot do that; the next opening fills the empty database")
+            } else if !plan.steps.isEmpty {
                 item("verify all of it")
                 item("takes about \(WriteBehindText.duration(seconds: plan.seconds + 1))")
             }
@@ -87,6 +90,11 @@ struct RecoverReport {
                 ? "the database: \(WriteBehindText.message(fault))"
                 : "the database cannot serve: \(WriteBehindText.message(fault))"
         }
+        if case .elsewhere(let place) = plan.database {
+            return
+                "the database, \(escapingControls(place)), was not looked at; give its address with "
+                + "--postgresql"
+        }
         guard case .compared(let result) = plan.database else { return "there is no database" }
         guard result.differenceCount == 0 else {
             return "\(WriteBehindText.count(result.differenceCount)) rows of the database differ "
@@ -107,6 +115,8 @@ struct RecoverReport {
             "rebuild the database from "
                 + (snapshot == 0 ? "the log" : "snapshot #\(snapshot) and the log")
                 + ": " + WriteBehindText.counted(Int(records), "record")
+        case .giveEmptyDatabase(let reason):
+            "give the store an empty database (\(WriteBehindText.message(reason)))"
         case .rollForward(let records):
             "bring the database up to date: " + WriteBehindText.counted(Int(records), "record")
         case .setSnapshotsAside(let ahead):

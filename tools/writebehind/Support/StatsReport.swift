@@ -11,11 +11,11 @@ struct StatsReport {
     let clock: Clock
     let hottest: Int
     /// nil if there is no database that can be read.
-    let sizes: TableSizes?
+    let sizes: DatabaseSizes?
 
     init(
         _ statistics: LogStatistics, store: StoreInspection, clock: Clock, hottest: Int,
-        sizes: TableSizes?
+        sizes: DatabaseSizes?
     ) {
         self.statistics = statistics
         self.sizes = sizes

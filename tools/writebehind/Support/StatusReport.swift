@@ -23,7 +23,7 @@ enum StatusReport {
             rows.append(("last write", "\(clock.full(time)), \(age(time)) ago" + lately(summary)))
         }
         rows.append(("durable", "#\(store.durable)" + staged(summary)))
-        rows.append(("database", database(look)))
+        rows.append(("database", database(look, clock)))
         for cause in look.diagnosis.causes { rows.append(("because", text(cause, clock))) }
         for database in summary.secondaries?.databases ?? [] {
             rows.append(("secondary", text(database, summary, clock)))
@@ -89,8 +89,8 @@ enum StatusReport {
             look.diagnosis.isStalled ? "stalled" : stateWord(summary.store),
             "durable #\(summary.store.durable)",
         ]
-        if let contents = summary.store.database.contents {
-            parts.append("database #\(contents.watermark.sequence)")
+        if let materialized = summary.materialized {
+            parts.append("database #\(materialized)")
         }
         if let lag = summary.lag {
             parts.append("behind \(WriteBehindText.count(lag.records))")
@@ -131,7 +131,7 @@ enum StatusReport {
         return room.isFull ? text.red : text
     }
 
-    private static func table(_ sizes: TableSizes) -> TextTable {
+    private static func table(_ sizes: DatabaseSizes) -> TextTable {
         var table = TextTable([
             .init(title: "in the database"),
             .init(title: "table, with its indices", isNumber: false),
@@ -139,7 +139,7 @@ enum StatusReport {
         for size in sizes.tables {
             table.append([WriteBehindText.bytes(size.bytes), plain(size.table)])
         }
-        table.append([WriteBehindText.bytes(sizes.free), "(free pages)"])
+        if let free = sizes.free { table.append([WriteBehindText.bytes(free), "(free pages)"]) }
         table.append([WriteBehindText.bytes(sizes.total), "all"])
         return table
     }
@@ -179,61 +179,6 @@ enum StatusReport {
             + "in the write buffer only"
     }
 
-    private static func database(_ look: StatusLook) -> String {
-        let summary = look.summary
-        if let fault = look.database?.fault {
-            let text = WriteBehindText.message(fault)
-            // If the log is damaged, the database cannot be judged by it.
-            let canStay = look.database?.reasonToReplace == nil || summary.store.damage != nil
-            return canStay ? text.yellow : "cannot serve: \(text)".red
-        }
-        switch summary.store.database.state {
-        case .missing: return "none yet"
-        case .foreign: return "belongs to another store".red
-        case .unreadable(let error):
-            return "cannot be read: \(WriteBehindText.message(error.message))".red
-        case .readable(let contents):
-            let size = WriteBehindText.bytes(summary.databaseBytes)
-            let start = "#\(contents.watermark.sequence), \(size), "
-            guard let lag = summary.lag, lag.records > 0 else { return start + "up to date" }
-            var behind =
-                WriteBehindText.counted(Int(lag.records), "record") + " behind, "
-                + WriteBehindText.bytes(lag.bytes)
-            if let since = lag.since { behind += ", oldest \(age(since)) old" }
-            return start + behind.yellow
-        }
-    }
-
-    /// `reports: #1200, 340 records behind`, as the writer reports it, because the database may be on any machine.
-    private static func text(
-        _ database: SecondariesReport.Database, _ summary: StoreSummary, _ clock: Clock
-    ) -> String {
-        let end = summary.store.end
-        var parts: [String] = []
-        if let sequence = database.materialized {
-            let behind = end - min(end, sequence)
-            parts.append(
-                "#\(sequence), "
-                    + (behind == 0
-                        ? "up to date"
-                        : (WriteBehindText.counted(Int(behind), "record") + " behind").yellow))
-        } else {
-            parts.append("not open yet".yellow)
-        }
-        if database.quarantined > 0 {
-            parts.append(
-                "\(WriteBehindText.counted(database.quarantined, "commit")) in its quarantine"
-                    .yellow)
-        }
-        if let cause = database.cause {
-            parts.append("it does not follow \(WriteBehindText.message(cause))".yellow)
-        }
-        if !summary.store.isLive, let time = summary.secondaries?.time {
-            parts.append("as its writer said at \(clock.full(time).dropLast(4))")
-        }
-        return "\(plain(database.name)): " + parts.joined(separator: "; ")
-    }
-
     private static func snapshots(_ summary: StoreSummary) -> String {
         guard let newest = summary.snapshots.last else { return "none" }
         let bytes = summary.snapshots.reduce(0) { $0 + $1.bytes }
@@ -243,12 +188,13 @@ enum StatusReport {
 
     private static func quarantine(_ summary: StoreSummary) -> String {
         let quarantine = summary.store.database.contents?.quarantine
-        let commits = quarantine?.commitCount ?? 0
-        let rows = WriteBehindText.counted(quarantine?.held.count ?? 0, "row")
+        let commits = summary.quarantined ?? 0
+        let rows = quarantine.map { WriteBehindText.counted($0.held.count, "row") }
         var parts = [
             commits == 0
                 ? "no commits"
-                : (WriteBehindText.counted(commits, "commit") + " that hold \(rows)").yellow
+                : (WriteBehindText.counted(commits, "commit")
+                    + (rows.map { " that hold \($0)" } ?? "")).yellow
         ]
         if summary.keptFiles.count > 0 {
             parts.append(
@@ -274,7 +220,7 @@ enum StatusReport {
         return "commit #\(refused.firstSequence) refused: \(reason)"
     }
 
-    private static func age(_ milliseconds: UInt64) -> String {
+    static func age(_ milliseconds: UInt64) -> String {
         let now = WriteBehindText.now
         return WriteBehindText.duration(seconds: Double(now - min(now, milliseconds)) / 1000)
     }
@@ -292,7 +238,8 @@ enum StatusReport {
                 ("state", .string(stateWord(store))), ("process", process(store)),
                 ("first", .number(summary.first)), ("end", .number(store.end)),
                 ("written", .number(store.readable)), ("durable", .number(store.durable)),
-                ("materialized", .optional(contents?.watermark.sequence) { .number($0) }),
+                ("database", .optional(place(summary.store)) { .string($0) }),
+                ("materialized", .optional(summary.materialized) { .number($0) }),
                 ("lastWrite", .optional(summary.lastTime) { .time($0) }),
                 ("lag", .optional(summary.lag, lag)),
                 (
@@ -307,7 +254,7 @@ enum StatusReport {
                 ),
                 ("segments", .number(summary.segments.count)),
                 ("snapshots", .array(summary.snapshots.map { .number($0.sequence) })),
-                ("quarantined", .optional(contents?.quarantine.commitCount) { .number($0) }),
+                ("quarantined", .optional(summary.quarantined) { .number($0) }),
                 ("quarantinedRows", .optional(contents?.quarantine.held.count) { .number($0) }),
                 ("lastError", .optional(lastError(summary)) { .string($0) }),
                 ("time", .time(summary.time)),
@@ -357,7 +304,7 @@ enum StatusReport {
         ])
     }
 
-    private static func tables(_ sizes: TableSizes) -> JSON {
+    private static func tables(_ sizes: DatabaseSizes) -> JSON {
         .object([
             (
                 "sizes",
@@ -366,7 +313,7 @@ enum StatusReport {
                         .object([("table", .string($0.table)), ("bytes", .number($0.bytes))])
                     })
             ),
-            ("free", .number(sizes.free)), ("total", .number(sizes.total)),
+            ("free", .optional(sizes.free) { .number($0) }), ("total", .number(sizes.total)),
         ])
     }
 

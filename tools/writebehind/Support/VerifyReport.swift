@@ -125,6 +125,11 @@ struct VerifyReport {
             fields.append(("database", .object([("fault", .string(fault))])))
         } else if case .compared(let result) = judgement {
             tell(result, end: end)
+        } else if case .elsewhere(let place) = judgement {
+            note(.warning)
+            let text = "it is \(place); give its address with --postgresql"
+            line("database", WriteBehindText.message(text).yellow)
+            fields.append(("database", .object([("fault", .string(text))])))
         } else {
             line("database", "there is none yet")
             fields.append(("database", .object([("fault", .null)])))

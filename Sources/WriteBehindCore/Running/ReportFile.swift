@@ -3,7 +3,7 @@ import Foundation
 
 /// A file in which a writer reports about itself, for tools in other processes.
 ///
-/// It is not synced: after power loss the writer is gone, and the log and the databases show the state.
+/// Mostly it is not synced: after power loss the writer is gone, and the log and the databases show the state.
 package protocol ReportFile: Codable, Sendable {
     static func path(in layout: StoreLayout) -> String
 }
@@ -21,11 +21,11 @@ extension ReportFile {
     }
 
     /// Replaces the report that is there, if any.
-    func write(_ layout: StoreLayout, on disk: any Disk) throws {
+    func write(_ layout: StoreLayout, on disk: any Disk, isSynced: Bool = false) throws {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         let bytes = Array(try encoder.encode(self) + Data("\n".utf8))
-        try disk.replace(Self.path(in: layout), with: bytes, isSynced: false)
+        try disk.replace(Self.path(in: layout), with: bytes, isSynced: isSynced)
     }
 
     static func remove(_ layout: StoreLayout, on disk: any Disk) throws(SystemError) {
