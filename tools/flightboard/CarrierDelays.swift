@@ -24,6 +24,10 @@ struct CarrierDelays: Equatable {
             sums[flight.key.carrier, default: (0, 0)].minutes += delay
             sums[flight.key.carrier, default: (0, 0)].count += 1
         }
+        self.init(sums)
+    }
+
+    init(_ sums: [String: (minutes: Int, count: Int)]) {
         means = sums.mapValues { Double($0.minutes) / Double($0.count) }
     }
 

@@ -9,9 +9,15 @@ struct Demo {
     let load: [String]
     let timetable: Timetable
     let screen: Screen
+    /// Has the rows in the place of SQLite; nil without `--postgresql`.
+    let server: ServerDatabase?
     var checks: Checks
 
-    init(directory: String, load: [String], timetable: Timetable, screen: Screen) {
+    init(
+        directory: String, load: [String], timetable: Timetable, screen: Screen,
+        server: ServerDatabase?
+    ) {
+        self.server = server
         self.directory = directory
         self.load = load
         self.timetable = timetable
@@ -27,6 +33,10 @@ struct Demo {
             "Flight board: \(Text.count(timetable.flights.count)) real flights out of New York, "
                 + timetable.period)
         screen.line("played as the \(Text.count(timetable.events.count)) events that they were.")
+        if let server {
+            try await play(server)
+            return showWhatIsLeft(server)
+        }
         try await play()
         try FileManager.default.createDirectory(
             atPath: scratch, withIntermediateDirectories: false)
@@ -52,13 +62,34 @@ struct Demo {
         show(result)
         try showSizes()
         screen.line()
+        check(result)
+        compareDelays(database, "SQL")
+    }
+
+    /// The same with the rows in a server.
+    private mutating func play(_ server: ServerDatabase) async throws {
+        screen.title("The board: one task writes, four look flights up; the rows go to PostgreSQL")
+        let store = try await server.open(at: directory)
+        let board = try Board(store)
+        let result = try await Play(board: board, timetable: timetable, screen: screen).run()
+        try await store.close()
+        show(result)
+        screen.line()
+        check(result)
+        let verification = try server.verify(directory)
+        checks.check(
+            verification.fault == nil && verification.differenceCount == 0,
+            "all \(Text.count(Int(verification.rowCount))) rows of the server agree with the log")
+        compareDelays(try server.carrierDelays(directory), "the server")
+    }
+
+    private mutating func check(_ result: Play.Result) {
         checks.check(
             result.lookups.stale == 0,
             "\(Text.count(result.lookups.latencies.count)) lookups, none older than the last write")
         checks.check(
             result.lagAtEnd == 0,
             "the database has every write, \(Text.time(result.catchUp)) after the last")
-        compareDelays(database)
     }
 
     private func show(_ result: Play.Result) {
@@ -90,10 +121,11 @@ struct Demo {
         screen.line("  database           \(Text.bytes(size.database))")
     }
 
-    private mutating func compareDelays(_ database: CarrierDelays?) {
+    private mutating func compareDelays(_ database: CarrierDelays?, _ source: String) {
         let file = CarrierDelays(timetable.flights)
         checks.check(
-            database == file, "SQL and the CSV agree on the mean departure delay of each carrier:")
+            database == file,
+            "\(source) and the CSV agree on the mean departure delay of each carrier:")
         for line in file.lines { screen.line(line) }
     }
 
@@ -151,11 +183,26 @@ struct Demo {
 
     // MARK: the end
 
-    private func showWhatIsLeft() {
+    /// The path of the tool that was built with this program.
+    private var tool: String {
         let here = FileManager.default.currentDirectoryPath + "/"
         let program = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent()
-        var tool = program.appendingPathComponent("writebehind").path
-        if tool.hasPrefix(here) { tool.removeFirst(here.count) }
+        let tool = program.appendingPathComponent("writebehind").path
+        return tool.hasPrefix(here) ? String(tool.dropFirst(here.count)) : tool
+    }
+
+    private func showWhatIsLeft(_ server: ServerDatabase) {
+        screen.title("Yours to look at")
+        screen.line("  url='\(server.name)'")
+        screen.line("  psql $url -c '\\d flight'")
+        screen.line("  psql $url -c '\(CarrierDelays.sql)'")
+        screen.line("  \(tool) verify \(directory) --postgresql $url")
+        screen.line("  \(tool) status \(directory) --postgresql $url")
+        screen.line()
+        showVerdict()
+    }
+
+    private func showWhatIsLeft() {
         screen.title("Yours to look at")
         screen.line("  sqlite3 \(directory)/database.sqlite \\")
         screen.line("    '\(CarrierDelays.sql)'")
@@ -163,6 +210,10 @@ struct Demo {
         screen.line("  \(tool) status \(directory)")
         screen.line("  zstd -t \(directory)/log/*.zst")
         screen.line()
+        showVerdict()
+    }
+
+    private func showVerdict() {
         if checks.failures.isEmpty {
             screen.line("\(screen.mark(true)) all \(checks.count) checks passed")
         } else {

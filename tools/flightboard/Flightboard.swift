@@ -7,6 +7,7 @@ struct Flightboard: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "flightboard",
         abstract: "Plays a month of real flights through a write-behind store.",
+        usage: "flightboard [<options>]",
         discussion: """
             It measures and checks what the store promises, and leaves the store for you to look at. \
             The exit code is 1 when a check failed.
@@ -17,6 +18,12 @@ struct Flightboard: AsyncParsableCommand {
 
     @Option(help: "A CSV with the columns of nycflights13, plain or .zst. By default January 2013.")
     var flights: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Keeps the rows in this empty PostgreSQL database and shows the first part alone.",
+            valueName: "url"))
+    var postgresql: String?
 
     @Flag(help: "Plays only the first days of the file.")
     var quick = false
@@ -42,9 +49,11 @@ struct Flightboard: AsyncParsableCommand {
             return try await ChildLoad(directory: directory, timetable: timetable)
                 .run(from: childFrom)
         }
+        let server = try postgresql.map { try ServerDatabase($0) }
         let load = ["--flights", file.path] + (quick ? ["--quick"] : [])
         var demo = Demo(
-            directory: try prepareDirectory(), load: load, timetable: timetable, screen: Screen())
+            directory: try prepareDirectory(), load: load, timetable: timetable, screen: Screen(),
+            server: server)
         try await demo.run()
         if !demo.checks.failures.isEmpty { throw ExitCode.failure }
     }
