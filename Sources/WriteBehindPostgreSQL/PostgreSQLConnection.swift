@@ -137,6 +137,13 @@ import WriteBehindCore
         return try body()
     }
 
+    /// Throws if the session has ended while nothing was asked.
+    func look() throws(SinkError) {
+        try checkUsable()
+        guard unsafe PQconsumeInput(connection) == 1, unsafe PQstatus(connection) == CONNECTION_OK
+        else { throw lost() }
+    }
+
     // MARK: waiting
 
     /// Sends what was asked, and waits for all that the server says to it.

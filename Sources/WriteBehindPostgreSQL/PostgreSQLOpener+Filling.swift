@@ -17,21 +17,17 @@ extension PostgreSQLOpener {
         guard !standby.boolean(0, 0) else {
             throw SinkError(.readOnly, "the server is a standby, which cannot be written to")
         }
-        // Unless it is committed, it ends with the session.
-        try connection.run("BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE")
-        // What is done once may wait for the disk.
-        try connection.run("SET LOCAL synchronous_commit = on; SET CONSTRAINTS ALL DEFERRED")
-        try StoreTables.makeInTransaction(connection)
-        // No other store begins meanwhile.
-        try connection.run("LOCK TABLE writebehind.watermark IN SHARE ROW EXCLUSIVE MODE")
-        try refuseStores(connection, store)
-        let claim = Claim(claims: 1, version: Int64(bitPattern: options.random()))
-        _ = try PostgreSQLWriter.write(
-            claim, changes.through, isNew: true, connection, store.bytes)
-        try write(tables, store, changes, connection)
-        let tag = try connection.run("COMMIT").tag
-        guard tag == "COMMIT" else {
-            throw SinkError(.io, "the server answered COMMIT with \(tag)")
+        try PostgreSQLWriter.inTransaction(connection) { () throws(SinkError) in
+            // What is done once may wait for the disk.
+            try connection.run("SET LOCAL synchronous_commit = on")
+            try StoreTables.makeInTransaction(connection)
+            // No other store begins meanwhile.
+            try connection.run("LOCK TABLE writebehind.watermark IN SHARE ROW EXCLUSIVE MODE")
+            try refuseStores(connection, store)
+            let claim = Claim(claims: 1, version: Int64(bitPattern: options.random()))
+            _ = try PostgreSQLWriter.write(
+                claim, changes.through, isNew: true, connection, store.bytes)
+            try write(tables, store, changes, connection)
         }
     }
 

@@ -200,6 +200,12 @@ final class PostgreSQLSink: Sink {
         return try transaction(through: nil, isKept: true) { writer in writer.watermark }
     }
 
+    /// A server that was killed forgets its last transactions, and the session ends with it.
+    func look() throws(SinkError) -> UInt64? {
+        try withWriter { writer throws(SinkError) in try writer.connection.look() }
+        return 1_000_000_000
+    }
+
     func close() throws(SinkError) {
         state.withLock { $0.isClosed = true }
         stop.set()

@@ -183,7 +183,8 @@ final class PostgreSQLWriter: @unchecked Sendable {
         return result
     }
 
-    private static func inTransaction<Result>(
+    /// Runs `body` in one transaction. It has failed unless the server says that it is committed.
+    static func inTransaction<Result>(
         _ connection: PostgreSQLConnection, _ body: () throws(SinkError) -> Result
     ) throws(SinkError) -> Result {
         do throws(SinkError) {

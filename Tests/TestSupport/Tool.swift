@@ -50,6 +50,11 @@ package struct Tool {
             (self.status, self.output, self.errors) = (status, output, errors)
         }
 
+        /// The output with single spaces: lines are broken where a path or an address happens to end.
+        package var words: String {
+            output.split { $0.isWhitespace }.joined(separator: " ")
+        }
+
         package var lines: [String] { output.split(separator: "\n").map(String.init) }
     }
 

@@ -42,10 +42,6 @@ private struct Player: TableRow {
         return (fixture, found.map(\.offset))
     }
 
-    private func words(_ result: Tool.Result) -> String {
-        result.output.split { $0.isWhitespace }.joined(separator: " ")
-    }
-
     private func json(_ tables: (name: String, least: Int, most: Int)...) -> String {
         let objects = tables.map {
             #"{"table":"\#($0.name)","least":\#($0.least),"most":\#($0.most)}"#
@@ -61,7 +57,7 @@ private struct Player: TableRow {
             ["status"], ["verify"], ["recover"], ["log"], ["log", "--reverse"],
         ] {
             let result = try Tool.run([arguments[0], fixture.path] + arguments.dropFirst())
-            #expect(words(result).contains(text), "\(arguments), \(comment): \(result.output)")
+            #expect(result.words.contains(text), "\(arguments), \(comment): \(result.output)")
         }
         for command in ["log", "verify"] {
             let result = try Tool.run(command, segment)
@@ -98,7 +94,7 @@ private struct Player: TableRow {
         for command in ["status", "verify", "recover"] {
             let result = try Tool.run(command, fixture.path)
             #expect(
-                words(result).contains(
+                result.words.contains(
                     "5 records in all, of table flight (at least 3), maybe of others too"),
                 "\(command): \(result)")
         }
@@ -123,7 +119,7 @@ private struct Player: TableRow {
             byte: SegmentHeader.byteCount + BlockHeader.byteCount + 30, of: fixture.segments[2])
         for command in ["status", "verify", "recover"] {
             let result = try Tool.run(command, fixture.path)
-            let said = words(result)
+            let said = result.words
             #expect(said.contains("records, tables unknown"), "\(command): \(result)")
             #expect(said.contains("of table player"), "\(command): \(result)")
             #expect(said.contains("records in all, "), "\(command): \(result)")
@@ -151,7 +147,7 @@ private struct Player: TableRow {
         try fixture.flip(byte: blocks[1].offset + 20, of: fixture.segments[1])
         let status = try Tool.run("status", fixture.path)
         let lost = blocks[0].header.firstSequence
-        #expect(words(status).contains("#\(lost), 1 record, of table player"), "\(status)")
+        #expect(status.words.contains("#\(lost), 1 record, of table player"), "\(status)")
     }
 
     @Test func salvageNamesThem() async throws {

@@ -22,10 +22,6 @@ import WriteBehind
         }
     }
 
-    private func words(_ result: Tool.Result) -> String {
-        result.output.split { $0.isWhitespace }.joined(separator: " ")
-    }
-
     /// Waits until the writer's report says something.
     private func eventually(_ fixture: Fixture, says text: String) async throws {
         for _ in 0..<3_000 {
@@ -57,7 +53,7 @@ import WriteBehind
         let text = try Tool.run("status", fixture.path)
         #expect(text.status == 0)
         #expect(
-            words(text).contains("projection carriers (flight), version 1: up to date"), "\(text)")
+            text.words.contains("projection carriers (flight), version 1: up to date"), "\(text)")
     }
 
     @Test func oneThatHasStoppedIsAWarningWithItsCause() async throws {
@@ -72,8 +68,8 @@ import WriteBehind
         for isOpen in [true, false] {
             let text = try Tool.run("status", fixture.path)
             #expect(text.status == 3, "\(text)")
-            #expect(words(text).contains("it has stopped"), "\(text)")
-            #expect(words(text).contains(cause), "\(text)")
+            #expect(text.words.contains("it has stopped"), "\(text)")
+            #expect(text.words.contains(cause), "\(text)")
             let json = try Tool.run("status", fixture.path, "--json")
             #expect(json.output.contains(#""state":"stopped","rows":null,"records":null,"#))
             #expect(json.output.contains(#""cause":"\#(cause)","since":""#), "\(json)")
@@ -94,9 +90,9 @@ import WriteBehind
         try await store.waitForAll(.materialized, timeout: .seconds(300))
         try await eventually(fixture, says: #""state":"undeclared""#)
         let live = try Tool.run("status", fixture.path)
-        #expect(words(live).contains("its program has not declared it"), "\(live)")
+        #expect(live.words.contains("its program has not declared it"), "\(live)")
         try await store.close()
         let closed = try Tool.run("status", fixture.path)
-        #expect(words(closed).contains("it is built anew when its program declares it"))
+        #expect(closed.words.contains("it is built anew when its program declares it"))
     }
 }

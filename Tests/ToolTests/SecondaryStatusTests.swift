@@ -17,17 +17,13 @@ import WriteBehind
         )
     }
 
-    private func words(_ result: Tool.Result) -> String {
-        result.output.split { $0.isWhitespace }.joined(separator: " ")
-    }
-
     @Test func oneThatFollowsIsNamedWithItsPlace() async throws {
         let fixture = try await Fixture.closed()
         let (text, json) = try status(
             fixture, #"{"materialized":13,"name":"reports","quarantined":0,"refused":[]}"#)
         #expect(text.status == 0, "\(text)")
         #expect(
-            words(text).contains(
+            text.words.contains(
                 "secondary reports: #13, up to date; as its writer said at 2023-11-14 22:13:20"),
             "\(text)")
         #expect(
@@ -46,11 +42,11 @@ import WriteBehind
         )
         #expect(text.status == 3)
         #expect(
-            words(text).contains(
+            text.words.contains(
                 "a: #3, 10 records behind; 2 commits in its quarantine; "
                     + "it does not follow since 5 s (3 tries): down"), "\(text)")
         #expect(
-            words(text).contains("b: not open yet; it does not follow since 9 s (4 tries): refused")
+            text.words.contains("b: not open yet; it does not follow since 9 s (4 tries): refused")
         )
     }
 

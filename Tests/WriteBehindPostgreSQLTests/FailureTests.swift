@@ -37,7 +37,8 @@ extension PostgreSQL {
                 let last = count - (count - id) % 100
                 return Player(id: id, name: "n", score: last)
             }
-            #expect(try test.players() == expected)
+            // A server that is killed forgets its last transactions, and the store notices that within a second.
+            #expect(try await eventually { try test.players() == expected })
             let broken = try test.database.run(
                 """
                 SELECT id, was, is_now FROM (SELECT *, lag(is_now) OVER (PARTITION BY id ORDER BY number) AS before \
@@ -56,6 +57,22 @@ extension PostgreSQL {
                 try await Task.sleep(for: .milliseconds(20))
                 try TestServer.shared.start()
             }
+        }
+
+        /// Nobody writes any more: the store itself brings back what the server has forgotten.
+        @Test func aServerThatIsKilledWhileTheStoreIsIdle() async throws {
+            let test = try TestStore()
+            let store = try test.open()
+            let players = try store.table(Player.self)
+            try players.put(Player(id: 1, score: 1))
+            try await store.waitForAll(.materialized, timeout: .hang)
+            let before = try test.claims()
+            TestServer.shared.kill()
+            try TestServer.shared.start()
+            #expect(try await eventually { try test.claims() != before })
+            try await store.waitForAll(.materialized, timeout: .hang)
+            #expect(try test.players() == [Player(id: 1, score: 1)])
+            try await store.close(deadline: .hang)
         }
 
         @Test func aServerThatIsStoppedAtOnce() async throws {

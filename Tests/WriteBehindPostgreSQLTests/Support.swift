@@ -93,6 +93,11 @@ final class TestStore: Sendable {
             """)
     }
 
+    /// How often the database was claimed.
+    func claims() throws -> String? {
+        try database.run("SELECT claims FROM writebehind.watermark").first?.first ?? nil
+    }
+
     /// The players in the database.
     func players() throws -> [Player] {
         try database.run("SELECT id, name, score, team FROM player ORDER BY id").map { row in

@@ -79,7 +79,7 @@ extension PostgreSQL {
             #expect(try target.value("SELECT name FROM player") == "mine")
         }
 
-        /// One transaction: whoever looks sees all or nothing, and a repeat begins anew.
+        /// All rows are written in one transaction. So if the work ends early, the database is empty, and it can be filled again.
         @Test(arguments: [SIGKILL, SIGINT])
         func whatEndsHalfWayLeavesNothingAndCanBeRepeated(signal: Int32) async throws {
             let test = try TestStore()

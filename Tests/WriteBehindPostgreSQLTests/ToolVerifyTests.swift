@@ -20,6 +20,18 @@ extension PostgreSQL {
             return test
         }
 
+        /// The same store; the database has refused its last commit, #14, which changes player 5.
+        static func refused() async throws -> TestStore {
+            let test = try await played()
+            try test.database.run("ALTER TABLE player ADD CONSTRAINT few CHECK (score < 1000)")
+            let store = try test.open()
+            let players = try store.table(Player.self)
+            try await players.update(5) { $0.score = 2000 }
+            try await store.waitForAll(.materialized, timeout: .hang)
+            try await store.close(deadline: .hang)
+            return test
+        }
+
         private func verify(_ test: TestStore, _ more: String...) throws -> Tool.Result {
             try Tool.run(
                 ["verify", test.path, "--postgresql", test.database.url, "--progress", "none"]
@@ -150,23 +162,13 @@ extension PostgreSQL {
         }
 
         @Test func rowsInQuarantineAreLeftOut() async throws {
-            let test = try await Self.played()
-            try test.database.run("ALTER TABLE player ADD CONSTRAINT few CHECK (score < 1000)")
-            let store = try test.open()
-            let players = try store.table(Player.self)
-            try await players.update(5) { $0.score = 2000 }
-            try await store.waitForAll(.materialized, timeout: .hang)
-            try await store.close(deadline: .hang)
+            let test = try await Self.refused()
             let result = try verify(test)
             #expect(result.status == 0, "\(result)")
             #expect(result.output.contains("all agree; 1 in quarantine left out"))
         }
 
         // MARK: what cannot be compared
-
-        private func words(_ result: Tool.Result) -> String {
-            result.output.split { $0.isWhitespace }.joined(separator: " ")
-        }
 
         @Test func aTableThatIsMissingIsSaid() async throws {
             let test = try await Self.played()
@@ -195,7 +197,7 @@ extension PostgreSQL {
             try test.database.run("DELETE FROM writebehind.watermark")
             let result = try verify(test)
             #expect(result.status == 5, "\(result)")
-            #expect(words(result).contains("row in writebehind.watermark is missing"))
+            #expect(result.words.contains("row in writebehind.watermark is missing"))
         }
 
         @Test func anotherHistoryIsSaid() async throws {
@@ -204,7 +206,7 @@ extension PostgreSQL {
             let result = try verify(test)
             #expect(result.status == 5, "\(result)")
             #expect(
-                words(result).contains("watermark #13 belongs to another history than the log"))
+                result.words.contains("watermark #13 belongs to another history than the log"))
         }
 
         @Test func aDatabaseThatIsAheadOfTheLogIsSaid() async throws {
@@ -212,7 +214,7 @@ extension PostgreSQL {
             try test.database.run("UPDATE writebehind.watermark SET sequence = 99")
             let result = try verify(test)
             #expect(result.status == 5, "\(result)")
-            #expect(words(result).contains("it reflects #99, and the log ends at #13"))
+            #expect(result.words.contains("it reflects #99, and the log ends at #13"))
         }
 
         @Test func anotherStoresDatabaseIsSaid() async throws {
@@ -220,7 +222,7 @@ extension PostgreSQL {
             let result = try Tool.run(
                 "verify", test.path, "--postgresql", other.database.url)
             #expect(result.status == 5, "\(result)")
-            #expect(words(result).contains("database it belongs to another store"))
+            #expect(result.words.contains("database it belongs to another store"))
         }
 
         @Test func aDatabaseThatHasNothingYetIsAWarning() async throws {
@@ -228,7 +230,7 @@ extension PostgreSQL {
             let result = try Tool.run(
                 "verify", test.path, "--postgresql", other.database.url)
             #expect(result.status == 3, "\(result)")
-            #expect(words(result).contains("it has nothing of the store yet"))
+            #expect(result.words.contains("it has nothing of the store yet"))
         }
 
         @Test func aServerThatIsNotThereIsAnError() async throws {
@@ -269,7 +271,7 @@ extension PostgreSQL {
             let test = try await Self.played()
             let result = try Tool.run("verify", test.path, "--database")
             #expect(result.status == 3, "\(result)")
-            #expect(words(result).contains("give its address with --postgresql"))
+            #expect(result.words.contains("give its address with --postgresql"))
             #expect(result.output.contains("postgresql://postgres@"))
         }
 

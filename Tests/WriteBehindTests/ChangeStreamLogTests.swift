@@ -119,13 +119,18 @@ import WriteBehind
         let table = try again.table(Player.self)
         let late = again.changes(of: table, named: "late", from: .oldest)
         let gone = await problem { _ = try await first(late) }
-        #expect(gone == .gone(first: last + 1, last: oldest - 1))
-        // Another stream is not concerned.
+        guard case .gone(last + 1, let lost)? = gone else {
+            Issue.record("\(gone as Any)")
+            return
+        }
+        #expect(lost >= oldest - 1)
+        // Another stream is not concerned. The store may have deleted more since it was opened.
         let other = again.changes(of: table, named: "other", from: .oldest)
-        #expect(try await first(other)?.sequence == oldest)
+        let begin = try #require(try await first(other)?.sequence)
+        #expect(begin > lost && begin <= firstSegment ?? 0)
         #expect(try await again.removeChangeStream(named: "late"))
         #expect(again.health.verdict == .healthy, "\(again.health.causes)")
-        #expect(try await first(late)?.sequence == oldest)
+        #expect(try #require(try await first(late)?.sequence) >= begin)
         try await again.close(deadline: .hang)
     }
 

@@ -7,8 +7,8 @@ import Foundation
 //     "reason":"UNIQUE constraint failed: player.name","records":1,"refusedAt":1384955000000,
 //     "rows":["player[2]"],"sequence":4700}]}],"process":42,"time":1384956000000}
 //
-// A database may also have "cause". A store's own database that is elsewhere is "primary", under its address. Only the first twenty refused commits are in the report, each with its first twenty
-// rows.
+// A database may also have "cause". A store's own database that is elsewhere is "primary", under its address. Only the
+// first twenty refused commits are in the report, each with its first twenty rows.
 
 /// How far a writer's secondary databases are, and its own one if it is elsewhere. They may be on any machine, so other
 /// processes cannot look for themselves.

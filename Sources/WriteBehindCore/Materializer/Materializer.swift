@@ -195,7 +195,9 @@ package final class Materializer: Sendable {
 
     private func advance(_ state: inout State, now: UInt64) throws -> Next {
         let readable = log.readable
-        guard state.watermark.sequence < readable else { return .wait(nanoseconds: nil) }
+        guard state.watermark.sequence < readable else {
+            return .wait(nanoseconds: try state.sink.look())
+        }
         if now < state.heldUntil, wanted.load(ordering: .relaxed) <= state.watermark.sequence,
             state.sink.awaitsProjections
         {

@@ -128,6 +128,10 @@ package protocol Sink: QuarantiningSink {
     /// - Returns: the watermark that survives power loss now. Log above it must be kept.
     func checkpoint() throws(SinkError) -> Watermark
 
+    /// Looks, without asking the database, whether it was lost while nothing was written: it may have forgotten what is said
+    /// to be materialized. Throws `.gone` then. Only for the caller that changes the sink.
+    /// - Returns: when to look again, nanoseconds from now; nil if the next write is early enough.
+    func look() throws(SinkError) -> UInt64?
     /// The process that holds the lock behind ``SinkError/Kind/busy``, if it can be found out.
     func lockHolder() -> String?
     /// A warning for an operator about a database that still works; nil if there is none.
@@ -141,6 +145,7 @@ package protocol Sink: QuarantiningSink {
 
 extension Sink {
     package func objection(to table: TableDefinition) -> SchemaError? { nil }
+    package func look() throws(SinkError) -> UInt64? { nil }
     package func lockHolder() -> String? { nil }
     package func concern() -> String? { nil }
     package var orderedTables: TableSet { TableSet() }
