@@ -9,49 +9,9 @@ extension PostgreSQL {
     /// What is done to the server, to the network and to the session. After each: the rows are those that were written, each
     /// change was made once, and what waited has moved on.
     @Suite struct FailureTests {
-        /// Writes players while `trouble` is made, and then waits for all to be in the database.
-        private func write(
-            _ test: TestStore, at address: String? = nil, count: Int = 600,
-            _ options: (inout PostgreSQLOptions) -> Void = { _ in },
-            trouble: @escaping @Sendable (Store, Int) async throws -> Void
-        ) async throws {
-            let store = try test.open(at: address, options)
-            let players = try store.table(Player.self)
-            try players.put(Player(id: 0))
-            try await store.waitForAll(.materialized, timeout: .hang)
-            try test.audit("player")
-            for number in 1...count {
-                try players.put(Player(id: number % 100, name: "n", score: number))
-                if number % 5 == 0 { try? await Task.sleep(for: .milliseconds(1)) }
-                try await trouble(store, number)
-            }
-            try await store.waitForAll(.materialized, timeout: .hang)
-            try await check(test, store, count)
-            try await store.close(deadline: .hang)
-        }
-
-        /// The rows are right, and each row's changes follow each other: each begins where the one before it ended, so none
-        /// is there twice, and none is missing.
-        private func check(_ test: TestStore, _ store: Store, _ count: Int) async throws {
-            let expected = (0..<100).map { id in
-                let last = count - (count - id) % 100
-                return Player(id: id, name: "n", score: last)
-            }
-            // A server that is killed forgets its last transactions, and the store notices that within a second.
-            #expect(try await eventually { try test.players() == expected })
-            let broken = try test.database.run(
-                """
-                SELECT id, was, is_now FROM (SELECT *, lag(is_now) OVER (PARTITION BY id ORDER BY number) AS before \
-                FROM audit) AS a WHERE before IS NOT NULL AND was IS DISTINCT FROM before OR was = is_now
-                """)
-            #expect(broken.isEmpty, "\(broken)")
-            #expect(store.health.quarantined == 0)
-            #expect(store.health.verdict == .healthy)
-        }
-
         @Test func aServerThatIsKilledInTheMiddleOfBatches() async throws {
             let test = try TestStore()
-            try await write(test) { _, number in
+            try await test.write { _, number in
                 guard number % 150 == 0 else { return }
                 TestServer.shared.kill()
                 try await Task.sleep(for: .milliseconds(20))
@@ -77,7 +37,7 @@ extension PostgreSQL {
 
         @Test func aServerThatIsStoppedAtOnce() async throws {
             let test = try TestStore()
-            try await write(test) { _, number in
+            try await test.write { _, number in
                 guard number % 200 == 0 else { return }
                 TestServer.shared.stopImmediately()
                 try TestServer.shared.start()
@@ -94,7 +54,7 @@ extension PostgreSQL {
             defer { proxy.end() }
             let address = TestServer.shared.url(test.database.name, socket: proxy.directory)
             let hits = Lock(0)
-            try await write(test, at: address) { _, number in
+            try await test.write(at: address) { _, number in
                 guard number % 100 == 50 else { return }
                 let action: TestProxy.Action =
                     switch how {
@@ -121,7 +81,7 @@ extension PostgreSQL {
             let address = TestServer.shared.url(test.database.name, socket: proxy.directory)
             let seen = Lock(0)
             let cutAt = Lock(1)
-            try await write(test, at: address, count: 900) { _, number in
+            try await test.write(at: address, count: 900) { _, number in
                 guard number % 9 == 0 else { return }
                 let next = cutAt.withLock { cutAt in
                     cutAt += 1
@@ -145,7 +105,7 @@ extension PostgreSQL {
             let proxy = try TestProxy(to: .shared, number: Int.random(in: 1...1_000_000))
             defer { proxy.end() }
             let address = TestServer.shared.url(test.database.name, socket: proxy.directory)
-            try await write(test, at: address, count: 300) {
+            try await test.write(at: address, count: 300) {
                 $0.silenceLimit = 300_000_000
             } trouble: { _, number in
                 guard number == 100 else { return }
@@ -156,7 +116,7 @@ extension PostgreSQL {
         @Test func aDeadlockWithAnotherSession() async throws {
             let test = try TestStore()
             let watcher = try Session(test.database.url)
-            try await write(test, count: 300) { store, number in
+            try await test.write(count: 300) { store, number in
                 guard number == 200 else { return }
                 try await store.waitForAll(.materialized, timeout: .hang)
                 let session = try Session(test.database.url)
@@ -188,7 +148,7 @@ extension PostgreSQL {
         @Test func aLockThatIsHeldLong() async throws {
             let test = try TestStore()
             let session = try Session(test.database.url)
-            try await write(test, count: 300) { store, number in
+            try await test.write(count: 300) { store, number in
                 if number == 100 {
                     try session.run("BEGIN; LOCK TABLE player IN SHARE MODE")
                     let isNamed = await eventually {
@@ -205,7 +165,7 @@ extension PostgreSQL {
         @Test func aDatabaseThatIsReadOnlyForAWhile() async throws {
             let test = try TestStore()
             let name = test.database.name
-            try await write(test, count: 300) { store, number in
+            try await test.write(count: 300) { store, number in
                 let server = TestDatabase(server: .shared, name: "postgres")
                 if number == 100 {
                     // What sessions say of themselves outweighs this.

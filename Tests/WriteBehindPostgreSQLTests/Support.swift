@@ -38,14 +38,14 @@ struct Player: TableRow, Equatable {
     }
 }
 
-/// A store in a directory of its own with an empty database in the tests' server.
+/// A store in a directory of its own with a database of its own: an empty one in the tests' server, if none is given.
 final class TestStore: Sendable {
     let path: String
     let database: TestDatabase
 
-    init() throws {
+    init(in database: TestDatabase? = nil) throws {
         path = FileManager.default.temporaryDirectory.path + "/wb-" + UUID().uuidString
-        database = try TestServer.shared.makeDatabase()
+        self.database = try database ?? TestServer.shared.makeDatabase()
     }
 
     deinit { try? FileManager.default.removeItem(atPath: path) }
@@ -96,6 +96,11 @@ final class TestStore: Sendable {
     /// How often the database was claimed.
     func claims() throws -> String? {
         try database.run("SELECT claims FROM writebehind.watermark").first?.first ?? nil
+    }
+
+    /// How far the database has come; nil if the store is not known there.
+    func watermark() throws -> Int? {
+        try database.value("SELECT sequence FROM writebehind.watermark").flatMap { Int($0) }
     }
 
     /// The players in the database.

@@ -1,6 +1,7 @@
 import CPostgreSQL
 import EventLog
 import Foundation
+import Synchronization
 import Testing
 import WriteBehindPostgreSQL
 
@@ -25,35 +26,66 @@ final class TestServer: Sendable {
         var description: String
     }
 
+    /// What a server of one test's own has that the shared one has not.
+    struct Setup {
+        /// The server that it is a replica of. It follows as fast as it can, and the other one waits for nothing.
+        var primary: TestServer?
+        /// The size of a disk of its own, MiB. Only the server sees it, and root.
+        var diskSize: Int?
+        /// Further words for `initdb`. In them, `$disk` is the directory of the disk.
+        var words = ""
+        /// Further settings.
+        var settings: [String] = []
+    }
+
     let directory: String
+    private let process = Process()
     private let keeper: Lock<FileHandle>
     private let count = Lock(0)
+    /// How many servers were made: each has a directory of its own.
+    private static let made = Atomic(0)
 
-    private init() throws {
-        let directory = FileManager.default.temporaryDirectory.path + "/wb-pg-\(getpid())"
+    private convenience init() throws { try self.init(Setup()) }
+
+    init(_ setup: Setup) throws {
+        let number = Self.made.add(1, ordering: .relaxed).newValue
+        let directory =
+            FileManager.default.temporaryDirectory.path + "/wb-pg-\(getpid())-\(number)"
         self.directory = directory
         let bin = try Self.programs()
         let asUser = getuid() == 0 ? "setpriv --reuid=postgres --regid=postgres --init-groups" : ""
+        let makeData =
+            if let primary = setup.primary {
+                "pg_basebackup -h \(primary.socket) -U postgres -D \(directory)/data -R -c fast"
+            } else {
+                "initdb -D \(directory)/data -A trust -U postgres -E UTF8 --locale=C.UTF-8 --no-sync \(setup.words)"
+            }
+        let (mount, unmount) =
+            if let size = setup.diskSize {
+                ("mount -t tmpfs -o size=\(size)m tmpfs $disk", "umount $disk")
+            } else { (":", ":") }
         let script = """
-            mkdir -p \(directory)/s && chmod 755 \(directory) || exit 1
+            disk=\(directory)/disk
+            mkdir -p \(directory)/s $disk && chmod 755 \(directory) || exit 1
+            \(mount) || exit 1
             \(getuid() == 0 ? "chown -R postgres \(directory)" : ":")
             cd \(directory)
-            \(asUser) \(bin)/initdb -D \(directory)/data -A trust -U postgres -E UTF8 --locale=C.UTF-8 \
-            --no-sync >\(directory)/initdb.log 2>&1 || touch \(directory)/failed
+            \(asUser) \(bin)/\(makeData) >\(directory)/initdb.log 2>&1 || touch \(directory)/failed
             while read -r word; do
               # One that has ended is still in the list of processes, and a server with its number would not start.
               [ -z "$child" ] || wait $child
               (exec \(asUser) \(bin)/postgres -D \(directory)/data -c listen_addresses= \
             -c unix_socket_directories=\(directory)/s -c fsync=off -c full_page_writes=off \
             -c shared_buffers=32MB -c max_connections=60 -c autovacuum_naptime=3600 \
-            -c log_min_messages=panic -c deadlock_timeout=200ms >>\(directory)/log 2>&1) &
+            -c log_min_messages=panic -c deadlock_timeout=200ms \
+            \(setup.settings.map { "-c \($0)" }.joined(separator: " ")) >>\(directory)/log 2>&1) &
               child=$!
             done
-            kill -QUIT $child; wait; cd /; rm -rf \(directory)
+            kill -QUIT $child; wait; cd /; \(unmount); rm -rf \(directory)
             """
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/bin/sh")
-        process.arguments = ["-c", script]
+        let isPrivate = setup.diskSize != nil
+        process.executableURL = URL(fileURLWithPath: isPrivate ? "/usr/bin/unshare" : "/bin/sh")
+        process.arguments = (isPrivate ? ["--mount", "/bin/sh"] : []) + ["-c", script]
         let pipe = Pipe()
         process.standardInput = pipe
         process.standardOutput = FileHandle.nullDevice
@@ -62,6 +94,11 @@ final class TestServer: Sendable {
         keeper = Lock(pipe.fileHandleForWriting)
         try start()
     }
+
+    // The process has the pipe as long as it runs.
+    deinit { keeper.withLock { try? $0.close() } }
+
+    static func program(_ name: String) throws -> String { try programs() + "/" + name }
 
     private static func programs() throws -> String {
         let root = "/usr/lib/postgresql"
@@ -121,23 +158,43 @@ final class TestServer: Sendable {
         }
     }
 
+    // MARK: its disk
+
+    /// The disk, as another process than the server's sees it.
+    private var disk: String { "/proc/\(process.processIdentifier)/root\(directory)/disk" }
+
+    /// Leaves no room on the disk.
+    func fillDisk() {
+        let file = open(disk + "/fill", O_CREAT | O_WRONLY, 0o600)
+        let page = [UInt8](repeating: 1, count: 4096)
+        while write(file, page, page.count) > 0 {}
+        close(file)
+    }
+
+    func makeRoomOnDisk() { unlink(disk + "/fill") }
+
     // MARK: its databases
+
+    /// The directory of its socket.
+    var socket: String { directory + "/s" }
 
     /// - Parameter socket: the directory of another socket, such as a proxy's.
     func url(_ database: String = "postgres", socket: String? = nil, user: String = "postgres")
         -> String
     {
-        let host = (socket ?? directory + "/s").replacing("/", with: "%2F")
+        let host = (socket ?? self.socket).replacing("/", with: "%2F")
         return "postgresql://\(user)@\(host)/\(database)"
     }
 
     /// An empty database.
-    func makeDatabase() throws -> TestDatabase {
+    ///
+    /// - Parameter options: further words of `CREATE DATABASE`.
+    func makeDatabase(_ options: String = "") throws -> TestDatabase {
         let number = count.withLock { count in
             count += 1
             return count
         }
-        try Session(url()).run("CREATE DATABASE t\(number)")
+        try Session(url()).run("CREATE DATABASE t\(number) \(options)")
         return TestDatabase(server: self, name: "t\(number)")
     }
 }
@@ -145,8 +202,10 @@ final class TestServer: Sendable {
 struct TestDatabase: Sendable {
     let server: TestServer
     let name: String
+    /// The directory of another socket than the server's.
+    var socket: String?
 
-    var url: String { server.url(name) }
+    var url: String { server.url(name, socket: socket) }
 
     /// What a statement gives, as text.
     @discardableResult
@@ -166,6 +225,7 @@ final class Session: @unchecked Sendable {
         guard PQstatus(connection) == CONNECTION_OK else {
             throw TestServer.Failed(description: String(cString: PQerrorMessage(connection)))
         }
+        PQsetNoticeProcessor(connection, { _, _ in }, nil)
         // Some tests give a database settings that are meant for the store.
         try run("SET statement_timeout = 0")
     }

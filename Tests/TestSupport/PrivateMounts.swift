@@ -1,11 +1,11 @@
 import Foundation
 
 /// Runs scripts that mount file systems. No other process sees these.
-enum PrivateMounts {
-    static let areUsable = canRun("mount -t tmpfs tmpfs /mnt")
+package enum PrivateMounts {
+    package static let areUsable = canRun("mount -t tmpfs tmpfs /mnt")
 
     /// Whether a file system of this kind can be made in a file and mounted.
-    static func canMake(_ kind: String) -> Bool {
+    package static func canMake(_ kind: String) -> Bool {
         canRun(
             """
             mount -t tmpfs tmpfs /mnt && cd /mnt && truncate -s 256M image && mkdir disk &&
@@ -18,7 +18,7 @@ enum PrivateMounts {
     }
 
     /// The arguments are the script's `$1`, `$2` and so on.
-    static func run(
+    package static func run(
         _ script: String, _ arguments: String...
     ) throws -> (status: Int32, output: String) {
         let process = Process()
