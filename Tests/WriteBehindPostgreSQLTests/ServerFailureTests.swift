@@ -5,7 +5,8 @@ import Testing
 import WriteBehind
 
 extension PostgreSQL {
-    /// What happens to a whole server, and needs one of its own.
+    /// What administrators do, and what happens to a whole server. After each: the rows are those that were written, each
+    /// change was made once, and what waited has moved on.
     @Suite struct ServerFailureTests {
         /// Where the log of the server finds no room, the server ends, and does not start before there is some.
         @Test(
@@ -39,8 +40,11 @@ extension PostgreSQL {
                     }
                     #expect(isSaid, "\(store.health.causes)")
                     #expect(store.health.verdict == .degraded)
-                    let lag = store.health.lag
-                    #expect(lag.materialized < lag.durable)
+                    let goesOn = await eventually {
+                        let lag = store.health.lag
+                        return lag.materialized < lag.durable && lag.durable == lag.staged
+                    }
+                    #expect(goesOn, "\(store.health.lag)")
                     server.makeRoomOnDisk()
                     if isLog {
                         server.kill()
@@ -96,10 +100,136 @@ extension PostgreSQL {
                 default: break
                 }
             }
-            #expect(
-                try Session(replica.url(database.name)).run("SELECT count(*) FROM player") == [
-                    ["100"]
-                ])
         }
+
+        /// One that is right again is found by the store itself: it is asked for at each connection.
+        @Test(arguments: ["the old one again", "the new one in the password file"])
+        func aPasswordThatIsChangedStopsNoWriter(_ remedy: String) async throws {
+            let test = try TestStore()
+            let name = test.database.name
+            let role = "role_\(name)"
+            let rules = try String(contentsOfFile: TestServer.shared.rules, encoding: .utf8)
+            try TestServer.shared.setRules("local all \(role) scram-sha-256\n" + rules)
+            defer { try? TestServer.shared.setRules(rules) }
+            try test.database.run(
+                """
+                CREATE ROLE \(role) LOGIN PASSWORD 'first-secret'; ALTER DATABASE \(name) OWNER TO \(role);
+                ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO \(role);
+                ALTER DEFAULT PRIVILEGES GRANT ALL ON SEQUENCES TO \(role)
+                """)
+            let file = test.path + "-passwords"
+            defer { try? FileManager.default.removeItem(atPath: file) }
+            @Sendable func note(_ password: String) throws {
+                try "*:*:*:\(role):\(password)\n".write(
+                    toFile: file, atomically: true, encoding: .utf8)
+                chmod(file, 0o600)
+            }
+            try note("first-secret")
+            let address = TestServer.shared.url(name, user: role) + "?passfile=\(file)"
+            try await test.write(at: address) { store, number in
+                if number == 200 {
+                    try test.database.run("ALTER ROLE \(role) PASSWORD 'second-secret'")
+                    try test.database.run(
+                        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '\(role)'"
+                    )
+                }
+                if number == 400 {
+                    let words = "password authentication failed for user \"\(role)\""
+                    let isSaid = await eventually {
+                        store.health.causes.contains { $0.contains(words) }
+                    }
+                    #expect(isSaid, "\(store.health.causes)")
+                    #expect(store.health.verdict == .degraded)
+                    #expect(!store.health.causes.contains { $0.contains("secret") })
+                    if remedy == "the old one again" {
+                        try test.database.run("ALTER ROLE \(role) PASSWORD 'first-secret'")
+                    } else {
+                        try note("second-secret")
+                    }
+                }
+            }
+        }
+
+        /// A dump has one snapshot of everything. Restored, it is a database of some moment: rows and watermark fit together,
+        /// and the store goes on from there.
+        @Test func aDumpUnderLoadIsTheStateOfOneMoment() async throws {
+            let test = try TestStore()
+            try test.database.run("CREATE TABLE other (id bigint)")
+            let session = try Session(test.database.url)
+            let dumps = Lock<[Dump]>([])
+            let held = Lock<Int?>(nil)
+            try await test.write(count: 900) { store, number in
+                if number >= 200, number % 200 == 0 {
+                    // The first one has its snapshot, and waits in the middle of its work.
+                    if number == 200 { try session.run("BEGIN; LOCK TABLE other") }
+                    let dump = try Dump(of: test.database, into: "\(test.path)-dump-\(number)")
+                    dumps.withLock { $0.append(dump) }
+                    guard number == 200 else { return }
+                    #expect(
+                        try await eventually {
+                            try test.database.value(
+                                "SELECT count(*) FROM pg_locks WHERE relation = 'other'::regclass AND NOT granted"
+                            ) == "1"
+                        })
+                    let watermark = try test.watermark()
+                    held.withLock { $0 = watermark }
+                }
+                if number == 500 {
+                    try await store.waitForAll(.materialized, timeout: .hang)
+                    try session.run("ROLLBACK")
+                }
+                try await Task.sleep(for: .milliseconds(1))
+            }
+            let last = try #require(try test.watermark())
+            for (place, dump) in dumps.withLock({ $0 }).enumerated() {
+                let restored = try TestStore(in: dump.restored())
+                let watermark = try #require(try restored.watermark())
+                // One record each, and the last one is the 900th.
+                let count = 900 - (last - watermark)
+                #expect(try restored.players() == TestStore.players(after: count))
+                let noted = try restored.database.value("SELECT max(is_now) FROM audit")
+                #expect(noted == "\(count)")
+                guard place == 0 else { continue }
+                #expect(watermark <= (try #require(held.withLock { $0 })))
+                let store = try test.open(at: restored.database.url)
+                try await store.waitForAll(.materialized, timeout: .hang)
+                #expect(try restored.players() == TestStore.players(after: 900))
+                try await store.close(deadline: .hang)
+            }
+            #expect(dumps.withLock { $0.count } == 4)
+        }
+    }
+}
+
+/// A run of `pg_dump`.
+///
+/// `@unchecked Sendable`: nothing changes once it is made.
+private final class Dump: @unchecked Sendable {
+    private let process = Process()
+    private let file: String
+
+    init(of database: TestDatabase, into file: String) throws {
+        self.file = file
+        process.executableURL = URL(filePath: try TestServer.program("pg_dump"))
+        process.arguments = ["--file", file, database.url]
+        try process.run()
+    }
+
+    deinit { try? FileManager.default.removeItem(atPath: file) }
+
+    /// Another database, with what was dumped.
+    func restored() throws -> TestDatabase {
+        process.waitUntilExit()
+        #expect(process.terminationStatus == 0)
+        let database = try TestServer.shared.makeDatabase()
+        let psql = try Process.run(
+            URL(filePath: try TestServer.program("psql")),
+            arguments: [
+                "--quiet", "--set", "ON_ERROR_STOP=1", "--output", "/dev/null", "--file", file,
+                database.url,
+            ])
+        psql.waitUntilExit()
+        #expect(psql.terminationStatus == 0)
+        return database
     }
 }

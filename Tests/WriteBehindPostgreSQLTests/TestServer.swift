@@ -158,6 +158,17 @@ final class TestServer: Sendable {
         }
     }
 
+    /// The file that says how each role shows who it is.
+    var rules: String { directory + "/data/pg_hba.conf" }
+
+    func setRules(_ new: String) throws {
+        let file = try FileHandle(forWritingTo: URL(filePath: rules))
+        // The file stays the server's user's.
+        try file.truncate(atOffset: 0)
+        try file.write(contentsOf: Data(new.utf8))
+        try Session(url()).run("SELECT pg_reload_conf()")
+    }
+
     // MARK: its disk
 
     /// The disk, as another process than the server's sees it.
