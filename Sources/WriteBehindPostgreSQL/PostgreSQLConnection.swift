@@ -15,13 +15,21 @@ import WriteBehindCore
     private let stop: PostgreSQLStop
     /// The names of statements that the server has prepared.
     private var prepared: [String: String] = [:]
+    /// What the names begin with. Another session has others: behind a pooler, one that has the same server process must
+    /// not run this one's statements for its own.
+    private let prefix = "wb" + String(UInt64.random(in: 1 ... .max), radix: 36)
     private static let preparedLimit = 256
+    /// The server's process for this session.
+    private(set) var process: Int64 = 0
     /// False once the server or the way to it is gone: what was asked last may have been done.
     private(set) var isUsable = true
     /// Whether an answer may take as long as the server likes.
     private var isPatient = false
     /// Called once if an answer takes longer than half of what locks may take.
     var whileWaiting: (() -> Void)?
+
+    /// Whether a pooler is in between: it names a process of its own, which the server does not know.
+    var isPooled: Bool { process != Int64(unsafe PQbackendPID(connection)) }
 
     /// Connects and sets up the session; no setting that matters is left as a role or a database has it.
     init(_ options: PostgreSQLOptions, stop: PostgreSQLStop) throws(SinkError) {
@@ -111,13 +119,20 @@ import WriteBehindCore
                 connection, name, Int32(places.count), values, lengths, formats, 1)
         }
         try check(sent)
-        return try answer()
+        do throws(SinkError) {
+            return try answer()
+        } catch {
+            guard error.sqlState == "26000" else { throw error }
+            var error = error
+            error.message += "; if \(SinkError.pooled.message)"
+            throw error
+        }
     }
 
     private func prepare(_ sql: String) throws(SinkError) -> String {
         if let name = prepared[sql] { return name }
         if prepared.count >= Self.preparedLimit { try forgetPrepared() }
-        let name = "wb\(prepared.count)"
+        let name = "\(prefix)_\(prepared.count)"
         try check(unsafe PQsendPrepare(connection, name, sql, 0, nil))
         _ = try answer()
         prepared[sql] = name
@@ -235,7 +250,8 @@ extension PostgreSQLConnection {
     /// server does not have are left out.
     private func setUp() throws(SinkError) {
         // First, since all that follows could be cut off.
-        try run("SET statement_timeout TO 0")
+        let first = try run("SET statement_timeout TO 0; SELECT pg_catalog.pg_backend_pid()")
+        process = first.text(0, 0).flatMap { Int64($0) } ?? 0
         var (names, values) = (ArrayColumn(25), ArrayColumn(25))
         for (name, value) in Self.settings {
             names.append(name.utf8)

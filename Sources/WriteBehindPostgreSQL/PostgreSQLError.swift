@@ -24,6 +24,14 @@ extension SinkError {
             Self.kind(of: state, message), code: SQLState.code(state), "\(message) (\(state))")
     }
 
+    /// What to do about a pooler that gives each transaction the server's process that is free.
+    static var pooled: SinkError {
+        SinkError(
+            .schema,
+            "a pooler of transactions is in between; connect to the server itself, or to a pooler of sessions"
+        )
+    }
+
     /// A value that the column's type in the server cannot hold as it is.
     static func unfit(_ message: String) -> SinkError { SinkError(state: "22000", message) }
 

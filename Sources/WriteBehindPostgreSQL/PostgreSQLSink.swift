@@ -46,6 +46,11 @@ final class PostgreSQLSink: Sink {
         self.stop = stop
         readers = ReadSessions(options, startThread)
         let connection = try PostgreSQLConnection(options, stop: stop)
+        if connection.isPooled {
+            // A pooler of transactions lends the process of a session that is idle to the next one.
+            let other = try PostgreSQLConnection(options, stop: stop)
+            guard other.process != connection.process else { throw .pooled }
+        }
         let claimed = try PostgreSQLWriter.claim(
             connection, options, store: store, origin: origin, claims)
         let new = claimed.writer

@@ -80,6 +80,7 @@ final class PostgreSQLWriter: @unchecked Sendable {
             guard claims.mayClaim(found) else { throw fenced }
             let claim = claims.next(after: found, options.random)
             let pid = try write(claim, watermark, isNew: found == nil, connection, store)
+            guard pid == connection.process else { throw .pooled }
             let writer = PostgreSQLWriter(
                 connection, options, store, claim, watermark, pid: pid)
             return Claimed(
@@ -225,12 +226,7 @@ final class PostgreSQLWriter: @unchecked Sendable {
             AND chain = $4::bigint RETURNING pg_backend_pid()::bigint
             """, parameters)
         guard answer.rowCount == 1 else { throw try whyNot() }
-        guard answer.integer(0, 0) == pid else {
-            throw SinkError(
-                .schema,
-                "the server's process changes within a session, so there is a pooler of transactions in between; "
-                    + "connect to the server itself, or to a pooler of sessions")
-        }
+        guard answer.integer(0, 0) == pid else { throw .pooled }
     }
 
     /// Why the store's row was not found as it was left.

@@ -129,9 +129,7 @@ extension PostgreSQL {
             try await test.write(at: address) { store, number in
                 if number == 200 {
                     try test.database.run("ALTER ROLE \(role) PASSWORD 'second-secret'")
-                    try test.database.run(
-                        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '\(role)'"
-                    )
+                    try TestServer.shared.endSessions(of: test.database)
                 }
                 if number == 400 {
                     let words = "password authentication failed for user \"\(role)\""
@@ -197,6 +195,58 @@ extension PostgreSQL {
                 try await store.close(deadline: .hang)
             }
             #expect(dumps.withLock { $0.count } == 4)
+        }
+
+        /// Sessions that share the server's processes would get each other's settings and statements.
+        @Test(arguments: [TestPooler.Order.last, .inTurn])
+        func aPoolerOfTransactionsIsRefusedWithWordsThatSayWhatToDo(
+            _ order: TestPooler.Order
+        ) async throws {
+            let words = "connect to the server itself, or to a pooler of sessions"
+            let pooler = try TestPooler(to: .shared, order)
+            defer { pooler.end() }
+            let place = pooler.directory + "-place"
+            try FileManager.default.createSymbolicLink(
+                atPath: place, withDestinationPath: pooler.directory)
+            let test = try TestStore()
+            let address = TestServer.shared.url(test.database.name, socket: place)
+            #expect {
+                try test.open(at: address)
+            } throws: { error in
+                "\(error)".contains(words)
+            }
+            @Sendable func lead(to directory: String) throws {
+                try FileManager.default.removeItem(atPath: place)
+                try FileManager.default.createSymbolicLink(
+                    atPath: place, withDestinationPath: directory)
+                try TestServer.shared.endSessions(of: test.database)
+            }
+            try lead(to: TestServer.shared.socket)
+            // One that is put in between while the store runs.
+            try await test.write(at: address) { store, number in
+                if number == 200 { try lead(to: pooler.directory) }
+                if number == 400 {
+                    let isSaid = await eventually {
+                        store.health.causes.contains { $0.contains(words) }
+                    }
+                    #expect(isSaid, "\(store.health.causes)")
+                    try lead(to: TestServer.shared.socket)
+                }
+            }
+        }
+
+        @Test func aPoolerOfSessionsIsAsGoodAsTheServer() async throws {
+            let pooler = try TestPooler(to: .shared, .aSession)
+            defer { pooler.end() }
+            let test = try TestStore()
+            let address = TestServer.shared.url(test.database.name, socket: pooler.directory)
+            try await test.write(at: address) { store, number in
+                guard number == 300 else { return }
+                let players = try store.table(Player.self)
+                try await store.waitForAll(.materialized, timeout: .hang)
+                try players.evict(1)
+                #expect(try await players.get(1) == Player(id: 1, name: "n", score: 201))
+            }
         }
     }
 }

@@ -38,17 +38,9 @@ final class TestProxy: Sendable {
 
     init(to server: TestServer, number: Int) throws {
         directory = server.directory + "/p\(number)"
-        try FileManager.default.createDirectory(
-            atPath: directory, withIntermediateDirectories: true)
         self.server = server.directory + "/s/.s.PGSQL.5432"
         rule = Lock { _ in .forward }
-        listener = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
-        let path = directory + "/.s.PGSQL.5432"
-        unlink(path)
-        let bound = Self.withAddress(path) { bind(listener, $0, $1) }
-        guard bound == 0, listen(listener, 16) == 0 else {
-            throw TestServer.Failed(description: "no socket for the proxy (\(errno))")
-        }
+        listener = try Self.listener(in: directory)
         Thread.detachNewThread { [self] in acceptAll() }
     }
 
@@ -75,6 +67,30 @@ final class TestProxy: Sendable {
         return done
     }
 
+    /// A socket where clients look for that of a server.
+    static func listener(in directory: String) throws -> Int32 {
+        try FileManager.default.createDirectory(
+            atPath: directory, withIntermediateDirectories: true)
+        let listener = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+        let path = directory + "/.s.PGSQL.5432"
+        unlink(path)
+        let bound = withAddress(path) { bind(listener, $0, $1) }
+        guard bound == 0, listen(listener, 16) == 0 else {
+            throw TestServer.Failed(description: "no socket for the proxy (\(errno))")
+        }
+        return listener
+    }
+
+    /// A connection to the server that has its socket there; nil if there is none.
+    static func connection(to path: String) -> Int32? {
+        let new = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+        guard withAddress(path, { connect(new, $0, $1) }) == 0 else {
+            close(new)
+            return nil
+        }
+        return new
+    }
+
     private static func withAddress<R>(
         _ path: String, _ body: (UnsafePointer<sockaddr>, socklen_t) -> R
     ) -> R {
@@ -92,10 +108,8 @@ final class TestProxy: Sendable {
         while true {
             let client = accept(listener, nil, nil)
             guard client >= 0 else { return }
-            let upstream = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
-            guard Self.withAddress(server, { connect(upstream, $0, $1) }) == 0 else {
+            guard let upstream = Self.connection(to: server) else {
                 close(client)
-                close(upstream)
                 continue
             }
             let pair = Pair(client, upstream)
@@ -160,7 +174,7 @@ final class TestProxy: Sendable {
         }
     }
 
-    private static func read(
+    static func read(
         _ source: Int32, _ fromServer: Bool, _ isFirst: Bool
     ) -> (bytes: [UInt8], message: Message)? {
         let headCount = isFirst ? 4 : 5
@@ -186,7 +200,7 @@ final class TestProxy: Sendable {
         return bytes
     }
 
-    private static func write(_ bytes: [UInt8], to target: Int32) -> Bool {
+    static func write(_ bytes: [UInt8], to target: Int32) -> Bool {
         var done = 0
         while done < bytes.count {
             let sent = bytes.withUnsafeBytes {

@@ -197,6 +197,13 @@ final class TestServer: Sendable {
         return "postgresql://\(user)@\(host)/\(database)"
     }
 
+    /// Ends all sessions of a database, as an administrator would.
+    func endSessions(of database: TestDatabase) throws {
+        try Session(url()).run(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '\(database.name)'"
+        )
+    }
+
     /// An empty database.
     ///
     /// - Parameter options: further words of `CREATE DATABASE`.
