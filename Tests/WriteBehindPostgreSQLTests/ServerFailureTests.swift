@@ -55,9 +55,13 @@ extension PostgreSQL {
         }
 
         /// The replica had not yet got what was committed last, and the log of the store still has it.
-        @Test(arguments: ["takes the primary's place", "is named in the address"])
+        @Test(arguments: [
+            ("takes the primary's place", "connection to server"),
+            ("is named in the address", "the server is a standby"),
+            ("is looked for", "server is in hot standby mode"),
+        ])
         func aPromotedReplicaThatLacksTheLastTransactionsIsRolledForward(
-            _ how: String
+            _ how: String, _ words: String
         ) async throws {
             let primary = try TestServer(TestServer.Setup())
             let place = primary.directory + "/place"
@@ -70,10 +74,15 @@ extension PostgreSQL {
             let test = try TestStore(in: database)
             let copy = try Session(replica.url(database.name))
             let watermark = "SELECT sequence FROM writebehind.watermark"
-            let isNamed = how == "is named in the address"
-            let both =
-                "dbname=\(database.name) user=postgres host=\(primary.socket),\(replica.socket)"
-            try await test.write(at: isNamed ? both : nil) { store, number in
+            let servers = "dbname=\(database.name) user=postgres host="
+            let address: String? =
+                switch how {
+                case "is named in the address": "\(servers)\(primary.socket),\(replica.socket)"
+                case "is looked for":
+                    "\(servers)\(replica.socket),\(primary.socket) target_session_attrs=primary"
+                default: nil
+                }
+            try await test.write(at: address) { store, number in
                 switch number {
                 case 200:
                     try await store.waitForAll(.materialized, timeout: .hang)
@@ -87,7 +96,6 @@ extension PostgreSQL {
                     let (lost, kept) = (try test.watermark(), try copy.run(watermark)[0][0])
                     #expect(try #require(lost) - (try #require(kept.flatMap { Int($0) })) == 200)
                     primary.kill()
-                    let words = isNamed ? "the server is a standby" : "connection to server"
                     let isSaid = await eventually {
                         store.health.causes.contains { $0.contains(words) }
                     }
@@ -247,6 +255,34 @@ extension PostgreSQL {
                 try players.evict(1)
                 #expect(try await players.get(1) == Player(id: 1, name: "n", score: 201))
             }
+        }
+
+        /// A pooler may give a session the process of another one. That must not run the other one's statements, which may
+        /// read other tables.
+        @Test func eachSessionNamesItsStatementsDifferently() async throws {
+            let test = try TestStore()
+            let proxy = try TestProxy(to: .shared, number: Int.random(in: 1...1_000_000))
+            defer { proxy.end() }
+            let sessions = Lock(0)
+            let names = Lock<[String]>([])
+            proxy.set { message in
+                if !message.isFromServer, message.type == 0 { sessions.withLock { $0 += 1 } }
+                if !message.isFromServer, message.type == UInt8(ascii: "P") {
+                    names.withLock { $0.append(message.text) }
+                }
+                return .forward
+            }
+            let store = try test.open(
+                at: TestServer.shared.url(test.database.name, socket: proxy.directory))
+            let players = try store.table(Player.self)
+            try players.put(Player(id: 1))
+            try await store.waitForAll(.materialized, timeout: .hang)
+            try players.evict(1)
+            #expect(try await players.get(1) == Player(id: 1))
+            try await store.close(deadline: .hang)
+            #expect(sessions.withLock { $0 } >= 2)
+            let all = names.withLock { $0 }
+            #expect(all.count >= 2 && Set(all).count == all.count, "\(all)")
         }
     }
 }
