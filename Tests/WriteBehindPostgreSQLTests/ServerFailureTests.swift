@@ -173,7 +173,7 @@ extension PostgreSQL {
                     try test.database.run(
                         """
                         CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS \
-                        'BEGIN PERFORM pg_sleep(0.01); RETURN null; END';
+                        'BEGIN PERFORM pg_sleep(0.03); RETURN null; END';
                         CREATE TRIGGER slow AFTER INSERT OR UPDATE ON player EXECUTE FUNCTION wait()
                         """)
                 }
