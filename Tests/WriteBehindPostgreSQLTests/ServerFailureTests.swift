@@ -168,8 +168,10 @@ extension PostgreSQL {
             let dumps = Lock<[Dump]>([])
             let held = Lock<Int?>(nil)
             try await test.write(count: 900) { store, number in
-                // The time of a transaction is spent between the watermark, which comes first, and its commit.
                 if number == 100 {
+                    // From here on, all rows are there.
+                    try await store.waitForAll(.materialized, timeout: .hang)
+                    // The time of a transaction is spent between the watermark, which comes first, and its commit.
                     try test.database.run(
                         """
                         CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS \
@@ -204,7 +206,7 @@ extension PostgreSQL {
                 let watermark = try #require(try restored.watermark())
                 // One record each, and the last one is the 900th.
                 let count = 900 - (last - watermark)
-                #expect(try restored.players() == TestStore.players(after: count))
+                #expect(try restored.players() == TestStore.players(after: count), "\(count)")
                 let noted = try restored.database.value("SELECT max(is_now) FROM audit")
                 #expect(noted == "\(count)")
                 guard place == 0 else { continue }
