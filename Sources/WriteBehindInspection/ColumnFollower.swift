@@ -12,7 +12,7 @@ package struct ColumnFollower {
         case unknown
         /// There was no row.
         case noRow
-        case value(StoredValue)
+        case value(ShownValue)
     }
 
     /// A change of the column by a record.
@@ -20,8 +20,10 @@ package struct ColumnFollower {
         package var column: String
         package var logicalType: LogicalType?
         package var before: Before
-        /// nil if the record removes the row.
-        package var after: StoredValue?
+        /// nil if the record removes the row, and after an add to a value that is not known.
+        package var after: ShownValue?
+        /// What an add adds.
+        package var amount: Int64?
     }
 
     /// Too many rows to remember.
@@ -39,7 +41,7 @@ package struct ColumnFollower {
     private let filter: RecordFilter
     private let column: String
     private let memoryLimit: Int
-    private var values: [UInt32: [[UInt8]: StoredValue?]] = [:]
+    private var values: [UInt32: [[UInt8]: ShownValue?]] = [:]
     private var byteCount = 0
     /// Whether every existing row was seen. False if the log's beginning was deleted.
     private var isComplete: Bool
@@ -83,7 +85,7 @@ package struct ColumnFollower {
             let key = snapshot.withKey { [UInt8](copying: $0) }
             let row = snapshot.withBody { [UInt8](copying: $0) }
             guard matcher.admits(table: table, key: key, row: row) else { continue }
-            try remember(table, key, try RowCodec.value(at: index, in: row.span, schema))
+            try remember(table, key, try ShownValue.value(at: index, in: row, schema))
         }
     }
 
@@ -96,7 +98,7 @@ package struct ColumnFollower {
             let index = schema.valueIndex(of: column)
         else { return nil }
         let column = schema.valueColumns[index]
-        func change(_ before: Before, _ after: StoredValue?) -> Change {
+        func change(_ before: Before, _ after: ShownValue?) -> Change {
             Change(
                 column: column.name, logicalType: column.logicalType, before: before, after: after)
         }
@@ -106,6 +108,9 @@ package struct ColumnFollower {
             return change(.unknown, nil)
         }
         let before = before(record)
+        if record.operation == .add {
+            return try note(add: record, at: index, before, schema)
+        }
         let given = try RowCodec.given(index, by: record.operation, record.body.span, schema)
         switch record.operation {
         case .delete:
@@ -114,11 +119,37 @@ package struct ColumnFollower {
         case .patch where given == nil && before != .noRow: return nil
         case .put, .patch:
             // A row that was written before the column was added has its default.
-            let after = given ?? column.missingValue
+            let after = ShownValue.stored(given ?? column.missingValue)
             try remember(record.table, record.key, after)
             return before == .value(after) ? nil : change(before, after)
-        case .clear, .define, .mark, .settle, .preamble: return nil
+        case .add, .clear, .define, .mark, .settle, .preamble: return nil
         }
+    }
+
+    private mutating func note(
+        add record: LoggedRecord, at index: Int, _ before: Before, _ schema: TableSchema
+    ) throws -> Change? {
+        let column = schema.valueColumns[index]
+        let add = try RowCodec.decodeAdd(record.body.span, schema)
+        let amount = add.amounts.first { $0.column == index }?.amount
+        let after: ShownValue?
+        switch before {
+        case .noRow:
+            guard add.makesRow else { return nil }
+            let missing = ShownValue.stored(column.missingValue)
+            after = amount.map { missing.adding($0, to: column) } ?? missing
+        case .value(let value):
+            guard let amount else { return nil }
+            after = value.adding(amount, to: column)
+        case .unknown:
+            guard amount != nil else { return nil }
+            after = nil
+        }
+        if let after { try remember(record.table, record.key, after) }
+        if let after, before == .value(after) { return nil }
+        return Change(
+            column: column.name, logicalType: column.logicalType, before: before, after: after,
+            amount: amount)
     }
 
     /// Forgets all values, because records were lost.
@@ -133,7 +164,7 @@ package struct ColumnFollower {
         return found.map(Before.value) ?? .noRow
     }
 
-    private mutating func remember(_ table: UInt32, _ key: [UInt8], _ value: StoredValue?) throws {
+    private mutating func remember(_ table: UInt32, _ key: [UInt8], _ value: ShownValue?) throws {
         let old = values[table, default: [:]].updateValue(value, forKey: key)
         byteCount += Self.byteCount(value)
         if let old {
@@ -144,12 +175,31 @@ package struct ColumnFollower {
         if byteCount > memoryLimit { throw TooManyRows(limit: memoryLimit) }
     }
 
-    private static func byteCount(_ value: StoredValue?) -> Int {
+    private static func byteCount(_ value: ShownValue?) -> Int {
         switch value {
-        case .text(let text): text.utf8.count
-        case .blob(let bytes): bytes.count
+        case .stored(.text(let text)): text.utf8.count
+        case .stored(.blob(let bytes)): bytes.count
         default: 0
         }
+    }
+}
+
+extension ShownValue {
+    /// The value after an amount was added to it.
+    fileprivate func adding(_ amount: Int64, to column: ColumnSchema) -> ShownValue {
+        let before: Int128
+        switch self {
+        case .stored(.integer(let value)): before = Int128(value)
+        case .wide(let value): before = value
+        // The column held integers when the amount was added.
+        case .stored(.real(let value)): return .stored(.real(value + Double(amount)))
+        case .stored(.null) where column.missingValue != .null:
+            return ShownValue.stored(column.missingValue).adding(amount, to: column)
+        case .stored: before = 0
+        }
+        // A forged sum may have no room for more.
+        let sum = before.addingReportingOverflow(Int128(amount)).partialValue
+        return Int64(exactly: sum).map { .stored(.integer($0)) } ?? .wide(sum)
     }
 }
 

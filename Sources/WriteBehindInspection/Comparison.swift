@@ -24,7 +24,7 @@ package enum Comparison: String, Sendable, CaseIterable {
         }
     }
 
-    private func holds<C: Comparable>(_ left: C, _ right: C) -> Bool {
+    func holds<C: Comparable>(_ left: C, _ right: C) -> Bool {
         switch self {
         case .less: left < right
         case .lessOrEqual: left <= right

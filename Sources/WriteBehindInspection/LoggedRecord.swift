@@ -74,13 +74,17 @@ package func forEachRecord(
 package struct DecodedRecord: Sendable, Equatable {
     package struct Field: Sendable, Equatable {
         package var name: String
-        package var value: StoredValue
+        package var value: ShownValue
         package var logicalType: LogicalType?
 
-        package init(_ column: ColumnSchema, _ value: StoredValue) {
+        package init(_ column: ColumnSchema, _ value: ShownValue) {
             name = column.name
             self.value = value
             logicalType = column.logicalType
+        }
+
+        package init(_ column: ColumnSchema, _ value: StoredValue) {
+            self.init(column, .stored(value))
         }
 
         /// The value in the form of the column's logical type, for people and as JSON.
@@ -94,6 +98,8 @@ package struct DecodedRecord: Sendable, Equatable {
     package var key: [Field] = []
     /// The columns that the record sets.
     package var values: [Field] = []
+    /// What the record adds to columns.
+    package var amounts: [Field] = []
     /// A mark's name, or why a quarantined commit was given up.
     package var text: String?
     /// The quarantined commit that was given up, or the first of several that share rows.
@@ -108,7 +114,7 @@ package struct DecodedRecord: Sendable, Equatable {
         self.record = record
         do {
             switch record.operation {
-            case .put, .patch, .delete, .clear: try decodeRow(catalog)
+            case .put, .patch, .add, .delete, .clear: try decodeRow(catalog)
             case .define:
                 let json = try text(in: record.body, behind: nil)
                 definition = try TableDefinition(json: Array(json.utf8).span)
@@ -143,6 +149,11 @@ package struct DecodedRecord: Sendable, Equatable {
                 let column = schema.valueColumns[$0.column]
                 return column.isDropped ? nil : Field(column, $0.value)
             }
+        case .add:
+            amounts = try RowCodec.decodeAdd(record.body.span, schema).amounts.compactMap {
+                let column = schema.valueColumns[$0.column]
+                return column.isDropped ? nil : Field(column, .integer($0.amount))
+            }
         default: break
         }
     }
@@ -151,7 +162,7 @@ package struct DecodedRecord: Sendable, Equatable {
     private static func row(_ body: [UInt8], _ schema: TableSchema) throws -> [Field] {
         var reader = ByteReader(0..<body.count)
         let count = try reader.valueCount(body.span)
-        let values = try RowCodec.decodeRow(body.span, schema)
+        let values = try ShownValue.row(body, schema)
         return zip(schema.valueColumns, values).prefix(count).compactMap {
             $0.isDropped ? nil : Field($0, $1)
         }
@@ -172,6 +183,7 @@ extension Operation {
         switch self {
         case .put: "put"
         case .patch: "patch"
+        case .add: "add"
         case .delete: "delete"
         case .clear: "clear"
         case .define: "define"

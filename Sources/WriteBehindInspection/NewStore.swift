@@ -40,14 +40,28 @@ package final class NewStore: Sendable {
         return try store.engine.declare(schema).id
     }
 
-    /// Writes a whole row.
+    /// Writes a whole row. A sum that does not fit into 64 bits is not written as it is, because a log has no such value: adds
+    /// make it again.
     package func put(
         _ table: UInt32, key: [UInt8], body: [UInt8], time milliseconds: UInt64
     ) throws {
         time.wall.store(milliseconds, ordering: .relaxed)
+        guard let wide = try WideSums(body) else { return try write(.put, table, key, body) }
+        guard let adds = wide.adds else { throw SumTooLarge() }
+        try write(.put, table, key, wide.row)
+        for add in adds { try write(.add, table, key, add) }
+    }
+
+    /// A sum that no store has reached.
+    struct SumTooLarge: Error, CustomStringConvertible {
+        var description: String { "a row holds a sum that no adds have made" }
+    }
+
+    private func write(
+        _ kind: ChangeKind, _ table: UInt32, _ key: [UInt8], _ body: [UInt8]
+    ) throws {
         try withRoom {
-            _ = try store.engine.write(
-                .put, table: UInt16(table), key: key.span, body: body.span)
+            _ = try store.engine.write(kind, table: UInt16(table), key: key.span, body: body.span)
         }
     }
 
@@ -72,6 +86,8 @@ package final class NewStore: Sendable {
                 commit.append(
                     .patch, table: table, key: change.key.span, body: change.body.span,
                     before: change.before)
+            case .add:
+                commit.append(.add, table: table, key: change.key.span, body: change.body.span)
             case .delete: commit.append(.delete, table: table, key: change.key.span, body: Span())
             case .clear: commit.appendClear(table: table)
             case .mark: commit.appendMark(DecodedRecord(change, Catalog()).text ?? "")

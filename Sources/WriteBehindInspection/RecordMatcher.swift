@@ -96,7 +96,7 @@ package struct RecordMatcher: Sendable {
 
     private func concerns(_ table: Table, _ operation: Operation, _ key: Span<UInt8>) -> Bool {
         switch operation {
-        case .put, .patch, .delete:
+        case .put, .patch, .add, .delete:
             table.isWholeKey
                 ? key.count == table.key.count && key.compared(with: table.key.span) == 0
                 : key.starts(with: table.key.span)
@@ -126,7 +126,7 @@ package struct RecordMatcher: Sendable {
             switch condition.place {
             case .key: return holds(condition, .put, key.span, row.span, table)
             case .value(let index):
-                let value = try? RowCodec.value(at: index, in: row.span, table.schema)
+                let value = try? ShownValue.value(at: index, in: row, table.schema)
                 return value.map { condition.comparison.holds($0, condition.value) } ?? false
             }
         }

@@ -11,6 +11,7 @@ package struct Replay {
     package let tables: [TableDefinition]
     private let store: StoreInspection
     private let rows: MergedRows
+    private let fitting: FittingRows
 
     /// - Parameters:
     ///   - exclusive: whether to stop before the commit at the point.
@@ -28,7 +29,11 @@ package struct Replay {
         position = rows.position
         snapshot = rows.snapshot
         self.tables = rows.catalog.tables.filter { tables?.contains($0.id) ?? true }
+        fitting = FittingRows(rows)
     }
+
+    /// The rows that were not written into a database, because they have sums that do not fit into 64 bits.
+    package var leftOut: [String] { fitting.leftOut }
 
     private static func before(_ point: LogPoint, _ history: StoreHistory) throws -> LogPoint {
         switch point {
@@ -107,7 +112,7 @@ package struct Replay {
         var count = 0
         while true {
             guard goesOn() else { return nil }
-            let batch = try RowBatch(rows, limit: 20_000, through: origin)
+            let batch = try RowBatch(fitting, limit: 20_000, through: origin)
             guard !batch.isEmpty else { break }
             try sink.apply(batch)
             count += batch.count
@@ -131,7 +136,7 @@ package struct Replay {
         _ fill: ([TableDefinition], RowStream) throws(SinkError) -> Void
     ) throws -> Int? {
         let end = Watermark(sequence: position.sequence, chain: position.chain)
-        let stream = RowStream(rows, through: end, progress, goesOn)
+        let stream = RowStream(fitting, through: end, progress, goesOn)
         do throws(SinkError) {
             try fill(tables, stream)
         } catch {
@@ -145,12 +150,33 @@ package struct Replay {
     package func next() throws -> HistoryRow? { try rows.next() }
 }
 
+/// The rows that a database can hold.
+private final class FittingRows {
+    private(set) var leftOut: [String] = []
+    private let rows: MergedRows
+
+    init(_ rows: MergedRows) { self.rows = rows }
+
+    func next() throws(HistoryError) -> HistoryRow? {
+        while let row = try rows.next() {
+            do throws(MalformedRecord) {
+                if try WideSums(row.body) == nil { return row }
+            } catch {
+                throw .malformed(sequence: row.row.sequence, reason: error.reason)
+            }
+            let schema = rows.catalog[row.table]?.schema
+            leftOut.append(schema.map { RowName.text($0, row.key) } ?? "table \(row.table)")
+        }
+        return nil
+    }
+}
+
 /// All rows as one batch, which can be read once.
 package struct RowStream: SortedChanges {
     package let through: Watermark
     package let cleared: [UInt32] = []
     fileprivate let state = State()
-    private let rows: MergedRows
+    private let rows: FittingRows
     private let progress: (Int) -> Void
     private let goesOn: () -> Bool
 
@@ -162,7 +188,7 @@ package struct RowStream: SortedChanges {
     }
 
     fileprivate init(
-        _ rows: MergedRows, through: Watermark, _ progress: @escaping (Int) -> Void,
+        _ rows: FittingRows, through: Watermark, _ progress: @escaping (Int) -> Void,
         _ goesOn: @escaping () -> Bool
     ) {
         (self.rows, self.through, self.progress, self.goesOn) = (rows, through, progress, goesOn)
@@ -206,7 +232,7 @@ private struct RowBatch: SortedChanges {
         self.through = through
     }
 
-    init(_ source: MergedRows, limit: Int, through: Watermark) throws {
+    init(_ source: FittingRows, limit: Int, through: Watermark) throws {
         self.through = through
         while rows.count < limit, let row = try source.next() { rows.append(row) }
     }

@@ -138,6 +138,11 @@ package struct SQLScript {
         }
         while let row = try base.next() {
             guard let schema = base.catalog[row.table]?.schema else { continue }
+            if try WideSums(row.body) != nil {
+                let name = RowName.text(schema, row.key)
+                try line("-- left out: \(name), with a sum that does not fit into 64 bits")
+                continue
+            }
             try line(
                 SQLText(schema).put(
                     try KeyCodec.decode(row.key.span, schema),
@@ -162,26 +167,31 @@ package struct SQLScript {
             let decoded = DecodedRecord(record, catalog)
             return ["-- \(record.operation.word) \(StoredValue.text(decoded.text ?? ""))"]
         case .preamble: return []
-        case .put, .patch, .delete, .clear:
-            return isWanted ? [try statement(record, catalog)] : []
+        case .put, .patch, .add, .delete, .clear:
+            return isWanted ? try statements(record, catalog) : []
         }
     }
 
-    private static func statement(_ record: LoggedRecord, _ catalog: Catalog) throws -> String {
+    private static func statements(
+        _ record: LoggedRecord, _ catalog: Catalog
+    ) throws -> [String] {
         guard let schema = catalog[record.table]?.schema else {
             throw HistoryError.malformed(
                 sequence: record.sequence, reason: "table \(record.table) is not defined")
         }
         let sql = SQLText(schema)
-        if record.operation == .clear { return sql.clear }
+        if record.operation == .clear { return [sql.clear] }
         let key = try KeyCodec.decode(record.key.span, schema)
         switch record.operation {
-        case .put: return sql.put(key, try RowCodec.decodeRow(record.body.span, schema))
+        case .put: return [sql.put(key, try RowCodec.decodeRow(record.body.span, schema))]
+        case .add:
+            let add = try RowCodec.decodeAdd(record.body.span, schema)
+            return (add.makesRow ? [sql.make(key)] : []) + [sql.add(key, add.amounts)]
         case .patch:
             let changes = try RowCodec.decodePatch(record.body.span, schema)
-            if RowCodec.makesRow(changes.map(\.column), schema) { return sql.put(key, changes) }
-            return changes.isEmpty ? "-- a patch of nothing" : sql.patch(key, changes)
-        default: return sql.delete(key)
+            if RowCodec.makesRow(changes.map(\.column), schema) { return [sql.put(key, changes)] }
+            return [changes.isEmpty ? "-- a patch of nothing" : sql.patch(key, changes)]
+        default: return [sql.delete(key)]
         }
     }
 

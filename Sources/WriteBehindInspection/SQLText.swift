@@ -44,6 +44,35 @@ package struct SQLText {
         return "UPDATE \(table) SET \(set.joined(separator: ", ")) WHERE \(matches(key));"
     }
 
+    /// Makes a row of the defaults, unless it is there.
+    package func make(_ key: [StoredValue]) -> String {
+        let places = schema.valueColumns.indices.filter { !schema.valueColumns[$0].isDropped }
+        let literals = key + places.map { schema.valueColumns[$0].missingValue }
+        let columns = keys + places.map { values[$0] }
+        return "INSERT INTO \(table) (\(columns.joined(separator: ", "))) "
+            + "VALUES (\(literals.map(Self.literal).joined(separator: ", "))) "
+            + "ON CONFLICT (\(keys.joined(separator: ", "))) DO NOTHING;"
+    }
+
+    /// Adds to columns of a row, if it is there, and the sums fit into 64 bits: of larger ones SQLite makes reals, which the
+    /// columns do not take.
+    package func add(_ key: [StoredValue], _ amounts: [ColumnAmount]) -> String {
+        var (set, conditions): ([String], [String]) = ([], [])
+        for amount in amounts where !schema.valueColumns[amount.column].isDropped {
+            var missing = schema.valueColumns[amount.column].missingValue
+            if missing == .null { missing = .integer(0) }
+            let name = values[amount.column]
+            let sum =
+                "coalesce(\(name), \(Self.literal(missing))) + "
+                + Self.literal(.integer(amount.amount))
+            set.append("\(name) = \(sum)")
+            if amount.amount != 0 { conditions.append(" AND typeof(\(sum)) = 'integer'") }
+        }
+        if set.isEmpty { return "-- an add to columns that are dropped" }
+        return "UPDATE \(table) SET \(set.joined(separator: ", ")) "
+            + "WHERE \(matches(key))\(conditions.joined());"
+    }
+
     package func delete(_ key: [StoredValue]) -> String {
         "DELETE FROM \(table) WHERE \(matches(key));"
     }

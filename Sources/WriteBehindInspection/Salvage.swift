@@ -72,6 +72,12 @@ package final class Salvage {
     /// The time of the last write, milliseconds since 1970.
     private(set) var lastTime: UInt64 = 0
     private var orphans: [UInt32: (changes: UInt64, keys: Set<[UInt8]>)] = [:]
+    /// Whether a row that ``rows`` lacks does not exist. False behind lost records.
+    private(set) var isComplete = true
+    /// The rows that were deleted since then, and the tables that were cleared.
+    private var gone: Set<QuarantinedKey> = []
+    /// The rows of which neither the log nor the database says what they are, because they are in quarantine.
+    var unknown: Set<QuarantinedKey> = []
     /// The database's watermark, until the rows are corrected by the database.
     private var database: UInt64?
 
@@ -102,6 +108,7 @@ package final class Salvage {
             return true
         } lost: { range in
             result.lost += log.findings(of: range).compactMap(\.loss)
+            (isComplete, gone) = (false, [])
             return true
         }
         if let watermark = database {
@@ -217,7 +224,7 @@ package final class Salvage {
         switch record.operation {
         case .mark: return true
         case .define, .settle, .preamble: return false
-        case .put, .patch, .delete, .clear: break
+        case .put, .patch, .add, .delete, .clear: break
         }
         guard numbers[record.table] != nil, let table = UInt16(exactly: record.table) else {
             return lose(record)
@@ -229,10 +236,30 @@ package final class Salvage {
         case .patch:
             guard rows.reference(table: table, key: key) != nil else { return lose(record) }
             _ = try rows.patch(hash, table, key, record.body.span, sequence: record.sequence)
-        case .delete: rows.remove(table: table, key: key)
-        default: rows.clear(table, sequence: record.sequence)
+        case .add:
+            let isThere = rows.reference(table: table, key: key) != nil
+            // Otherwise the amounts would be added to defaults instead of the row that was lost.
+            guard isThere || isGone(record.table, record.key) else { return lose(record) }
+            _ = try rows.add(
+                hash, table, key, record.body.span, sequence: record.sequence, isGone: true)
+        case .delete:
+            rows.remove(table: table, key: key)
+            note(gone: .row(table: record.table, key: record.key))
+        default:
+            rows.clear(table, sequence: record.sequence)
+            note(gone: .table(record.table))
         }
         return true
+    }
+
+    private func note(gone key: QuarantinedKey) {
+        if !isComplete || !unknown.isEmpty { gone.insert(key) }
+    }
+
+    /// Whether it is certain that a row which ``rows`` lacks does not exist.
+    private func isGone(_ table: UInt32, _ key: [UInt8]) -> Bool {
+        let names: Set<QuarantinedKey> = [.row(table: table, key: key), .table(table)]
+        return isComplete && names.isDisjoint(with: unknown) || !names.isDisjoint(with: gone)
     }
 
     private func lose(_ record: LoggedRecord) -> Bool {
@@ -261,6 +288,8 @@ package final class Salvage {
         database = nil
         try putRightByDatabase()
         // The rows that were missing are now those of the database.
-        if case .used = result.database { giveUpOrphans(rowsAreKnown: true) }
+        guard case .used = result.database else { return }
+        giveUpOrphans(rowsAreKnown: true)
+        isComplete = true
     }
 }

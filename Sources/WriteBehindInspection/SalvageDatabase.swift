@@ -38,6 +38,7 @@ extension Salvage {
     private func makeEqual(to database: any InspectedTransaction) throws {
         guard let contents = store.database.contents else { return }
         let held = Set(contents.quarantine.held.keys)
+        if !isComplete { unknown = held }
         var (restored, removed): (UInt64, UInt64) = (0, 0)
         for definition in contents.tables {
             guard !held.contains(.table(definition.id)), numbers[definition.id] != nil,

@@ -12,8 +12,8 @@ package struct StateDifference {
 
     package struct Column: Sendable, Equatable {
         package var name: String
-        package var before: StoredValue
-        package var after: StoredValue
+        package var before: ShownValue
+        package var after: ShownValue
         package var logicalType: LogicalType?
     }
 
@@ -89,7 +89,7 @@ package struct StateDifference {
     private func fields(
         _ row: HistoryRow, _ schema: TableSchema
     ) throws -> [DecodedRecord.Field] {
-        zip(schema.valueColumns, try RowCodec.decodeRow(row.body.span, schema)).compactMap {
+        zip(schema.valueColumns, try ShownValue.row(row.body, schema)).compactMap {
             $0.isDropped ? nil : DecodedRecord.Field($0, $1)
         }
     }

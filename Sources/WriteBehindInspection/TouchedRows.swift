@@ -16,13 +16,15 @@ struct TouchedRows {
     private var cleared: [UInt32: Int] = [:]
     /// The rows that were deleted since, and do not exist now.
     private var gone: Set<Row> = []
+    /// What changed the rows since.
+    private var later: [Row: Later] = [:]
     private var settled: Set<Row> = []
 
     init(_ records: [LoggedRecord]) {
         self.records = records
         for (index, record) in records.enumerated() {
             switch record.operation {
-            case .put, .patch, .delete:
+            case .put, .patch, .add, .delete:
                 changes[Row(table: record.table, key: record.key), default: []].append(index)
             case .clear: cleared[record.table] = index
             case .define, .mark, .settle, .preamble: break
@@ -80,27 +82,94 @@ struct TouchedRows {
                     try RowMerge.row(madeBy: body.span, defaults: defaults, into: &merged)
                 }
                 row = merged
+            case .add:
+                if row == nil, try RowMerge.origin(body.span) == .ifThere { continue }
+                let before = row ?? RowCodec.noValues
+                let amounts = Array(body[1...])
+                var sum: [UInt8] = []
+                try RowMerge.row(
+                    before.span, patch: amounts.span, defaults: defaults, into: &sum)
+                row = sum
             default: row = nil
             }
         }
         return row
     }
 
+    /// What the commit added to a row, if it did nothing else to it, and amounts can still be added to these columns.
+    func amounts(_ table: UInt32, _ key: [UInt8], _ schema: TableSchema) throws -> [ColumnAmount]? {
+        guard cleared[table] == nil, schema.changes != .wholeRows,
+            let indices = changes[Row(table: table, key: key)]
+        else { return nil }
+        var sums: [Int: Int64] = [:]
+        for index in indices {
+            guard records[index].operation == .add else { return nil }
+            let body = records[index].body
+            let add = try RowCodec.decodeAdd(body.span, schema)
+            for amount in add.amounts where !schema.valueColumns[amount.column].isDropped {
+                guard schema.valueColumns[amount.column].takesAmounts,
+                    amount.column != schema.expiryIndex
+                else { return nil }
+                let (sum, overflow) = sums[amount.column, default: 0]
+                    .addingReportingOverflow(amount.amount)
+                guard !overflow, sum != .min else { return nil }
+                sums[amount.column] = sum
+            }
+        }
+        return sums.keys.sorted().map { ColumnAmount(column: $0, amount: sums[$0] ?? 0) }
+    }
+
     // MARK: since then
 
-    /// Notes a record after the commit. Returns whether it changes one of the rows.
-    mutating func noteLater(_ record: LoggedRecord, _ catalog: Catalog) -> Bool {
+    /// What changed a row after the commit.
+    enum Later: Int {
+        case nothing
+        /// Only adds: what the commit added is still a part of the sums.
+        case adds
+        /// Also patches of columns to which the commit did not add.
+        case otherColumns
+        case anything
+    }
+
+    func later(_ table: UInt32, _ key: [UInt8]) -> Later {
+        later[Row(table: table, key: key)] ?? .nothing
+    }
+
+    /// Notes a record after the commit. Returns whether taking the commit back may overwrite it.
+    mutating func noteLater(_ record: LoggedRecord, _ catalog: Catalog) throws -> Bool {
         let row = Row(table: record.table, key: record.key)
         switch record.operation {
         case .clear:
             let rows = changes.keys.filter { $0.table == record.table }
             gone.formUnion(rows)
+            for row in rows { later[row] = .anything }
             return !rows.isEmpty || cleared[record.table] != nil
-        case .put, .patch, .delete:
+        case .put, .patch, .add, .delete:
             guard touches(record.table, record.key) else { return false }
-            if record.operation == .delete { gone.insert(row) } else { gone.remove(row) }
-            return true
+            switch record.operation {
+            case .delete: gone.insert(row)
+            // A row that is gone stays so, unless the add makes it.
+            case .add where record.body.first != RowMerge.Origin.making.rawValue: break
+            default: gone.remove(row)
+            }
+            let new = try weight(of: record, catalog)
+            if new.rawValue > later(row.table, row.key).rawValue { later[row] = new }
+            return new != .adds
         case .define, .mark, .settle, .preamble: return false
+        }
+    }
+
+    /// How much a later record of a row is in the way.
+    private func weight(of record: LoggedRecord, _ catalog: Catalog) throws -> Later {
+        guard let schema = catalog[record.table]?.schema,
+            let amounts = try amounts(record.table, record.key, schema)
+        else { return .anything }
+        switch record.operation {
+        case .add: return .adds
+        case .patch:
+            let columns = Set(try RowMerge.columns(of: record.body.span))
+            return columns.isDisjoint(with: amounts.map(\.column)) ? .otherColumns : .anything
+        default: return .anything
         }
     }
 

@@ -50,6 +50,7 @@ package final class UndoDesk: Sendable {
                 switch change.operation {
                 case .put: .put
                 case .patch: .patch
+                case .add: .add
                 default: .delete
                 }
             let table = UInt16(change.table)

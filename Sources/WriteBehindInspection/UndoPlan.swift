@@ -9,6 +9,10 @@ import WriteBehindSQLite
 /// | none | there | a delete |
 /// | there | gone | a put of the row |
 /// | there | other values | a patch of the columns that differ |
+/// | there | other sums | an add of the negative amounts |
+///
+/// Later adds to a row are no obstacle if the commit only added to it: the negative amounts leave them alone. They are also
+/// written if the commit made the row, because the row then belongs to the later adds, too.
 package struct UndoPlan {
     /// A change of one of its rows since.
     package struct Later: Sendable, Equatable {
@@ -87,15 +91,15 @@ package struct UndoPlan {
             while let commit = try commits.next(payload.span) {
                 guard commit.firstSequence > last else { continue }
                 try forEachRecord(of: commit, in: payload.span) { record in
-                    note(record)
+                    try note(record)
                     return true
                 }
             }
         }
     }
 
-    private mutating func note(_ record: LoggedRecord) {
-        guard rows.noteLater(record, catalog), later == nil else { return }
+    private mutating func note(_ record: LoggedRecord) throws {
+        guard try rows.noteLater(record, catalog), later == nil else { return }
         let schema = catalog[record.table]?.schema
         let name = schema.map {
             record.operation == .clear ? RowName.plain($0.name) : RowName.text($0, record.key)
@@ -128,6 +132,10 @@ package struct UndoPlan {
         guard let schema = catalog[table]?.schema else { return }
         let after = try rows.after(table, key, before, RowCodec.defaults(schema))
         let isGone = rows.isGone(table, key)
+        if let add = try negativeAdd(table, key, schema, before: before, after: after) {
+            rows.settle(table, key)
+            return try append(.add, table, key, add)
+        }
         rows.settle(table, key)
         switch (before, after) {
         case (nil, nil): break
@@ -143,9 +151,37 @@ package struct UndoPlan {
         }
     }
 
+    /// The add that takes back what the commit added to a row; nil if that is not all that it takes.
+    private func negativeAdd(
+        _ table: UInt32, _ key: [UInt8], _ schema: TableSchema, before: [UInt8]?, after: [UInt8]?
+    ) throws -> [UInt8]? {
+        guard let amounts = try rows.amounts(table, key, schema) else { return nil }
+        let negative = amounts.filter { $0.amount != 0 }
+            .map { ColumnAmount(column: $0.column, amount: -$0.amount) }
+        guard !negative.isEmpty else { return nil }
+        let add = RowCodec.encodeAdd(negative, makesRow: false)
+        switch (rows.later(table, key), before) {
+        case (.adds, _), (.otherColumns, .some): return add
+        case (.nothing, let before?):
+            guard let after else { return nil }
+            var back: [UInt8] = []
+            try RowMerge.row(
+                after.span, patch: add.span.extracting(1..<add.count),
+                defaults: RowCodec.defaults(schema), into: &back)
+            // A column that was null would be 0.
+            return try ShownValue.row(back, schema) == ShownValue.row(before, schema) ? add : nil
+        default: return nil
+        }
+    }
+
     private mutating func append(
         _ operation: Operation, _ table: UInt32, _ key: [UInt8], _ body: [UInt8]
     ) throws {
+        if let schema = catalog[table]?.schema {
+            // The row before may hold a sum that no record can.
+            if operation == .put { _ = try RowCodec.decodeRow(body.span, schema) }
+            if operation == .patch { _ = try RowCodec.decodePatch(body.span, schema) }
+        }
         byteCount += key.count + body.count + CommitBuilder.recordOverhead
         guard byteCount <= limit else { throw UndoError.tooLarge(first, limit: limit) }
         changes.append(

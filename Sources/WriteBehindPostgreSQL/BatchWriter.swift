@@ -10,6 +10,14 @@ struct BatchWriter {
     private let tables: [UInt32: PostgreSQLTable]
     private let options: PostgreSQLOptions
     private var gathered: [Kind: GatheredRows] = [:]
+    /// Amounts for rows that are still to be read, by table.
+    private var adds: [UInt32: Adds] = [:]
+
+    private struct Adds {
+        var keys: [[UInt8]] = []
+        var bodies: [[UInt8]] = []
+        var byteCount = 0
+    }
 
     /// What one statement does.
     fileprivate struct Kind: Hashable {
@@ -80,12 +88,17 @@ struct BatchWriter {
         return table
     }
 
+    /// - Parameter isThere: whether the row of a patch is known to be there.
     private mutating func add(
-        _ id: UInt32, _ change: ChangeKind, _ key: Span<UInt8>, _ body: Span<UInt8>
+        _ id: UInt32, _ change: ChangeKind, _ key: Span<UInt8>, _ body: Span<UInt8>,
+        isThere: Bool = false
     ) throws(SinkError) {
         let table = try table(id)
+        if change == .add { return try gather(key, body, table) }
         var kind = Kind(table: id, kind: change)
         if change == .patch { try kind.notePlaces(body, table) }
+        // An insert would be checked with the defaults of all other columns.
+        if isThere { kind.makesRows = false }
         var rows =
             gathered.removeValue(forKey: kind)
             ?? GatheredRows(table.keys + Self.columns(change, kind.places, of: table))
@@ -93,7 +106,7 @@ struct BatchWriter {
         switch change {
         case .put: try rows.append(row: body, table)
         case .patch: try rows.append(patch: body, table)
-        case .delete: break
+        case .add, .delete: break
         }
         if rows.count >= options.rowsAStatement || rows.byteCount >= options.bytesAStatement {
             try run(kind, rows, table)
@@ -108,12 +121,50 @@ struct BatchWriter {
         switch kind {
         case .put: table.columns()
         case .patch: table.columns(places)
-        case .delete: []
+        case .add, .delete: []
+        }
+    }
+
+    private mutating func gather(
+        _ key: Span<UInt8>, _ body: Span<UInt8>, _ table: PostgreSQLTable
+    ) throws(SinkError) {
+        let id = table.definition.id
+        adds[id, default: Adds()].keys.append(Array(copying: key))
+        adds[id, default: Adds()].bodies.append(Array(copying: body))
+        adds[id, default: Adds()].byteCount += key.count + body.count
+        guard let all = adds[id] else { return }
+        if all.keys.count >= options.rowsAStatement || all.byteCount >= options.bytesAStatement {
+            try add(table)
+        }
+    }
+
+    /// Makes values of amounts. The claim makes this session the only one that writes the rows, so they stay as they are
+    /// read here.
+    private mutating func add(_ table: PostgreSQLTable) throws(SinkError) {
+        guard let all = adds.removeValue(forKey: table.definition.id) else { return }
+        var parameters = PostgreSQLParameters()
+        for column in try table.parameters(of: all.keys) { parameters.append(column) }
+        let places = try table.places(ofAdds: all.bodies)
+        let answer = try connection.run(table.select(places), parameters)
+        guard answer.rowCount == all.keys.count else {
+            throw SinkError(.schema, "\(answer.rowCount) rows instead of \(all.keys.count)")
+        }
+        for (row, (key, body)) in zip(all.keys, all.bodies).enumerated() {
+            let old = answer.boolean(row, 0) ? try table.row(places, row, answer) : nil
+            let added = try AddedRow(
+                adding: body.span, to: old, table.schema, named: table.name)
+            switch added {
+            case .none: break
+            case .patch(let patch):
+                try add(table.definition.id, .patch, key.span, patch.span, isThere: true)
+            case .put(let new): try add(table.definition.id, .put, key.span, new.span)
+            }
         }
     }
 
     /// Runs what is left. Deletes go first: what they leave may be taken by others.
     private mutating func flush() throws(SinkError) {
+        for id in adds.keys.sorted() { try add(try table(id)) }
         let kinds = gathered.keys.sorted {
             ($0.kind == .delete ? 0 : 1, $0.table, $0.kind.rawValue)
                 < ($1.kind == .delete ? 0 : 1, $1.table, $1.kind.rawValue)
@@ -135,6 +186,8 @@ struct BatchWriter {
             case .patch where kind.makesRows: table.patchMaking(kind.places)
             case .patch: table.patch(kind.places)
             case .delete: table.delete
+            // Made values of before.
+            case .add: preconditionFailure("amounts in a statement")
             }
         let changed = try connection.run(sql, parameters).changed
         guard changed != rows.count else { return }
@@ -145,6 +198,7 @@ struct BatchWriter {
                 .constraint,
                 "table \(table.name): a row to change is missing, or a trigger or rule ignored a change"
             )
+        case .add: break
         case .delete:
             // Rows that are not there need no deleting.
             if try connection.run(table.anyExists, parameters).rowCount > 0 {

@@ -226,7 +226,7 @@ struct CommitWriter {
             let sequence = commit.sequences?[place] ?? commit.firstSequence + UInt64(place)
             place += 1
             switch record.operation {
-            case .put, .patch, .delete, .clear: try body(record, bytes, sequence)
+            case .put, .patch, .add, .delete, .clear: try body(record, bytes, sequence)
             case .mark, .settle: break
             case .define, .preamble:
                 throw SinkError(.schema, "sequence \(sequence): a schema among changes of rows")

@@ -74,7 +74,8 @@ private struct TableLook: Sendable {
             for row in 0..<answer.rowCount {
                 let body =
                     answer.boolean(row, 3)
-                    ? try Self.body(table, Array(table.values.indices), row, answer) : nil
+                    ? try table.body(
+                        Array(table.values.indices), row, behind: Self.markCount, answer) : nil
                 rows.append(StoredRow(body: body, watermark: watermark))
             }
             return rows
@@ -102,7 +103,7 @@ private struct TableLook: Sendable {
                 rows.append(
                     ScannedRows.Row(
                         key: try Self.key(table, row, Self.markCount + places.count, answer),
-                        columns: try Self.body(table, places, row, answer)))
+                        columns: try table.body(places, row, behind: Self.markCount, answer)))
             }
             return ScannedRows(rows: rows, watermark: watermark)
         }
@@ -201,22 +202,6 @@ private struct TableLook: Sendable {
         } catch {
             throw SinkError(.schema, "writebehind.tables: \(error)")
         }
-    }
-
-    private static func body(
-        _ table: PostgreSQLTable, _ places: [Int], _ row: Int, _ answer: PostgreSQLAnswer
-    ) throws(SinkError) -> [UInt8] {
-        var values: [StoredValue] = []
-        for (index, place) in places.enumerated() {
-            guard let column = table.values[place] else {
-                values.append(.null)
-                continue
-            }
-            values.append(
-                try column.type.value(
-                    answer.bytes(row, markCount + index), stored: column.stored))
-        }
-        return RowCodec.body(values)
     }
 
     private static func key(

@@ -136,6 +136,15 @@ struct PostgreSQLTable: Sendable {
             """
     }
 
+    /// Some columns of some rows, inside the transaction of the session that writes.
+    func select(_ places: [Int]) -> String {
+        let columns = ["t.\(keys[0].name) IS NOT NULL"] + readValues(places, "t")
+        return """
+            SELECT \(columns.joined(separator: ", ")) FROM \(rows(keys, place: true)) \
+            LEFT JOIN \(name) AS t ON \(keysMatch) ORDER BY u.place
+            """
+    }
+
     private func readValues(_ places: [Int], _ alias: String) -> [String] {
         places.map { place in
             values[place].map { $0.type.read("\(alias).\($0.name)") } ?? "NULL::bigint"
@@ -243,5 +252,50 @@ struct PostgreSQLTable: Sendable {
 
     private func hash(of text: String) -> String {
         String(Checksum.of(Array(text.utf8).span, seed: 0), radix: 16)
+    }
+}
+
+extension PostgreSQLTable {
+    /// The places of the columns that some adds change.
+    func places(ofAdds bodies: [[UInt8]]) throws(SinkError) -> [Int] {
+        var places: Set<Int> = []
+        do throws(MalformedRecord) {
+            for body in bodies {
+                let there = try RowMerge.parts(body.span).there
+                places.formUnion(try RowMerge.columns(of: body.span.extracting(there)))
+            }
+        } catch {
+            throw SinkError(malformed: error)
+        }
+        return places.filter { $0 < values.count && values[$0] != nil }.sorted()
+    }
+
+    /// The row body of what ``select(_:)`` answers: other columns are null in it.
+    func row(_ places: [Int], _ row: Int, _ answer: PostgreSQLAnswer) throws(SinkError) -> [UInt8] {
+        var values = Array(repeating: StoredValue.null, count: self.values.count)
+        for (index, place) in places.enumerated() {
+            guard let column = self.values[place] else { continue }
+            values[place] = try column.type.value(
+                answer.bytes(row, index + 1), stored: column.stored)
+        }
+        return RowCodec.body(values)
+    }
+
+    /// The row body of some columns of an answer's row.
+    ///
+    /// - Parameter first: how many columns of the answer are before these.
+    func body(
+        _ places: [Int], _ row: Int, behind first: Int, _ answer: PostgreSQLAnswer
+    ) throws(SinkError) -> [UInt8] {
+        var values: [StoredValue] = []
+        for (index, place) in places.enumerated() {
+            guard let column = self.values[place] else {
+                values.append(.null)
+                continue
+            }
+            values.append(
+                try column.type.value(answer.bytes(row, first + index), stored: column.stored))
+        }
+        return RowCodec.body(values)
     }
 }

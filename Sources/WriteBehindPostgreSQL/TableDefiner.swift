@@ -24,6 +24,8 @@ struct TableDefiner {
         try own(new)
         if let old {
             try connection.patiently { () throws(SinkError) in try change(from: old, to: new) }
+            // Those that read the table have another result by now.
+            try connection.forgetPrepared()
         } else if try TableShape.exists(new, connection) {
             try adopt(new)
         } else {

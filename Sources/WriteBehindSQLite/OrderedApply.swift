@@ -147,6 +147,7 @@ extension CommitReader {
         switch record.operation {
         case .put: kind = .put
         case .patch: kind = .patch
+        case .add: kind = .add
         case .delete: kind = .delete
         case .clear: return try writer.clear(table: record.table)
         case .mark, .settle: return
@@ -157,10 +158,6 @@ extension CommitReader {
             kind, table: record.table, key: bytes.extracting(record.key),
             body: bytes.extracting(record.body))
     }
-}
-
-extension EventLog.Operation {
-    fileprivate var isOfRow: Bool { self == .put || self == .patch || self == .delete }
 }
 
 extension SinkError {

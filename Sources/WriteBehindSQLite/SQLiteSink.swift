@@ -218,7 +218,8 @@ package final class SQLiteSink: ReplaceableSink {
                 try writer.projections.finish(
                     db, from: writer.watermark, to: through ?? writer.watermark,
                     changing: writer.touched)
-                if let through { try writer.advance(to: through, at: options.now()) }
+                // Also where it stays: an older database may have been put into this one's place.
+                try writer.advance(to: through ?? writer.watermark, at: options.now())
                 try writer.notify(db)
                 return .commit
             }

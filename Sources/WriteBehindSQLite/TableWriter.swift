@@ -14,7 +14,7 @@ import WriteBehindCore
     /// Which columns outside the key are dropped, if any. Rows may hold values for them, which are not written.
     private let dropped: [Bool]?
     private let put, delete, exists, clear, hasRows: PreparedStatement
-    /// Reads a row. Only projections need it.
+    /// Reads a row. Only adds and projections need it.
     private var select: PreparedStatement?
     private var patches: [[Int]: PreparedStatement] = [:]
     private var lastPatch: (columns: [Int], statement: PreparedStatement)?
@@ -47,6 +47,7 @@ import WriteBehindCore
                 switch kind {
                 case .put: unsafe try put(keyBytes, body, at: bodyBytes.baseAddress)
                 case .patch: unsafe try patch(keyBytes, body, at: bodyBytes.baseAddress)
+                case .add: unsafe try add(keyBytes, body)
                 case .delete: unsafe try delete(keyBytes)
                 }
             }
@@ -126,6 +127,24 @@ import WriteBehindCore
         }
         unsafe try row.withUnsafeBufferPointer { (bytes) throws(SinkError) in
             unsafe try put(key, bytes.span, at: bytes.baseAddress)
+        }
+    }
+
+    /// Adds to what the row holds now: nobody else writes it. SQLite's own sums would become reals where they exceed 64 bits.
+    private func add(
+        _ key: UnsafeBufferPointer<UInt8>, _ body: Span<UInt8>
+    ) throws(SinkError) {
+        let row = unsafe try self.row(key.span)
+        switch try AddedRow(adding: body, to: row, sql.schema, named: sql.name) {
+        case .none: return
+        case .patch(let patch):
+            unsafe try patch.withUnsafeBufferPointer { (bytes) throws(SinkError) in
+                unsafe try self.patch(key, bytes.span, at: bytes.baseAddress)
+            }
+        case .put(let row):
+            unsafe try row.withUnsafeBufferPointer { (bytes) throws(SinkError) in
+                unsafe try put(key, bytes.span, at: bytes.baseAddress)
+            }
         }
     }
 

@@ -40,6 +40,7 @@ final class SimulatedMachine: WorkerDriver {
             other()
             body()
         }
+        environment.waitForDatabase = { $0.stepWorkers(toward: $1) }
         environment.waitForRoom = { [clock] log, _ in
             log.flusher?.request(readable: log.lastSequence)
             clock.makeRoom { _ = log.flusher?.step() }

@@ -53,9 +53,38 @@ enum FuzzRow {
         let values = try self.row(row)
         let changes = try self.patch(patch)
         try merge(row, values, patch, changes)
+        let isAdd = try add(patch, to: row, values)
         guard let keyValues, let values else { return false }
         try whole(key, keyValues, row, values)
-        return changes != nil
+        return changes != nil || isAdd
+    }
+
+    /// The sum of a row and an add, as bytes and as values, and of two adds that were merged before. Returns whether it is
+    /// an add.
+    private static func add(
+        _ add: [UInt8], to row: [UInt8], _ values: [StoredValue]?
+    ) throws -> Bool {
+        let defaults = RowCodec.defaults(schema)
+        let amounts = Array(add.dropFirst())
+        var (once, twice, merged, atOnce): ([UInt8], [UInt8], [UInt8], [UInt8]) = ([], [], [], [])
+        try? RowMerge.row(row.span, patch: amounts.span, defaults: defaults, into: &once)
+        try? RowMerge.add(
+            add.span, isAdd: true, add.span, isAdd: true, defaults: defaults, into: &merged)
+        guard let values, let decoded = try? RowCodec.decodeAdd(add.span, schema) else {
+            return false
+        }
+        try RowMerge.row(once.span, patch: amounts.span, defaults: defaults, into: &twice)
+        let both = Array(merged.dropFirst())
+        try RowMerge.row(row.span, patch: both.span, defaults: defaults, into: &atOnce)
+        try require(atOnce == twice, "two adds that were merged make another row")
+        for amount in decoded.amounts {
+            var before: Int64 = 0
+            if case .integer(let value) = values[amount.column] { before = value }
+            let (sum, isWide) = before.addingReportingOverflow(amount.amount)
+            let found = try? RowCodec.value(at: amount.column, in: once.span, schema)
+            try require(found == (isWide ? nil : .integer(sum)), "an add makes another sum")
+        }
+        return true
     }
 
     private static func key(_ key: [UInt8]) throws -> [StoredValue]? {
@@ -92,9 +121,10 @@ enum FuzzRow {
     ) throws {
         var merged: [UInt8] = []
         var twice: [UInt8] = []
-        try? RowMerge.patch(patch.span, patch.span, into: &twice)
+        let defaults = RowCodec.defaults(schema)
+        try? RowMerge.patch(patch.span, patch.span, defaults: defaults, into: &twice)
         try? RowMerge.row(
-            row.span, patch: patch.span, defaults: RowCodec.defaults(schema), into: &merged)
+            row.span, patch: patch.span, defaults: defaults, into: &merged)
         guard let values, let changes else { return }
         var expected = values
         for change in changes { expected[change.column] = change.value }

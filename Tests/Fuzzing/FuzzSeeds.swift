@@ -42,6 +42,7 @@ enum FuzzSeeds {
         let (operation, body): (Operation, [UInt8]) =
             switch number % 6 {
             case 3: (.patch, try patch(number))
+            case 4: (.add, add(.max, makesRow: number == 4))
             case 5: (.delete, [])
             default: (.put, row)
             }
@@ -66,6 +67,19 @@ enum FuzzSeeds {
                 ColumnChange(column: 1, value: .integer(Int64(number))),
                 ColumnChange(column: 4, value: .null),
             ], FuzzRow.schema)
+    }
+
+    private static func add(_ amount: Int64, makesRow: Bool) -> [UInt8] {
+        RowCodec.encodeAdd([ColumnAmount(column: 1, amount: amount)], makesRow: makesRow)
+    }
+
+    /// The row with a sum that does not fit into 64 bits.
+    private static func overflown(_ row: [UInt8]) throws -> [UInt8] {
+        let amounts = Array(add(.max, makesRow: false).dropFirst())
+        var (once, twice): ([UInt8], [UInt8]) = ([], [])
+        try RowMerge.row(row.span, patch: amounts.span, defaults: [], into: &once)
+        try RowMerge.row(once.span, patch: amounts.span, defaults: [], into: &twice)
+        return twice
     }
 
     private static func segment(_ harness: LogHarness) throws -> [UInt8] {
@@ -166,7 +180,7 @@ enum FuzzSeeds {
             raw.append(varint: 100_000_000)
             raw += [Operation.put.rawValue, 1]
             raw.append(varint: UInt64(key.count))
-            raw += key + row
+            raw += key + (number == 1 ? try overflown(row) : row)
         }
         return [raw]
     }
@@ -187,9 +201,11 @@ enum FuzzSeeds {
     }
 
     static func tableRows() throws -> [[UInt8]] {
-        try (0..<3).map { number in
-            let (key, row) = try RowCodec.encode(values(number), FuzzRow.schema)
-            return [UInt8(key.count)] + key + [UInt8(row.count)] + row + (try patch(number))
+        try (0..<6).map { number in
+            let (key, row) = try RowCodec.encode(values(number % 3), FuzzRow.schema)
+            let change =
+                number < 3 ? try patch(number) : add(number == 5 ? 2 : .min, makesRow: number == 3)
+            return [UInt8(key.count)] + key + [UInt8(row.count)] + row + change
         }
     }
 }

@@ -21,7 +21,7 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
     case identity
     /// The JSON of a table's definition.
     case definition
-    /// u8 length, key, u8 length, row, patch: of one table's.
+    /// u8 length, key, u8 length, row, patch or add: of one table's.
     case row
 
     /// Runs the decoder. Returns whether it accepted the bytes.

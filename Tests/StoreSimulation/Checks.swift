@@ -193,16 +193,20 @@ extension SimulatedStore {
         guard let view = engine?.view else { return nil }
         let (table, key) = (UInt16(row.table), Tables.key(row.id))
         let hash = view.hash(table: table, key: key.span)
-        let (state, found) = view.withShard(of: hash) { shard -> (RowState, [UInt8]) in
+        let (state, isCounted, found) = view.withShard(of: hash) {
+            shard -> (RowState, Bool, [UInt8]) in
             let place = shard.peek(hash, table, key.span)
-            guard place.reference != 0 else { return (place.state, []) }
-            return (place.state, shard.withBody(place.reference) { Array(copying: $0) })
+            guard place.reference != 0 else { return (place.state, false, []) }
+            let body = shard.withBody(place.reference) { Array(copying: $0) }
+            return (place.state, shard.isCounted(place.reference), body)
         }
         let stored = content.rows[row]
         switch state {
         case .tombstone: return nil
         case .full: return try values(found, row.table)
         case .absent: return try stored.map { try values($0, row.table) }
+        // Memory has no value of it.
+        case .partial where isCounted: return completed(model.rows[row], row.table)
         case .partial:
             let base = stored ?? RowCodec.noValues
             var merged: [UInt8] = []
@@ -233,7 +237,7 @@ extension SimulatedStore {
     }
 
     func read(_ row: Row) throws -> [StoredValue]? {
-        try engine?.fetchBlocking(UInt16(row.table), Tables.key(row.id))?.body.map {
+        try engine?.fetchBlocking(UInt16(row.table), Tables.key(row.id)).body.map {
             try values($0, row.table)
         }
     }
@@ -308,7 +312,7 @@ extension SimulatedStore {
 extension StoreModel.Change {
     var key: QuarantinedKey {
         switch self {
-        case .put(let row, _), .patch(let row, _, _), .delete(let row):
+        case .put(let row, _), .patch(let row, _, _), .add(let row, _, _, _), .delete(let row):
             .row(table: row.table, key: Tables.key(row.id))
         case .clear(let table): .table(table)
         }
@@ -316,7 +320,9 @@ extension StoreModel.Change {
 
     func concerns(_ row: Row) -> Bool {
         switch self {
-        case .put(let other, _), .patch(let other, _, _), .delete(let other): other == row
+        case .put(let other, _), .patch(let other, _, _), .add(let other, _, _, _),
+            .delete(let other):
+            other == row
         case .clear(let table): table == row.table
         }
     }

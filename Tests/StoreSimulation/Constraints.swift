@@ -163,7 +163,7 @@ extension SimulatedStore {
             }
             let row = Row(table: table, id: id)
             let fetched = try engine.fetchBlocking(UInt16(table), Tables.key(id))
-            guard let fetched, fetched.body == nil else {
+            guard fetched.body == nil else {
                 if model.rows[row] == nil { fail("id", "\(row) is not there, and was read") }
                 search.pass(Int(id))
                 continue

@@ -93,6 +93,12 @@ extension StoreModel.Change {
             return try RowCodec.decodePatch(body, Tables.latest(table)).map {
                 .patch(row, column: $0.column, $0.value)
             }
+        case .add:
+            let row = try Tables.row(table, key)
+            let add = try RowCodec.decodeAdd(body, Tables.latest(table))
+            return add.amounts.map {
+                .add(row, column: $0.column, $0.amount, makesRow: add.makesRow)
+            }
         case .define, .mark, .settle, .preamble: return []
         }
     }
@@ -106,7 +112,7 @@ extension StoreModel.Change {
             .patch(
                 row, column: column,
                 Tables.present(value, Tables.latest(row.table).valueColumns[column]))
-        case .delete, .clear: self
+        case .add, .delete, .clear: self
         }
     }
 }

@@ -63,6 +63,7 @@ extension SimulatedStore {
             log.flusher?.request(readable: log.lastSequence)
             _ = log.flusher?.step()
         }
+        environment.waitForDatabase = { $0.stepWorkers(toward: $1, steps: 10_000) }
         environment.rowsAScan = 2
         environment.alongside = { other, body in
             other()

@@ -17,6 +17,7 @@ extension SimulatedStore {
                 guard case .integer(let number) = old else { return old }
                 return .integer(number + amount)
             }
+        case .add(let row, let column, let amount): try add(row, column, amount)
         case .transaction(let changes): try transaction(changes)
         case .clear(let table): try clear(table)
         case .changeTable(let table): try changeTable(table)
@@ -111,7 +112,7 @@ extension SimulatedStore {
         let fetched = try whileReading(Array(meanwhile[..<half])) {
             try engine.fetchBlocking(UInt16(row.table), Tables.key(row.id))
         }
-        guard let fetched, let body = fetched.body else { return }
+        guard let body = fetched.body else { return }
         let old = try values(body, row.table)
         guard old.indices.contains(column) else { return }
         let new = Tables.fitting(change(old[column]), table.schema.valueColumns[column])
@@ -253,8 +254,10 @@ extension SimulatedStore {
                 return fail("expiry", "\(count) deleted, and of those due \(deleted)")
             }
         }
-        // In the order in which they were deleted, which their tombstones' sequences show.
-        let versions = deleted.map { row in (row, sequence: tombstone(of: row)) }
+        // In the order in which they were deleted, which their tombstones' sequences show. Those that the database has got
+        // meanwhile are in the log.
+        let logged = try deletes(after: before)
+        let versions = deleted.map { row in (row, sequence: logged[row] ?? tombstone(of: row)) }
         for (row, sequence) in versions.sorted(by: { $0.sequence < $1.sequence }) {
             wrote(
                 Receipt(firstSequence: sequence, sequence: sequence, store: 0),

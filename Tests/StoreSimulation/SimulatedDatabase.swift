@@ -121,6 +121,14 @@ extension SimulatedDatabase.Content {
             try checkConstraints(row, body)
             rows[row] = body
         case .delete: rows[row] = nil
+        case .add:
+            switch try AddedRow(
+                adding: body, to: rows[row], table.schema, named: table.schema.name)
+            {
+            case .none: break
+            case .patch(let patch): try apply(.patch, row, patch.span)
+            case .put(let made): try apply(.put, row, made.span)
+            }
         case .patch:
             let old = rows[row] ?? RowCodec.noValues
             if rows[row] == nil, !Self.makesRow(body, table.schema) {

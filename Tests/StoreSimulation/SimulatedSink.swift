@@ -169,6 +169,7 @@ final class SimulatedSink: Sink {
                 switch record.operation {
                 case .put: try apply(.put)
                 case .patch: try apply(.patch)
+                case .add: try apply(.add)
                 case .delete: try apply(.delete)
                 case .clear:
                     copy.clear(record.table)

@@ -21,6 +21,8 @@ package enum Step: Equatable, Sendable {
     /// Reads a row, and writes a column of it if the row was not changed meanwhile.
     case patch(Row, column: Int, StoredValue, meanwhile: [Step])
     case increment(Row, by: Int64, meanwhile: [Step])
+    /// Adds to a column of a row without reading it, if the column takes amounts.
+    case add(Row, column: Int, by: Int64)
     /// Puts and deletes that are one commit; a row without values is deleted.
     case transaction([Change])
     case clear(UInt32)
@@ -178,7 +180,9 @@ extension Step: CustomStringConvertible {
         case .patch(let row, let column, let value, let steps):
             "set column \(column) of \(row) to \(value)" + Self.meanwhile(steps)
         case .increment(let row, let amount, let steps):
-            "add \(amount) to \(row)" + Self.meanwhile(steps)
+            "increment \(row) by \(amount)" + Self.meanwhile(steps)
+        case .add(let row, let column, let amount):
+            "add \(amount) to column \(column) of \(row)"
         case .transaction(let changes):
             "as one: " + changes.map(\.description).joined(separator: ", ")
         case .clear(let table): "clear \(Tables.names[Int(table) - 1])"

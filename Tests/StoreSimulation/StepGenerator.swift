@@ -21,6 +21,8 @@ package struct StepGenerator {
     private let codeCount: Int
     /// How often new rows are given an id.
     private let inserts: Int
+    /// How many of the writes are adds.
+    private let adds: Int
     private var diskIsFull = false
     /// The steps that come next: some steps show more together with others.
     private var next: [Step] = []
@@ -44,6 +46,7 @@ package struct StepGenerator {
             .randomElement(using: &random) ?? Tables.earlyCount
         changes = [0, 1, 6].randomElement(using: &random) ?? 1
         codeCount = [0, 0, 3, 12].randomElement(using: &random) ?? 0
+        adds = [0, 10, 60].randomElement(using: &random) ?? 10
         inserts = [0, 3, 15].randomElement(using: &random) ?? 3
         hasLargeSegments = Int.random(in: 0..<3, using: &random) == 0
     }
@@ -68,7 +71,8 @@ package struct StepGenerator {
         case 0..<48: return someWrite()
         case 48..<56:
             return patch(someTable())
-        case 56..<64: return .increment(someRow(), by: Int64(number(-9...9)), meanwhile: beside())
+        case 56..<60: return .increment(someRow(), by: Int64(number(-9...9)), meanwhile: beside())
+        case 60..<64: return someAdd()
         case 64..<70: return .transaction(someChanges())
         case 70..<73: return .clear(someTable())
         case 73:
@@ -102,10 +106,20 @@ package struct StepGenerator {
         if isChosen(inserts) { return .insert(someValues(Tables.assigned)) }
         // Also one that was given its id, or whose id may be given.
         if row.table == Tables.assigned, isChosen(inserts * 2) { row.id = Int64(number(1...150)) }
+        if isChosen(adds) { return someAdd() }
         if isChosen(22) { return .delete(row) }
         if isChosen(8) { return .olderPut(row, someValues(row.table)) }
         return .put(
             row, someValues(row.table), timeToLive: isChosen(15) ? UInt64(number(0...200)) : nil)
+    }
+
+    private mutating func someAdd() -> Step {
+        let row = someRow()
+        let columns = Tables.columns(row.table)
+        let column = number(0...columns.count - 1)
+        // One default is the smallest integer, to which nothing negative can be added.
+        let isLeast = columns[column].defaultValue == .integer(.min)
+        return .add(row, column: column, by: Int64(number((isLeast ? 0 : -9)...9)))
     }
 
     private mutating func someWork() -> Step {

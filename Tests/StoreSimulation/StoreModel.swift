@@ -6,6 +6,8 @@ struct StoreModel {
         /// The columns outside the key.
         case put(Row, [StoredValue])
         case patch(Row, column: Int, StoredValue)
+        /// Adds to an integer column. Without a row, it makes one of the defaults, or changes nothing.
+        case add(Row, column: Int, Int64, makesRow: Bool)
         case delete(Row)
         case clear(UInt32)
     }
@@ -81,6 +83,17 @@ struct StoreModel {
             let columns = Tables.columns(row.table)
             while values.count <= column { values.append(columns[values.count].missingValue) }
             values[column] = value
+            rows[row] = values
+        case .add(let row, let column, let amount, let makesRow):
+            guard var values = rows[row] ?? (makesRow ? [] : nil) else { return }
+            let columns = Tables.columns(row.table)
+            while values.count <= column { values.append(columns[values.count].missingValue) }
+            var sum = amount
+            for case .integer(let number) in [values[column], columns[column].missingValue] {
+                sum += number
+                break
+            }
+            values[column] = .integer(sum)
             rows[row] = values
         case .delete(let row): rows[row] = nil
         case .clear(let table): rows = rows.filter { $0.key.table != table }

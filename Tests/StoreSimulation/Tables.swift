@@ -84,26 +84,26 @@ package enum Tables {
                     .column("deadline", .integer, formerly: "until", nullable: true),
                 ], expiry: "deadline", dropping: ["holder"]),
         ],
-        // This table has more rows than the others.
+        // This table has more rows than the others. An add makes its rows.
         [
-            table("crowd", [.column("n", .integer)]),
+            table("crowd", [.column("n", .integer, default: .integer(3))]),
             table(
                 "crowd",
                 [
-                    .column("n", .integer),
+                    .column("n", .integer, default: .integer(3)),
                     .column("mark", .integer, nullable: true, default: .integer(5)),
                 ]),
             table(
                 "crowd",
                 [
-                    .column("n", .integer),
+                    .column("n", .integer, default: .integer(3)),
                     .column("mark", .integer, nullable: true, default: .integer(5)),
                     .column("size", .integer, default: .integer(.min)),
                 ]),
             table(
                 "crowd",
                 [
-                    .column("n", .integer),
+                    .column("n", .integer, default: .integer(3)),
                     .column("mark", .real, nullable: true, default: .real(5)),
                     .column("size", .integer, nullable: true, default: .integer(.min)),
                 ]),

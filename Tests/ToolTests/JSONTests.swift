@@ -118,6 +118,7 @@ import WriteBehind
         try all.run("verify", path, "--database")
         try await fixture.close()
         try all.run("changes", "remove", path, "webhook", as: "changes remove")
+        try await added(all, fixture)
         try all.run("snapshot", "take", path)
         try all.run("snapshot", "list", path)
         try all.run("verify", path)
@@ -128,6 +129,16 @@ import WriteBehind
         try all.run("log", path)
         let progress = try Tool.run("verify", path, "--progress", "json")
         try all.take(progress.errors, as: "progress", "verify --progress json")
+    }
+
+    private func added(_ all: Collection, _ fixture: Fixture) async throws {
+        let flights = try fixture.open().table(Flight.self)
+        try flights.put(Flight(90, "AA", delay: 1))
+        let receipt = try flights.add(2, to: "delay", of: 90)
+        try await fixture.close()
+        try all.run("log", fixture.path, "--operation", "add")
+        try all.run("history", fixture.path, "flight", "90")
+        try all.run("undo", fixture.path, "\(receipt.sequence)")
     }
 
     /// A record of a table that was never defined.

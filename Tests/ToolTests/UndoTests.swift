@@ -153,6 +153,7 @@ import WriteBehindInspection
             switch Int.random(in: 0..<20, using: &random) {
             case 0: commit.clear()
             case 1..<5: try commit.delete([key])
+            case 5..<9: try commit.add([key], [0: Int64.random(in: -2...2, using: &random)])
             default: try commit.put([key, number, .null] + more)
             }
             // A patch needs its row.

@@ -44,6 +44,16 @@ struct ValueTable {
                     sorted.map { ColumnChange(column: $0, value: $1) }, definition.schema))
         }
 
+        /// - Parameter amounts: by the column's place outside the key.
+        mutating func add(_ key: [StoredValue], _ amounts: [Int: Int64]) throws {
+            let sorted = amounts.sorted { $0.key < $1.key }
+            append(
+                .add, try KeyCodec.encode(key, definition.schema),
+                RowCodec.encodeAdd(
+                    sorted.map { ColumnAmount(column: $0, amount: $1) },
+                    makesRow: RowCodec.addsMakeRows(definition.schema)))
+        }
+
         mutating func delete(_ key: [StoredValue]) throws {
             append(.delete, try KeyCodec.encode(key, definition.schema), [])
         }

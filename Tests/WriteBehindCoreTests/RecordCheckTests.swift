@@ -54,6 +54,29 @@ import WriteBehindInspection
             "a value of another type",
             PastHarness.record(.put, key, Bodies.row([Bodies.blob(3), Bodies.null])), "#3"),
         Wrong(
+            "an amount for a column of texts", PastHarness.record(.add, key, [0, 1, 1, 5, 2]),
+            "holds no integers"),
+        Wrong(
+            "an amount for a column that the table has not",
+            PastHarness.record(.add, key, [1, 1, 7, 5, 2]), "#3"),
+        Wrong(
+            "a value in the place of an amount",
+            PastHarness.record(.add, key, [0, 1, 0] + Bodies.integer(1)), "no amount"),
+        Wrong(
+            "an amount beyond 64 bits",
+            PastHarness.record(
+                .add, key, [0, 1, 0, 5] + [UInt8](repeating: 0xFF, count: 9) + [3]), "no amount"),
+        Wrong(
+            "an add of a merged change", PastHarness.record(.add, key, [2, 1, 0, 5, 2]),
+            "merged"),
+        Wrong("an add of no origin", PastHarness.record(.add, key, [9, 1, 0, 5, 2]), "origin"),
+        Wrong(
+            "columns of an add that descend",
+            PastHarness.record(.add, key, [0, 2, 1, 5, 2, 0, 5, 2]), "#3"),
+        Wrong(
+            "a sum in a row", PastHarness.record(.put, key, [2, 6, 2, 0]),
+            "does not fit into 64 bits"),
+        Wrong(
             "a row before a patch that does not fit",
             [0x82]
                 + PastHarness.record(.patch, key, Bodies.patch([0: Bodies.integer(1)])).dropFirst()

@@ -157,6 +157,7 @@ struct Change: Comparable {
         switch operation {
         case .put: .put
         case .patch: .patch
+        case .add: .add
         default: .delete
         }
     }

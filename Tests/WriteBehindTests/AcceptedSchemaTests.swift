@@ -72,7 +72,7 @@ import WriteBehindInspection
         try #require(store.materialize())
         let isOut = store.engine.evict(table, bytes.span)
         #expect(isOut)
-        let found = try #require(try store.engine.fetchBlocking(table, bytes)?.body)
+        let found = try #require(try store.engine.fetchBlocking(table, bytes).body)
         let values = try RowCodec.decodeRow(found.span, new)
         #expect(values == [.text("a"), .text(name), .integer(3)])
     }
@@ -216,7 +216,7 @@ private final class AcceptedRows {
     private func check(_ store: SteppedStore) throws {
         for table in tables {
             for (key, values) in table.rows {
-                let body = try store.engine.fetchBlocking(UInt16(table.definition.id), key)?.body
+                let body = try store.engine.fetchBlocking(UInt16(table.definition.id), key).body
                 compare(
                     try body.map { try RowCodec.decodeRow($0.span, table.schema) }, values, table)
             }

@@ -83,6 +83,7 @@
                     if let likes = try change[\.likes] { found.append("\(likes) likes") }
                     if let state = try change[\.state] { found.append(state.rawValue) }
                     if let topic = try change[\.topic] { found.append(topic ?? "no topic") }
+                case .add: found.append("\(try change.amounts)")
                 case .delete: found.append("deleted")
                 case .clear: found.append("all deleted")
                 }

@@ -22,6 +22,7 @@ final class SteppedStore {
         configuration.readers = 1
         configure(&configuration)
         var environment = StoreEnvironment.machine(configuration)
+        environment.waitForDatabase = { $0.stepWorkers(toward: $1) }
         environment.waitForRoom = { log, _ in
             log.flusher?.request(readable: log.lastSequence)
             _ = log.flusher?.step()

@@ -67,7 +67,7 @@ enum Following {
                 var sequence = commit.firstSequence
                 while !records.isAtEnd {
                     let record = try records.record(payload.span)
-                    let isRow = [.put, .patch, .delete, .clear].contains(record.operation)
+                    let isRow = record.operation.isOfRow || record.operation == .clear
                     if record.table == table, isRow, sequence > position { found.append(sequence) }
                     sequence += 1
                 }

@@ -63,6 +63,8 @@ struct Load {
         case put(Item, isShortLived: Bool)
         case update(Int, note: String)
         case increment(Int, by: Int)
+        /// Adds to the value without reading the row.
+        case add(Int, by: Int)
         case delete(Int)
         /// Two rows, a deleted row, and a row of another table, in one commit.
         case transaction([Item], deleting: Int, KeyValue)
@@ -108,7 +110,8 @@ struct Load {
         return switch Int.random(in: 0..<12, using: &random) {
         case 0..<4: .put(someItem(), isShortLived: Bool.random(using: &random))
         case 4: .update(someID(), note: someNote())
-        case 5..<7: .increment(someID(), by: .random(in: -9...9, using: &random))
+        case 5: .increment(someID(), by: .random(in: -9...9, using: &random))
+        case 6: .add(someID(), by: .random(in: -9...9, using: &random))
         case 7: .delete(someID())
         case 8: .move(someID(), someID(), by: .random(in: 1...9, using: &random))
         case 9 where thread == 0: someVisiting()
@@ -139,7 +142,7 @@ struct Model: Equatable {
         switch change {
         case .put(let item, _): items[item.id] = item
         case .update(let id, let note): items[id]?.note = note
-        case .increment(let id, let amount): items[id]?.value += amount
+        case .increment(let id, let amount), .add(let id, let amount): items[id]?.value += amount
         case .delete(let id): items[id] = nil
         case .transaction(let new, let deleted, let label):
             for item in new { items[item.id] = item }
@@ -223,6 +226,7 @@ struct Tables {
             return try await ifThere { try await items.update(id) { $0.note = note } }
         case .increment(let id, let amount):
             return try await ifThere { try await items.increment(id, "value", by: amount).receipt }
+        case .add(let id, let amount): return try items.add(amount, to: "value", of: id)
         case .delete(let id): return try items.delete(id)
         case .transaction(let new, let deleted, let label):
             return try store.transaction { transaction in

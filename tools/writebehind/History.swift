@@ -75,7 +75,7 @@ private struct VersionFilter {
     private let matcher: RecordMatcher
     private let definition: TableDefinition
     private let key: [UInt8]
-    private var before: StoredValue?
+    private var before: ShownValue?
 
     init(_ matcher: RecordMatcher, _ definition: TableDefinition, _ key: [UInt8]) {
         (self.matcher, self.definition, self.key) = (matcher, definition, key)
@@ -84,7 +84,7 @@ private struct VersionFilter {
     mutating func admits(_ version: RowVersionBytes) -> Bool {
         if let name = matcher.filter.changed, let index = definition.schema.valueIndex(of: name) {
             let after = version.row.flatMap {
-                try? RowCodec.value(at: index, in: $0.span, definition.schema)
+                try? ShownValue.value(at: index, in: $0, definition.schema)
             }
             defer { before = after }
             if after == before { return false }
@@ -98,7 +98,7 @@ private struct VersionFilter {
 struct HistoryReport {
     private let schema: TableSchema
     private let clock: Clock
-    private var before: [StoredValue]?
+    private var before: [ShownValue]?
 
     init(_ schema: TableSchema, clock: Clock) {
         self.schema = schema
@@ -106,7 +106,7 @@ struct HistoryReport {
     }
 
     mutating func line(_ version: RowVersionBytes) throws -> String {
-        let after = try version.row.map { try RowCodec.decodeRow($0.span, schema) }
+        let after = try version.row.map { try ShownValue.row($0, schema) }
         defer { before = after }
         let head =
             "#\(version.sequence)".lightBlack + " " + clock.full(version.time) + " "
@@ -120,25 +120,38 @@ struct HistoryReport {
             }
             return ([head] + changes).joined(separator: " ") + " (the row before is gone)".yellow
         }
+        if version.operation == .add, after == nil {
+            let why = version.isComplete ? " (there is no row)" : " (the row before is gone)"
+            return ([head] + (try amounts(version)).map(RecordText.amount)).joined(separator: " ")
+                + why.yellow
+        }
         guard let after else { return head }
         let changes = schema.valueColumns.indices.compactMap { index -> String? in
             let column = schema.valueColumns[index]
             if column.isDropped { return nil }
-            let now = "\(plain(column.name))=\(after[index].text(in: column))"
+            let now = "\(plain(column.name))=\(after[index].text(as: column.logicalType))"
             guard let before else { return now }
             guard before[index] != after[index] else { return nil }
-            return now + " (was \(before[index].text(in: column)))".lightBlack
+            return now + " (was \(before[index].text(as: column.logicalType)))".lightBlack
         }
         let origin = version.isFromSnapshot ? " (from a snapshot)".yellow : ""
         let text = changes.isEmpty ? "(nothing changed)" : changes.joined(separator: " ")
         return head + " " + text + origin
     }
 
+    /// What an add adds.
+    private func amounts(_ version: RowVersionBytes) throws -> [DecodedRecord.Field] {
+        try RowCodec.decodeAdd(version.change.span, schema).amounts.compactMap {
+            let column = schema.valueColumns[$0.column]
+            return column.isDropped ? nil : DecodedRecord.Field(column, .integer($0.amount))
+        }
+    }
+
     mutating func json(_ version: RowVersionBytes) throws -> JSON {
-        let after = try version.row.map { try RowCodec.decodeRow($0.span, schema) }
+        let after = try version.row.map { try ShownValue.row($0, schema) }
         defer { before = after }
         let columns = schema.valueColumns
-        func object(_ values: [StoredValue]) -> JSON {
+        func object(_ values: [ShownValue]) -> JSON {
             .object(
                 zip(columns, values).filter { !$0.0.isDropped }
                     .map { ($0.name, .value($1, $0.logicalType)) })
@@ -154,13 +167,21 @@ struct HistoryReport {
                 }
             }
         }
-        return .object([
+        var fields: [(String, JSON)] = [
             ("v", .number(1)), ("sequence", .number(version.sequence)),
             ("time", .time(version.time)), ("operation", .string(version.operation.word)),
-            ("changed", .object(changed)), ("before", .object(old)),
-            ("row", .optional(after, object)),
-            ("complete", .bool(version.isComplete)),
-            ("fromSnapshot", .bool(version.isFromSnapshot)),
-        ])
+        ]
+        if version.operation == .add {
+            let amounts = try amounts(version)
+            fields.append(
+                ("amounts", .object(amounts.map { ($0.name, .value($0.value, $0.logicalType)) })))
+        }
+        return .object(
+            fields + [
+                ("changed", .object(changed)), ("before", .object(old)),
+                ("row", .optional(after, object)),
+                ("complete", .bool(version.isComplete)),
+                ("fromSnapshot", .bool(version.isFromSnapshot)),
+            ])
     }
 }

@@ -16,6 +16,9 @@ struct LogCommand: ParsableCommand {
             are printed. If its writer has died, records that only its write buffer holds
             are printed as well, marked as not yet durable.
 
+            likes+=1 is an add, which does not know the sum: history shows it. An add sets
+            no value for --where; --changed shows the value before it.
+
             Damage is shown at its place, with the lost sequences, and the records behind
             it follow. One file may be a segment, a snapshot (its rows), staging, or a
             part of a segment that recovery cut off.
@@ -27,6 +30,7 @@ struct LogCommand: ParsableCommand {
               writebehind log airport --since 5m --where carrier=UA --follow
               writebehind log airport --where 'dep_time>=600' --where 'dest!=null'
               writebehind log airport --changed dep_time --json
+              writebehind log airport --operation add --table post
               writebehind log airport --operation delete --json | jq .key
               writebehind log airport/aside/00000000000000048213.segment-tail
             """)

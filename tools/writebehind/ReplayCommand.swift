@@ -22,6 +22,9 @@ struct ReplayCommand: AsyncParsableCommand {
             is a transaction. It begins with the commit that holds the sequence --from,
             the first at that time or later, or the first after that mark.
 
+            A database cannot hold a sum that exceeds 64 bits. --into leaves the row out,
+            names it and ends with 3; in --sql, such an add changes nothing.
+
             A point is a sequence (1042), a time (10:15, 2013-01-01T10:15, or 5m for
             5 minutes ago), the name of a mark, or end.
 
@@ -172,6 +175,7 @@ struct ReplayCommand: AsyncParsableCommand {
         }
         bar.finish()
         tell(replay, rows)
+        try tellLeftOut(replay)
         if follow, let into { return try followStore(inspection, into) }
         try ExitStatus(inspection).check()
     }
@@ -241,6 +245,7 @@ struct ReplayCommand: AsyncParsableCommand {
                     ("sequence", .number(replay.position.sequence)),
                     ("time", .time(replay.position.time)), ("rows", .number(rows)),
                     ("snapshot", .number(replay.snapshot)),
+                    ("leftOut", .array(replay.leftOut.map(JSON.string))),
                 ]).text)
         } else {
             let from = replay.snapshot == 0 ? "the log" : "snapshot #\(replay.snapshot) and the log"
@@ -255,6 +260,18 @@ struct ReplayCommand: AsyncParsableCommand {
                             + "\(clock.full(position.time)), from \(from)"))
         }
         output.flush()
+    }
+
+    /// Names the rows that the database cannot hold. It cannot follow then, because later changes of these rows would make
+    /// others of them.
+    private func tellLeftOut(_ replay: Replay) throws {
+        guard !replay.leftOut.isEmpty else { return }
+        let rows = WriteBehindText.counted(replay.leftOut.count, "row")
+        note("note: \(rows) left out, with sums that do not fit into 64 bits:")
+        for name in replay.leftOut.prefix(20) { note("  \(name)") }
+        if replay.leftOut.count > 20 { note("  and \(replay.leftOut.count - 20) more") }
+        if follow { note("error: without them the database cannot follow") }
+        throw ExitStatus.warnings
     }
 
     private func followStore(_ inspection: StoreInspection, _ path: String) throws {

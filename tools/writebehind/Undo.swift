@@ -12,7 +12,8 @@ struct Undo: AsyncParsableCommand {
             Prints the records that give the commit's rows the values that they had
             before it. Columns that it left alone stay as they are now. Nothing is
             deleted from the log: with --apply the records are written as one new
-            commit, for which the store must be closed.
+            commit, for which the store must be closed. What the commit added to a row is
+            subtracted, and later adds to that row are kept.
 
             If a later commit changed the same rows, it is named, the command ends
             with 3, and --apply is refused unless --overwrite-later is given.

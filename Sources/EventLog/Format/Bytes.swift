@@ -70,6 +70,18 @@ extension [UInt8] {
     }
 }
 
+extension [UInt8] {
+    /// Appends a zigzag integer of up to 128 bits, as ``ByteReader/wideInteger(_:)`` reads it.
+    package mutating func append(wideInteger value: Int128) {
+        var rest = UInt128(bitPattern: value << 1 ^ value >> 127)
+        while rest >= 0x80 {
+            append(UInt8(truncatingIfNeeded: rest) | 0x80)
+            rest >>= 7
+        }
+        append(UInt8(truncatingIfNeeded: rest))
+    }
+}
+
 /// Calls `body` for each byte of an unsigned LEB128, at most ten.
 @inlinable
 @inline(__always)

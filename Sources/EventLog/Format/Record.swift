@@ -8,14 +8,22 @@
 //            | settle: varint(first) varint(last sequence that a group of quarantined commits starts with)
 //              varint(rows of the group that are left for later commits) varint(length) UTF-8 reason,
 //              table 0, key empty
+//            | add: u8(origin) varint(count) (varint(column) value)*, each value an amount
+//   origin  := 0 the amounts count only if the row is there | 1 without a row they make one
 //   before  := row: the one before a patch, if the operation has the bit 128
 //   row     := varint(count) value*              the non-key columns, in schema order
 //   value   := 0 null | 1 zigzag integer | 2 f64 | 3 varint(length) UTF-8 | 4 varint(length) bytes
+//            | 5 amount | 6 wide integer: each a zigzag integer of 128 bits
 //
-// varint is unsigned LEB128 of at most 10 bytes; zigzag maps a signed integer onto one. Operation 0
+// varint is unsigned LEB128 of at most 10 bytes, or 19 for 128 bits; zigzag maps a signed integer onto one. Operation 0
 // is never written, so zeroes that a crash left behind are no record. A row may hold fewer values
 // than its table has columns today: the missing ones, always the last, are those columns' defaults.
-// Records carry after-values, so applying one twice changes nothing.
+//
+// All records but one carry after-values, so applying one twice changes nothing. An add carries amounts. The fold
+// (RowTable.swift) may merge adds and patches; then the body of an add also has values that are no amounts, and another
+// origin: 2, the row is there; or 3, followed by varint(length) and a patch that makes the row if it is not there, and then
+// by the patch of a row that is there. A sum that does not fit into 64 bits is a wide integer: no database takes it, but
+// later amounts may bring it back. Neither is ever in the log itself.
 
 /// The change that a record makes to its row.
 package enum Operation: UInt8, Sendable, CaseIterable {
@@ -30,6 +38,18 @@ package enum Operation: UInt8, Sendable, CaseIterable {
     case settle = 7
     /// The schemas of all tables at the start of a segment or snapshot; takes no sequence number.
     case preamble = 8
+    /// Adds amounts to integer columns, whatever they hold.
+    case add = 9
+}
+
+extension Operation {
+    /// Whether the record changes the one row that its key names.
+    package var isOfRow: Bool {
+        switch self {
+        case .put, .patch, .add, .delete: true
+        case .clear, .define, .mark, .settle, .preamble: false
+        }
+    }
 }
 
 /// The first byte of a value.
@@ -39,6 +59,10 @@ package enum ValueTag: UInt8, Sendable {
     case real = 2
     case text = 3
     case blob = 4
+    /// To be added to what the column holds.
+    case amount = 5
+    /// A sum that does not fit into 64 bits.
+    case wide = 6
 }
 
 /// A record's place in the bytes it was parsed from.
@@ -133,7 +157,22 @@ package struct ByteReader: Sendable {
         case .integer: _ = try varint(bytes)
         case .real: _ = try take(8)
         case .text, .blob: _ = try take(try varint(bytes))
+        case .amount, .wide: _ = try wideInteger(bytes)
         }
+    }
+
+    /// Reads an integer of up to 128 bits.
+    package mutating func wideInteger(_ bytes: Span<UInt8>) throws(MalformedRecord) -> Int128 {
+        var value: UInt128 = 0
+        let start = offset
+        for shift in stride(from: 0 as UInt128, to: 128, by: 7) {
+            let next = try byte(bytes)
+            let bits = UInt128(next & 0x7F)
+            guard shift < 126 || bits < 4 else { break }
+            value |= bits << shift
+            if next < 0x80 { return Int128(truncatingIfNeeded: value >> 1) ^ -Int128(value & 1) }
+        }
+        throw MalformedRecord(offset: start, reason: "integer exceeds 128 bits")
     }
 
     /// Parses the record at the current offset and steps over it.
@@ -175,6 +214,10 @@ package struct ByteReader: Sendable {
         switch operation {
         case .put:
             for _ in 0..<(try valueCount(bytes)) { try skipValue(bytes) }
+        case .add:
+            // An add that depends on whether the row is there has two patches.
+            if try byte(bytes) == 3 { _ = try take(try varint(bytes)) }
+            try skipBody(of: .patch, bytes)
         case .patch:
             for _ in 0..<(try valueCount(bytes)) {
                 _ = try varint(bytes)

@@ -44,7 +44,7 @@ package struct SnapshotBlock {
         if rowsLeft == 0, !reader.isAtEnd { return "bytes follow the block's last row" }
         switch row.operation {
         case .put: break
-        case .patch where isRun, .delete where isRun: break
+        case .patch where isRun, .delete where isRun, .add where isRun: break
         default: return "a \(row.operation) is in the place of a row"
         }
         let ascends =

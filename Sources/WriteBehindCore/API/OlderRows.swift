@@ -32,6 +32,7 @@ extension CommitBuilder {
                     ? rowErrors { () throws(RowError) in
                         try tables.patch(for: body, of: change.table)
                     } : nil
+                if change.kind == .add { try tables.checkAdd(body, to: change.table) }
                 if let patch {
                     kept.append(.patch, table: change.table, key: key, body: patch.span)
                 } else {
@@ -49,6 +50,18 @@ extension CommitBuilder {
 }
 
 extension Catalog {
+    /// Throws if a table has changed so that its columns do not take the amounts any more.
+    fileprivate func checkAdd(_ add: Span<UInt8>, to table: UInt16) throws(StoreError) {
+        guard let schema = self[UInt32(table)]?.schema else { return }
+        let added = try rowErrors { () throws(RowError) in try RowCodec.decodeAdd(add, schema) }
+        for amount in added.amounts {
+            guard let reason = schema.reasonAgainstAdding(to: amount.column) else { continue }
+            throw .cannotAdd(
+                table: schema.name, column: schema.valueColumns[amount.column].name,
+                reason: reason)
+        }
+    }
+
     /// The patch that replaces a put of a row; nil if the row has all columns of its table.
     fileprivate func patch(
         for row: Span<UInt8>, of table: UInt16

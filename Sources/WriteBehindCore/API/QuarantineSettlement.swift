@@ -71,10 +71,16 @@ extension Quarantine {
             var reads: [ReadVersion] = []
             var refused: [UInt8]?
             reads.reserveCapacity(part.count)
-            for row in part {
-                let fetched = try await engine.fetch(row.table, row.key)
-                reads.append(ReadVersion(table: row.table, key: row.key, version: fetched.version))
-                if settlement.corrects(row) { refused = fetched.body }
+            // The rows are in the order of their tables.
+            var rest = part
+            while let table = rest.first?.table {
+                let rows = rest.prefix { $0.table == table }
+                rest = rest.dropFirst(rows.count)
+                for (row, fetched) in zip(rows, try await engine.fetch(table, rows.map(\.key))) {
+                    reads.append(
+                        ReadVersion(table: row.table, key: row.key, version: fetched.version))
+                    if settlement.corrects(row) { refused = fetched.body }
+                }
             }
             // A commit that the database has yet to take may follow the group, and hold rows that the group does not.
             try await waitUntilJudged()

@@ -11,6 +11,8 @@ public enum ChangeOperation: String, Sendable, Codable, CaseIterable {
     /// Some columns of a row were written: ``RowChange/columns`` has these. An update may also make a row, if it was written
     /// by a program from before the table got its newest columns.
     case update
+    /// Amounts were added to columns of a row, whatever they held: ``RowChange/amounts`` has these.
+    case add
     /// A row was deleted, or expired.
     case delete
     /// All rows of the table were deleted.
@@ -51,12 +53,24 @@ public struct RowChange<Row: TableRow>: Sendable {
     }
 
     /// The values that were written, by column. A put has all columns outside the key, an update has the columns that it
-    /// changed, a deletion has none.
+    /// changed, an add and a deletion have none.
     ///
     /// - Throws: ``StoreError/row(_:)`` if the stored values cannot be read.
     public var columns: [String: StoredValue] {
         get throws(StoreError) {
             try rowErrors { () throws(RowError) in try layout.columns(of: logged) }
+        }
+    }
+
+    /// What was added to columns, by their names; empty unless the operation is ``ChangeOperation/add``.
+    ///
+    /// If there was no row, the amounts may have made one, or nothing: see
+    /// ``StoredTable/add(_:to:of:)-(_,KeyPath<Row.StoredColumns,TableColumn<Row,V>>,_)``.
+    ///
+    /// - Throws: ``StoreError/row(_:)`` if the stored amounts cannot be read.
+    public var amounts: [String: Int] {
+        get throws(StoreError) {
+            try rowErrors { () throws(RowError) in try layout.amounts(of: logged) }
         }
     }
 
@@ -131,6 +145,7 @@ extension ChangeOperation {
     init(_ operation: EventLog.Operation) {
         switch operation {
         case .patch: self = .update
+        case .add: self = .add
         case .delete: self = .delete
         case .clear: self = .clear
         default: self = .put

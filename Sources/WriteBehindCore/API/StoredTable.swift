@@ -36,7 +36,19 @@ public struct StoredTable<Row: TableRow>: Sendable {
         let schema = engine.tables[UInt32(id)]?.schema
         return EncoderPool.Form(
             generation: generation, lacksColumns: schema.map(layout.lacksColumns) ?? false,
-            logsWholeRows: schema?.changes == .wholeRows, checksLeft: checksLeft)
+            logsWholeRows: schema?.changes == .wholeRows,
+            addsMakeRows: schema.map(RowCodec.addsMakeRows) ?? false,
+            addable: schema.map { addable(layout, $0) } ?? 0, checksLeft: checksLeft)
+    }
+
+    /// Which of the row's columns outside the key take amounts, a bit for each of the first.
+    private static func addable(_ layout: RowLayout, _ schema: TableSchema) -> UInt64 {
+        var bits: UInt64 = 0
+        for (index, place) in layout.places.prefix(64).enumerated()
+        where schema.reasonAgainstAdding(to: place) == nil {
+            bits |= 1 << UInt64(index)
+        }
+        return bits
     }
 
     /// Whether the table has columns that rows of this handle lack: the program is an older one, or the table got them
@@ -58,7 +70,7 @@ public struct StoredTable<Row: TableRow>: Sendable {
         return currentForm(known).logsWholeRows
     }
 
-    private func currentForm(_ known: EncoderPool.Form) -> EncoderPool.Form {
+    func currentForm(_ known: EncoderPool.Form) -> EncoderPool.Form {
         let now = Self.form(engine, id, layout, checksLeft: known.checksLeft)
         encoders.note(now)
         return now
@@ -127,10 +139,7 @@ public struct StoredTable<Row: TableRow>: Sendable {
         try rowErrors { () throws(RowError) in
             try ColumnOrder.check(Row.self, key: key, body: body, layout)
         }
-        encoders.note(
-            EncoderPool.Form(
-                generation: known.generation, lacksColumns: known.lacksColumns,
-                logsWholeRows: known.logsWholeRows, checksLeft: known.checksLeft - 1))
+        encoders.note(known.checked())
     }
 
     /// Deletes the row with this key, if there is one.
@@ -159,14 +168,15 @@ public struct StoredTable<Row: TableRow>: Sendable {
 
     // MARK: reading
 
-    /// The row with this key, as of the last write: from memory, else from the database.
+    /// The row with this key, as of the last write: from memory, else from the database. If amounts were added to a row that
+    /// only the database has, the call waits until the database has taken them, for about five seconds at most.
     ///
     /// - Parameters:
     ///   - key: the row's key.
     ///   - lifetime: how long a copy that this call brings into memory may serve reads.
     /// - Returns: nil if there is no such row.
-    /// - Throws: ``StoreError/database(_:)`` if the row is not in memory and the database cannot be read, and
-    ///   ``StoreError/cancelled`` if the task is cancelled while the database is read.
+    /// - Throws: ``StoreError/database(_:)`` if the row is not in memory and the database cannot be read, or is behind with
+    ///   what was added to the row; and ``StoreError/cancelled`` if the task is cancelled while the database is read.
     public nonisolated(nonsending) func get(
         _ key: Row.Key, cachedFor lifetime: Duration? = nil
     ) async throws(StoreError) -> Row? {

@@ -29,6 +29,8 @@ public struct Transaction: ~Copyable, Sendable {
     /// The bytes of rows as this transaction sees them; nil is deleted or absent.
     private var seen: [RowID: [UInt8]?] = [:]
     private var cleared: Set<UInt16> = []
+    /// What was added to rows that the transaction has not seen.
+    private var added: [RowID: [[UInt8]]] = [:]
     /// Rows of which ``seen`` may lack columns that this program does not have.
     private var incomplete: Set<RowID> = []
 
@@ -87,6 +89,7 @@ public struct Transaction: ~Copyable, Sendable {
         commit.appendClear(table: table.id)
         guard reads else { return }
         seen = seen.filter { $0.key.table != table.id }
+        added = added.filter { $0.key.table != table.id }
         cleared.insert(table.id)
     }
 
@@ -115,8 +118,7 @@ public struct Transaction: ~Copyable, Sendable {
             let unknown = Array(
                 Set(keys.filter { seen[RowID(table: table.id, key: $0)] == nil }))
             for (key, fetched) in zip(unknown, try await engine.fetch(table.id, unknown)) {
-                versions.append(ReadVersion(table: table.id, key: key, version: fetched.version))
-                note(table.id, key, fetched.body)
+                try take(fetched, table, key)
             }
         }
         return try keys.map { key throws(StoreError) in
@@ -190,16 +192,40 @@ public struct Transaction: ~Copyable, Sendable {
         if let known = seen[id] { return known }
         if cleared.contains(table.id) { return nil }
         let fetched = try await engine.fetch(table.id, key)
+        return try take(fetched, table, key)
+    }
+
+    /// Notes a row that was read. Returns it with what this transaction has added to it.
+    @discardableResult
+    private mutating func take<Row>(
+        _ fetched: Engine.Fetched, _ table: StoredTable<Row>, _ key: [UInt8]
+    ) throws(StoreError) -> [UInt8]? {
         versions.append(ReadVersion(table: table.id, key: key, version: fetched.version))
+        let id = RowID(table: table.id, key: key)
         seen[id] = .some(fetched.body)
-        return fetched.body
+        for add in added.removeValue(forKey: id) ?? [] { try note(table, key, added: add) }
+        return seen[id] ?? nil
+    }
+
+    /// Notes what was added to a row.
+    mutating func note<Row>(
+        _ table: StoredTable<Row>, _ key: [UInt8], added add: [UInt8]
+    ) throws(StoreError) {
+        guard reads else { return }
+        let id = RowID(table: table.id, key: key)
+        guard let known = seen[id] ?? (cleared.contains(table.id) ? .some(nil) : nil) else {
+            return added[id, default: []].append(add)
+        }
+        let makesRow = add[0] == RowMerge.Origin.making.rawValue
+        guard let before = known ?? (makesRow ? RowCodec.noValues : nil) else { return }
+        seen[id] = .some(try table.patched(before, Array(add[1...])))
     }
 
     private mutating func note(_ table: UInt16, _ key: [UInt8], _ body: [UInt8]?) {
         if reads { seen[RowID(table: table, key: key)] = .some(body) }
     }
 
-    private func check<Row>(_ table: StoredTable<Row>) throws(StoreError) {
+    func check<Row>(_ table: StoredTable<Row>) throws(StoreError) {
         guard table.engine === engine else { throw .unknownTable(table.name) }
     }
 }

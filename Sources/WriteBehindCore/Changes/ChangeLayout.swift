@@ -66,6 +66,17 @@ final class ChangeLayout: Sendable {
         }
     }
 
+    /// What a change added to columns, by their names.
+    func amounts(of change: LoggedChange) throws(RowError) -> [String: Int] {
+        guard change.operation == .add else { return [:] }
+        let body = change.bytes.span.extracting(change.body)
+        var amounts: [String: Int] = [:]
+        for amount in try RowCodec.decodeAdd(body, schema).amounts {
+            if let name = names[amount.column] { amounts[name] = Int(amount.amount) }
+        }
+        return amounts
+    }
+
     /// The values of a key, by their names.
     func columns(ofKey key: Span<UInt8>) throws(RowError) -> [String: StoredValue] {
         let values = try KeyCodec.decode(key, schema)

@@ -156,7 +156,7 @@ package final class ChangeSource: Sendable {
 
     private func isWanted(_ record: Record) -> Bool {
         switch record.operation {
-        case .put, .patch, .delete, .clear: table == 0 || record.table == table
+        case .put, .patch, .add, .delete, .clear: table == 0 || record.table == table
         case .define, .mark, .settle, .preamble: false
         }
     }

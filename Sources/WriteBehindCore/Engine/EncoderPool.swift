@@ -63,20 +63,38 @@ final class EncoderPool: Sendable {
         ///   - generation: the engine's generation when the table was read.
         ///   - lacksColumns: whether the table had columns then that the layout lacks.
         ///   - logsWholeRows: whether the log had whole rows of the table then.
-        init(generation: UInt32, lacksColumns: Bool, logsWholeRows: Bool, checksLeft: Int) {
+        ///   - addsMakeRows: whether an add made a row of the table then.
+        ///   - addable: which of the row's first columns outside the key take amounts, a bit for each.
+        init(
+            generation: UInt32, lacksColumns: Bool, logsWholeRows: Bool, addsMakeRows: Bool,
+            addable: UInt64, checksLeft: Int
+        ) {
             word =
                 UInt64(generation) << 8 | UInt64(checksLeft) << 1 | (lacksColumns ? 1 : 0)
-                | (logsWholeRows ? Self.wholeRows : 0)
+                | (logsWholeRows ? Self.wholeRows : 0) | (addsMakeRows ? Self.makesRows : 0)
+                | (addable & Self.addableMask) << Self.addableShift
         }
 
         private static let wholeRows: UInt64 = 1 << 63
+        private static let makesRows: UInt64 = 1 << 62
+        private static let (addableShift, addableCount): (UInt64, Int) = (40, 22)
+        private static let addableMask: UInt64 = (1 << addableCount) - 1
 
         fileprivate init(word: UInt64) { self.word = word }
 
         var generation: UInt32 { UInt32(truncatingIfNeeded: word >> 8) }
         var lacksColumns: Bool { word & 1 != 0 }
         var logsWholeRows: Bool { word & Self.wholeRows != 0 }
+        var addsMakeRows: Bool { word & Self.makesRows != 0 }
         var checksLeft: Int { Int(word & 0xFF) >> 1 }
+        /// Whether amounts can be added to a column; false if that must be looked up.
+        ///
+        /// - Parameter index: the column's place among those outside the key, in the order of the row's type.
+        func takesAdds(at index: Int) -> Bool {
+            index < Self.addableCount && word >> (Self.addableShift + UInt64(index)) & 1 != 0
+        }
+        /// The same form, with fewer checks left.
+        func checked() -> Form { Form(word: word - 2) }
         /// Whether a row can be written as it was encoded, without further checks.
         var isPlain: Bool { word & 0xFF == 0 }
     }

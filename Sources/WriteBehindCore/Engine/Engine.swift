@@ -34,11 +34,13 @@ package final class Engine: Sendable {
     let sinkFailure = Lock<(sink: any Sink, error: SinkError)?>(nil)
     /// How a write waits for room in staging. A simulation steps the flusher instead.
     private let waitForRoom: @Sendable (Log, UInt64) -> Void
+    package let reads: CountedReads
 
     package init(
         log: Log, view: CacheView, sink: any Sink, catalog: Catalog, watermark: UInt64,
         backlog: BacklogMeter, readable: WaitList, configuration: StoreConfiguration,
-        waitForRoom: @escaping @Sendable (Log, UInt64) -> Void = { $0.waitForRoom($1) }
+        waitForRoom: @escaping @Sendable (Log, UInt64) -> Void = { $0.waitForRoom($1) },
+        reads: CountedReads = CountedReads()
     ) {
         self.log = log
         self.view = view
@@ -48,6 +50,7 @@ package final class Engine: Sendable {
         self.readable = readable
         self.configuration = configuration
         self.waitForRoom = waitForRoom
+        self.reads = reads
         indices = TableIndices(limit: configuration.indexLimit)
         time = log.environment.time
         materialized = WaitList(reached: watermark)
@@ -244,6 +247,7 @@ extension ChangeKind {
         switch self {
         case .put: .put
         case .patch: .patch
+        case .add: .add
         case .delete: .delete
         }
     }
@@ -274,6 +278,7 @@ extension Shard {
         case .put: put(hash, table, key, body, sequence: sequence, deadline: deadline)
         case .delete: delete(hash, table, key, sequence: sequence)
         case .patch: try patch(hash, table, key, body, sequence: sequence)
+        case .add: try add(hash, table, key, body, sequence: sequence)
         }
     }
 }

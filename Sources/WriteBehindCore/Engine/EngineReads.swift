@@ -15,6 +15,8 @@ extension Engine {
         case known(Fetched)
         /// Only the database has it. Its answer is valid if ``Shard/sinkGeneration`` is still the same when it arrives.
         case unknown(generation: UInt64)
+        /// The database must have taken its changes before it is read: see CountedRows.swift.
+        case counted
     }
 
     /// Looks a row up in memory.
@@ -32,6 +34,7 @@ extension Engine {
             case .tombstone:
                 return .known(Fetched(body: nil, version: .resident(sequence: found.sequence)))
             case .absent, .partial:
+                if shard.isCounted(found.reference) { return .counted }
                 return .unknown(generation: shard.sinkGeneration)
             }
         }
@@ -70,6 +73,7 @@ extension Engine {
     package nonisolated(nonsending) func fetch(
         _ table: UInt16, _ key: [UInt8], deadline: UInt64? = nil
     ) async throws(StoreError) -> Fetched {
+        var tries = 0
         while true {
             switch resident(table, key.span) {
             case .known(let fetched): return fetched
@@ -78,6 +82,11 @@ extension Engine {
                 if let fetched = try fill(table, key, stored, generation, deadline) {
                     return fetched
                 }
+            case .counted:
+                let fetched = try await fetchCounted(table, [key], deadline: deadline)
+                if let fetched = fetched[0] { return fetched }
+                tries += 1
+                if tries == Self.countedTries { throw Self.isBehind }
             }
         }
     }
@@ -87,17 +96,27 @@ extension Engine {
         _ table: UInt16, _ keys: [[UInt8]]
     ) async throws(StoreError) -> [Fetched] {
         var found = [Fetched?](repeating: nil, count: keys.count)
+        var tries = 0
         while true {
             var unknown: [(index: Int, generation: UInt64)] = []
+            var counted: [Int] = []
             for index in keys.indices where found[index] == nil {
                 let key = keys[index]
                 switch resident(table, key.span) {
                 case .known(let fetched): found[index] = fetched
                 case .unknown(let generation): unknown.append((index, generation))
+                case .counted: counted.append(index)
                 }
             }
+            for start in stride(from: 0, to: counted.count, by: Self.keysARead) {
+                let part = counted[start..<min(start + Self.keysARead, counted.count)]
+                let fetched = try await fetchCounted(table, part.map { keys[$0] })
+                for (index, fetched) in zip(part, fetched) { found[index] = fetched }
+            }
+            if !counted.isEmpty { tries += 1 }
+            if tries == Self.countedTries { throw Self.isBehind }
             // All were in memory.
-            if unknown.isEmpty { return found.map { $0! } }
+            if unknown.isEmpty, counted.isEmpty { return found.map { $0! } }
             // Only a part at a time: a long read of one snapshot keeps the database from reusing its WAL.
             for start in stride(from: 0, to: unknown.count, by: Self.keysARead) {
                 let part = unknown[start..<min(start + Self.keysARead, unknown.count)]
@@ -113,18 +132,23 @@ extension Engine {
     private static let keysARead = 1000
 
     /// ``fetch(_:_:deadline:)`` for the store's own threads, which may block.
-    package func fetchBlocking(_ table: UInt16, _ key: [UInt8]) throws(StoreError) -> Fetched? {
+    package func fetchBlocking(_ table: UInt16, _ key: [UInt8]) throws(StoreError) -> Fetched {
+        var tries = 0
         while true {
             switch resident(table, key.span) {
             case .known(let fetched): return fetched
             case .unknown(let generation):
                 let stored = try readBlocking(table, key)
                 if let fetched = try fill(table, key, stored, generation, nil) { return fetched }
+            case .counted:
+                if let fetched = try fetchCountedBlocking(table, [key])[0] { return fetched }
+                tries += 1
+                if tries == Self.countedTries { throw Self.isBehind }
             }
         }
     }
 
-    private func readBlocking(_ table: UInt16, _ key: [UInt8]) throws(StoreError) -> StoredRow {
+    func readBlocking(_ table: UInt16, _ key: [UInt8]) throws(StoreError) -> StoredRow {
         let undefined = notDefinedYet
         let sink = try readableSink()
         guard sink.holds(UInt32(table)) else { return undefined }
@@ -137,7 +161,7 @@ extension Engine {
         return try checked(stored, of: sink, since: undefined.watermark)
     }
 
-    private nonisolated(nonsending) func read(
+    nonisolated(nonsending) func read(
         _ table: UInt16, _ keys: [[UInt8]]
     ) async throws(StoreError) -> [StoredRow] {
         let undefined = notDefinedYet

@@ -58,7 +58,21 @@ package final class Expirer: Sendable {
                 mayBeMore = mayBeMore || named.count >= batch
             }
             unknown += try delete(DueRows(keys: named), of: table, generations, now)
-            for key in unknown { try delete(key, of: table, ifDueAt: now) }
+            // Waits only once for the database to take what was added to these rows. Those that were added to meanwhile have
+            // their turn later, and hold up no others.
+            do throws(StoreError) {
+                _ = try engine.fetchCountedBlocking(table.id, unknown)
+            } catch {
+                guard case .database = error else { throw error }
+                mayBeMore = true
+            }
+            for key in unknown {
+                if engine.isCounted(table.id, key) {
+                    mayBeMore = true
+                } else {
+                    try delete(key, of: table, ifDueAt: now)
+                }
+            }
         }
         return mayBeMore
     }
@@ -97,8 +111,8 @@ package final class Expirer: Sendable {
     private func delete(
         _ key: [UInt8], of table: ExpiringTable, ifDueAt now: Int64
     ) throws(StoreError) {
-        guard let row = try engine.fetchBlocking(table.id, key), let body = row.body,
-            table.isDue(body.span, now)
+        let row = try engine.fetchBlocking(table.id, key)
+        guard let body = row.body, table.isDue(body.span, now)
         else { return }
         var commit = CommitBuilder()
         commit.append(.delete, table: table.id, key: key.span, body: Span())

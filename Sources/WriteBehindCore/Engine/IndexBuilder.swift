@@ -160,6 +160,8 @@ struct IndexBuild: Sendable {
     private var declared: UInt64 = 0
     /// ``Shard/sinkGeneration`` of every shard when it began.
     private var generations: [UInt64] = []
+    /// ``OrderedIndex/builds`` when it began.
+    private var builds = 0
     /// Whether the builder must wait until the next part of the log is readable.
     private(set) var mustWait = false
 
@@ -171,13 +173,16 @@ struct IndexBuild: Sendable {
         switch place {
         case .start:
             // Takes each shard's lock: after that, every write that did not update the index has ended, and has its sequence.
+            builds = index.builds
             generations = engine.view.sinkGenerations()
             declared = engine.log.lastSequence
             try begin(engine)
         case .log(let sequence): try readLog(engine, after: sequence, blockLimit)
         case .database(let key): try scan(engine, after: key, rowLimit)
         case .end:
-            guard engine.view.sinkGenerations() == generations else { throw Outdated() }
+            guard engine.view.sinkGenerations() == generations, index.builds == builds else {
+                throw Outdated()
+            }
             return true
         }
         return false
@@ -197,7 +202,15 @@ struct IndexBuild: Sendable {
     private mutating func scan(_ engine: Engine, after key: [UInt8]?, _ limit: Int) throws {
         let scanned = try engine.scan(
             index.table, columns: index.columns.places, after: key, limit: limit)
-        for row in scanned.rows { try set(row, scanned.watermark, engine) }
+        var left: [[UInt8]] = []
+        for row in scanned.rows {
+            let isSet = engine.set(row.key, in: index) { shard, counted in
+                shard.holdsNothingNewer(than: scanned.watermark, of: index.table, counted)
+                    ? row.columns : nil
+            }
+            if !isSet { left.append(row.key) }
+        }
+        try engine.setAfterReading(left, in: index)
         if let last = scanned.rows.last, scanned.rows.count == limit {
             place = .database(after: last.key)
         } else {
@@ -205,22 +218,11 @@ struct IndexBuild: Sendable {
         }
     }
 
-    private func set(
-        _ row: ScannedRows.Row, _ watermark: UInt64, _ engine: Engine
-    ) throws {
-        let isSet = engine.set(row.key, in: index) { shard in
-            shard.isCurrent(index.table, asOf: watermark) ? row.columns : nil
-        }
-        if !isSet { try engine.setAfterReading(row.key, in: index) }
-    }
-
     // MARK: Rows by name
 
     private func set(_ keys: [[UInt8]], _ engine: Engine) throws {
-        for key in keys {
-            let isSet = engine.set(key, in: index) { _ in nil }
-            if !isSet { try engine.setAfterReading(key, in: index) }
-        }
+        let left = keys.filter { key in !engine.set(key, in: index) { _, _ in nil } }
+        try engine.setAfterReading(left, in: index)
     }
 
     // MARK: The log
@@ -280,10 +282,6 @@ struct IndexBuild: Sendable {
     }
 }
 
-extension Operation {
-    fileprivate var isOfRow: Bool { self == .put || self == .patch || self == .delete }
-}
-
 extension QuarantineIndex {
     /// The keys of a table's rows that are in quarantine.
     fileprivate func keys(of table: UInt16) -> [[UInt8]] {
@@ -295,11 +293,11 @@ extension Engine {
     /// Sets a row's entry to what the row is now.
     ///
     /// - Parameter stored: the columns that the database holds of the row, if they are still valid. Evaluated only if the
-    ///   view has nothing.
+    ///   view has nothing, or counts the row; then it gets the row's place.
     /// - Returns: false, with nothing set, if the database must be read first.
     fileprivate func set(
         _ key: [UInt8], in index: OrderedIndex,
-        _ stored: (borrowing Shard) -> [UInt8]?
+        _ stored: (borrowing Shard, RowTable.Reference?) -> [UInt8]?
     ) -> Bool {
         let hash = view.hash(table: index.table, key: key.span)
         return view.withShard(of: hash) { shard -> Bool in
@@ -308,20 +306,34 @@ extension Engine {
             case .full:
                 shard.withBody(found.reference) { index.set(hash, key.span, to: $0) }
             case .tombstone: index.apply(.delete, hash, key.span, Span()) {}
-            case .partial: return false
-            case .absent:
-                guard let columns = stored(shard) else { return false }
+            case .partial where !shard.isCounted(found.reference): return false
+            case .partial, .absent:
+                let counted = found.state == .partial ? found.reference : nil
+                guard let columns = stored(shard, counted) else { return false }
                 index.set(hash, key.span, to: columns.span, isProjected: true)
             }
             return true
         }
     }
 
-    /// The same for a row that must be read from the database.
-    fileprivate func setAfterReading(_ key: [UInt8], in index: OrderedIndex) throws(StoreError) {
+    /// The same for rows that must be read from the database. Those that are counted are read together, so that the database
+    /// is waited for only once.
+    fileprivate func setAfterReading(
+        _ keys: [[UInt8]], in index: OrderedIndex
+    ) throws(StoreError) {
+        guard !keys.isEmpty else { return }
+        _ = try fetchCountedBlocking(index.table, keys)
+        for key in keys where !set(key, in: index, { _, _ in nil }) {
+            try setAfterReading(key, in: index)
+        }
+    }
+
+    private func setAfterReading(_ key: [UInt8], in index: OrderedIndex) throws(StoreError) {
         let hash = view.hash(table: index.table, key: key.span)
         while true {
-            guard let fetched = try fetchBlocking(index.table, key) else { continue }
+            let fetched = try fetchBlocking(index.table, key)
+            // Here by now, perhaps with later changes.
+            if set(key, in: index, { _, _ in nil }) { return }
             let read = ReadVersion(table: index.table, key: key, version: fetched.version)
             let isSet = view.withShard(of: hash) { shard -> Bool in
                 guard read.isCurrent(in: &shard, hash) else { return false }

@@ -28,6 +28,10 @@ package final class OrderedIndex: Sendable {
         /// How many of its bytes ``IndexMemory`` has counted.
         var counted = 0
         var scratch: [UInt8] = []
+        /// Rows that are left out, because a sum in them does not fit into 64 bits.
+        var leftOut: Set<[UInt8]> = []
+        /// How often it was given up, to be built again.
+        var builds = 0
     }
 
     package let table: UInt16
@@ -102,6 +106,12 @@ extension OrderedIndex {
         to content: inout Content
     ) {
         guard content.entries != nil else { return }
+        if !content.leftOut.isEmpty, content.leftOut.remove(Array(copying: key)) != nil,
+            change == .add || change == .patch
+        {
+            // The index does not have the row's value, and cannot tell what it is now.
+            return buildAgain(&content)
+        }
         switch change {
         case .put:
             put(hash, key, in: &content) { (value) throws(MalformedRecord) in
@@ -109,6 +119,7 @@ extension OrderedIndex {
                 return true
             }
         case .patch: patch(hash, key, body, in: &content)
+        case .add: add(hash, key, body, in: &content)
         case .delete:
             content.entries?.remove(hash, key)
             account(&content)
@@ -128,6 +139,23 @@ extension OrderedIndex {
         }
     }
 
+    /// If the index has no entry for the row, either there is no row, or the builder has yet to visit it.
+    private func add(
+        _ hash: UInt64, _ key: Span<UInt8>, _ add: Span<UInt8>, in content: inout Content
+    ) {
+        var old: [UInt8]?
+        content.entries?.withValue(hash, key) { old = Array(copying: $0) }
+        put(hash, key, in: &content) { (value) throws(MalformedRecord) in
+            let makesRow = try RowMerge.origin(add) == .making
+            let amounts = add.extracting(1..<add.count)
+            guard let old else {
+                guard makesRow else { return false }
+                return try columns.append(adding: amounts, over: nil, to: &value)
+            }
+            return try columns.append(adding: amounts, over: old.span, to: &value)
+        }
+    }
+
     /// Puts an entry with the value that `body` makes, unless that returns false.
     private func put(
         _ hash: UInt64, _ key: Span<UInt8>, in content: inout Content,
@@ -140,6 +168,11 @@ extension OrderedIndex {
         do throws(MalformedRecord) {
             guard try body(&value) else { return }
         } catch {
+            if error.reason == IndexColumns.sumOutOfRange {
+                content.leftOut.insert(Array(copying: key))
+                content.entries?.remove(hash, key)
+                return account(&content)
+            }
             return stop(&content, "a row cannot be read: \(error.reason)")
         }
         guard content.entries?.makeRoom(keyLength: key.count, valueLength: value.count) == true
@@ -173,12 +206,22 @@ extension OrderedIndex {
     private func empty(_ content: inout Content) {
         if case .stopped = content.phase { return }
         retire(&content)
+        content.leftOut = []
         do throws(OutOfMemory) {
             content.entries = try OrderedEntries(limit: memory.limit)
             account(&content)
         } catch {
             stop(&content, "\(error)")
         }
+    }
+
+    private func buildAgain(_ content: inout Content) {
+        empty(&content)
+        guard content.entries != nil else { return }
+        content.phase = .building
+        content.builds += 1
+        readiness.startOver()
+        memory.work.raise()
     }
 
     private func stop(_ content: inout Content, _ reason: String) {
@@ -222,9 +265,15 @@ extension OrderedIndex {
         }
     }
 
+    /// How often it was given up, to be built again.
+    var builds: Int { content.withLock { $0.builds } }
+
     func didBuild() {
-        content.withLock { if $0.phase == .building { $0.phase = .ready } }
-        readiness.advance(to: 1)
+        let isReady = content.withLock { content in
+            if content.phase == .building { content.phase = .ready }
+            return content.phase == .ready
+        }
+        if isReady { readiness.advance(to: 1) }
     }
 
     /// Drops all entries, because they may be out of date.

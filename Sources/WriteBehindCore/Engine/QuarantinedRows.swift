@@ -14,8 +14,10 @@ struct QuarantinedRows: ~Copyable {
     }
 
     /// Reads the log once, because a hot row may have any number of followers.
-    mutating func read(_ quarantine: QuarantineIndex) throws(LogError) {
-        let through = quarantine.latest
+    mutating func read(
+        _ quarantine: QuarantineIndex, through limit: UInt64 = .max
+    ) throws(LogError) {
+        let through = min(limit, quarantine.latest)
         let walk = try QuarantineWalk(quarantine, engine.log, through: through)
         while true {
             let commits = try walk.next(of: quarantine)
@@ -46,6 +48,34 @@ struct QuarantinedRows: ~Copyable {
         }
     }
 
+    /// A row as the commits in quarantine leave it, over what the database holds.
+    func row(
+        _ table: UInt16, _ key: [UInt8], over stored: [UInt8]?
+    ) throws(MalformedRecord) -> [UInt8]? {
+        guard let reference = rows.reference(table: table, key: key.span) else {
+            return rows.clearedAt[table] == nil ? stored : nil
+        }
+        return try rows.withBody(reference) { (body) throws(MalformedRecord) in
+            var row: [UInt8] = []
+            switch rows.change(reference) {
+            case .put: return Array(copying: body)
+            case .delete: return nil
+            case .patch:
+                let before = stored ?? RowCodec.noValues
+                try RowMerge.row(
+                    before.span, patch: body, defaults: rows.defaults(of: table), into: &row)
+            case .add:
+                let parts = try RowMerge.parts(body)
+                guard let patch = stored == nil ? parts.missing : parts.there else { return nil }
+                let before = stored ?? RowCodec.noValues
+                try RowMerge.row(
+                    before.span, patch: body.extracting(patch),
+                    defaults: rows.defaults(of: table), into: &row)
+            }
+            return row
+        }
+    }
+
     /// Brings those rows into memory that are not there, so that all can be kept there (``Pins``).
     func restore() {
         let view = engine.view
@@ -55,12 +85,14 @@ struct QuarantinedRows: ~Copyable {
         for reference in rows.references() {
             let table = rows.table(reference)
             let (state, sequence) = (rows.state(reference), rows.sequence(reference))
+            let isAdd = rows.change(reference) == .add
             rows.withKey(reference) { key in
                 rows.withBody(reference) { body in
                     let hash = view.hash(table: table, key: key)
                     view.withShard(of: hash) { shard in
                         // As above: a body that cannot be read is left out.
-                        try? shard.restore(hash, table, key, state, body, sequence: sequence)
+                        try? shard.restore(
+                            hash, table, key, state, body, isAdd: isAdd, sequence: sequence)
                     }
                 }
             }

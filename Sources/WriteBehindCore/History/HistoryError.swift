@@ -12,6 +12,9 @@ package enum HistoryError: Error, Sendable {
     case unknownMark(String)
     /// The snapshot of this sequence reflects a history that is not the log's.
     case otherHistory(snapshot: UInt64)
+    /// A row has a sum that no database can hold, so no snapshot may be made of it: a database could not be made of the
+    /// snapshot.
+    case sumOutOfRange(table: String)
     /// The log does not reach that far.
     case notReached(wanted: String, end: UInt64)
     /// A directory could not be synced while log was deleted.
@@ -54,6 +57,9 @@ extension HistoryError: CustomStringConvertible {
             "the log holds no mark \(StoredValue.text(name)); `writebehind log --operation mark` lists those it holds"
         case .otherHistory(let sequence):
             "the snapshot at sequence \(sequence) reflects another history than the log's"
+        case .sumOutOfRange(let table):
+            "a row of table \(StoredValue.text(table)) has a sum that does not fit into 64 bits; there is no new snapshot "
+                + "until that is put right: see the commits in quarantine"
         case .notReached(let wanted, let end):
             "\(wanted) lies ahead: the log ends at sequence \(end)"
         case .unsynced(let error):

@@ -223,12 +223,7 @@ package final class LogFold {
     }
 
     func row(_ reference: RowTable.Reference) -> SnapshotRow {
-        let operation: Operation =
-            switch rows.state(reference) {
-            case .full: .put
-            case .partial: .patch
-            case .tombstone, .absent: .delete
-            }
+        let operation = rows.change(reference).operation
         let sequence = rows.sequence(reference)
         return SnapshotRow(
             operation: operation, table: UInt32(rows.table(reference)), sequence: sequence,

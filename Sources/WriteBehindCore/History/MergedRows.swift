@@ -105,22 +105,19 @@ package final class MergedRows {
         }
         newest = last
         row = sources.row(last)
-        if row.operation == .patch {
-            let whole = try putTogether()
+        if row.operation == .patch || row.operation == .add {
+            guard let whole = try putTogether() else { return false }
             merged = whole
             row.operation = whole.row.operation
         }
         return keepsChanges || row.operation == .put
     }
 
-    private func putTogether() throws(HistoryError) -> HistoryRow {
+    /// nil if there is no row: amounts were added to none.
+    private func putTogether() throws(HistoryError) -> HistoryRow? {
         var whole: HistoryRow?
         for index in sources.taken where !isDropped(sources.row(index)) {
             whole = try merge(try sources.source(index).copy(), over: whole)
-        }
-        // The store logs a patch only for a row that exists.
-        guard let whole, keepsChanges || whole.row.operation == .put else {
-            throw .malformed(sequence: row.sequence, reason: Self.noRow)
         }
         return whole
     }
@@ -134,51 +131,67 @@ package final class MergedRows {
         return change.sequence < cleared
     }
 
-    /// The row that a patch makes if there is none; the patch as it is, if it does not make a row.
-    private func made(by change: HistoryRow) throws(HistoryError) -> HistoryRow {
-        guard let schema = catalog[change.row.table]?.schema else { return change }
+    /// The row that a patch or an add makes if there is none; nil if an add makes none.
+    private func made(by change: HistoryRow) throws(HistoryError) -> HistoryRow? {
+        let isAdd = change.row.operation == .add
         var made = change
-        do throws(RowError) {
-            let columns = try RowCodec.decodePatch(change.body.span, schema).map(\.column)
-            guard RowCodec.makesRow(columns, schema) else { return change }
-        } catch {
-            throw .malformed(sequence: change.row.sequence, reason: "\(error)")
-        }
         made.row.operation = .put
         made.body = []
+        let body = change.body.span
         do throws(MalformedRecord) {
+            var parts = RowMerge.Parts(origin: .known, there: 0..<body.count)
+            parts.missing = parts.there
+            if isAdd { parts = try RowMerge.parts(body) }
+            guard let missing = parts.missing else { return nil }
+            let patch = body.extracting(missing)
+            let makesRow = try makesRow(patch, change.table)
+            guard parts.origin != .known || makesRow else {
+                // The store logs a patch only for a row that exists.
+                throw MalformedRecord(offset: 0, reason: Self.noRow)
+            }
             try RowMerge.row(
-                madeBy: change.body.span,
-                defaults: defaults[change.row.table] ?? [], into: &made.body)
+                madeBy: patch,
+                defaults: defaults[change.table] ?? [], into: &made.body)
         } catch {
             throw .malformed(sequence: change.row.sequence, reason: error.reason)
         }
         return made
     }
 
+    private func makesRow(
+        _ patch: Span<UInt8>, _ table: UInt32
+    ) throws(MalformedRecord) -> Bool {
+        guard let schema = catalog[table]?.schema else { return false }
+        return RowCodec.makesRow(try RowMerge.columns(of: patch), schema)
+    }
+
     private func merge(
         _ change: HistoryRow, over old: HistoryRow?
-    ) throws(HistoryError) -> HistoryRow {
-        guard change.row.operation == .patch else { return change }
+    ) throws(HistoryError) -> HistoryRow? {
+        let isAdd = change.row.operation == .add
+        guard isAdd || change.row.operation == .patch else { return change }
         guard let old else { return keepsChanges ? change : try made(by: change) }
-        guard old.row.operation != .delete else {
-            let made = try made(by: change)
-            // Without the delete, an older source's row would come back.
-            guard !keepsChanges || made.row.operation == .put else {
-                throw .malformed(sequence: change.row.sequence, reason: Self.noRow)
-            }
-            return made
-        }
+        // Without the delete, an older source's row would come back.
+        if old.row.operation == .delete { return try made(by: change) ?? old }
         var merged = change
-        merged.row.operation = old.row.operation
         merged.body = []
+        let defaults = defaults[change.table] ?? []
+        let (before, body) = (old.body.span, change.body.span)
         do throws(MalformedRecord) {
-            if old.row.operation == .put {
+            switch (old.row.operation, isAdd) {
+            case (.put, _):
+                merged.row.operation = .put
+                let patch = isAdd ? try RowMerge.parts(body).there : 0..<body.count
                 try RowMerge.row(
-                    old.body.span, patch: change.body.span,
-                    defaults: defaults[change.table] ?? [], into: &merged.body)
-            } else {
-                try RowMerge.patch(old.body.span, change.body.span, into: &merged.body)
+                    before, patch: body.extracting(patch), defaults: defaults,
+                    into: &merged.body)
+            case (.patch, false):
+                try RowMerge.patch(before, body, defaults: defaults, into: &merged.body)
+            default:
+                merged.row.operation = .add
+                try RowMerge.add(
+                    before, isAdd: old.row.operation == .add, body, isAdd: isAdd,
+                    defaults: defaults, into: &merged.body)
             }
         } catch {
             throw .malformed(sequence: change.row.sequence, reason: error.reason)

@@ -90,7 +90,7 @@ struct RowHistory {
     private func concerns(_ record: Record, _ payload: Span<UInt8>) -> Bool {
         switch record.operation {
         case .clear: return row != nil || !isKnown
-        case .put, .patch, .delete:
+        case .put, .patch, .add, .delete:
             guard record.key.count == key.count else { return false }
             let other = payload.extracting(record.key)
             for index in key.indices where key[index] != other[index] { return false }
@@ -111,6 +111,15 @@ struct RowHistory {
             var merged: [UInt8] = []
             try RowMerge.row(base.span, patch: body, defaults: defaults, into: &merged)
             row = merged
+        case .add:
+            if row == nil {
+                guard isKnown, try RowMerge.origin(body) == .making else { return }
+            }
+            let base = row ?? RowCodec.noValues
+            var sum: [UInt8] = []
+            try RowMerge.row(
+                base.span, patch: body.extracting(1..<body.count), defaults: defaults, into: &sum)
+            row = sum
         default:
             row = nil
             isKnown = true

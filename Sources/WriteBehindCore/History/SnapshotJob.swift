@@ -110,6 +110,9 @@ final class SnapshotJob {
             }
             let row = rows.row
             try rows.withRow { (key, body) throws(HistoryError) in
+                if RowMerge.holdsWideInteger(body) {
+                    throw .sumOutOfRange(table: rows.catalog[row.table]?.schema.name ?? "")
+                }
                 try snapshotErrors { () throws(SnapshotError) in
                     try writer.append(row, key: key, body: body)
                 }

@@ -116,6 +116,44 @@ package struct IndexColumns: Sendable, Equatable {
         return true
     }
 
+    /// The reason why a row cannot be in the index at present.
+    static let sumOutOfRange = "a sum does not fit into 64 bits"
+
+    /// Appends the value of a row after amounts were added to it, given as a patch of amounts.
+    ///
+    /// - Parameter old: the value before; nil if the amounts make the row.
+    /// - Returns: false, with nothing appended, if nothing is added to the columns, and there was a row.
+    package func append(
+        adding amounts: Span<UInt8>, over old: Span<UInt8>?, to value: inout [UInt8]
+    ) throws(MalformedRecord) -> Bool {
+        if old != nil {
+            guard try touches(amounts) else { return false }
+        }
+        var position = 0
+        for part in parts {
+            let start = position
+            if let old { position = part.end(in: old, from: start) }
+            if part.type == .integer, var reader = try Self.find(part.place, in: amounts) {
+                var before = part.integer(in: part.missing.span, from: 0)
+                if let old { before = part.integer(in: old, from: start) ?? before }
+                guard try reader.byte(amounts) == ValueTag.amount.rawValue else {
+                    throw MalformedRecord(offset: reader.offset, reason: "no amount")
+                }
+                let sum = Int128(before ?? 0).addingReportingOverflow(
+                    try reader.wideInteger(amounts))
+                guard !sum.overflow, let sum = Int64(exactly: sum.partialValue) else {
+                    throw MalformedRecord(offset: reader.offset, reason: Self.sumOutOfRange)
+                }
+                value.append(indexComponent: .integer(sum), isNullable: part.isNullable)
+            } else if let old {
+                value.append(span: old.extracting(start..<position))
+            } else {
+                value.append(contentsOf: part.missing)
+            }
+        }
+        return true
+    }
+
     private func touches(_ patch: Span<UInt8>) throws(MalformedRecord) -> Bool {
         for place in places where try Self.find(place, in: patch) != nil { return true }
         return false
@@ -169,6 +207,18 @@ extension IndexColumns.Part {
         return column
     }
 
+    /// The integer of the component that begins at `start`; nil for a null.
+    func integer(in value: Span<UInt8>, from start: Int) -> Int64? {
+        var place = start
+        if isNullable {
+            if value[place] == 0 { return nil }
+            place += 1
+        }
+        guard type == .integer else { return nil }
+        let bits = value.integer(UInt64.self, at: place).byteSwapped
+        return Int64(bitPattern: bits ^ keySignBit)
+    }
+
     /// The end of the component that begins at `start`.
     func end(in value: Span<UInt8>, from start: Int) -> Int {
         var end = start
@@ -193,7 +243,10 @@ extension ByteReader {
         if tag == ValueTag.null.rawValue, part.isNullable { return value.append(0) }
         guard tag == part.type.tag.rawValue else {
             guard part.wasInteger, tag == ValueTag.integer.rawValue else {
-                throw MalformedRecord(offset: start, reason: "a value of another type")
+                let isWide = tag == ValueTag.wide.rawValue
+                throw MalformedRecord(
+                    offset: start,
+                    reason: isWide ? IndexColumns.sumOutOfRange : "a value of another type")
             }
             if part.isNullable { value.append(1) }
             return value.append(keyReal: Double(unzigzag(try varint(bytes))))

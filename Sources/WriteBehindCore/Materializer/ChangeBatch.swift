@@ -75,12 +75,7 @@ package final class ChangeBatch: SortedChanges {
         ) throws(SinkError) -> Void
     ) throws(SinkError) {
         for reference in order {
-            let kind: ChangeKind =
-                switch rows.state(reference) {
-                case .full: .put
-                case .partial: .patch
-                case .tombstone, .absent: .delete
-                }
+            let kind = rows.change(reference)
             let table = UInt32(rows.table(reference))
             try rows.withKey(reference) { (key) throws(SinkError) in
                 try rows.withBody(reference) { (content) throws(SinkError) in

@@ -119,6 +119,13 @@ package final class Materializer: Sendable {
         }
     }
 
+    /// ``exclusively(_:)``, or nil, with nothing done, while a step runs.
+    package func exclusivelyIfIdle<R, E: Error>(
+        _ body: () throws(E) -> sending R
+    ) throws(E) -> sending R? {
+        try state.withLockIfAvailable { (_) throws(E) in try body() }
+    }
+
     /// Runs `body` while no other retry of quarantine runs: otherwise one might apply what the other has found refused.
     package func whileNoOtherRetries<R, E: Error>(
         _ body: () throws(E) -> sending R

@@ -13,6 +13,10 @@ package struct StoreEnvironment: Sendable {
     package var secondaries: [SecondaryDatabase.Place] = []
     /// How a write waits for room in staging.
     package var waitForRoom: @Sendable (Log, UInt64) -> Void = { $0.waitForRoom($1) }
+    /// How a blocking read waits until the database has come as far as a sequence.
+    package var waitForDatabase: @Sendable (Engine, UInt64) -> Void = {
+        $0.waitWhileWorkersRun(for: $1)
+    }
     /// How the store's threads are started.
     package var startThread: StartThread = NamedThread.start
     /// Runs the store's workers; if it is nil, each has a thread.

@@ -62,10 +62,14 @@ struct StoreOpening {
         engine = Engine(
             log: log, view: view, sink: try database.get(), catalog: try Self.catalog(log),
             watermark: self.watermark.sequence, backlog: backlog, readable: readable,
-            configuration: configuration, waitForRoom: environment.waitForRoom)
+            configuration: configuration, waitForRoom: environment.waitForRoom,
+            reads: CountedReads(wait: environment.waitForDatabase) {
+                [weak driver = environment.driver] in driver?.runDue()
+            })
         for table in engine.tables.tables { engine.setDefaults(table) }
         if let corruption = log.recovery.corruption {
             // The database of a read-only store never advances.
+            view.forEachShard { $0.keepSums() }
             engine.materialized.fail(.damaged("\(corruption)"))
         }
         pins = Pins(view: view)
@@ -79,6 +83,7 @@ struct StoreOpening {
                 replacement: replacement),
             replacement: { [replacement] in try replacement.replace(after: $0) },
             alongside: environment.alongside)
+        engine.reads.use(materializer)
         followers.add(SinkFollower(materializer) { [engine] in engine.sink })
         // Before retention begins, so that the log is kept for secondary databases that are not open yet.
         secondaries = (log.recovery.corruption == nil ? environment.secondaries : []).map {

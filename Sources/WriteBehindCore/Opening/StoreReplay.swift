@@ -108,6 +108,7 @@ struct StoreReplay {
         switch record.operation {
         case .put: change = .put
         case .patch: change = .patch
+        case .add: change = .add
         case .delete: change = .delete
         case .clear:
             try applyChanges(payload)

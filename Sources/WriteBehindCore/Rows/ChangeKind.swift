@@ -4,6 +4,8 @@ package enum ChangeKind: UInt8, Sendable {
     case put
     /// The body is a patch of a row that exists.
     case patch
+    /// The body is that of an add (Record.swift). Whether the row has to exist is in its origin.
+    case add
     /// The body is empty.
     case delete
 }

@@ -52,7 +52,7 @@ package struct RecordCheck {
         _ record: Record, _ commit: Commit, _ payload: Span<UInt8>
     ) throws(RecordFault) {
         switch record.operation {
-        case .put, .patch, .delete, .clear: try checkRow(record, payload)
+        case .put, .patch, .add, .delete, .clear: try checkRow(record, payload)
         case .define:
             guard record.key.isEmpty else { throw RecordFault(reason: "a definition with a key") }
             // A definition is applied to the database in a transaction of its own.
@@ -89,6 +89,7 @@ package struct RecordCheck {
                 _ = try RowCodec.decodePatch(body, schema)
                 let before = payload.extracting(record.before)
                 if !before.isEmpty { _ = try RowCodec.decodeRow(before, schema) }
+            case .add: try RowCodec.check(add: body, schema)
             default: break
             }
         } catch {

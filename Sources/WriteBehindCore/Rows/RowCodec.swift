@@ -209,6 +209,7 @@ extension TableSchema {
 
 extension ColumnSchema {
     func problem(with tag: ValueTag) -> RowError.Problem {
+        if tag == .wide { return .sumOutOfRange }
         guard let got = ColumnType.allCases.first(where: { $0.tag == tag }) else {
             return .unexpectedNull
         }

@@ -33,6 +33,8 @@ public struct RowError: Error, Hashable, Sendable {
         /// `encode(to:)` writes a value to this column that `init(from:)` reads from the column that is named here. Both
         /// methods must go through the columns in schema order.
         case exchanged(with: String)
+        /// What was added to the column makes a sum that does not fit into 64 bits: see <doc:Counters>.
+        case sumOutOfRange
         /// Stored bytes that the store never writes.
         case malformed(String)
         /// The `init(from:)` of the row or key threw an error of its own, which is given as text.
@@ -77,6 +79,7 @@ extension RowError.Problem {
         case .exchanged(let other):
             "what is read of column \(StoredValue.text(other)) is written here; `encode(to:)` and `init(from:)` "
                 + "must both go through the columns in schema order"
+        case .sumOutOfRange: "the sum of what was added does not fit into 64 bits"
         case .malformed(let reason): "the stored bytes are damaged: \(reason)"
         case .decodingFailed(let reason): "its `init(from:)` throws: \(reason)"
         }

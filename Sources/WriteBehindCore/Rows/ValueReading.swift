@@ -52,6 +52,8 @@ extension ByteReader {
         case .real: .real(try rowReal(bytes))
         case .text: .text(try text(bytes.extracting(try rowBytes(bytes))))
         case .blob: .blob(copy(bytes.extracting(try rowBytes(bytes))))
+        case .amount: throw Damage("an amount in the place of a value")
+        case .wide: throw Damage(.sumOutOfRange)
         }
     }
 

@@ -20,7 +20,7 @@ package struct CommitContents: Sendable {
             let record = try reader.record(bytes)
             let key: QuarantinedKey
             switch record.operation {
-            case .put, .patch, .delete:
+            case .put, .patch, .add, .delete:
                 key = .row(table: record.table, key: Array(commit.records[record.key]))
             case .clear:
                 cleared.insert(record.table)
@@ -37,7 +37,8 @@ package struct CommitContents: Sendable {
             }
             let isNew = seen.insert(key).inserted
             if isNew { keys.append(key) }
-            if record.operation == .patch, isNew, !cleared.contains(record.table) {
+            let isPartial = record.operation == .patch || record.operation == .add
+            if isPartial, isNew, !cleared.contains(record.table) {
                 isBlind = false
             }
         }
@@ -151,7 +152,7 @@ extension QuarantineIndex {
             let record = try reader.sinkRecord(bytes)
             let isHeld =
                 switch record.operation {
-                case .put, .patch, .delete:
+                case .put, .patch, .add, .delete:
                     contains(
                         first, .row(table: record.table, key: Array(commit.records[record.key])))
                 case .clear: contains(first, .table(record.table))

@@ -54,6 +54,10 @@ package struct SinkError: Error, Sendable, Hashable, CustomStringConvertible {
 }
 
 extension SinkError {
+    /// The error for a column whose sum no database can hold.
+    package static let sumOutOfRange = SinkError(
+        .constraint, "a sum of what was added does not fit into 64 bits")
+
     /// The error for bytes that passed their checksums but are not a record of the table.
     package init(malformed error: MalformedRecord) {
         self.init(.corrupt, "a record is malformed at byte \(error.offset): \(error.reason)")

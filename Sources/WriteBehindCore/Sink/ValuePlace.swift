@@ -13,6 +13,7 @@ package enum ValuePlace {
 extension ByteReader {
     @inline(__always)
     package mutating func place(_ bytes: Span<UInt8>) throws(SinkError) -> ValuePlace {
+        var isWide = false
         do throws(MalformedRecord) {
             switch ValueTag(rawValue: try byte(bytes)) {
             case .null: return .null
@@ -22,11 +23,15 @@ extension ByteReader {
                 return .real(Double(bitPattern: bytes.integer(UInt64.self, at: range.lowerBound)))
             case .text: return .text(try take(try varint(bytes)))
             case .blob: return .blob(try take(try varint(bytes)))
-            case nil: break
+            case .wide:
+                _ = try wideInteger(bytes)
+                isWide = true
+            case .amount, nil: break
             }
         } catch {
             throw SinkError(malformed: error)
         }
+        if isWide { throw .sumOutOfRange }
         throw SinkError(.corrupt, "a row holds an unknown kind of value")
     }
 

@@ -42,6 +42,8 @@ struct EntryFlags: OptionSet {
     static let wide = EntryFlags(rawValue: 1 << 5)
     /// Read from the database, not written: its sequence is a watermark.
     static let filled = EntryFlags(rawValue: 1 << 6)
+    /// Of a partial row: its body is that of an add. Without a body, the row is counted (CountedRows.swift).
+    static let adds = EntryFlags(rawValue: 1 << 7)
 }
 
 /// The shape of an entry: the places of its parts in the block.

@@ -43,6 +43,9 @@ extension RowTable {
             // The rows that the clear removed are gone here, too: the patch makes a new row, with nothing beneath it.
             let isGone = clearedAt[table] != nil
             _ = try patch(hash, table, key, body, sequence: sequence, isGone: isGone)
+        case .add:
+            let isGone = clearedAt[table] != nil
+            _ = try add(hash, table, key, body, sequence: sequence, isGone: isGone)
         case .delete: _ = delete(hash, table, key, sequence: sequence)
         case .clear: clear(table, sequence: sequence)
         case .define, .mark, .settle, .preamble: break
@@ -59,6 +62,19 @@ extension RowTable {
     package func state(_ reference: Reference) -> RowState { entry(reference).state }
     package func sequence(_ reference: Reference) -> UInt64 { entry(reference).sequence }
 
+    /// Whether amounts were added to a partial row.
+    func hasAdds(_ reference: Reference) -> Bool { entry(reference).flags.contains(.adds) }
+
+    /// The change that leads to the row as it is here, for a base that others have.
+    package func change(_ reference: Reference) -> ChangeKind {
+        let entry = entry(reference)
+        switch entry.state {
+        case .full: return .put
+        case .partial: return hasAdds(reference) ? .add : .patch
+        case .tombstone, .absent: return .delete
+        }
+    }
+
     /// Hands out the key's bytes, in place.
     @inline(__always)
     package func withKey<R, E: Error>(
@@ -67,7 +83,7 @@ extension RowTable {
         try body(unsafe entry(reference).key.bindMemory(to: UInt8.self).span)
     }
 
-    /// Hands out the row in place; the patch if the row is partial, nothing if it is a tombstone.
+    /// Hands out the row in place; the patch or the add if the row is partial, nothing if it is a tombstone.
     @inline(__always)
     package func withBody<R, E: Error>(
         _ reference: Reference, _ body: (Span<UInt8>) throws(E) -> R

@@ -9,12 +9,16 @@ package import EventLog
 /// |--------|-------------|--------------|----------------|--------------|
 /// | put    | full        | full         | full           | full         |
 /// | patch  | partial**   | merged full  | merged partial | full**       |
+/// | add    | partial     | summed full  | summed partial | full***      |
 /// | delete | tombstone*  | tombstone*   | tombstone*     | tombstone*   |
 /// | clear  | every row of the table is absent from then on (ClearedRows.swift)                    |
 ///
 /// \* or nothing, if the caller has no use for tombstones.
 /// \** A patch makes a row if there is none: it is the put of a program that lacks columns of the table.
 /// The columns that it does not set get their defaults.
+/// \*** or nothing, if the add makes no row.
+///
+/// A table of the cache view keeps no sums of a row that only the database has: such a row is *counted*: see CountedRows.swift.
 ///
 /// Nothing here survives a crash; everything is made again from the log. For one thread at a time.
 package struct RowTable: ~Copyable, Sendable {
@@ -29,6 +33,8 @@ package struct RowTable: ~Copyable, Sendable {
     package internal(set) var clearedAt: [UInt16: UInt64] = [:]
     var cleared = ClearedRows()
     private var defaults: [UInt16: [[UInt8]]] = [:]
+    /// Whether a partial row holds what was added to it; otherwise it is counted, and its body is empty.
+    var keepsSums = true
     private var scratch: [UInt8] = []
 
     /// An empty table for as many rows as the process's limits allow.
@@ -75,6 +81,8 @@ package struct RowTable: ~Copyable, Sendable {
     package mutating func setDefaults(table: UInt16, _ values: [[UInt8]]) {
         defaults[table] = values
     }
+
+    func defaults(of table: UInt16) -> [[UInt8]] { defaults[table] ?? [] }
 
     /// The hash that all other methods take; the same for every table with the same seed.
     @inline(__always)
@@ -155,17 +163,71 @@ package struct RowTable: ~Copyable, Sendable {
             try RowMerge.check(patch)
             return store(row, key, patch, hash: hash, at: place)
         }
-        row.state = state
-        row.deadline = entry(place.reference).deadline
+        return try merge(patch, isAdd: false, into: row, hash, key, at: place)
+    }
+
+    /// Adds amounts; the row keeps its deadline. Throws, with nothing changed, if the bytes of the add or the row are not from
+    /// a codec.
+    ///
+    /// - Parameter isGone: as for ``patch(_:_:_:_:sequence:isGone:)``.
+    /// - Returns: nil if nothing was changed, because there is no row, and the add makes none.
+    package mutating func add(
+        _ hash: UInt64, _ table: UInt16, _ key: Span<UInt8>, _ add: Span<UInt8>,
+        sequence: UInt64, isGone: Bool = false
+    ) throws(MalformedRecord) -> Change? {
+        let place = findUncleared(hash, table, key)
+        let state = place.reference == 0 ? .absent : entry(place.reference).state
+        let parts = try RowMerge.parts(add)
+        var row = NewEntry(table: table, state: .partial, sequence: sequence)
+        if state == .tombstone || state == .absent && isGone {
+            guard let missing = parts.missing else { return nil }
+            var made: [UInt8] = []
+            try RowMerge.row(
+                madeBy: add.extracting(missing), defaults: defaults[table] ?? [], into: &made)
+            row.state = .full
+            return store(row, key, made.span, hash: hash, at: place)
+        }
+        guard state == .absent else {
+            return try merge(add, isAdd: true, into: row, hash, key, at: place)
+        }
+        try RowMerge.check(add: add)
+        row.flags = .adds
+        return store(row, key, keepsSums ? add : Span(), hash: hash, at: place)
+    }
+
+    /// Merges a patch or an add into a row that is full or partial.
+    private mutating func merge(
+        _ change: Span<UInt8>, isAdd: Bool, into row: NewEntry, _ hash: UInt64,
+        _ key: Span<UInt8>, at place: Place
+    ) throws(MalformedRecord) -> Change {
+        var row = row
+        let old = entry(place.reference)
+        row.state = old.state
+        row.deadline = old.deadline
         var merged: [UInt8] = []
         swap(&merged, &scratch)
         defer { swap(&merged, &scratch) }
         merged.removeAll(keepingCapacity: true)
-        let body = unsafe entry(place.reference).body.bindMemory(to: UInt8.self).span
-        if state == .full {
-            try RowMerge.row(body, patch: patch, defaults: defaults[table] ?? [], into: &merged)
+        let body = unsafe old.body.bindMemory(to: UInt8.self).span
+        let hasAdds = old.flags.contains(.adds)
+        if old.state == .full {
+            let patch = isAdd ? try RowMerge.parts(change).there : 0..<change.count
+            try RowMerge.row(
+                body, patch: change.extracting(patch), defaults: defaults[row.table] ?? [],
+                into: &merged)
+        } else if !isAdd, !hasAdds {
+            try RowMerge.patch(body, change, defaults: defaults[row.table] ?? [], into: &merged)
         } else {
-            try RowMerge.patch(body, patch, into: &merged)
+            row.flags = .adds
+            if keepsSums {
+                try RowMerge.add(
+                    body, isAdd: hasAdds, change, isAdd: isAdd, defaults: defaults[row.table] ?? [],
+                    into: &merged)
+            } else if isAdd {
+                try RowMerge.check(add: change)
+            } else {
+                try RowMerge.check(change)
+            }
         }
         return store(row, key, merged.span, hash: hash, at: place)
     }
@@ -179,25 +241,64 @@ package struct RowTable: ~Copyable, Sendable {
         return store(row, key, key.extracting(0..<0), hash: hash, at: place)
     }
 
-    /// Puts `base` beneath the patch that a partial row holds: a whole row, which makes it full, or an earlier
-    /// patch. The row keeps its sequence, flags and deadline. Throws, with nothing changed, if the bytes are not
+    /// Completes a partial row that has no row beneath it: an add may make none, which leaves a tombstone.
+    mutating func completeWithoutRow(
+        _ hash: UInt64, _ table: UInt16, _ key: Span<UInt8>, at place: Place
+    ) throws(MalformedRecord) -> Change {
+        let old = entry(place.reference)
+        var row = NewEntry(
+            table: table, state: .tombstone, sequence: old.sequence, deadline: old.deadline)
+        let change = unsafe old.body.bindMemory(to: UInt8.self).span
+        var patch: Range<Int>? = 0..<change.count
+        if old.flags.contains(.adds) { patch = try RowMerge.parts(change).missing }
+        var made: [UInt8] = []
+        if let patch {
+            row.state = .full
+            try RowMerge.row(
+                madeBy: change.extracting(patch), defaults: defaults[table] ?? [], into: &made)
+        }
+        return store(row, key, made.span, hash: hash, at: place)
+    }
+
+    /// Makes a partial row counted. It keeps its sequence, flags and deadline.
+    mutating func count(
+        _ hash: UInt64, _ table: UInt16, _ key: Span<UInt8>, at place: Place
+    ) -> Change {
+        let old = entry(place.reference)
+        let row = NewEntry(
+            table: table, state: .partial, sequence: old.sequence, flags: .adds,
+            deadline: old.deadline)
+        return store(row, key, Span(), hash: hash, at: place)
+    }
+
+    /// Puts `base` beneath the patch or add that a partial row holds: a whole row, which makes it full, or an earlier
+    /// patch or add. The row keeps its sequence, flags and deadline. Throws, with nothing changed, if the bytes are not
     /// that a codec wrote.
     mutating func complete(
         _ hash: UInt64, _ table: UInt16, _ key: Span<UInt8>, base: Span<UInt8>,
-        _ state: RowState = .full, at place: Place
+        _ state: RowState = .full, isAdd: Bool = false, at place: Place
     ) throws(MalformedRecord) -> Change {
         let old = entry(place.reference)
-        let row = NewEntry(
+        let hasAdds = old.flags.contains(.adds)
+        var row = NewEntry(
             table: table, state: state, sequence: old.sequence, deadline: old.deadline)
         var merged: [UInt8] = []
         swap(&merged, &scratch)
         defer { swap(&merged, &scratch) }
         merged.removeAll(keepingCapacity: true)
-        let patch = unsafe old.body.bindMemory(to: UInt8.self).span
+        let change = unsafe old.body.bindMemory(to: UInt8.self).span
         if state == .full {
-            try RowMerge.row(base, patch: patch, defaults: defaults[table] ?? [], into: &merged)
+            let patch = hasAdds ? try RowMerge.parts(change).there : 0..<change.count
+            try RowMerge.row(
+                base, patch: change.extracting(patch), defaults: defaults[table] ?? [],
+                into: &merged)
+        } else if !isAdd, !hasAdds {
+            try RowMerge.patch(base, change, defaults: defaults[table] ?? [], into: &merged)
         } else {
-            try RowMerge.patch(base, patch, into: &merged)
+            row.flags = .adds
+            try RowMerge.add(
+                base, isAdd: isAdd, change, isAdd: hasAdds, defaults: defaults[table] ?? [],
+                into: &merged)
         }
         return store(row, key, merged.span, hash: hash, at: place)
     }

@@ -15,13 +15,15 @@ package struct Shard: ~Copyable, Sendable {
     package private(set) var droppedThrough: UInt64
     /// Counts changes to the database's rows that its watermark does not show: commits that left quarantine, and
     /// another database in its place.
-    package private(set) var sinkGeneration: UInt64 = 0
+    package internal(set) var sinkGeneration: UInt64 = 0
     let limit: Int
     let dirtyLimit: Int
-    private var unsaved: UnsavedBytes
+    var unsaved: UnsavedBytes
+    /// The counted rows that are being read: nearly always none (CountedRows.swift).
+    var tracked: [TrackedRow.ID: TrackedRow] = [:]
     /// Tables that are held as a whole, and the sequence from which on. A clear from there on is in quarantine: its rows are
     /// gone, though the database still shows them.
-    private var heldTables: [UInt16: UInt64] = [:]
+    var heldTables: [UInt16: UInt64] = [:]
     /// Tombstones by ascending sequence. Some of them are gone by now, at most about as many as there are rows.
     private var tombstones: Deque<Tombstone> = []
     var hand = Arena.Cursor()
@@ -65,6 +67,7 @@ package struct Shard: ~Copyable, Sendable {
     ) throws(OutOfMemory) {
         rows = try RowTable(
             reserving: reservation, hugePages: limit >= Self.hugePagesLimit, seed: seed)
+        rows.keepsSums = false
         self.limit = limit
         self.dirtyLimit = dirtyLimit
         self.watermark = watermark
@@ -144,6 +147,9 @@ package struct Shard: ~Copyable, Sendable {
         return cleared > watermark || isHeld(cleared, of: table) ? cleared : nil
     }
 
+    /// Whether all rows of a table follow a commit into quarantine.
+    func isHeldTable(_ table: UInt16) -> Bool { heldTables[table] != nil }
+
     /// Whether a clear is in quarantine: the database's watermark has passed it, but the database did not take it.
     private func isHeld(_ cleared: UInt64, of table: UInt16) -> Bool {
         cleared >= heldTables[table] ?? .max
@@ -187,8 +193,9 @@ package struct Shard: ~Copyable, Sendable {
         if rows.cleared.mayBeHere { _ = find(hash, table, key) }
         // The database would still show the row that the clear removed.
         let isGone = !rows.clearedAt.isEmpty && pendingClear(of: table) != nil
-        unsaved.add(
-            try rows.patch(hash, table, key, patch, sequence: sequence, isGone: isGone), sequence)
+        let change = try rows.patch(hash, table, key, patch, sequence: sequence, isGone: isGone)
+        unsaved.add(change, sequence)
+        if !tracked.isEmpty { try note(change, .patch, table, key, patch, sequence) }
     }
 
     /// Applies a delete: a tombstone until it is clean.
@@ -232,14 +239,18 @@ package struct Shard: ~Copyable, Sendable {
         guard watermark >= droppedThrough, watermark >= rows.clearedAt[table] ?? 0,
             generation == sinkGeneration
         else { return .lookAgain }
+        if isCounted(found.reference) { return .lookAgain }
         if let cleared = rows.clearedAt[table], isHeld(cleared, of: table) {
             // The database's row is from before the clear.
             guard state == .partial else { return .lookAgain }
-            let nothing = RowCodec.noValues
-            try complete(hash, table, key, base: nothing.span, at: found)
+            try completeWithoutRow(hash, table, key, at: found)
             return .filled
         }
-        guard let row else { return .absent }
+        guard let row else {
+            guard found.reference != 0, rows.hasAdds(found.reference) else { return .absent }
+            try completeWithoutRow(hash, table, key, at: found)
+            return .filled
+        }
         counters.fills += 1
         if state == .partial {
             // The row is resident already and grows to one whole row: room need not be made for that.
@@ -298,6 +309,13 @@ package struct Shard: ~Copyable, Sendable {
         drop(place)
     }
 
+    /// Keeps the tombstone of a row that was found not to be there.
+    mutating func noteTombstone(_ sequence: UInt64, _ hash: UInt64) {
+        var place = tombstones.count
+        while place > 0, tombstones[place - 1].sequence > sequence { place -= 1 }
+        tombstones.insert(Tombstone(sequence: sequence, hash: hash), at: place)
+    }
+
     /// The place of a tombstone; nil if the key was written again, or the tombstone is gone.
     private func place(of tombstone: Tombstone) -> RowTable.Place? {
         let tag = UInt32(truncatingIfNeeded: tombstone.hash)
@@ -324,75 +342,7 @@ package struct Shard: ~Copyable, Sendable {
         tombstones = all
     }
 
-    // MARK: Quarantine
-
-    /// Makes a row count as dirty at any sequence; false if there is no entry.
-    package mutating func pin(_ hash: UInt64, _ table: UInt16, _ key: Span<UInt8>) -> Bool {
-        let place = find(hash, table, key)
-        guard place.reference != 0 else { return false }
-        let entry = rows.entry(place.reference)
-        guard !entry.flags.contains(.pinned) else { return true }
-        unsaved.pin(entry.word, rows.arena.blockBytes(place.reference))
-        entry.set(.pinned)
-        return true
-    }
-
-    /// Takes in the state that commits in quarantine gave a row, beneath what the view already has of it, and pins the row.
-    ///
-    /// Like those commits, later writes to the row are not in the database. So they are either here or in
-    /// `body`: changes to such a row follow into quarantine.
-    package mutating func restore(
-        _ hash: UInt64, _ table: UInt16, _ key: Span<UInt8>, _ state: RowState,
-        _ body: Span<UInt8>, sequence: UInt64
-    ) throws(MalformedRecord) {
-        // The table may have been cleared since: all later writes to the row are here.
-        guard sequence > rows.clearedAt[table] ?? 0 else { return }
-        let place = find(hash, table, key)
-        switch (place.reference == 0 ? .absent : rows.entry(place.reference).state, state) {
-        case (.absent, .full): put(hash, table, key, body, sequence: sequence)
-        case (.absent, .partial): try patch(hash, table, key, body, sequence: sequence)
-        case (.absent, .tombstone): delete(hash, table, key, sequence: sequence)
-        case (.partial, .full), (.partial, .partial):
-            try complete(hash, table, key, base: body, state, at: place)
-        case (.partial, .tombstone):
-            // The database's row is from before the delete.
-            let nothing = RowCodec.noValues
-            try complete(hash, table, key, base: nothing.span, at: place)
-        default: break  // the view has the whole row
-        }
-        _ = pin(hash, table, key)
-    }
-
-    /// Lays a partial row's patch over the row before it.
-    private mutating func complete(
-        _ hash: UInt64, _ table: UInt16, _ key: Span<UInt8>, base: Span<UInt8>,
-        _ state: RowState = .full, at place: RowTable.Place
-    ) throws(MalformedRecord) {
-        let sequence = rows.entry(place.reference).sequence
-        unsaved.add(try rows.complete(hash, table, key, base: base, state, at: place), sequence)
-    }
-
-    /// Takes in that a table was cleared by a commit in quarantine.
-    mutating func restoreClear(_ table: UInt16, sequence: UInt64) {
-        rows.clear(table, sequence: max(sequence, rows.clearedAt[table] ?? 0))
-    }
-
-    /// Makes the rows that a clear at `since` or later removed count as deleted although the clear is at or below the
-    /// watermark; nil ends that.
-    mutating func hold(_ table: UInt16, since: UInt64?) { heldTables[table] = since }
-
-    /// The database's rows may change for keys in quarantine from now on. To be called before they are unpinned.
-    package mutating func sinkDidChange() { sinkGeneration += 1 }
-
-    /// Ends the effect of ``pin(_:_:_:)``; a tombstone that is clean is removed.
-    package mutating func unpin(_ hash: UInt64, _ table: UInt16, _ key: Span<UInt8>) {
-        let place = find(hash, table, key)
-        guard place.reference != 0 else { return }
-        let entry = rows.entry(place.reference)
-        guard entry.flags.contains(.pinned) else { return }
-        unsaved.unpin(entry.word, rows.arena.blockBytes(place.reference))
-        entry.clear(.pinned)
-        isExhausted = false
-        if entry.state == .tombstone, isClean(entry) { drop(place) }
-    }
+    /// Lets the view keep what is added to rows that only the database has, because the database of this store does not
+    /// advance any more. To be called before any row is here.
+    mutating func keepSums() { rows.keepsSums = true }
 }

@@ -19,6 +19,17 @@ extension Shard {
         watermark >= droppedThrough && watermark >= rows.clearedAt[table] ?? 0
     }
 
+    /// Whether what the database held at `watermark` of a row is still current: the view has nothing of the row, or counts
+    /// it, and knows what the database refused up to there.
+    func holdsNothingNewer(
+        than watermark: UInt64, of table: UInt16, _ counted: RowTable.Reference?
+    ) -> Bool {
+        guard let counted else { return isCurrent(table, asOf: watermark) }
+        let entry = rows.entry(counted)
+        return entry.sequence <= watermark && watermark <= self.watermark
+            && !entry.flags.contains(.pinned) && !isHeldTable(table)
+    }
+
     /// Whether a row that a lookup found was read from the database, not written.
     func isFilled(_ reference: RowTable.Reference) -> Bool {
         rows.entry(reference).flags.contains(.filled)

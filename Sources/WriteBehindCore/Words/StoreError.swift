@@ -60,6 +60,8 @@ public enum StoreError: Error, Sendable, Equatable {
     case noSuchRow(table: String, key: String)
     /// An `increment` would exceed 64 bits or its property's type, or its column holds no integer.
     case cannotIncrement(table: String, column: String, reason: String)
+    /// An amount cannot be added to a column: it holds no plain integers, or the table's log has whole rows.
+    case cannotAdd(table: String, column: String, reason: String)
     /// The database could not be read or opened, or is being rebuilt and does not hold the row yet.
     case database(String)
     /// The file at the path of the store's database belongs to another store or another program. It was not
@@ -154,6 +156,8 @@ extension StoreError: CustomStringConvertible {
             "table \(StoredValue.text(table)): a row with the key \(key) exists already; to write it anyway, use put"
         case .noSuchRow(let table, let key):
             "table \(StoredValue.text(table)): there is no row with the key \(key); to make one, use put or insert"
+        case .cannotAdd(let table, let column, let reason):
+            "cannot add to column \(StoredValue.text(column)) of table \(StoredValue.text(table)): \(reason)"
         case .cannotIncrement(let table, let column, let reason):
             "table \(StoredValue.text(table)), column \(StoredValue.text(column)): cannot increment: \(reason)"
         case .database(let what): "the database: \(what)"

@@ -68,7 +68,7 @@ enum ExitStatus: Int32, Error {
         case .snapshot(let error): self.init(error)
         case .malformed, .otherHistory: self = .corrupt
         case .gone, .unknownMark, .notReached, .outsideSpan: self = .targetNotReached
-        case .unsynced: self = .error
+        case .unsynced, .sumOutOfRange: self = .error
         }
     }
 

@@ -45,7 +45,10 @@ struct FilterOptions: ParsableArguments {
             first of them, for all rows whose key begins with them.
             """)
     var key: String?
-    @Option(help: "put, patch, delete, clear, define, mark or settle; may be given several times.")
+    @Option(
+        help: """
+            put, patch, add, delete, clear, define, mark or settle; may be given several times.
+            """)
     var operation: [String] = []
     @OptionGroup var conditions: ConditionOptions
 

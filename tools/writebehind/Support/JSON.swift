@@ -1,4 +1,5 @@
 import WriteBehind
+import WriteBehindInspection
 
 /// JSON whose keys are written in the given order.
 enum JSON {
@@ -13,6 +14,9 @@ enum JSON {
     static func bool(_ value: Bool) -> JSON { .raw(value ? "true" : "false") }
     /// A value in the form of its column's logical type.
     static func value(_ value: StoredValue, _ logicalType: LogicalType?) -> JSON {
+        .raw(value.json(as: logicalType))
+    }
+    static func value(_ value: ShownValue, _ logicalType: LogicalType?) -> JSON {
         .raw(value.json(as: logicalType))
     }
     static func optional<T>(_ value: T?, _ form: (T) -> JSON) -> JSON { value.map(form) ?? .null }

@@ -88,7 +88,7 @@ struct RecordText {
     private static func coloured(_ operation: EventLog.Operation) -> String {
         switch operation {
         case .put: operation.word.green
-        case .patch: operation.word.cyan
+        case .patch, .add: operation.word.cyan
         case .delete, .clear: operation.word.red
         case .define, .mark, .settle, .preamble: operation.word.magenta
         }
@@ -109,7 +109,12 @@ struct RecordText {
             guard let change, change.column == field.name, let was = was(change) else { return now }
             return now + was.lightBlack
         }
-        if let change, decoded.values.isEmpty, let was = was(change) {
+        parts += decoded.amounts.map { field in
+            let now = amount(field)
+            guard let change, change.column == field.name, let was = was(change) else { return now }
+            return now + was.lightBlack
+        }
+        if let change, decoded.values.isEmpty, decoded.amounts.isEmpty, let was = was(change) {
             parts.append(plain(change.column) + was.lightBlack)
         }
         if let settles = decoded.settles { parts.append("#\(settles)") }
@@ -121,9 +126,16 @@ struct RecordText {
         return parts
     }
 
+    /// `likes+=1`
+    static func amount(_ field: DecodedRecord.Field) -> String {
+        plain(field.name)
+            + (field.text.hasPrefix("-") ? "-=\(field.text.dropFirst())" : "+=\(field.text)")
+    }
+
     private static func was(_ change: ColumnFollower.Change) -> String? {
         switch change.before {
-        case .unknown: change.after == nil ? nil : " (the value before is gone)"
+        case .unknown:
+            change.after == nil && change.amount == nil ? nil : " (the value before is gone)"
         case .noRow: " (new)"
         case .value(let value): " (was \(value.text(as: change.logicalType)))"
         }
@@ -183,6 +195,7 @@ struct RecordText {
         if let table = decoded.table { fields.append(("table", .string(table))) }
         if !decoded.key.isEmpty { fields.append(("key", object(decoded.key))) }
         if !decoded.values.isEmpty { fields.append(("values", object(decoded.values))) }
+        if !decoded.amounts.isEmpty { fields.append(("amounts", object(decoded.amounts))) }
         if let settles = decoded.settles { fields.append(("settles", .number(settles))) }
         if let last = decoded.settlesThrough { fields.append(("through", .number(last))) }
         if let text = decoded.text { fields.append(("text", .string(text))) }
@@ -207,6 +220,7 @@ struct RecordText {
         let record = decoded.record
         let key = decoded.key.isEmpty ? "" : object(decoded.key).text
         var values = decoded.values.isEmpty ? "" : object(decoded.values).text
+        if !decoded.amounts.isEmpty { values = object(decoded.amounts).text }
         if let text = decoded.text { values = JSON.string(text).text }
         if let definition = decoded.definition {
             values = String(decoding: definition.json(), as: UTF8.self)
