@@ -156,6 +156,8 @@ import WriteBehindCore
         guard reader.offset < body.count else { return }  // reading the value throws
         let stored = body[reader.offset]
         if stored == tag.rawValue || stored == ValueTag.null.rawValue { return }
+        // Binding it says what is wrong.
+        if stored == ValueTag.wide.rawValue { return }
         // SQLite converts it to a real, as for a column that held integers before.
         if tag == .real, stored == ValueTag.integer.rawValue { return }
         throw SinkError(

@@ -10,6 +10,18 @@ enum Bodies {
         return bytes
     }
 
+    static func amount(_ value: Int128) -> [UInt8] {
+        var bytes = [ValueTag.amount.rawValue]
+        bytes.append(wideInteger: value)
+        return bytes
+    }
+
+    static func wide(_ value: Int128) -> [UInt8] {
+        var bytes = [ValueTag.wide.rawValue]
+        bytes.append(wideInteger: value)
+        return bytes
+    }
+
     static func blob(_ count: Int, _ byte: UInt8 = 7) -> [UInt8] {
         var bytes = [ValueTag.blob.rawValue]
         bytes.append(varint: UInt64(count))

@@ -96,7 +96,7 @@ import WriteBehindSQLite
         try fixture.user("UPDATE loose SET n = 'many'")
         let refused = try fixture.applyInOrder([[add(1, [1: 1], table: 4)]])
         #expect(refused.count == 1)
-        #expect(refused.first?.error.message.contains("no integer") == true)
+        #expect(refused.first?.error.message.contains("no number") == true)
     }
 
     /// What is applied twice would count twice.

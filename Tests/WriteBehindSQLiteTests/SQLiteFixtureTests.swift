@@ -190,6 +190,23 @@ struct Change: Comparable {
             body: try RowCodec.encodePatch(changes, SinkFixture.person.schema))
     }
 
+    /// An add of amounts to columns outside the key, by their places.
+    static func add(
+        _ table: TableDefinition = SinkFixture.person, _ key: [StoredValue],
+        _ amounts: [(column: Int, amount: Int64)]
+    ) throws -> Change {
+        let amounts = amounts.map { ColumnAmount(column: $0.column, amount: $0.amount) }
+        let makesRow = RowCodec.addsMakeRows(table.schema)
+        return Change(
+            operation: .add, table: table.id, key: try KeyCodec.encode(key, table.schema),
+            body: RowCodec.encodeAdd(amounts, makesRow: makesRow))
+    }
+
+    /// An add to a person's age.
+    static func add(_ id: Int64, _ age: Int64) throws -> Change {
+        try add(SinkFixture.person, [.integer(id)], [(1, age)])
+    }
+
     static func delete(_ id: Int64) throws -> Change {
         Change(operation: .delete, table: 1, key: try SinkFixture.key(id), body: [])
     }

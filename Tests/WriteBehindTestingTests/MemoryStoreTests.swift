@@ -92,6 +92,30 @@ import WriteBehindTesting
             #expect(store.health.verdict == .closed)
         }
 
+        /// A read does the work that it waits for.
+        @Test func aRowIsReadAfterAmountsWereAddedToIt() async throws {
+            let store = try Store.inMemory(configuration: quiet)
+            let posts = try store.table(Post.self)
+            for id in 0..<50 { try posts.put(Post(id: id, title: "p\(id)")) }
+            try await store.waitForAll(.materialized)
+            let before = store.clock.now
+            for id in 0..<50 {
+                #expect(try posts.evict(id))
+                try posts.add(id, to: \.likes, of: id)
+            }
+            #expect(try posts.cached(7) == nil)
+            #expect(try await posts.get(7) == Post(id: 7, title: "p7", likes: 7))
+            #expect(try await posts.get(all: 0..<50).map { $0?.likes } == Array(0..<50))
+            #expect(store.clock.now == before)
+            try await store.waitForAll(.materialized)
+            #expect(try posts.evict(8))
+            try posts.add(1, to: \.likes, of: 8)
+            let again = try store.crash()
+            let table = try again.table(Post.self)
+            #expect(try await table.get(8)?.likes == 9)
+            try await again.close()
+        }
+
         @Test func indicesAreThereAtOnceAndAfterACrash() async throws {
             let store = try Store.inMemory(configuration: quiet)
             let scores = try store.table(Score.self)

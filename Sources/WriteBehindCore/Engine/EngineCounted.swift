@@ -208,8 +208,14 @@ extension Engine {
         _ table: UInt16, _ keys: [[UInt8]]
     ) throws(StoreError) -> [StoredRow] {
         let sink = try readableSink()
-        // If the answer to the last transaction was lost, the list may be out of date.
-        try StoreError.ofSink { () throws(SinkError) in _ = try sink.look() }
+        do throws(SinkError) {
+            // If the answer to the last transaction was lost, the list may be out of date.
+            _ = try sink.look()
+        } catch {
+            // Sooner than by the materializer's next write or look.
+            if error.callsForReplacement { reads.materializer?.replace(sink, after: error) }
+            throw StoreError(error)
+        }
         var stored: [StoredRow] = []
         for key in keys { stored.append(try readBlocking(table, key)) }
         let quarantine = sink.quarantine

@@ -70,7 +70,7 @@ struct QuarantinedRows: ~Copyable {
                 let before = stored ?? RowCodec.noValues
                 try RowMerge.row(
                     before.span, patch: body.extracting(patch),
-                    defaults: rows.defaults(of: table), into: &row)
+                    defaults: rows.defaults(of: table), isStrict: true, into: &row)
             }
             return row
         }

@@ -32,7 +32,7 @@ extension RowCodec {
     }
 
     /// Throws unless the bytes are an add that a table of this schema may get.
-    static func check(add: Span<UInt8>, _ schema: TableSchema) throws(RowError) {
+    package static func check(add: Span<UInt8>, _ schema: TableSchema) throws(RowError) {
         for amount in try decodeAdd(add, schema).amounts {
             let column = schema.valueColumns[amount.column]
             // A table's columns may have changed between the add's encoding and its place in the log.

@@ -91,7 +91,8 @@ struct TrackedRow {
         let before = stored ?? RowCodec.noValues
         var row: [UInt8] = []
         try RowMerge.row(
-            before.span, patch: all.body.span.extracting(patch), defaults: defaults, into: &row)
+            before.span, patch: all.body.span.extracting(patch), defaults: defaults,
+            isStrict: true, into: &row)
         return (row, true)
     }
 }
