@@ -85,7 +85,7 @@ import WriteBehind
         var store = try fixture.open()
         try declare(store)
         try await Fixture.fill(store)
-        try await store.waitForAll(.materialized, timeout: .seconds(300))
+        try await eventually(fixture, says: #""state":"current""#)
         try await store.close()
         store = try fixture.open()
         try store.table(Flight.self).put(Flight(20, "UA"))
