@@ -37,7 +37,7 @@ package struct DatabaseVerification: Sendable {
     /// The columns of the table that the database spells in its own way.
     private var respelled: Set<Int> = []
     /// The rows of one run that differ in such columns.
-    private var doubtful: [DoubtfulRow] = []
+    private var doubtful: [RowDifference] = []
 
     /// - Parameters:
     ///   - verified: the snapshots that were just read to their ends, and are not read twice.
@@ -139,24 +139,9 @@ package struct DatabaseVerification: Sendable {
         _ source: any StoredRowSource, _ definition: TableDefinition,
         _ report: (String, Difference) -> Void
     ) throws {
-        guard !doubtful.isEmpty else { return }
         defer { doubtful = [] }
-        let columns = definition.schema.valueColumns
-        let pairs = doubtful.flatMap { row in
-            row.columns.compactMap { RespelledPair($0, respelled) }
-        }
-        var equal = try source.areEqual(pairs).makeIterator()
-        for row in doubtful {
-            let differing = row.columns.filter { column in
-                // There is an answer to each pair.
-                RespelledPair(column, respelled) == nil || equal.next() != true
-            }
-            guard !differing.isEmpty else { continue }
-            let named = differing.map {
-                Difference.Column(
-                    name: columns[$0.place].name, log: $0.log, database: $0.database)
-            }
-            tell(row.key, definition, .columns(named), report)
+        for row in try source.withoutSpellings(doubtful) where !row.columns.isEmpty {
+            tell(row, definition, report)
         }
     }
 
@@ -209,6 +194,17 @@ package struct DatabaseVerification: Sendable {
         report(RowName.text(definition.schema, key), difference)
     }
 
+    private mutating func tell(
+        _ row: RowDifference, _ definition: TableDefinition,
+        _ report: (String, Difference) -> Void
+    ) {
+        let columns = definition.schema.valueColumns
+        let named = row.columns.map {
+            Difference.Column(name: columns[$0.place].name, log: $0.log, database: $0.database)
+        }
+        tell(row.key, definition, .columns(named), report)
+    }
+
     private func isHeld(_ key: [UInt8], _ table: UInt32) -> Bool {
         guard !held.isEmpty else { return false }
         return held.contains(.table(table)) || held.contains(.row(table: table, key: key))
@@ -238,45 +234,12 @@ package struct DatabaseVerification: Sendable {
                 return tell(key, definition, .malformed(fault), report)
             }
             guard whole != found else { return }
-            let (log, database) = (
-                try RowCodec.decodeRow(whole.span, schema),
-                try RowCodec.decodeRow(found.span, schema)
-            )
-            let differing = schema.valueColumns.indices.filter { log[$0] != database[$0] }.map {
-                DoubtfulRow.Column(place: $0, log: log[$0], database: database[$0])
-            }
-            if differing.contains(where: { RespelledPair($0, respelled) != nil }) {
-                return doubtful.append(DoubtfulRow(key: key, columns: differing))
-            }
-            let columns = differing.map {
-                Difference.Column(
-                    name: schema.valueColumns[$0.place].name, log: $0.log, database: $0.database)
-            }
-            tell(key, definition, .columns(columns), report)
+            let difference = try RowDifference(
+                key, log: whole.span, database: found.span, schema)
+            if difference.isDoubtful(respelled) { return doubtful.append(difference) }
+            tell(difference, definition, report)
         } catch {
             tell(key, definition, .malformed("\(error)"), report)
         }
-    }
-}
-
-/// A row that differs, maybe only in how values are spelled.
-private struct DoubtfulRow: Sendable {
-    struct Column: Sendable {
-        var place: Int
-        var log: StoredValue
-        var database: StoredValue
-    }
-
-    var key: [UInt8]
-    var columns: [Column]
-}
-
-extension RespelledPair {
-    /// nil if the database does not spell the column in its own way, or one of the values is null.
-    fileprivate init?(_ column: DoubtfulRow.Column, _ respelled: Set<Int>) {
-        guard respelled.contains(column.place), case .text(let log) = column.log,
-            case .text(let database) = column.database
-        else { return nil }
-        self.init(column: column.place, log: log, database: database)
     }
 }

@@ -7,7 +7,7 @@ import WriteBehindSQLite
 /// It starts at the newest good snapshot, or else at the log's beginning. Every commit that can be read
 /// is written again, in order and with its time, under new sequence numbers, because the old ones would have gaps, and a
 /// log has none. If the database can be read, the rows are corrected by it at its watermark
-/// (SalvageDatabase.swift). The damaged store is not touched. Memory holds all rows.
+/// (SalvageDatabase.swift). The damaged store is not touched. Memory holds all rows of the new store.
 package final class Salvage {
     package struct Result: Sendable {
         /// The snapshot that it started from; 0 for none.
@@ -26,6 +26,8 @@ package final class Salvage {
         package var badSnapshots: [String] = []
         /// How the database was used.
         package var database = DatabaseUse.none
+        /// The tables that the database does not have as the store made them: their rows are the log's.
+        package var leftOut: [(table: String, reason: String)] = []
 
         package var losesAnything: Bool {
             !lost.isEmpty || !orphans.isEmpty || !unreadable.isEmpty || !badSnapshots.isEmpty
@@ -33,7 +35,7 @@ package final class Salvage {
 
         /// Whether the database shows the rows as they are after these sequences.
         package func knowsRows(of range: ClosedRange<UInt64>) -> Bool {
-            if case .used(let watermark, _, _) = database {
+            if case .used(let watermark, _, _) = database, leftOut.isEmpty {
                 range.upperBound <= watermark
             } else {
                 false
@@ -123,11 +125,11 @@ package final class Salvage {
     /// Notes the changes that were left out so far.
     private func giveUpOrphans(rowsAreKnown: Bool) {
         for (table, lost) in orphans.sorted(by: { $0.key < $1.key }) {
+            let name = tables.definitions[table]?.schema.name ?? "\(table)"
             result.orphans.append(
                 Orphans(
-                    table: tables.definitions[table]?.schema.name ?? "\(table)",
-                    changes: lost.changes, rows: UInt64(lost.keys.count),
-                    rowsAreKnown: rowsAreKnown))
+                    table: name, changes: lost.changes, rows: UInt64(lost.keys.count),
+                    rowsAreKnown: rowsAreKnown && !result.leftOut.contains { $0.table == name }))
         }
         orphans = [:]
     }
@@ -272,8 +274,11 @@ package final class Salvage {
 
     private func usableDatabase() -> UInt64? {
         switch store.database.state {
-        case .missing, .empty: return nil
-        case .elsewhere(let place): result.database = .unusable(reason: "it is \(place)")
+        case .missing: return nil
+        case .empty: result.database = .unusable(reason: "it has nothing of the store")
+        case .elsewhere(let place):
+            result.database = .unusable(
+                reason: "it is \(place); give its address with --postgresql")
         case .foreign: result.database = .unusable(reason: "it belongs to another store")
         case .unreadable(let error): result.database = .unusable(reason: error.message)
         case .readable(let contents):

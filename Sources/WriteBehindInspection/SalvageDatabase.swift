@@ -5,95 +5,170 @@ import WriteBehindSQLite
 // If the log is damaged, the store's database often still holds what the log has lost: it has every row as of its
 // watermark. So when salvage passes the watermark, the rows that it has computed from the log are made
 // equal to the database's, by puts and deletes of the rows that differ. Rows in quarantine stay as the log has them.
+//
+// The database is a file or on a server. It is read in one transaction and in pages, and never written.
 
 extension Salvage {
-    /// Makes the rows equal to those of the database, if it is readable and belongs to the log's history.
+    /// Makes the rows equal to those of the database, if it belongs to the log's history.
     func putRightByDatabase() throws {
+        guard let source = store.database.source, let contents = store.database.contents else {
+            return
+        }
         do {
-            guard let source = store.database.source else { return }
-            if let fault = try fault(of: source) {
+            let damage = try (source as? InspectedSQLite)?.fault()
+            if let fault = damage ?? fault(of: contents.watermark) {
                 result.database = .unusable(reason: fault)
             } else {
                 // In one transaction, so that everything is of one watermark.
-                try source.read(store.environment.storeID) { try makeEqual(to: $0) }
+                try source.read(store.environment.storeID) { try makeEqual(to: $0, contents) }
             }
         } catch let error as SinkError {
+            // A server that cannot be read proves nothing about its rows, some of which are taken already.
+            guard store.database.isFile else { throw error }
             result.database = .unusable(reason: "\(error)")
         }
     }
 
-    private func fault(of source: any InspectedDatabase) throws -> String? {
-        if let fault = try (source as? InspectedSQLite)?.fault() { return fault }
-        guard let watermark = store.database.contents?.watermark else {
-            return "it has no watermark"
-        }
+    private func fault(of watermark: Watermark) -> String? {
         // If the log no longer has the chain value there, there is no evidence against the database.
         let chain = try? LogReader.chain(at: watermark.sequence, store.environment)
-        guard chain == nil || chain == watermark.chain else {
-            return "it belongs to another history than the log"
-        }
-        return nil
+        return chain == nil || chain == watermark.chain
+            ? nil : "it belongs to another history than the log"
     }
 
-    private func makeEqual(to database: any InspectedTransaction) throws {
-        guard let contents = store.database.contents else { return }
-        let held = Set(contents.quarantine.held.keys)
+    private func makeEqual(
+        to database: any InspectedTransaction, _ contents: DatabaseContents
+    ) throws {
+        guard try database.watermark() == contents.watermark else {
+            throw SinkError(
+                .busy,
+                "something writes to it: its watermark is not #\(contents.watermark.sequence) any more"
+            )
+        }
+        let held = Set(try database.quarantine().held.keys)
         if !isComplete { unknown = held }
         var (restored, removed): (UInt64, UInt64) = (0, 0)
         for definition in contents.tables {
-            guard !held.contains(.table(definition.id)), numbers[definition.id] != nil,
-                case .rows(let source) = try database.rows(of: definition)
-            else { continue }
-            var present = try RowTable()
-            let run = StoredRun(source)
-            run.fill()
-            while !run.isEmpty {
-                if let failure = run.failure { throw failure }
-                for row in run.rows {
-                    let key = Array(run.bytes[row.key])
-                    let hash = present.hash(table: 0, key: key.span)
-                    _ = present.put(hash, 0, key.span, Span(), sequence: 1)
-                    if try restore(key, run.bytes[row.body], row.fault, definition, held) {
-                        restored += 1
-                    }
-                }
-                run.fill()
+            guard !held.contains(.table(definition.id)), numbers[definition.id] != nil else {
+                continue
             }
-            removed += try removeOthers(than: present, definition, held)
+            switch try database.rows(of: definition) {
+            case .rows(let source):
+                var table = TableOfDatabase(definition, held)
+                restored += try restore(&table, from: source)
+                removed += try removeOthers(than: table)
+            case .missing: leaveOut(definition, "it is missing")
+            case .unfit(let reason): leaveOut(definition, reason)
+            }
         }
         result.database = .used(
             watermark: contents.watermark.sequence, restored: restored, removed: removed)
     }
 
-    /// Puts a row of the database, if the log gives another value.
-    private func restore(
-        _ key: [UInt8], _ body: ArraySlice<UInt8>, _ fault: String?,
-        _ definition: WriteBehindCore.TableDefinition, _ held: Set<QuarantinedKey>
-    ) throws -> Bool {
-        let id = definition.id
-        guard fault == nil, !held.contains(.row(table: id, key: key)) else { return false }
-        let body = Array(body)
-        if let reference = rows.reference(table: UInt16(id), key: key.span) {
-            let isEqual = try rows.withBody(reference) { found in
-                let found = Array(copying: found)
-                return try (RowCodec.completed(found.span, definition.schema) ?? found) == body
-            }
-            if isEqual { return false }
-        }
-        return try put(id, key, body, sequence: 1, time: lastTime)
+    private func leaveOut(_ definition: WriteBehindCore.TableDefinition, _ reason: String) {
+        result.leftOut.append((definition.schema.name, reason))
+        if !isComplete { unknown.insert(.table(definition.id)) }
     }
 
-    private func removeOthers(
-        than present: borrowing RowTable, _ definition: WriteBehindCore.TableDefinition,
-        _ held: Set<QuarantinedKey>
+    /// Puts the rows of a table in the database that the log gives another value. Returns how many these are.
+    private func restore(
+        _ table: inout TableOfDatabase, from source: any StoredRowSource
     ) throws -> UInt64 {
-        var extra: [[UInt8]] = []
-        for reference in rows.references() where UInt32(rows.table(reference)) == definition.id {
-            let key = rows.withKey(reference) { Array(copying: $0) }
-            let isHeld = held.contains(.row(table: definition.id, key: key))
-            if !isHeld, present.reference(table: 0, key: key.span) == nil { extra.append(key) }
+        var restored: UInt64 = 0
+        let respelled = source.respelled
+        let run = StoredRun(source)
+        run.fill()
+        while !run.isEmpty {
+            if let failure = run.failure { throw failure }
+            var doubtful: [(difference: RowDifference, body: [UInt8])] = []
+            for row in run.rows {
+                let (key, body) = (Array(run.bytes[row.key]), Array(run.bytes[row.body]))
+                switch try judge(key, body, row.fault, table, respelled) {
+                case .stays: table.present(rows.reference(table: table.id, key: key.span))
+                case .differs:
+                    if try restore(key, body, &table) { restored += 1 }
+                case .isDoubtful(let difference): doubtful.append((difference, body))
+                }
+            }
+            let judged = try source.withoutSpellings(doubtful.map(\.difference))
+            for (row, body) in zip(judged, doubtful.map(\.body)) {
+                if row.columns.isEmpty {
+                    table.present(rows.reference(table: table.id, key: row.key.span))
+                } else if try restore(row.key, body, &table) {
+                    restored += 1
+                }
+            }
+            run.fill()
         }
-        for key in extra { try delete(definition.id, key, time: lastTime) }
+        return restored
+    }
+
+    private enum Judgement {
+        /// As the log has it.
+        case stays
+        case differs
+        case isDoubtful(RowDifference)
+    }
+
+    private func judge(
+        _ key: [UInt8], _ body: [UInt8], _ fault: String?, _ table: TableOfDatabase,
+        _ respelled: Set<Int>
+    ) throws -> Judgement {
+        let name = QuarantinedKey.row(table: UInt32(table.id), key: key)
+        guard fault == nil, !table.held.contains(name) else {
+            if !isComplete { unknown.insert(name) }
+            return .stays
+        }
+        guard let reference = rows.reference(table: table.id, key: key.span) else {
+            return .differs
+        }
+        return try rows.withBody(reference) { found in
+            let found = Array(copying: found)
+            let whole = try RowCodec.completed(found.span, table.schema) ?? found
+            if whole == body { return .stays }
+            guard !respelled.isEmpty,
+                let difference = try? RowDifference(
+                    key, log: whole.span, database: body.span, table.schema),
+                difference.isDoubtful(respelled)
+            else { return .differs }
+            return .isDoubtful(difference)
+        }
+    }
+
+    private func restore(
+        _ key: [UInt8], _ body: [UInt8], _ table: inout TableOfDatabase
+    ) throws -> Bool {
+        let isPut = try put(UInt32(table.id), key, body, sequence: 1, time: lastTime)
+        table.present(rows.reference(table: table.id, key: key.span))
+        return isPut
+    }
+
+    private func removeOthers(than table: TableOfDatabase) throws -> UInt64 {
+        var extra: [[UInt8]] = []
+        for reference in rows.references()
+        where rows.table(reference) == table.id && !table.references.contains(reference) {
+            let key = rows.withKey(reference) { Array(copying: $0) }
+            if !table.held.contains(.row(table: UInt32(table.id), key: key)) { extra.append(key) }
+        }
+        for key in extra { try delete(UInt32(table.id), key, time: lastTime) }
         return UInt64(extra.count)
+    }
+}
+
+/// A table of the database, while its rows are read.
+private struct TableOfDatabase {
+    let id: UInt16
+    let schema: WriteBehindCore.TableSchema
+    /// What is in quarantine, of all tables.
+    let held: Set<QuarantinedKey>
+    /// The rows of the salvaged log that the database has, too.
+    private(set) var references: Set<RowTable.Reference> = []
+
+    init(_ definition: WriteBehindCore.TableDefinition, _ held: Set<QuarantinedKey>) {
+        (id, schema, self.held) = (UInt16(definition.id), definition.schema, held)
+    }
+
+    mutating func present(_ reference: RowTable.Reference?) {
+        if let reference { references.insert(reference) }
     }
 }

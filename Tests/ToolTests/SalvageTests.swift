@@ -3,6 +3,7 @@ import GRDB
 import TestSupport
 import Testing
 import WriteBehind
+import WriteBehindInspection
 
 /// `recover --salvage` keeps every readable commit once, with its time, and names the losses.
 @Suite struct SalvageTests {
@@ -125,6 +126,28 @@ import WriteBehind
         #expect(result.status == 3, "\(result.errors)")
         let carriers = try rows(target.path).prefix(2).map { $0[1] }
         #expect(carriers == ["YY", "WW"], "\(result.output)")
+    }
+
+    /// Its rows would be of another time than the watermark at which they replace the log's.
+    @Test func aDatabaseThatIsWrittenMeanwhileIsNotUsed() async throws {
+        let fixture = try await Fixture.closed()
+        let inspection = try StoreInspection(path: fixture.path)
+        let queue = try DatabaseQueue(path: fixture.path + "/database.sqlite")
+        try await queue.write { db in
+            try db.execute(sql: "UPDATE _writebehind_watermark SET sequence = sequence + 1")
+            try db.execute(sql: "UPDATE flight SET delay = 999")
+        }
+        try queue.close()
+        let target = Fixture()
+        let store = try NewStore(at: target.path)
+        let result = try Salvage.run(inspection, into: store) { _ in }
+        try await store.close()
+        guard case .unusable(let reason) = result.database else {
+            Issue.record("\(result.database)")
+            return
+        }
+        #expect(reason.contains("something writes to it: its watermark is not #13 any more"))
+        #expect(try rows(target.path).allSatisfy { $0[2] != "999" })
     }
 
     @Test func whatNothingHoldsIsCountedByTableAndRows() async throws {

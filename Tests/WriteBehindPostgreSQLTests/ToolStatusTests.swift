@@ -223,17 +223,5 @@ extension PostgreSQL {
             }
             #expect(try test.database.value("SELECT score FROM player WHERE id = 3") == "7")
         }
-
-        @Test func salvageSaysThatTheServerIsNoHelp() async throws {
-            let test = try await ToolVerifyTests.played()
-            let rescued = test.path + "-rescued"
-            defer { try? FileManager.default.removeItem(atPath: rescued) }
-            let result = try recover(test, "--salvage", rescued)
-            #expect(result.status == 0, "\(result)")
-            #expect(result.words.contains("is of no help: it is postgresql://"))
-            let both = try recover(
-                test, "--salvage", rescued, "--postgresql", test.database.url)
-            #expect(both.status == 2)
-        }
     }
 }

@@ -27,7 +27,9 @@ struct Recover: AsyncParsableCommand {
             with --apply brought up to date. It is never put aside: if it cannot stay,
             the plan says so, and you give the store an empty one. Without its address
             such a store cannot be opened, so --apply is refused if something is to do.
-            --salvage does not look at it.
+            --salvage uses its rows in the same way as those of a file, in one
+            transaction that only reads, and makes a new store with a file. If the server
+            does not answer, nothing is salvaged; leave --postgresql out to do without it.
 
             Ends with 0 if everything is good, or a database is only missing or behind,
             which the next open corrects; 3 if something was lost or cut off, or the
@@ -40,6 +42,8 @@ struct Recover: AsyncParsableCommand {
               writebehind recover airport --apply
               writebehind recover airport --salvage airport-2
               writebehind recover airport --postgresql postgresql://db.example/airport
+              writebehind recover airport --salvage airport-2 \\
+                --postgresql postgresql://db.example/airport
             """)
 
     @OptionGroup var store: StoreArgument
@@ -62,9 +66,6 @@ struct Recover: AsyncParsableCommand {
         guard jobs > 0 else { throw ValidationError("--jobs must be at least 1.") }
         if apply, salvage != nil {
             throw ValidationError("--apply repairs in place, --salvage writes elsewhere: choose.")
-        }
-        if salvage != nil, postgresql.postgresql != nil {
-            throw ValidationError("--salvage does not look at a database on a server.")
         }
     }
 
@@ -134,6 +135,12 @@ struct Recover: AsyncParsableCommand {
     private func save(
         _ inspection: StoreInspection, into path: String, _ report: inout RecoverReport
     ) async throws {
+        // A file that cannot be read is left out. A server was named because its rows are wanted.
+        if case .unreadable(let error) = inspection.database.state,
+            !inspection.database.isFile, error.kind != .corrupt
+        {
+            throw error
+        }
         // The store has another name until it is complete, so that after an interrupt a part is not taken for the whole.
         let partial = path + ".partial"
         for name in [path, partial] { try NewFile.refuseExisting(name) }

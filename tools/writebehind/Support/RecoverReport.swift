@@ -183,6 +183,10 @@ struct RecoverReport {
         }
         item("\(WriteBehindText.count(result.records)) records of the log")
         if let text = Self.text(result.database) { item(text) }
+        let leftOut = result.leftOut.map {
+            "table \(plain($0.table)): \(WriteBehindText.message($0.reason))"
+        }
+        for text in leftOut { item("not the database's rows of \(text)".yellow) }
         head("lost")
         for line in Self.losses(result) { item(line.red) }
         if !result.losesAnything { item("nothing") }
@@ -190,6 +194,7 @@ struct RecoverReport {
             ("into", .string(path)), ("snapshot", .number(result.snapshot)),
             ("rows", .number(result.rows)), ("records", .number(result.records)),
             ("database", .optional(Self.text(result.database)) { .string($0) }),
+            ("leftOut", .array(leftOut.map { .string($0) })),
         ]
         fields += LossText.fields(result.lost, result.tableNames)
         fields += [
