@@ -114,9 +114,11 @@ package struct InspectedPostgreSQL: InspectedDatabase {
         return (watermark, row.integer(0, 2) ?? 0)
     }
 
+    /// The rows of a partitioned table, and its indices, are in its partitions. Any other table is no tree.
     private static let sizes = """
-        SELECT name, coalesce(pg_total_relation_size(to_regclass(format('%I.%I', namespace, name))), 0) \
-        FROM writebehind.tables WHERE store = $1::bytea ORDER BY 2 DESC, 1
+        SELECT name, coalesce((SELECT sum(pg_total_relation_size(relid))::bigint FROM pg_partition_tree(oid)), \
+        pg_total_relation_size(oid), 0) FROM (SELECT name, to_regclass(format('%I.%I', namespace, name)) AS oid \
+        FROM writebehind.tables WHERE store = $1::bytea) AS t ORDER BY 2 DESC, 1
         """
 
     private func state(

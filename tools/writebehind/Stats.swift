@@ -14,13 +14,19 @@ struct Stats: ParsableCommand {
             Bytes of the log are those of records, unpacked; bytes of the database are
             whole pages, with indices. Reads the log and all pages of the database.
 
+            A database on a server is looked at only if --postgresql gives its address. It
+            tells the sizes of the store's tables by itself, and reads no pages. Nothing
+            else of the server is counted: no other tables, and no room that is free.
+
             Examples:
               writebehind stats airport
               writebehind stats airport --since 1h --hottest 20
+              writebehind stats airport --postgresql postgresql://db.example/airport
               writebehind stats airport --html stats.html
             """)
 
     @OptionGroup var store: StoreArgument
+    @OptionGroup var postgresql: PostgreSQLOption
     @OptionGroup var range: RangeOptions
     @Option(help: ArgumentHelp("How many of the hottest rows to show.", valueName: "count"))
     var hottest = 10
@@ -41,7 +47,8 @@ struct Stats: ParsableCommand {
 
     func run() throws {
         if let html { try NewFile.refuseExisting(html) }
-        let inspection = try store.inspect()
+        let inspection = try postgresql.inspect(store.store)
+        try Self.check(inspection.database)
         let statistics = try gather(inspection)
         let report = StatsReport(
             statistics, store: inspection, clock: Clock(isUTC: utc), hottest: hottest,
@@ -57,6 +64,19 @@ struct Stats: ParsableCommand {
         }
         output.flush()
         try ExitStatus(inspection).check()
+    }
+
+    /// Refuses a server that cannot answer, before all of the log is read for it. A file that cannot be read is only left out.
+    private static func check(_ database: DatabaseInspection) throws {
+        switch database.state {
+        case .elsewhere(let place):
+            note("note: the store's database is \(place); --postgresql gives the sizes there")
+        case .missing, .readable: break
+        case _ where database.isFile: break
+        case .empty: note("note: the database has nothing of the store yet")
+        case .foreign: throw SinkError(.foreignDatabase, "it belongs to another store")
+        case .unreadable(let error): throw error
+        }
     }
 
     private func gather(_ inspection: StoreInspection) throws -> LogStatistics {

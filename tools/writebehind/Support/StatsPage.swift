@@ -18,7 +18,7 @@ extension StatsReport {
             <p class="sub">\(Self.escaped(subtitle))</p>
             <section class="tiles">\(tiles)</section>
             <h2>Records over time</h2>\(ratePlot)
-            <h2>By table</h2>\(sizeTable)
+            <h2>By table</h2>\(sizeTable)\(place)
             <h2>By table and operation</h2>\(tablePlot)
             <h2>Hottest rows</h2>\(hottestPlot)
             <h2>What merging by row saves the database</h2>\(savingPlot)
@@ -142,6 +142,10 @@ extension StatsReport {
         let all = Self.sizeRow("all", statistics.total, sizes?.total, " class=\"all\"")
         return "<table>" + Self.head(["table", "records", "in the log", "in the database"])
             + "<tbody>\(rows.joined())\(all)</tbody></table>"
+    }
+
+    private var place: String {
+        server.map { "<p class=\"sub\">The database is \(Self.escaped($0)).</p>" } ?? ""
     }
 
     private static func sizeRow(

@@ -26,6 +26,7 @@ struct StatsReport {
 
     func lines(width: Int) -> [String] {
         var lines = [summary, ""] + tables.lines + ["", "by table".bold] + bySize.lines
+        if let server { lines += StatusReport.broken("the database is \(server)", room: width) }
         let rows = statistics.hottest(hottest)
         if !rows.isEmpty {
             lines += ["", "hottest rows".bold]
@@ -39,6 +40,11 @@ struct StatsReport {
         lines += ["", "what merging by row saves the database".bold]
         for window in statistics.windows { lines.append(saving(window)) }
         return lines + ["", "records over time".bold] + chart(width: width)
+    }
+
+    /// The address of the database, if it is on a server and has told its sizes.
+    var server: String? {
+        sizes == nil ? nil : StatusReport.place(store).map { escapingControls($0) }
     }
 
     private var summary: String {
@@ -170,6 +176,7 @@ struct StatsReport {
                     })
             ),
             ("sizes", .array(tableSizes.map(size))),
+            ("database", .optional(StatusReport.place(store)) { .string($0) }),
             ("databaseBytes", .optional(sizes?.total) { .number($0) }),
             (
                 "hottest",
