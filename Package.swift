@@ -165,7 +165,11 @@ let package = Package(
             ],
             path: "tools/crashtest", swiftSettings: language),
         .target(
-            name: "TestSupport", dependencies: ["EventLog", "DiskSimulation"],
+            name: "TestSupport",
+            dependencies: [
+                "EventLog", "DiskSimulation",
+                .product(name: "CoreMetrics", package: "swift-metrics"),
+            ],
             path: "Tests/TestSupport", swiftSettings: language),
         // What tests and fuzzer feed to every decoder.
         .target(

@@ -12,6 +12,8 @@ struct BatchWriter {
     private var gathered: [Kind: GatheredRows] = [:]
     /// Amounts for rows that are still to be read, by table.
     private var adds: [UInt32: Adds] = [:]
+    /// How many adds found no row.
+    private(set) var addsWithoutRow = 0
 
     private struct Adds {
         var keys: [[UInt8]] = []
@@ -53,6 +55,7 @@ struct BatchWriter {
     mutating func apply(
         _ batch: some SortedChanges, levels: [Set<UInt32>]
     ) throws(SinkError) {
+        addsWithoutRow += batch.addsWithoutRow
         for table in batch.cleared { try clear(table) }
         guard !levels.isEmpty else { return try apply(.everything, of: batch) }
         // A table that was just defined is in no level yet.
@@ -154,7 +157,7 @@ struct BatchWriter {
             let added = try AddedRow(
                 adding: body.span, to: old, table.schema, named: table.name)
             switch added {
-            case .none: break
+            case .none: addsWithoutRow += 1
             case .patch(let patch):
                 try add(table.definition.id, .patch, key.span, patch.span, isThere: true)
             case .put(let new): try add(table.definition.id, .put, key.span, new.span)

@@ -12,6 +12,8 @@ struct CommitWriter {
     private let levels: [Set<UInt32>]
     private(set) var tables: [UInt32: PostgreSQLTable]
     private(set) var hasDefined = false
+    /// How many adds found no row.
+    private(set) var addsWithoutRow = 0
     var index: QuarantineIndex
     /// How often a commit alone was refused in words that explain nothing.
     private(set) var attempts: [UInt64: Int]
@@ -142,7 +144,7 @@ struct CommitWriter {
         _ body: (inout CommitWriter) throws(SinkError) -> Void
     ) throws(SinkError) -> SinkError? {
         let connection = writer.connection
-        let before = (tables, hasDefined)
+        let before = (tables, hasDefined, addsWithoutRow)
         try connection.run("SAVEPOINT writebehind_commits")
         do throws(SinkError) {
             try connection.run("SET CONSTRAINTS ALL DEFERRED")
@@ -152,7 +154,7 @@ struct CommitWriter {
             return nil
         } catch {
             guard connection.isUsable else { throw error }
-            (tables, hasDefined) = before
+            (tables, hasDefined, addsWithoutRow) = before
             try connection.run("ROLLBACK TO writebehind_commits")
             try connection.run("RELEASE writebehind_commits")
             return error
@@ -174,10 +176,11 @@ struct CommitWriter {
         }
     }
 
-    private func apply(_ batch: ChangeBatch, levels: [Set<UInt32>]) throws(SinkError) {
+    private mutating func apply(_ batch: ChangeBatch, levels: [Set<UInt32>]) throws(SinkError) {
         batch.sort()
         var rows = BatchWriter(writer.connection, tables, writer.options)
         try rows.apply(batch, levels: levels)
+        addsWithoutRow += rows.addsWithoutRow
     }
 
     /// An empty batch: always the same memory.

@@ -22,6 +22,8 @@ final class PostgreSQLSink: Sink {
         /// Another store has claimed the database.
         var fenced: SinkError?
         var isClosed = false
+        /// Since they were taken.
+        var addsWithoutRow = 0
         /// The session that had a lock when the last statement waited for one.
         var lockHolder: String?
         var watermark: Watermark
@@ -87,10 +89,12 @@ final class PostgreSQLSink: Sink {
         let (quarantine, tables, levels) = state.withLock { ($0.quarantine, $0.tables, $0.levels) }
         try quarantine.refuse(batch)
         do throws(SinkError) {
-            try transaction(through: batch.through) { writer throws(SinkError) in
+            let missed = try transaction(through: batch.through) { writer throws(SinkError) in
                 var rows = BatchWriter(writer.connection, tables, options)
                 try rows.apply(batch, levels: levels)
+                return rows.addsWithoutRow
             }
+            state.withLock { $0.addsWithoutRow += missed }
         } catch {
             guard error.isUnexplained else { throw error }
             // One of its commits may be to blame: in order, the others get through.
@@ -140,6 +144,7 @@ final class PostgreSQLSink: Sink {
         self.state.withLock {
             $0.quarantine = apply.index
             $0.tables = apply.tables
+            $0.addsWithoutRow += apply.addsWithoutRow
         }
         if apply.hasDefined {
             // What was done is committed, and its caller must know.
@@ -147,6 +152,13 @@ final class PostgreSQLSink: Sink {
             try? makeIndices()
         }
         return changes
+    }
+
+    func takeAddsWithoutRow() -> Int {
+        state.withLock { state in
+            defer { state.addsWithoutRow = 0 }
+            return state.addsWithoutRow
+        }
     }
 
     // MARK: the writing session

@@ -28,6 +28,8 @@ package final class SQLiteSink: ReplaceableSink {
         /// When readers began to keep the WAL from being emptied, microseconds since 1970.
         var heldUpSince: Int64?
         var isClosed = false
+        /// Since they were taken.
+        var addsWithoutRow = 0
         /// Set by the first failed sync. Linux forgets pages that it could not write, so a second sync
         /// would succeed without them. After it, no checkpoint succeeds until the sink is opened again.
         var syncFailure: SinkError?
@@ -126,6 +128,7 @@ package final class SQLiteSink: ReplaceableSink {
         // Checked before anything is applied. Otherwise each batch would be rolled back as long as a hot row is in quarantine.
         try quarantine.refuse(batch)
         try transaction(through: batch.through) { _, writer throws(SinkError) in
+            writer.note(addsWithoutRow: batch.addsWithoutRow)
             let followed = writer.projections.followed
             for table in batch.cleared {
                 if followed.contains(table) { throw .isFollowed }
@@ -225,9 +228,17 @@ package final class SQLiteSink: ReplaceableSink {
             }
             writer.didCommit(through)
             writer.projections.didCommit(at: writer.watermark)
+            state.withLock { [missed = writer.addsWithoutRow] in $0.addsWithoutRow += missed }
             checkpointIfLong(db, writer)
             // If there is no result, `body` has thrown, and so has the transaction.
             return result!
+        }
+    }
+
+    package func takeAddsWithoutRow() -> Int {
+        state.withLock { state in
+            defer { state.addsWithoutRow = 0 }
+            return state.addsWithoutRow
         }
     }
 

@@ -13,6 +13,9 @@ import WriteBehindCore
     private var definitions: [UInt32: TableSQL] = [:]
     private var tables: [UInt32: TableWriter] = [:]
     private var lastTable: (id: UInt32, writer: TableWriter)?
+    private let missed = AddsWithoutRow()
+    /// What ``missed`` was before a commit that may be undone.
+    private var missedBefore = 0
     /// The tables that this transaction has changed.
     private(set) var touched: Set<UInt32> = []
     let projections: SQLiteProjections
@@ -72,6 +75,7 @@ import WriteBehindCore
     /// Does the first work of every transaction, once it holds the write lock.
     func begin(_ db: Database) throws(SinkError) {
         touched.removeAll(keepingCapacity: true)
+        missed.count = 0
         lastTable = nil  // so that the first change to a table is noticed again
         guard try !fileHasMoved() else {
             throw SinkError(.gone, "the database file was moved or deleted while it was open")
@@ -97,7 +101,9 @@ import WriteBehindCore
 
     /// Throws if the store's statements do not compile with the schema inside the transaction.
     func recompile() throws(SinkError) {
-        for sql in definitions.values { _ = unsafe try TableWriter(sql, on: connection) }
+        for sql in definitions.values {
+            _ = unsafe try TableWriter(sql, on: connection, missed)
+        }
     }
 
     /// Stores the watermark, if it is still the one of the last transaction.
@@ -207,6 +213,10 @@ import WriteBehindCore
 
     func clear(table: UInt32) throws(SinkError) { try writer(for: table).clearRows() }
 
+    /// How many adds of this transaction found no row.
+    var addsWithoutRow: Int { missed.count }
+    func note(addsWithoutRow count: Int) { missed.count += count }
+
     @inline(__always)
     private func writer(for table: UInt32) throws(SinkError) -> TableWriter {
         if let lastTable, lastTable.id == table { return lastTable.writer }
@@ -221,7 +231,7 @@ import WriteBehindCore
         if let known = tables[table] {
             writer = known
         } else {
-            writer = unsafe try TableWriter(definition, on: connection)
+            writer = unsafe try TableWriter(definition, on: connection, missed)
             tables[table] = writer
         }
         touched.insert(table)
@@ -230,9 +240,13 @@ import WriteBehindCore
     }
 
     // The savepoint of one commit of several in a transaction.
-    func beginCommit() throws(SinkError) { try savepoint.run() }
+    func beginCommit() throws(SinkError) {
+        missedBefore = missed.count
+        try savepoint.run()
+    }
     func keepCommit() throws(SinkError) { try release.run() }
     func undoCommit() throws(SinkError) {
+        missed.count = missedBefore
         try rollBack.run()
         try release.run()
     }

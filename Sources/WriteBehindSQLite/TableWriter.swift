@@ -2,10 +2,16 @@ import EventLog
 import GRDBSQLite
 import WriteBehindCore
 
+/// Adds that found no row, in one transaction over all tables.
+final class AddsWithoutRow {
+    var count = 0
+}
+
 /// Applies changes to one table over one connection.
 @safe final class TableWriter {
     private let sql: TableSQL
     private let connection: OpaquePointer
+    private let missed: AddsWithoutRow
     private let keyTypes: [ColumnType]
     /// The defaults for values that a row body leaves out at its end.
     private let missing: [StoredValue]
@@ -22,8 +28,11 @@ import WriteBehindCore
     /// Each set of patched columns has its own statement. When there are more than this many, all are dropped.
     private static let patchLimit = 64
 
-    @unsafe init(_ sql: TableSQL, on connection: OpaquePointer) throws(SinkError) {
+    @unsafe init(
+        _ sql: TableSQL, on connection: OpaquePointer, _ missed: AddsWithoutRow
+    ) throws(SinkError) {
         self.sql = sql
+        self.missed = missed
         unsafe self.connection = unsafe connection
         keyTypes = sql.schema.keyColumns.map(\.type)
         missing = sql.schema.valueColumns.map(\.missingValue)
@@ -136,7 +145,7 @@ import WriteBehindCore
     ) throws(SinkError) {
         let row = unsafe try self.row(key.span)
         switch try AddedRow(adding: body, to: row, sql.schema, named: sql.name) {
-        case .none: return
+        case .none: missed.count += 1
         case .patch(let patch):
             unsafe try patch.withUnsafeBufferPointer { (bytes) throws(SinkError) in
                 unsafe try self.patch(key, bytes.span, at: bytes.baseAddress)

@@ -11,6 +11,7 @@ package final class ChangeBatch: SortedChanges {
     package private(set) var recordCount = 0
     /// The place of the first of them.
     package private(set) var firstSequence: UInt64 = 0
+    package private(set) var addsWithoutRow = 0
     private var order: [RowTable.Reference] = []
     private var isSorted = false
 
@@ -44,7 +45,7 @@ package final class ChangeBatch: SortedChanges {
             var sequence = commit.firstSequence
             while !reader.isAtEnd {
                 let record = try reader.record(payload)
-                try rows.apply(record, in: payload, sequence: sequence)
+                try fold(record, in: payload, sequence: sequence)
                 sequence += 1
             }
         }
@@ -58,8 +59,14 @@ package final class ChangeBatch: SortedChanges {
     ) throws(MalformedRecord) {
         isSorted = false
         if isEmpty { firstSequence = sequence }
-        try rows.apply(record, in: bytes, sequence: sequence)
+        try fold(record, in: bytes, sequence: sequence)
         recordCount += 1
+    }
+
+    private func fold(
+        _ record: Record, in bytes: Span<UInt8>, sequence: UInt64
+    ) throws(MalformedRecord) {
+        if try !rows.apply(record, in: bytes, sequence: sequence) { addsWithoutRow += 1 }
     }
 
     /// Brings the changes into the database's order. To be called once all blocks are in.
@@ -91,6 +98,7 @@ package final class ChangeBatch: SortedChanges {
         order.removeAll(keepingCapacity: true)
         isSorted = false
         recordCount = 0
+        addsWithoutRow = 0
         through = watermark
     }
 }

@@ -54,6 +54,8 @@ package final class Materializer: Sendable {
         var lastApplied: UInt64 = 0
         /// Up to this time, nothing is applied that a projection would miss.
         var heldUntil: UInt64
+        /// Up to here, the adds that find no row are counted.
+        var countedThrough: UInt64 = 0
         /// Steps since a piece of a projection was built.
         var stepsBesideBuilding = 0
     }
@@ -389,10 +391,15 @@ package final class Materializer: Sendable {
     private func finish(
         _ state: inout State, _ through: Watermark, records: Int, changes: Int, since start: UInt64
     ) {
+        let missed = state.sink.takeAddsWithoutRow()
+        // A database that went back, or was made again, is given the same adds again.
+        let isFirstTime = state.watermark.sequence >= state.countedThrough
+        state.countedThrough = max(state.countedThrough, through.sequence)
         state.watermark = through
         let end = log.environment.time.monotonicNanoseconds()
         observer.didApply(
             Applied(
-                watermark: through, records: records, changes: changes, nanoseconds: end - start))
+                watermark: through, records: records, changes: changes, nanoseconds: end - start,
+                addsWithoutRow: isFirstTime ? missed : 0))
     }
 }

@@ -14,5 +14,7 @@ extension Materializer {
         package var records: Int
         package var changes: Int
         package var nanoseconds: UInt64
+        /// How many adds found no row to add to.
+        package var addsWithoutRow: Int
     }
 }

@@ -109,6 +109,9 @@ final class SinkMonitor: Materializer.Observer {
         didReach(applied.watermark)
         metrics.batchRecords.record(applied.records)
         metrics.batchTime.recordNanoseconds(Int64(clamping: applied.nanoseconds))
+        if applied.addsWithoutRow > 0 {
+            metrics.addsWithoutRow.increment(by: applied.addsWithoutRow)
+        }
         if applied.changes > 0 {
             metrics.coalescing.record(Double(applied.records) / Double(applied.changes))
         }

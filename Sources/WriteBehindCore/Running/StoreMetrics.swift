@@ -13,6 +13,8 @@ struct StoreMetrics: Sendable {
     let batchTime = Timer(label: "writebehind_batch_time")
     /// Log records per change that reached the database.
     let coalescing = Recorder(label: "writebehind_coalescing_ratio")
+    /// Adds that changed nothing, as the primary database saw.
+    let addsWithoutRow = Counter(label: "writebehind_adds_without_row")
     let retries = Counter(label: "writebehind_retries")
     let quarantined = Gauge(label: "writebehind_quarantined_commits")
     let snapshots = Counter(label: "writebehind_snapshots")

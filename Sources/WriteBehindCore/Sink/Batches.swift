@@ -4,12 +4,18 @@ package protocol SortedChanges {
     var through: Watermark { get }
     /// Tables to empty before anything else is applied.
     var cleared: [UInt32] { get }
+    /// How many adds are left out, because the batch itself has removed their rows.
+    var addsWithoutRow: Int { get }
     /// Calls `body` for each change in order, and stops at the first error it throws.
     func forEach(
         _ body: (
             _ table: UInt32, _ kind: ChangeKind, _ key: Span<UInt8>, _ body: Span<UInt8>
         ) throws(SinkError) -> Void
     ) throws(SinkError)
+}
+
+extension SortedChanges {
+    package var addsWithoutRow: Int { 0 }
 }
 
 /// A commit as the log holds it.

@@ -124,6 +124,10 @@ package protocol Sink: QuarantiningSink {
     /// Drops a projection and its tables; false if there is none of this name. Only for the caller that changes the sink.
     func removeProjection(_ name: String) throws(SinkError) -> Bool
 
+    /// How many adds found no row to add to since the last call, in transactions that were committed. Those of one row
+    /// in one transaction may count as one. Only for the caller that changes the sink.
+    func takeAddsWithoutRow() -> Int
+
     /// Makes everything applied so far survive power loss.
     /// - Returns: the watermark that survives power loss now. Log above it must be kept.
     func checkpoint() throws(SinkError) -> Watermark
@@ -146,6 +150,7 @@ package protocol Sink: QuarantiningSink {
 extension Sink {
     package func objection(to table: TableDefinition) -> SchemaError? { nil }
     package func look() throws(SinkError) -> UInt64? { nil }
+    package func takeAddsWithoutRow() -> Int { 0 }
     package func lockHolder() -> String? { nil }
     package func concern() -> String? { nil }
     package var orderedTables: TableSet { TableSet() }

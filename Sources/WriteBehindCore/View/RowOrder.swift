@@ -6,9 +6,12 @@ extension RowTable {
     ///
     /// Deletes leave tombstones. Throws, with nothing changed, if the record is not one that a codec
     /// wrote.
+    ///
+    /// - Returns: false for an add that changes nothing, because it is known that there is no row.
+    @discardableResult
     package mutating func apply(
         _ record: Record, in bytes: Span<UInt8>, sequence: UInt64
-    ) throws(MalformedRecord) {
+    ) throws(MalformedRecord) -> Bool {
         try apply(record, hash(of: record, in: bytes), in: bytes, sequence: sequence)
     }
 
@@ -31,9 +34,10 @@ extension RowTable {
     }
 
     /// Applies a record whose hash is known.
+    @discardableResult
     mutating func apply(
         _ record: Record, _ hash: UInt64, in bytes: Span<UInt8>, sequence: UInt64
-    ) throws(MalformedRecord) {
+    ) throws(MalformedRecord) -> Bool {
         let table = UInt16(truncatingIfNeeded: record.table)
         let key = bytes.extracting(record.key)
         let body = bytes.extracting(record.body)
@@ -45,11 +49,12 @@ extension RowTable {
             _ = try patch(hash, table, key, body, sequence: sequence, isGone: isGone)
         case .add:
             let isGone = clearedAt[table] != nil
-            _ = try add(hash, table, key, body, sequence: sequence, isGone: isGone)
+            return try add(hash, table, key, body, sequence: sequence, isGone: isGone) != nil
         case .delete: _ = delete(hash, table, key, sequence: sequence)
         case .clear: clear(table, sequence: sequence)
         case .define, .mark, .settle, .preamble: break
         }
+        return true
     }
 
     /// The row of a key; nil if there is none (a tombstone is one).
