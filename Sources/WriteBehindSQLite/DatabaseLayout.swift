@@ -47,8 +47,9 @@ package enum DatabaseLayout {
     private static func hasColumn(
         _ column: String, of table: String, _ db: Database
     ) throws -> Bool {
-        try Row.fetchOne(
-            db, sql: "SELECT 1 FROM pragma_table_info(?) WHERE name = ?",
-            arguments: [table, column]) != nil
+        // `pragma_table_info` is not used, because it may be a table of the store.
+        try Row.fetchAll(db, sql: "PRAGMA main.table_info(\(table))").contains {
+            $0["name"] == column
+        }
     }
 }

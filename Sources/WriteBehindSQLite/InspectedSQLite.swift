@@ -81,15 +81,12 @@ package struct InspectedSQLite: InspectedDatabase {
                         FROM dbstat s LEFT JOIN sqlite_schema m ON m.name = s.name
                         WHERE aggregate = TRUE GROUP BY owner ORDER BY bytes DESC, owner
                         """)
-                let unused = try Int.fetchOne(
-                    db,
-                    sql: """
-                        SELECT freelist_count * page_size
-                        FROM pragma_freelist_count, pragma_page_size
-                        """)
+                // `pragma_freelist_count` is not used, because it may be a table of the store.
+                let pages = try Int.fetchOne(db, sql: "PRAGMA freelist_count") ?? 0
+                let pageSize = try Int.fetchOne(db, sql: "PRAGMA page_size") ?? 0
                 return DatabaseSizes(
                     tables: rows.map { DatabaseSizes.Size(table: $0[0], bytes: $0[1]) },
-                    free: unused ?? 0)
+                    free: pages * pageSize)
             }
         }
     }

@@ -4,6 +4,7 @@ import GRDB
 import TestSupport
 import Testing
 import WriteBehind
+import WriteBehindInspection
 
 /// The store's files are safe from other users of the machine: these can neither read nor redirect them.
 @Suite struct StoreSecurityTests {
@@ -169,7 +170,8 @@ import WriteBehind
     static let names = [
         "a\"b", "a'b", "a`b", "[a]", "a;b--", "select", "TABLE", "rowid", "line\nbreak", "tab\tx",
         "\u{1B}[2J\u{7}", "\u{202E}evil", "with space", "ünïcödé", "🛩", "%s%n", "../x", ".", "?1",
-        "Excluded", "pragma_foreign_key_list", "pragma_database_list",
+        "Excluded", "pragma_foreign_key_list", "pragma_database_list", "pragma_table_info",
+        "pragma_freelist_count", "pragma_page_size",
         String(repeating: "n", count: 254),
     ]
 
@@ -196,6 +198,7 @@ import WriteBehind
         #expect(stored?[1] == name + "!")
         #expect(try await store.marks().map(\.name) == [name])
         try await store.close()
+        #expect(try StoreInspection(path: directory.path).sizes()?.tables.isEmpty == false)
         let again = try directory.open()
         #expect(try await again.table(Named.self).get(name)?.value == name + "!")
         try await again.close()
