@@ -142,6 +142,27 @@ final class Fixture {
         try queue.close()
     }
 
+    /// Waits until the writer has written down why it is not well.
+    func hasReport() -> Bool {
+        let end = ContinuousClock.now + .seconds(300)
+        while ContinuousClock.now < end {
+            if FileManager.default.fileExists(atPath: path + "/health.json") { return true }
+            Thread.sleep(forTimeInterval: 0.01)
+        }
+        return false
+    }
+
+    /// A copy of a store that is open. Its writer replaces its report once a second, so a file may be gone while the
+    /// directory is copied.
+    func copyWhileReporting(to copy: Fixture) throws {
+        for _ in 0..<20 {
+            try? FileManager.default.removeItem(atPath: copy.path)
+            let isWhole: Void? = try? FileManager.default.copyItem(atPath: path, toPath: copy.path)
+            if isWhole != nil { return }
+        }
+        try FileManager.default.copyItem(atPath: path, toPath: copy.path)
+    }
+
     var segments: [String] {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: path + "/log")) ?? []
         return names.sorted().map { path + "/log/" + $0 }
