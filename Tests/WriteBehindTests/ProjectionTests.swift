@@ -1,8 +1,20 @@
+import EventLog
 import Foundation
 import GRDB
 import TestSupport
 import Testing
 import WriteBehind
+import WriteBehindSQLite
+
+/// A clock that takes 100 seconds for each of its own.
+private struct SlowTime: TimeSource {
+    private let start = SystemTime().monotonicNanoseconds()
+
+    func monotonicNanoseconds() -> UInt64 {
+        start + (SystemTime().monotonicNanoseconds() - start) / 100
+    }
+    func wallMilliseconds() -> UInt64 { SystemTime().wallMilliseconds() }
+}
 
 /// A projection gets each change once, in the transaction that applies it.
 @Suite struct ProjectionTests {
@@ -186,9 +198,17 @@ import WriteBehind
             try await store.waitForAll(.durable)
             store.abandon()
         }
-        let store = try directory.open { $0.materializeInterval = .milliseconds(1) }
+        // So slow that no busy machine takes longer than the time that is left.
+        let time = SlowTime()
+        var configuration = StoreConfiguration()
+        configuration.materializeInterval = .microseconds(10)
+        var environment = StoreEnvironment.machine(configuration)
+        environment.time = time
+        let store = try Store(
+            at: directory.path, configuration: configuration, environment: environment)
         let players = try store.table(Player.self)
         try await Task.sleep(for: .milliseconds(200))
+        #expect(store.health.lag.records == 10)
         try teams.declare(store, players)
         try await teams.wait(store)
         #expect(try operations(store) == Array(repeating: "put", count: 10))
