@@ -2,6 +2,7 @@ import EventLog
 import TestSupport
 import Testing
 import WriteBehind
+import WriteBehindSQLite
 
 /// A row that does not expire.
 private struct Counter: TableRow {
@@ -26,10 +27,17 @@ private struct Counter: TableRow {
     }
 }
 
-/// Among many transactions that read the same rows and write what depends on them, none loses each time.
+/// Among many transactions that read the same rows and write what depends on them, none loses each time. A line in which
+/// nobody's patience ends is served in its order, however busy the machine is.
 @Suite struct FairnessTests {
-    private func open(_ directory: TemporaryStore) async throws -> (Store, StoredTable<Counter>) {
-        let store = try await Store(at: directory.path)
+    private func open(
+        _ directory: TemporaryStore, patience: Duration = Turns.patience
+    ) async throws -> (Store, StoredTable<Counter>) {
+        let configuration = StoreConfiguration()
+        var environment = StoreEnvironment.machine(configuration)
+        environment.turnPatience = patience
+        let store = try Store(
+            at: directory.path, configuration: configuration, environment: environment)
         let sessions = try store.table(Counter.self)
         for id in ["a", "b"] { try sessions.put(Counter(id: id, until: 0)) }
         return (store, sessions)
@@ -39,7 +47,7 @@ private struct Counter: TableRow {
     @Test(arguments: [2, 16, 64])
     func nobodyTriesMuchMoreOftenThanThereAreOthers(tasks: Int) async throws {
         let directory = TemporaryStore()
-        let (store, sessions) = try await open(directory)
+        let (store, sessions) = try await open(directory, patience: .hang)
         let most = Locked(0)
         let rounds = 20
         try await withThrowingTaskGroup(of: Void.self) { group in
@@ -112,7 +120,7 @@ private struct Counter: TableRow {
 
     @Test func aSlowTransactionBesideQuickIncrementsIsServed() async throws {
         let directory = TemporaryStore()
-        let (store, sessions) = try await open(directory)
+        let (store, sessions) = try await open(directory, patience: .hang)
         let isDone = Locked(false)
         let tries = Locked(0)
         try await withThrowingTaskGroup(of: Void.self) { group in

@@ -27,7 +27,7 @@ package final class Engine: Sendable {
     package let indices: TableIndices
     let assignedKeys = AssignedKeys()
     let current: Lock<CurrentSink>
-    package let turns = Turns()
+    package let turns: Turns
     /// Raised when there is memory to free.
     let cleared = Signal()
     /// The error of a read after which the database must be replaced. The watchdog takes it.
@@ -40,7 +40,7 @@ package final class Engine: Sendable {
         log: Log, view: CacheView, sink: any Sink, catalog: Catalog, watermark: UInt64,
         backlog: BacklogMeter, readable: WaitList, configuration: StoreConfiguration,
         waitForRoom: @escaping @Sendable (Log, UInt64) -> Void = { $0.waitForRoom($1) },
-        reads: CountedReads = CountedReads()
+        reads: CountedReads = CountedReads(), turns: Turns = Turns()
     ) {
         self.log = log
         self.view = view
@@ -51,6 +51,7 @@ package final class Engine: Sendable {
         self.configuration = configuration
         self.waitForRoom = waitForRoom
         self.reads = reads
+        self.turns = turns
         indices = TableIndices(limit: configuration.indexLimit)
         time = log.environment.time
         materialized = WaitList(reached: watermark)

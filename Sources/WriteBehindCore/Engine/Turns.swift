@@ -25,7 +25,7 @@ package final class Turns: Sendable {
     private static let lineCount = 64
     /// How long the first in a line waits while no turn is served; the second waits twice as long, and so on. If
     /// all went on at once, they would disturb each other as if there were no turns.
-    private static let patience: Duration = .milliseconds(100)
+    package static let patience: Duration = .milliseconds(100)
     /// The longest wait, in multiples of ``patience``.
     private static let mostPatience: UInt64 = 10
 
@@ -33,8 +33,11 @@ package final class Turns: Sendable {
     private let served = (0..<lineCount).map { _ in WaitList(reached: 1) }
     /// How many tickets are out: nearly always none.
     private let count = Atomic<Int>(0)
+    private let patience: Duration
 
-    package init() {}
+    package init(patience: Duration = Turns.patience) {
+        self.patience = patience
+    }
 
     static func lines(of hashes: [UInt64]) -> Set<Int> {
         Set(hashes.map { Int($0 % UInt64(lineCount)) })
@@ -86,7 +89,7 @@ package final class Turns: Sendable {
         let list = served[ticket.line]
         while case let reached = list.reached, reached < ticket.number {
             let places = Int(min(ticket.number - reached, Self.mostPatience))
-            _ = try await within(Self.patience * places) { () async throws(StoreError) in
+            _ = try await within(patience * places) { () async throws(StoreError) in
                 try await list.wait(for: ticket.number)
             }
             if list.reached == reached { return }

@@ -17,6 +17,8 @@ package struct StoreEnvironment: Sendable {
     package var waitForDatabase: @Sendable (Engine, UInt64) -> Void = {
         $0.waitWhileWorkersRun(for: $1)
     }
+    /// How long the first transaction in a line waits while no turn is served.
+    package var turnPatience = Turns.patience
     /// How the store's threads are started.
     package var startThread: StartThread = NamedThread.start
     /// Runs the store's workers; if it is nil, each has a thread.

@@ -65,7 +65,7 @@ struct StoreOpening {
             configuration: configuration, waitForRoom: environment.waitForRoom,
             reads: CountedReads(wait: environment.waitForDatabase) {
                 [weak driver = environment.driver] in driver?.runDue()
-            })
+            }, turns: Turns(patience: environment.turnPatience))
         for table in engine.tables.tables { engine.setDefaults(table) }
         if let corruption = log.recovery.corruption {
             // The database of a read-only store never advances.
