@@ -44,6 +44,7 @@ extension TestStore {
             """)
         #expect(broken.isEmpty, "\(broken)")
         #expect(store.health.quarantined == 0)
-        #expect(store.health.verdict == .healthy)
+        let isHealthy = await eventually { store.health.verdict == .healthy }
+        #expect(isHealthy, "\(store.health.causes)")
     }
 }
