@@ -5,7 +5,7 @@ import WriteBehind
 import WriteBehindTesting
 
 /// A store in a service group. `Store+Service.swift` is compiled into these tests: only with its trait it is part of the library.
-@Suite(.timeLimit(.minutes(1))) struct ServiceTests {
+@Suite(.timeLimit(.minutes(10))) struct ServiceTests {
     /// Writes when the group shuts down already, as a server does for its last requests.
     private struct Writer: Service {
         let table: StoredTable<KeyValue>

@@ -1,4 +1,5 @@
 import EventLog
+import TestSupport
 import Testing
 import WriteBehindCore
 import WriteBehindSQLite
@@ -104,18 +105,16 @@ import WriteBehindSQLite
     }
 
     /// One commit that settles thousands of groups looks at its own rows once.
-    @Test(.timeLimit(.minutes(1))) func oneCommitSettlesManyGroups() throws {
+    @Test func oneCommitSettlesManyGroups() throws {
         let fixture = try SinkFixture()
         try fixture.user("CREATE UNIQUE INDEX unique_name ON person (name)")
         try fixture.apply([.person(0, "poison")])
         let ids = 1...10_000 as ClosedRange<Int64>
         try fixture.applyInOrder(ids.map { [try .person($0, "poison")] })
         #expect(fixture.sink.quarantine.groups.count == ids.count)
-        let clock = ContinuousClock()
-        let time = try clock.measure {
-            try fixture.applyInOrder([try ids.map { try .person($0, "p\($0)") }])
-        }
+        let start = processorTime()
+        try fixture.applyInOrder([try ids.map { try .person($0, "p\($0)") }])
+        #expect(processorTime() - start < .seconds(20))
         #expect(fixture.sink.quarantineIsEmpty)
-        #expect(time < .seconds(20))
     }
 }

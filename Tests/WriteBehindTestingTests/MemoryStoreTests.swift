@@ -1,6 +1,7 @@
 import Foundation
 import GRDB
 import Logging
+import TestSupport
 import Testing
 import WriteBehind
 import WriteBehindTesting
@@ -314,11 +315,6 @@ import WriteBehindTesting
 
         /// Others may have the processors, so the time of this thread's own is taken, and the best of several counts.
         @Test func openingTakesLittleTime() throws {
-            func processorTime() -> Duration {
-                var time = timespec()
-                clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
-                return .seconds(time.tv_sec) + .nanoseconds(time.tv_nsec)
-            }
             let times = try (0..<10).map { _ in
                 let start = processorTime()
                 let store = try Store.inMemory(configuration: quiet)
