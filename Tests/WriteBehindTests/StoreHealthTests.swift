@@ -95,11 +95,16 @@ import WriteBehindSQLite
         }
         let players = try store.table(Player.self)
         try await store.waitForAll(.materialized, timeout: .hang)
-        #expect(store.health.verdict == .healthy)
+        // Where a disk or the machine is slow, a step may take longer than a worker has here.
+        #expect(await eventually { store.health.verdict == .healthy })
         failing.now = SinkError(.diskFull, "no space left for tests")
         try players.put(Player(id: 1, name: "Ada"))
-        #expect(await eventually { store.health.verdict >= .degraded })
-        #expect(store.health.causes.contains { $0.contains("no space left for tests") })
+        let isTold = await eventually {
+            let health = store.health
+            return health.verdict >= .degraded
+                && health.causes.contains { $0.contains("no space left for tests") }
+        }
+        #expect(isTold, "\(store.health.causes)")
         #expect(await eventually { store.health.verdict == .stalled })
         let lag = store.health.lag
         #expect(lag.records == 1 && lag.bytes > 0 && lag.seconds > 0)
@@ -213,11 +218,12 @@ import WriteBehindSQLite
         let players = try store.table(Player.self)
         for id in 0..<50 { try players.put(Player(id: id, name: "p")) }
         try await store.waitForAll(.materialized, timeout: .hang)
-        #expect(await eventually { factory.names.contains("writebehind_cache_bytes") })
-        for name in ["writes", "raw_bytes", "sync_time", "batch_records", "lag_seconds"] {
-            #expect(factory.names.contains("writebehind_" + name))
-        }
-        #expect(factory.sum("writebehind_writes") >= 51)
+        let names = [
+            "cache_bytes", "writes", "raw_bytes", "sync_time", "batch_records", "lag_seconds",
+        ].map { "writebehind_" + $0 }
+        // They come one after the other, from several threads.
+        #expect(await eventually { factory.names.isSuperset(of: names) }, "\(factory.names)")
+        #expect(await eventually { factory.sum("writebehind_writes") >= 51 })
         try await store.close()
     }
 

@@ -137,9 +137,8 @@ import WriteBehind
             if round == 3 {
                 try await store.waitForAll(.materialized)
                 try await store.snapshot()
-                for _ in 0..<200
-                where FileManager.default.fileExists(atPath: directory.firstSegment) {
-                    try await Task.sleep(for: .milliseconds(20))
+                _ = await eventually {
+                    !FileManager.default.fileExists(atPath: directory.firstSegment)
                 }
             }
             try await store.close()
