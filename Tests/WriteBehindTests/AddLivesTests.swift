@@ -110,6 +110,30 @@
             try await store.close(deadline: .hang)
         }
 
+        /// The database would take it, but that makes nothing of the refused one good.
+        @Test func anAddBehindARefusedOneWaitsWithIt() async throws {
+            let directory = TemporaryStore()
+            let (store, posts, _) = try open(directory)
+            try posts.put(Post(id: 1, likes: 5))
+            try await materialize(store)
+            try directory.user(
+                """
+                CREATE TRIGGER few BEFORE UPDATE ON post WHEN new.likes > 10
+                BEGIN SELECT RAISE(ABORT, 'too many'); END
+                """)
+            try posts.add(100, to: \.likes, of: 1)
+            try await materialize(store)
+            try posts.add(-1, to: \.likes, of: 1)
+            try await materialize(store)
+            #expect(store.health.quarantined == 2)
+            #expect(try await stored(store) == [1: 5])
+            try directory.user("DROP TRIGGER few")
+            #expect(try await store.quarantine.retry().left == 0)
+            #expect(try await stored(store) == [1: 104])
+            #expect(try await posts.get(1)?.likes == 104)
+            try await store.close(deadline: .hang)
+        }
+
         @Test func aRefusedAddIsGivenUpExactly() async throws {
             let directory = TemporaryStore()
             let (store, posts, _) = try open(directory)
