@@ -292,6 +292,28 @@ extension PostgreSQL {
             #expect(try await rescued.players() == [Player(id: 50)])
         }
 
+        /// Some rows may have been taken already, and the result would be neither the log's nor the server's.
+        @Test func aServerThatFailsEndsIt() async throws {
+            let test = try await damaged()
+            let role = "stranger_to_\(test.database.name)"
+            try test.database.run(
+                """
+                CREATE ROLE \(role) LOGIN;
+                GRANT USAGE ON SCHEMA writebehind, public TO \(role);
+                GRANT SELECT ON ALL TABLES IN SCHEMA writebehind TO \(role);
+                """)
+            let rescued = try salvage(
+                test, at: test.database.server.url(test.database.name, user: role),
+                isRefused: true)
+            #expect(rescued.result.status == 1, "\(rescued.result)")
+            #expect(
+                rescued.result.errors.contains("the database: permission denied for table player"),
+                "\(rescued.result)")
+            #expect(!FileManager.default.fileExists(atPath: rescued.path))
+            try? FileManager.default.removeItem(atPath: rescued.path + ".partial")
+            try test.database.run("DROP OWNED BY \(role); DROP ROLE \(role)")
+        }
+
         @Test func aServerThatDoesNotAnswerEndsItBeforeAnythingIsMade() async throws {
             let test = try await damaged()
             let rescued = try salvage(

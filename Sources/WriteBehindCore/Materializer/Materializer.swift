@@ -54,8 +54,7 @@ package final class Materializer: Sendable {
         var lastApplied: UInt64 = 0
         /// Up to this time, nothing is applied that a projection would miss.
         var heldUntil: UInt64
-        /// Up to here, the adds that find no row are counted.
-        var countedThrough: UInt64 = 0
+        var missedAdds = MissedAdds()
         /// Steps since a piece of a projection was built.
         var stepsBesideBuilding = 0
     }
@@ -113,10 +112,8 @@ package final class Materializer: Sendable {
     ) throws(E) -> sending R {
         try state.withLock { (state) throws(E) in
             let tables = state.sink.tables
-            defer {
-                // What was gathered has the defaults of columns as they were before.
-                if state.sink.tables != tables { forget(&state) }
-            }
+            // What was gathered has the defaults of columns as they were before.
+            defer { if state.sink.tables != tables { forget(&state) } }
             return try body()
         }
     }
@@ -391,15 +388,12 @@ package final class Materializer: Sendable {
     private func finish(
         _ state: inout State, _ through: Watermark, records: Int, changes: Int, since start: UInt64
     ) {
-        let missed = state.sink.takeAddsWithoutRow()
-        // A database that went back, or was made again, is given the same adds again.
-        let isFirstTime = state.watermark.sequence >= state.countedThrough
-        state.countedThrough = max(state.countedThrough, through.sequence)
+        let missed = state.missedAdds.take(from: state.sink, state.watermark, through)
         state.watermark = through
-        let end = log.environment.time.monotonicNanoseconds()
-        observer.didApply(
-            Applied(
-                watermark: through, records: records, changes: changes, nanoseconds: end - start,
-                addsWithoutRow: isFirstTime ? missed : 0))
+        let time = log.environment.time.monotonicNanoseconds() - start
+        let applied = Applied(
+            watermark: through, records: records, changes: changes, nanoseconds: time,
+            addsWithoutRow: missed)
+        observer.didApply(applied)
     }
 }

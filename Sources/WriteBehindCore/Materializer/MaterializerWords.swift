@@ -18,3 +18,19 @@ extension Materializer {
         package var addsWithoutRow: Int
     }
 }
+
+/// Counts the adds that found no row, each once at most.
+struct MissedAdds {
+    private var countedThrough: UInt64 = 0
+
+    /// - Parameters:
+    ///   - before: the watermark before the transaction.
+    ///   - after: the watermark behind it.
+    /// - Returns: how many adds of the transaction found no row.
+    mutating func take(from sink: any Sink, _ before: Watermark, _ after: Watermark) -> Int {
+        let count = sink.takeAddsWithoutRow()
+        defer { countedThrough = max(countedThrough, after.sequence) }
+        // A database that went back, or was made again, is given the same adds again.
+        return before.sequence >= countedThrough ? count : 0
+    }
+}
