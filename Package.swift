@@ -158,11 +158,12 @@ let package = Package(
             dependencies: [
                 "WriteBehind", "WriteBehindSQLite", "WriteBehindInspection", "EventLog",
                 "TestSupport", "StoreSimulation",
+                .target(name: "PostgreSQLServer", condition: .when(traits: ["PostgreSQL"])),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "GRDBSQLite", package: "GRDB.swift"),
                 .product(name: "Logging", package: "swift-log"),
-            ],
+            ] + postgreSQL,
             path: "tools/crashtest", swiftSettings: language),
         .target(
             name: "TestSupport",
@@ -171,6 +172,10 @@ let package = Package(
                 .product(name: "CoreMetrics", package: "swift-metrics"),
             ],
             path: "Tests/TestSupport", swiftSettings: language),
+        // A server that tests and `crashtest counters` start, kill and stop.
+        .target(
+            name: "PostgreSQLServer", dependencies: ["EventLog", "CPostgreSQL"],
+            path: "Tests/PostgreSQLServer", swiftSettings: language),
         // What tests and fuzzer feed to every decoder.
         .target(
             name: "Fuzzing", dependencies: ["WriteBehindCore", "EventLog", "TestSupport", "CZstd"],
@@ -214,9 +219,9 @@ let package = Package(
             name: "WriteBehindPostgreSQLTests",
             dependencies: [
                 "WriteBehindPostgreSQL", "WriteBehind", "WriteBehindCore", "EventLog",
-                "TestSupport", "CPostgreSQL",
-                // Runs it as a process.
-                "writebehind",
+                "TestSupport", "PostgreSQLServer", "CPostgreSQL",
+                // Run as processes.
+                "writebehind", "crashtest",
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: language),

@@ -30,6 +30,11 @@ package final class RowImporter: Sendable {
         store = try Store(
             at: path, configuration: .forTools,
             environment: try ToolStore.environment(path, opener, .forTools))
+        guard !schema.isShared else {
+            throw SchemaError(
+                table: schema.name,
+                .unfitForSharing("it takes no rows, because other stores count into it; add to it"))
+        }
         table = try store.engine.declare(schema)
         start = store.engine.log.lastSequence
     }

@@ -37,7 +37,8 @@ package final class NewStore: Sendable {
     /// - Parameter milliseconds: since 1970, at or before the time of the first write, because times never decrease.
     package func define(_ schema: TableSchema, time milliseconds: UInt64) throws -> UInt32 {
         time.wall.store(max(1, milliseconds), ordering: .relaxed)
-        return try store.engine.declare(schema).id
+        // The new store has only what this one counted.
+        return try store.engine.declare(schema.unshared).id
     }
 
     /// Writes a whole row. A sum that does not fit into 64 bits is not written as it is, because a log has no such value: adds

@@ -52,6 +52,10 @@ extension Salvage {
             guard !held.contains(.table(definition.id)), numbers[definition.id] != nil else {
                 continue
             }
+            guard try database.added(to: definition) == nil else {
+                leaveOut(definition, "other stores count into it as well")
+                continue
+            }
             switch try database.rows(of: definition) {
             case .rows(let source):
                 var table = TableOfDatabase(definition, held)

@@ -137,6 +137,8 @@ package struct UndoPlan {
             return try append(.add, table, key, add)
         }
         rows.settle(table, key)
+        // Other stores count into its rows.
+        guard !schema.isShared else { return }
         switch (before, after) {
         case (nil, nil): break
         case (nil, _): if !isGone { try append(.delete, table, key, []) }
@@ -160,6 +162,7 @@ package struct UndoPlan {
             .map { ColumnAmount(column: $0.column, amount: -$0.amount) }
         guard !negative.isEmpty else { return nil }
         let add = RowCodec.encodeAdd(negative, makesRow: false)
+        if schema.isShared { return add }
         switch (rows.later(table, key), before) {
         case (.adds, _), (.otherColumns, .some): return add
         case (.nothing, let before?):

@@ -9,9 +9,12 @@ struct BatchWriter {
     private let connection: PostgreSQLConnection
     private let tables: [UInt32: PostgreSQLTable]
     private let options: PostgreSQLOptions
+    private let store: [UInt8]
     private var gathered: [Kind: GatheredRows] = [:]
     /// Amounts for rows that are still to be read, by table.
     private var adds: [UInt32: Adds] = [:]
+    /// Amounts for rows of shared tables.
+    private var sharedAdds: [UInt32: SharedRows.Adds] = [:]
     /// How many adds found no row.
     private(set) var addsWithoutRow = 0
 
@@ -46,9 +49,10 @@ struct BatchWriter {
 
     init(
         _ connection: PostgreSQLConnection, _ tables: [UInt32: PostgreSQLTable],
-        _ options: PostgreSQLOptions
+        _ options: PostgreSQLOptions, store: [UInt8]
     ) {
         (self.connection, self.tables, self.options) = (connection, tables, options)
+        self.store = store
     }
 
     /// - Parameter levels: the tables that refer to others behind these; empty if none does.
@@ -97,6 +101,25 @@ struct BatchWriter {
         isThere: Bool = false
     ) throws(SinkError) {
         let table = try table(id)
+        if change == .add, table.schema.isShared {
+            sharedAdds[id, default: SharedRows.Adds(table: table)].keys.append(Array(copying: key))
+            sharedAdds[id, default: SharedRows.Adds(table: table)].bodies.append(
+                Array(copying: body))
+            return
+        }
+        guard !table.schema.isShared else {
+            throw SinkError(
+                .constraint,
+                "table \(table.name) is shared, and would lose what other stores count")
+        }
+        try addOwn(table, change, key, body, isThere: isThere)
+    }
+
+    private mutating func addOwn(
+        _ table: PostgreSQLTable, _ change: ChangeKind, _ key: Span<UInt8>, _ body: Span<UInt8>,
+        isThere: Bool
+    ) throws(SinkError) {
+        let id = table.definition.id
         if change == .add { return try gather(key, body, table) }
         var kind = Kind(table: id, kind: change)
         if change == .patch { try kind.notePlaces(body, table) }
@@ -168,7 +191,13 @@ struct BatchWriter {
     /// Runs what is left. Deletes go first: what they leave may be taken by others.
     private mutating func flush() throws(SinkError) {
         for id in adds.keys.sorted() { try add(try table(id)) }
-        let kinds = gathered.keys.sorted {
+        try flushShared()
+        try flush(ofTables: Set(gathered.keys.map(\.table)))
+        gathered = [:]
+    }
+
+    private mutating func flush(ofTables tables: Set<UInt32>) throws(SinkError) {
+        let kinds = gathered.keys.filter { tables.contains($0.table) }.sorted {
             ($0.kind == .delete ? 0 : 1, $0.table, $0.kind.rawValue)
                 < ($1.kind == .delete ? 0 : 1, $1.table, $1.kind.rawValue)
         }
@@ -176,7 +205,21 @@ struct BatchWriter {
             guard let rows = gathered.removeValue(forKey: kind), rows.count > 0 else { continue }
             try run(kind, rows, try table(kind.table))
         }
-        gathered = [:]
+    }
+
+    private mutating func flushShared() throws(SinkError) {
+        guard !sharedAdds.isEmpty else { return }
+        let all = Array(sharedAdds.values)
+        sharedAdds = [:]
+        // A closure cannot change the writer that it is called in.
+        var writer = self
+        defer { self = writer }
+        try SharedRows(connection, options, store: store).apply(all) {
+            (table, key, patch) throws(SinkError) in
+            try writer.addOwn(table, .patch, key, patch, isThere: true)
+        }
+        // At once: a trigger of what else is written must not change rows between their reading and this.
+        try writer.flush(ofTables: Set(all.map(\.table.definition.id)))
     }
 
     private func run(
@@ -248,7 +291,7 @@ extension SinkError {
 }
 
 /// Rows for one statement, as a parameter of each column.
-private struct GatheredRows {
+struct GatheredRows {
     private var columns: [ArrayColumn]
     private(set) var count = 0
 

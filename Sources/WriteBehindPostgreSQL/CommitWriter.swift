@@ -178,7 +178,7 @@ struct CommitWriter {
 
     private mutating func apply(_ batch: ChangeBatch, levels: [Set<UInt32>]) throws(SinkError) {
         batch.sort()
-        var rows = BatchWriter(writer.connection, tables, writer.options)
+        var rows = BatchWriter(writer.connection, tables, writer.options, store: store)
         try rows.apply(batch, levels: levels)
         addsWithoutRow += rows.addsWithoutRow
     }

@@ -162,6 +162,24 @@ package struct InspectedPostgreSQL: InspectedDatabase {
             try QuarantineTables(connection, store).load()
         }
 
+        func added(to table: TableDefinition) throws -> [Int: Int128]? {
+            guard table.schema.isShared else { return nil }
+            var parameters = InspectedPostgreSQL.parameters(store)
+            parameters.append(Int64(table.id))
+            let rows = try connection.run(
+                """
+                SELECT place, sum::text FROM writebehind.applied WHERE store = $1::bytea AND table_id = $2::bigint
+                """, parameters)
+            var sums: [Int: Int128] = [:]
+            for row in 0..<rows.rowCount {
+                guard let sum = rows.text(row, 1).flatMap({ Int128($0) }) else {
+                    throw SinkError(.corrupt, "a sum in writebehind.applied is no integer")
+                }
+                sums[Int(rows.integer(row, 0) ?? 0)] = sum
+            }
+            return sums
+        }
+
         func rows(of definition: TableDefinition) throws -> InspectedTable {
             let table = PostgreSQLTable(
                 definition, in: namespace ?? namespaces[definition.id] ?? "public")

@@ -52,6 +52,12 @@ extension PostgreSQLOpener {
         _ tables: [TableDefinition], _ store: StoreID, _ changes: some SortedChanges,
         _ connection: PostgreSQLConnection
     ) throws(SinkError) {
+        if let table = tables.first(where: \.schema.isShared) {
+            throw SinkError(
+                .schema,
+                "table \(StoredValue.text(table.schema.name)) is shared, and this store's log has only its own part of it; "
+                    + "replay into a directory instead")
+        }
         let definer = TableDefiner(connection, options, store.bytes)
         var made: [UInt32: PostgreSQLTable] = [:]
         for table in tables { made[table.id] = try definer.write(table, after: nil) }
@@ -62,7 +68,7 @@ extension PostgreSQLOpener {
                 "tables that are there already refer to each other with foreign keys; add these when the rows are in"
             )
         }
-        var writer = BatchWriter(connection, made, options)
+        var writer = BatchWriter(connection, made, options, store: store.bytes)
         try writer.apply(changes, levels: [])
         for table in made.values { try makeIndices(of: table, store, connection) }
     }

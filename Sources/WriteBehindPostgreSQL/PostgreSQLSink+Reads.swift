@@ -102,7 +102,7 @@ private struct TableLook: Sendable {
             for row in 0..<answer.rowCount where answer.boolean(row, 3) {
                 rows.append(
                     ScannedRows.Row(
-                        key: try Self.key(table, row, Self.markCount + places.count, answer),
+                        key: try table.key(row, Self.markCount + places.count, answer),
                         columns: try table.body(places, row, behind: Self.markCount, answer)))
             }
             return ScannedRows(rows: rows, watermark: watermark)
@@ -124,7 +124,7 @@ private struct TableLook: Sendable {
         } read: { (table, answer, watermark) throws(SinkError) in
             var keys: [[UInt8]] = []
             for row in 0..<answer.rowCount where answer.boolean(row, 3) {
-                keys.append(try Self.key(table, row, Self.markCount, answer))
+                keys.append(try table.key(row, Self.markCount, answer))
             }
             return DueRows(keys: keys, watermark: watermark, column: table.schema.expiryIndex)
         } ?? DueRows(keys: [])
@@ -201,21 +201,6 @@ private struct TableLook: Sendable {
             return PostgreSQLTable(try TableDefinition(json: json.span), in: table.namespace)
         } catch {
             throw SinkError(.schema, "writebehind.tables: \(error)")
-        }
-    }
-
-    private static func key(
-        _ table: PostgreSQLTable, _ row: Int, _ first: Int, _ answer: PostgreSQLAnswer
-    ) throws(SinkError) -> [UInt8] {
-        var values: [StoredValue] = []
-        for (index, column) in table.keys.enumerated() {
-            values.append(
-                try column.type.value(answer.bytes(row, first + index), stored: column.stored))
-        }
-        do throws(RowError) {
-            return try KeyCodec.encode(values, table.schema)
-        } catch {
-            throw SinkError(.schema, "\(error)")
         }
     }
 }

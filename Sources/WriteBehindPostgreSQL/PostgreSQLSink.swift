@@ -77,6 +77,8 @@ final class PostgreSQLSink: Sink {
         state.withLock { $0.tables.values.map(\.definition) }.sorted { $0.id < $1.id }
     }
 
+    var hasOtherStores: Bool { true }
+
     func watermark() throws(SinkError) -> Watermark {
         let (watermark, fault) = state.withLock { ($0.watermark, Self.fault($0)) }
         if let fault { throw fault }
@@ -90,7 +92,7 @@ final class PostgreSQLSink: Sink {
         try quarantine.refuse(batch)
         do throws(SinkError) {
             let missed = try transaction(through: batch.through) { writer throws(SinkError) in
-                var rows = BatchWriter(writer.connection, tables, options)
+                var rows = BatchWriter(writer.connection, tables, options, store: store)
                 try rows.apply(batch, levels: levels)
                 return rows.addsWithoutRow
             }
@@ -221,6 +223,12 @@ final class PostgreSQLSink: Sink {
     func look() throws(SinkError) -> UInt64? {
         try withWriter { writer throws(SinkError) in try writer.connection.look() }
         return 1_000_000_000
+    }
+
+    /// Nobody follows a closed store's log, so a server that forgets its last transactions would stay behind.
+    func close(readsMayLast nanoseconds: UInt64) throws(SinkError) {
+        if nanoseconds > 0 { try? transaction(through: nil, isKept: true) { _ in } }
+        try close()
     }
 
     func close() throws(SinkError) {

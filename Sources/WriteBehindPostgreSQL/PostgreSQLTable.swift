@@ -47,18 +47,18 @@ struct PostgreSQLTable: Sendable {
     // MARK: changes
 
     /// `unnest($1::bigint[], …) AS u(c0, …)`: the rows of a statement.
-    private func rows(_ columns: [Column], from first: Int = 1, place: Bool = false) -> String {
+    func rows(_ columns: [Column], from first: Int = 1, place: Bool = false) -> String {
         let arrays = columns.enumerated().map { "$\($0 + first)::\($1.type.parameter.name)[]" }
         let names = columns.indices.map { "c\($0)" } + (place ? ["place"] : [])
         return "unnest(\(arrays.joined(separator: ", ")))\(place ? " WITH ORDINALITY" : "") "
             + "AS u(\(names.joined(separator: ", ")))"
     }
 
-    private func parameter(_ place: Int, of column: Column) -> String {
+    func parameter(_ place: Int, of column: Column) -> String {
         column.type.converted("u.c\(place)")
     }
 
-    private var keysMatch: String {
+    var keysMatch: String {
         keys.enumerated().map { "t.\($1.name) = u.c\($0)" }.joined(separator: " AND ")
     }
 
@@ -145,7 +145,7 @@ struct PostgreSQLTable: Sendable {
             """
     }
 
-    private func readValues(_ places: [Int], _ alias: String) -> [String] {
+    func readValues(_ places: [Int], _ alias: String) -> [String] {
         places.map { place in
             values[place].map { $0.type.read("\(alias).\($0.name)") } ?? "NULL::bigint"
         }

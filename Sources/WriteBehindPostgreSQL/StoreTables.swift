@@ -4,10 +4,11 @@ import WriteBehindCore
 /// The store's own tables, in a schema `writebehind` that all stores of the database share.
 ///
 ///     watermark(store, sequence, chain, version, claims, pid, backend_start, applied_at)   one row a store
-///     tables(store, id, namespace, name, revision, definition)                             what was defined, as JSON
+///     tables(store, id, namespace, name, shared, revision, definition)                     what was defined, as JSON
+///     applied(store, table_id, place, sum)              how much the store has added to a column of a shared table
 ///     quarantine(…), quarantine_key(…), quarantine_group(…)
 ///
-/// A table has one row in `tables`, so no two stores write it.
+/// A table that is not shared has one row in `tables`, so no two stores write it.
 enum StoreTables {
     static let statements = [
         "CREATE SCHEMA IF NOT EXISTS writebehind",
@@ -21,8 +22,18 @@ enum StoreTables {
         """
         CREATE TABLE IF NOT EXISTS writebehind.tables (
           store bytea NOT NULL, id bigint NOT NULL, namespace text NOT NULL, name text NOT NULL,
-          revision bigint NOT NULL, definition text NOT NULL,
-          PRIMARY KEY (store, id), UNIQUE (namespace, name)
+          shared boolean NOT NULL, revision bigint NOT NULL, definition text NOT NULL,
+          PRIMARY KEY (store, id)
+        )
+        """,
+        """
+        CREATE UNIQUE INDEX IF NOT EXISTS tables_owner
+          ON writebehind.tables (namespace, name) WHERE NOT shared
+        """,
+        """
+        CREATE TABLE IF NOT EXISTS writebehind.applied (
+          store bytea NOT NULL, table_id bigint NOT NULL, place bigint NOT NULL,
+          sum numeric NOT NULL, PRIMARY KEY (store, table_id, place)
         )
         """,
         """
@@ -59,9 +70,9 @@ enum StoreTables {
             SELECT count(*) FROM pg_catalog.pg_class AS c \
             JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace \
             WHERE n.nspname = 'writebehind' AND c.relkind = 'r' AND c.relname IN ('watermark', 'tables', \
-            'quarantine', 'quarantine_key', 'quarantine_group')
+            'quarantine', 'quarantine_key', 'quarantine_group', 'applied')
             """, PostgreSQLParameters())
-        guard there.integer(0, 0) != 5 else { return }
+        guard there.integer(0, 0) != 6 else { return }
         do throws(SinkError) {
             try connection.run("BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE")
             try makeInTransaction(connection)

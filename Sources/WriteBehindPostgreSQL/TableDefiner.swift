@@ -22,12 +22,18 @@ struct TableDefiner {
         let new = PostgreSQLTable(definition, in: options.namespace)
         try checkNames(new.schema)
         try own(new)
+        let others = new.schema.isShared ? try otherDefinitions(of: new) : []
+        for other in others { try checkFit(new.schema, other) }
         if let old {
             try connection.patiently { () throws(SinkError) in try change(from: old, to: new) }
+            if new.schema.isShared {
+                let differences = try TableShape.differences(from: new, connection)
+                guard differences.isEmpty else { throw TableShape.refusal(new, differences) }
+            }
             // Those that read the table have another result by now.
             try connection.forgetPrepared()
         } else if try TableShape.exists(new, connection) {
-            try adopt(new)
+            try adopt(new, isCounted: !others.isEmpty)
         } else {
             try connection.run(new.create)
             if let index = new.expiryIndex(store).sql { try connection.run(index) }
@@ -54,32 +60,102 @@ struct TableDefiner {
         parameters.append(table.schema.name)
         parameters.append(Int64(table.definition.revision))
         parameters.append(String(decoding: table.definition.json(), as: UTF8.self))
+        parameters.append(table.schema.isShared)
         do throws(SinkError) {
-            _ = try connection.run(
+            // One store at a time, so that a table is not made twice, nor shared by some stores only.
+            try connection.run("SELECT pg_advisory_xact_lock(7311146906524573798)")
+            let others = try connection.run(
                 """
-                INSERT INTO writebehind.tables (store, id, namespace, name, revision, definition) \
-                VALUES ($1::bytea, $2::bigint, $3::text, $4::text, $5::bigint, $6::text) \
+                INSERT INTO writebehind.tables (store, id, namespace, name, revision, definition, shared) \
+                VALUES ($1::bytea, $2::bigint, $3::text, $4::text, $5::bigint, $6::text, $7::boolean) \
                 ON CONFLICT (store, id) DO UPDATE SET namespace = excluded.namespace, name = excluded.name, \
-                revision = excluded.revision, definition = excluded.definition
+                revision = excluded.revision, definition = excluded.definition \
+                RETURNING EXISTS (SELECT 1 FROM writebehind.tables AS o WHERE o.namespace = $3::text \
+                AND o.name = $4::text AND o.shared <> $7::boolean)
                 """, parameters)
+            guard !others.boolean(0, 0) else { throw Self.taken(table) }
         } catch {
             guard error.sqlState == "23505" else { throw error }
-            throw SinkError(
-                state: "42P07",
-                "table \(table.name) belongs to another store of this database; give this one a schema of its own"
-            )
+            throw Self.taken(table)
         }
     }
 
-    /// Takes over a table that somebody else made. Its rows would be in no log, so there may be none.
-    private func adopt(_ table: PostgreSQLTable) throws(SinkError) {
+    private static func taken(_ table: PostgreSQLTable) -> SinkError {
+        SinkError(
+            state: "42P07",
+            "table \(table.name) belongs to another store of this database; give this one a schema of its own"
+        )
+    }
+
+    /// How other stores have defined a shared table, also under a name that is only spelled otherwise.
+    private func otherDefinitions(
+        of table: PostgreSQLTable
+    ) throws(SinkError) -> [TableDefinition] {
+        var parameters = PostgreSQLParameters()
+        parameters.append(store)
+        parameters.append(options.namespace)
+        parameters.append(table.schema.name)
+        let rows = try connection.run(
+            """
+            SELECT definition FROM writebehind.tables WHERE store <> $1::bytea AND namespace = $2::text \
+            AND lower(name) = lower($3::text) AND shared
+            """, parameters)
+        var definitions: [TableDefinition] = []
+        for row in 0..<rows.rowCount {
+            let json = rows.bytes(row, 0) ?? []
+            do throws(SchemaError) {
+                definitions.append(try TableDefinition(json: json.span))
+            } catch {
+                throw SinkError(.schema, "writebehind.tables: \(error)")
+            }
+        }
+        return definitions
+    }
+
+    /// A row must mean the same to all stores that count into it.
+    private func checkFit(
+        _ schema: TableSchema, _ other: TableDefinition
+    ) throws(SinkError) {
+        guard let difference = schema.difference(fromShared: other.schema) else { return }
+        throw SinkError(
+            state: "42P16",
+            "the shared table \(quoted(schema.name)) is declared otherwise by another store: \(difference)"
+        )
+    }
+
+    /// Takes over a table that somebody else made. Its rows would be in no log, so there may be none, unless other stores
+    /// count into it.
+    private func adopt(_ table: PostgreSQLTable, isCounted: Bool) throws(SinkError) {
+        try checkRights(table)
+        if table.schema.isShared {
+            // The program of the store that made it may be an older one.
+            for column in table.schema.columns { try addShared(column, to: table) }
+        }
         var differences = try TableShape.differences(from: table, connection)
-        if differences.isEmpty, try connection.run(table.hasRows).rowCount > 0 {
+        if differences.isEmpty, !isCounted,
+            try connection.run(table.hasRows).rowCount > 0
+        {
             differences = [
                 "it has rows, which are in no log of the store: import them, or empty it"
             ]
         }
         guard differences.isEmpty else { throw TableShape.refusal(table, differences) }
+    }
+
+    /// Without them the first batch would stop the store, and not only this table.
+    private func checkRights(_ table: PostgreSQLTable) throws(SinkError) {
+        var parameters = PostgreSQLParameters()
+        parameters.append(table.name)
+        let rights = try connection.run(
+            """
+            SELECT right_ FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE']) AS right_ \
+            WHERE NOT has_table_privilege(to_regclass($1::text), right_)
+            """, parameters)
+        guard rights.rowCount > 0 else { return }
+        let missing = (0..<rights.rowCount).map { rights.text($0, 0) ?? "" }
+        throw SinkError(
+            state: "42501",
+            "the role may not \(missing.joined(separator: ", ")) in table \(table.name): GRANT it")
     }
 
     // MARK: changes
@@ -107,9 +183,32 @@ struct TableDefiner {
         try rename(kept, new)
         for (was, column) in kept where !column.isDropped { try redeclare(was, column, new) }
         for column in new.schema.columns[old.schema.columns.count...] {
-            try alter(new, "ADD COLUMN \(new.declaration(column))")
+            if new.schema.isShared {
+                try addShared(column, to: new)
+            } else {
+                try alter(new, "ADD COLUMN \(new.declaration(column))")
+            }
         }
         if expiresOtherwise, let index = expiry.sql { try connection.run(index) }
+    }
+
+    /// Adds a column to a shared table, unless another store has added it.
+    private func addShared(
+        _ column: ColumnSchema, to table: PostgreSQLTable
+    ) throws(SinkError) {
+        var parameters = PostgreSQLParameters()
+        parameters.append(table.name)
+        parameters.append(column.name)
+        // Altering would wait for all that read the table.
+        let there = try connection.run(
+            """
+            SELECT 1 FROM pg_attribute WHERE attrelid = to_regclass($1::text) AND attname = $2::text \
+            AND NOT attisdropped
+            """, parameters)
+        guard there.rowCount == 0, !column.isKey else { return }
+        _ = try connection.patiently { () throws(SinkError) in
+            try alter(table, "ADD COLUMN IF NOT EXISTS \(table.declaration(column))")
+        }
     }
 
     private func alter(_ table: PostgreSQLTable, _ action: String) throws(SinkError) {

@@ -59,9 +59,11 @@ package struct Tool {
     }
 
     /// It is beside the test program.
-    package static var executable: URL {
+    package static var executable: URL { product("writebehind") }
+
+    package static func product(_ name: String) -> URL {
         URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
-            .deletingLastPathComponent().appendingPathComponent("writebehind")
+            .deletingLastPathComponent().appendingPathComponent(name)
     }
 
     package static func process(_ arguments: [String]) -> (Process, output: Pipe, errors: Pipe) {
@@ -86,6 +88,13 @@ package struct Tool {
 
     package static func run(_ arguments: [String]) throws -> Result {
         try finish(process(arguments))
+    }
+
+    /// Runs another product of the package.
+    package static func run(program: String, _ arguments: [String]) throws -> Result {
+        let command = process(arguments)
+        command.0.executableURL = product(program)
+        return try finish(command)
     }
 
     private static func finish(_ command: (Process, output: Pipe, errors: Pipe)) throws -> Result {

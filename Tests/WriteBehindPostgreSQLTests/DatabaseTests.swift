@@ -1,5 +1,6 @@
 import EventLog
 import Foundation
+import PostgreSQLServer
 import TestSupport
 import Testing
 import WriteBehind

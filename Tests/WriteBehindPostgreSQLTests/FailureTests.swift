@@ -1,5 +1,6 @@
 import EventLog
 import Foundation
+import PostgreSQLServer
 import TestSupport
 import Testing
 import WriteBehind
@@ -33,6 +34,20 @@ extension PostgreSQL {
             try await store.waitForAll(.materialized, timeout: .hang)
             #expect(try test.players() == [Player(id: 1, score: 1)])
             try await store.close(deadline: .hang)
+        }
+
+        /// Nobody would apply it again until the store is opened.
+        @Test func whatAClosedStoreHasMaterializedSurvivesTheServer() async throws {
+            let test = try TestStore()
+            for round in 1...5 {
+                let store = try test.open()
+                try store.table(Player.self).put(Player(id: 1, score: round))
+                try await store.waitForAll(.materialized, timeout: .hang)
+                try await store.close(deadline: .hang)
+                TestServer.shared.kill()
+                try TestServer.shared.start()
+                #expect(try test.players() == [Player(id: 1, score: round)])
+            }
         }
 
         @Test func aServerThatIsStoppedAtOnce() async throws {

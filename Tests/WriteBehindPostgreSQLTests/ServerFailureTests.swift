@@ -1,5 +1,6 @@
 import EventLog
 import Foundation
+import PostgreSQLServer
 import TestSupport
 import Testing
 import WriteBehind
@@ -14,7 +15,8 @@ extension PostgreSQL {
             arguments: ["tables", "write-ahead log"])
         func aServerWhoseDiskIsFullGetsEverythingOnceThereIsRoom(_ part: String) async throws {
             let isLog = part == "write-ahead log"
-            var setup = TestServer.Setup(diskSize: 32)
+            var setup = TestServer.Setup()
+            setup.diskSize = 32
             if isLog {
                 setup.words = "--waldir $disk/wal --wal-segsize 1"
                 setup.settings = ["min_wal_size=2MB", "max_wal_size=4MB"]
@@ -72,8 +74,10 @@ extension PostgreSQL {
                 atPath: place, withDestinationPath: primary.socket)
             var database = try primary.makeDatabase()
             database.socket = place
-            let replica = try TestServer(
-                TestServer.Setup(primary: primary, settings: ["wal_retrieve_retry_interval=100ms"]))
+            var setup = TestServer.Setup()
+            setup.primary = primary
+            setup.settings = ["wal_retrieve_retry_interval=100ms"]
+            let replica = try TestServer(setup)
             let test = try TestStore(in: database)
             let copy = try Session(replica.url(database.name))
             let watermark = "SELECT sequence FROM writebehind.watermark"

@@ -1,6 +1,7 @@
 import EventLog
 import Foundation
 import Logging
+import PostgreSQLServer
 import TestSupport
 import Testing
 import WriteBehind

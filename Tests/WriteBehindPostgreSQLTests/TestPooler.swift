@@ -1,5 +1,6 @@
 import EventLog
 import Foundation
+import PostgreSQLServer
 
 /// Stands between the store and the server, and lends the server's processes to its clients.
 final class TestPooler: Sendable {

@@ -1,5 +1,6 @@
 import EventLog
 import Foundation
+import PostgreSQLServer
 import Synchronization
 
 /// Stands between the store and the server, and does what networks do.

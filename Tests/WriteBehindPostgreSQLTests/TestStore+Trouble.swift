@@ -1,4 +1,5 @@
 import EventLog
+import PostgreSQLServer
 import TestSupport
 import Testing
 import WriteBehind

@@ -1,4 +1,5 @@
 import Foundation
+import PostgreSQLServer
 import TestSupport
 import Testing
 import WriteBehind
@@ -312,6 +313,66 @@ extension PostgreSQL {
             let wrong = try Tool.run(
                 "verify", other, "--postgresql", test.database.url, "--schema", "public")
             #expect(wrong.output.contains("name is \"public\" in the database"), "\(wrong)")
+        }
+
+        // MARK: shared tables
+
+        /// A store that has added 60 to the column `likes` and 1 to `shares` of a shared table; another has added, too.
+        private func counted() async throws -> TestStore {
+            let test = try TestStore()
+            let second = try TestStore(in: test.database)
+            let (store, other) = (try test.open(), try second.open())
+            let posts = try store.sharedTable(PostgreSQL.Post.self)
+            let others = try other.sharedTable(PostgreSQL.Post.self)
+            for id in 0..<30 {
+                try posts.add(2, to: "likes", of: id)
+                try others.add(5, to: "likes", of: id)
+            }
+            try posts.add(1, to: "shares", of: 3)
+            for store in [store, other] {
+                try await store.waitForAll(.materialized, timeout: .hang)
+                try await store.close(deadline: .hang)
+            }
+            return test
+        }
+
+        @Test func ofASharedTableTheSumsAreCompared() async throws {
+            let test = try await counted()
+            try test.database.run(
+                "UPDATE post SET likes = 0 WHERE id = 1; DELETE FROM post WHERE id = 2")
+            let result = try verify(test)
+            #expect(result.status == 0, "\(result)")
+            #expect(result.output.contains("2 sums of shared tables compared"), "\(result)")
+            try test.database.run("UPDATE writebehind.applied SET sum = sum - 1 WHERE sum = 60")
+            let wrong = try verify(test)
+            #expect(wrong.status == 5, "\(wrong)")
+            #expect(
+                wrong.words.contains(
+                    "post.likes: the store has added 59 by what the database says, 60 by the log"),
+                "\(wrong)")
+            let database = try object(try verify(test, "--json"))["database"] as? [String: Any]
+            #expect(database?["sums"] as? Int == 2)
+            #expect(database?["differing"] as? Int == 1)
+        }
+
+        @Test func sumsWithoutTheirWholeLogAreNotCompared() async throws {
+            let test = try await counted()
+            var store = try test.open()
+            let receipt = try store.sharedTable(PostgreSQL.Post.self).add(.max, to: "likes", of: 1)
+            try await store.waitForAll(.materialized, timeout: .hang)
+            try await store.close(deadline: .hang)
+            let waiting = try verify(test)
+            #expect(waiting.output.contains("2 sums of shared tables compared"), "\(waiting)")
+            store = try test.open()
+            try await store.quarantine.skip(receipt.sequence, reason: "too much")
+            try await store.waitForAll(.materialized, timeout: .hang)
+            try await store.close(deadline: .hang)
+            let result = try verify(test)
+            #expect(result.status == 0, "\(result)")
+            #expect(
+                result.words.contains(
+                    "sums of shared tables not compared, because commits were given up at #"),
+                "\(result)")
         }
     }
 }

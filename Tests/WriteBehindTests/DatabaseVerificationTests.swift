@@ -58,6 +58,7 @@ import WriteBehindInspection
             case .extra: found[$0] = "extra"
             case .columns(let columns): found[$0] = columns.map(\.name).joined()
             case .malformed(let reason): found[$0] = reason
+            case .added: found[$0] = "added"
             }
         }
         #expect(verification.fault == nil)

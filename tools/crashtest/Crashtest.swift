@@ -31,7 +31,15 @@ struct Crashtest: AsyncParsableCommand {
               crashtest --seconds 600 --directory /mnt/disk/crash
               crashtest --power --rounds 100  as root: ext4, xfs and btrfs
             """,
-        subcommands: [Child.self, Memory.self, Narrow.self, Simulate.self])
+        subcommands: [Child.self, Memory.self, Narrow.self, Simulate.self] + ofPostgreSQL)
+
+    #if PostgreSQL
+        private static let ofPostgreSQL: [any ParsableCommand.Type] = [
+            Counters.self, CountingChild.self,
+        ]
+    #else
+        private static let ofPostgreSQL: [any ParsableCommand.Type] = []
+    #endif
 
     @Option(
         name: .customLong("rounds"),

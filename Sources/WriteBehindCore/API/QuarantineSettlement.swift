@@ -105,6 +105,8 @@ extension Quarantine {
         try materializer.exclusively { () throws(StoreError) -> (receipt: Receipt, rows: Int)? in
             guard try isCurrent(settlement, from: start) else { return nil }
             let generation = engine.generation.load(ordering: .relaxed)
+            let tables = engine.tables
+            let hasOthers = engine.sink.hasOtherStores
             var changes = CommitBuilder()
             var count = 0
             for row in settlement.rows[start...].prefix(reads.count) {
@@ -116,6 +118,13 @@ extension Quarantine {
                 let isFull = changes.byteCount + length > partLimits.bytes
                 if count > 0, isFull { break }
                 count += 1
+                if tables[UInt32(row.table)]?.schema.isShared ?? false, hasOthers {
+                    // Other stores count into the row, so it stays as it is.
+                    let nothing = RowCodec.encodeAdd([], makesRow: false)
+                    changes.append(
+                        .add, table: row.table, key: row.key.span, body: nothing.span)
+                    continue
+                }
                 let body = stored ?? []
                 changes.append(
                     stored == nil ? .delete : .put, table: row.table, key: row.key.span,
@@ -152,6 +161,14 @@ extension Quarantine {
         _ found: Found, _ sequence: UInt64, _ correction: Correction?, _ includingFollowers: Bool
     ) throws(StoreError) {
         if let correction {
+            if let schema = engine.tables[UInt32(correction.table)]?.schema, schema.isShared {
+                throw .schema(
+                    SchemaError(
+                        table: schema.name,
+                        .unfitForSharing(
+                            "its rows cannot be corrected, because other stores count into them; give the commit up, and add"
+                        )))
+            }
             let key = QuarantinedKey.row(table: UInt32(correction.table), key: correction.key)
             guard found.rows.contains(key) else {
                 throw .notOfCommit(sequence: sequence, row: key.text(engine.tables))

@@ -128,8 +128,14 @@ public final class Store: Sendable {
     ///
     /// - Throws: ``StoreError/schema(_:)``, naming the column and both types, and the errors of any write.
     public func table<Row: TableRow>(_ type: Row.Type) throws(StoreError) -> StoredTable<Row> {
+        try declare(type, Row.schema)
+    }
+
+    func declare<Row: TableRow>(
+        _ type: Row.Type, _ schema: TableSchema
+    ) throws(StoreError) -> StoredTable<Row> {
         try rowErrors { () throws(RowError) in try Row.checkKey() }
-        let definition = try engine.declare(Row.schema, byName: Row.hasNamedColumns)
+        let definition = try engine.declare(schema, byName: Row.hasNamedColumns)
         let layout = RowLayout(Row.schema, storedAs: definition.schema)
         if let driver, !Row.schema.indices.isEmpty {
             // A read of an index waits until the index is built from the log so far. Without threads, it is built here.

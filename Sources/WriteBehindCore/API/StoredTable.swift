@@ -169,7 +169,8 @@ public struct StoredTable<Row: TableRow>: Sendable {
     // MARK: reading
 
     /// The row with this key, as of the last write: from memory, else from the database. If amounts were added to a row that
-    /// only the database has, the call waits until the database has taken them, for about five seconds at most.
+    /// only the database has, the call waits until the database has taken them; not longer than five seconds in which it
+    /// takes nothing.
     ///
     /// - Parameters:
     ///   - key: the row's key.

@@ -11,7 +11,7 @@ extension Engine {
         var generation: UInt64
     }
 
-    /// How long a read waits for the database each time, and how often it looks again.
+    /// How long a read waits for the database to go on, and how often it looks again.
     private static let patience: Duration = .seconds(5)
     static let countedTries = 100
 
@@ -143,24 +143,35 @@ extension Engine {
     // MARK: waiting
 
     /// Suspends until the database has taken or refused everything through a sequence.
-    private nonisolated(nonsending) func waitForDatabase(
+    nonisolated(nonsending) func waitForDatabase(
         _ sequence: UInt64
     ) async throws(StoreError) {
-        guard materialized.reached < sequence else { return }
-        let isDone = try await within(Self.patience) { () async throws(StoreError) in
-            self.log.flusher?.request(readable: sequence)
-            self.reads.runDue()
-            try await self.readable.wait(for: sequence)
-            self.reads.request(sequence)
-            self.reads.runDue()
-            try await self.materialized.wait(for: sequence)
+        var reached = materialized.reached
+        while reached < sequence {
+            let isDone = try await within(Self.patience) { () async throws(StoreError) in
+                self.log.flusher?.request(readable: sequence)
+                self.reads.runDue()
+                try await self.readable.wait(for: sequence)
+                self.reads.request(sequence)
+                self.reads.runDue()
+                try await self.materialized.wait(for: sequence)
+            }
+            if isDone { return }
+            let before = reached
+            reached = materialized.reached
+            // One that catches up is worth waiting for.
+            guard reached > before else { throw Self.isBehind }
         }
-        guard isDone else { throw Self.isBehind }
     }
 
     private func waitForDatabaseBlocking(_ sequence: UInt64) throws(StoreError) {
-        reads.wait(self, sequence)
-        guard materialized.reached >= sequence else { throw Self.isBehind }
+        var reached = materialized.reached
+        while reached < sequence {
+            reads.wait(self, sequence)
+            let before = reached
+            reached = materialized.reached
+            guard reached > before else { throw Self.isBehind }
+        }
     }
 
     /// How a blocking read waits where the store has threads.

@@ -129,7 +129,7 @@ extension Engine {
         }
     }
 
-    private static let keysARead = 1000
+    static let keysARead = 1000
 
     /// ``fetch(_:_:deadline:)`` for the store's own threads, which may block.
     package func fetchBlocking(_ table: UInt16, _ key: [UInt8]) throws(StoreError) -> Fetched {

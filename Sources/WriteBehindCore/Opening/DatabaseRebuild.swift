@@ -34,6 +34,16 @@ struct DatabaseRebuild {
         let changes = SnapshotChanges(
             environment: history.environment,
             through: Watermark(sequence: position.sequence, chain: position.chain))
+        if let shared = tables.first(where: \.schema.isShared), sink.hasOtherStores {
+            guard !history.isWhole else {
+                logger.notice("a table is shared; the database is filled from the log")
+                return
+            }
+            throw .database(
+                "it is empty, and the log no longer has this store's first adds to the shared table "
+                    + "\(StoredValue.text(shared.schema.name)), so they cannot be counted; give it the database that has them, or a backup of it"
+            )
+        }
         do throws(SinkError) {
             guard try makeTables(tables, in: sink, through: origin) else { return }
             do throws(SinkError) {

@@ -122,6 +122,23 @@ extension RowMerge {
         }
     }
 
+    /// How much some adds add to each column of rows that are there.
+    package static func sums(ofAdds adds: [[UInt8]]) throws(MalformedRecord) -> [Int: Int128] {
+        var sums: [Int: Int128] = [:]
+        for add in adds {
+            let amounts = add.span.extracting(try parts(add.span).there)
+            var changes = PatchReader(amounts)
+            while true {
+                try changes.advance(amounts)
+                if changes.column == PatchReader.end { break }
+                guard isAmount(amounts, changes.value) else { continue }
+                var reader = ByteReader(changes.value.dropFirst())
+                sums[Int(changes.column), default: 0] += try reader.wideInteger(amounts)
+            }
+        }
+        return sums
+    }
+
     @inline(__always)
     static func isAmount(_ bytes: Span<UInt8>, _ value: Range<Int>) -> Bool {
         bytes[value.lowerBound] == ValueTag.amount.rawValue

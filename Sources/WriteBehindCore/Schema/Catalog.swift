@@ -81,7 +81,8 @@ package struct Catalog: Sendable, Equatable {
             }
             let schema = TableSchema(
                 declared.name, declared.columns, expiry: declared.expiry,
-                sqlIndices: declared.sqlIndices, changes: declared.changes)
+                sqlIndices: declared.sqlIndices, changes: declared.changes,
+                isShared: declared.isShared)
             return TableDefinition(id: nextID, schema: schema)
         }
         let schema = try declared.following(known.schema, byName: byName)

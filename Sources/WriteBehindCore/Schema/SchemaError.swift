@@ -74,6 +74,10 @@ public struct SchemaError: Error, Hashable, Sendable {
         case unfitIndex(name: String, reason: String)
         /// A user has made something in the database that uses a dropped column: an index, a view or a trigger.
         case usedInDatabase(by: String)
+        /// The table, or this column of it, is none that several stores can count into: see ``SharedTable``.
+        case unfitForSharing(String)
+        /// It was declared with ``Store/sharedTable(_:)`` before and is not any more, or the other way round.
+        case sharingChanged(nowShared: Bool)
         /// A stored definition is damaged.
         case unreadable(String)
     }
@@ -128,6 +132,7 @@ extension SchemaError.Problem {
         case .unfitIndex(let name, let reason): "index \(StoredValue.text(name)): \(reason)"
         case .usedInDatabase(let what):
             "the column is to be dropped, and the \(what) in the database uses it; drop or change that first"
+        case .unfitForSharing(let reason): "as a shared table, \(reason)"
         case .unreadable(let reason): "the stored definition is damaged: \(reason)"
         default: changeReason
         }
@@ -156,6 +161,10 @@ extension SchemaError.Problem {
             "the \(type.rawValue) column \(nullable ? "became" : "is no longer") nullable: \(Self.newType)"
         case .keyChanged(let type, let key):
             "the \(type.rawValue) column \(key ? "joined" : "left") the key: \(Self.newKey)"
+        case .sharingChanged(let isShared):
+            isShared
+                ? "it is a table of this store alone; a shared one needs another name"
+                : "other stores count into it: declare it with sharedTable(_:)"
         case .defaultChanged(let type):
             "the default of the \(type.rawValue) column changed: keep the old one, which older rows have"
         default: "\(self)"

@@ -42,7 +42,7 @@ extension TableSchema {
             name, kept + added,
             expiry: newExpiry(known, kept, matches, isOlder: isOlder),
             sqlIndices: newSQLIndices(known, kept, matches, isOlder: isOlder),
-            changes: isOlder ? known.changes : changes)
+            changes: isOlder ? known.changes : changes, isShared: isShared)
     }
 
     /// The indices in SQL that the declaration names, or those of the table if the program is older, with the new names of

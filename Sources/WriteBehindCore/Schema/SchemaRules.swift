@@ -32,6 +32,29 @@ extension TableSchema {
         try checkExpiry()
         try checkIndices()
         try checkSQLIndices()
+        if isShared { try checkSharing() }
+    }
+
+    /// What several stores do to a row must not depend on whose change comes first.
+    private func checkSharing() throws(SchemaError) {
+        for column in valueColumns where !column.isNullable && column.defaultValue == nil {
+            throw SchemaError(
+                table: name, column: column.name,
+                .unfitForSharing("each column outside the key must be nullable or have a default"))
+        }
+        let reason: String
+        if expiry != nil {
+            reason = "its rows cannot expire"
+        } else if !indices.isEmpty || !sqlIndices.isEmpty {
+            reason = "it has no indices; make an index for SQL in the database yourself"
+        } else if changes != .columns {
+            reason = "its log cannot have whole rows"
+        } else if !droppedColumns.isEmpty || columns.contains(where: \.isDropped) {
+            reason = "columns cannot be dropped"
+        } else {
+            return
+        }
+        throw SchemaError(table: name, .unfitForSharing(reason))
     }
 
     private func check(_ column: ColumnSchema) throws(SchemaError) {
@@ -93,11 +116,19 @@ extension TableSchema {
     /// The change from `old` to this schema.
     /// - Throws: if rows written under `old` could not be read; the error names the column and both types.
     package func change(from old: TableSchema) throws(SchemaError) -> SchemaChange {
+        guard isShared == old.isShared else {
+            throw SchemaError(table: name, .sharingChanged(nowShared: isShared))
+        }
         for (index, was) in old.columns.enumerated() {
             guard index < columns.count else {
                 throw SchemaError(table: name, column: was.name, .removed(was.type))
             }
             try checkKept(columns[index], was: was)
+            guard !isShared || columns[index].isStored(as: was) else {
+                throw SchemaError(
+                    table: name, column: was.name,
+                    .unfitForSharing("columns can be added, and not be changed"))
+            }
         }
         let added = columns[old.columns.count...]
         for column in added {
@@ -146,5 +177,33 @@ extension TableSchema {
         else {
             throw refuse(.defaultChanged(column.type))
         }
+    }
+}
+
+extension TableSchema {
+    /// Why two stores cannot count into one table by these declarations; nil if they can.
+    package func difference(fromShared other: TableSchema) -> String? {
+        if name != other.name { return "its name is \(StoredValue.text(other.name)) there" }
+        let keys = (keyColumns.map(\.name), other.keyColumns.map(\.name))
+        if keys.0 != keys.1 {
+            return "its key is (\(keys.1.joined(separator: ", "))) there"
+        }
+        for column in columns {
+            let same = other.columns.first { isSameName($0.name, column.name) }
+            guard let same, !column.isStored(as: same) || column.isKey != same.isKey else {
+                continue
+            }
+            return
+                "column \(StoredValue.text(column.name)) has another spelling, type, default or nullability there"
+        }
+        return nil
+    }
+}
+
+extension ColumnSchema {
+    /// Whether two declarations are of the same column in a database.
+    fileprivate func isStored(as other: ColumnSchema) -> Bool {
+        name == other.name && type == other.type && logicalType == other.logicalType
+            && isNullable == other.isNullable && defaultValue == other.defaultValue
     }
 }

@@ -8,8 +8,8 @@ import Foundation
 //               {"default":{"text":"?"},"name":"carrier","type":"text"}],
 //    "expiry":"until","id":1,"name":"flight","revision":2}
 //
-// Keys are sorted, so one schema has one form. `key`, `nullable`, `logical`, `default`, `expiry` and `changes` are
-// left out if they are false or absent, and `revision` if it is 1. A default names its type; a blob is in hexadecimal.
+// Keys are sorted, so one schema has one form. `key`, `nullable`, `logical`, `default`, `expiry`, `changes` and
+// `shared` are left out if they are false or absent, and `revision` if it is 1. A default names its type; a blob is in hexadecimal.
 // Unknown keys are ignored, so a newer version may add keys that older ones do not need.
 
 /// A table's schema with the number that its records carry.
@@ -54,7 +54,8 @@ package struct TableDefinition: Sendable, Hashable {
             form.name, form.columns.map(ColumnSchema.init), expiry: form.expiry,
             sqlIndices: (form.sqlIndices ?? []).map {
                 SQLIndexDefinition(columns: $0.columns, unique: $0.unique ?? false)
-            }, changes: form.changes.flatMap(LoggedChanges.init) ?? .columns)
+            }, changes: form.changes.flatMap(LoggedChanges.init) ?? .columns,
+            isShared: form.shared ?? false)
         try schema.validate()
         for (column, form) in zip(schema.columns, form.columns)
         where form.default != nil && column.defaultValue == nil {
@@ -74,6 +75,7 @@ struct DefinitionForm: Codable {
     var expiry: String?
     var sqlIndices: [IndexForm]?
     var changes: String?
+    var shared: Bool?
     var revision: UInt32?
     var assigned: Int64?
 
@@ -121,6 +123,7 @@ struct DefinitionForm: Codable {
             }
         }
         if definition.schema.changes != .columns { changes = definition.schema.changes.rawValue }
+        shared = definition.schema.isShared ? true : nil
         revision = definition.revision == 1 ? nil : definition.revision
         assigned = definition.assigned == 0 ? nil : definition.assigned
     }

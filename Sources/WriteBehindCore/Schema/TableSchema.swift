@@ -30,6 +30,8 @@ public struct TableSchema: Sendable, Hashable {
     public let droppedColumns: [String]
     /// What the log has of an update.
     public let changes: LoggedChanges
+    /// Whether other stores count into the table as well: see ``SharedTable``.
+    package let isShared: Bool
 
     /// The columns of the key, in schema order.
     package let keyColumns: [ColumnSchema]
@@ -54,6 +56,17 @@ public struct TableSchema: Sendable, Hashable {
         dropping droppedColumns: [String] = [], indices: [IndexDefinition] = [],
         sqlIndices: [SQLIndexDefinition] = [], changes: LoggedChanges = .columns
     ) {
+        self.init(
+            name, columns, expiry: expiry, dropping: droppedColumns, indices: indices,
+            sqlIndices: sqlIndices, changes: changes, isShared: false)
+    }
+
+    package init(
+        _ name: String, _ columns: [ColumnSchema], expiry: String?,
+        dropping droppedColumns: [String] = [], indices: [IndexDefinition] = [],
+        sqlIndices: [SQLIndexDefinition], changes: LoggedChanges, isShared: Bool
+    ) {
+        self.isShared = isShared
         self.name = name
         self.columns = columns
         self.expiry = expiry
@@ -85,7 +98,18 @@ public struct TableSchema: Sendable, Hashable {
             ? self
             : TableSchema(
                 name, columns, expiry: expiry, dropping: droppedColumns, sqlIndices: sqlIndices,
-                changes: changes)
+                changes: changes, isShared: isShared)
+    }
+
+    /// The table as one that other stores count into, too.
+    package var shared: TableSchema { withSharing(true) }
+    /// The table as one of a store alone.
+    package var unshared: TableSchema { withSharing(false) }
+
+    private func withSharing(_ isShared: Bool) -> TableSchema {
+        TableSchema(
+            name, columns, expiry: expiry, dropping: droppedColumns, indices: indices,
+            sqlIndices: sqlIndices, changes: changes, isShared: isShared)
     }
 
     /// The place of ``expiry`` among the columns outside the key.

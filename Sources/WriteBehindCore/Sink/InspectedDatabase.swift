@@ -81,8 +81,15 @@ package protocol InspectedTransaction {
     /// nil if the store has none there.
     func watermark() throws -> Watermark?
     func quarantine() throws -> QuarantineIndex
+    /// What the store has added to each column of a shared table, by the columns' places; nil if the table is only this
+    /// store's, so that its rows are the fold of the log.
+    func added(to table: TableDefinition) throws -> [Int: Int128]?
     /// The rows of a table, in the order of their keys. One table at a time is read.
     func rows(of table: TableDefinition) throws -> InspectedTable
+}
+
+extension InspectedTransaction {
+    package func added(to table: TableDefinition) throws -> [Int: Int128]? { nil }
 }
 
 package enum InspectedTable {

@@ -14,6 +14,7 @@ package struct CommitContents: Sendable {
 
     package init(of commit: OrderedCommit) throws(MalformedRecord) {
         var seen: Set<QuarantinedKey> = []
+        var settles = false
         let bytes = commit.records.span
         var reader = ByteReader(0..<bytes.count)
         while !reader.isAtEnd {
@@ -32,13 +33,15 @@ package struct CommitContents: Sendable {
                 var body = ByteReader(record.body)
                 for _ in 0..<2 { _ = try body.varint(bytes) }
                 isPartOfSettlement = try body.varint(bytes) > 0
+                settles = true
                 continue
             case .mark, .preamble: continue
             }
             let isNew = seen.insert(key).inserted
             if isNew { keys.append(key) }
             let isPartial = record.operation == .patch || record.operation == .add
-            if isPartial, isNew, !cleared.contains(record.table) {
+            // In a settlement it is an add of nothing to a row of a shared table, which stays as it is.
+            if isPartial, isNew, !settles, !cleared.contains(record.table) {
                 isBlind = false
             }
         }

@@ -84,6 +84,8 @@ package protocol Sink: QuarantiningSink {
 
     /// The tables that were defined, in the order of their ids.
     var tables: [TableDefinition] { get }
+    /// Whether other stores may count into its shared tables. Their rows are then no fold of this store's log.
+    var hasOtherStores: Bool { get }
 
     /// Whether the table has been defined in the sink. Before that it has no rows to read.
     func holds(_ table: UInt32) -> Bool
@@ -149,6 +151,7 @@ package protocol Sink: QuarantiningSink {
 
 extension Sink {
     package func objection(to table: TableDefinition) -> SchemaError? { nil }
+    package var hasOtherStores: Bool { false }
     package func look() throws(SinkError) -> UInt64? { nil }
     package func takeAddsWithoutRow() -> Int { 0 }
     package func lockHolder() -> String? { nil }

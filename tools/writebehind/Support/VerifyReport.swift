@@ -145,6 +145,8 @@ struct VerifyReport {
             case .missing: "missing in the database"
             case .extra: "in the database, not in the log"
             case .malformed(let reason): reason
+            case .added(let log, let database):
+                "the store has added \(database) by what the database says, \(log) by the log"
             case .columns(let columns):
                 columns.map {
                     "\(plain($0.name)) is \($0.database) in the database, \($0.log) in the log"
@@ -165,6 +167,14 @@ struct VerifyReport {
             result.differenceCount == 0
             ? "all agree" : "\(WriteBehindText.count(result.differenceCount)) differ".red
         if result.skipped > 0 { text += "; \(result.skipped) in quarantine left out" }
+        if result.sumCount > 0 {
+            text +=
+                "; " + WriteBehindText.counted(result.sumCount, "sum")
+                + " of shared tables compared, and not their rows"
+        }
+        if let obstacle = result.sumObstacle {
+            text += "; sums of shared tables not compared, because \(obstacle)"
+        }
         let behind = end - min(end, result.watermark)
         if behind > 0 {
             text += "; " + WriteBehindText.counted(Int(behind), "record") + " not applied yet"
@@ -178,7 +188,10 @@ struct VerifyReport {
                     ("rows", .number(result.rowCount)),
                     ("tables", .number(result.tableCount)),
                     ("differing", .number(result.differenceCount)),
-                    ("quarantined", .number(result.skipped)), ("fault", .null),
+                    ("quarantined", .number(result.skipped)),
+                    ("sums", .number(result.sumCount)),
+                    ("sumsNotCompared", .optional(result.sumObstacle) { .string($0) }),
+                    ("fault", .null),
                 ])
             ))
     }

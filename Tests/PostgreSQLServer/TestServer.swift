@@ -2,18 +2,13 @@ import CPostgreSQL
 import EventLog
 import Foundation
 import Synchronization
-import Testing
-import WriteBehindPostgreSQL
-
-/// All tests of PostgreSQL: one after the other, since they share a server that some of them kill.
-@Suite(.serialized) struct PostgreSQL {}
 
 /// A server of the tests' own, in a directory of its own, that listens on a Unix socket alone.
 ///
 /// The server refuses to run as root, so it runs as the user that Debian's package makes. A shell starts it and waits for
 /// the tests' process: when that ends, however it does, the server ends and its directory goes.
-final class TestServer: Sendable {
-    static let shared: TestServer = {
+package final class TestServer: Sendable {
+    package static let shared: TestServer = {
         do {
             return try TestServer()
         } catch {
@@ -22,23 +17,27 @@ final class TestServer: Sendable {
         }
     }()
 
-    struct Failed: Error, CustomStringConvertible {
-        var description: String
+    package struct Failed: Error, CustomStringConvertible {
+        package var description: String
+
+        package init(description: String) { self.description = description }
     }
 
     /// What a server of one test's own has that the shared one has not.
-    struct Setup {
+    package struct Setup {
         /// The server that it is a replica of. It follows as fast as it can, and the other one waits for nothing.
-        var primary: TestServer?
+        package var primary: TestServer?
         /// The size of a disk of its own, MiB. Only the server sees it, and root.
-        var diskSize: Int?
+        package var diskSize: Int?
         /// Further words for `initdb`. In them, `$disk` is the directory of the disk.
-        var words = ""
+        package var words = ""
         /// Further settings.
-        var settings: [String] = []
+        package var settings: [String] = []
+
+        package init() {}
     }
 
-    let directory: String
+    package let directory: String
     private let process = Process()
     private let keeper: Lock<FileHandle>
     private let count = Lock(0)
@@ -47,7 +46,7 @@ final class TestServer: Sendable {
 
     private convenience init() throws { try self.init(Setup()) }
 
-    init(_ setup: Setup) throws {
+    package init(_ setup: Setup) throws {
         let number = Self.made.add(1, ordering: .relaxed).newValue
         let directory =
             FileManager.default.temporaryDirectory.path + "/wb-pg-\(getpid())-\(number)"
@@ -98,7 +97,7 @@ final class TestServer: Sendable {
     // The process has the pipe as long as it runs.
     deinit { keeper.withLock { try? $0.close() } }
 
-    static func program(_ name: String) throws -> String { try programs() + "/" + name }
+    package static func program(_ name: String) throws -> String { try programs() + "/" + name }
 
     private static func programs() throws -> String {
         let root = "/usr/lib/postgresql"
@@ -110,7 +109,7 @@ final class TestServer: Sendable {
 
     // MARK: its life
 
-    func start() throws {
+    package func start() throws {
         try keeper.withLock { try $0.write(contentsOf: Data("start\n".utf8)) }
         for _ in 0..<3_000 {
             if (try? Session(url())) != nil { return }
@@ -127,7 +126,7 @@ final class TestServer: Sendable {
     }
 
     /// Ends all processes of the server, as `kill -9` does.
-    func kill() {
+    package func kill() {
         guard let pid else { return }
         let children = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
         let own = children.compactMap { pid_t($0) }.filter { child in
@@ -142,7 +141,7 @@ final class TestServer: Sendable {
     }
 
     /// Ends the server at once, without letting anything finish.
-    func stopImmediately() {
+    package func stopImmediately() {
         guard let pid else { return }
         Foundation.kill(pid, SIGQUIT)
         waitForEnd(of: [pid])
@@ -159,9 +158,9 @@ final class TestServer: Sendable {
     }
 
     /// The file that says how each role shows who it is.
-    var rules: String { directory + "/data/pg_hba.conf" }
+    package var rules: String { directory + "/data/pg_hba.conf" }
 
-    func setRules(_ new: String) throws {
+    package func setRules(_ new: String) throws {
         let file = try FileHandle(forWritingTo: URL(filePath: rules))
         // The file stays the server's user's.
         try file.truncate(atOffset: 0)
@@ -175,22 +174,24 @@ final class TestServer: Sendable {
     private var disk: String { "/proc/\(process.processIdentifier)/root\(directory)/disk" }
 
     /// Leaves no room on the disk.
-    func fillDisk() {
+    package func fillDisk() {
         let file = open(disk + "/fill", O_CREAT | O_WRONLY, 0o600)
         let page = [UInt8](repeating: 1, count: 4096)
         while write(file, page, page.count) > 0 {}
         close(file)
     }
 
-    func makeRoomOnDisk() { unlink(disk + "/fill") }
+    package func makeRoomOnDisk() { unlink(disk + "/fill") }
 
     // MARK: its databases
 
     /// The directory of its socket.
-    var socket: String { directory + "/s" }
+    package var socket: String { directory + "/s" }
 
     /// - Parameter socket: the directory of another socket, such as a proxy's.
-    func url(_ database: String = "postgres", socket: String? = nil, user: String = "postgres")
+    package func url(
+        _ database: String = "postgres", socket: String? = nil, user: String = "postgres"
+    )
         -> String
     {
         let host = (socket ?? self.socket).replacing("/", with: "%2F")
@@ -198,7 +199,7 @@ final class TestServer: Sendable {
     }
 
     /// Ends all sessions of a database, as an administrator would.
-    func endSessions(of database: TestDatabase) throws {
+    package func endSessions(of database: TestDatabase) throws {
         try Session(url()).run(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '\(database.name)'"
         )
@@ -207,7 +208,7 @@ final class TestServer: Sendable {
     /// An empty database.
     ///
     /// - Parameter options: further words of `CREATE DATABASE`.
-    func makeDatabase(_ options: String = "") throws -> TestDatabase {
+    package func makeDatabase(_ options: String = "") throws -> TestDatabase {
         let number = count.withLock { count in
             count += 1
             return count
@@ -217,28 +218,32 @@ final class TestServer: Sendable {
     }
 }
 
-struct TestDatabase: Sendable {
-    let server: TestServer
-    let name: String
+package struct TestDatabase: Sendable {
+    package let server: TestServer
+    package let name: String
     /// The directory of another socket than the server's.
-    var socket: String?
+    package var socket: String?
 
-    var url: String { server.url(name, socket: socket) }
+    package init(server: TestServer, name: String, socket: String? = nil) {
+        (self.server, self.name, self.socket) = (server, name, socket)
+    }
+
+    package var url: String { server.url(name, socket: socket) }
 
     /// What a statement gives, as text.
     @discardableResult
-    func run(_ sql: String) throws -> [[String?]] { try Session(url).run(sql) }
+    package func run(_ sql: String) throws -> [[String?]] { try Session(url).run(sql) }
 
-    func value(_ sql: String) throws -> String? { try run(sql).first?.first ?? nil }
+    package func value(_ sql: String) throws -> String? { try run(sql).first?.first ?? nil }
 }
 
 /// A session of a user's.
 ///
 /// `@unchecked Sendable`: a test gives it to one thread at a time.
-final class Session: @unchecked Sendable {
+package final class Session: @unchecked Sendable {
     private let connection: OpaquePointer
 
-    init(_ url: String) throws {
+    package init(_ url: String) throws {
         connection = PQconnectdb(url)
         guard PQstatus(connection) == CONNECTION_OK else {
             throw TestServer.Failed(description: String(cString: PQerrorMessage(connection)))
@@ -251,7 +256,7 @@ final class Session: @unchecked Sendable {
     deinit { PQfinish(connection) }
 
     @discardableResult
-    func run(_ sql: String) throws -> [[String?]] {
+    package func run(_ sql: String) throws -> [[String?]] {
         let result = PQexec(connection, sql)
         defer { PQclear(result) }
         guard [PGRES_COMMAND_OK, PGRES_TUPLES_OK].contains(PQresultStatus(result)) else {
