@@ -153,6 +153,10 @@
             var configuration = Tables.configuration
             configuration.retryLimit = .milliseconds(200)
             configuration.materializeInterval = .milliseconds(20)
+            // `verify` needs the whole log for the sums of what was added.
+            configuration.snapshotAfter = nil
+            configuration.logKept = .seconds(86_400)
+            configuration.logBytesKept = .max
             let store = try await open(configuration)
             let table = try store.sharedTable(Count.self)
             // The log's first record defines the table, and each of the others is an add.
