@@ -6,8 +6,13 @@ import PackageDescription
 /// and the bench says so.
 let peers = [
     ("CRocksDB", "rocksdb/c.h"), ("CLevelDB", "leveldb/c.h"), ("CLMDB", "lmdb.h"),
-    ("CHiredis", "hiredis/hiredis.h"),
+    ("CHiredis", "hiredis/hiredis.h"), ("CLibPQ", "postgresql/libpq-fe.h"),
 ].filter { FileManager.default.fileExists(atPath: "/usr/include/" + $0.1) }.map(\.0)
+
+/// The library's own database in PostgreSQL needs libpq too.
+let postgreSQL: [Target.Dependency] =
+    peers.contains("CLibPQ")
+    ? [.product(name: "WriteBehindPostgreSQL", package: "WriteBehind")] : []
 
 let package = Package(
     name: "bench",
@@ -21,7 +26,7 @@ let package = Package(
         .target(name: "CAllocations"),
         .executableTarget(
             name: "bench",
-            dependencies: peers.map { Target.Dependency(stringLiteral: $0) } + [
+            dependencies: peers.map { Target.Dependency(stringLiteral: $0) } + postgreSQL + [
                 "CBase", "CAllocations",
                 .product(name: "WriteBehind", package: "WriteBehind"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),

@@ -4,6 +4,7 @@ import Foundation
 enum Contender: String, Codable, CaseIterable {
     case writebehind
     case writebehindLive = "writebehind+sql"
+    case writebehindPostgreSQL = "writebehind+pg"
     case rocksdb
     case rocksdbZstd = "rocksdb, zstd log"
     case leveldb
@@ -15,17 +16,19 @@ enum Contender: String, Codable, CaseIterable {
     case zstd = "limit: zstd -1"
     case map = "limit: bare map"
     case upserts = "limit: bare upserts"
+    case unnests = "limit: bare libpq"
     case append = "limit: append+sync"
     case overwrite = "limit: overwrite+sync"
     case writeThrough = "write-through"
     case cacheAside = "cache-aside"
+    case put = "put instead"
 
     var isLimit: Bool { rawValue.hasPrefix("limit") }
 
     /// The failure that a put survives once it has returned, if the caller waits for nothing more.
     var survivesUnsynced: String {
         switch self {
-        case .zstd, .map, .upserts: "-"
+        case .zstd, .map, .upserts, .unnests: "-"
         default: "kill -9"
         }
     }
@@ -43,6 +46,7 @@ enum Contender: String, Codable, CaseIterable {
             case .lmdb: false
         #endif
         case .redis, .redisPipeline: Self.hasRedis
+        case .writebehindPostgreSQL, .unnests: Self.hasPostgreSQL
         default: true
         }
     }
@@ -50,6 +54,14 @@ enum Contender: String, Codable, CaseIterable {
     private static var hasRedis: Bool {
         #if canImport(CHiredis)
             FileManager.default.isExecutableFile(atPath: "/usr/bin/redis-server")
+        #else
+            false
+        #endif
+    }
+
+    private static var hasPostgreSQL: Bool {
+        #if canImport(CLibPQ)
+            PostgreSQLServer.programs != nil
         #else
             false
         #endif

@@ -17,9 +17,7 @@ struct Table: CustomStringConvertible {
             let rows =
                 series.filter { $0.width == width && !$0.contender.isLimit }
                 + series.filter { $0.contender.isLimit }
-            let ours = rows.first {
-                $0.contender == .writebehind || $0.contender == .writebehindLive
-            }
+            let ours = rows.first { $0.contender.rawValue.hasPrefix("writebehind") }
             lines.append(Self.line(header))
             lines += rows.map { Self.line(row($0, ours)) + more($0) }
         }

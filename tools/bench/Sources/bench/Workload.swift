@@ -41,7 +41,8 @@ struct Workload: Sendable {
             .typedRows, .coding, .allocations, .durable, .waiting, .gets, .dependentGets, .recovery,
             .materialize, .materializeHot, .patterns, .actorGets, .actorIncrements, .actorUpdates,
             .boardPuts, .boardTops, .boardRanks, .besideStream, .delivery, .projection,
-            .besideExpiry, .clearBesideMany, .wideTable, .refused, .logSize, .logSizeJSON, .memory,
+            .adds, .addsHot, .addsCold, .addsColdHot, .besideExpiry, .clearBesideMany, .wideTable,
+            .refused, .logSize, .logSizeJSON, .memory,
             .soak, .wholeLog,
-        ]
+        ] + postgreSQL
 }

@@ -16,6 +16,16 @@ final class StorePeer: Peer {
         try self.init(directory, Self.configuration(materializes, keys: keys))
     }
 
+    /// - Parameter database: another one than SQLite.
+    init(
+        _ directory: String, _ database: StoreDatabase, materializes: Bool, keys: Int = 0
+    ) async throws {
+        store = try await Store(
+            at: directory + "/store", database: database,
+            configuration: Self.configuration(materializes, keys: keys))
+        table = try store.keyValues()
+    }
+
     /// The defaults, with memory for all rows of the bench, which the peers have as well.
     ///
     /// - Parameter materializes: whether the database follows; otherwise the log alone is measured.

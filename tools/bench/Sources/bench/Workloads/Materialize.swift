@@ -27,20 +27,31 @@ extension Workload {
         let dataset = Dataset(count: setting.count)
         let order = dataset.order(hot: hot)
         if contender == .upserts { return try upsert(dataset, order, setting) }
-        let loading = try StorePeer(setting.directory)
+        return try await drain(dataset, order) {
+            try StorePeer(setting.directory, materializes: $0)
+        }.with(diskIn: setting.directory)
+    }
+
+    /// Puts all rows while the database does not follow, then measures how fast it takes them.
+    ///
+    /// - Parameter open: opens the store; its argument is whether the database follows.
+    static func drain(
+        _ dataset: Dataset, _ order: [Int32], open: (Bool) async throws -> StorePeer
+    ) async throws -> Measurement {
+        let loading = try await open(false)
         let session = loading.session(durable: false)
         for (index, number) in order.enumerated() {
             try session.put(dataset.key(Int(number)), dataset.value(index))
         }
         try await loading.close()
-        let peer = try StorePeer(setting.directory, materializes: true)
+        let peer = try await open(true)
         let before = peer.store.health.lag.materialized
         let clock = Stopwatch()
         try await peer.store.waitForAll(.materialized)
         let after = peer.store.health.lag.staged
         let result = clock.stop(operations: Int(after - min(before, after)))
         try await peer.close()
-        return result.with(diskIn: setting.directory)
+        return result
     }
 
     /// One prepared upsert for each row, in transactions of 200,000 sorted rows, like those of the store.
@@ -49,17 +60,7 @@ extension Workload {
     ) throws -> Measurement {
         let peer = try SQLite(setting.directory, .normal)
         let session = try SQLiteSession(peer)
-        var batches: [[(key: Int32, value: Int)]] = []
-        for start in stride(from: 0, to: order.count, by: 200_000) {
-            let end = min(order.count, start + 200_000)
-            var last: [Int32: Int] = [:]
-            for index in start..<end { last[order[index]] = index }
-            let sorted = last.map { (key: $0.key, value: $0.value) }
-                .sorted {
-                    dataset.key(Int($0.key)).lexicographicallyPrecedes(dataset.key(Int($1.key)))
-                }
-            batches.append(sorted)
-        }
+        let batches = sortedBatches(dataset, order)
         let clock = Stopwatch()
         for batch in batches {
             try peer.execute("BEGIN IMMEDIATE")
@@ -71,5 +72,19 @@ extension Workload {
         let result = clock.stop(operations: order.count)
         peer.close()
         return result.with(diskIn: setting.directory)
+    }
+
+    /// The last value of each key in 200,000 records at a time, by key.
+    static func sortedBatches(
+        _ dataset: Dataset, _ order: [Int32]
+    ) -> [[(key: Int32, value: Int)]] {
+        stride(from: 0, to: order.count, by: 200_000).map { start in
+            var last: [Int32: Int] = [:]
+            for index in start..<min(order.count, start + 200_000) { last[order[index]] = index }
+            return last.map { (key: $0.key, value: $0.value) }
+                .sorted {
+                    dataset.key(Int($0.key)).lexicographicallyPrecedes(dataset.key(Int($1.key)))
+                }
+        }
     }
 }
