@@ -136,7 +136,9 @@ struct TableDefiner {
             try connection.run(table.hasRows).rowCount > 0
         {
             differences = [
-                "it has rows, which are in no log of the store: import them, or empty it"
+                table.schema.isShared
+                    ? "it has rows that no store counts into: move them away, and add them in SQL once the table is made"
+                    : "it has rows, which are in no log of the store: import them, or empty it"
             ]
         }
         guard differences.isEmpty else { throw TableShape.refusal(table, differences) }

@@ -237,35 +237,37 @@ package struct TestDatabase: Sendable {
     package func value(_ sql: String) throws -> String? { try run(sql).first?.first ?? nil }
 }
 
-/// A session of a user's.
-///
-/// `@unchecked Sendable`: a test gives it to one thread at a time.
-package final class Session: @unchecked Sendable {
-    private let connection: OpaquePointer
+/// A session of a user's. One statement at a time runs.
+package final class Session: Sendable {
+    private let connection: Lock<OpaquePointer>
 
     package init(_ url: String) throws {
-        connection = PQconnectdb(url)
-        guard PQstatus(connection) == CONNECTION_OK else {
-            throw TestServer.Failed(description: String(cString: PQerrorMessage(connection)))
+        connection = Lock(PQconnectdb(url))
+        try connection.withLock { connection in
+            guard PQstatus(connection) == CONNECTION_OK else {
+                throw TestServer.Failed(description: String(cString: PQerrorMessage(connection)))
+            }
+            PQsetNoticeProcessor(connection, { _, _ in }, nil)
         }
-        PQsetNoticeProcessor(connection, { _, _ in }, nil)
         // Some tests give a database settings that are meant for the store.
         try run("SET statement_timeout = 0")
     }
 
-    deinit { PQfinish(connection) }
+    deinit { connection.withLock { PQfinish($0) } }
 
     @discardableResult
     package func run(_ sql: String) throws -> [[String?]] {
-        let result = PQexec(connection, sql)
-        defer { PQclear(result) }
-        guard [PGRES_COMMAND_OK, PGRES_TUPLES_OK].contains(PQresultStatus(result)) else {
-            throw TestServer.Failed(description: String(cString: PQresultErrorMessage(result)))
-        }
-        return (0..<PQntuples(result)).map { row in
-            (0..<PQnfields(result)).map { column in
-                PQgetisnull(result, row, column) == 1
-                    ? nil : String(cString: PQgetvalue(result, row, column))
+        try connection.withLock { connection in
+            let result = PQexec(connection, sql)
+            defer { PQclear(result) }
+            guard [PGRES_COMMAND_OK, PGRES_TUPLES_OK].contains(PQresultStatus(result)) else {
+                throw TestServer.Failed(description: String(cString: PQresultErrorMessage(result)))
+            }
+            return (0..<PQntuples(result)).map { row in
+                (0..<PQnfields(result)).map { column in
+                    PQgetisnull(result, row, column) == 1
+                        ? nil : String(cString: PQgetvalue(result, row, column))
+                }
             }
         }
     }

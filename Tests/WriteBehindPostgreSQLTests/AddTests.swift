@@ -45,12 +45,6 @@ extension PostgreSQL {
     }
 
     @Suite struct AddTests {
-        private func likes(_ test: TestStore) throws -> [Int: Int] {
-            let rows = try test.database.run("SELECT id, likes FROM post")
-            return Dictionary(
-                uniqueKeysWithValues: rows.map { (Int($0[0] ?? "") ?? -1, Int($0[1] ?? "") ?? -1) })
-        }
-
         @Test func amountsAreAddedToWhatIsThereAndMakeWhatIsNot() async throws {
             let test = try TestStore()
             let store = try test.open()
@@ -72,7 +66,7 @@ extension PostgreSQL {
             var right: [Int: Int] = [:]
             for id in 0..<100 { right[id] = (id < 50 ? id : 10) + id + 1 }
             right[3] = 11
-            #expect(try likes(test) == right)
+            #expect(try test.database.likes() == right)
             #expect(try await posts.get(60)?.likes == 71)
             #expect(
                 try test.database.value("SELECT count(*) FROM post WHERE shares = 1") == "99")
@@ -92,7 +86,7 @@ extension PostgreSQL {
             try posts.add(1, to: "likes", of: 1)
             try await store.waitForAll(.materialized, timeout: .hang)
             #expect(store.health.quarantined == 0)
-            #expect(try likes(test) == [1: 1])
+            #expect(try test.database.likes() == [1: 1])
             try await store.close(deadline: .hang)
         }
 
@@ -113,13 +107,13 @@ extension PostgreSQL {
             try await store.waitForAll(.materialized, timeout: .hang)
             #expect(store.health.quarantined == 8)
             #expect(try await posts.get(100)?.likes == 37)
-            #expect(try likes(test)[100] == 19)
-            #expect(try likes(test)[101] == 13)
+            #expect(try test.database.likes()[100] == 19)
+            #expect(try test.database.likes()[101] == 13)
             try test.database.run("ALTER TABLE post DROP CONSTRAINT few")
             #expect(try await store.quarantine.retry().left == 0)
             #expect(try await posts.get(100)?.likes == 37)
-            #expect(try likes(test)[100] == 37)
-            #expect(try likes(test)[101] == 13)
+            #expect(try test.database.likes()[100] == 37)
+            #expect(try test.database.likes()[101] == 13)
             try await store.close(deadline: .hang)
         }
 
@@ -133,7 +127,7 @@ extension PostgreSQL {
             try posts.add(1, to: "likes", of: 2)
             try await store.waitForAll(.materialized, timeout: .hang)
             #expect(store.health.quarantined == 1)
-            #expect(try likes(test) == [1: .max, 2: 11])
+            #expect(try test.database.likes() == [1: .max, 2: 11])
             try await store.close(deadline: .hang)
         }
 
@@ -183,9 +177,18 @@ extension PostgreSQL {
                 }
             }
             try await store.waitForAll(.materialized, timeout: .hang)
-            #expect(try likes(test) == right)
+            #expect(try test.database.likes() == right)
             #expect(store.health.quarantined == 0)
             try await store.close(deadline: .hang)
         }
+    }
+}
+
+extension TestDatabase {
+    /// The likes of each post.
+    func likes() throws -> [Int: Int] {
+        let rows = try run("SELECT id, likes FROM post")
+        return Dictionary(
+            uniqueKeysWithValues: rows.map { (Int($0[0] ?? "") ?? -1, Int($0[1] ?? "") ?? -1) })
     }
 }

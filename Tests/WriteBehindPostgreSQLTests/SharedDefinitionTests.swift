@@ -18,12 +18,6 @@ extension PostgreSQL {
             tests = try (0..<2).map { _ in try TestStore(in: database) }
         }
 
-        private func likes() throws -> [Int: Int] {
-            let rows = try database.run("SELECT id, likes FROM post")
-            return Dictionary(
-                uniqueKeysWithValues: rows.map { (Int($0[0] ?? "") ?? -1, Int($0[1] ?? "") ?? -1) })
-        }
-
         @Test func aTableIsSharedByAllStoresOrBelongsToOne() async throws {
             let (one, other) = (try tests[0].open(), try tests[1].open())
             _ = try one.table(Post.self)
@@ -137,7 +131,7 @@ extension PostgreSQL {
             try shares.add(1, to: "count", of: "a")
             try other.sharedTable(Post.self).add(1, to: "likes", of: 1)
             try await other.waitForAll(.materialized, timeout: .hang)
-            #expect(try likes() == [1: 11])
+            #expect(try database.likes() == [1: 11])
             #expect(
                 other.quarantine.list().first?.reason.contains("may not INSERT, UPDATE in table")
                     == true, "\(other.quarantine.list())")
@@ -183,8 +177,8 @@ extension PostgreSQL {
             store = try test.open()
             posts = try store.sharedTable(Post.self)
             try await store.waitForAll(.materialized, timeout: .hang)
-            #expect(try likes()[99] == 109)
-            #expect(try likes()[0] == 11)
+            #expect(try database.likes()[99] == 109)
+            #expect(try database.likes()[0] == 11)
             try await store.close(deadline: .hang)
         }
 

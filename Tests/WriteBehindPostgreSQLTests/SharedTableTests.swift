@@ -18,12 +18,6 @@ extension PostgreSQL {
             tests = try (0..<3).map { _ in try TestStore(in: database) }
         }
 
-        private func likes() throws -> [Int: Int] {
-            let rows = try database.run("SELECT id, likes FROM post")
-            return Dictionary(
-                uniqueKeysWithValues: rows.map { (Int($0[0] ?? "") ?? -1, Int($0[1] ?? "") ?? -1) })
-        }
-
         @Test func theDatabaseAddsUpWhatAllStoresCount() async throws {
             let stores = try tests.map { try $0.open() }
             let tables = try stores.map { try $0.sharedTable(Post.self) }
@@ -35,7 +29,7 @@ extension PostgreSQL {
             }
             for store in stores { try await store.waitForAll(.materialized, timeout: .hang) }
             let right = Dictionary(uniqueKeysWithValues: (0..<200).map { ($0, 10 + 60) })
-            #expect(try likes() == right)
+            #expect(try database.likes() == right)
             #expect(try database.value("SELECT sum(shares) FROM post") == "30")
             for table in tables {
                 #expect(try await table.get(7)?.likes == 70)
@@ -75,7 +69,7 @@ extension PostgreSQL {
                 try transaction.add(-2, to: "likes", of: 2, in: posts)
             }
             try await store.waitForAll(.materialized, timeout: .hang)
-            #expect(try likes() == [1: 12, 2: 8])
+            #expect(try database.likes() == [1: 12, 2: 8])
             #expect(try tests[0].players() == [Player(id: 1)])
             try await store.close(deadline: .hang)
         }
@@ -97,7 +91,7 @@ extension PostgreSQL {
             try await store.waitForAll(.materialized, timeout: .hang)
             try await other.waitForAll(.materialized, timeout: .hang)
             let right = Dictionary(uniqueKeysWithValues: (0..<500).map { ($0, 20) })
-            #expect(try likes() == right)
+            #expect(try database.likes() == right)
             try await store.close(deadline: .hang)
             try await other.close(deadline: .hang)
         }
@@ -120,7 +114,7 @@ extension PostgreSQL {
                 try await group.waitForAll()
             }
             let right = Dictionary(uniqueKeysWithValues: (0..<2000).map { ($0, 13) })
-            #expect(try likes() == right)
+            #expect(try database.likes() == right)
             for store in stores { try await store.close(deadline: .hang) }
         }
 
@@ -148,7 +142,7 @@ extension PostgreSQL {
             let deadlocks = try database.value(
                 "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
             #expect(deadlocks == "0")
-            #expect(try likes().values.allSatisfy { $0 == 10 + 120 })
+            #expect(try database.likes().values.allSatisfy { $0 == 10 + 120 })
             #expect(try database.value("SELECT sum(count) FROM share") == "24000")
             for store in stores { try await store.close(deadline: .hang) }
         }
@@ -188,7 +182,7 @@ extension PostgreSQL {
             try await other.waitForAll(.materialized, timeout: .hang)
             #expect(one.health.quarantined == 2)
             #expect(other.health.quarantined == 0)
-            #expect(try likes().values.sorted() == [12] + Array(repeating: 13, count: 19))
+            #expect(try database.likes().values.sorted() == [12] + Array(repeating: 13, count: 19))
             #expect(try await mine.get(7)?.likes == 12)
             try database.run("ALTER TABLE post DROP CONSTRAINT few")
             #expect(try await one.quarantine.retry().left == 0)
@@ -214,7 +208,7 @@ extension PostgreSQL {
             try mine.add(4, to: "likes", of: 1)
             try await one.waitForAll(.materialized, timeout: .hang)
             #expect(one.health.quarantined == 0)
-            #expect(try likes() == [1: 10 + 3 + 4])
+            #expect(try database.likes() == [1: 10 + 3 + 4])
             try await one.close(deadline: .hang)
             try await other.close(deadline: .hang)
         }

@@ -113,3 +113,20 @@ final class TestStore: Sendable {
         }
     }
 }
+
+extension TestDatabase {
+    /// Makes a role that may only read, and returns its name.
+    ///
+    /// - Parameter ofTables: whether it may read the users' tables as well as the stores' own.
+    func makeReader(_ name: String, ofTables: Bool = true) throws -> String {
+        let role = "\(name)_\(self.name)"
+        try run(
+            """
+            CREATE ROLE \(role) LOGIN;
+            GRANT USAGE ON SCHEMA writebehind, public TO \(role);
+            GRANT SELECT ON ALL TABLES IN SCHEMA writebehind TO \(role);
+            """)
+        if ofTables { try run("GRANT SELECT ON ALL TABLES IN SCHEMA public TO \(role)") }
+        return role
+    }
+}

@@ -102,14 +102,7 @@ extension PostgreSQL {
 
         @Test func aRoleThatMayOnlyReadIsEnough() async throws {
             let test = try await damaged()
-            let role = "saver_of_\(test.database.name)"
-            try test.database.run(
-                """
-                CREATE ROLE \(role) LOGIN;
-                GRANT USAGE ON SCHEMA writebehind, public TO \(role);
-                GRANT SELECT ON ALL TABLES IN SCHEMA writebehind TO \(role);
-                GRANT SELECT ON ALL TABLES IN SCHEMA public TO \(role);
-                """)
+            let role = try test.database.makeReader("saver_of")
             let url = test.database.server.url(test.database.name, user: role)
             let rescued = try salvage(test, at: url)
             #expect(try await rescued.players() == test.players(), "\(rescued.result)")
@@ -296,13 +289,7 @@ extension PostgreSQL {
         /// Some rows may have been taken already, and the result would be neither the log's nor the server's.
         @Test func aServerThatFailsEndsIt() async throws {
             let test = try await damaged()
-            let role = "stranger_to_\(test.database.name)"
-            try test.database.run(
-                """
-                CREATE ROLE \(role) LOGIN;
-                GRANT USAGE ON SCHEMA writebehind, public TO \(role);
-                GRANT SELECT ON ALL TABLES IN SCHEMA writebehind TO \(role);
-                """)
+            let role = try test.database.makeReader("stranger_to", ofTables: false)
             let rescued = try salvage(
                 test, at: test.database.server.url(test.database.name, user: role),
                 isRefused: true)

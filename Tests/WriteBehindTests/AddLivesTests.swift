@@ -10,6 +10,12 @@
 
     /// Adds in transactions, in quarantine, and through the lives of a store.
     @Suite struct AddLivesTests: CountingTests {
+        /// A trigger of a user's that refuses a post with more than ten likes.
+        private static let refusal = """
+            CREATE TRIGGER few BEFORE UPDATE ON post WHEN new.likes > 10
+            BEGIN SELECT RAISE(ABORT, 'too many'); END
+            """
+
         // MARK: transactions
 
         @Test func aTransactionSeesItsOwnAdds() async throws {
@@ -116,11 +122,7 @@
             let (store, posts, _) = try open(directory)
             try posts.put(Post(id: 1, likes: 5))
             try await materialize(store)
-            try directory.user(
-                """
-                CREATE TRIGGER few BEFORE UPDATE ON post WHEN new.likes > 10
-                BEGIN SELECT RAISE(ABORT, 'too many'); END
-                """)
+            try directory.user(Self.refusal)
             try posts.add(100, to: \.likes, of: 1)
             try await materialize(store)
             try posts.add(-1, to: \.likes, of: 1)
@@ -139,11 +141,7 @@
             let (store, posts, _) = try open(directory)
             try posts.put(Post(id: 1, likes: 5))
             try await materialize(store)
-            try directory.user(
-                """
-                CREATE TRIGGER few BEFORE UPDATE ON post WHEN new.likes > 10
-                BEGIN SELECT RAISE(ABORT, 'too many'); END
-                """)
+            try directory.user(Self.refusal)
             try posts.evict(1)
             try posts.add(100, to: \.likes, of: 1)
             try posts.add(1, to: \.likes, of: 1)

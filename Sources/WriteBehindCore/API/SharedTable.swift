@@ -75,8 +75,8 @@ public struct SharedTable<Row: TableRow>: Sendable {
     /// batches have brought.
     ///
     /// If the database has not taken this store's last add to the row yet, the call waits for it; not longer than five
-    /// seconds in which the database takes nothing. Nothing is kept in memory, because the other stores' adds would be missing from it. An add that the database
-    /// refuses is not in the row: it is in quarantine.
+    /// seconds in which the database takes nothing. Nothing is kept in memory, because the other stores' adds would be
+    /// missing from it. An add that the database refuses is not in the row: it is in quarantine.
     ///
     /// - Returns: nil if there is no such row.
     /// - Throws: ``StoreError/database(_:)`` if the database cannot be read, is behind, or has the table's definition in

@@ -194,7 +194,7 @@ extension RowMerge {
                 try reader.skipValue(row)
             }
         } catch {
-            // Whoever reads the row reports that.
+            // The same error is thrown when the row is read.
         }
         return false
     }

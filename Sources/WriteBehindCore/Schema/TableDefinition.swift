@@ -9,8 +9,8 @@ import Foundation
 //    "expiry":"until","id":1,"name":"flight","revision":2}
 //
 // Keys are sorted, so one schema has one form. `key`, `nullable`, `logical`, `default`, `expiry`, `changes` and
-// `shared` are left out if they are false or absent, and `revision` if it is 1. A default names its type; a blob is in hexadecimal.
-// Unknown keys are ignored, so a newer version may add keys that older ones do not need.
+// `shared` are left out if they are false or absent, and `revision` if it is 1. A default names its type; a blob is in
+// hexadecimal. Unknown keys are ignored, so a newer version may add keys that older ones do not need.
 
 /// A table's schema with the number that its records carry.
 package struct TableDefinition: Sendable, Hashable {
