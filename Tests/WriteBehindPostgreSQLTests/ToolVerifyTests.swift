@@ -363,6 +363,7 @@ extension PostgreSQL {
             try await store.close(deadline: .hang)
             let waiting = try verify(test)
             #expect(waiting.output.contains("2 sums of shared tables compared"), "\(waiting)")
+            #expect(!waiting.output.contains("post.likes"), "\(waiting)")
             store = try test.open()
             try await store.quarantine.skip(receipt.sequence, reason: "too much")
             try await store.waitForAll(.materialized, timeout: .hang)
