@@ -213,22 +213,21 @@ final class PostgreSQLSink: Sink {
         if let fault = state.withLock({ Self.fault($0) }) { throw fault }
     }
 
-    /// A commit that waits until it is on the disk, and with it all before it.
     func checkpoint() throws(SinkError) -> Watermark {
         try checkTables()
-        return try transaction(through: nil, isKept: true) { writer in writer.watermark }
+        try keep()
+        return try watermark()
+    }
+
+    /// A commit that waits until it is on the disk, and with it all before it.
+    func keep() throws(SinkError) {
+        try transaction(through: nil, isKept: true) { _ in }
     }
 
     /// A server that was killed forgets its last transactions, and the session ends with it.
     func look() throws(SinkError) -> UInt64? {
         try withWriter { writer throws(SinkError) in try writer.connection.look() }
         return 1_000_000_000
-    }
-
-    /// Nobody follows a closed store's log, so a server that forgets its last transactions would stay behind.
-    func close(readsMayLast nanoseconds: UInt64) throws(SinkError) {
-        if nanoseconds > 0 { try? transaction(through: nil, isKept: true) { _ in } }
-        try close()
     }
 
     func close() throws(SinkError) {

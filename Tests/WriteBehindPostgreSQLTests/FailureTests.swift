@@ -50,6 +50,38 @@ extension PostgreSQL {
             }
         }
 
+        /// The server forgets what it had not kept before the store is closed.
+        @Test(arguments: [0, 300])
+        func aServerThatIsKilledBeforeTheStoreIsClosed(millisecondsDown: Int) async throws {
+            let test = try TestStore()
+            for round in 1...5 {
+                let store = try test.open()
+                try store.table(Player.self).put(Player(id: 1, score: round))
+                try await store.waitForAll(.materialized, timeout: .hang)
+                TestServer.shared.kill()
+                async let report = store.close(deadline: .hang)
+                try await Task.sleep(for: .milliseconds(millisecondsDown))
+                try TestServer.shared.start()
+                #expect(try await report.pending == 0)
+                #expect(try test.players() == [Player(id: 1, score: round)])
+            }
+        }
+
+        @Test func aServerThatIsGoneWhenTheStoreIsClosedLeavesItPending() async throws {
+            let test = try TestStore()
+            let store = try test.open()
+            try store.table(Player.self).put(Player(id: 1, score: 1))
+            try await store.waitForAll(.materialized, timeout: .hang)
+            TestServer.shared.kill()
+            let report = try await store.close(deadline: .milliseconds(200))
+            #expect(report.pending > 0)
+            try TestServer.shared.start()
+            let again = try test.open()
+            try await again.waitForAll(.materialized, timeout: .hang)
+            #expect(try test.players() == [Player(id: 1, score: 1)])
+            try await again.close(deadline: .hang)
+        }
+
         @Test func aServerThatIsStoppedAtOnce() async throws {
             let test = try TestStore()
             try await test.write { _, number in

@@ -172,7 +172,8 @@
                 try await store.wait(for: .materialized, receipt)
             }
             try await store.waitForAll(.materialized)
-            try await store.close(deadline: .seconds(60))
+            let report = try await store.close(deadline: .seconds(60))
+            guard report.pending == 0 else { throw Loss("\(report.pending) records are pending") }
         }
 
         /// The server may be down just now.

@@ -57,7 +57,7 @@ extension Store {
         let end = engine.time.monotonicNanoseconds() + deadline.nanoseconds
         defer { release(at: end) }
         if isWritable { try engine.closeLog() }
-        while isWritable, isBehind, engine.time.monotonicNanoseconds() < end {
+        while isWritable, engine.time.monotonicNanoseconds() < end, !areComplete {
             store.materializer.request(engine.log.readable)
             for secondary in store.secondaries { secondary.request(engine.log.readable) }
             pause(2_000_000)
@@ -66,14 +66,16 @@ extension Store {
         return report
     }
 
-    /// Whether a database lacks something of the log. Closing does not wait for a secondary database that fails.
-    private var isBehind: Bool {
+    /// Whether all databases hold the whole log, and keep it even if their servers end: nobody would bring them up to date
+    /// until the next opening. Closing does not wait for a secondary database that fails.
+    private var areComplete: Bool {
         let readable = engine.log.readable
         let failing = store.status.current.secondaryTroubles
-        return engine.inDatabase < readable
-            || store.secondaries.contains {
-                $0.reached ?? 0 < readable && failing[$0.name] == nil
-            }
+        let working = store.secondaries.filter { failing[$0.name] == nil }
+        guard engine.inDatabase >= readable,
+            working.allSatisfy({ $0.reached ?? 0 >= readable })
+        else { return false }
+        return store.materializer.keep(engine.sink) && working.allSatisfy { $0.keep() }
     }
 
     /// Makes a snapshot of everything, if there is time.

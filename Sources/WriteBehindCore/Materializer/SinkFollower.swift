@@ -25,3 +25,18 @@ final class SinkFollower: LogFollower {
 
     func logDidGrow() { materializer.work.raise() }
 }
+
+extension Materializer {
+    /// Makes everything that the database was given survive the end of its server. A database that was lost is replaced by the
+    /// next step.
+    /// - Returns: whether it succeeded.
+    func keep(_ sink: any Sink) -> Bool {
+        do throws(SinkError) {
+            try exclusively { () throws(SinkError) in try sink.keep() }
+            return true
+        } catch {
+            if error.callsForReplacement { replace(sink, after: error) }
+            return false
+        }
+    }
+}

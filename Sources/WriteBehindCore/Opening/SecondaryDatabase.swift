@@ -144,6 +144,12 @@ package final class SecondaryDatabase: LogFollower {
         }
     }
 
+    /// Makes everything that it holds survive the end of its server; false if that failed.
+    package func keep() -> Bool {
+        guard let materializer, let sink else { return false }
+        return materializer.keep(sink)
+    }
+
     package func close() {
         // The rest of the log is applied after the next opening.
         try? sink?.close()

@@ -134,6 +134,10 @@ package protocol Sink: QuarantiningSink {
     /// - Returns: the watermark that survives power loss now. Log above it must be kept.
     func checkpoint() throws(SinkError) -> Watermark
 
+    /// Makes everything applied so far survive the end of the database's server; nothing to do for a database in this
+    /// process. Only for the caller that changes the sink.
+    func keep() throws(SinkError)
+
     /// Looks, without asking the database, whether it was lost while nothing was written: it may have forgotten what is said
     /// to be materialized. Throws `.gone` then. Only for the caller that changes the sink.
     /// - Returns: when to look again, nanoseconds from now; nil if the next write is early enough.
@@ -152,6 +156,7 @@ package protocol Sink: QuarantiningSink {
 extension Sink {
     package func objection(to table: TableDefinition) -> SchemaError? { nil }
     package var hasOtherStores: Bool { false }
+    package func keep() throws(SinkError) {}
     package func look() throws(SinkError) -> UInt64? { nil }
     package func takeAddsWithoutRow() -> Int { 0 }
     package func lockHolder() -> String? { nil }
