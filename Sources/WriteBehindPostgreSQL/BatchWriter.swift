@@ -11,6 +11,12 @@ struct BatchWriter {
     private let options: PostgreSQLOptions
     private let store: [UInt8]
     private var gathered: [Kind: GatheredRows] = [:]
+    /// Where the last row was put: the next one mostly belongs there, too.
+    private var last: Statement?
+    /// The statement that the server works on while the next rows are gathered.
+    private var sent: Statement?
+    /// Rows whose memory can be used again.
+    private var spare: Statement?
     /// Amounts for rows that are still to be read, by table.
     private var adds: [UInt32: Adds] = [:]
     /// Amounts for rows of shared tables.
@@ -32,6 +38,12 @@ struct BatchWriter {
         var places: [Int] = []
         /// Whether a patch is an older program's put, which does not know all columns.
         var makesRows = false
+    }
+
+    private struct Statement {
+        var kind: Kind
+        var rows: GatheredRows
+        var table: PostgreSQLTable
     }
 
     /// Which of a batch's changes are made: tables that refer to others need an order.
@@ -119,26 +131,43 @@ struct BatchWriter {
         _ table: PostgreSQLTable, _ change: ChangeKind, _ key: Span<UInt8>, _ body: Span<UInt8>,
         isThere: Bool
     ) throws(SinkError) {
-        let id = table.definition.id
         if change == .add { return try gather(key, body, table) }
-        var kind = Kind(table: id, kind: change)
-        if change == .patch { try kind.notePlaces(body, table) }
-        // An insert would be checked with the defaults of all other columns.
-        if isThere { kind.makesRows = false }
-        var rows =
-            gathered.removeValue(forKey: kind)
-            ?? GatheredRows(table.keys + Self.columns(change, kind.places, of: table))
+        let rows = try rows(for: change, body, table, isThere: isThere)
         try rows.append(key: key, table)
         switch change {
         case .put: try rows.append(row: body, table)
         case .patch: try rows.append(patch: body, table)
         case .add, .delete: break
         }
-        if rows.count >= options.rowsAStatement || rows.byteCount >= options.bytesAStatement {
-            try run(kind, rows, table)
-            rows.removeAll()
-        }
+        guard rows.count >= options.rowsAStatement || rows.byteCount >= options.bytesAStatement,
+            let full = last
+        else { return }
+        gathered[full.kind] = nil
+        last = nil
+        try run(full)
+    }
+
+    /// The rows to which a change is put. It becomes the last.
+    private mutating func rows(
+        for change: ChangeKind, _ body: Span<UInt8>, _ table: PostgreSQLTable, isThere: Bool
+    ) throws(SinkError) -> GatheredRows {
+        var kind = Kind(table: table.definition.id, kind: change)
+        if change == .patch { try kind.notePlaces(body, table) }
+        // An insert would be checked with the defaults of all other columns.
+        if isThere { kind.makesRows = false }
+        if let last, last.kind == kind { return last.rows }
+        let rows = gathered[kind] ?? makeRows(kind, table)
         gathered[kind] = rows
+        last = Statement(kind: kind, rows: rows, table: table)
+        return rows
+    }
+
+    private mutating func makeRows(_ kind: Kind, _ table: PostgreSQLTable) -> GatheredRows {
+        if let spare, spare.kind == kind {
+            self.spare = nil
+            return spare.rows
+        }
+        return GatheredRows(table.keys + Self.columns(kind.kind, kind.places, of: table))
     }
 
     private static func columns(
@@ -171,6 +200,7 @@ struct BatchWriter {
         var parameters = PostgreSQLParameters()
         for column in try table.parameters(of: all.keys) { parameters.append(column) }
         let places = try table.places(ofAdds: all.bodies)
+        try receive()
         let answer = try connection.run(table.select(places), parameters)
         guard answer.rowCount == all.keys.count else {
             throw SinkError(.schema, "\(answer.rowCount) rows instead of \(all.keys.count)")
@@ -194,6 +224,7 @@ struct BatchWriter {
         try flushShared()
         try flush(ofTables: Set(gathered.keys.map(\.table)))
         gathered = [:]
+        try receive()
     }
 
     private mutating func flush(ofTables tables: Set<UInt32>) throws(SinkError) {
@@ -203,12 +234,14 @@ struct BatchWriter {
         }
         for kind in kinds {
             guard let rows = gathered.removeValue(forKey: kind), rows.count > 0 else { continue }
-            try run(kind, rows, try table(kind.table))
+            try run(Statement(kind: kind, rows: rows, table: try table(kind.table)))
         }
+        last = nil
     }
 
     private mutating func flushShared() throws(SinkError) {
         guard !sharedAdds.isEmpty else { return }
+        try receive()
         let all = Array(sharedAdds.values)
         sharedAdds = [:]
         // A closure cannot change the writer that it is called in.
@@ -217,15 +250,17 @@ struct BatchWriter {
         try SharedRows(connection, options, store: store).apply(all) {
             (table, key, patch) throws(SinkError) in
             try writer.addOwn(table, .patch, key, patch, isThere: true)
+            // It asks the server for other rows next.
+            try writer.receive()
         }
         // At once: a trigger of what else is written must not change rows between their reading and this.
         try writer.flush(ofTables: Set(all.map(\.table.definition.id)))
     }
 
-    private func run(
-        _ kind: Kind, _ rows: GatheredRows, _ table: PostgreSQLTable
-    ) throws(SinkError) {
-        let parameters = rows.parameters
+    /// Sends a statement. The answer of the one before it is received before, and its own is before the next.
+    private mutating func run(_ statement: Statement) throws(SinkError) {
+        try receive()
+        let (kind, table) = (statement.kind, statement.table)
         let sql =
             switch kind.kind {
             case .put: table.put
@@ -235,8 +270,21 @@ struct BatchWriter {
             // Made values of before.
             case .add: preconditionFailure("amounts in a statement")
             }
-        let changed = try connection.run(sql, parameters).changed
-        guard changed != rows.count else { return }
+        try connection.send(sql, statement.rows.parameters)
+        sent = statement
+    }
+
+    /// Receives the answer to the statement that was sent last, and checks it.
+    private mutating func receive() throws(SinkError) {
+        guard let statement = sent else { return }
+        sent = nil
+        let (kind, rows, table) = (statement.kind, statement.rows, statement.table)
+        let changed = try connection.receive().changed
+        guard changed != rows.count else {
+            rows.removeAll()
+            spare = statement
+            return
+        }
         switch kind.kind {
         case .put: throw .ignored("put", table)
         case .patch:
@@ -247,7 +295,7 @@ struct BatchWriter {
         case .add: break
         case .delete:
             // Rows that are not there need no deleting.
-            if try connection.run(table.anyExists, parameters).rowCount > 0 {
+            if try connection.run(table.anyExists, rows.parameters).rowCount > 0 {
                 throw .ignored("delete", table)
             }
         }
@@ -287,72 +335,5 @@ extension SinkError {
             .constraint,
             "table \(table.name): a \(what) changed fewer rows than it should: a trigger, a rule or row security "
                 + "ignored it")
-    }
-}
-
-/// Rows for one statement, as a parameter of each column.
-struct GatheredRows {
-    private var columns: [ArrayColumn]
-    private(set) var count = 0
-
-    init(_ columns: [PostgreSQLTable.Column]) {
-        self.columns = columns.map { ArrayColumn($0.type.parameter.element) }
-    }
-
-    var byteCount: Int { columns.reduce(0) { $0 + $1.byteCount } }
-
-    var parameters: PostgreSQLParameters {
-        var parameters = PostgreSQLParameters()
-        for column in columns { parameters.append(column) }
-        return parameters
-    }
-
-    mutating func removeAll() {
-        count = 0
-        for place in columns.indices { columns[place].removeAll() }
-    }
-
-    mutating func append(key: Span<UInt8>, _ table: PostgreSQLTable) throws(SinkError) {
-        count += 1
-        try table.append(key: key) { (place, value) throws(SinkError) in
-            try value.append(to: &columns[place], table.keys[place])
-        }
-    }
-
-    mutating func append(row: Span<UInt8>, _ table: PostgreSQLTable) throws(SinkError) {
-        var reader = ByteReader(0..<row.count)
-        let given = try reader.values(row, limit: table.values.count)
-        var next = table.keys.count
-        for place in table.values.indices {
-            guard let column = table.values[place] else {
-                if place < given { try reader.skip(row) }
-                continue
-            }
-            if place < given {
-                try column.type.append(&reader, row, to: &columns[next], column.name)
-            } else {
-                // It was written before the column was added.
-                let missing = table.missing[place]
-                var value = ByteReader(0..<missing.count)
-                try column.type.append(&value, missing.span, to: &columns[next], column.name)
-            }
-            next += 1
-        }
-    }
-
-    mutating func append(patch: Span<UInt8>, _ table: PostgreSQLTable) throws(SinkError) {
-        var reader = ByteReader(0..<patch.count)
-        let given = try reader.values(patch, limit: table.values.count)
-        var next = table.keys.count
-        for _ in 0..<given {
-            // Checked when the places were looked for.
-            let place = Int(try reader.column(patch))
-            guard let column = table.values[place] else {
-                try reader.skip(patch)
-                continue
-            }
-            try column.type.append(&reader, patch, to: &columns[next], column.name)
-            next += 1
-        }
     }
 }

@@ -10,7 +10,7 @@ extension PostgreSQLTable {
     ) throws(SinkError) {
         let values: [StoredValue]
         do throws(RowError) {
-            values = try KeyCodec.decode(key, schema)
+            values = try KeyCodec.decode(key, keyColumns, of: schema.name)
         } catch {
             throw SinkError(.corrupt, "\(error)")
         }
@@ -34,6 +34,7 @@ extension StoredValue {
     func append(
         to array: inout ArrayColumn, _ column: PostgreSQLTable.Column
     ) throws(SinkError) {
+        if case .integer(let value) = self, column.type == .bigint { return array.append(value) }
         var bytes: [UInt8] = []
         switch self {
         case .null: bytes.append(ValueTag.null.rawValue)

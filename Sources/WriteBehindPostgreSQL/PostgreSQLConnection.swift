@@ -25,6 +25,8 @@ import WriteBehindCore
     private(set) var isUsable = true
     /// Whether an answer may take as long as the server likes.
     private var isPatient = false
+    /// Whether something was sent of which nobody has the answer yet.
+    private var isAwaited = false
     /// Called once if an answer takes longer than half of what locks may take.
     var whileWaiting: (() -> Void)?
 
@@ -91,7 +93,7 @@ import WriteBehindCore
     /// Runs a statement that has neither parameters nor rows.
     @discardableResult
     func run(_ sql: String) throws(SinkError) -> PostgreSQLAnswer {
-        try checkUsable()
+        try begin()
         try check(unsafe PQsendQuery(connection, sql))
         return try answer()
     }
@@ -100,7 +102,13 @@ import WriteBehindCore
     func run(
         _ sql: String, _ parameters: PostgreSQLParameters
     ) throws(SinkError) -> PostgreSQLAnswer {
-        try checkUsable()
+        try send(sql, parameters)
+        return try receive()
+    }
+
+    /// Sends a statement as ``run(_:_:)`` does. While the server works on it, the caller can do other work.
+    func send(_ sql: String, _ parameters: PostgreSQLParameters) throws(SinkError) {
+        try begin()
         let name = try prepare(sql)
         let sent = unsafe parameters.bytes.withUnsafeBytes { bytes in
             let base = bytes.baseAddress
@@ -119,6 +127,13 @@ import WriteBehindCore
                 connection, name, Int32(places.count), values, lengths, formats, 1)
         }
         try check(sent)
+        isAwaited = true
+        try flush()
+    }
+
+    /// The answer to what was sent last.
+    func receive() throws(SinkError) -> PostgreSQLAnswer {
+        isAwaited = false
         do throws(SinkError) {
             return try answer()
         } catch {
@@ -154,12 +169,37 @@ import WriteBehindCore
 
     /// Throws if the session has ended while nothing was asked.
     func look() throws(SinkError) {
-        try checkUsable()
+        try begin()
         guard unsafe PQconsumeInput(connection) == 1, unsafe PQstatus(connection) == CONNECTION_OK
         else { throw lost() }
     }
 
     // MARK: waiting
+
+    /// Gets ready to ask. An answer that nobody has received was given up with its transaction.
+    private func begin() throws(SinkError) {
+        try checkUsable()
+        guard isAwaited else { return }
+        _ = try? receive()
+        try checkUsable()
+    }
+
+    /// Sends all of what was asked: the server begins only when it has everything.
+    private func flush() throws(SinkError) {
+        let start = Self.now()
+        var hasWaited = false
+        while true {
+            let unsent = unsafe PQflush(connection)
+            guard unsent >= 0 else { throw lost() }
+            if unsent == 0 { return }
+            // It may have to say something before it reads on.
+            if poll(Int16(POLLIN | POLLOUT)) {
+                guard unsafe PQconsumeInput(connection) == 1 else { throw lost() }
+            } else {
+                try check(since: start, &hasWaited)
+            }
+        }
+    }
 
     /// Sends what was asked, and waits for all that the server says to it.
     private func answer() throws(SinkError) -> PostgreSQLAnswer {

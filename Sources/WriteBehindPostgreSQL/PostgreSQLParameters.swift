@@ -96,9 +96,7 @@ struct ArrayColumn {
 extension [UInt8] {
     /// Appends an integer, most significant byte first.
     mutating func append<T: FixedWidthInteger>(bigEndian value: T) {
-        for shift in stride(from: MemoryLayout<T>.size * 8 - 8, through: 0, by: -8) {
-            append(UInt8(truncatingIfNeeded: value >> T(truncatingIfNeeded: shift)))
-        }
+        unsafe Swift.withUnsafeBytes(of: value.bigEndian) { unsafe append(contentsOf: $0) }
     }
 
     /// The integer that these bytes are, most significant first; nil for another number of bytes.

@@ -5,7 +5,7 @@ import WriteBehindCore
 ///
 /// Rows come as arrays, one of each column, as many rows a statement as there are. A plan for them is the same for one
 /// row and for ten thousand, and the answer counts the rows that were changed.
-struct PostgreSQLTable: Sendable {
+final class PostgreSQLTable: Sendable {
     struct Column: Sendable {
         /// Quoted.
         var name: String
@@ -17,6 +17,7 @@ struct PostgreSQLTable: Sendable {
     let definition: TableDefinition
     let namespace: String
     let name: String
+    let keyColumns: [ColumnSchema]
     let keys: [Column]
     /// By place in a row; nil where a column was dropped.
     let values: [Column?]
@@ -32,7 +33,8 @@ struct PostgreSQLTable: Sendable {
                 name: quoted(column.name), plainName: column.name, type: NaturalType(column),
                 stored: column.type)
         }
-        keys = definition.schema.keyColumns.map(column)
+        keyColumns = definition.schema.keyColumns
+        keys = keyColumns.map(column)
         values = definition.schema.valueColumns.map { $0.isDropped ? nil : column($0) }
         missing = RowCodec.defaults(definition.schema)
     }

@@ -81,7 +81,7 @@ struct SharedRows {
         var missing = Set(part.places)
         for row in 0..<there.rowCount { missing.remove(try place(there.integer(row, 0), part)) }
         guard !missing.isEmpty else { return }
-        var rows = GatheredRows(table.keys + table.columns())
+        let rows = GatheredRows(table.keys + table.columns())
         var made: [Int] = []
         for place in missing.sorted() {
             let (key, add) = (part.adds.keys[place], part.adds.bodies[place])

@@ -43,18 +43,25 @@ package enum KeyCodec {
     package static func decode(
         _ key: Span<UInt8>, _ schema: TableSchema
     ) throws(RowError) -> [StoredValue] {
+        try decode(key, schema.keyColumns, of: schema.name)
+    }
+
+    /// ``decode(_:_:)`` for a caller that has the key columns at hand.
+    package static func decode(
+        _ key: Span<UInt8>, _ columns: [ColumnSchema], of table: String
+    ) throws(RowError) -> [StoredValue] {
         var reader = ByteReader(0..<key.count)
         var values: [StoredValue] = []
-        for (index, column) in schema.keyColumns.enumerated() {
+        for (index, column) in columns.enumerated() {
             do throws(Damage) {
-                let isLast = index == schema.keyColumns.count - 1
+                let isLast = index == columns.count - 1
                 values.append(try reader.component(column.type, isLast: isLast, key))
             } catch {
-                throw RowError(table: schema.name, column: column.name, error.problem)
+                throw RowError(table: table, column: column.name, error.problem)
             }
         }
         guard reader.isAtEnd else {
-            throw RowError(table: schema.name, .malformed("bytes follow the key"))
+            throw RowError(table: table, .malformed("bytes follow the key"))
         }
         return values
     }
