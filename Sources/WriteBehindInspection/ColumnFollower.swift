@@ -136,7 +136,8 @@ package struct ColumnFollower {
         switch before {
         case .noRow:
             guard add.makesRow else { return nil }
-            let missing = ShownValue.stored(column.missingValue)
+            let given = add.row?.first { $0.column == index }?.value
+            let missing = ShownValue.stored(given ?? column.missingValue)
             after = amount.map { missing.adding($0, to: column) } ?? missing
         case .value(let value):
             guard let amount else { return nil }

@@ -98,6 +98,8 @@ package struct DecodedRecord: Sendable, Equatable {
     package var key: [Field] = []
     /// The columns that the record sets.
     package var values: [Field] = []
+    /// Whether ``values`` are those of a row that is put only if there is none.
+    package var isIfAbsent = false
     /// What the record adds to columns.
     package var amounts: [Field] = []
     /// A mark's name, or why a quarantined commit was given up.
@@ -145,16 +147,24 @@ package struct DecodedRecord: Sendable, Equatable {
         switch record.operation {
         case .put: self.values = try Self.row(record.body, schema)
         case .patch:
-            self.values = try RowCodec.decodePatch(record.body.span, schema).compactMap {
-                let column = schema.valueColumns[$0.column]
-                return column.isDropped ? nil : Field(column, $0.value)
-            }
+            self.values = Self.fields(try RowCodec.decodePatch(record.body.span, schema), schema)
         case .add:
-            amounts = try RowCodec.decodeAdd(record.body.span, schema).amounts.compactMap {
+            let add = try RowCodec.decodeAdd(record.body.span, schema)
+            amounts = add.amounts.compactMap {
                 let column = schema.valueColumns[$0.column]
                 return column.isDropped ? nil : Field(column, .integer($0.amount))
             }
+            guard let row = add.row else { break }
+            self.values = Self.fields(row, schema)
+            isIfAbsent = true
         default: break
+        }
+    }
+
+    private static func fields(_ changes: [ColumnChange], _ schema: TableSchema) -> [Field] {
+        changes.compactMap {
+            let column = schema.valueColumns[$0.column]
+            return column.isDropped ? nil : Field(column, $0.value)
         }
     }
 

@@ -186,6 +186,7 @@ package struct SQLScript {
         case .put: return [sql.put(key, try RowCodec.decodeRow(record.body.span, schema))]
         case .add:
             let add = try RowCodec.decodeAdd(record.body.span, schema)
+            if let row = add.row { return [sql.make(key, row)] }
             return (add.makesRow ? [sql.make(key)] : []) + [sql.add(key, add.amounts)]
         case .patch:
             let changes = try RowCodec.decodePatch(record.body.span, schema)

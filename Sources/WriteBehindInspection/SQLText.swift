@@ -45,9 +45,13 @@ package struct SQLText {
     }
 
     /// Makes a row of the defaults, unless it is there.
-    package func make(_ key: [StoredValue]) -> String {
+    package func make(_ key: [StoredValue], _ given: [ColumnChange] = []) -> String {
         let places = schema.valueColumns.indices.filter { !schema.valueColumns[$0].isDropped }
-        let literals = key + places.map { schema.valueColumns[$0].missingValue }
+        let literals =
+            key
+            + places.map { place in
+                given.first { $0.column == place }?.value ?? schema.valueColumns[place].missingValue
+            }
         let columns = keys + places.map { values[$0] }
         return "INSERT INTO \(table) (\(columns.joined(separator: ", "))) "
             + "VALUES (\(literals.map(Self.literal).joined(separator: ", "))) "

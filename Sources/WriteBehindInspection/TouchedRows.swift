@@ -83,12 +83,12 @@ struct TouchedRows {
                 }
                 row = merged
             case .add:
-                if row == nil, try RowMerge.origin(body.span) == .ifThere { continue }
+                let parts = try RowMerge.parts(body.span)
+                guard let patch = row == nil ? parts.missing : parts.there else { continue }
                 let before = row ?? RowCodec.noValues
-                let amounts = Array(body[1...])
                 var sum: [UInt8] = []
                 try RowMerge.row(
-                    before.span, patch: amounts.span, defaults: defaults, into: &sum)
+                    before.span, patch: body.span.extracting(patch), defaults: defaults, into: &sum)
                 row = sum
             default: row = nil
             }
@@ -149,7 +149,7 @@ struct TouchedRows {
             switch record.operation {
             case .delete: gone.insert(row)
             // A row that is gone stays so, unless the add makes it.
-            case .add where record.body.first != RowMerge.Origin.making.rawValue: break
+            case .add where try RowMerge.parts(record.body.span).missing == nil: break
             default: gone.remove(row)
             }
             let new = try weight(of: record, catalog)

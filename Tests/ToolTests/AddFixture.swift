@@ -17,6 +17,13 @@
         var extra: Int?
     }
 
+    /// Several stores may count into it.
+    @Table("tally") struct Tally {
+        var id: Int
+        var name: String?
+        var count = 0
+    }
+
     extension Fixture {
         /// #1 and #2 define the tables; #3 puts post 1; #4 and #5 add to it; #6 makes post 2; #7 puts poll 1; #8 adds to
         /// it; #9 adds to a poll that is not there; #10 sets the likes of post 1; #11 deletes post 2.

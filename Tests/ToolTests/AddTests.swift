@@ -28,6 +28,45 @@
             #expect(row.lines.count == 1 && row.output.contains("add votes+=4"))
         }
 
+        @Test func aRowThatIsPutIfAbsentIsPrintedSo() async throws {
+            let fixture = Fixture()
+            let store = try fixture.open()
+            let polls = try store.sharedTable(Tally.self)
+            try polls.putIfAbsent(Tally(id: 1, name: "A", count: 5))
+            try polls.add(2, to: \.count, of: 1)
+            try polls.putIfAbsent(Tally(id: 1, name: "B", count: 7))
+            try await store.waitForAll(.materialized, timeout: .seconds(60))
+            try await fixture.close()
+            func lines(_ arguments: String...) throws -> [String] {
+                try Tool.run(["log", fixture.path, "--utc"] + arguments).lines.map {
+                    $0.split(separator: " ").dropFirst(3).joined(separator: " ")
+                }
+            }
+            #expect(
+                try lines("--operation", "add") == [
+                    #"tally[1] add if absent name="A" count=5"#, "tally[1] add count+=2",
+                    #"tally[1] add if absent name="B" count=7"#,
+                ])
+            #expect(
+                try lines("--where", "count>6") == [#"tally[1] add if absent name="B" count=7"#])
+            #expect(
+                try lines("--changed", "count") == [
+                    #"tally[1] add if absent name="A" count=5 (new)"#,
+                    "tally[1] add count+=2 (was 5)",
+                ])
+            let json = try Tool.run("log", fixture.path, "--from", "4", "--to", "4", "--json")
+            #expect(
+                json.output.contains(
+                    #""operation":"add","table":"tally","key":{"id":1},"values":{"name":"B","count":7}"#
+                ))
+            let history = try Tool.run("history", fixture.path, "tally", "1")
+            #expect(history.lines.count == 3 && history.output.contains("count=7 (was 5)"))
+            let made = fixture.path + "/script.sqlite"
+            try sqlite3(try Tool.run("replay", fixture.path, "--sql").output, made)
+            #expect(try sqlite3("SELECT * FROM tally;", made) == "1|A|7\n")
+            #expect(try Tool.run("verify", fixture.path).status == 0)
+        }
+
         /// A condition is about values, and an add sets none.
         @Test func noConditionOnAColumnIsMetByAnAmount() async throws {
             let fixture = try await Fixture.counted()

@@ -31,7 +31,11 @@
                 #expect(count?.likes == 1)
                 #expect(count?.views == 0)
                 try store.transaction { try $0.add(2, to: \.views, of: 42, in: counts) }
-                #expect(try await counts.get(all: [42, 43]).map { $0?.views } == [2, nil])
+                try counts.putIfAbsent(PostCount(post: 43, likes: 100))
+                #expect(try await counts.get(43)?.likes == 100)
+                let shown = try await counts.get(42, maxAge: .seconds(1))
+                #expect(shown?.likes == 1)
+                #expect(try await counts.get(all: [42, 44]).map { $0?.views } == [2, nil])
                 try await store.close(deadline: .hang)
             }
         }

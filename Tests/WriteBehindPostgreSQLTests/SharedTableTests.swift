@@ -58,6 +58,71 @@ extension PostgreSQL {
             try await other.close(deadline: .hang)
         }
 
+        @Test func theFirstStoreThatPutsARowMakesIt() async throws {
+            let stores = try tests.map { try $0.open() }
+            let tables = try stores.map { try $0.sharedTable(Post.self) }
+            for (number, table) in tables.enumerated() {
+                for id in 0..<100 {
+                    var post = Post(id: id, likes: 1000 * number)
+                    post.note = "store \(number)"
+                    try table.putIfAbsent(post)
+                    try table.add(1, to: "likes", of: id)
+                }
+                if number == 0 { try await stores[0].waitForAll(.materialized, timeout: .hang) }
+            }
+            for store in stores { try await store.waitForAll(.materialized, timeout: .hang) }
+            let right = Dictionary(uniqueKeysWithValues: (0..<100).map { ($0, 3) })
+            #expect(try database.likes() == right)
+            #expect(try database.value("SELECT count(DISTINCT note) FROM post") == "1")
+            #expect(try await tables[2].get(7)?.note == "store 0")
+            // What a row begins with is nobody's add.
+            let applied = try database.value("SELECT sum(sum) FROM writebehind.applied")
+            #expect(applied == "300")
+            for store in stores { try await store.close(deadline: .hang) }
+        }
+
+        @Test func storesThatPutTheSameRowsAtTheSameTimeMakeEachOnce() async throws {
+            let stores = try tests.map { try $0.open { $0.rowsAStatement = 7 } }
+            try await withThrowingTaskGroup { group in
+                for (number, store) in stores.enumerated() {
+                    group.addTask {
+                        let posts = try store.sharedTable(Post.self)
+                        for start in stride(from: 0, to: 1000, by: 50) {
+                            for id in start..<start + 50 {
+                                let id = number == 1 ? id : 999 - id
+                                try posts.putIfAbsent(Post(id: id, likes: 100))
+                                try posts.add(1, to: "likes", of: id)
+                            }
+                            try await store.waitForAll(.materialized, timeout: .hang)
+                        }
+                    }
+                }
+                try await group.waitForAll()
+            }
+            let right = Dictionary(uniqueKeysWithValues: (0..<1000).map { ($0, 103) })
+            #expect(try database.likes() == right)
+            for store in stores { try await store.close(deadline: .hang) }
+        }
+
+        @Test func aCopyGetsWhatOthersBroughtWhenItIsTooOld() async throws {
+            let (one, other) = (try tests[0].open(), try tests[1].open())
+            let (mine, others) = (
+                try one.sharedTable(Post.self), try other.sharedTable(Post.self)
+            )
+            try mine.add(1, to: "likes", of: 1)
+            #expect(try await mine.get(1, maxAge: .seconds(60))?.likes == 11)
+            let receipt = try others.add(100, to: "likes", of: 1)
+            try await other.wait(for: .materialized, receipt, timeout: .hang)
+            try mine.add(1, to: "likes", of: 1)
+            #expect(try await mine.get(1, maxAge: .seconds(60))?.likes == 12)
+            let isThere = try await eventually {
+                try await mine.get(1, maxAge: .milliseconds(50))?.likes == 112
+            }
+            #expect(isThere)
+            try await one.close(deadline: .hang)
+            try await other.close(deadline: .hang)
+        }
+
         @Test func aTransactionIsVisibleAsAWhole() async throws {
             let store = try tests[0].open()
             let (posts, players) = (

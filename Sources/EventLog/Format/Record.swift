@@ -10,6 +10,7 @@
 //              table 0, key empty
 //            | add: u8(origin) varint(count) (varint(column) value)*, each value an amount
 //   origin  := 0 the amounts count only if the row is there | 1 without a row they make one
+//            | 3 varint(length) patch: a row that is put if there is none; no amounts follow. Of shared tables only.
 //   before  := row: the one before a patch, if the operation has the bit 128
 //   row     := varint(count) value*              the non-key columns, in schema order
 //   value   := 0 null | 1 zigzag integer | 2 f64 | 3 varint(length) UTF-8 | 4 varint(length) bytes

@@ -53,7 +53,8 @@ public struct RowChange<Row: TableRow>: Sendable {
     }
 
     /// The values that were written, by column. A put has all columns outside the key, an update has the columns that it
-    /// changed, an add and a deletion have none.
+    /// changed, an add and a deletion have none. A row that ``SharedTable/putIfAbsent(_:)`` puts is an add with all columns;
+    /// the log does not say whether there was a row.
     ///
     /// - Throws: ``StoreError/row(_:)`` if the stored values cannot be read.
     public var columns: [String: StoredValue] {

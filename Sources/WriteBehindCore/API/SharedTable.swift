@@ -16,7 +16,7 @@
 /// they are written at memory speed, and batches lock rows in one order in all stores. <doc:ManyProcesses> says what happens
 /// when something fails.
 ///
-/// Amounts can be added to a shared table, and its rows can be read; nothing else. What was added to a row that does not
+/// Amounts can be added to a shared table, a row can be put if there is none, and rows can be read; nothing else. What was added to a row that does not
 /// exist makes it, so each column outside the key must be nullable or have a default. The table has neither expiry nor
 /// indices of the store's, and columns can be added to it, but not changed. Programs that use the database itself may do
 /// what they want with the rows: an add only changes the columns that it names.
@@ -69,30 +69,65 @@ public struct SharedTable<Row: TableRow>: Sendable {
         try table.add(amount, to: column, of: key)
     }
 
+    /// Puts a row if the database has none with its key. If it has one, this changes nothing: not even what was added to it.
+    ///
+    /// ```swift
+    /// try counts.putIfAbsent(PostCount(post: 42, title: "Write-behind"))
+    /// try counts.add(1, to: \.likes, of: 42)
+    /// ```
+    ///
+    /// It makes rows whose columns are more than defaults. The first one counts, whichever store it is of: also an
+    /// ``add(_:to:of:)-(_,KeyPath<Row.StoredColumns,TableColumn<Row,V>>,_)`` that was first in the database and made the row
+    /// of defaults. So put a row before anybody adds to it. It is written as an add is, and after a crash the same holds.
+    ///
+    /// - Returns: the receipt of the write, which is ``Stage/staged`` now. Which row the database has is known once it is
+    ///   ``Stage/materialized``.
+    /// - Throws: the errors of any write: see ``StoredTable``. Then nothing was put.
+    @discardableResult
+    public func putIfAbsent(_ row: Row) throws(StoreError) -> Receipt {
+        let (key, add) = try adding(row)
+        return try table.engine.write(.add, table: table.id, key: key.span, body: add.span)
+    }
+
+    /// The add that puts a row if there is none.
+    fileprivate func adding(_ row: Row) throws(StoreError) -> (key: [UInt8], add: [UInt8]) {
+        let (key, body) = try table.encoded(row)
+        let patch = try rowErrors { () throws(RowError) in
+            try RowCodec.patch(settingAllOf: body.span, table.layout.schema)
+        }
+        return (key, RowCodec.encodeAdd(puttingIfAbsent: patch.span))
+    }
+
     // MARK: reading
 
     /// The row with this key, from the database: with everything that this store has added by now, and what the others'
     /// batches have brought.
     ///
     /// If the database has not taken this store's last add to the row yet, the call waits for it; not longer than five
-    /// seconds in which the database takes nothing. Nothing is kept in memory, because the other stores' adds would be
-    /// missing from it. An add that the database refuses is not in the row: it is in quarantine.
+    /// seconds in which the database takes nothing. An add that the database refuses is not in the row: it is in quarantine.
     ///
+    /// With a `maxAge` the call answers from memory, if another one has asked the database within this time. The row then has
+    /// what others had added by that time, and everything that this store has added by now, also what the database refuses.
+    ///
+    /// - Parameter maxAge: how old the others' adds may be. Without it, nothing is kept in memory.
     /// - Returns: nil if there is no such row.
     /// - Throws: ``StoreError/database(_:)`` if the database cannot be read, is behind, or has the table's definition in
     ///   quarantine; ``StoreError/cancelled``.
-    public nonisolated(nonsending) func get(_ key: Row.Key) async throws(StoreError) -> Row? {
-        try await get(all: [key])[0]
+    public nonisolated(nonsending) func get(
+        _ key: Row.Key, maxAge: Duration = .zero
+    ) async throws(StoreError) -> Row? {
+        try await get(all: [key], maxAge: maxAge)[0]
     }
 
-    /// The rows with these keys, read together, otherwise as ``get(_:)``.
+    /// The rows with these keys, read together, otherwise as ``get(_:maxAge:)``.
     ///
+    /// - Parameter maxAge: how old the others' adds may be. Only the rows that memory lacks are read.
     /// - Returns: a row for each key, in the order of the keys; nil if there is none.
     public nonisolated(nonsending) func get(
-        all keys: some Sequence<Row.Key>
+        all keys: some Sequence<Row.Key>, maxAge: Duration = .zero
     ) async throws(StoreError) -> [Row?] {
         let keys = try keys.map { key throws(StoreError) in try table.encoded(key) }
-        let bodies = try await table.engine.fetchShared(table.id, keys)
+        let bodies = try await table.engine.fetchShared(table.id, keys, maxAge: maxAge)
         return try zip(keys, bodies).map { (key, body) throws(StoreError) in
             try body.map { body throws(StoreError) in try table.decode(key: key, body: body) }
         }
@@ -141,5 +176,13 @@ extension Transaction {
         _ amount: Int, to column: String, of key: Row.Key, in table: SharedTable<Row>
     ) throws(StoreError) {
         try add(amount, to: column, of: key, in: table.table)
+    }
+
+    /// Puts a row into a shared table if there is none, as ``SharedTable/putIfAbsent(_:)`` does.
+    public mutating func putIfAbsent<Row>(
+        _ row: Row, in table: SharedTable<Row>
+    ) throws(StoreError) {
+        let (key, add) = try table.adding(row)
+        try append(add: add, to: key, of: table.table)
     }
 }

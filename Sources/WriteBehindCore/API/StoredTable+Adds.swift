@@ -141,14 +141,20 @@ extension Transaction {
     private mutating func add<Row>(
         _ amount: Int, at index: Int, of key: Row.Key, _ table: StoredTable<Row>
     ) throws(StoreError) {
-        try check(table)
         let bytes = try table.encoded(key)
         let form = try table.addForm(index)
         var body: [UInt8] = []
         body.append(
             add: Int64(amount), to: table.layout.places[index], makesRow: form.addsMakeRows)
-        commit.append(.add, table: table.id, key: bytes.span, body: body.span)
-        try note(table, bytes, added: body)
+        try append(add: body, to: bytes, of: table)
+    }
+
+    mutating func append<Row>(
+        add body: [UInt8], to key: [UInt8], of table: StoredTable<Row>
+    ) throws(StoreError) {
+        try check(table)
+        commit.append(.add, table: table.id, key: key.span, body: body.span)
+        try note(table, key, added: body)
     }
 }
 

@@ -62,6 +62,7 @@ final class ChangeLayout: Sendable {
         return switch change.operation {
         case .put: try columns(ofRow: body)
         case .patch: try columns(ofPatch: body)
+        case .add: columns(try RowCodec.decodeAdd(body, schema).row ?? [])
         default: [:]
         }
     }
@@ -95,8 +96,12 @@ final class ChangeLayout: Sendable {
 
     /// The values of a patch, by their names.
     private func columns(ofPatch body: Span<UInt8>) throws(RowError) -> [String: StoredValue] {
+        columns(try RowCodec.decodePatch(body, schema))
+    }
+
+    private func columns(_ changes: [ColumnChange]) -> [String: StoredValue] {
         var columns: [String: StoredValue] = [:]
-        for change in try RowCodec.decodePatch(body, schema) {
+        for change in changes {
             if let name = names[change.column] { columns[name] = change.value }
         }
         return columns

@@ -128,7 +128,7 @@ extension Engine {
         }
     }
 
-    private static func cannotAdd(_ error: MalformedRecord) -> StoreError {
+    static func cannotAdd(_ error: MalformedRecord) -> StoreError {
         .database("what was added to a row cannot be added to what it holds: \(error.reason)")
     }
 

@@ -112,13 +112,13 @@ struct RowHistory {
             try RowMerge.row(base.span, patch: body, defaults: defaults, into: &merged)
             row = merged
         case .add:
-            if row == nil {
-                guard isKnown, try RowMerge.origin(body) == .making else { return }
-            }
+            let parts = try RowMerge.parts(body)
+            let missing = isKnown ? parts.missing : nil
+            guard let patch = row == nil ? missing : parts.there else { return }
             let base = row ?? RowCodec.noValues
             var sum: [UInt8] = []
             try RowMerge.row(
-                base.span, patch: body.extracting(1..<body.count), defaults: defaults, into: &sum)
+                base.span, patch: body.extracting(patch), defaults: defaults, into: &sum)
             row = sum
         default:
             row = nil

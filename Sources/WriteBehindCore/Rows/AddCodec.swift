@@ -12,7 +12,28 @@ package struct ColumnAmount: Sendable, Hashable {
     }
 }
 
+/// The content of an add that was logged.
+package struct LoggedAdd: Sendable {
+    /// What is added to a row, ascending by column. Together with the defaults, it makes the row if ``makesRow`` says so.
+    package var amounts: [ColumnAmount] = []
+    /// Whether the row is made if there is none.
+    package var makesRow: Bool
+    /// The values of a row that is put only if there is none; nil for an add of amounts.
+    package var row: [ColumnChange]?
+}
+
 extension RowCodec {
+    /// The body of an add that puts a row only if there is none, and otherwise adds nothing.
+    ///
+    /// - Parameter patch: the values of the row; other columns have their defaults.
+    package static func encodeAdd(puttingIfAbsent patch: Span<UInt8>) -> [UInt8] {
+        var add = [RowMerge.Origin.either.rawValue]
+        add.append(varint: UInt64(patch.count))
+        unsafe patch.withUnsafeBufferPointer { unsafe add.append(contentsOf: $0) }
+        add.append(contentsOf: noValues)
+        return add
+    }
+
     /// The body of an add of these amounts, which are given in ascending order of their columns.
     package static func encodeAdd(_ amounts: [ColumnAmount], makesRow: Bool) -> [UInt8] {
         var add = [(makesRow ? RowMerge.Origin.making : .ifThere).rawValue]
@@ -33,7 +54,12 @@ extension RowCodec {
 
     /// Throws unless the bytes are an add that a table of this schema may get.
     package static func check(add: Span<UInt8>, _ schema: TableSchema) throws(RowError) {
-        for amount in try decodeAdd(add, schema).amounts {
+        let add = try decodeAdd(add, schema)
+        guard add.row == nil || schema.isShared else {
+            throw RowError(
+                table: schema.name, .malformed("a put of an absent row in a table of one store"))
+        }
+        for amount in add.amounts {
             let column = schema.valueColumns[amount.column]
             // A table's columns may have changed between the add's encoding and its place in the log.
             guard column.isDropped || column.takesAmounts || column.wasInteger else {
@@ -44,21 +70,26 @@ extension RowCodec {
         }
     }
 
-    /// The amounts of an add that was logged, and whether it makes its row. The schema may be a later one than that of the
-    /// time.
+    /// The content of an add that was logged. The schema may be a later one than that of the time.
     package static func decodeAdd(
         _ add: Span<UInt8>, _ schema: TableSchema
-    ) throws(RowError) -> (amounts: [ColumnAmount], makesRow: Bool) {
+    ) throws(RowError) -> LoggedAdd {
         func malformed(_ reason: String) -> RowError {
             RowError(table: schema.name, .malformed(reason))
         }
-        let origin: RowMerge.Origin
+        let parts: RowMerge.Parts
         do throws(MalformedRecord) {
-            origin = try RowMerge.origin(add)
+            parts = try RowMerge.parts(add)
         } catch {
             throw malformed(error.reason)
         }
-        guard origin == .ifThere || origin == .making else {
+        if parts.origin == .either, let missing = parts.missing,
+            Array(copying: add.extracting(parts.there)) == noValues
+        {
+            let row = try decodePatch(add.extracting(missing), schema)
+            return LoggedAdd(makesRow: true, row: row)
+        }
+        guard parts.origin == .ifThere || parts.origin == .making else {
             throw malformed("an add that was merged")
         }
         var reader = ByteReader(1..<add.count)
@@ -78,7 +109,7 @@ extension RowCodec {
             }
         }
         try schema.checkEnd(reader)
-        return (amounts, origin == .making)
+        return LoggedAdd(amounts: amounts, makesRow: parts.origin == .making)
     }
 }
 

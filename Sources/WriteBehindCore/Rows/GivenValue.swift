@@ -1,12 +1,15 @@
 package import EventLog
 
 extension RowCodec {
-    /// The value that a put or a patch gives to a column; nil if it gives none. Other columns are not decoded.
+    /// The value that a put, a patch, or an add that puts an absent row, gives to a column; nil if it gives none. Other columns are not decoded.
     ///
     /// - Parameter column: counts among the columns outside the key.
     package static func given(
         _ column: Int, by operation: Operation, _ body: Span<UInt8>, _ schema: TableSchema
     ) throws(RowError) -> StoredValue? {
+        if operation == .add {
+            return try decodeAdd(body, schema).row?.first { $0.column == column }?.value
+        }
         guard operation == .put || operation == .patch else { return nil }
         var reader = ByteReader(0..<body.count)
         for index in 0..<(try schema.valueCount(&reader, body)) {

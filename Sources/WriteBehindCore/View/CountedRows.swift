@@ -131,6 +131,9 @@ extension Shard {
         _ hash: UInt64, _ table: UInt16, _ key: Span<UInt8>, _ add: Span<UInt8>, sequence: UInt64
     ) throws(MalformedRecord) {
         if rows.cleared.mayBeHere { _ = find(hash, table, key) }
+        if !copies.isEmpty {
+            copies.note(table, key, add, sequence, rows.defaults(of: table))
+        }
         let isGone = !rows.clearedAt.isEmpty && pendingClear(of: table) != nil
         let change = try rows.add(hash, table, key, add, sequence: sequence, isGone: isGone)
         guard let change else { return }

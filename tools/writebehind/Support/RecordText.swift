@@ -104,7 +104,8 @@ struct RecordText {
         _ decoded: DecodedRecord, _ change: ColumnFollower.Change?
     ) -> [String] {
         if let problem = decoded.problem { return ["(cannot be decoded: \(problem))".red] }
-        var parts = decoded.values.map { field in
+        var parts = decoded.isIfAbsent ? ["if absent"] : []
+        parts += decoded.values.map { field in
             let now = "\(plain(field.name))=\(field.text)"
             guard let change, change.column == field.name, let was = was(change) else { return now }
             return now + was.lightBlack

@@ -1,0 +1,106 @@
+import EventLog
+import Testing
+
+@testable import WriteBehindCore
+
+@Suite struct SharedCopiesTests {
+    private var copies = SharedCopies()
+    private static let key: [UInt8] = [1]
+
+    private func likes(_ count: Int64) -> [UInt8] { RowCodec.body([.integer(count)]) }
+
+    private mutating func add(_ amount: Int64, at sequence: UInt64) {
+        let add = RowCodec.encodeAdd(
+            [ColumnAmount(column: 0, amount: amount)], makesRow: true)
+        copies.note(1, Self.key.span, add.span, sequence, [])
+    }
+
+    private mutating func end(_ row: [UInt8]?, asOf watermark: UInt64, at time: UInt64) {
+        copies.end(1, Self.key, SharedRow(body: row, watermark: watermark), at: time, [])
+    }
+
+    private func row(since time: UInt64 = 0) throws -> [UInt8]? {
+        try copies.row(1, Self.key, since: time, [])?.body
+    }
+
+    @Test mutating func aCopyIsTheRowAndTheAddsAboveItsWatermark() throws {
+        copies.begin(1, Self.key)
+        add(1, at: 5)
+        add(2, at: 7)
+        end(likes(10), asOf: 5, at: 3)
+        #expect(try row() == likes(12))
+        add(1, at: 8)
+        #expect(try row(since: 3) == likes(13))
+        #expect(try row(since: 4) == nil)
+    }
+
+    @Test mutating func aRowThatIsNotThereIsMadeByAnAdd() throws {
+        copies.begin(1, Self.key)
+        end(nil, asOf: 5, at: 3)
+        #expect(try copies.row(1, Self.key, since: 0, []) != nil)
+        #expect(try row() == nil)
+        add(4, at: 6)
+        #expect(try row() == likes(4))
+    }
+
+    @Test mutating func theReadThatBeganLastCounts() throws {
+        copies.begin(1, Self.key)
+        add(1, at: 5)
+        copies.begin(1, Self.key)
+        end(likes(2), asOf: 5, at: 2)
+        add(1, at: 6)
+        end(likes(1), asOf: 4, at: 1)
+        #expect(try row() == likes(3))
+    }
+
+    @Test mutating func aReadThatFailsLeavesNothing() {
+        copies.begin(1, Self.key)
+        add(1, at: 5)
+        copies.end(1, Self.key, nil, at: 1, [])
+        #expect(copies.isEmpty)
+    }
+
+    @Test mutating func copiesTakeNoMoreThanTheirLimit() throws {
+        for number in 0..<5000 {
+            let key = Array("\(number)".utf8)
+            copies.begin(1, key)
+            let row = SharedRow(body: Array(repeating: 0, count: 100), watermark: 1)
+            copies.end(1, key, row, at: 1, [])
+        }
+        let kept = try (0..<5000).filter {
+            try copies.row(1, Array("\($0)".utf8), since: 0, []) != nil
+        }
+        #expect(!kept.isEmpty && kept.count * 600 <= SharedCopies.limit)
+    }
+
+    @Test mutating func aRowThatChangesTooFastGetsItsCopyLater() throws {
+        copies.begin(1, Self.key)
+        for sequence in 1...30_000 { add(1, at: UInt64(sequence)) }
+        end(likes(0), asOf: 0, at: 1)
+        #expect(copies.isEmpty)
+        copies.begin(1, Self.key)
+        add(1, at: 30_001)
+        end(likes(30_000), asOf: 30_000, at: 2)
+        #expect(try row() == likes(30_001))
+    }
+
+    @Test mutating func sumsThatNothingHoldsLeaveNoCopy() throws {
+        copies.begin(1, Self.key)
+        end(likes(0), asOf: 1, at: 1)
+        let wide = RowCodec.encodeAdd([ColumnAmount(column: 0, amount: .max)], makesRow: true)
+        var added = wide
+        // Doubled until it exceeds 128 bits.
+        for _ in 0..<70 {
+            copies.note(1, Self.key.span, added.span, 2, [])
+            var next: [UInt8] = []
+            do throws(MalformedRecord) {
+                try RowMerge.add(
+                    added.span, isAdd: true, added.span, isAdd: true, defaults: [], into: &next)
+            } catch {
+                break
+            }
+            added = next
+        }
+        #expect(try row() == nil)
+    }
+}
