@@ -277,6 +277,44 @@ extension PostgreSQL {
             try await one.close(deadline: .hang)
             try await other.close(deadline: .hang)
         }
+
+        /// Adds do not wait for anybody, so the row changes while it is given up.
+        @Test(arguments: [false, true])
+        func aRowThatIsCountedAllTheTimeCanBeGivenUp(inTransactions: Bool) async throws {
+            let store = try tests[0].open()
+            let posts = try store.sharedTable(Post.self)
+            let receipt = try posts.add(.max, to: "likes", of: 1)
+            try await store.waitForAll(.materialized, timeout: .hang)
+            #expect(store.health.quarantined == 1)
+            let isOver = Signal()
+            let counting = Task {
+                let posts = try store.sharedTable(Post.self)
+                let players = try store.table(Player.self)
+                for id in 1... {
+                    if isOver.current > 0 { break }
+                    try store.transaction { transaction in
+                        try transaction.add(1, to: "likes", of: 1, in: posts)
+                        guard inTransactions else { return }
+                        try transaction.put(Player(id: id), in: players)
+                    }
+                    try await Task.sleep(for: .microseconds(100))
+                }
+            }
+            try await store.quarantine.skip(
+                receipt.sequence, reason: "too much", includingFollowers: true)
+            isOver.raise()
+            try await counting.value
+            try await store.waitForAll(.materialized, timeout: .hang)
+            // Rows that came into the group meanwhile are still there, and the adds behind them.
+            #expect(inTransactions || store.health.quarantined == 0)
+            let before = try database.likes()[1] ?? 10
+            try posts.add(3, to: "likes", of: 1)
+            try await store.waitForAll(.materialized, timeout: .hang)
+            #expect(try database.likes()[1] == before + 3)
+            _ = try await store.quarantine.retry()
+            #expect(store.health.quarantined == 0)
+            try await store.close(deadline: .hang)
+        }
     }
 
     struct Share: TableRow, Equatable {

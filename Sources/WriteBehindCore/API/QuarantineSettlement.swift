@@ -58,6 +58,8 @@ extension Quarantine {
         var reason: String
         var correction: Correction?
 
+        var hasRowsOfOthers: Bool { rows.contains(where: \.isOthers) }
+
         func corrects(_ row: GroupRow) -> Bool {
             correction?.table == row.table && correction?.key == row.key
         }
@@ -76,6 +78,7 @@ extension Quarantine {
             while let table = rest.first?.table {
                 let rows = rest.prefix { $0.table == table }
                 rest = rest.dropFirst(rows.count)
+                if rows.first?.isOthers ?? false { continue }
                 for (row, fetched) in zip(rows, try await engine.fetch(table, rows.map(\.key))) {
                     reads.append(
                         ReadVersion(table: row.table, key: row.key, version: fetched.version))
@@ -84,11 +87,11 @@ extension Quarantine {
             }
             // A commit that the database has yet to take may follow the group, and hold rows that the group does not.
             try await waitUntilJudged()
-            let (start, versions, present) = (done, reads, refused)
+            let (start, count, versions, present) = (done, part.count, reads, refused)
             let taken = try await Worker.waiting(
                 "quarantine",
                 throwing: { () throws(StoreError) in
-                    try settleBlocking(settlement, from: start, versions, present)
+                    try settleBlocking(settlement, start..<start + count, versions, present)
                 })
             guard let taken else { return nil }
             done += taken.rows
@@ -100,44 +103,41 @@ extension Quarantine {
     ///
     /// - Parameter refused: the row to correct, as it is in memory.
     private func settleBlocking(
-        _ settlement: Settlement, from start: Int, _ reads: [ReadVersion], _ refused: [UInt8]?
+        _ settlement: Settlement, _ part: Range<Int>, _ reads: [ReadVersion], _ refused: [UInt8]?
     ) throws(StoreError) -> (receipt: Receipt, rows: Int)? {
         try materializer.exclusively { () throws(StoreError) -> (receipt: Receipt, rows: Int)? in
-            guard try isCurrent(settlement, from: start) else { return nil }
+            guard try isCurrent(settlement, from: part.lowerBound) else { return nil }
             let generation = engine.generation.load(ordering: .relaxed)
-            let tables = engine.tables
-            let hasOthers = engine.sink.hasOtherStores
             var changes = CommitBuilder()
-            var count = 0
-            for row in settlement.rows[start...].prefix(reads.count) {
-                let stored =
-                    settlement.corrects(row)
-                    ? try settlement.correction?.row(over: refused, engine.tables)
-                    : try storedBody(of: row)
-                let length = row.key.count + (stored?.count ?? 0)
+            var (count, readCount) = (0, 0)
+            for row in settlement.rows[part] {
+                // A row of others stays as they have counted it.
+                var (kind, body) = (ChangeKind.add, RowCodec.encodeAdd([], makesRow: false))
+                if !row.isOthers {
+                    let stored =
+                        settlement.corrects(row)
+                        ? try settlement.correction?.row(over: refused, engine.tables)
+                        : try storedBody(of: row)
+                    (kind, body) = (stored == nil ? .delete : .put, stored ?? [])
+                }
+                let length = row.key.count + body.count
                 let isFull = changes.byteCount + length > partLimits.bytes
                 if count > 0, isFull { break }
                 count += 1
-                if tables[UInt32(row.table)]?.schema.isShared ?? false, hasOthers {
-                    // Other stores count into the row, so it stays as it is.
-                    let nothing = RowCodec.encodeAdd([], makesRow: false)
-                    changes.append(
-                        .add, table: row.table, key: row.key.span, body: nothing.span)
-                    continue
-                }
-                let body = stored ?? []
-                changes.append(
-                    stored == nil ? .delete : .put, table: row.table, key: row.key.span,
-                    body: body.span)
+                if !row.isOthers { readCount += 1 }
+                changes.append(kind, table: row.table, key: row.key.span, body: body.span)
             }
+            var left = settlement.rows.count - part.lowerBound - count
+            // Commits that add to such a row, and that the database has yet to take, may bring others into the group.
+            if settlement.hasRowsOfOthers { left = max(left, 1) }
             var commit = CommitBuilder()
             commit.appendSettle(
                 from: settlement.found.sequences.lowerBound,
-                through: settlement.found.sequences.upperBound,
-                left: settlement.rows.count - start - count, reason: settlement.reason)
+                through: settlement.found.sequences.upperBound, left: left,
+                reason: settlement.reason)
             commit.append(changes)
             let receipt = try engine.commit(
-                commit, reads: Array(reads.prefix(count)), generation: generation)
+                commit, reads: Array(reads.prefix(readCount)), generation: generation)
             return receipt.map { ($0, count) }
         }
     }
@@ -150,11 +150,16 @@ extension Quarantine {
         }
     }
 
-    /// Whether the group is as it was found, except for the rows that were given up since.
+    /// Whether the group is as it was found, except for the rows that were given up since. Rows of other stores may have been
+    /// added to: a popular one is all the time, and adds are given up with those before them.
     private func isCurrent(_ settlement: Settlement, from start: Int) throws(StoreError) -> Bool {
-        if start == 0 { return try find(settlement.sequence) == settlement.found }
+        if start == 0, !settlement.hasRowsOfOthers {
+            return try find(settlement.sequence) == settlement.found
+        }
         let held = engine.sink.quarantine.held
-        return settlement.rows[start...].allSatisfy { held[$0.quarantined] == $0.held }
+        return settlement.rows[start...].allSatisfy {
+            $0.isOthers ? held[$0.quarantined] != nil : held[$0.quarantined] == $0.held
+        }
     }
 
     private func check(
@@ -194,6 +199,8 @@ extension Quarantine {
         var table: UInt16
         var key: [UInt8]
         var held: QuarantineIndex.Held?
+        /// Whether other stores count into the row.
+        var isOthers: Bool
 
         var quarantined: QuarantinedKey { .row(table: UInt32(table), key: key) }
     }
@@ -202,6 +209,7 @@ extension Quarantine {
     private func rows(of found: Found) throws(StoreError) -> [GroupRow] {
         let held = engine.sink.quarantine.held
         let own = Set(found.rows)
+        let (tables, hasOthers) = (engine.tables, engine.sink.hasOtherStores)
         var (rows, last): ([GroupRow], [GroupRow]) = ([], [])
         for key in found.group.keys {
             guard case .row(let table, let bytes) = key else {
@@ -212,7 +220,9 @@ extension Quarantine {
                         : "a clear in quarantine can only be retried, or the table be cleared again"
                 )
             }
-            let row = GroupRow(table: UInt16(table), key: bytes, held: held[key])
+            let isOthers = hasOthers && (tables[table]?.schema.isShared ?? false)
+            let row = GroupRow(
+                table: UInt16(table), key: bytes, held: held[key], isOthers: isOthers)
             if own.contains(key) { last.append(row) } else { rows.append(row) }
         }
         // In the same order each time that it is tried.
