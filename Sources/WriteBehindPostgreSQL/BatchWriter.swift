@@ -10,6 +10,8 @@ struct BatchWriter {
     private let tables: [UInt32: PostgreSQLTable]
     private let options: PostgreSQLOptions
     private let store: [UInt8]
+    /// See ``SharedRows``.
+    private let makesDefaults: Bool
     private var gathered: [Kind: GatheredRows] = [:]
     /// Where the last row was put: the next one mostly belongs there, too.
     private var last: Statement?
@@ -61,10 +63,10 @@ struct BatchWriter {
 
     init(
         _ connection: PostgreSQLConnection, _ tables: [UInt32: PostgreSQLTable],
-        _ options: PostgreSQLOptions, store: [UInt8]
+        _ options: PostgreSQLOptions, store: [UInt8], makesDefaults: Bool = false
     ) {
         (self.connection, self.tables, self.options) = (connection, tables, options)
-        self.store = store
+        (self.store, self.makesDefaults) = (store, makesDefaults)
     }
 
     /// - Parameter levels: the tables that refer to others behind these; empty if none does.
@@ -247,8 +249,8 @@ struct BatchWriter {
         // A closure cannot change the writer that it is called in.
         var writer = self
         defer { self = writer }
-        try SharedRows(connection, options, store: store).apply(all) {
-            (table, key, patch) throws(SinkError) in
+        let shared = SharedRows(connection, options, store: store, makesDefaults: makesDefaults)
+        try shared.apply(all) { (table, key, patch) throws(SinkError) in
             try writer.addOwn(table, .patch, key, patch, isThere: true)
             // It asks the server for other rows next.
             try writer.receive()

@@ -121,6 +121,10 @@ struct CommitWriter {
             try Self.append(commit, to: batch)
             try writer.apply(batch, levels: writer.levels)
         }
+        if error?.kind == .constraint, definitions.isEmpty, try makesShared(commit) {
+            let again = try attempt(makingDefaults: commit)
+            if again?.kind != .constraint { error = again }
+        }
         if error?.kind == .constraint, definitions.isEmpty, commit.recordCount > 1 {
             error = try attempt { writer throws(SinkError) in try writer.applyEach(of: commit) }
         }
@@ -137,6 +141,27 @@ struct CommitWriter {
         guard count >= Self.attemptLimit else { throw error }
         attempts[commit.firstSequence] = nil
         return error
+    }
+
+    /// Applies a commit alone, and makes rows of shared tables from their defaults first.
+    private mutating func attempt(
+        makingDefaults commit: OrderedCommit
+    ) throws(SinkError) -> SinkError? {
+        try attempt { writer throws(SinkError) in
+            let batch = try writer.makeBatch()
+            try Self.append(commit, to: batch)
+            try writer.apply(batch, levels: writer.levels, makesDefaults: true)
+        }
+    }
+
+    /// Whether a commit adds to rows of shared tables, which it would make.
+    private func makesShared(_ commit: OrderedCommit) throws(SinkError) -> Bool {
+        var found = false
+        try Self.forEachChange(of: commit) { (record, _, _) throws(SinkError) in
+            let isShared = tables[record.table]?.schema.isShared ?? false
+            if record.operation == .add, isShared { found = true }
+        }
+        return found
     }
 
     /// Runs `body` in a savepoint, with deferred constraints looked at in the end; if it fails, nothing of it is left.
@@ -176,9 +201,13 @@ struct CommitWriter {
         }
     }
 
-    private mutating func apply(_ batch: ChangeBatch, levels: [Set<UInt32>]) throws(SinkError) {
+    private mutating func apply(
+        _ batch: ChangeBatch, levels: [Set<UInt32>], makesDefaults: Bool = false
+    ) throws(SinkError) {
         batch.sort()
-        var rows = BatchWriter(writer.connection, tables, writer.options, store: store)
+        var rows = BatchWriter(
+            writer.connection, tables, writer.options, store: store,
+            makesDefaults: makesDefaults)
         try rows.apply(batch, levels: levels)
         addsWithoutRow += rows.addsWithoutRow
     }

@@ -11,6 +11,9 @@ struct SharedRows {
     private let connection: PostgreSQLConnection
     private let options: PostgreSQLOptions
     private let store: [UInt8]
+    /// Whether a row is made of its defaults, and what is added to it then. So a constraint is asked only about the row that
+    /// there is in the end, which another transaction may be making right now.
+    private let makesDefaults: Bool
 
     /// Amounts for rows of one table, in the order of their keys.
     struct Adds {
@@ -27,8 +30,12 @@ struct SharedRows {
         var keys: [[UInt8]] { places.map { adds.keys[$0] } }
     }
 
-    init(_ connection: PostgreSQLConnection, _ options: PostgreSQLOptions, store: [UInt8]) {
+    init(
+        _ connection: PostgreSQLConnection, _ options: PostgreSQLOptions, store: [UInt8],
+        makesDefaults: Bool = false
+    ) {
         (self.connection, self.options, self.store) = (connection, options, store)
+        self.makesDefaults = makesDefaults
     }
 
     /// Makes the rows that are not there.
@@ -74,7 +81,7 @@ struct SharedRows {
         return parts
     }
 
-    /// Makes the rows that no transaction has made yet, and takes them out of the part.
+    /// Makes the rows that no transaction has made yet, and takes those out of the part that are as they must be.
     private func make(_ part: inout Part) throws(SinkError) {
         let table = part.adds.table
         let there = try connection.run(table.there, try parameters(of: part))
@@ -83,8 +90,13 @@ struct SharedRows {
         guard !missing.isEmpty else { return }
         let rows = GatheredRows(table.keys + table.columns())
         var made: [Int] = []
+        var begun: Set<Int> = []
         for place in missing.sorted() {
-            let (key, add) = (part.adds.keys[place], part.adds.bodies[place])
+            var (key, add) = (part.adds.keys[place], part.adds.bodies[place])
+            if makesDefaults, add.first == RowMerge.Origin.making.rawValue {
+                add = RowCodec.encodeAdd([], makesRow: true)
+                begun.insert(place)
+            }
             let added = try AddedRow(adding: add.span, to: nil, table.schema, named: table.name)
             guard case .put(let row) = added else {
                 // It adds nothing.
@@ -99,7 +111,7 @@ struct SharedRows {
         let answer = try connection.run(table.make, rows.parameters)
         var own: Set<[UInt8]> = []
         for row in 0..<answer.rowCount { own.insert(try table.key(row, 0, answer)) }
-        part.places.removeAll { own.contains(part.adds.keys[$0]) }
+        part.places.removeAll { own.contains(part.adds.keys[$0]) && !begun.contains($0) }
     }
 
     /// Locks the rows that are there, and takes them out of the part.

@@ -96,6 +96,7 @@ extension StoreModel.Change {
         case .add:
             let row = try Tables.row(table, key)
             let add = try RowCodec.decodeAdd(body, Tables.latest(table))
+            if let values = add.row { return [.putIfAbsent(row, values.map(\.value))] }
             return add.amounts.map {
                 .add(row, column: $0.column, $0.amount, makesRow: add.makesRow)
             }
@@ -112,6 +113,8 @@ extension StoreModel.Change {
             .patch(
                 row, column: column,
                 Tables.present(value, Tables.latest(row.table).valueColumns[column]))
+        case .putIfAbsent(let row, let values):
+            .putIfAbsent(row, Tables.completed(values, Tables.latest(row.table)))
         case .add, .delete, .clear: self
         }
     }

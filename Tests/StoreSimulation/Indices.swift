@@ -11,7 +11,7 @@ extension Tables {
                 IndexDefinition("n"), IndexDefinition("byName", on: "name", "n"),
                 IndexDefinition("byExtra", on: "extra", "note"),
             ],
-            [], [IndexDefinition("until")], [IndexDefinition("byMark", on: "mark", "n")], [],
+            [], [IndexDefinition("until")], [], [IndexDefinition("byMark", on: "mark", "n")], [],
         ]
         return all[Int(table) - 1].compactMap { index in
             let columns = index.columns.compactMap { name -> String? in
@@ -30,7 +30,7 @@ extension SimulatedStore {
     /// Declares the indices of all tables. They are built step by step.
     func declareIndices() throws {
         guard hasIndices, let engine else { return }
-        for table in engine.tables.tables {
+        for table in engine.tables.tables where !table.schema.isShared {
             let schema = table.schema
             _ = try engine.declare(
                 TableSchema(

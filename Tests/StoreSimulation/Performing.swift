@@ -1,4 +1,3 @@
-import Dispatch
 import EventLog
 import TestSupport
 import WriteBehindCore
@@ -74,6 +73,7 @@ extension SimulatedStore {
     private func put(_ row: Row, _ values: [StoredValue], _ timeToLive: UInt64?) throws {
         guard let engine, let values = present(values, row.table) else { return }
         let body = try RowCodec.encodeRow(values, schema(row.table))
+        if Tables.isShared(row.table) { return try putIfAbsent(row, values, body) }
         let receipt = try engine.write(
             .put, table: UInt16(row.table), key: Tables.key(row.id).span, body: body.span,
             deadline: timeToLive.map { engine.milliseconds + $0 })
@@ -88,6 +88,7 @@ extension SimulatedStore {
         }
         let values = zip(values, known.valueColumns).map(Tables.fitting)
         let body = try RowCodec.encodeRow(values, known)
+        if Tables.isShared(row.table) { return try putIfAbsent(row, values, body) }
         let patch = try RowCodec.patch(settingAllOf: body.span, known)
         let receipt = try engine.write(
             .patch, table: UInt16(row.table), key: Tables.key(row.id).span, body: patch.span)
@@ -97,7 +98,9 @@ extension SimulatedStore {
     }
 
     private func delete(_ row: Row) throws {
-        guard let engine, engine.tables[row.table] != nil else { return }
+        guard let engine, engine.tables[row.table] != nil, !Tables.isShared(row.table) else {
+            return
+        }
         let receipt = try engine.write(
             .delete, table: UInt16(row.table), key: Tables.key(row.id).span, body: Span())
         wrote(receipt, [.delete(row)])
@@ -107,7 +110,9 @@ extension SimulatedStore {
     private func patch(
         _ row: Row, _ column: Int, _ meanwhile: [Step], _ change: (StoredValue) -> StoredValue
     ) throws {
-        guard let engine, let table = engine.tables[row.table] else { return }
+        guard let engine, let table = engine.tables[row.table], !Tables.isShared(row.table) else {
+            return
+        }
         let half = meanwhile.count / 2
         let fetched = try whileReading(Array(meanwhile[..<half])) {
             try engine.fetchBlocking(UInt16(row.table), Tables.key(row.id))
@@ -146,9 +151,15 @@ extension SimulatedStore {
             guard engine.tables[row.table] != nil else { return }
             if let values = change.values.flatMap({ present($0, row.table) }) {
                 let body = try RowCodec.encodeRow(values, schema(row.table))
-                commit.append(.put, table: table, key: key.span, body: body.span)
-                applied.append(.put(row, values))
-            } else {
+                if Tables.isShared(row.table) {
+                    let add = try Self.adding(body, row.table)
+                    commit.append(.add, table: table, key: key.span, body: add.span)
+                    applied.append(.putIfAbsent(row, values))
+                } else {
+                    commit.append(.put, table: table, key: key.span, body: body.span)
+                    applied.append(.put(row, values))
+                }
+            } else if !Tables.isShared(row.table) {
                 commit.append(.delete, table: table, key: key.span, body: Span())
                 applied.append(.delete(row))
             }
@@ -158,7 +169,7 @@ extension SimulatedStore {
     }
 
     private func clear(_ table: UInt32) throws {
-        guard let engine, engine.tables[table] != nil else { return }
+        guard let engine, engine.tables[table] != nil, !Tables.isShared(table) else { return }
         var commit = CommitBuilder()
         commit.appendClear(table: UInt16(table))
         wrote(try engine.commit(commit), [.clear(table)])
@@ -362,7 +373,8 @@ extension SimulatedStore {
     }
 
     private func correction(of commit: StoreModel.Commit, _ values: [StoredValue]) -> Correction? {
-        for case .row(let table, let key) in commit.changes.map(\.key) {
+        for case .row(let table, let key) in commit.changes.map(\.key)
+        where !Tables.isShared(table) {
             guard let row = try? Tables.row(table, key.span) else { continue }
             // The values were made for the first table, and fit the others only in part.
             let fitting = Tables.columns(table).map { column in
@@ -374,25 +386,5 @@ extension SimulatedStore {
             return Correction(row: row, values: present, body: body)
         }
         return nil
-    }
-
-    /// Runs an asynchronous function that never has to wait, because everything it waits for has happened.
-    private static func waiting<R: Sendable>(
-        _ body: @escaping @Sendable () async throws -> R
-    ) -> Result<R, any Error> {
-        let result = Locked<Result<R, any Error>?>(nil)
-        let isDone = DispatchSemaphore(value: 0)
-        Task {
-            do {
-                let value = try await body()
-                result.withLock { $0 = .success(value) }
-            } catch {
-                result.withLock { $0 = .failure(error) }
-            }
-            isDone.signal()
-        }
-        isDone.wait()
-        guard let result = result.withLock({ $0 }) else { preconditionFailure("no result") }
-        return result
     }
 }

@@ -34,6 +34,8 @@ final class SimulatedDatabase: Sendable {
         var conflicts: Set<UInt64> = []
         /// Runs between a read's snapshot and its return: other work that may happen meanwhile.
         var whileReading: (() -> Void)?
+        /// Runs between a reader's call and the read's snapshot.
+        var whileAsking: (() -> Void)?
     }
 
     private let state = Locked(State())

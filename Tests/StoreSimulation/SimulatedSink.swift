@@ -212,6 +212,7 @@ final class SimulatedSink: Sink {
     }
 
     private func stored(_ row: Row) throws(SinkError) -> StoredRow {
+        database.withState { $0.whileAsking.take() }?()
         let content = try content()
         let (fails, meanwhile) = database.withState { state in
             defer { (state.nextReadFails, state.whileReading) = (false, nil) }

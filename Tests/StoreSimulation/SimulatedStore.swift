@@ -1,3 +1,4 @@
+import Dispatch
 import EventLog
 import Glibc
 import TestSupport
@@ -257,5 +258,25 @@ package final class SimulatedStore {
             fail("stuck", "the database does not catch up")
         }
         checkDatabase()
+    }
+
+    /// Runs an asynchronous function that never has to wait, because everything it waits for has happened.
+    static func waiting<R: Sendable>(
+        _ body: @escaping @Sendable () async throws -> R
+    ) -> Result<R, any Error> {
+        let result = Locked<Result<R, any Error>?>(nil)
+        let isDone = DispatchSemaphore(value: 0)
+        Task {
+            do {
+                let value = try await body()
+                result.withLock { $0 = .success(value) }
+            } catch {
+                result.withLock { $0 = .failure(error) }
+            }
+            isDone.signal()
+        }
+        isDone.wait()
+        guard let result = result.withLock({ $0 }) else { preconditionFailure("no result") }
+        return result
     }
 }

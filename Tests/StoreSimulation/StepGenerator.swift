@@ -78,7 +78,9 @@ package struct StepGenerator {
         case 73:
             return tableCount > Tables.earlyCount && isChosen(50) ? .addTable : changeTable()
         case 74: return isChosen(50) ? .mark : someBurst()
-        case 75..<83: return .read(someRow(), meanwhile: beside())
+        case 75..<83:
+            let row = someRow()
+            return .read(row, meanwhile: beside(row))
         case 83..<90: return .evict(someRow())
         case 90..<95: return .wait(milliseconds: UInt64(number(0...300)))
         case 95: return isChosen(50) ? .wait(milliseconds: 61_000) : someVisitor()
@@ -213,9 +215,12 @@ package struct StepGenerator {
     }
 
     /// The events that may happen during a read of the database.
-    private mutating func beside() -> [Step] {
-        (0..<number(0...4)).map { _ in
-            switch number(0...7) {
+    ///
+    /// - Parameter row: a row to which more is added than to others.
+    private mutating func beside(_ row: Row? = nil) -> [Step] {
+        (0..<number(0...4)).map { _ -> Step in
+            if let row, isChosen(30) { return .add(row, column: 0, by: Int64(number(1...9))) }
+            return switch number(0...7) {
             case 0..<3: someWrite()
             case 3: .flush(urgent: isChosen(50))
             case 4..<6: .materialize(urgent: true)
@@ -253,7 +258,7 @@ package struct StepGenerator {
     /// it has thousands of puts.
     private mutating func someBurst() -> Step {
         let row = someRow()
-        let rows = row.table == 4 ? Tables.keyCount(4) : Int64(number(1...2))
+        let rows = row.table == 5 ? Tables.keyCount(5) : Int64(number(1...2))
         let count = isChosen(4) ? number(1000...4000) : number(20...120)
         return .burst(row, rows: rows, count: count, someValues(row.table))
     }

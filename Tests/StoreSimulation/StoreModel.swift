@@ -8,6 +8,8 @@ struct StoreModel {
         case patch(Row, column: Int, StoredValue)
         /// Adds to an integer column. Without a row, it makes one of the defaults, or changes nothing.
         case add(Row, column: Int, Int64, makesRow: Bool)
+        /// Puts a row if there is none.
+        case putIfAbsent(Row, [StoredValue])
         case delete(Row)
         case clear(UInt32)
     }
@@ -95,6 +97,7 @@ struct StoreModel {
             }
             values[column] = .integer(sum)
             rows[row] = values
+        case .putIfAbsent(let row, let values): rows[row] = rows[row] ?? values
         case .delete(let row): rows[row] = nil
         case .clear(let table): rows = rows.filter { $0.key.table != table }
         }

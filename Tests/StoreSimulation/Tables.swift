@@ -5,7 +5,7 @@ package enum Tables {
     static let names = declarations.map { $0[0].name }
     static let count = UInt32(declarations.count)
     /// How many tables a store has from its first life on; the others are declared by a step.
-    static let earlyCount = 3
+    static let earlyCount = 4
 
     /// Later ones add columns, and then rename, widen and drop some, or let them be null.
     static let declarations: [[TableSchema]] = [
@@ -84,6 +84,18 @@ package enum Tables {
                     .column("deadline", .integer, formerly: "until", nullable: true),
                 ], expiry: "deadline", dropping: ["holder"]),
         ],
+        // This table is shared, though the store is its only one: it gets adds alone, and memory never has its rows.
+        [
+            [
+                .column("n", .integer, default: .integer(3)),
+                .column("label", .text, nullable: true),
+            ],
+            [
+                .column("n", .integer, default: .integer(3)),
+                .column("label", .text, nullable: true),
+                .column("more", .integer, nullable: true, default: .integer(5)),
+            ],
+        ].map { table("tally", $0).shared },
         // This table has more rows than the others. An add makes its rows.
         [
             table("crowd", [.column("n", .integer, default: .integer(3))]),
@@ -124,6 +136,9 @@ package enum Tables {
                 ], dropping: ["until"]),
         ],
     ]
+
+    /// Whether several stores may add to a table.
+    static func isShared(_ table: UInt32) -> Bool { table == 4 }
 
     private static func table(
         _ name: String, _ columns: [ColumnSchema], expiry: String? = nil, dropping: [String] = [],
@@ -211,7 +226,7 @@ package enum Tables {
         return known + columns[values.count...].map(\.missingValue)
     }
 
-    static func keyCount(_ table: UInt32) -> Int64 { table == 4 ? 40 : 6 }
+    static func keyCount(_ table: UInt32) -> Int64 { table == 5 ? 40 : 6 }
 
     /// The wall clock at the start, milliseconds.
     static let start: UInt64 = 1_700_000_000_000

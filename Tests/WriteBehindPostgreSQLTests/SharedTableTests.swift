@@ -278,6 +278,32 @@ extension PostgreSQL {
             try await other.close(deadline: .hang)
         }
 
+        /// A constraint is about the row that there is in the end, also if another transaction is making it right now.
+        @Test func aRowThatOthersAreMakingIsNotRefusedForWhatItIsNot() async throws {
+            let store = try tests[0].open()
+            let posts = try store.sharedTable(Post.self)
+            try posts.add(1, to: "likes", of: 2)
+            try await store.waitForAll(.materialized, timeout: .hang)
+            try database.run("ALTER TABLE post ADD CHECK (likes >= 10)")
+            let other = try Session(database.url)
+            _ = try other.run("BEGIN; INSERT INTO post (id, likes) VALUES (1, 100)")
+            try posts.add(-5, to: "likes", of: 1)
+            try await Task.sleep(for: .milliseconds(300))
+            _ = try other.run("COMMIT")
+            try await store.waitForAll(.materialized, timeout: .hang)
+            #expect(store.health.quarantined == 0)
+            #expect(try database.likes() == [1: 95, 2: 11])
+            // These rows nobody else makes.
+            try posts.add(-5, to: "likes", of: 3)
+            try posts.add(5, to: "likes", of: 4)
+            try await store.waitForAll(.materialized, timeout: .hang)
+            #expect(store.health.quarantined == 1)
+            #expect(try database.likes() == [1: 95, 2: 11, 4: 15])
+            let applied = try database.value("SELECT sum(sum) FROM writebehind.applied")
+            #expect(applied == "1")
+            try await store.close(deadline: .hang)
+        }
+
         /// Adds do not wait for anybody, so the row changes while it is given up.
         @Test(arguments: [false, true])
         func aRowThatIsCountedAllTheTimeCanBeGivenUp(inTransactions: Bool) async throws {

@@ -106,8 +106,8 @@ public struct SharedTable<Row: TableRow>: Sendable {
     /// If the database has not taken this store's last add to the row yet, the call waits for it; not longer than five
     /// seconds in which the database takes nothing. An add that the database refuses is not in the row: it is in quarantine.
     ///
-    /// With a `maxAge` the call answers from memory, if another one has asked the database within this time. The row then has
-    /// what others had added by that time, and everything that this store has added by now, also what the database refuses.
+    /// With a `maxAge` the call answers from memory, if another one has asked the database within this time. The row is then
+    /// as it was there, with everything that this store has added since, also what the database refuses of that.
     ///
     /// - Parameter maxAge: how old the others' adds may be. Without it, nothing is kept in memory.
     /// - Returns: nil if there is no such row.

@@ -6,7 +6,7 @@ import EventLog
 
 extension Engine {
     /// The rows as the database had them at most `maxAge` ago, with everything that this store has added since.
-    nonisolated(nonsending) func fetchShared(
+    package nonisolated(nonsending) func fetchShared(
         _ table: UInt16, _ keys: [[UInt8]], maxAge: Duration
     ) async throws(StoreError) -> [[UInt8]?] {
         guard maxAge > .zero else { return try await fetchShared(table, keys).map(\.body) }
@@ -31,7 +31,8 @@ extension Engine {
         return rows.map { $0?.body }
     }
 
-    private func copy(
+    /// A row from its copy; nil if that was made before `time`, nanoseconds of the monotonic clock, or if there is none.
+    package func copy(
         _ table: UInt16, _ key: [UInt8], since time: UInt64
     ) throws(StoreError) -> SharedRow? {
         let hash = view.hash(table: table, key: key.span)

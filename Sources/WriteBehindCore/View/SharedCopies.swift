@@ -137,8 +137,8 @@ extension SharedCopies.Copy {
 }
 
 /// A row of a shared table: what the database held as of a watermark, in a copy with this store's adds above it.
-struct SharedRow: Sendable {
+package struct SharedRow: Sendable {
     /// nil if there is no such row.
-    var body: [UInt8]?
+    package var body: [UInt8]?
     var watermark: UInt64
 }
