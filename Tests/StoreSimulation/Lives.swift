@@ -63,7 +63,9 @@ extension SimulatedStore {
             log.flusher?.request(readable: log.lastSequence)
             _ = log.flusher?.step()
         }
-        environment.waitForDatabase = { $0.stepWorkers(toward: $1, steps: 10_000) }
+        environment.waitForDatabase = { [patience] engine, sequence in
+            engine.stepWorkers(toward: sequence, steps: patience.withLock { $0 })
+        }
         environment.rowsAScan = 2
         environment.alongside = { other, body in
             other()

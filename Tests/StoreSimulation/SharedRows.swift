@@ -77,7 +77,7 @@ extension SimulatedStore {
     private func shared(_ row: Row, maxAge: Duration) throws -> [StoredValue]? {
         guard let engine, let store else { return nil }
         let last = engine.log.lastSequence
-        engine.stepWorkers(toward: last, steps: 10_000)
+        engine.stepWorkers(toward: last, steps: patience.withLock { $0 })
         guard store.materializer.watermark.sequence >= last else {
             throw StoreError.database("it has not taken everything")
         }

@@ -25,7 +25,11 @@ package final class SimulatedStore {
     /// Whether something happened, since the log was last checked, that may lose writes that were not durable.
     var mayLose = false
     /// Whether the disk or the database fails in this life: calls may throw, but nothing may be lost.
-    var isTroubled = false
+    var isTroubled = false {
+        didSet { patience.withLock { $0 = isTroubled ? 300 : 10_000 } }
+    }
+    /// For how many steps of the workers a read waits. On a full disk, for example, more would not help.
+    let patience = Locked(10_000)
     /// Rows that the database has refused at some time.
     var everRefused: Set<Row> = []
     /// The definitions of tables that were logged, with their sequences.

@@ -50,7 +50,7 @@ import Testing
         end(likes(2), asOf: 5, at: 2)
         add(1, at: 6)
         end(likes(1), asOf: 4, at: 1)
-        #expect(try row() == likes(3))
+        #expect(try row(since: 2) == likes(3))
     }
 
     @Test mutating func aReadThatFailsLeavesNothing() {
