@@ -98,6 +98,9 @@ package struct DecodedRecord: Sendable, Equatable {
     package var key: [Field] = []
     /// The columns that the record sets.
     package var values: [Field] = []
+    /// What the record does, in a word or three.
+    package var word: String { isIfAbsent ? "put if absent" : record.operation.word }
+
     /// Whether ``values`` are those of a row that is put only if there is none.
     package var isIfAbsent = false
     /// What the record adds to columns.

@@ -25,6 +25,8 @@ import WriteBehindCore
     private(set) var isUsable = true
     /// Whether an answer may take as long as the server likes.
     private var isPatient = false
+    /// How long an answer may take, nanoseconds, where that is less than a server may be silent.
+    var answerLimit: UInt64 = .max
     /// Whether something was sent of which nobody has the answer yet.
     private var isAwaited = false
     /// Called once if an answer takes longer than half of what locks may take.
@@ -237,10 +239,10 @@ import WriteBehindCore
             throw closed()
         }
         let waited = Self.now() - start
-        if !isPatient, waited >= options.silenceLimit {
+        if !isPatient, waited >= min(options.silenceLimit, answerLimit) {
             isUsable = false
             throw SinkError(
-                .gone, "the server has not answered for \(options.silenceLimit / 1_000_000_000) s")
+                .gone, "the server has not answered for \(waited / 1_000_000_000) s")
         }
         if !hasWaited, waited >= UInt64(options.lockLimit) * 500_000 {
             hasWaited = true

@@ -215,13 +215,17 @@ final class PostgreSQLSink: Sink {
 
     func checkpoint() throws(SinkError) -> Watermark {
         try checkTables()
-        try keep()
+        try keep(within: .max)
         return try watermark()
     }
 
     /// A commit that waits until it is on the disk, and with it all before it.
-    func keep() throws(SinkError) {
-        try transaction(through: nil, isKept: true) { _ in }
+    func keep(within nanoseconds: UInt64) throws(SinkError) {
+        try withWriter { writer throws(SinkError) in
+            writer.connection.answerLimit = nanoseconds
+            defer { writer.connection.answerLimit = .max }
+            try writer.transaction(through: nil, isKept: true) { () throws(SinkError) in }
+        }
     }
 
     /// A server that was killed forgets its last transactions, and the session ends with it.

@@ -108,6 +108,11 @@ struct SharedRows {
             made.append(place)
         }
         guard !made.isEmpty else { return }
+        // Adds of several stores commute, but who makes a row does not: after a crash of the server the same one must have
+        // made it, though another store may be the first to come back.
+        if made.contains(where: { part.adds.bodies[$0].first == RowMerge.Origin.either.rawValue }) {
+            try connection.run("SET LOCAL synchronous_commit = on")
+        }
         let answer = try connection.run(table.make, rows.parameters)
         var own: Set<[UInt8]> = []
         for row in 0..<answer.rowCount { own.insert(try table.key(row, 0, answer)) }

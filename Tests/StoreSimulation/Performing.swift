@@ -266,9 +266,14 @@ extension SimulatedStore {
             }
         }
         // In the order in which they were deleted, which their tombstones' sequences show. Those that the database has got
-        // meanwhile are in the log.
-        let logged = try deletes(after: before)
-        let versions = deleted.map { row in (row, sequence: logged[row] ?? tombstone(of: row)) }
+        // meanwhile are in the log. If the disk has stopped, that cannot be read, and due rows are deleted in their order.
+        let logged = (try? deletes(after: before)) ?? [:]
+        let known = deleted.map { logged[$0] ?? tombstone(of: $0) }
+        var left = (before..<before + UInt64(count)).map { $0 + 1 }.filter { !known.contains($0) }[
+            ...]
+        let versions = zip(deleted, known).map { row, sequence in
+            (row, sequence: sequence > 0 ? sequence : left.popFirst() ?? 0)
+        }
         for (row, sequence) in versions.sorted(by: { $0.sequence < $1.sequence }) {
             wrote(
                 Receipt(firstSequence: sequence, sequence: sequence, store: 0),

@@ -44,21 +44,24 @@
             }
             #expect(
                 try lines("--operation", "add") == [
-                    #"tally[1] add if absent name="A" count=5"#, "tally[1] add count+=2",
-                    #"tally[1] add if absent name="B" count=7"#,
+                    #"tally[1] put if absent name="A" count=5"#, "tally[1] add count+=2",
+                    #"tally[1] put if absent name="B" count=7"#,
                 ])
             #expect(
-                try lines("--where", "count>6") == [#"tally[1] add if absent name="B" count=7"#])
+                try lines("--where", "count>6") == [#"tally[1] put if absent name="B" count=7"#])
             #expect(
                 try lines("--changed", "count") == [
-                    #"tally[1] add if absent name="A" count=5 (new)"#,
+                    #"tally[1] put if absent name="A" count=5 (new)"#,
                     "tally[1] add count+=2 (was 5)",
                 ])
             let json = try Tool.run("log", fixture.path, "--from", "4", "--to", "4", "--json")
             #expect(
                 json.output.contains(
-                    #""operation":"add","table":"tally","key":{"id":1},"values":{"name":"B","count":7}"#
+                    #""operation":"add","table":"tally","key":{"id":1},"values":{"name":"B","count":7},"ifAbsent":true"#
                 ))
+            let csv = try Tool.run(
+                "log", fixture.path, "--from", "4", "--to", "4", "--format", "csv")
+            #expect(csv.lines.last?.contains(",put if absent,tally,") == true)
             let history = try Tool.run("history", fixture.path, "tally", "1")
             #expect(history.lines.count == 3 && history.output.contains("count=7 (was 5)"))
             let made = fixture.path + "/script.sqlite"

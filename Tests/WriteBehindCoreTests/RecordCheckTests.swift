@@ -70,11 +70,6 @@ import WriteBehindInspection
             "an add of a merged change", PastHarness.record(.add, key, [2, 1, 0, 5, 2]),
             "merged"),
         Wrong(
-            "a row that is put if there is none, in a table of one store",
-            PastHarness.record(
-                .add, key, [3, 6] + Bodies.patch([0: Bodies.integer(1), 1: Bodies.null]) + [0]),
-            "a table of one store"),
-        Wrong(
             "a row that is put if there is none, and an amount",
             PastHarness.record(.add, key, [3, 1, 0, 1, 0, 5, 2]), "merged"),
         Wrong("an add of no origin", PastHarness.record(.add, key, [9, 1, 0, 5, 2]), "origin"),

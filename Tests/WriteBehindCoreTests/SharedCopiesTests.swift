@@ -19,7 +19,7 @@ import Testing
         copies.end(1, Self.key, SharedRow(body: row, watermark: watermark), at: time, [])
     }
 
-    private func row(since time: UInt64 = 0) throws -> [UInt8]? {
+    private mutating func row(since time: UInt64 = 0) throws -> [UInt8]? {
         try copies.row(1, Self.key, since: time, [])?.body
     }
 
@@ -67,10 +67,51 @@ import Testing
             let row = SharedRow(body: Array(repeating: 0, count: 100), watermark: 1)
             copies.end(1, key, row, at: 1, [])
         }
-        let kept = try (0..<5000).filter {
-            try copies.row(1, Array("\($0)".utf8), since: 0, []) != nil
+        var kept = 0
+        for number in 0..<5000
+        where try copies.row(1, Array("\(number)".utf8), since: 0, []) != nil { kept += 1 }
+        #expect(kept > 0 && kept * 350 <= 256 << 10)
+    }
+
+    @Test mutating func whatIsAddedCountsForTheLimit() throws {
+        let title = Array(repeating: UInt8(ascii: "x"), count: 10_000)
+        let row = RowCodec.body([.blob(title)])
+        for number in 0..<100 {
+            let key = Array("\(number)".utf8)
+            copies.begin(1, key)
+            copies.end(1, key, SharedRow(body: nil, watermark: 1), at: 1, [])
+            let patch = [1, 0] + row.dropFirst()
+            let add = RowCodec.encodeAdd(puttingIfAbsent: patch.span)
+            copies.note(1, key.span, add.span, UInt64(number) + 2, [])
         }
-        #expect(!kept.isEmpty && kept.count * 600 <= SharedCopies.limit)
+        var kept = 0
+        for number in 0..<100 {
+            let found = try copies.row(1, Array("\(number)".utf8), since: 0, [])
+            kept += found == nil ? 0 : 1
+            #expect(found == nil || found?.body == row)
+        }
+        #expect(kept > 0 && kept * 10_000 <= 256 << 10)
+    }
+
+    @Test mutating func aCopyThatNobodyReadsIsDropped() throws {
+        copies.begin(1, Self.key)
+        end(likes(0), asOf: 0, at: 1)
+        for sequence in 1...9000 { add(1, at: UInt64(sequence)) }
+        #expect(try row() == likes(9000))
+        for sequence in 9001...20_000 { add(1, at: UInt64(sequence)) }
+        #expect(copies.isEmpty)
+    }
+
+    /// Other readers may have it all the time.
+    @Test mutating func aRowThatIsReadAllTheTimeGetsACopyBehindDroppedNotes() throws {
+        copies.begin(1, Self.key)
+        copies.begin(1, Self.key)
+        for sequence in 1...30_000 { add(1, at: UInt64(sequence)) }
+        copies.end(1, Self.key, nil, at: 1, [])
+        copies.begin(1, Self.key)
+        add(1, at: 30_001)
+        end(likes(30_000), asOf: 30_000, at: 2)
+        #expect(try row() == likes(30_001))
     }
 
     @Test mutating func aRowThatChangesTooFastGetsItsCopyLater() throws {

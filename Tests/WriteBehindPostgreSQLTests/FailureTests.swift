@@ -82,6 +82,25 @@ extension PostgreSQL {
             try await again.close(deadline: .hang)
         }
 
+        @Test func aServerThatHangsWhenTheStoreIsClosedDoesNotHoldItUp() async throws {
+            let test = try TestStore()
+            let store = try test.open()
+            try store.table(Player.self).put(Player(id: 1, score: 1))
+            try await store.waitForAll(.materialized, timeout: .hang)
+            let sessions = try test.database.run(
+                """
+                SELECT pid FROM pg_stat_activity \
+                WHERE datname = current_database() AND pid <> pg_backend_pid()
+                """
+            ).compactMap { $0[0].flatMap { pid_t($0) } }
+            for session in sessions { kill(session, SIGSTOP) }
+            defer { for session in sessions { kill(session, SIGCONT) } }
+            let start = ContinuousClock.now
+            let report = try await store.close(deadline: .milliseconds(500))
+            #expect(ContinuousClock.now - start < .seconds(30))
+            #expect(!sessions.isEmpty && report.pending > 0)
+        }
+
         @Test func aServerThatIsStoppedAtOnce() async throws {
             let test = try TestStore()
             try await test.write { _, number in

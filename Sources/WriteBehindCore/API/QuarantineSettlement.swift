@@ -44,8 +44,11 @@ extension Quarantine {
             try check(found, sequence, correction, includingFollowers)
             let settlement = Settlement(
                 sequence: sequence, found: found, rows: try rows(of: found), reason: reason,
-                correction: correction)
-            if let receipt = try await settle(settlement) { return receipt }
+                correction: correction, includingFollowers: includingFollowers)
+            if let receipt = try await settle(settlement) {
+                return settlement.isLoose
+                    ? try await settleWhatCame(after: settlement) ?? receipt : receipt
+            }
             let hashes = settlement.rows.map { engine.view.hash(table: $0.table, key: $0.key.span) }
             try await turn.next(Turns.lines(of: hashes))
         }
@@ -57,8 +60,10 @@ extension Quarantine {
         var rows: [GroupRow]
         var reason: String
         var correction: Correction?
+        var includingFollowers: Bool
 
-        var hasRowsOfOthers: Bool { rows.contains(where: \.isOthers) }
+        /// Whether more commits may come into the group until it is given up, because they add to rows of others.
+        var isLoose: Bool { includingFollowers && rows.contains(where: \.isOthers) }
 
         func corrects(_ row: GroupRow) -> Bool {
             correction?.table == row.table && correction?.key == row.key
@@ -78,7 +83,7 @@ extension Quarantine {
             while let table = rest.first?.table {
                 let rows = rest.prefix { $0.table == table }
                 rest = rest.dropFirst(rows.count)
-                if rows.first?.isOthers ?? false { continue }
+                if settlement.isLoose, rows.first?.isOthers ?? false { continue }
                 for (row, fetched) in zip(rows, try await engine.fetch(table, rows.map(\.key))) {
                     reads.append(
                         ReadVersion(table: row.table, key: row.key, version: fetched.version))
@@ -106,7 +111,7 @@ extension Quarantine {
         _ settlement: Settlement, _ part: Range<Int>, _ reads: [ReadVersion], _ refused: [UInt8]?
     ) throws(StoreError) -> (receipt: Receipt, rows: Int)? {
         try materializer.exclusively { () throws(StoreError) -> (receipt: Receipt, rows: Int)? in
-            guard try isCurrent(settlement, from: part.lowerBound) else { return nil }
+            guard isCurrent(settlement, from: part.lowerBound) else { return nil }
             let generation = engine.generation.load(ordering: .relaxed)
             var changes = CommitBuilder()
             var (count, readCount) = (0, 0)
@@ -124,12 +129,12 @@ extension Quarantine {
                 let isFull = changes.byteCount + length > partLimits.bytes
                 if count > 0, isFull { break }
                 count += 1
-                if !row.isOthers { readCount += 1 }
+                if !row.isOthers || !settlement.isLoose { readCount += 1 }
                 changes.append(kind, table: row.table, key: row.key.span, body: body.span)
             }
             var left = settlement.rows.count - part.lowerBound - count
             // Commits that add to such a row, and that the database has yet to take, may bring others into the group.
-            if settlement.hasRowsOfOthers { left = max(left, 1) }
+            if settlement.isLoose { left = max(left, 1) }
             var commit = CommitBuilder()
             commit.appendSettle(
                 from: settlement.found.sequences.lowerBound,
@@ -152,13 +157,18 @@ extension Quarantine {
 
     /// Whether the group is as it was found, except for the rows that were given up since. Rows of other stores may have been
     /// added to: a popular one is all the time, and adds are given up with those before them.
-    private func isCurrent(_ settlement: Settlement, from start: Int) throws(StoreError) -> Bool {
-        if start == 0, !settlement.hasRowsOfOthers {
-            return try find(settlement.sequence) == settlement.found
+    private func isCurrent(_ settlement: Settlement, from start: Int) -> Bool {
+        let quarantine = engine.sink.quarantine
+        let held = quarantine.held
+        if start == 0, !settlement.isLoose {
+            let number = settlement.rows.first.flatMap { held[$0.quarantined]?.group }
+            guard number.flatMap({ quarantine.groups[$0] }) == settlement.found.group else {
+                return false
+            }
         }
-        let held = engine.sink.quarantine.held
         return settlement.rows[start...].allSatisfy {
-            $0.isOthers ? held[$0.quarantined] != nil : held[$0.quarantined] == $0.held
+            $0.isOthers && settlement.isLoose
+                ? held[$0.quarantined] != nil : held[$0.quarantined] == $0.held
         }
     }
 
@@ -184,6 +194,29 @@ extension Quarantine {
             throw .quarantineHasOthers(
                 sequence: sequence, others: others, through: found.sequences.upperBound)
         }
+    }
+
+    /// Gives up what came into a group while that was given up: none of its commits was refused for itself. It is not much,
+    /// because nothing more follows.
+    /// - Returns: the last receipt; nil if there was nothing.
+    private func settleWhatCame(
+        after settlement: Settlement
+    ) async throws(StoreError) -> Receipt? {
+        var last: Receipt?
+        for _ in 0..<partLimits.tries {
+            try await waitUntilJudged()
+            let quarantine = engine.sink.quarantine
+            let group = quarantine.groups.values.first {
+                $0.refused.isEmpty && $0.definitions.isEmpty && !$0.keys.isEmpty
+            }
+            guard let group else { break }
+            let found = found(group, quarantine, rows: [], else: settlement.sequence)
+            let rest = Settlement(
+                sequence: settlement.sequence, found: found, rows: try rows(of: found),
+                reason: settlement.reason, correction: nil, includingFollowers: true)
+            last = try await settle(rest) ?? last
+        }
+        return last
     }
 
     /// Suspends until the database has taken or refused everything that was written before this call.
@@ -240,10 +273,16 @@ extension Quarantine {
             let number = commit.keys.lazy.compactMap({ quarantine.held[$0]?.group }).first,
             let group = quarantine.groups[number]
         else { throw .notInQuarantine(sequence: sequence) }
+        return found(group, quarantine, rows: commit.keys, else: sequence)
+    }
+
+    private func found(
+        _ group: QuarantineIndex.Group, _ quarantine: QuarantineIndex, rows: [QuarantinedKey],
+        else sequence: UInt64
+    ) -> Found {
         let held = group.keys.compactMap { quarantine.held[$0] }
         let first = held.map(\.since).min() ?? sequence
         let last = held.map(\.last).max() ?? sequence
-        return Found(
-            group: group, sequences: min(first, last)...max(first, last), rows: commit.keys)
+        return Found(group: group, sequences: min(first, last)...max(first, last), rows: rows)
     }
 }

@@ -11,7 +11,8 @@ public enum ChangeOperation: String, Sendable, Codable, CaseIterable {
     /// Some columns of a row were written: ``RowChange/columns`` has these. An update may also make a row, if it was written
     /// by a program from before the table got its newest columns.
     case update
-    /// Amounts were added to columns of a row, whatever they held: ``RowChange/amounts`` has these.
+    /// Amounts were added to columns of a row, whatever they held: ``RowChange/amounts`` has these. Or a row of a shared table
+    /// was put if there was none: ``RowChange/columns`` has its values.
     case add
     /// A row was deleted, or expired.
     case delete
@@ -118,11 +119,16 @@ public struct RowChange<Row: TableRow>: Sendable {
     func value<V>(
         at index: Int, _ decode: (inout RowDecoder) throws(RowError) -> V
     ) throws(StoreError) -> V? {
-        guard operation == .put || operation == .update else { return nil }
+        guard operation != .delete, operation != .clear else { return nil }
         return try rowErrors { () throws(RowError) in
-            try layout.value(
-                at: index, in: logged.bytes.span.extracting(logged.body),
-                isPatch: operation == .update, decode)
+            var body = logged.body
+            if operation == .add {
+                guard let row = try layout.rowIfAbsent(logged) else { return nil }
+                body = row
+            }
+            return try layout.value(
+                at: index, in: logged.bytes.span.extracting(body), isPatch: operation != .put,
+                decode)
         }
     }
 

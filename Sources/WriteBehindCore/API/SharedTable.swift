@@ -69,16 +69,18 @@ public struct SharedTable<Row: TableRow>: Sendable {
         try table.add(amount, to: column, of: key)
     }
 
-    /// Puts a row if the database has none with its key. If it has one, this changes nothing: not even what was added to it.
+    /// Puts a row if the database has none with its key. If there is one, it stays as it is.
     ///
     /// ```swift
     /// try counts.putIfAbsent(PostCount(post: 42, title: "Write-behind"))
     /// try counts.add(1, to: \.likes, of: 42)
     /// ```
     ///
-    /// It makes rows whose columns are more than defaults. The first one counts, whichever store it is of: also an
-    /// ``add(_:to:of:)-(_,KeyPath<Row.StoredColumns,TableColumn<Row,V>>,_)`` that was first in the database and made the row
-    /// of defaults. So put a row before anybody adds to it. It is written as an add is, and after a crash the same holds.
+    /// Use it for rows that begin with other values than the defaults. The first store whose put comes to the database makes
+    /// the row. An ``add(_:to:of:)-(_,KeyPath<Row.StoredColumns,TableColumn<Row,V>>,_)`` that comes before makes it, too, of
+    /// defaults; so put a row before anybody adds to it. It is written as an add is, and after a crash the same holds. A row
+    /// that was put so survives a crash of the server. If the server goes back further, to a replica or a backup, the first
+    /// write that is applied again makes the row.
     ///
     /// - Returns: the receipt of the write, which is ``Stage/staged`` now. Which row the database has is known once it is
     ///   ``Stage/materialized``.

@@ -28,6 +28,8 @@ public final class Store: Sendable {
     /// The watching workers. They stop last, because they watch the others.
     var lookouts: [Worker] { [watchdogWorker] + [reporterWorker].compactMap(\.self) }
     let isClosed = Atomic<Bool>(false)
+    /// Whether the database could not be made to keep everything when the store was closed.
+    let mayForget = Atomic<Bool>(false)
     /// Runs the workers instead of threads, in users' tests.
     package let driver: (any WorkerDriver)?
     /// Reaches 1 when the store is closed. A second `close` waits for it.

@@ -43,7 +43,10 @@ extension Store {
     }
 
     private var report: CloseReport {
-        CloseReport(durable: engine.log.readable, materialized: engine.inDatabase)
+        // What a database may forget is not said to be in it.
+        CloseReport(
+            durable: engine.log.readable,
+            materialized: mayForget.load(ordering: .relaxed) ? 0 : engine.inDatabase)
     }
 
     private func closeBlocking(_ deadline: Duration) throws(StoreError) -> CloseReport {
@@ -57,25 +60,48 @@ extension Store {
         let end = engine.time.monotonicNanoseconds() + deadline.nanoseconds
         defer { release(at: end) }
         if isWritable { try engine.closeLog() }
-        while isWritable, engine.time.monotonicNanoseconds() < end, !areComplete {
+        var kept = Kept()
+        while isWritable, engine.time.monotonicNanoseconds() < end, !areComplete(&kept, end) {
             store.materializer.request(engine.log.readable)
             for secondary in store.secondaries { secondary.request(engine.log.readable) }
-            pause(2_000_000)
+            pause(kept.hasFailed ? 50_000_000 : 2_000_000)
         }
         if isWritable, engine.configuration.snapshotAtClose { snapshotBlocking(until: end) }
+        if kept.hasFailed { mayForget.store(true, ordering: .relaxed) }
         return report
+    }
+
+    /// The databases that keep everything, while the store is being closed.
+    private struct Kept {
+        var primary = false
+        var secondaries: Set<String> = []
+        /// Whether the primary could not be made to.
+        var hasFailed = false
     }
 
     /// Whether all databases hold the whole log, and keep it even if their servers end: nobody would bring them up to date
     /// until the next opening. Closing does not wait for a secondary database that fails.
-    private var areComplete: Bool {
+    private func areComplete(_ kept: inout Kept, _ end: UInt64) -> Bool {
         let readable = engine.log.readable
         let failing = store.status.current.secondaryTroubles
         let working = store.secondaries.filter { failing[$0.name] == nil }
         guard engine.inDatabase >= readable,
             working.allSatisfy({ $0.reached ?? 0 >= readable })
         else { return false }
-        return store.materializer.keep(engine.sink) && working.allSatisfy { $0.keep() }
+        if !kept.primary {
+            let error = store.materializer.keep(engine.sink, within: timeLeft(until: end))
+            (kept.primary, kept.hasFailed) = (error == nil, error.map { $0.kind != .busy } ?? false)
+        }
+        for secondary in working where !kept.secondaries.contains(secondary.name) {
+            guard secondary.keep(within: timeLeft(until: end)) else { continue }
+            kept.secondaries.insert(secondary.name)
+        }
+        return kept.primary && working.allSatisfy { kept.secondaries.contains($0.name) }
+    }
+
+    private func timeLeft(until end: UInt64) -> UInt64 {
+        let now = engine.time.monotonicNanoseconds()
+        return end > now ? end - now : 0
     }
 
     /// Makes a snapshot of everything, if there is time.
@@ -95,8 +121,7 @@ extension Store {
         reporter?.end()
         store.endWaiting()
         do throws(SinkError) {
-            let now = engine.time.monotonicNanoseconds()
-            try engine.sink.close(readsMayLast: end > now ? end - now : 0)
+            try engine.sink.close(readsMayLast: timeLeft(until: end))
         } catch {
             engine.configuration.logger.error(
                 "the database did not close cleanly; nothing is lost",

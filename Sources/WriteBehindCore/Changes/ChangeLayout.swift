@@ -67,6 +67,18 @@ final class ChangeLayout: Sendable {
         }
     }
 
+    /// The place of the values that an add puts if there is no row; nil if it adds amounts.
+    func rowIfAbsent(_ change: LoggedChange) throws(RowError) -> Range<Int>? {
+        do throws(MalformedRecord) {
+            let parts = try RowMerge.parts(change.bytes.span.extracting(change.body))
+            guard parts.origin == .either, let missing = parts.missing else { return nil }
+            let start = change.body.lowerBound
+            return start + missing.lowerBound..<start + missing.upperBound
+        } catch {
+            throw RowError(table: schema.name, .malformed(error.reason))
+        }
+    }
+
     /// What a change added to columns, by their names.
     func amounts(of change: LoggedChange) throws(RowError) -> [String: Int] {
         guard change.operation == .add else { return [:] }

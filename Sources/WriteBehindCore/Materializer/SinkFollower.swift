@@ -29,14 +29,16 @@ final class SinkFollower: LogFollower {
 extension Materializer {
     /// Makes everything that the database was given survive the end of its server. A database that was lost is replaced by the
     /// next step.
-    /// - Returns: whether it succeeded.
-    func keep(_ sink: any Sink) -> Bool {
+    /// - Returns: why it failed; nil if it succeeded.
+    func keep(_ sink: any Sink, within nanoseconds: UInt64) -> SinkError? {
         do throws(SinkError) {
-            try exclusively { () throws(SinkError) in try sink.keep() }
-            return true
+            let isKept: Void? = try exclusivelyIfIdle { () throws(SinkError) in
+                try sink.keep(within: nanoseconds)
+            }
+            return isKept == nil ? SinkError(.busy, "it is being written to") : nil
         } catch {
             if error.callsForReplacement { replace(sink, after: error) }
-            return false
+            return error
         }
     }
 }

@@ -145,9 +145,13 @@ package final class SecondaryDatabase: LogFollower {
     }
 
     /// Makes everything that it holds survive the end of its server; false if that failed.
-    package func keep() -> Bool {
+    package func keep(within nanoseconds: UInt64) -> Bool {
         guard let materializer, let sink else { return false }
-        return materializer.keep(sink)
+        guard let error = materializer.keep(sink, within: nanoseconds) else { return true }
+        if error.kind != .busy {
+            note("\(error)", 1, "a secondary database may forget what it was given last")
+        }
+        return false
     }
 
     package func close() {

@@ -55,10 +55,6 @@ extension RowCodec {
     /// Throws unless the bytes are an add that a table of this schema may get.
     package static func check(add: Span<UInt8>, _ schema: TableSchema) throws(RowError) {
         let add = try decodeAdd(add, schema)
-        guard add.row == nil || schema.isShared else {
-            throw RowError(
-                table: schema.name, .malformed("a put of an absent row in a table of one store"))
-        }
         for amount in add.amounts {
             let column = schema.valueColumns[amount.column]
             // A table's columns may have changed between the add's encoding and its place in the log.

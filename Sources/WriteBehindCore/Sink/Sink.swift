@@ -135,8 +135,8 @@ package protocol Sink: QuarantiningSink {
     func checkpoint() throws(SinkError) -> Watermark
 
     /// Makes everything applied so far survive the end of the database's server; nothing to do for a database in this
-    /// process. Only for the caller that changes the sink.
-    func keep() throws(SinkError)
+    /// process. Only for the caller that changes the sink. A server that does not answer for this long is given up.
+    func keep(within nanoseconds: UInt64) throws(SinkError)
 
     /// Looks, without asking the database, whether it was lost while nothing was written: it may have forgotten what is said
     /// to be materialized. Throws `.gone` then. Only for the caller that changes the sink.
@@ -156,7 +156,7 @@ package protocol Sink: QuarantiningSink {
 extension Sink {
     package func objection(to table: TableDefinition) -> SchemaError? { nil }
     package var hasOtherStores: Bool { false }
-    package func keep() throws(SinkError) {}
+    package func keep(within nanoseconds: UInt64) throws(SinkError) {}
     package func look() throws(SinkError) -> UInt64? { nil }
     package func takeAddsWithoutRow() -> Int { 0 }
     package func lockHolder() -> String? { nil }

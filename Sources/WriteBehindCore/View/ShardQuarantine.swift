@@ -78,7 +78,10 @@ extension Shard {
     mutating func hold(_ table: UInt16, since: UInt64?) { heldTables[table] = since }
 
     /// The database's rows may change for keys in quarantine from now on. To be called before they are unpinned.
-    package mutating func sinkDidChange() { sinkGeneration += 1 }
+    package mutating func sinkDidChange() {
+        sinkGeneration += 1
+        copies.drop()
+    }
 
     /// Ends the effect of ``pin(_:_:_:)``; a tombstone that is clean is removed.
     package mutating func unpin(_ hash: UInt64, _ table: UInt16, _ key: Span<UInt8>) {

@@ -18,16 +18,25 @@ struct SharedCopies {
         var readers = 0
         var notes: [(sequence: UInt64, add: [UInt8])] = []
         var noteBytes = 0
+        /// Notes through this sequence were dropped.
+        var droppedThrough: UInt64 = 0
+        /// How many adds came since it was last read.
+        var unread = 0
 
-        var byteCount: Int { row.map { SharedCopies.overhead + ($0.body?.count ?? 0) } ?? 0 }
+        var byteCount: Int {
+            row.map { SharedCopies.overhead + ($0.body?.count ?? 0) + (added?.count ?? 0) } ?? 0
+        }
     }
 
-    /// About what a copy takes beside its row, with its key and what was added.
-    private static let overhead = 512
+    /// About what a copy takes beside its row and what was added, with its key.
+    private static let overhead = 256
     /// The most bytes of copies in a shard. All are dropped then, because that needs no order.
     static let limit = 256 << 10
-    /// The most bytes of notes while a row is read. With more, the read makes no copy.
+    /// The most bytes of notes while a row is read. With more, the first ones are dropped, and a read that needs them makes
+    /// no copy.
     static let noteLimit = 1 << 20
+    /// After this many adds without a read, a copy is not worth its cost any more.
+    static let unreadLimit = 10_000
 
     private var copies: [UInt16: [[UInt8]: Copy]] = [:]
     private var byteCount = 0
@@ -37,12 +46,13 @@ struct SharedCopies {
     /// The row, if its copy is young enough; nil if the database must be asked.
     ///
     /// - Parameter time: the earliest time at which the copy may have been read.
-    func row(
+    mutating func row(
         _ table: UInt16, _ key: [UInt8], since time: UInt64, _ defaults: [[UInt8]]
     ) throws(MalformedRecord) -> SharedRow? {
         guard let copy = copies[table]?[key], let row = copy.row, copy.time >= time else {
             return nil
         }
+        copies[table]?[key]?.unread = 0
         guard let added = copy.added else { return row }
         let parts = try RowMerge.parts(added.span)
         guard let patch = row.body == nil ? parts.missing : parts.there else {
@@ -70,16 +80,16 @@ struct SharedCopies {
     ) {
         guard var copy = copies[table]?[key] else { return }
         byteCount -= copy.byteCount
-        if let row, copy.noteBytes <= Self.noteLimit, copy.row == nil || copy.time < time {
-            (copy.row, copy.time, copy.added) = (row, time, nil)
+        let isWhole = row.map { $0.watermark >= copy.droppedThrough } ?? false
+        if let row, isWhole, copy.row == nil || copy.time < time {
+            (copy.row, copy.time, copy.added, copy.unread) = (row, time, nil, 0)
             for note in copy.notes where note.sequence > row.watermark {
                 copy.add(note.add, defaults)
             }
         }
         copy.readers -= 1
         if copy.readers == 0 { (copy.notes, copy.noteBytes) = ([], 0) }
-        let isKept = copy.readers > 0 || copy.row != nil
-        copies[table]?[key] = isKept ? copy : nil
+        copies[table]?[key] = copy.isNeeded ? copy : nil
         byteCount += copy.byteCount
         if copies[table]?.isEmpty ?? false { copies[table] = nil }
         if byteCount > Self.limit { drop() }
@@ -91,11 +101,19 @@ struct SharedCopies {
         _ defaults: @autoclosure () -> [[UInt8]]
     ) {
         guard copies[table] != nil else { return }
-        copies[table]?[Array(copying: key)]?.note(Array(copying: add), sequence, defaults())
+        let key = Array(copying: key)
+        let change = copies[table]?[key]?.note(Array(copying: add), sequence, defaults())
+        guard let change else { return }
+        byteCount += change
+        if copies[table]?[key]?.isNeeded == false {
+            copies[table]?[key] = nil
+            if copies[table]?.isEmpty ?? false { copies[table] = nil }
+        }
+        if byteCount > Self.limit { drop() }
     }
 
     /// Drops all copies. Rows that are being read keep their notes.
-    private mutating func drop() {
+    mutating func drop() {
         for (table, rows) in copies {
             let left = rows.filter { $1.readers > 0 }.mapValues { copy in
                 var copy = copy
@@ -109,14 +127,23 @@ struct SharedCopies {
 }
 
 extension SharedCopies.Copy {
+    fileprivate var isNeeded: Bool { readers > 0 || row != nil }
+
+    /// - Returns: by how much its bytes have grown.
     fileprivate mutating func note(
         _ add: [UInt8], _ sequence: UInt64, _ defaults: [[UInt8]]
-    ) {
+    ) -> Int {
+        let before = byteCount
+        unread += 1
         if row != nil { self.add(add, defaults) }
-        guard readers > 0, noteBytes <= SharedCopies.noteLimit else { return }
+        if unread > SharedCopies.unreadLimit { (row, added) = (nil, nil) }
+        guard readers > 0 else { return byteCount - before }
         notes.append((sequence, add))
         noteBytes += add.count + 48
-        if noteBytes > SharedCopies.noteLimit { notes = [] }
+        if noteBytes > SharedCopies.noteLimit {
+            (notes, noteBytes, droppedThrough) = ([], 0, sequence)
+        }
+        return byteCount - before
     }
 
     /// Merges an add in. A sum that does not fit into 128 bits leaves no copy: the next reader asks the database.

@@ -58,7 +58,7 @@ struct RecordText {
         sequenceWidth = max(sequenceWidth, sequence.count)
         var parts = [padded(sequence, sequenceWidth).lightBlack, time(record.time)]
         if let subject = Self.subject(decoded) { parts.append(subject) }
-        parts.append(Self.coloured(record.operation))
+        parts.append(Self.coloured(decoded))
         parts.append(contentsOf: Self.details(decoded, change))
         if !isDurable { parts.append("(not yet durable)".yellow) }
         return parts.joined(separator: " ")
@@ -85,18 +85,18 @@ struct RecordText {
         return name + "[" + decoded.key.map(\.text).joined(separator: ", ") + "]"
     }
 
-    private static func coloured(_ operation: EventLog.Operation) -> String {
-        switch operation {
-        case .put: operation.word.green
-        case .patch, .add: operation.word.cyan
-        case .delete, .clear: operation.word.red
-        case .define, .mark, .settle, .preamble: operation.word.magenta
+    private static func coloured(_ decoded: DecodedRecord) -> String {
+        switch decoded.record.operation {
+        case .put: decoded.word.green
+        case .patch, .add: decoded.word.cyan
+        case .delete, .clear: decoded.word.red
+        case .define, .mark, .settle, .preamble: decoded.word.magenta
         }
     }
 
     /// A record without its place in the log: the row and the change.
     static func change(_ decoded: DecodedRecord) -> String {
-        ([subject(decoded), coloured(decoded.record.operation)].compactMap(\.self)
+        ([subject(decoded), coloured(decoded)].compactMap(\.self)
             + details(decoded, nil)).joined(separator: " ")
     }
 
@@ -104,8 +104,7 @@ struct RecordText {
         _ decoded: DecodedRecord, _ change: ColumnFollower.Change?
     ) -> [String] {
         if let problem = decoded.problem { return ["(cannot be decoded: \(problem))".red] }
-        var parts = decoded.isIfAbsent ? ["if absent"] : []
-        parts += decoded.values.map { field in
+        var parts = decoded.values.map { field in
             let now = "\(plain(field.name))=\(field.text)"
             guard let change, change.column == field.name, let was = was(change) else { return now }
             return now + was.lightBlack
@@ -196,6 +195,7 @@ struct RecordText {
         if let table = decoded.table { fields.append(("table", .string(table))) }
         if !decoded.key.isEmpty { fields.append(("key", object(decoded.key))) }
         if !decoded.values.isEmpty { fields.append(("values", object(decoded.values))) }
+        if decoded.isIfAbsent { fields.append(("ifAbsent", .bool(true))) }
         if !decoded.amounts.isEmpty { fields.append(("amounts", object(decoded.amounts))) }
         if let settles = decoded.settles { fields.append(("settles", .number(settles))) }
         if let last = decoded.settlesThrough { fields.append(("through", .number(last))) }
@@ -228,7 +228,7 @@ struct RecordText {
         }
         return [
             "\(record.sequence)", MomentText.iso(milliseconds: record.time), "\(record.commit)",
-            record.operation.word, field(decoded.table ?? ""), field(key), field(values),
+            decoded.word, field(decoded.table ?? ""), field(key), field(values),
             isDurable ? "true" : "false",
         ].joined(separator: ",") + (change == nil ? "" : "," + field(before(change)?.text ?? ""))
     }
