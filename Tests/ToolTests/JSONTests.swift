@@ -89,6 +89,7 @@ import WriteBehind
         try await written(all)
         try await watched(all)
         try await secondary(all)
+        try await shared(all)
         for (section, keys) in page.sorted(by: { $0.key < $1.key }) {
             let missing = keys.subtracting(all.printed[section] ?? [])
             #expect(missing.isEmpty, "JSON.md lists \(missing) under \(section); none was printed")
@@ -129,6 +130,33 @@ import WriteBehind
         try all.run("log", path)
         let progress = try Tool.run("verify", path, "--progress", "json")
         try all.take(progress.errors, as: "progress", "verify --progress json")
+    }
+
+    private struct Count: TableRow {
+        typealias Key = Int
+        static let schema = TableSchema(
+            "count", [.key("id", .integer), .column("likes", .integer, default: .integer(0))])
+        var id: Int
+        var likes: Int
+
+        init(id: Int, likes: Int) { (self.id, self.likes) = (id, likes) }
+
+        func encode(to encoder: inout RowEncoder) {
+            encoder.encode(id)
+            encoder.encode(likes)
+        }
+
+        init(from decoder: inout RowDecoder) throws(RowError) {
+            id = try decoder.decode()
+            likes = try decoder.decode()
+        }
+    }
+
+    private func shared(_ all: Collection) async throws {
+        let fixture = Fixture()
+        try fixture.open().sharedTable(Count.self).putIfAbsent(Count(id: 1, likes: 2))
+        try await fixture.close()
+        try all.run("log", fixture.path)
     }
 
     private func added(_ all: Collection, _ fixture: Fixture) async throws {
