@@ -211,8 +211,10 @@ extension Quarantine {
             }
             guard let group else { break }
             let found = found(group, quarantine, rows: [], else: settlement.sequence)
+            // A table that was cleared meanwhile can only be retried.
+            guard let rows = try? rows(of: found) else { break }
             let rest = Settlement(
-                sequence: settlement.sequence, found: found, rows: try rows(of: found),
+                sequence: settlement.sequence, found: found, rows: rows,
                 reason: settlement.reason, correction: nil, includingFollowers: true)
             last = try await settle(rest) ?? last
         }
