@@ -98,9 +98,6 @@ package struct DecodedRecord: Sendable, Equatable {
     package var key: [Field] = []
     /// The columns that the record sets.
     package var values: [Field] = []
-    /// What the record does, in a word or three.
-    package var word: String { isIfAbsent ? "put if absent" : record.operation.word }
-
     /// Whether ``values`` are those of a row that is put only if there is none.
     package var isIfAbsent = false
     /// What the record adds to columns.
@@ -114,6 +111,9 @@ package struct DecodedRecord: Sendable, Equatable {
     package var definition: TableDefinition?
     /// Why the bytes cannot be decoded. The other fields are empty then.
     package var problem: String?
+
+    /// What the record does, for people.
+    package var word: String { isIfAbsent ? "put if absent" : record.operation.word }
 
     package init(_ record: LoggedRecord, _ catalog: Catalog) {
         self.record = record

@@ -44,7 +44,7 @@ package struct SQLText {
         return "UPDATE \(table) SET \(set.joined(separator: ", ")) WHERE \(matches(key));"
     }
 
-    /// Makes a row of the defaults, unless it is there.
+    /// Makes a row of the given values and of the other columns' defaults, unless it is there.
     package func make(_ key: [StoredValue], _ given: [ColumnChange] = []) -> String {
         let places = schema.valueColumns.indices.filter { !schema.valueColumns[$0].isDropped }
         let literals =

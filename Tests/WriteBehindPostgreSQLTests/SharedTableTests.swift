@@ -270,6 +270,32 @@ extension PostgreSQL {
             #expect(store.health.quarantined == 0)
             try await store.close(deadline: .hang)
         }
+
+        /// The call succeeds only if nothing has followed; otherwise it says so, and gives nothing up.
+        @Test func addsThatComeMeanwhileAreGivenUpOnlyIfTheCallSaysSo() async throws {
+            let store = try tests[0].open()
+            let posts = try store.sharedTable(Post.self)
+            for id in 1...10 {
+                let receipt = try posts.add(.max, to: "likes", of: id)
+                try await store.waitForAll(.materialized, timeout: .hang)
+                async let skipped = store.quarantine.skip(receipt.sequence, reason: "too much")
+                for _ in 0..<50 {
+                    try posts.add(1, to: "likes", of: id)
+                    try await Task.sleep(for: .milliseconds(1))
+                }
+                let isDone = (try? await skipped) != nil
+                try await store.waitForAll(.materialized, timeout: .hang)
+                #expect(store.health.quarantined == (isDone ? 0 : 51))
+                guard !isDone else {
+                    #expect(try database.likes()[id] == 10 + 50)
+                    continue
+                }
+                try await store.quarantine.skip(
+                    receipt.sequence, reason: "too much", includingFollowers: true)
+                try await store.waitForAll(.materialized, timeout: .hang)
+            }
+            try await store.close(deadline: .hang)
+        }
     }
 
     struct Share: TableRow, Equatable {

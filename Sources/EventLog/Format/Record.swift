@@ -24,7 +24,7 @@
 // (RowTable.swift) may merge adds and patches; then the body of an add also has values that are no amounts, and another
 // origin: 2, the row is there; or 3, followed by varint(length) and a patch that makes the row if it is not there, and then
 // by the patch of a row that is there. A sum that does not fit into 64 bits is a wide integer: no database takes it, but
-// later amounts may bring it back. Neither is ever in the log itself.
+// later amounts may bring it back. The log itself has neither, but an add of origin 3 whose second patch is empty.
 
 /// The change that a record makes to its row.
 package enum Operation: UInt8, Sendable, CaseIterable {

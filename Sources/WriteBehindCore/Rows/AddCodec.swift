@@ -54,8 +54,7 @@ extension RowCodec {
 
     /// Throws unless the bytes are an add that a table of this schema may get.
     package static func check(add: Span<UInt8>, _ schema: TableSchema) throws(RowError) {
-        let add = try decodeAdd(add, schema)
-        for amount in add.amounts {
+        for amount in try decodeAdd(add, schema).amounts {
             let column = schema.valueColumns[amount.column]
             // A table's columns may have changed between the add's encoding and its place in the log.
             guard column.isDropped || column.takesAmounts || column.wasInteger else {

@@ -1,7 +1,8 @@
 package import EventLog
 
 extension RowCodec {
-    /// The value that a put, a patch, or an add that puts an absent row, gives to a column; nil if it gives none. Other columns are not decoded.
+    /// The value that a put, a patch, or an add that puts an absent row gives to a column; nil if it gives none. Other columns
+    /// of puts and patches are not decoded.
     ///
     /// - Parameter column: counts among the columns outside the key.
     package static func given(

@@ -21,6 +21,7 @@ package struct Shard: ~Copyable, Sendable {
     var unsaved: UnsavedBytes
     /// The counted rows that are being read: nearly always none (CountedRows.swift).
     var tracked: [TrackedRow.ID: TrackedRow] = [:]
+    /// Rows of shared tables as they were read a while ago: nearly always none.
     var copies = SharedCopies()
     /// Tables that are held as a whole, and the sequence from which on. A clear from there on is in quarantine: its rows are
     /// gone, though the database still shows them.
